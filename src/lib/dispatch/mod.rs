@@ -1,0 +1,76 @@
+//! Where metrics go: one bounded queue of batches per destination.
+//!
+//! A dispatcher is a task on the worker's single-threaded runtime. It receives batches in order, and answers with a
+//! [`Notice`] when its destination has them for good. The worker removes a snapshot when every dispatcher has
+//! delivered (or, where the operator chose so, dropped) its batch.
+
+use crate::snapshot::Epoch;
+use std::rc::Rc;
+
+/// The rendered metrics of one snapshot: the unit of delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The snapshot that this is made of.
+    pub epoch: Epoch,
+    /// Lines of the Graphite plaintext protocol, `path value timestamp\n` each.
+    pub text: Vec<u8>,
+    /// Number of lines in `text`.
+    pub lines: usize,
+}
+
+/// What a dispatcher tells the worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The destination has the whole batch.
+    Delivered {
+        /// Which dispatcher.
+        dispatcher: &'static str,
+        /// Which snapshot.
+        epoch: Epoch,
+    },
+    /// The batch was given up to make room (`queue-full = drop-oldest` only).
+    Dropped {
+        /// Which dispatcher.
+        dispatcher: &'static str,
+        /// Which snapshot.
+        epoch: Epoch,
+    },
+    /// [`Dispatcher::has_room`] may have changed to true.
+    Room {
+        /// Which dispatcher.
+        dispatcher: &'static str,
+    },
+}
+
+/// Figures of one dispatcher since the worker started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Lines in batches that were delivered.
+    pub delivered_lines: u64,
+    /// Lines that were sent again after a connection was lost.
+    pub resent_lines: u64,
+    /// Lines given up to make room.
+    pub dropped_lines: u64,
+    /// Attempts to connect that failed.
+    pub retries: u64,
+    /// Connections opened after the first.
+    pub reconnects: u64,
+    /// Times the destination took no byte for longer than the write time-out.
+    pub stalls: u64,
+    /// Batches held now.
+    pub queued_batches: u64,
+    /// Lines held now.
+    pub queued_lines: u64,
+}
+
+/// One destination of metrics.
+pub trait Dispatcher {
+    /// Name for logs, counters and notices.
+    fn name(&self) -> &'static str;
+    /// Puts a batch at the end of the queue; never waits. The batch is shared between dispatchers, not copied.
+    fn submit(&self, batch: Rc<Batch>);
+    /// Whether the worker should render another snapshot for this dispatcher now.
+    fn has_room(&self) -> bool;
+    /// The figures so far.
+    fn counters(&self) -> Counters;
+}

@@ -1,0 +1,14 @@
+//! Exit codes of the programs, by the names of sysexits.h where one fits.
+
+/// The program did what it was asked to do.
+pub const OK: u8 = 0;
+/// The command line could not be understood (the original exits with 1 here, and so do we).
+pub const USAGE: u8 = 1;
+/// Something outside the program failed for good; systemd may restart it.
+pub const FAILURE: u8 = 1;
+/// A file or directory that was named on the command line cannot be read (sysexits EX_NOINPUT).
+pub const NO_INPUT: u8 = 66;
+/// Workers died faster than they can usefully be replaced (sysexits EX_SOFTWARE).
+pub const WORKERS_FAIL: u8 = 70;
+/// The configuration is refused; nothing was started (sysexits EX_CONFIG).
+pub const CONFIG: u8 = 78;

@@ -1,0 +1,17 @@
+//! Statistics of HAProxy, pulled, aggregated and delivered.
+//!
+//! ```text
+//! haproxystats.conf ─► config
+//! pull:     sockets ─► snapshot directory (staged, then renamed) ─► incoming/
+//! process:  incoming/ ─► queue ─► supervisor ─► worker ─► parse ─► aggregate ─► render ─► dispatch ─► removed
+//! ```
+//!
+//! Each module uses only those above it in this list.
+
+pub mod exit;
+
+pub mod config;
+pub mod dispatch;
+pub mod logging;
+pub mod snapshot;
+pub mod systemd;

@@ -1,0 +1,45 @@
+//! Log lines on standard output, from where systemd takes them.
+
+use crate::config::LogLevel;
+use std::io::IsTerminal;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Where log lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// The daemons' log.
+    Stdout,
+    /// For runs whose standard output is the result.
+    Stderr,
+}
+
+impl From<LogLevel> for LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Warning => Self::WARN,
+            // tracing knows nothing above error; critical messages are errors that end the program.
+            LogLevel::Error | LogLevel::Critical => Self::ERROR,
+        }
+    }
+}
+
+/// Installs the subscriber. Messages below `level` are dropped before they are formatted.
+pub fn init(level: LogLevel, output: Output) {
+    let registry = tracing_subscriber::registry().with(LevelFilter::from(level));
+    // A second call (tests) keeps the first subscriber: nothing is lost by it.
+    let _ = match output {
+        Output::Stdout => {
+            let ansi = std::io::stdout().is_terminal();
+            registry.with(tracing_subscriber::fmt::layer().with_target(false).with_ansi(ansi)).try_init()
+        }
+        Output::Stderr => {
+            let ansi = std::io::stderr().is_terminal();
+            let layer = tracing_subscriber::fmt::layer().with_target(false).with_ansi(ansi);
+            registry.with(layer.with_writer(std::io::stderr)).try_init()
+        }
+    };
+}

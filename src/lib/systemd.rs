@@ -1,0 +1,36 @@
+//! Messages to systemd (sd_notify): silent where `NOTIFY_SOCKET` is not set.
+
+use sd_notify::NotifyState;
+use std::time::Duration;
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd was not reached");
+    }
+}
+
+/// Start-up is complete.
+pub fn ready() {
+    notify(&[NotifyState::Ready]);
+}
+
+/// The program is on its way out.
+pub fn stopping() {
+    notify(&[NotifyState::Stopping]);
+}
+
+/// The main loop makes progress. Call it from that loop only: a watchdog fed by a timer proves nothing.
+pub fn watchdog() {
+    notify(&[NotifyState::Watchdog]);
+}
+
+/// One line for `systemctl status`.
+pub fn status(line: &str) {
+    notify(&[NotifyState::Status(line)]);
+}
+
+/// Half of `WatchdogSec=`, the rhythm in which [`watchdog`] should be called; `None` without a watchdog.
+#[must_use]
+pub fn watchdog_interval() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|limit| limit / 2)
+}
