@@ -13,5 +13,6 @@ pub mod exit;
 pub mod config;
 pub mod dispatch;
 pub mod logging;
+pub mod process;
 pub mod snapshot;
 pub mod systemd;

@@ -1,0 +1,3 @@
+//! The process daemon: from a snapshot directory to delivered metrics.
+
+pub mod pipeline;
