@@ -1,0 +1,285 @@
+//! What the tests from outside share: waiting with a limit, free ports, programs whose output is kept and which do
+//! not outlive their test.
+//!
+//! Each test file says `mod harness;` and uses the part of it that it needs.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "every test binary compiles the whole harness as a module of its own and uses a part of it"
+)]
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use std::ffi::OsStr;
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// For what a healthy machine does in milliseconds and a loaded one in seconds.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// Calls `probe` until it returns a value. `None` after `limit`.
+pub fn poll<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(value) = probe() {
+            return Some(value);
+        }
+        if Instant::now() >= end {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Calls `probe` until it returns a value; the test fails after `limit`, naming `what` was waited for.
+#[track_caller]
+pub fn wait_for<T>(limit: Duration, what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    match poll(limit, probe) {
+        Some(value) => value,
+        None => panic!("waited {limit:?} in vain for: {what}"),
+    }
+}
+
+/// Calls `condition` until it holds; the test fails after `limit`, naming `what` was waited for.
+#[track_caller]
+pub fn wait_until(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    wait_for(limit, what, || condition().then_some(()));
+}
+
+/// A TCP port of the loopback interface that nobody listens on, never the same twice in one test binary. For
+/// programs that cannot be told to take port 0 and say what they got. The ports lie below those that the kernel gives
+/// to outgoing connections, so that no client can take one away.
+pub fn free_port() -> u16 {
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 8_000;
+    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(std::process::id().wrapping_mul(37)));
+    (0..COUNT)
+        .filter_map(|_| u16::try_from(FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT).ok())
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("all ports are in use")
+}
+
+/// Whether something accepts connections on this port of the loopback interface.
+pub fn listens(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_ok()
+}
+
+/// The pull program that this build made.
+pub fn pull() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_haproxystats-pull"))
+}
+
+/// The process program that this build made.
+pub fn process() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_haproxystats-process"))
+}
+
+/// `pull()` or `process()` with `-f file`.
+pub fn with_config(mut program: Command, file: &Path) -> Command {
+    program.arg("-f").arg(file);
+    program
+}
+
+/// Writes a file and returns its path.
+pub fn write(directory: &Path, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    let path = directory.join(name);
+    std::fs::write(&path, content).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    path
+}
+
+/// Names in a directory, sorted; empty when there is no such directory.
+pub fn names(directory: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Where a program of Debian lies; the sbin directories are not in every PATH.
+#[track_caller]
+pub fn debian(program: &str) -> PathBuf {
+    ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+        .iter()
+        .map(|directory| Path::new(directory).join(program))
+        .find(|path| path.exists())
+        .unwrap_or_else(|| panic!("{program} is not installed; the test command in README.md installs it"))
+}
+
+/// A running program. Its output is kept; it is killed with its children when this value goes away, and its output
+/// is printed when that happens in a failing test.
+pub struct Daemon {
+    child: Child,
+    name: String,
+    output: Arc<Mutex<Vec<u8>>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Daemon {
+    /// Starts the program in a process group of its own. It is also killed when the thread that calls this ends.
+    #[track_caller]
+    pub fn spawn(mut command: Command) -> Self {
+        let name = Path::new(command.get_program()).file_name().map(|n| n.to_string_lossy().into_owned());
+        let name = name.unwrap_or_default();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        if !command.get_envs().any(|(key, _)| key == OsStr::new("NOTIFY_SOCKET")) {
+            command.env_remove("NOTIFY_SOCKET");
+        }
+        // SAFETY: between fork and exec only prctl is called, which is async-signal-safe.
+        unsafe {
+            command.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(Into::into));
+        }
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let output = Arc::new(Mutex::new(Vec::new()));
+        let readers = vec![
+            keep(child.stdout.take().expect("stdout is a pipe"), &output),
+            keep(child.stderr.take().expect("stderr is a pipe"), &output),
+        ];
+        Self { child, name, output, readers }
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("process ids are small"))
+    }
+
+    /// Everything it has printed so far on standard output and standard error.
+    pub fn output(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.output)).into_owned()
+    }
+
+    /// Waits until the output holds `text`.
+    #[track_caller]
+    pub fn wait_for_output(&mut self, text: &str, limit: Duration) {
+        let found = poll(limit, || {
+            let gone = !self.is_running();
+            // Looked at after the exit, so that the last words of a program count.
+            (self.output().contains(text) || gone).then(|| self.output().contains(text))
+        });
+        assert!(found == Some(true), "{} did not print {text:?} within {limit:?}:\n{}", self.name, self.output());
+    }
+
+    /// Sends a signal to the program alone, not to its children.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap_or_else(|error| panic!("{signal} to {}: {error}", self.name));
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        let running = matches!(self.child.try_wait(), Ok(None));
+        if !running {
+            self.drain();
+        }
+        running
+    }
+
+    /// Waits until it has ended; the test fails after `limit`.
+    #[track_caller]
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
+        let Some(status) = poll(limit, || self.child.try_wait().expect("a child can be waited for")) else {
+            panic!("{} has not ended within {limit:?}:\n{}", self.name, self.output())
+        };
+        self.drain();
+        status
+    }
+
+    /// Sends SIGTERM, waits for the end, and checks that it was a clean one.
+    #[track_caller]
+    pub fn stop(&mut self, limit: Duration) {
+        self.signal(Signal::SIGTERM);
+        let status = self.wait(limit);
+        assert!(status.success(), "{} ended with {status} after SIGTERM:\n{}", self.name, self.output());
+    }
+
+    /// Ids of its children that live now.
+    pub fn children(&self) -> Vec<Pid> {
+        children(self.pid())
+    }
+
+    /// Resident memory in KiB; `None` when it has ended.
+    pub fn rss_kib(&self) -> Option<u64> {
+        rss_kib(self.pid())
+    }
+
+    /// Waits a moment for what is still in the pipes. Children may keep them open, so the wait has a limit.
+    fn drain(&self) {
+        poll(Duration::from_secs(1), || self.readers.iter().all(JoinHandle::is_finished).then_some(()));
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // The group holds the children too; it may be gone already.
+        let _ = killpg(self.pid(), Signal::SIGKILL);
+        let status = self.child.wait();
+        if std::thread::panicking() {
+            self.drain();
+            let how = status.map_or_else(
+                |error| error.to_string(),
+                |status| match status.signal() {
+                    Some(9) => "running".to_owned(),
+                    _ => status.to_string(),
+                },
+            );
+            eprintln!("---- output of {} ({how})\n{}----", self.name, self.output());
+        }
+    }
+}
+
+/// Runs a program to its end; the test fails when that takes longer than `limit`.
+#[track_caller]
+pub fn run(command: Command, limit: Duration) -> (ExitStatus, String) {
+    let mut daemon = Daemon::spawn(command);
+    let status = daemon.wait(limit);
+    (status, daemon.output())
+}
+
+/// Ids of the children of a process that live now.
+pub fn children(parent: Pid) -> Vec<Pid> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{parent}/task")) else { return Vec::new() };
+    tasks
+        .flatten()
+        .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|ids| ids.split_whitespace().filter_map(|id| id.parse().ok()).map(Pid::from_raw).collect::<Vec<_>>())
+        .collect()
+}
+
+/// Resident memory of a process in KiB; `None` when there is no such process.
+pub fn rss_kib(process: Pid) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// Whether a process lives (a zombie does not).
+pub fn lives(process: Pid) -> bool {
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { return false };
+    !matches!(status.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next()), None | Some('Z' | 'X'))
+}
+
+fn keep(mut pipe: impl Read + Send + 'static, output: &Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
+    let output = Arc::clone(output);
+    std::thread::spawn(move || {
+        let mut chunk = [0; 8192];
+        loop {
+            match pipe.read(&mut chunk) {
+                Ok(0) => return,
+                Ok(length) => lock(&output).extend_from_slice(&chunk[..length]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    })
+}
+
+/// A test that panicked while it held the lock must not hide its own message behind a second panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
