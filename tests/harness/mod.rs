@@ -5,7 +5,9 @@
 #![allow(
     dead_code,
     unreachable_pub,
-    reason = "every test binary compiles the whole harness as a module of its own and uses a part of it"
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "each test binary compiles the whole harness and uses a part of it; a broken machine may fail the test"
 )]
 
 use nix::sys::signal::{Signal, kill, killpg};
