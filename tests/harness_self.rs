@@ -2,9 +2,12 @@
 
 mod harness;
 
+use harness::carbon::Carbon;
 use harness::{Daemon, SOON, free_port, listens, lives, poll, run, wait_until};
+use std::io::Write;
+use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn shell(script: &str) -> Command {
     let mut command = Command::new("/bin/sh");
@@ -50,4 +53,21 @@ fn a_free_port_has_no_listener() {
     // A program that another test starts at this moment holds a copy of the listener until it is executed.
     wait_until(SOON, "the port is free", || !listens(port));
     assert_ne!(port, free_port());
+}
+
+#[test]
+fn points_sent_to_carbon_are_read_back() {
+    let mut carbon = Carbon::start();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let send = |text: String| {
+        TcpStream::connect(("127.0.0.1", carbon.port())).unwrap().write_all(text.as_bytes()).unwrap();
+    };
+    send(format!("a.b 1.5 {}\na.b 2.25 {now}\nc 18446744073709551615 {now}\n", now - 1));
+    wait_until(SOON, "three points", || carbon.points("a.b").len() + carbon.points("c").len() == 3);
+    assert_eq!(carbon.points("a.b").into_iter().collect::<Vec<_>>(), [(now - 1, 1.5), (now, 2.25)]);
+    assert_eq!(carbon.points("c")[&now], 18_446_744_073_709_551_615.0);
+    assert_eq!(carbon.series().into_iter().collect::<Vec<_>>(), ["a.b", "c"]);
+    carbon.stop();
+    carbon.launch();
+    assert_eq!(carbon.points("a.b").len(), 2);
 }

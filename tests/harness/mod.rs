@@ -10,6 +10,8 @@
     reason = "each test binary compiles the whole harness and uses a part of it; a broken machine may fail the test"
 )]
 
+pub mod carbon;
+
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
