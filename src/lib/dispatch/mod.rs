@@ -1,11 +1,22 @@
 //! Where metrics go: one bounded queue of batches per destination.
 //!
-//! A dispatcher is a task on the worker's single-threaded runtime. It receives batches in order, and answers with a
-//! [`Notice`] when its destination has them for good. The worker removes a snapshot when every dispatcher has
-//! delivered (or, where the operator chose so, dropped) its batch.
+//! A dispatcher is a task on the worker's single-threaded runtime (a tokio `LocalSet`). It receives batches in order,
+//! and answers with a [`Notice`] when its destination has them for good. The worker removes a snapshot when every
+//! dispatcher has delivered (or given up, see [`Notice::Dropped`]) its batch.
+//!
+//! ```text
+//! Graphite::start(&config.graphite, notices)      LocalStore::start(&config.local_store, notices)
+//! ```
 
 use crate::snapshot::Epoch;
-use std::rc::Rc;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+/// The worker's end for [`Notice`]s is unbounded, since each batch causes a bounded number of them.
+pub type Notices = UnboundedSender<Notice>;
 
 /// The rendered metrics of one snapshot: the unit of delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +39,8 @@ pub enum Notice {
         /// Which snapshot.
         epoch: Epoch,
     },
-    /// The batch was given up to make room (`queue-full = drop-oldest` only).
+    /// The batch was given up to make room: `queue-full = drop-oldest`, or a local store that cannot be written to
+    /// for so long that its bound is reached.
     Dropped {
         /// Which dispatcher.
         dispatcher: &'static str,
@@ -63,14 +75,18 @@ pub struct Counters {
     pub queued_lines: u64,
 }
 
-/// One destination of metrics.
+/// One destination of metrics. Dropping it closes the destination; what was not delivered is forgotten here and still
+/// on disk.
 pub trait Dispatcher {
     /// Name for logs, counters and notices.
     fn name(&self) -> &'static str;
     /// Puts a batch at the end of the queue; never waits. The batch is shared between dispatchers, not copied.
-    fn submit(&self, batch: Rc<Batch>);
+    fn submit(&self, batch: Arc<Batch>);
     /// Whether the worker should render another snapshot for this dispatcher now.
     fn has_room(&self) -> bool;
     /// The figures so far.
     fn counters(&self) -> Counters;
+    /// Ends when everything held is delivered, at `deadline`, or as soon as it is plain that waiting is of no use
+    /// (nothing can be reached). Notices of what was delivered meanwhile are sent as always.
+    fn drain(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = ()> + '_>>;
 }
