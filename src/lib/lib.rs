@@ -12,6 +12,7 @@ pub mod exit;
 
 pub mod config;
 pub mod dispatch;
+pub mod haproxy;
 pub mod logging;
 pub mod process;
 pub mod snapshot;

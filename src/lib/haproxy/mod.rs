@@ -1,0 +1,5 @@
+//! HAProxy's words: its statistics fields, states and replies. Nothing outside this folder spells them.
+
+pub mod columns;
+pub mod info;
+pub mod status;
