@@ -6,7 +6,8 @@
 //! process:  incoming/ ─► queue ─► supervisor ─► worker ─► parse ─► aggregate ─► render ─► dispatch ─► removed
 //! ```
 //!
-//! Each module uses only those above it in this list.
+//! Each module uses only those above it in this list. What needs polars is behind the cargo feature `process`; the
+//! parsers do not.
 
 pub mod exit;
 
@@ -14,6 +15,7 @@ pub mod config;
 pub mod dispatch;
 pub mod haproxy;
 pub mod logging;
+#[cfg(feature = "process")]
 pub mod process;
 pub mod snapshot;
 pub mod systemd;
