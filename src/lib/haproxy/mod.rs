@@ -2,4 +2,5 @@
 
 pub mod columns;
 pub mod info;
+pub mod reply;
 pub mod status;
