@@ -3,4 +3,5 @@
 pub mod columns;
 pub mod info;
 pub mod reply;
+pub mod socket;
 pub mod status;

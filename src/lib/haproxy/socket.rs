@@ -1,0 +1,231 @@
+//! A connection to a stats socket: a UNIX path, or a TCP host and port.
+
+use crate::config::Server;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::time::{Instant, sleep, timeout};
+
+/// Pause before a UNIX socket is tried again whose listen queue is full.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The host has no address.
+    #[error("cannot resolve {host}")]
+    Resolve {
+        /// The name as configured.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// The socket does not take connections.
+    #[error("cannot connect to {address}")]
+    Connect {
+        /// Path, or address and port.
+        address: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// `timeout` went by.
+    #[error("{address} did not accept the connection within {} s", limit.as_secs_f64())]
+    TimedOut {
+        /// Path, address and port, or the name that was not resolved in time.
+        address: String,
+        /// The configured time.
+        limit: Duration,
+    },
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub enum Stream {
+    /// To a UNIX socket.
+    Unix(UnixStream),
+    /// To a TCP socket.
+    Tcp(TcpStream),
+}
+
+/// Connects to a stats socket. `limit` bounds the resolution of a name and the connection to each of its addresses,
+/// which are tried in turn. Names are resolved anew at every call.
+///
+/// # Errors
+/// No address accepted; the error is that of the last one.
+pub async fn connect(server: &Server, limit: Duration) -> Result<Stream, ConnectError> {
+    match server {
+        Server::Unix(path) => connect_unix(path, limit).await.map(Stream::Unix),
+        Server::Tcp { host, port } => connect_tcp(host, *port, limit).await.map(Stream::Tcp),
+    }
+}
+
+async fn connect_unix(path: &Path, limit: Duration) -> Result<UnixStream, ConnectError> {
+    let end = Instant::now() + limit;
+    loop {
+        match UnixStream::connect(path).await {
+            Ok(stream) => return Ok(stream),
+            // A full listen queue, where a blocking connect would wait.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if Instant::now() >= end {
+                    return Err(ConnectError::TimedOut { address: path.display().to_string(), limit });
+                }
+                sleep(QUEUE_FULL_PAUSE).await;
+            }
+            Err(source) => return Err(ConnectError::Connect { address: path.display().to_string(), source }),
+        }
+    }
+}
+
+async fn connect_tcp(host: &str, port: u16, limit: Duration) -> Result<TcpStream, ConnectError> {
+    let mut failure = None;
+    for address in resolve(host, port, limit).await? {
+        failure = Some(match timeout(limit, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(source)) => ConnectError::Connect { address: address.to_string(), source },
+            Err(_) => ConnectError::TimedOut { address: address.to_string(), limit },
+        });
+    }
+    Err(failure.unwrap_or_else(|| ConnectError::Resolve {
+        host: host.to_owned(),
+        source: io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
+    }))
+}
+
+/// The addresses of a host. A literal address needs no resolver (and no thread of its own).
+async fn resolve(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, ConnectError> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    match timeout(limit, lookup_host((host, port))).await {
+        Ok(Ok(addresses)) => Ok(addresses.collect()),
+        Ok(Err(source)) => Err(ConnectError::Resolve { host: host.to_owned(), source }),
+        Err(_) => Err(ConnectError::TimedOut { address: host.to_owned(), limit }),
+    }
+}
+
+impl Stream {
+    /// Waits until there is something to read (or the end).
+    ///
+    /// # Errors
+    /// Those of the event queue.
+    pub async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => stream.readable().await,
+            Self::Tcp(stream) => stream.readable().await,
+        }
+    }
+
+    /// Reads what is there; 0 is the end of the stream.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there, and those of the connection.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.try_read(buffer),
+            Self::Tcp(stream) => stream.try_read(buffer),
+        }
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let written = match self {
+                Self::Unix(stream) => {
+                    stream.writable().await?;
+                    stream.try_write(bytes)
+                }
+                Self::Tcp(stream) => {
+                    stream.writable().await?;
+                    stream.try_write(bytes)
+                }
+            };
+            match written {
+                Ok(length) => bytes = bytes.get(length..).unwrap_or_default(),
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A socket as logs name it: the path, or host and port.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => path.display().fmt(f),
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+    use std::path::PathBuf;
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
+    fn tcp(host: &str, port: u16) -> Server {
+        Server::Tcp { host: host.to_owned(), port }
+    }
+
+    #[test]
+    fn a_full_listen_queue_is_waited_for_until_the_limit() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
+        let server = Server::Unix(path);
+        block_on(async {
+            let first = connect(&server, Duration::from_secs(5)).await.unwrap();
+            let error = connect(&server, Duration::from_millis(20)).await.unwrap_err();
+            assert!(matches!(error, ConnectError::TimedOut { .. }), "{error:?}");
+            let (second, ()) = tokio::join!(connect(&server, Duration::from_secs(20)), async {
+                listener.accept().unwrap();
+            });
+            second.unwrap();
+            drop(first);
+        });
+    }
+
+    #[test]
+    fn all_addresses_of_a_name_are_tried() {
+        // localhost is ::1 and 127.0.0.1, in either order; only one of them listens.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        block_on(connect(&tcp("localhost", port), Duration::from_secs(5))).unwrap();
+    }
+
+    #[test]
+    fn ipv6_addresses_need_no_resolver() {
+        let Ok(listener) = std::net::TcpListener::bind("[::1]:0") else {
+            return println!("skipped: no IPv6 on this machine");
+        };
+        let port = listener.local_addr().unwrap().port();
+        block_on(connect(&tcp("::1", port), Duration::from_secs(5))).unwrap();
+    }
+
+    #[test]
+    fn errors_name_what_was_tried() {
+        let missing = Server::Unix(PathBuf::from("/nonexistent/haproxy.sock"));
+        let error = block_on(connect(&missing, Duration::from_secs(1))).unwrap_err();
+        assert_eq!(error.to_string(), "cannot connect to /nonexistent/haproxy.sock");
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let error = block_on(connect(&tcp("127.0.0.1", port), Duration::from_secs(1))).unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot connect to 127.0.0.1:{port}"));
+        let error = block_on(connect(&tcp("no such host", 1), Duration::from_secs(20))).unwrap_err();
+        assert_eq!(error.to_string(), "cannot resolve no such host");
+        assert_eq!(tcp("fe80::1", 44).to_string(), "[fe80::1]:44");
+    }
+}
