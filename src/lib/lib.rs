@@ -17,5 +17,6 @@ pub mod haproxy;
 pub mod logging;
 #[cfg(feature = "process")]
 pub mod process;
+pub mod queue;
 pub mod snapshot;
 pub mod systemd;

@@ -8,7 +8,16 @@
 //! | `<socket>_stat` | the reply to `show stat` |
 //! | `.pull` | pull's own counters, one `name value` line each; hidden, so that nothing else reads it |
 
+//!
+//! pull creates a snapshot by renaming a complete directory into place, and never touches it again. From then on
+//! process alone owns it: it is removed when every destination has its metrics ([`remove`]), or moved away when it
+//! cannot be processed ([`quarantine`]). What a crash of process leaves of a removal is `.done-<epoch>/`, which is no
+//! snapshot; the next start deletes it.
+
+pub mod list;
 pub mod name;
+pub mod quarantine;
+pub mod remove;
 
 pub use name::Epoch;
 
@@ -18,3 +27,5 @@ pub const INFO_SUFFIX: &str = "_info";
 pub const STAT_SUFFIX: &str = "_stat";
 /// Name of the file in which pull hands its own counters to process.
 pub const PULL_COUNTERS: &str = ".pull";
+/// Begin of the name of a snapshot that is being deleted.
+pub const DONE_PREFIX: &str = ".done-";

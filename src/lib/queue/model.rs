@@ -1,0 +1,220 @@
+//! Random actions against the queue and against a plain model of it: a list of snapshots with a state each.
+
+use super::*;
+use proptest::prelude::*;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ready,
+    Held(Instant),
+    Taken(Slot, bool),
+    Stuck(Disposal),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    epoch: Epoch,
+    state: State,
+    failures: u32,
+    kills: u32,
+}
+
+#[derive(Debug, Clone)]
+enum Action {
+    Arrive(u64),
+    Present(Vec<u64>),
+    Claim(usize),
+    Rendered(usize, u64),
+    Finished(usize, u64),
+    Failed(usize, u64),
+    Died(usize, u8),
+    Stuck(u64, bool),
+    Freed(u64),
+    Wait(u64),
+}
+
+const EPOCHS: u64 = 6;
+const SLOTS: usize = 3;
+
+fn action() -> impl Strategy<Value = Action> {
+    let epoch = 0..EPOCHS;
+    let slot = 0..SLOTS;
+    prop_oneof![
+        4 => epoch.clone().prop_map(Action::Arrive),
+        1 => prop::collection::vec(epoch.clone(), 0..8).prop_map(Action::Present),
+        4 => slot.clone().prop_map(Action::Claim),
+        2 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Rendered(slot, epoch)),
+        2 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Finished(slot, epoch)),
+        2 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Failed(slot, epoch)),
+        2 => (slot, 0..3_u8).prop_map(|(slot, blame)| Action::Died(slot, blame)),
+        1 => (epoch.clone(), any::<bool>()).prop_map(|(epoch, remove)| Action::Stuck(epoch, remove)),
+        1 => epoch.prop_map(Action::Freed),
+        2 => (0..5_u64).prop_map(Action::Wait),
+    ]
+}
+
+#[derive(Default)]
+struct Model(Vec<Entry>);
+
+impl Model {
+    fn state(&self, epoch: Epoch) -> Option<State> {
+        self.0.iter().find(|entry| entry.epoch == epoch).map(|entry| entry.state)
+    }
+
+    fn entry(&mut self, epoch: Epoch) -> &mut Entry {
+        self.0.iter_mut().find(|entry| entry.epoch == epoch).expect("known")
+    }
+
+    fn drop(&mut self, epoch: Epoch) {
+        self.0.retain(|entry| entry.epoch != epoch);
+    }
+
+    fn add(&mut self, epoch: Epoch, state: State) {
+        self.0.push(Entry { epoch, state, failures: 0, kills: 0 });
+        self.0.sort_by_key(|entry| entry.epoch);
+    }
+
+    fn count(&self, which: impl Fn(State) -> bool) -> usize {
+        self.0.iter().filter(|entry| which(entry.state)).count()
+    }
+}
+
+fn is_waiting(state: State) -> bool {
+    matches!(state, State::Ready | State::Held(_))
+}
+
+fn holds(model: &Model, slot: Slot, epoch: Epoch) -> bool {
+    matches!(model.state(epoch), Some(State::Taken(by, _)) if by == slot)
+}
+
+fn perform(queue: &mut Queue, model: &mut Model, now: &mut Instant, action: Action) {
+    match action {
+        Action::Arrive(epoch) => {
+            let epoch = Epoch(epoch);
+            let new = model.state(epoch).is_none();
+            assert_eq!(queue.arrived(epoch), new);
+            if new {
+                model.add(epoch, State::Ready);
+            }
+        }
+        Action::Present(there) => {
+            let there: BTreeSet<Epoch> = there.into_iter().map(Epoch).collect();
+            let expected: BTreeSet<Epoch> = model
+                .0
+                .iter()
+                .filter(|entry| !matches!(entry.state, State::Taken(..)) && !there.contains(&entry.epoch))
+                .map(|entry| entry.epoch)
+                .collect();
+            assert_eq!(queue.present(&there).into_iter().collect::<BTreeSet<_>>(), expected);
+            expected.into_iter().for_each(|epoch| model.drop(epoch));
+        }
+        Action::Claim(slot) => {
+            for entry in &mut model.0 {
+                if matches!(entry.state, State::Held(until) if until <= *now) {
+                    entry.state = State::Ready;
+                }
+            }
+            let expected = model.0.iter().find(|entry| entry.state == State::Ready).map(|entry| entry.epoch);
+            assert_eq!(queue.claim(Slot(slot), *now), expected);
+            if let Some(epoch) = expected {
+                model.entry(epoch).state = State::Taken(Slot(slot), false);
+            }
+        }
+        Action::Rendered(slot, epoch) => {
+            let (slot, epoch) = (Slot(slot), Epoch(epoch));
+            assert_eq!(queue.rendered(slot, epoch), holds(model, slot, epoch));
+            if holds(model, slot, epoch) {
+                model.entry(epoch).state = State::Taken(slot, true);
+            }
+        }
+        Action::Finished(slot, epoch) => {
+            let (slot, epoch) = (Slot(slot), Epoch(epoch));
+            assert_eq!(queue.finished(slot, epoch), holds(model, slot, epoch));
+            if holds(model, slot, epoch) {
+                model.drop(epoch);
+            }
+        }
+        Action::Failed(slot, epoch) => {
+            let (slot, epoch) = (Slot(slot), Epoch(epoch));
+            let verdict = queue.failed(slot, epoch, *now);
+            if !holds(model, slot, epoch) {
+                assert_eq!(verdict, None);
+                return;
+            }
+            let entry = model.entry(epoch);
+            entry.failures += 1;
+            if entry.failures < FAILURES {
+                entry.state = State::Held(*now + HOLD);
+                assert_eq!(verdict, Some(Verdict::Again));
+            } else {
+                model.drop(epoch);
+                assert_eq!(verdict, Some(Verdict::Quarantine));
+            }
+        }
+        Action::Died(slot, blame) => died(queue, model, Slot(slot), blame),
+        Action::Stuck(epoch, remove) => {
+            let disposal = if remove { Disposal::Remove } else { Disposal::Quarantine };
+            queue.stuck(Epoch(epoch), disposal);
+            if model.state(Epoch(epoch)).is_none() {
+                model.add(Epoch(epoch), State::Stuck(disposal));
+            }
+        }
+        Action::Freed(epoch) => {
+            queue.freed(Epoch(epoch));
+            if matches!(model.state(Epoch(epoch)), Some(State::Stuck(_))) {
+                model.drop(Epoch(epoch));
+            }
+        }
+        Action::Wait(seconds) => *now += Duration::from_secs(seconds),
+    }
+}
+
+fn died(queue: &mut Queue, model: &mut Model, slot: Slot, blame: u8) {
+    let (blame, failures, kills) = match blame {
+        0 => (Blame::None, 0, 0),
+        1 => (Blame::Outside, 0, 1),
+        _ => (Blame::Snapshot, 1, 0),
+    };
+    let returned = queue.died(slot, blame);
+    let mut condemned = Vec::new();
+    let mut ready = Vec::new();
+    for entry in &mut model.0 {
+        let State::Taken(by, rendered) = entry.state else { continue };
+        if by != slot {
+            continue;
+        }
+        if !rendered {
+            entry.failures += failures;
+            entry.kills += kills;
+            if entry.failures >= FAILURES || entry.kills >= KILLS {
+                condemned.push(entry.epoch);
+                continue;
+            }
+        }
+        entry.state = State::Ready;
+        ready.push(entry.epoch);
+    }
+    assert_eq!(returned.ready, ready);
+    assert_eq!(returned.quarantine, condemned);
+    condemned.into_iter().for_each(|epoch| model.drop(epoch));
+}
+
+proptest! {
+    #[test]
+    fn the_queue_behaves_like_the_model(actions in prop::collection::vec(action(), 0..200)) {
+        let (mut queue, mut model, mut now) = (Queue::new(), Model::default(), Instant::now());
+        for action in actions {
+            perform(&mut queue, &mut model, &mut now, action);
+            for epoch in (0..EPOCHS).map(Epoch) {
+                prop_assert_eq!(queue.knows(epoch), model.state(epoch).is_some());
+            }
+            prop_assert_eq!(queue.depth(), model.count(is_waiting));
+            prop_assert_eq!(queue.in_flight(), model.count(|state| matches!(state, State::Taken(..))));
+            let undelivered = model.0.iter().find(|entry| !matches!(entry.state, State::Stuck(_)));
+            prop_assert_eq!(queue.oldest(), undelivered.map(|entry| entry.epoch));
+            let due = model.0.iter().filter_map(|entry| match entry.state { State::Held(until) => Some(until), _ => None });
+            prop_assert_eq!(queue.next_due(), due.min());
+            prop_assert!(queue.records.len() <= queue.depth() + queue.in_flight());
+        }
+    }
+}
