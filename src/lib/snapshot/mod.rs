@@ -7,19 +7,23 @@
 //! | `<socket>_info` | the reply to `show info` |
 //! | `<socket>_stat` | the reply to `show stat` |
 //! | `.pull` | pull's own counters, one `name value` line each; hidden, so that nothing else reads it |
-
+//!
+//! What pull has on disk at each moment, and what a crash leaves: [`stage`].
 //!
 //! pull creates a snapshot by renaming a complete directory into place, and never touches it again. From then on
 //! process alone owns it: it is removed when every destination has its metrics ([`remove`]), or moved away when it
 //! cannot be processed ([`quarantine`]). What a crash of process leaves of a removal is `.done-<epoch>/`, which is no
 //! snapshot; the next start deletes it.
 
+pub mod disk;
 pub mod list;
 pub mod name;
 pub mod quarantine;
 pub mod remove;
+pub mod stage;
 
 pub use name::Epoch;
+pub use stage::STAGING_DIR;
 
 /// End of the name of a file with the reply to `show info`.
 pub const INFO_SUFFIX: &str = "_info";
