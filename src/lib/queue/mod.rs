@@ -12,6 +12,9 @@
 //!                                                 └ cannot be moved: stuck
 //! ```
 
+pub mod incoming;
+pub mod watch;
+
 use crate::snapshot::Epoch;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};

@@ -1,0 +1,440 @@
+//! The source directory as a source of snapshots: watched, looked at again whenever a hint may have been lost, waited
+//! for when it is gone, and locked so that two daemons do not process the same snapshots.
+//!
+//! Order matters: first the watch, then the look; so nothing falls between the two. The directory is identified by
+//! device and inode: when another one takes its name (deleted and made again, replaced, mounted or unmounted), it is
+//! watched and looked at anew.
+//!
+//! When is a snapshot complete? One that was renamed into the directory is, at once. One that was created in place
+//! (copied by hand, or by a writer that does not rename) announces nothing when it is complete; it is taken when
+//! neither it nor a file in it has changed for [`SETTLE`]. The same holds for a snapshot that is found by a look
+//! without having been announced, since nobody saw how it came.
+
+use super::watch::{Hints, Watch};
+use crate::snapshot::Epoch;
+use crate::snapshot::list::{Identity, Listing, identity, last_change, list, wall_clock};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A snapshot that was not renamed into place must be left alone for this long before it counts as complete.
+pub const SETTLE: Duration = Duration::from_secs(3);
+/// Time between two looks at the whole directory when all is well: the safety net under the watch.
+pub const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Time between two looks while the directory is missing or cannot be watched, or a snapshot has to settle.
+pub const LOOK_OFTEN: Duration = Duration::from_secs(1);
+
+/// Why the daemon cannot start on this directory.
+#[derive(Debug, thiserror::Error)]
+pub enum IncomingError {
+    /// Two daemons on one directory would process everything twice.
+    #[error("{} is being processed by another haproxystats-process", path.display())]
+    Locked {
+        /// The source directory.
+        path: PathBuf,
+    },
+}
+
+/// What a look found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Complete snapshots that were not known before.
+    pub arrived: Vec<Epoch>,
+    /// Every snapshot in the directory, complete or not; `None` when only hints were followed.
+    pub present: Option<BTreeSet<Epoch>>,
+    /// Removals to finish.
+    pub leftovers: Vec<Epoch>,
+    /// The directory turned out to be another one, or events were lost.
+    pub rescued: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Watched,
+    Polled(String),
+    Missing(String),
+    Locked,
+}
+
+#[derive(Debug)]
+struct Opened {
+    identity: Identity,
+    watch: Option<Watch>,
+    // Keeps the lock for as long as this directory is ours. Closed on exec, so that no worker holds it.
+    _lock: Option<File>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Unsettled {
+    changed: Duration,
+    since: Instant,
+}
+
+/// The source directory.
+#[derive(Debug)]
+pub struct Incoming {
+    path: PathBuf,
+    state: Option<State>,
+    opened: Option<Opened>,
+    unsettled: HashMap<Epoch, Unsettled>,
+    next_look: Instant,
+    rewatch_at: Instant,
+    foreign: usize,
+}
+
+impl Incoming {
+    /// Watches and locks the directory. One that is missing is waited for.
+    ///
+    /// # Errors
+    /// When another daemon has it.
+    pub fn open(path: &Path, now: Instant) -> Result<Self, IncomingError> {
+        let mut incoming = Self {
+            path: path.to_owned(),
+            state: None,
+            opened: None,
+            unsettled: HashMap::new(),
+            next_look: now,
+            rewatch_at: now,
+            foreign: 0,
+        };
+        incoming.check(now);
+        match incoming.state {
+            Some(State::Locked) => Err(IncomingError::Locked { path: path.to_owned() }),
+            _ => Ok(incoming),
+        }
+    }
+
+    /// Waits until a look may find something. Cancelling it loses nothing.
+    pub async fn hinted(&self) {
+        match self.opened.as_ref().and_then(|opened| opened.watch.as_ref()) {
+            Some(watch) => watch.hinted().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// When to look at the latest.
+    #[must_use]
+    pub fn next_look(&self) -> Instant {
+        self.next_look
+    }
+
+    /// Follows the hints, and looks at the whole directory when that is due. `known` says which snapshots the caller
+    /// has already.
+    pub fn look(&mut self, now: Instant, known: impl Fn(Epoch) -> bool) -> Look {
+        let hints = self.hints();
+        let mut look = Look { rescued: hints.lost, ..Look::default() };
+        if hints.lost {
+            tracing::warn!(directory = %self.path.display(), "events were lost; looking at the whole directory");
+        }
+        if hints.look || now >= self.next_look {
+            look.rescued |= self.check(now);
+            // Whatever was announced before this moment is in the list as well.
+            let announced: HashSet<Epoch> = hints.moved_in.into_iter().chain(self.hints().moved_in).collect();
+            self.look_at_all(now, &announced, known, &mut look);
+        } else {
+            for epoch in hints.moved_in {
+                let there = identity(&self.path.join(epoch.to_string()));
+                if matches!(there, Ok(Some(_))) && !known(epoch) && !look.arrived.contains(&epoch) {
+                    self.unsettled.remove(&epoch);
+                    look.arrived.push(epoch);
+                }
+            }
+        }
+        look
+    }
+
+    fn hints(&self) -> Hints {
+        self.opened.as_ref().and_then(|opened| opened.watch.as_ref()).map(Watch::take).unwrap_or_default()
+    }
+
+    /// Makes sure that what is watched is what bears the name. True when another directory had taken it.
+    fn check(&mut self, now: Instant) -> bool {
+        let found = identity(&self.path);
+        let Ok(Some(found)) = found else {
+            let reason = found.err().map_or_else(|| "there is no such directory".to_owned(), |error| error.to_string());
+            self.opened = None;
+            self.enter(State::Missing(reason));
+            return false;
+        };
+        let same = self.opened.as_ref().is_some_and(|opened| opened.identity == found);
+        if same && (self.state == Some(State::Watched) || now < self.rewatch_at) {
+            return false;
+        }
+        self.rewatch_at = now + LOOK_EVERY;
+        let first = self.state.is_none();
+        let lock = match self.opened.take() {
+            Some(Opened { _lock: lock, .. }) if same => lock,
+            _ => match lock(&self.path) {
+                Ok(lock) => lock,
+                Err(IncomingError::Locked { .. }) => {
+                    self.rewatch_at = now;
+                    self.enter(State::Locked);
+                    return false;
+                }
+            },
+        };
+        let (watch, state) = match Watch::new(&self.path) {
+            Ok(watch) => (Some(watch), State::Watched),
+            Err(error) => (None, State::Polled(error.to_string())),
+        };
+        self.opened = Some(Opened { identity: found, watch, _lock: lock });
+        self.enter(state);
+        !same && !first
+    }
+
+    /// Logs a change of state, once.
+    fn enter(&mut self, state: State) {
+        if self.state.as_ref() == Some(&state) {
+            return;
+        }
+        let directory = self.path.display();
+        match &state {
+            State::Watched => tracing::info!(%directory, "watching for snapshots"),
+            State::Polled(error) => {
+                tracing::warn!(%directory, %error, "cannot watch; looking every second instead");
+            }
+            State::Missing(error) => {
+                tracing::error!(%directory, %error, "cannot find snapshots; waiting for the directory");
+            }
+            State::Locked => tracing::error!(%directory, "another haproxystats-process has the directory; waiting"),
+        }
+        self.state = Some(state);
+    }
+
+    fn look_at_all(
+        &mut self,
+        now: Instant,
+        announced: &HashSet<Epoch>,
+        known: impl Fn(Epoch) -> bool,
+        look: &mut Look,
+    ) {
+        self.next_look = now + LOOK_OFTEN;
+        if self.opened.is_none() {
+            look.present = Some(BTreeSet::new());
+            return;
+        }
+        let listing = match list(&self.path) {
+            Ok(listing) => listing,
+            Err(error) => {
+                self.opened = None;
+                self.enter(State::Missing(error.to_string()));
+                return;
+            }
+        };
+        self.report_foreign(&listing);
+        self.unsettled.retain(|epoch, _| listing.snapshots.contains(epoch));
+        for epoch in listing.snapshots.iter().copied().filter(|epoch| !known(*epoch)) {
+            if announced.contains(&epoch) || self.settled(epoch, now) {
+                self.unsettled.remove(&epoch);
+                look.arrived.push(epoch);
+            }
+        }
+        look.present = Some(listing.snapshots);
+        look.leftovers = listing.leftovers;
+        if self.unsettled.is_empty() && self.state == Some(State::Watched) {
+            self.next_look = now + LOOK_EVERY;
+        }
+    }
+
+    /// Whether nothing has changed in a snapshot for long enough, by the file system's times or by our own watching
+    /// (after a jump of the clock the former may lie in the future for hours).
+    fn settled(&mut self, epoch: Epoch, now: Instant) -> bool {
+        let Ok(changed) = last_change(&self.path.join(epoch.to_string())) else {
+            // Vanished again, or not readable: a worker will say so.
+            return true;
+        };
+        if wall_clock().checked_sub(changed).is_some_and(|age| age >= SETTLE) {
+            return true;
+        }
+        let seen = self.unsettled.entry(epoch).or_insert(Unsettled { changed, since: now });
+        if seen.changed != changed {
+            *seen = Unsettled { changed, since: now };
+        }
+        now.duration_since(seen.since) >= SETTLE
+    }
+
+    fn report_foreign(&mut self, listing: &Listing) {
+        if listing.foreign > self.foreign {
+            let example = listing.foreign_example.as_deref().unwrap_or_default();
+            let directory = self.path.display();
+            tracing::warn!(%directory, count = listing.foreign, example, "entries that are no snapshots are left alone");
+            self.foreign = listing.foreign;
+        }
+        if listing.foreign == 0 {
+            self.foreign = 0;
+        }
+    }
+}
+
+/// Locks the directory itself: no file is left behind, and the lock ends with the process, however it ends.
+fn lock(path: &Path) -> Result<Option<File>, IncomingError> {
+    let locked = File::open(path).and_then(|dir| match dir.try_lock() {
+        Ok(()) => Ok(Some(dir)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    });
+    match locked {
+        Ok(Some(dir)) => Ok(Some(dir)),
+        Ok(None) => Err(IncomingError::Locked { path: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            // Some network file systems cannot lock a directory.
+            tracing::warn!(directory = %path.display(), %error, "cannot lock; make sure that one daemon runs here");
+            Ok(None)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const A: Epoch = Epoch(1_500_000_000);
+
+    struct Place {
+        base: tempfile::TempDir,
+        dir: PathBuf,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let base = tempfile::tempdir().unwrap();
+            let dir = base.path().join("incoming");
+            fs::create_dir(&dir).unwrap();
+            Self { base, dir }
+        }
+
+        fn open(&self) -> Incoming {
+            Incoming::open(&self.dir, Instant::now()).unwrap()
+        }
+
+        fn move_in(&self, epoch: Epoch) {
+            let staged = self.base.path().join("staged");
+            fs::create_dir(&staged).unwrap();
+            fs::rename(staged, self.dir.join(epoch.to_string())).unwrap();
+        }
+    }
+
+    fn nothing_known(_: Epoch) -> bool {
+        false
+    }
+
+    /// Looks as the daemon does, on hints and in time, until something arrives.
+    async fn arrival(incoming: &mut Incoming) -> Vec<Epoch> {
+        let limit = Instant::now() + Duration::from_secs(15);
+        loop {
+            let look = incoming.look(Instant::now(), nothing_known);
+            if !look.arrived.is_empty() {
+                return look.arrived;
+            }
+            assert!(Instant::now() < limit, "nothing arrived");
+            let next = tokio::time::Instant::from_std(incoming.next_look());
+            tokio::select! {
+                () = incoming.hinted() => {}
+                () = tokio::time::sleep_until(next) => {}
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_moved_in_arrives_at_once() {
+        let place = Place::new();
+        let mut incoming = place.open();
+        incoming.look(Instant::now(), nothing_known);
+        let start = Instant::now();
+        place.move_in(A);
+        assert_eq!(arrival(&mut incoming).await, vec![A]);
+        assert!(start.elapsed() < Duration::from_secs(1), "a hint was due, not a timer");
+    }
+
+    #[tokio::test]
+    async fn what_is_made_in_place_arrives_when_it_is_left_alone() {
+        let place = Place::new();
+        let mut incoming = place.open();
+        incoming.look(Instant::now(), nothing_known);
+        let path = place.dir.join(A.to_string());
+        fs::create_dir(&path).unwrap();
+        // A slow writer: another file every second, for longer than the time to settle.
+        let start = Instant::now();
+        let writer = tokio::spawn(async move {
+            for file in 0..5 {
+                fs::write(path.join(format!("sock{file}_info")), "Name: HAProxy\n").unwrap();
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        assert_eq!(arrival(&mut incoming).await, vec![A]);
+        assert!(
+            start.elapsed() >= Duration::from_secs(4) + SETTLE - Duration::from_millis(100),
+            "{:?}",
+            start.elapsed()
+        );
+        writer.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn another_directory_of_the_name_is_found_and_watched() {
+        let place = Place::new();
+        let mut incoming = place.open();
+        incoming.look(Instant::now(), nothing_known);
+        fs::rename(&place.dir, place.base.path().join("old")).unwrap();
+        let look = incoming.look(Instant::now() + LOOK_EVERY, nothing_known);
+        assert_eq!(look.present, Some(BTreeSet::new()));
+        fs::create_dir(&place.dir).unwrap();
+        let look = incoming.look(Instant::now() + LOOK_EVERY * 2, nothing_known);
+        assert!(look.rescued);
+        place.move_in(A);
+        assert_eq!(arrival(&mut incoming).await, vec![A]);
+    }
+
+    #[tokio::test]
+    async fn a_replacement_within_one_moment_is_found_too() {
+        let place = Place::new();
+        let mut incoming = place.open();
+        incoming.look(Instant::now(), nothing_known);
+        fs::create_dir(place.base.path().join("new")).unwrap();
+        fs::rename(&place.dir, place.base.path().join("old")).unwrap();
+        fs::rename(place.base.path().join("new"), &place.dir).unwrap();
+        place.move_in(A);
+        assert_eq!(arrival(&mut incoming).await, vec![A]);
+    }
+
+    #[tokio::test]
+    async fn a_missing_directory_is_waited_for() {
+        let place = Place::new();
+        fs::remove_dir(&place.dir).unwrap();
+        let mut incoming = place.open();
+        assert_eq!(incoming.look(Instant::now(), nothing_known).arrived, vec![]);
+        fs::create_dir(&place.dir).unwrap();
+        place.move_in(A);
+        assert_eq!(arrival(&mut incoming).await, vec![A]);
+    }
+
+    #[tokio::test]
+    async fn one_daemon_at_a_time() {
+        let place = Place::new();
+        let first = place.open();
+        assert!(matches!(Incoming::open(&place.dir, Instant::now()), Err(IncomingError::Locked { .. })));
+        drop(first);
+        place.open();
+    }
+
+    #[test]
+    fn what_is_known_does_not_arrive_again() {
+        let place = Place::new();
+        let mut incoming = place.open();
+        place.move_in(A);
+        let later = Instant::now() + LOOK_EVERY;
+        assert_eq!(incoming.look(later, |_| true).arrived, vec![]);
+    }
+
+    #[test]
+    fn removals_to_finish_are_reported() {
+        let place = Place::new();
+        fs::create_dir(place.dir.join(".done-1500000000")).unwrap();
+        let mut incoming = place.open();
+        assert_eq!(incoming.look(Instant::now(), nothing_known).leftovers, vec![A]);
+    }
+}
