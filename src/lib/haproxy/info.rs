@@ -32,8 +32,14 @@ impl InfoField {
 /// The field of this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static InfoField> {
-    static BY_NAME: LazyLock<HashMap<&'static str, &'static InfoField>> =
-        LazyLock::new(|| FIELDS.iter().map(|field| (field.name, field)).collect());
+    index(name).and_then(|index| FIELDS.get(index))
+}
+
+/// Where the field of this name stands in [`FIELDS`].
+#[must_use]
+pub fn index(name: &str) -> Option<usize> {
+    static BY_NAME: LazyLock<HashMap<&'static str, usize>> =
+        LazyLock::new(|| FIELDS.iter().enumerate().map(|(index, field)| (field.name, index)).collect());
     BY_NAME.get(name).copied()
 }
 

@@ -1,8 +1,26 @@
 //! One snapshot directory in, Graphite lines out: the only place that knows the order parse, aggregate, render.
 
+use crate::aggregate::{daemon, group};
 use crate::config::Config;
-use crate::snapshot::Epoch;
+use crate::haproxy::columns::Kind;
+use crate::names::sanitize;
+use crate::parse::info::Info;
+use crate::parse::stat::Stats;
+use crate::plan::{DaemonPlan, KindPlan};
+use crate::process::exclude::Excluded;
+use crate::render::line::Lines;
+use crate::render::objects::Objects;
+use crate::render::path::Paths;
+use crate::render::value::Value;
+use crate::snapshot::{Epoch, INFO_SUFFIX, STAT_SUFFIX};
+use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Rows of one file that are logged one by one; the rest is a number.
+const LOGGED_ROWS: u64 = 5;
 
 /// Why a snapshot could not be processed at all. A bad row or a bad file is not among the reasons: those are counted
 /// in the [`Report`].
@@ -15,6 +33,14 @@ pub enum PipelineError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// polars refused columns that were made for it.
+    #[error("cannot aggregate {kind}s")]
+    Aggregate {
+        /// Which.
+        kind: &'static str,
+        /// Why.
+        source: polars::error::PolarsError,
     },
 }
 
@@ -32,19 +58,33 @@ pub struct Report {
 /// Renders snapshots. Keeps what does not change from one snapshot to the next: the plan of columns, paths by name.
 #[derive(Debug)]
 pub struct Pipeline {
-    prefix: String,
+    paths: Paths,
+    own: String,
+    daemon: DaemonPlan,
+    plans: Arc<[KindPlan; 3]>,
+    stats: Stats,
+    objects: Objects,
+    exclude_frontends: Excluded,
+    exclude_backends: Excluded,
 }
 
 impl Pipeline {
     /// Builds the plan for this configuration; `hostname` is what gethostname(2) says.
     #[must_use]
     pub fn new(config: &Config, hostname: &str) -> Self {
-        let mut prefix = config.graphite.namespace.clone();
-        if config.graphite.prefix_hostname {
-            prefix.push('.');
-            prefix.push_str(hostname);
+        let process = &config.process;
+        let paths = Paths::new(config, hostname);
+        let plans = Arc::new(Kind::ALL.map(|kind| KindPlan::new(kind, process)));
+        Self {
+            own: paths.own(),
+            daemon: DaemonPlan::new(process),
+            stats: Stats::new(Arc::clone(&plans), process.status_metrics),
+            plans,
+            objects: Objects::new(paths.clone(), process.status_metrics),
+            exclude_frontends: Excluded::new(process.exclude_frontends.clone()),
+            exclude_backends: Excluded::new(process.exclude_backends.clone()),
+            paths,
         }
-        Self { prefix }
     }
 
     /// Appends the lines of the snapshot in `dir` to `out`.
@@ -52,20 +92,212 @@ impl Pipeline {
     /// # Errors
     /// When the directory cannot be read; then nothing was appended.
     pub fn run(&mut self, dir: &Path, epoch: Epoch, out: &mut Vec<u8>) -> Result<Report, PipelineError> {
-        let _ = (epoch, out, &self.prefix);
-        std::fs::read_dir(dir).map_err(|source| PipelineError::Directory { path: dir.to_owned(), source })?;
-        Ok(Report::default())
+        let start = Instant::now();
+        let files = Files::list(dir).map_err(|source| PipelineError::Directory { path: dir.to_owned(), source })?;
+        let own = self.own.clone().into_bytes();
+        let before = out.len();
+        let mut lines = Lines::new(out, epoch);
+        let mut report = Report::default();
+        if files.info.is_empty() {
+            tracing::warn!(snapshot = %dir.display(), "no file with statistics of the daemon");
+        } else {
+            let start = Instant::now();
+            self.daemon(dir, &files.info, &mut lines, &mut report);
+            lines.push_seconds(&own, b"WallClockTimeHAProxy", start.elapsed());
+        }
+        if files.stat.is_empty() {
+            tracing::warn!(snapshot = %dir.display(), "no file with statistics of proxies");
+        } else if let Err(error) = self.proxies(dir, &files.stat, &mut lines, &mut report) {
+            out.truncate(before);
+            return Err(error);
+        }
+        lines.push_seconds(&own, b"WallClockTimeAllStats", start.elapsed());
+        report.lines = lines.count();
+        Ok(report)
     }
 
     /// Appends one line `<namespace>[.<host>].haproxy.haproxystats.<name> <value> <epoch>`, and returns how many
     /// lines that were: none when the value is not finite.
     pub fn own_metric(&self, name: &str, value: f64, epoch: Epoch, out: &mut Vec<u8>) -> usize {
-        use std::io::Write;
-        if !value.is_finite() {
-            return 0;
+        let mut lines = Lines::new(out, epoch);
+        lines.push(self.own.as_bytes(), name.as_bytes(), Value::Float(value));
+        lines.count()
+    }
+
+    /// The daemon: all processes together, and each.
+    fn daemon(&self, dir: &Path, files: &[String], lines: &mut Lines<'_>, report: &mut Report) {
+        let mut processes = Vec::with_capacity(files.len());
+        for file in files {
+            let path = dir.join(file);
+            let read = File::open(&path).map_err(Into::into).and_then(|input| {
+                Info::read(input, |line, field| {
+                    tracing::warn!(file = %path.display(), line, field, "left out: not a whole number of 64 bits");
+                })
+            });
+            match read {
+                Ok(info) => {
+                    report.refused_rows += info.refused;
+                    processes.push((file.strip_suffix(INFO_SUFFIX).unwrap_or(file), info));
+                }
+                Err(error) => refuse_file(&path, &error, report),
+            }
         }
-        // Writing to a vector cannot fail.
-        let _ = writeln!(out, "{}.haproxy.haproxystats.{name} {value} {epoch}", self.prefix);
-        1
+        if processes.is_empty() {
+            return;
+        }
+        let infos: Vec<Info> = processes.iter().map(|(_, info)| info.clone()).collect();
+        // The count of metrics counts itself.
+        let mut count = 1;
+        count += send(&self.paths.daemon(), daemon::overall(&self.daemon, &infos), lines);
+        if self.daemon.per_process {
+            for (name, info) in process_names(&processes).into_iter().zip(&infos) {
+                count += send(&self.paths.process(&name), daemon::of_process(&self.daemon, info), lines);
+            }
+        }
+        lines.push(self.own.as_bytes(), b"MetricsHAProxy", Value::Int(count));
+    }
+
+    /// Frontends, backends and servers.
+    fn proxies(
+        &mut self,
+        dir: &Path,
+        files: &[String],
+        lines: &mut Lines<'_>,
+        report: &mut Report,
+    ) -> Result<(), PipelineError> {
+        self.stats.clear();
+        let mut readable = 0;
+        for file in files {
+            let path = dir.join(file);
+            let mut refused = 0;
+            let read = File::open(&path).map_err(Into::into).and_then(|input| {
+                self.stats.read(input, |line, reason| {
+                    refused += 1;
+                    if refused <= LOGGED_ROWS {
+                        tracing::warn!(file = %path.display(), line, %reason, "row left out");
+                    }
+                })
+            });
+            report.refused_rows += refused;
+            if refused > LOGGED_ROWS {
+                tracing::warn!(file = %path.display(), rows = refused, "rows left out in this file");
+            }
+            match read {
+                Ok(_) => readable += 1,
+                Err(error) => refuse_file(&path, &error, report),
+            }
+        }
+        if readable == 0 {
+            tracing::error!(snapshot = %dir.display(), "no statistics of proxies could be read");
+            return Ok(());
+        }
+        self.objects.begin(&self.stats.names, self.stats.generation());
+        let frontends = self.exclude_frontends.names(&self.stats.names);
+        let backends = self.exclude_backends.names(&self.stats.names);
+        for (kind, metrics, time) in [
+            (Kind::Frontend, "MetricsFrontend", "WallClockTimeFrontends"),
+            (Kind::Backend, "MetricsBackend", "WallClockTimeBackends"),
+            (Kind::Server, "MetricsServer", "WallClockTimeServers"),
+        ] {
+            let start = Instant::now();
+            let (Some(plan), Some(table)) = (self.plans.get(kind as usize), self.stats.tables.get_mut(kind as usize))
+            else {
+                continue;
+            };
+            let groups =
+                group::group(plan, table).map_err(|source| PipelineError::Aggregate { kind: kind.word(), source })?;
+            let excluded = if kind == Kind::Frontend { &frontends } else { &backends };
+            let count = 1 + self.objects.render(plan, &groups, &self.stats.names, &self.stats.servers, excluded, lines);
+            lines.push(self.own.as_bytes(), metrics.as_bytes(), Value::Int(count));
+            lines.push_seconds(self.own.as_bytes(), time.as_bytes(), start.elapsed());
+        }
+        Ok(())
+    }
+}
+
+/// The files of a snapshot, in the order of their names.
+#[derive(Debug, Default)]
+struct Files {
+    info: Vec<String>,
+    stat: Vec<String>,
+}
+
+impl Files {
+    /// Regular files whose names end as ours do; hidden files, links and anything else are not read.
+    fn list(dir: &Path) -> std::io::Result<Self> {
+        let mut files = Self::default();
+        for entry in std::fs::read_dir(dir)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if name.starts_with('.') || !entry.file_type()?.is_file() {
+                continue;
+            }
+            if name.ends_with(INFO_SUFFIX) {
+                files.info.push(name);
+            } else if name.ends_with(STAT_SUFFIX) {
+                files.stat.push(name);
+            }
+        }
+        files.info.sort_unstable();
+        files.stat.sort_unstable();
+        Ok(files)
+    }
+}
+
+/// Counts and reports a file of which nothing could be used.
+fn refuse_file(path: &Path, error: &dyn std::error::Error, report: &mut Report) {
+    report.refused_files += 1;
+    match error.source() {
+        Some(source) => tracing::error!(file = %path.display(), %error, %source, "file left out"),
+        None => tracing::error!(file = %path.display(), %error, "file left out"),
+    }
+}
+
+/// Sends figures, and returns how many there were, those without a value included.
+fn send(prefix: &str, figures: Vec<daemon::Figure>, lines: &mut Lines<'_>) -> i64 {
+    let mut count = 0;
+    for (name, value) in figures {
+        count += 1;
+        if let Some(value) = value {
+            lines.push(prefix.as_bytes(), sanitize(name.as_bytes()).as_bytes(), value);
+        }
+    }
+    count
+}
+
+/// The path element of each process: its number, or the name of its socket where another process has the same number
+/// (every HAProxy since 2.5 says 1) or where it has none.
+fn process_names(processes: &[(&str, Info)]) -> Vec<String> {
+    let number = |info: &Info| info.get("Process_num");
+    let mut uses: HashMap<i128, usize> = HashMap::new();
+    for number in processes.iter().filter_map(|(_, info)| number(info)) {
+        *uses.entry(number).or_default() += 1;
+    }
+    processes
+        .iter()
+        .map(|(socket, info)| match number(info) {
+            Some(number) if uses.get(&number) == Some(&1) => number.to_string(),
+            _ => sanitize(socket.as_bytes()),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(text: &str) -> Info {
+        Info::read(text.as_bytes(), |_, _| {}).unwrap()
+    }
+
+    #[test]
+    fn processes_that_share_a_number_go_by_their_sockets() {
+        let processes = [
+            ("a.sock", info("Process_num: 1\n")),
+            ("b.sock", info("Process_num: 1\n")),
+            ("c.sock", info("Process_num: 2\n")),
+            ("d.sock", info("Maxconn: 2\n")),
+        ];
+        assert_eq!(process_names(&processes), ["a_sock", "b_sock", "2", "d_sock"]);
     }
 }

@@ -1,0 +1,168 @@
+//! The daemon's figures over all processes, and those of each process. A handful of values: plain arithmetic is clearer
+//! and cheaper than a data frame here.
+
+use crate::haproxy::columns::Combine;
+use crate::haproxy::info::PERCENTAGES;
+use crate::parse::info::Info;
+use crate::plan::{DaemonMetric, DaemonPlan};
+use crate::render::value::Value;
+
+/// A figure: its metric name and its value. No value means that the metric exists but has none now; it counts, but is
+/// not sent.
+pub type Figure = (&'static str, Option<Value>);
+
+/// Names of the percentiles, and the quantile of each.
+const PERCENTILES: [(&str, f64); 5] = [
+    ("25PercentileCpuUsagePct", 0.25),
+    ("50PercentileCpuUsagePct", 0.50),
+    ("75PercentileCpuUsagePct", 0.75),
+    ("95PercentileCpuUsagePct", 0.95),
+    ("99PercentileCpuUsagePct", 0.99),
+];
+
+/// The figures over all processes.
+#[must_use]
+pub fn overall(plan: &DaemonPlan, processes: &[Info]) -> Vec<Figure> {
+    let mut figures = Vec::with_capacity(plan.send.len() + 10);
+    figures.extend(plan.send.iter().filter_map(|metric| {
+        let values = processes.iter().filter_map(|process| process.at(metric.index));
+        figure(metric, combine(metric, values))
+    }));
+    if plan.cpu && processes.len() > 1 {
+        let mut usage: Vec<i128> = processes.iter().filter_map(cpu_usage).collect();
+        usage.sort_unstable();
+        figures.extend(PERCENTILES.map(|(name, quantile)| (name, nearest(&usage, quantile).map(Value::from_i128))));
+        figures.push(("StdCpuUsagePct", deviation(&usage).map(Value::Float)));
+    }
+    if plan.percentages {
+        figures.extend(percentages(processes));
+    }
+    figures
+}
+
+/// The figures of one process.
+#[must_use]
+pub fn of_process(plan: &DaemonPlan, process: &Info) -> Vec<Figure> {
+    let mut figures = Vec::with_capacity(plan.send.len() + 5);
+    figures.extend(plan.send.iter().filter_map(|metric| {
+        let value = process.at(metric.index).map(Value::from_i128);
+        figure(metric, value)
+    }));
+    if plan.cpu {
+        figures.push(("CpuUsagePct", cpu_usage(process).map(Value::from_i128)));
+    }
+    if plan.percentages {
+        figures.extend(percentages(std::slice::from_ref(process)));
+    }
+    figures
+}
+
+/// A metric of the default selection always counts; any other only where HAProxy prints it.
+fn figure(metric: &DaemonMetric, value: Option<Value>) -> Option<Figure> {
+    let field = crate::haproxy::info::FIELDS.get(metric.index)?;
+    (metric.default || value.is_some()).then_some((field.name, value))
+}
+
+fn combine(metric: &DaemonMetric, mut values: impl Iterator<Item = i128>) -> Option<Value> {
+    match metric.combine {
+        Combine::Sum => {
+            let (count, sum) = values.fold((0_usize, 0), |(count, sum), value| (count + 1, sum + value));
+            (count > 0 || metric.default).then(|| Value::from_i128(sum))
+        }
+        Combine::Mean | Combine::BusyMean => {
+            let (count, sum) = values.fold((0_u32, 0), |(count, sum), value| (count + 1, sum + value));
+            #[expect(clippy::cast_precision_loss, reason = "percentages and seconds are far below 2^53")]
+            (count > 0).then(|| Value::Float(sum as f64 / f64::from(count)))
+        }
+        Combine::Max => values.max().map(Value::from_i128),
+        Combine::Min => values.min().map(Value::from_i128),
+        Combine::MinPresent => values.by_ref().filter(|value| *value >= 0).min().map(Value::from_i128),
+    }
+}
+
+/// CPU utilization in percent: what is not idle.
+fn cpu_usage(process: &Info) -> Option<i128> {
+    process.get("Idle_pct").map(|idle| 100 - idle)
+}
+
+/// The value at the rank nearest to `quantile`, halves to the even rank, of sorted values.
+fn nearest(sorted: &[i128], quantile: f64) -> Option<i128> {
+    let last = u32::try_from(sorted.len().checked_sub(1)?).ok()?;
+    let rank = (quantile * f64::from(last)).round_ties_even();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 <= rank <= last")]
+    sorted.get(rank as usize).copied()
+}
+
+/// Standard deviation of a sample (divided by n - 1); none for fewer than two values.
+fn deviation(values: &[i128]) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "percentages")]
+    let values: Vec<f64> = values.iter().map(|value| *value as f64).collect();
+    #[expect(clippy::cast_precision_loss, reason = "a number of processes")]
+    let count = values.len() as f64;
+    if count < 2.0 {
+        return None;
+    }
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((squares / (count - 1.0)).sqrt())
+}
+
+/// Figures as percentages of their limits, cut to whole numbers; 0 where there is no limit. None where HAProxy prints
+/// no such figure.
+fn percentages(processes: &[Info]) -> [Figure; PERCENTAGES.len()] {
+    PERCENTAGES.map(|percentage| {
+        let sum = |name| {
+            let values = processes.iter().filter_map(|process| process.get(name));
+            values.fold(None, |sum, value| Some(sum.unwrap_or(0) + value))
+        };
+        #[expect(clippy::cast_precision_loss, reason = "64-bit figures; a percentage needs three digits")]
+        let value = match (sum(percentage.value), sum(percentage.limit)) {
+            (Some(_), Some(0_i128)) => Some(Value::Int(0)),
+            (Some(value), Some(limit)) => Some(Value::Float((100.0 * value as f64 / limit as f64).trunc())),
+            _ => None,
+        };
+        (percentage.name, value)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn percentiles_are_those_of_the_nearest_rank() {
+        assert_eq!(nearest(&[10, 59], 0.5), Some(10));
+        assert_eq!(nearest(&[0, 3, 37, 90], 0.5), Some(37));
+        assert_eq!(nearest(&[7], 0.99), Some(7));
+        assert_eq!(nearest(&[], 0.5), None);
+    }
+
+    #[test]
+    fn the_deviation_is_that_of_a_sample() {
+        assert_eq!(deviation(&[1, 3]), Some(2.0_f64.sqrt()));
+        assert_eq!(deviation(&[5]), None);
+    }
+
+    fn info(conns: i64, limit: i64) -> Info {
+        Info::read(format!("CurrConns: {conns}\nMaxconn: {limit}\n").as_bytes(), |_, _| {}).unwrap()
+    }
+
+    #[test]
+    fn percentages_are_cut_and_survive_a_missing_limit() {
+        assert_eq!(percentages(&[info(999, 1000)])[0], ("ConnPercentage", Some(Value::Float(99.0))));
+        assert_eq!(percentages(&[info(999, 0)])[0].1, Some(Value::Int(0)));
+        assert_eq!(percentages(&[info(1, 1)])[1].1, None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_processes_does_not_matter(mut conns in proptest::collection::vec(0_i64..1_000_000, 1..9)) {
+            let plan = DaemonPlan::new(&crate::config::Config::default().process);
+            let forward: Vec<_> = conns.iter().map(|c| info(*c, 10)).collect();
+            conns.reverse();
+            let backward: Vec<_> = conns.iter().map(|c| info(*c, 10)).collect();
+            prop_assert_eq!(overall(&plan, &forward), overall(&plan, &backward));
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Rows of several processes in, one value per object and field out.
+
+pub mod daemon;
+pub mod group;

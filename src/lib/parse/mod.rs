@@ -1,0 +1,7 @@
+//! Files of a snapshot in, typed columns out. Every byte comes from outside: nothing in here may panic on any of them.
+
+pub mod info;
+pub mod number;
+pub mod rows;
+pub mod stat;
+pub mod table;

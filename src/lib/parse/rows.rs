@@ -1,0 +1,310 @@
+//! Rows of a CSV file, read in chunks: a window slides over the file, and a row is handed out as a slice of it.
+
+use memchr::{memchr, memchr_iter};
+use std::io::{self, Read};
+
+/// Bytes per read. Between 64 and 128 KiB stay in the processor's cache; larger reads were three times as slow.
+const CHUNK: usize = 128 * 1024;
+
+/// Longest row. HAProxy's are a few hundred bytes, its longest texts a few kilobytes; an endless line must not take
+/// the memory.
+const MAX_ROW: usize = 64 * 1024;
+
+/// What comes next in the file.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Row {
+    /// A line that is not blank; [`Rows::line`] is its text.
+    Line,
+    /// A line that was skipped because it is longer than any row can be.
+    TooLong,
+    /// The end of the file.
+    End,
+}
+
+/// Quotes in a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quotes {
+    /// None: the line can be split at every comma.
+    None,
+    /// All closed.
+    Balanced,
+    /// One is open at the end: either the field goes on in the next line, or the quote is a stray one.
+    Open,
+}
+
+/// Reads rows from a file.
+#[derive(Debug)]
+pub struct Rows<R> {
+    input: R,
+    window: Vec<u8>,
+    /// Where the current row begins in the window, and its length without the line end.
+    row: usize,
+    length: usize,
+    /// Where the next row begins.
+    next: usize,
+    /// End of what was read.
+    end: usize,
+    eof: bool,
+    number: u64,
+}
+
+/// The memory of a reader, to be used again for the next file.
+#[derive(Debug, Default)]
+pub struct Buffer(Vec<u8>);
+
+impl<R: Read> Rows<R> {
+    /// Begins to read; `buffer` keeps its memory between files.
+    pub fn new(input: R, buffer: &mut Buffer) -> Self {
+        let window = std::mem::take(&mut buffer.0);
+        Self { input, window, row: 0, length: 0, next: 0, end: 0, eof: false, number: 0 }
+    }
+
+    /// Gives the memory back.
+    pub fn finish(self, buffer: &mut Buffer) {
+        buffer.0 = self.window;
+    }
+
+    /// Goes to the next line that is not blank.
+    ///
+    /// # Errors
+    /// What reading the file said.
+    pub fn advance(&mut self) -> io::Result<Row> {
+        loop {
+            self.row = self.next;
+            self.length = 0;
+            match self.find_end(self.row)? {
+                Some(end) => {
+                    self.number += 1;
+                    self.length = end - self.row;
+                    self.next = end + 1;
+                }
+                None if self.end - self.row > MAX_ROW => {
+                    self.number += 1;
+                    self.skip_line()?;
+                    return Ok(Row::TooLong);
+                }
+                None if self.row == self.end => return Ok(Row::End),
+                None => {
+                    // The last line of the file has no end.
+                    self.number += 1;
+                    self.length = self.end - self.row;
+                    self.next = self.end;
+                }
+            }
+            if !self.line().is_empty() {
+                return Ok(Row::Line);
+            }
+        }
+    }
+
+    /// The current line, without its end.
+    #[must_use]
+    pub fn line(&self) -> &[u8] {
+        let line = self.window.get(self.row..self.row + self.length).unwrap_or_default();
+        line.strip_suffix(b"\r").unwrap_or(line)
+    }
+
+    /// Number of the current line in the file, from 1.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The quotes in the current line.
+    #[must_use]
+    pub fn quotes(&self) -> Quotes {
+        let line = self.line();
+        match memchr(b'"', line) {
+            None => Quotes::None,
+            Some(first) if memchr_iter(b'"', line.get(first..).unwrap_or_default()).count() % 2 == 0 => Quotes::Balanced,
+            Some(_) => Quotes::Open,
+        }
+    }
+
+    /// Extends the current line by those that follow, up to the one that closes its open quote; false, and nothing
+    /// changed, when none does within the length that a row can have. [`Rows::shorten`] takes it back.
+    ///
+    /// # Errors
+    /// What reading the file said.
+    pub fn extend(&mut self) -> io::Result<bool> {
+        // Offsets from the row's start, since reading on moves the window.
+        let mut taken = self.next - self.row;
+        let mut lines = 0;
+        while taken <= MAX_ROW {
+            let from = self.row + taken;
+            let (end, last) = match self.find_end(from)? {
+                Some(end) => (end, false),
+                None => (self.end, true),
+            };
+            let from = self.row + taken;
+            let line = self.window.get(from..end).unwrap_or_default();
+            lines += u64::from(!line.is_empty() || !last);
+            if memchr_iter(b'"', line).count() % 2 == 1 {
+                self.length = end - self.row;
+                self.next = if last { end } else { end + 1 };
+                self.number += lines;
+                return Ok(self.length <= MAX_ROW);
+            }
+            if last {
+                return Ok(false);
+            }
+            taken = end + 1 - self.row;
+        }
+        Ok(false)
+    }
+
+    /// Cuts the current row back to its first line; the next row is the line behind it. For rows that were joined
+    /// over a stray quote, which must not swallow its neighbours.
+    pub fn shorten(&mut self) {
+        let row = self.window.get(self.row..self.row + self.length).unwrap_or_default();
+        if let Some(first) = memchr(b'\n', row) {
+            self.number -= memchr_iter(b'\n', row).count() as u64;
+            self.length = first;
+            self.next = self.row + first + 1;
+        }
+    }
+
+    /// Position of the line end at or behind `from`, or `None` when there is none before the end of the file or within
+    /// the length of a row. Reading on moves the window, so that `self.row` may be another number afterwards; the
+    /// result fits the new one.
+    fn find_end(&mut self, from: usize) -> io::Result<Option<usize>> {
+        let offset = from - self.row;
+        let mut searched = offset;
+        loop {
+            let rest = self.window.get(self.row + searched..self.end).unwrap_or_default();
+            if let Some(at) = memchr(b'\n', rest) {
+                return Ok(Some(self.row + searched + at));
+            }
+            searched = self.end - self.row;
+            if self.eof || searched - offset > MAX_ROW {
+                return Ok(None);
+            }
+            self.fill()?;
+        }
+    }
+
+    /// Skips to behind the next line end, however far away, without keeping what is skipped.
+    fn skip_line(&mut self) -> io::Result<()> {
+        loop {
+            let rest = self.window.get(self.row..self.end).unwrap_or_default();
+            if let Some(at) = memchr(b'\n', rest) {
+                self.next = self.row + at + 1;
+                return Ok(());
+            }
+            self.row = self.end;
+            self.next = self.end;
+            if self.eof {
+                return Ok(());
+            }
+            self.fill()?;
+        }
+    }
+
+    /// Reads the next chunk behind what is still needed.
+    fn fill(&mut self) -> io::Result<()> {
+        if self.row > 0 {
+            self.window.copy_within(self.row..self.end, 0);
+            self.end -= self.row;
+            self.next = self.next.saturating_sub(self.row);
+            self.row = 0;
+        }
+        if self.window.len() < self.end + CHUNK {
+            self.window.resize(self.end + CHUNK, 0);
+        }
+        loop {
+            let Some(free) = self.window.get_mut(self.end..) else { return Ok(()) };
+            match self.input.read(free) {
+                Ok(0) => self.eof = true,
+                Ok(count) => self.end += count.min(free.len()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A reader that hands out a few bytes at a time.
+    struct Trickle<'a>(&'a [u8], usize);
+
+    impl Read for Trickle<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let count = self.1.min(self.0.len()).min(into.len());
+            into[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    fn lines(text: &[u8], step: usize) -> Vec<(u64, Vec<u8>)> {
+        let mut rows = Rows::new(Trickle(text, step), &mut Buffer::default());
+        let mut found = Vec::new();
+        loop {
+            match rows.advance().unwrap() {
+                Row::End => return found,
+                Row::TooLong => found.push((rows.number(), b"too long".to_vec())),
+                Row::Line => {
+                    if rows.quotes() == Quotes::Open {
+                        rows.extend().unwrap();
+                    }
+                    found.push((rows.number(), rows.line().to_vec()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn blank_lines_and_line_ends_do_not_matter() {
+        let text = b"a,b\r\n\n\r\nc\n\nlast";
+        assert_eq!(lines(text, 3), [(1, b"a,b".to_vec()), (4, b"c".to_vec()), (6, b"last".to_vec())]);
+    }
+
+    #[test]
+    fn a_quoted_line_end_belongs_to_the_row() {
+        let text = b"a,\"x\ny\",b\nc\n";
+        assert_eq!(lines(text, 1), [(2, b"a,\"x\ny\",b".to_vec()), (3, b"c".to_vec())]);
+    }
+
+    #[test]
+    fn a_stray_quote_stays_in_its_line() {
+        assert_eq!(lines(b"a\"\nb\nc", 2), [(1, b"a\"".to_vec()), (2, b"b".to_vec()), (3, b"c".to_vec())]);
+    }
+
+    #[test]
+    fn a_row_can_be_cut_back() {
+        let mut rows = Rows::new(b"a\"\nb\nc\"\nd\n".as_slice(), &mut Buffer::default());
+        assert_eq!(rows.advance().unwrap(), Row::Line);
+        assert!(rows.extend().unwrap());
+        assert_eq!((rows.line(), rows.number()), (b"a\"\nb\nc\"".as_slice(), 3));
+        rows.shorten();
+        assert_eq!((rows.line(), rows.number()), (b"a\"".as_slice(), 1));
+        assert_eq!(rows.advance().unwrap(), Row::Line);
+        assert_eq!((rows.line(), rows.number()), (b"b".as_slice(), 2));
+    }
+
+    #[test]
+    fn an_endless_line_is_skipped_in_bounded_memory() {
+        let mut text = vec![b'x'; 3 * MAX_ROW];
+        text.extend_from_slice(b"\nb\n");
+        assert_eq!(lines(&text, 10_000), [(1, b"too long".to_vec()), (2, b"b".to_vec())]);
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_do_not_matter(text in "[ab,\"\n\r]{0,200}", step in 1_usize..40) {
+            prop_assert_eq!(lines(text.as_bytes(), step), lines(text.as_bytes(), 10_000));
+        }
+
+        #[test]
+        fn without_quotes_rows_are_lines(text in "[ab,\n]{0,200}") {
+            let expected: Vec<_> = text.split('\n').filter(|line| !line.is_empty()).map(|l| l.as_bytes().to_vec()).collect();
+            let found: Vec<_> = lines(text.as_bytes(), 7).into_iter().map(|(_, line)| line).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

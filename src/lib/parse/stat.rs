@@ -1,0 +1,356 @@
+//! `show stat`: a CSV file with a header line (management guide 9.1).
+//!
+//! Columns are found by name, never by position: HAProxy adds some with every release, and builds differ. A row that
+//! does not fit is left out, counted, and reported with its line; the others count.
+
+use super::number::{self, Number};
+use super::rows::{Buffer, Quotes, Row, Rows};
+use super::table::{Column, Table};
+use crate::haproxy::columns::{Combine, Kind};
+use crate::haproxy::status;
+use crate::names::{Names, Pairs};
+use crate::plan::KindPlan;
+use memchr::memchr_iter;
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+/// Why a row was left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RowError {
+    /// Not as many fields as the header names: cut off, or garbage.
+    #[error("{found} fields where the header names {expected}")]
+    Fields {
+        /// Fields in the row.
+        found: usize,
+        /// Fields in the header.
+        expected: usize,
+    },
+    /// A field that should hold a whole number of at most 64 bits holds something else.
+    #[error("{field} is not a whole number of 64 bits")]
+    NotANumber {
+        /// HAProxy's name of the field.
+        field: &'static str,
+    },
+    /// The proxy or the server has no name.
+    #[error("the name is empty")]
+    NoName,
+    /// `type` is none of frontend (0), backend (1), server (2), listener (3).
+    #[error("unknown type of row")]
+    UnknownType,
+    /// Longer than any row of HAProxy.
+    #[error("longer than 64 KiB")]
+    TooLong,
+    /// The quotes cannot be read.
+    #[error("broken quotes")]
+    Quotes,
+}
+
+/// Why a file was left out.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// Reading failed.
+    #[error("cannot be read")]
+    Io(#[from] io::Error),
+    /// Zero bytes, or only blank lines.
+    #[error("is empty")]
+    Empty,
+    /// The first line does not name `pxname` and `svname`: an error message of HAProxy, or garbage.
+    #[error("does not begin with the header of HAProxy's statistics but with {0:?}")]
+    NoHeader(String),
+    /// There is a header but no row.
+    #[error("has a header but no row that can be read")]
+    NoRows,
+}
+
+/// What was found in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FileReport {
+    /// Rows that were read, those of listeners included.
+    pub rows: u64,
+    /// Rows that were left out.
+    pub refused: u64,
+}
+
+/// Where the fields of the plans stand in a file.
+#[derive(Debug)]
+struct Layout {
+    width: usize,
+    pxname: usize,
+    svname: usize,
+    row_type: Option<usize>,
+    lbtot: Option<usize>,
+    status: Option<usize>,
+    check_status: Option<usize>,
+    /// For each kind: for each field of its plan, the position.
+    fields: [Vec<Option<usize>>; 3],
+}
+
+/// Tables of all kinds, and the names in them.
+#[derive(Debug)]
+pub struct Stats {
+    plans: Arc<[KindPlan; 3]>,
+    /// Whether states are read.
+    status: bool,
+    /// A table for each kind, in the order of [`Kind::ALL`].
+    pub tables: [Table; 3],
+    /// Names of proxies and servers.
+    pub names: Names,
+    /// Servers in their backends.
+    pub servers: Pairs,
+    layouts: HashMap<Vec<u8>, Layout>,
+    buffer: Buffer,
+    commas: Vec<usize>,
+    generation: u64,
+}
+
+/// More headers than this in the lifetime of a worker are no HAProxy releases: forget them all.
+const MAX_LAYOUTS: usize = 64;
+
+impl Stats {
+    /// Empty tables for these plans.
+    #[must_use]
+    pub fn new(plans: Arc<[KindPlan; 3]>, status: bool) -> Self {
+        let tables = plans.each_ref().map(Table::new);
+        Self {
+            plans,
+            status,
+            tables,
+            names: Names::default(),
+            servers: Pairs::default(),
+            layouts: HashMap::new(),
+            buffer: Buffer::default(),
+            commas: Vec::new(),
+            generation: 0,
+        }
+    }
+
+    /// Grows whenever names were forgotten, so that whoever keeps something by their numbers can follow.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Forgets the rows of the last snapshot. Names are kept, unless most of them are of objects that are long gone.
+    pub fn clear(&mut self) {
+        let live: usize = self.tables.iter().map(Table::rows).sum();
+        if self.names.spellings() + self.servers.len() > 4096 + 8 * live {
+            self.names = Names::default();
+            self.servers = Pairs::default();
+            self.generation += 1;
+        }
+        self.tables.iter_mut().for_each(Table::clear);
+    }
+
+    /// Adds the rows of one file. `refused` is told each row that is left out: line number and reason.
+    ///
+    /// # Errors
+    /// When nothing in the file can be read; rows read before an I/O error stay.
+    pub fn read(&mut self, input: impl Read, mut refused: impl FnMut(u64, RowError)) -> Result<FileReport, FileError> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut rows = Rows::new(input, &mut buffer);
+        let result = self.read_rows(&mut rows, &mut refused);
+        rows.finish(&mut buffer);
+        self.buffer = buffer;
+        result
+    }
+
+    fn read_rows<R: Read>(
+        &mut self,
+        rows: &mut Rows<R>,
+        refused: &mut impl FnMut(u64, RowError),
+    ) -> Result<FileReport, FileError> {
+        match rows.advance()? {
+            Row::End => return Err(FileError::Empty),
+            Row::TooLong => return Err(FileError::NoHeader("a line of more than 64 KiB".to_owned())),
+            Row::Line => {}
+        }
+        let header = rows.line().to_vec();
+        let layout = match self.layouts.remove(&header) {
+            Some(layout) => layout,
+            None => Layout::new(&header, &self.plans).ok_or_else(|| {
+                FileError::NoHeader(String::from_utf8_lossy(header.get(..60).unwrap_or(&header)).into_owned())
+            })?,
+        };
+        for (table, positions) in self.tables.iter_mut().zip(&layout.fields) {
+            for (column, position) in table.columns.iter_mut().zip(positions) {
+                column.present |= position.is_some();
+            }
+        }
+        let result = self.read_body(&layout, rows, refused);
+        if self.layouts.len() >= MAX_LAYOUTS {
+            self.layouts.clear();
+        }
+        self.layouts.insert(header, layout);
+        let report = result?;
+        if report.rows == 0 { Err(FileError::NoRows) } else { Ok(report) }
+    }
+
+    fn read_body<R: Read>(
+        &mut self,
+        layout: &Layout,
+        rows: &mut Rows<R>,
+        refused: &mut impl FnMut(u64, RowError),
+    ) -> io::Result<FileReport> {
+        let mut report = FileReport::default();
+        loop {
+            let outcome = match rows.advance()? {
+                Row::End => return Ok(report),
+                Row::TooLong => Err(RowError::TooLong),
+                Row::Line => match rows.quotes() {
+                    Quotes::None => self.plain_row(layout, rows.line()),
+                    Quotes::Balanced => self.quoted_row(layout, rows.line()),
+                    Quotes::Open => {
+                        let first = rows.number();
+                        if rows.extend()? {
+                            let outcome = self.quoted_row(layout, rows.line());
+                            if outcome.is_err() {
+                                rows.shorten();
+                                debug_assert_eq!(rows.number(), first);
+                            }
+                            outcome
+                        } else {
+                            Err(RowError::Quotes)
+                        }
+                    }
+                },
+            };
+            match outcome {
+                Ok(()) => report.rows += 1,
+                Err(reason) => {
+                    report.refused += 1;
+                    refused(rows.number(), reason);
+                }
+            }
+        }
+    }
+
+    /// A row without quotes: every comma separates.
+    fn plain_row(&mut self, layout: &Layout, row: &[u8]) -> Result<(), RowError> {
+        let mut commas = std::mem::take(&mut self.commas);
+        commas.clear();
+        commas.extend(memchr_iter(b',', row));
+        let width = commas.len() + 1;
+        let outcome = if width == layout.width {
+            self.row(layout, |index| {
+                let from = index.checked_sub(1).and_then(|before| commas.get(before)).map_or(0, |comma| comma + 1);
+                row.get(from..commas.get(index).copied().unwrap_or(row.len())).unwrap_or_default()
+            })
+        } else {
+            Err(RowError::Fields { found: width, expected: layout.width })
+        };
+        self.commas = commas;
+        outcome
+    }
+
+    /// A row with quotes goes through the reference reader. HAProxy quotes check output that holds commas, quotes or
+    /// line ends, and doubles quotes inside.
+    fn quoted_row(&mut self, layout: &Layout, row: &[u8]) -> Result<(), RowError> {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(row);
+        let mut record = csv::ByteRecord::new();
+        match reader.read_byte_record(&mut record) {
+            Ok(true) if record.len() == layout.width => {
+                self.row(layout, |index| record.get(index).unwrap_or_default())
+            }
+            Ok(_) => Err(RowError::Fields { found: record.len(), expected: layout.width }),
+            Err(_) => Err(RowError::Quotes),
+        }
+    }
+
+    fn row<'a>(&mut self, layout: &Layout, cell: impl Fn(usize) -> &'a [u8]) -> Result<(), RowError> {
+        let (pxname, svname) = (cell(layout.pxname), cell(layout.svname));
+        if pxname.is_empty() || svname.is_empty() {
+            return Err(RowError::NoName);
+        }
+        // A server may be called BACKEND, so the type decides where there is one.
+        let kind = match (layout.row_type.map(&cell), svname) {
+            (Some(b"0"), _) | (None, b"FRONTEND") => Kind::Frontend,
+            (Some(b"1"), _) | (None, b"BACKEND") => Kind::Backend,
+            (Some(b"2"), _) | (None, _) => Kind::Server,
+            (Some(b"3"), _) => return Ok(()),
+            (Some(_), _) => return Err(RowError::UnknownType),
+        };
+        let proxy = self.names.intern(pxname);
+        let (Some(plan), Some(table), Some(positions)) =
+            (self.plans.get(kind as usize), self.tables.get_mut(kind as usize), layout.fields.get(kind as usize))
+        else {
+            return Ok(());
+        };
+        let busy = match layout.lbtot.map(|index| number::parse(cell(index))) {
+            // Without the field nothing tells idle rows apart.
+            None => true,
+            Some(Number::Int(count)) => count > 0,
+            Some(Number::Big(_)) => true,
+            Some(Number::Blank | Number::Bad) => false,
+        };
+        let before = table.rows();
+        for ((field, column), position) in plan.fields.iter().zip(&mut table.columns).zip(positions) {
+            let number = match position.map(|index| number::parse(cell(index))) {
+                // An idle row takes no part in the average: 0 leaves the sum alone, and `busy` the count.
+                Some(Number::Int(_) | Number::Big(_)) if !busy && field.combine == Combine::BusyMean => Some(Number::Int(0)),
+                number => number,
+            };
+            if !push(column, number, field.default, field.combine) {
+                table.truncate(before);
+                return Err(RowError::NotANumber { field: field.column.name });
+            }
+        }
+        table.busy.push(i64::from(busy));
+        if kind == Kind::Server {
+            let server = self.names.intern(svname);
+            table.keys.push(self.servers.intern((proxy, server)));
+            if !plan.send_aggregated.is_empty() {
+                table.server_names.push(server.0);
+            }
+        } else {
+            table.keys.push(proxy.0);
+        }
+        if self.status {
+            let [status, check] = &mut table.states;
+            match layout.status.map(&cell) {
+                Some(text) => status.push(status::status(text).severity),
+                None => status.push_absent(),
+            }
+            match layout.check_status.map(&cell).and_then(status::check_status) {
+                Some(state) => check.push(state.severity),
+                None => check.push_absent(),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Appends a cell to its column; false when it is no number. `None` is a field that this file does not have: it takes
+/// no part, so that fields which not every file has are combined over the files that have them.
+fn push(column: &mut Column, number: Option<Number>, default: bool, combine: Combine) -> bool {
+    match number {
+        None if default && combine == Combine::Sum => column.push(0),
+        Some(Number::Blank) if default => column.push(0),
+        None | Some(Number::Blank) => column.push_absent(),
+        Some(Number::Int(value)) if value < 0 && combine == Combine::MinPresent => column.push_absent(),
+        Some(Number::Int(value)) => column.push(value),
+        Some(Number::Big(value)) => column.push_big(value),
+        Some(Number::Bad) => return false,
+    }
+    true
+}
+
+impl Layout {
+    /// Reads a header line; `None` when it is none.
+    fn new(header: &[u8], plans: &[KindPlan; 3]) -> Option<Self> {
+        let header = header.strip_prefix(b"# ").or_else(|| header.strip_prefix(b"#")).unwrap_or(header);
+        let names: Vec<&[u8]> = header.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
+        let position = |name: &str| names.iter().position(|field| *field == name.as_bytes());
+        let fields = plans.each_ref().map(|plan| plan.fields.iter().map(|field| position(field.column.name)).collect());
+        Some(Self {
+            width: names.len(),
+            pxname: position("pxname")?,
+            svname: position("svname")?,
+            row_type: position("type"),
+            lbtot: position("lbtot"),
+            status: position("status"),
+            check_status: position("check_status"),
+            fields,
+        })
+    }
+}

@@ -1,0 +1,188 @@
+//! What is read and what is sent: the operator's selections, resolved against the catalogue once at start.
+
+use crate::config::{Process, Selection};
+use crate::haproxy::columns::{self, COLUMNS, Column, Combine, Kind};
+use crate::haproxy::info;
+
+/// A field that is read from rows of one kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// The catalogue's entry.
+    pub column: &'static Column,
+    /// How processes are combined.
+    pub combine: Combine,
+    /// Blank cells count as 0 and a sum is sent even when no file has the field (the Python program's metrics); any
+    /// other field is sent only where there is a value.
+    pub default: bool,
+}
+
+/// What is read and sent for one kind of object.
+#[derive(Debug, Clone)]
+pub struct KindPlan {
+    /// Which kind.
+    pub kind: Kind,
+    /// Fields to read, each once.
+    pub fields: Vec<Field>,
+    /// Metrics to send for each object, in order: indices into `fields`. A metric that was listed twice is here twice.
+    pub send: Vec<usize>,
+    /// For servers with `aggr-server-metrics`: metrics of a server over all backends, which selections do not touch.
+    pub send_aggregated: Vec<usize>,
+}
+
+impl KindPlan {
+    /// The plan for `kind` under this configuration.
+    #[must_use]
+    pub fn new(kind: Kind, config: &Process) -> Self {
+        let selection = match kind {
+            Kind::Frontend => &config.frontend_metrics,
+            Kind::Backend => &config.backend_metrics,
+            Kind::Server => &config.server_metrics,
+        };
+        let defaults = || columns::default_sums(kind).iter().chain(columns::default_means(kind)).copied();
+        let mut plan = Self { kind, fields: Vec::new(), send: Vec::new(), send_aggregated: Vec::new() };
+        match selection {
+            Selection::Default => plan.send = plan.read(defaults()),
+            Selection::All => {
+                plan.send = plan.read(COLUMNS.iter().filter(|column| column.on(kind)).map(|column| column.name));
+            }
+            Selection::List(names) => {
+                // A listed average is sent by its own rule, once: averages that come besides a selection are only
+                // those that it does not name.
+                plan.send = plan.read(names.iter().map(String::as_str));
+                if !config.exact_selection {
+                    let besides = columns::default_means(kind).iter().copied();
+                    let besides = plan.read(besides.filter(|mean| !names.iter().any(|name| name == mean)));
+                    plan.send.extend(besides);
+                }
+            }
+        }
+        if kind == Kind::Server && config.aggr_server_metrics {
+            plan.send_aggregated = plan.read(defaults());
+        }
+        plan
+    }
+
+    /// Adds fields to be read, and returns their indices. Names that are no figure of this kind are left out; the
+    /// configuration refused them before.
+    fn read<'a>(&mut self, names: impl Iterator<Item = &'a str>) -> Vec<usize> {
+        let mut indices = Vec::new();
+        for name in names {
+            let Some(column) = columns::find(name) else { continue };
+            let Some(combine) = column.combine(self.kind) else { continue };
+            let known = self.fields.iter().position(|field| field.column.name == name);
+            indices.push(known.unwrap_or_else(|| {
+                let default = columns::is_default(self.kind, column.name);
+                self.fields.push(Field { column, combine, default });
+                self.fields.len() - 1
+            }));
+        }
+        indices
+    }
+}
+
+/// A metric of the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DaemonMetric {
+    /// Where it stands in [`info::FIELDS`].
+    pub index: usize,
+    /// How processes are combined.
+    pub combine: Combine,
+    /// Sent (as 0, where it is a sum) even when this HAProxy does not print it.
+    pub default: bool,
+}
+
+/// What is sent for the daemon.
+#[derive(Debug, Clone)]
+pub struct DaemonPlan {
+    /// Metrics in order.
+    pub send: Vec<DaemonMetric>,
+    /// Whether CpuUsagePct, its percentiles and its deviation come besides.
+    pub cpu: bool,
+    /// Whether percentages of limits come besides.
+    pub percentages: bool,
+    /// Whether each process is sent as well.
+    pub per_process: bool,
+}
+
+impl DaemonPlan {
+    /// The plan for the daemon under this configuration.
+    #[must_use]
+    pub fn new(config: &Process) -> Self {
+        let defaults = || info::DEFAULT_SUMS.iter().chain(&info::DEFAULT_MEANS).copied();
+        let names: Vec<&str> = match &config.daemon_metrics {
+            Selection::Default => defaults().collect(),
+            Selection::All => info::FIELDS.iter().filter(|field| field.is_numeric()).map(|field| field.name).collect(),
+            Selection::List(names) => {
+                let besides = info::DEFAULT_MEANS.iter().copied();
+                let besides = besides.filter(|mean| !config.exact_selection && !names.iter().any(|name| name == mean));
+                names.iter().map(String::as_str).chain(besides).collect()
+            }
+        };
+        let send = names
+            .into_iter()
+            .filter_map(|name| {
+                let (index, field) = (info::index(name)?, info::find(name)?);
+                Some(DaemonMetric { index, combine: field.combine?, default: defaults().any(|d| d == name) })
+            })
+            .collect();
+        let listed = matches!(config.daemon_metrics, Selection::List(_));
+        Self {
+            send,
+            cpu: !(listed && config.exact_selection),
+            percentages: config.calculate_percentages,
+            per_process: config.per_process_metrics,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(kind: Kind, selection: Selection, exact: bool, aggregated: bool) -> KindPlan {
+        let mut config = crate::config::Config::default().process;
+        config.exact_selection = exact;
+        config.aggr_server_metrics = aggregated;
+        match kind {
+            Kind::Frontend => config.frontend_metrics = selection,
+            Kind::Backend => config.backend_metrics = selection,
+            Kind::Server => config.server_metrics = selection,
+        }
+        KindPlan::new(kind, &config)
+    }
+
+    fn sent(plan: &KindPlan) -> Vec<&'static str> {
+        plan.send.iter().map(|index| plan.fields[*index].column.name).collect()
+    }
+
+    fn list(names: &[&str]) -> Selection {
+        Selection::List(names.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn nothing_selected_is_the_built_in_list() {
+        assert_eq!(plan(Kind::Frontend, Selection::Default, false, false).send.len(), 31);
+        assert_eq!(plan(Kind::Backend, Selection::Default, false, false).send.len(), 40);
+        assert_eq!(plan(Kind::Server, Selection::Default, false, false).send.len(), 32);
+    }
+
+    #[test]
+    fn averages_come_besides_a_selection_unless_it_is_exact() {
+        let selection = list(&["bin", "rtime", "act"]);
+        let loose = plan(Kind::Backend, selection.clone(), false, false);
+        assert_eq!(sent(&loose), ["bin", "rtime", "act", "bck", "weight", "ctime", "qtime", "ttime"]);
+        assert_eq!(sent(&plan(Kind::Backend, selection, true, false)), ["bin", "rtime", "act"]);
+    }
+
+    #[test]
+    fn a_metric_listed_twice_is_read_once_and_sent_twice() {
+        let twice = plan(Kind::Frontend, list(&["bin", "bin"]), false, false);
+        assert_eq!((sent(&twice), twice.fields.len()), (vec!["bin", "bin"], 1));
+    }
+
+    #[test]
+    fn aggregated_servers_keep_the_built_in_list() {
+        let selected = plan(Kind::Server, list(&["scur"]), true, true);
+        assert_eq!((selected.send.len(), selected.send_aggregated.len()), (1, 32));
+    }
+}

@@ -1,0 +1,272 @@
+//! Lines of frontends, backends and servers.
+
+use super::line::Lines;
+use super::path::Paths;
+use super::value::Value;
+use crate::aggregate::group::{Grouped, Groups};
+use crate::haproxy::columns::Kind;
+use crate::haproxy::status::{self, State};
+use crate::names::{NameId, Names, Pairs};
+use crate::plan::KindPlan;
+use std::collections::HashSet;
+
+/// Beginnings of the lines of one object: one, or two with double writes.
+type Prefixes = Box<[Box<[u8]>]>;
+
+/// Renders objects. Paths are made once for each name, since names hardly change between snapshots.
+#[derive(Debug)]
+pub struct Objects {
+    paths: Paths,
+    status: bool,
+    /// By the number of a name: frontends, backends, servers over all backends.
+    by_name: [Vec<Option<Prefixes>>; 3],
+    /// By the number of a pair of names.
+    servers: Vec<Option<Prefixes>>,
+    /// The place of each name in their order.
+    ranks: Vec<u32>,
+    generation: u64,
+}
+
+/// Counts of a backend's servers by state, as `status-metrics` sends them: metric name and the states that count.
+pub const SERVER_COUNTS: [(&str, &[&str]); 5] = [
+    ("servers_up", &["UP", "UP n/m"]),
+    ("servers_down", &["DOWN", "DOWN n/m", "NOLB", "unknown"]),
+    ("servers_maint", &["MAINT"]),
+    ("servers_drain", &["DRAIN"]),
+    ("servers_no_check", &["no check"]),
+];
+
+impl Objects {
+    /// With these paths; `status` sends states as numbers.
+    #[must_use]
+    pub fn new(paths: Paths, status: bool) -> Self {
+        Self { paths, status, by_name: Default::default(), servers: Vec::new(), ranks: Vec::new(), generation: 0 }
+    }
+
+    /// Follows changes of the names before the objects of a snapshot are rendered.
+    pub fn begin(&mut self, names: &Names, generation: u64) {
+        if generation != self.generation {
+            self.generation = generation;
+            self.by_name = Default::default();
+            self.servers.clear();
+            self.ranks.clear();
+        }
+        if self.ranks.len() != names.len() {
+            let mut order: Vec<u32> = (0..u32::try_from(names.len()).unwrap_or(u32::MAX)).collect();
+            order.sort_unstable_by_key(|id| names.get(NameId(*id)));
+            self.ranks = vec![0; names.len()];
+            for (rank, id) in (0..).zip(order) {
+                if let Some(slot) = self.ranks.get_mut(id as usize) {
+                    *slot = rank;
+                }
+            }
+        }
+    }
+
+    /// Appends the lines of all objects of one kind, in the order of their names, and returns the number of metrics: paths
+    /// of groups do not count twice, values that are not finite count although they are not sent.
+    pub fn render(
+        &mut self,
+        plan: &KindPlan,
+        groups: &Groups,
+        names: &Names,
+        servers: &Pairs,
+        excluded: &HashSet<NameId>,
+        lines: &mut Lines<'_>,
+    ) -> i64 {
+        match plan.kind {
+            Kind::Frontend | Kind::Backend => self.proxies(plan, &groups.objects, names, excluded, lines),
+            Kind::Server => {
+                let mut count = self.servers(plan, &groups.objects, names, servers, excluded, lines);
+                if let Some(grouped) = &groups.servers {
+                    count += self.aggregated(plan, grouped, names, lines);
+                }
+                count
+            }
+        }
+    }
+
+    fn proxies(
+        &mut self,
+        plan: &KindPlan,
+        grouped: &Grouped,
+        names: &Names,
+        excluded: &HashSet<NameId>,
+        lines: &mut Lines<'_>,
+    ) -> i64 {
+        let mut count = 0;
+        for (row, name) in self.by_rank(grouped) {
+            if excluded.contains(&name) {
+                continue;
+            }
+            let paths = &self.paths;
+            let cache = self.by_name.get_mut(plan.kind as usize);
+            let Some(prefixes) = cached(cache, name.0, || named(paths, plan.kind, names.get(name))) else { continue };
+            count += metrics(plan, &plan.send, grouped, row, prefixes, lines);
+            if self.status && plan.kind == Kind::Backend {
+                let state = grouped.severity(0, row).and_then(|severity| by_severity(&status::STATUS, severity));
+                if let Some(state) = state {
+                    count += each(prefixes, b"status_up", Value::Int(i64::from(status::is_up(state))), lines);
+                }
+            }
+        }
+        count
+    }
+
+    fn servers(
+        &mut self,
+        plan: &KindPlan,
+        grouped: &Grouped,
+        names: &Names,
+        servers: &Pairs,
+        excluded: &HashSet<NameId>,
+        lines: &mut Lines<'_>,
+    ) -> i64 {
+        let mut rows: Vec<(u64, usize, (NameId, NameId))> = Vec::with_capacity(grouped.keys.len());
+        for (row, key) in grouped.keys.iter().enumerate() {
+            let Some((backend, server)) = servers.get(*key) else { continue };
+            if !excluded.contains(&backend) {
+                let rank = (u64::from(self.rank(backend)) << 32) | u64::from(self.rank(server));
+                rows.push((rank, row, (backend, server)));
+            }
+        }
+        rows.sort_unstable();
+        let mut count = 0;
+        for rows in rows.chunk_by(|a, b| a.2.0 == b.2.0) {
+            count += self.server_counts(grouped, rows, names, lines);
+        }
+        for (_, row, (backend, server)) in rows {
+            let Some(key) = grouped.keys.get(row) else { continue };
+            let paths = &self.paths;
+            let prefixes = cached(Some(&mut self.servers), *key, || {
+                let (backend, server) = (names.get(backend), names.get(server));
+                boxed(paths.of(Kind::Backend, backend, &format!("backend.{backend}.server.{server}")))
+            });
+            let Some(prefixes) = prefixes else { continue };
+            count += metrics(plan, &plan.send, grouped, row, prefixes, lines);
+            if self.status {
+                count += states(grouped, row, prefixes, lines);
+            }
+        }
+        count
+    }
+
+    /// `TotalServers` of one backend, and with `status-metrics` how many of them are in which state.
+    fn server_counts(
+        &mut self,
+        grouped: &Grouped,
+        rows: &[(u64, usize, (NameId, NameId))],
+        names: &Names,
+        lines: &mut Lines<'_>,
+    ) -> i64 {
+        let Some((_, _, (backend, _))) = rows.first() else { return 0 };
+        let paths = &self.paths;
+        let cache = self.by_name.get_mut(Kind::Backend as usize);
+        let Some(prefixes) = cached(cache, backend.0, || named(paths, Kind::Backend, names.get(*backend))) else {
+            return 0;
+        };
+        let total = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        let mut count = each(prefixes, b"TotalServers", Value::Int(total), lines);
+        if self.status {
+            let words: Vec<&str> = rows
+                .iter()
+                .filter_map(|(_, row, _)| by_severity(&status::STATUS, grouped.severity(0, *row)?))
+                .map(|state| state.word)
+                .collect();
+            if !words.is_empty() {
+                for (metric, counted) in SERVER_COUNTS {
+                    let found = words.iter().filter(|word| counted.contains(word)).count();
+                    let found = Value::Int(i64::try_from(found).unwrap_or(i64::MAX));
+                    count += each(prefixes, metric.as_bytes(), found, lines);
+                }
+            }
+        }
+        count
+    }
+
+    /// Servers over all backends; exclusions and selections do not touch them.
+    fn aggregated(&mut self, plan: &KindPlan, grouped: &Grouped, names: &Names, lines: &mut Lines<'_>) -> i64 {
+        let mut count = 0;
+        for (row, name) in self.by_rank(grouped) {
+            let paths = &self.paths;
+            let cache = self.by_name.get_mut(Kind::Server as usize);
+            let Some(prefixes) = cached(cache, name.0, || named(paths, Kind::Server, names.get(name))) else { continue };
+            count += metrics(plan, &plan.send_aggregated, grouped, row, prefixes, lines);
+        }
+        count
+    }
+
+    /// Rows of objects whose key is a name, in the order of the names.
+    fn by_rank(&self, grouped: &Grouped) -> Vec<(usize, NameId)> {
+        let mut rows: Vec<_> = grouped.keys.iter().map(|key| NameId(*key)).enumerate().collect();
+        rows.sort_unstable_by_key(|(_, name)| self.rank(*name));
+        rows
+    }
+
+    fn rank(&self, name: NameId) -> u32 {
+        self.ranks.get(name.0 as usize).copied().unwrap_or(u32::MAX)
+    }
+}
+
+/// The object's metrics; returns how many there are.
+fn metrics(
+    plan: &KindPlan,
+    send: &[usize],
+    grouped: &Grouped,
+    row: usize,
+    prefixes: &Prefixes,
+    lines: &mut Lines<'_>,
+) -> i64 {
+    let mut count = 0;
+    for index in send {
+        let Some(field) = plan.fields.get(*index) else { continue };
+        let value = grouped.value(*index, row);
+        if let Some(value) = value {
+            each(prefixes, field.column.name.as_bytes(), value, lines);
+        }
+        count += i64::from(field.default || value.is_some());
+    }
+    count
+}
+
+/// A server's states as numbers; returns how many there are.
+fn states(grouped: &Grouped, row: usize, prefixes: &Prefixes, lines: &mut Lines<'_>) -> i64 {
+    let mut count = 0;
+    if let Some(state) = grouped.severity(0, row).and_then(|severity| by_severity(&status::STATUS, severity)) {
+        count += each(prefixes, b"status_up", Value::Int(i64::from(status::is_up(state))), lines);
+        count += each(prefixes, b"status", Value::Int(state.code), lines);
+    }
+    if let Some(state) = grouped.severity(1, row).and_then(|severity| by_severity(&status::CHECK_STATUS, severity)) {
+        count += each(prefixes, b"check_status", Value::Int(state.code), lines);
+    }
+    count
+}
+
+fn by_severity(table: &'static [State], severity: i64) -> Option<&'static State> {
+    table.iter().find(|state| state.severity == severity)
+}
+
+/// One metric on every path of the object; counts as one.
+fn each(prefixes: &Prefixes, metric: &[u8], value: Value, lines: &mut Lines<'_>) -> i64 {
+    for prefix in prefixes {
+        lines.push(prefix, metric, value);
+    }
+    1
+}
+
+fn named(paths: &Paths, kind: Kind, name: &str) -> Prefixes {
+    boxed(paths.of(kind, name, &format!("{}.{name}", kind.word())))
+}
+
+fn boxed(paths: Vec<String>) -> Prefixes {
+    paths.into_iter().map(|path| path.into_bytes().into_boxed_slice()).collect()
+}
+
+/// The prefixes at `index`, made when they are first asked for.
+fn cached(cache: Option<&mut Vec<Option<Prefixes>>>, index: u32, make: impl FnOnce() -> Prefixes) -> Option<&Prefixes> {
+    let (cache, index) = (cache?, index as usize);
+    if cache.len() <= index {
+        cache.resize_with(index + 1, || None);
+    }
+    cache.get_mut(index).map(|slot| &*slot.get_or_insert_with(make))
+}
