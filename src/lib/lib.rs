@@ -11,12 +11,21 @@
 
 pub mod exit;
 
+#[cfg(feature = "process")]
+pub mod aggregate;
 pub mod config;
 pub mod dispatch;
 pub mod haproxy;
 pub mod logging;
+pub mod names;
+pub mod parse;
+pub mod plan;
 #[cfg(feature = "process")]
 pub mod process;
 pub mod queue;
+#[cfg(feature = "process")]
+pub mod render;
 pub mod snapshot;
 pub mod systemd;
+#[cfg(test)]
+mod testing;

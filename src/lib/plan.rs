@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     fn plan(kind: Kind, selection: Selection, exact: bool, aggregated: bool) -> KindPlan {
-        let mut config = crate::config::Config::default().process;
+        let mut config = crate::testing::config().process;
         config.exact_selection = exact;
         config.aggr_server_metrics = aggregated;
         match kind {

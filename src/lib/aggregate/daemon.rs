@@ -158,7 +158,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_order_of_processes_does_not_matter(mut conns in proptest::collection::vec(0_i64..1_000_000, 1..9)) {
-            let plan = DaemonPlan::new(&crate::config::Config::default().process);
+            let plan = DaemonPlan::new(&crate::testing::config().process);
             let forward: Vec<_> = conns.iter().map(|c| info(*c, 10)).collect();
             conns.reverse();
             let backward: Vec<_> = conns.iter().map(|c| info(*c, 10)).collect();

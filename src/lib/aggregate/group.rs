@@ -8,7 +8,7 @@ use crate::parse::table::{ABSENT, Column, Table};
 use crate::plan::{Field, KindPlan};
 use crate::render::value::Value;
 use polars::prelude::{
-    ChunkFullNull, Column as Series, DataFrame, DataType, Expr, Float64Chunked, IntoColumn, IntoLazy, Int64Chunked,
+    ChunkFullNull, Column as Series, DataFrame, DataType, Expr, Float64Chunked, Int64Chunked, IntoColumn, IntoLazy,
     LazyFrame, NULL, NewChunkedArray, PlSmallStr, PolarsResult, UInt32Chunked, col, lit, when,
 };
 
@@ -120,8 +120,11 @@ pub fn group(plan: &KindPlan, table: &mut Table) -> PolarsResult<Groups> {
     let frame = DataFrame::new(rows, columns)?.lazy();
     let servers = match aggregated {
         true => {
-            let wanted: Vec<_> =
-                rules.iter().enumerate().map(|(i, rule)| rule.clone().filter(|_| plan.send_aggregated.contains(&i))).collect();
+            let wanted: Vec<_> = rules
+                .iter()
+                .enumerate()
+                .map(|(i, rule)| rule.clone().filter(|_| plan.send_aggregated.contains(&i)))
+                .collect();
             Some(collect(frame.clone(), SERVER, &wanted, &[])?)
         }
         false => None,
@@ -180,7 +183,8 @@ fn series(name: PlSmallStr, column: &mut Column) -> Series {
     match (column.floats.take(), column.gaps) {
         (Some(floats), false) => Float64Chunked::from_vec(name, floats).into_column(),
         (Some(floats), true) => {
-            Float64Chunked::from_iter_options(name, floats.into_iter().map(|v| (!v.is_nan()).then_some(v))).into_column()
+            Float64Chunked::from_iter_options(name, floats.into_iter().map(|v| (!v.is_nan()).then_some(v)))
+                .into_column()
         }
         (None, false) => Int64Chunked::from_vec(name, std::mem::take(&mut column.ints)).into_column(),
         (None, true) if column.ints.iter().all(|value| *value == ABSENT) => {

@@ -116,7 +116,9 @@ impl<R: Read> Rows<R> {
         let line = self.line();
         match memchr(b'"', line) {
             None => Quotes::None,
-            Some(first) if memchr_iter(b'"', line.get(first..).unwrap_or_default()).count() % 2 == 0 => Quotes::Balanced,
+            Some(first) if memchr_iter(b'"', line.get(first..).unwrap_or_default()).count().is_multiple_of(2) => {
+                Quotes::Balanced
+            }
             Some(_) => Quotes::Open,
         }
     }

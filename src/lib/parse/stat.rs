@@ -249,9 +249,7 @@ impl Stats {
         let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(row);
         let mut record = csv::ByteRecord::new();
         match reader.read_byte_record(&mut record) {
-            Ok(true) if record.len() == layout.width => {
-                self.row(layout, |index| record.get(index).unwrap_or_default())
-            }
+            Ok(true) if record.len() == layout.width => self.row(layout, |index| record.get(index).unwrap_or_default()),
             Ok(_) => Err(RowError::Fields { found: record.len(), expected: layout.width }),
             Err(_) => Err(RowError::Quotes),
         }
@@ -287,7 +285,9 @@ impl Stats {
         for ((field, column), position) in plan.fields.iter().zip(&mut table.columns).zip(positions) {
             let number = match position.map(|index| number::parse(cell(index))) {
                 // An idle row takes no part in the average: 0 leaves the sum alone, and `busy` the count.
-                Some(Number::Int(_) | Number::Big(_)) if !busy && field.combine == Combine::BusyMean => Some(Number::Int(0)),
+                Some(Number::Int(_) | Number::Big(_)) if !busy && field.combine == Combine::BusyMean => {
+                    Some(Number::Int(0))
+                }
                 number => number,
             };
             if !push(column, number, field.default, field.combine) {

@@ -190,7 +190,9 @@ impl Objects {
         for (row, name) in self.by_rank(grouped) {
             let paths = &self.paths;
             let cache = self.by_name.get_mut(Kind::Server as usize);
-            let Some(prefixes) = cached(cache, name.0, || named(paths, Kind::Server, names.get(name))) else { continue };
+            let Some(prefixes) = cached(cache, name.0, || named(paths, Kind::Server, names.get(name))) else {
+                continue;
+            };
             count += metrics(plan, &plan.send_aggregated, grouped, row, prefixes, lines);
         }
         count

@@ -72,7 +72,7 @@ mod tests {
     use crate::config::GroupNamespace;
 
     fn paths(grouping: Option<bool>) -> Paths {
-        let mut config = Config::default();
+        let mut config = crate::testing::config();
         config.graphite.group_namespace =
             grouping.map(|double_writes| GroupNamespace { name: "flavor".to_owned(), double_writes });
         config.groups.backend = ["^a", "b"]
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn the_host_is_one_element() {
         assert_eq!(paths(None).own(), "loadbalancers.lb-01_example_com.haproxy.haproxystats.");
-        let mut config = Config::default();
+        let mut config = crate::testing::config();
         config.graphite.fqdn = false;
         assert_eq!(Paths::new(&config, "lb-01.example.com").own(), "loadbalancers.lb-01.haproxy.haproxystats.");
         config.graphite.prefix_hostname = false;
