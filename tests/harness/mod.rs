@@ -11,6 +11,7 @@
 )]
 
 pub mod carbon;
+pub mod site;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -77,12 +78,20 @@ pub fn listens(port: u16) -> bool {
 
 /// The pull program that this build made.
 pub fn pull() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_haproxystats-pull"))
+    program("haproxystats-pull", env!("CARGO_BIN_EXE_haproxystats-pull"))
 }
 
 /// The process program that this build made.
 pub fn process() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_haproxystats-process"))
+    program("haproxystats-process", env!("CARGO_BIN_EXE_haproxystats-process"))
+}
+
+/// What `HAPROXYSTATS_PROGRAMS` holds is tested instead, when it is set: a release build, an installed package.
+fn program(name: &str, built: &str) -> Command {
+    match std::env::var_os("HAPROXYSTATS_PROGRAMS") {
+        Some(directory) => Command::new(Path::new(&directory).join(name)),
+        None => Command::new(built),
+    }
 }
 
 /// `pull()` or `process()` with `-f file`.

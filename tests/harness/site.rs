@@ -1,0 +1,215 @@
+//! Real HAProxy processes (Debian: haproxy) that serve the same sites, each with a stats socket of its own, and a client
+//! whose every request is counted. The servers behind them are one more frontend of the same process.
+
+use super::{Daemon, SOON, debian, free_port, wait_until, write};
+use nix::sys::signal::Signal;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Where the stats socket of a process is.
+#[derive(Debug, Clone)]
+pub enum Stats {
+    /// In the directory [`Site::socket_dir`].
+    Unix,
+    /// On this port of 127.0.0.1.
+    Tcp(u16),
+}
+
+/// HAProxy processes numbered from 0.
+pub struct Site {
+    directory: TempDir,
+    instances: Vec<Instance>,
+}
+
+struct Instance {
+    stats: Stats,
+    daemon: Option<Daemon>,
+}
+
+impl Site {
+    /// Starts `unix` processes with a stats socket in [`socket_dir`](Self::socket_dir), then `tcp` with one on a port.
+    #[track_caller]
+    pub fn start(unix: usize, tcp: usize) -> Self {
+        let directory = tempfile::tempdir().expect("a directory for HAProxy");
+        for folder in ["stats", "http"] {
+            std::fs::create_dir(directory.path().join(folder)).expect("a folder for HAProxy");
+        }
+        let stats = (0..unix).map(|_| Stats::Unix).chain((0..tcp).map(|_| Stats::Tcp(free_port())));
+        let instances = stats.map(|stats| Instance { stats, daemon: None }).collect();
+        let mut site = Self { directory, instances };
+        for number in 0..site.instances.len() {
+            site.launch(number);
+        }
+        site
+    }
+
+    /// Starts a process that was stopped, and waits until it answers.
+    #[track_caller]
+    pub fn launch(&mut self, number: usize) {
+        let file = write(self.directory.path(), &format!("lb{number}.cfg"), self.configuration(number));
+        let mut command = Command::new(debian("haproxy"));
+        command.arg("-W").arg("-f").arg(file);
+        self.instances[number].daemon = Some(Daemon::spawn(command));
+        self.wait_until_up(number);
+    }
+
+    /// Reloads as `systemctl reload haproxy` does: a new worker process takes over the sockets.
+    #[track_caller]
+    pub fn reload(&self, number: usize) {
+        let old = self.info(number, "Pid");
+        self.daemon(number).signal(Signal::SIGUSR2);
+        wait_until(SOON, "the new worker of HAProxy answers", || {
+            self.try_ask(number, "show info").is_some_and(|reply| field(&reply, "Pid").is_some_and(|pid| pid != old))
+        });
+    }
+
+    /// Ends a process. Its UNIX socket stays behind as a file that nobody listens on, as HAProxy leaves it.
+    pub fn stop(&mut self, number: usize) {
+        self.instances[number].daemon = None;
+    }
+
+    /// `[pull] socket-dir`
+    pub fn socket_dir(&self) -> PathBuf {
+        self.directory.path().join("stats")
+    }
+
+    /// `[pull] servers`: the processes with a TCP socket.
+    pub fn servers(&self) -> String {
+        let urls = self.instances.iter().filter_map(|instance| match instance.stats {
+            Stats::Unix => None,
+            Stats::Tcp(port) => Some(format!("tcp://127.0.0.1:{port}")),
+        });
+        urls.collect::<Vec<_>>().join(",")
+    }
+
+    /// The name of a process' files in a snapshot, without `_info` or `_stat`.
+    pub fn file_name(&self, number: usize) -> String {
+        match self.instances[number].stats {
+            Stats::Unix => format!("lb{number}.sock"),
+            Stats::Tcp(port) => format!("127.0.0.1:{port}"),
+        }
+    }
+
+    /// Sends one request to `frontend` (`www`, or `api.v1` with a dot in its name) of a process and returns the status
+    /// of the answer: 503 from the server for `/fail`, else 200.
+    #[track_caller]
+    pub fn request(&self, number: usize, frontend: &str, path: &str) -> u16 {
+        let socket = self.directory.path().join(format!("http/lb{number}-{frontend}.sock"));
+        let mut stream = UnixStream::connect(&socket).unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
+        stream.set_read_timeout(Some(SOON)).expect("a limit for reading");
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: test\r\n\r\n").expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line")
+    }
+
+    /// Sends a command to the stats socket of a process and returns its reply.
+    #[track_caller]
+    pub fn ask(&self, number: usize, command: &str) -> String {
+        self.try_ask(number, command).unwrap_or_else(|| panic!("HAProxy {number} does not answer"))
+    }
+
+    /// One field of `show info`.
+    #[track_caller]
+    pub fn info(&self, number: usize, name: &str) -> String {
+        field(&self.ask(number, "show info"), name).unwrap_or_else(|| panic!("show info has no {name}"))
+    }
+
+    /// The running master process, for signals.
+    #[track_caller]
+    pub fn daemon(&self, number: usize) -> &Daemon {
+        self.instances[number].daemon.as_ref().expect("HAProxy runs")
+    }
+
+    fn try_ask(&self, number: usize, command: &str) -> Option<String> {
+        let limit = Some(Duration::from_secs(5));
+        let text = format!("{command}\n");
+        let mut reply = String::new();
+        match self.instances[number].stats {
+            Stats::Unix => {
+                let mut stream = UnixStream::connect(self.socket_path(number)).ok()?;
+                stream.set_read_timeout(limit).ok()?;
+                stream.write_all(text.as_bytes()).ok()?;
+                stream.shutdown(Shutdown::Write).ok()?;
+                stream.read_to_string(&mut reply).ok()?;
+            }
+            Stats::Tcp(port) => {
+                let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+                stream.set_read_timeout(limit).ok()?;
+                stream.write_all(text.as_bytes()).ok()?;
+                stream.shutdown(Shutdown::Write).ok()?;
+                stream.read_to_string(&mut reply).ok()?;
+            }
+        }
+        (!reply.is_empty()).then_some(reply)
+    }
+
+    #[track_caller]
+    fn wait_until_up(&mut self, number: usize) {
+        let up = super::poll(SOON, || {
+            let daemon = self.instances[number].daemon.as_mut()?;
+            assert!(daemon.is_running(), "HAProxy ended:\n{}", daemon.output());
+            // The checks have seen every server, so that no state changes any more.
+            let stat = self.try_ask(number, "show stat")?;
+            let server = |name: &str| stat.lines().any(|row| row.contains(name) && row.contains(",UP,"));
+            (server("shop,s.1,") && server("shop,s.2,") && server("api.v1,node,")).then_some(())
+        });
+        assert!(up.is_some(), "HAProxy is not up:\n{}", self.daemon(number).output());
+    }
+
+    fn socket_path(&self, number: usize) -> PathBuf {
+        self.socket_dir().join(format!("lb{number}.sock"))
+    }
+
+    fn configuration(&self, number: usize) -> String {
+        let http = self.directory.path().join("http");
+        let bind = |name: &str| unix_bind(&http.join(format!("lb{number}-{name}.sock")));
+        let (www, api, app) = (bind("www"), bind("api.v1"), bind("app"));
+        let stats = match self.instances[number].stats {
+            Stats::Unix => format!("{} mode 600", self.socket_path(number).display()),
+            Stats::Tcp(port) => format!("ipv4@127.0.0.1:{port}"),
+        };
+        format!(
+            "global\n\
+             \tmaxconn 200\n\
+             \tnbthread 1\n\
+             \tstats socket {stats} level operator\n\
+             defaults\n\
+             \tmode http\n\
+             \ttimeout connect 2s\n\
+             \ttimeout client 10s\n\
+             \ttimeout server 10s\n\
+             frontend www\n\
+             \tbind {www}\n\
+             \toption socket-stats\n\
+             \tdefault_backend shop\n\
+             frontend api.v1\n\
+             \tbind {api}\n\
+             \tdefault_backend api.v1\n\
+             backend shop\n\
+             \toption httpchk GET /health\n\
+             \tserver s.1 {app} check inter 1s weight 10\n\
+             \tserver s.2 {app} check inter 1s weight 30\n\
+             backend api.v1\n\
+             \tserver node {app} check inter 1s\n\
+             backend empty\n\
+             frontend app\n\
+             \tbind {app}\n\
+             \thttp-request return status 503 if {{ path /fail }}\n\
+             \thttp-request return status 200 content-type text/plain string hello\n"
+        )
+    }
+}
+
+fn unix_bind(path: &Path) -> String {
+    format!("unix@{}", path.display())
+}
+
+fn field(info: &str, name: &str) -> Option<String> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::to_owned)
+}
