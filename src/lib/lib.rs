@@ -27,5 +27,6 @@ pub mod queue;
 pub mod render;
 pub mod snapshot;
 pub mod systemd;
+pub mod telemetry;
 #[cfg(test)]
 mod testing;

@@ -5,9 +5,7 @@
 //! source directory. Only the newest [`KEPT`] snapshots are kept, so that a parser that fails on everything does not
 //! fill the disk.
 
-use super::Epoch;
-use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use super::{Epoch, disk};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -71,22 +69,10 @@ fn move_into(path: &Path, place: &Path, epoch: Epoch) -> io::Result<PathBuf> {
     loop {
         let name = if number == 0 { epoch.to_string() } else { format!("{epoch}.{number}") };
         let target = place.join(name);
-        match rename_new(path, &target) {
+        match disk::rename_new(path, &target) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
             result => return result.map(|()| target),
         }
-    }
-}
-
-/// Renames, and fails when the target exists. File systems without that kind of rename get a check before it; nobody
-/// else moves snapshots here.
-fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
-        Err(Errno::EINVAL | Errno::ENOSYS) if fs::symlink_metadata(to).is_ok() => {
-            Err(io::ErrorKind::AlreadyExists.into())
-        }
-        Err(Errno::EINVAL | Errno::ENOSYS) => fs::rename(from, to),
-        result => result.map_err(io::Error::from),
     }
 }
 
@@ -105,7 +91,7 @@ fn keep_newest(place: &Path, kept: usize) -> Vec<PathBuf> {
     snapshots.sort();
     let surplus = snapshots.len().saturating_sub(kept);
     let oldest = snapshots.into_iter().take(surplus).map(|(_, _, path)| path);
-    oldest.filter(|path| fs::remove_dir_all(path).is_ok()).collect()
+    oldest.filter(|path| disk::remove_directory(path).is_ok()).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! something that nobody takes for a snapshot; it is finished at the next start or rescan.
 
 use super::list::{Identity, identity};
-use super::{DONE_PREFIX, Epoch};
+use super::{DONE_PREFIX, Epoch, disk};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -79,11 +79,7 @@ fn leftover(src_dir: &Path, epoch: Epoch) -> PathBuf {
 }
 
 fn delete(path: &Path) -> Result<(), RemoveError> {
-    // remove_dir_all deletes a symbolic link itself, never what it points to.
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result.map_err(|source| RemoveError::Delete { path: path.to_owned(), source }),
-    }
+    disk::remove_directory(path).map_err(|source| RemoveError::Delete { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

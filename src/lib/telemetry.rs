@@ -1,0 +1,315 @@
+//! Every figure that haproxystats sends about itself, under `<namespace>[.<host>].haproxy.haproxystats.`: name, unit,
+//! kind, and what it says in words. The documentation is generated from these tables.
+
+use crate::dispatch::Counters;
+use std::fmt::Write;
+
+/// How a figure behaves over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Grows from 0 at the start of the program.
+    Counter,
+    /// Describes one moment or one snapshot.
+    Gauge,
+}
+
+/// What a figure means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Definition {
+    /// Last element of the metric's path.
+    pub name: &'static str,
+    /// Unit of the value.
+    pub unit: &'static str,
+    /// Counter or gauge.
+    pub kind: Kind,
+    /// In words.
+    pub about: &'static str,
+}
+
+/// Sent with every snapshot, as by the original: about the processing of this snapshot.
+pub const SNAPSHOT: &[Definition] = &[
+    Definition {
+        name: "WallClockTimeHAProxy",
+        unit: "seconds",
+        kind: Kind::Gauge,
+        about: "Time to process the statistics of the HAProxy daemon.",
+    },
+    Definition {
+        name: "WallClockTimeFrontends",
+        unit: "seconds",
+        kind: Kind::Gauge,
+        about: "Time to process the frontends.",
+    },
+    Definition {
+        name: "WallClockTimeBackends",
+        unit: "seconds",
+        kind: Kind::Gauge,
+        about: "Time to process the backends.",
+    },
+    Definition {
+        name: "WallClockTimeServers",
+        unit: "seconds",
+        kind: Kind::Gauge,
+        about: "Time to process the servers.",
+    },
+    Definition {
+        name: "WallClockTimeAllStats",
+        unit: "seconds",
+        kind: Kind::Gauge,
+        about: "Time to process all files of the snapshot.",
+    },
+    Definition {
+        name: "TotalWallClockTime",
+        unit: "seconds",
+        kind: Kind::Gauge,
+        about: "Time from taking up the snapshot until all its lines were ready to be sent. For the way to the \
+                destination see DeliveryLatency.",
+    },
+    Definition {
+        name: "MetricsHAProxy",
+        unit: "metrics",
+        kind: Kind::Gauge,
+        about: "Metrics of the HAProxy daemon in this snapshot, this one included.",
+    },
+    Definition {
+        name: "MetricsFrontend",
+        unit: "metrics",
+        kind: Kind::Gauge,
+        about: "Metrics of frontends in this snapshot, this one included.",
+    },
+    Definition {
+        name: "MetricsBackend",
+        unit: "metrics",
+        kind: Kind::Gauge,
+        about: "Metrics of backends in this snapshot, this one included.",
+    },
+    Definition {
+        name: "MetricsServer",
+        unit: "metrics",
+        kind: Kind::Gauge,
+        about: "Metrics of servers in this snapshot, this one included.",
+    },
+];
+
+macro_rules! figures {
+    ($($variant:ident $unit:literal $kind:ident $about:literal;)*) => {
+        /// A figure of the process daemon as a whole; its name is the last element of the metric's path.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Figure {
+            $(#[doc = $about] $variant,)*
+        }
+
+        impl Figure {
+            /// All of them, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// What it means.
+            #[must_use]
+            pub fn definition(self) -> Definition {
+                match self {
+                    $(Self::$variant => Definition {
+                        name: stringify!($variant),
+                        unit: $unit,
+                        kind: Kind::$kind,
+                        about: $about,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+figures! {
+    QueueDepth "snapshots" Gauge
+        "Complete snapshots in src-dir that wait for a worker.";
+    QueueOldestAge "seconds" Gauge
+        "Age of the oldest snapshot that is not delivered yet; 0 when there is none.";
+    SnapshotsInFlight "snapshots" Gauge
+        "Snapshots that workers are processing or delivering.";
+    SnapshotsStuck "snapshots" Gauge
+        "Snapshots that are done with but could not be removed or moved away from src-dir; tried again every 10 seconds.";
+    SnapshotsDelivered "snapshots" Counter
+        "Snapshots whose metrics every destination has.";
+    SnapshotsDropped "snapshots" Counter
+        "Snapshots of which a destination's queue gave up metrics to make room (queue-full = drop-oldest).";
+    SnapshotsVanished "snapshots" Counter
+        "Snapshots that somebody else removed from src-dir before they were processed.";
+    SnapshotsQuarantined "snapshots" Counter
+        "Snapshots that could not be processed and were moved to failed/.";
+    SnapshotsFailed "attempts" Counter
+        "Attempts to process a snapshot that ended with an error.";
+    SnapshotsPanicked "attempts" Counter
+        "Attempts to process a snapshot that ended with a panic, which is a defect of the program.";
+    RefusedRows "rows" Counter
+        "Rows of statistics that were left out because they could not be read.";
+    RefusedFiles "files" Counter
+        "Files of statistics that were left out because nothing in them could be read.";
+    LinesRendered "lines" Counter
+        "Lines that workers made out of snapshots, repetitions included.";
+    DeliveryLatency "seconds" Gauge
+        "Longest time from a pull to the acknowledgement by every destination, among the snapshots delivered since \
+         this figure was last sent. Not sent when none was.";
+    Workers "processes" Gauge
+        "Worker processes that run.";
+    WorkerRestartsExit "restarts" Counter
+        "Workers replaced because they ended by themselves.";
+    WorkerRestartsSignal "restarts" Counter
+        "Workers replaced because a signal ended them.";
+    WorkerRestartsHang "restarts" Counter
+        "Workers replaced because they gave no answer for worker-timeout.";
+    WatchRescues "events" Counter
+        "Times that src-dir was replaced or the kernel lost events, and the whole directory was looked at instead.";
+}
+
+/// Figures of each destination; the name is put behind that of the destination, as in `GraphiteLinesDelivered`.
+pub const DISPATCHER: &[Definition] = &[
+    Definition {
+        name: "LinesDelivered",
+        unit: "lines",
+        kind: Kind::Counter,
+        about: "Lines that the destination has for good.",
+    },
+    Definition {
+        name: "LinesResent",
+        unit: "lines",
+        kind: Kind::Counter,
+        about: "Lines sent again after a connection was lost before everything on it had been acknowledged.",
+    },
+    Definition {
+        name: "LinesDropped",
+        unit: "lines",
+        kind: Kind::Counter,
+        about: "Lines given up to make room (queue-full = drop-oldest).",
+    },
+    Definition { name: "Retries", unit: "attempts", kind: Kind::Counter, about: "Attempts to connect that failed." },
+    Definition {
+        name: "Reconnects",
+        unit: "connections",
+        kind: Kind::Counter,
+        about: "Connections opened after the first one of a worker.",
+    },
+    Definition {
+        name: "Stalls",
+        unit: "events",
+        kind: Kind::Counter,
+        about: "Times that the destination took no byte for write-timeout.",
+    },
+    Definition {
+        name: "QueuedBatches",
+        unit: "snapshots",
+        kind: Kind::Gauge,
+        about: "Snapshots whose lines workers hold in memory for this destination.",
+    },
+    Definition {
+        name: "QueuedLines",
+        unit: "lines",
+        kind: Kind::Gauge,
+        about: "Lines that workers hold in memory for this destination.",
+    },
+];
+
+/// The figures of a destination, with their names.
+#[must_use]
+pub fn of_dispatcher(name: &str, counters: &Counters) -> Vec<(String, f64)> {
+    let values = [
+        counters.delivered_lines,
+        counters.resent_lines,
+        counters.dropped_lines,
+        counters.retries,
+        counters.reconnects,
+        counters.stalls,
+        counters.queued_batches,
+        counters.queued_lines,
+    ];
+    let prefix = camel_case(name);
+    DISPATCHER
+        .iter()
+        .zip(values)
+        .map(|(definition, value)| (format!("{prefix}{}", definition.name), as_f64(value)))
+        .collect()
+}
+
+/// A count as a metric's value. Exact up to 2^53, which no counter here reaches in a thousand years.
+#[must_use]
+#[allow(clippy::cast_precision_loss)]
+pub fn as_f64(count: u64) -> f64 {
+    count as f64
+}
+
+/// `local-store` becomes `LocalStore`.
+fn camel_case(name: &str) -> String {
+    name.split('-')
+        .filter_map(|word| {
+            let mut letters = word.chars();
+            letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
+        })
+        .collect()
+}
+
+/// The tables as the documentation shows them.
+#[must_use]
+pub fn markdown() -> String {
+    let own: Vec<Definition> = Figure::ALL.iter().map(|figure| figure.definition()).collect();
+    let mut text = String::new();
+    let sections: [(&str, &[Definition]); 3] = [
+        ("Sent with every snapshot, with its timestamp", SNAPSHOT),
+        ("Of the process daemon (`self-metrics = true`), with the moment that they describe", &own),
+        (
+            "Of each destination (`self-metrics = true`), summed over all workers since the daemon started; the name \
+             follows that of the destination: `GraphiteLinesDelivered`, `LocalStoreLinesDelivered`",
+            DISPATCHER,
+        ),
+    ];
+    for (title, definitions) in sections {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n### {title}\n\n| name | unit | kind | meaning |\n|---|---|---|---|\n");
+        for Definition { name, unit, kind, about } in definitions {
+            let kind = if *kind == Kind::Counter { "counter" } else { "gauge" };
+            let _ = writeln!(text, "| `{name}` | {unit} | {kind} | {about} |");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_name_is_a_unique_leaf_of_a_metric_path() {
+        let own = Figure::ALL.iter().map(|figure| figure.definition());
+        let all: Vec<Definition> = SNAPSHOT.iter().copied().chain(own).collect();
+        let mut names: Vec<String> = all.iter().map(|definition| definition.name.to_owned()).collect();
+        for dispatcher in ["graphite", "local-store"] {
+            names.extend(of_dispatcher(dispatcher, &Counters::default()).into_iter().map(|(name, _)| name));
+        }
+        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_alphanumeric())), "{names:?}");
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
+        assert!(all.iter().chain(DISPATCHER).all(|definition| definition.about.ends_with('.')));
+    }
+
+    #[test]
+    fn a_destinations_name_becomes_a_part_of_the_metrics_name() {
+        let counters = Counters { delivered_lines: 7, queued_lines: 3, ..Counters::default() };
+        let figures = of_dispatcher("local-store", &counters);
+        assert_eq!(figures.len(), DISPATCHER.len());
+        assert_eq!(figures.first(), Some(&("LocalStoreLinesDelivered".to_owned(), 7.0)));
+        assert_eq!(figures.last(), Some(&("LocalStoreQueuedLines".to_owned(), 3.0)));
+    }
+
+    #[test]
+    fn the_documentation_shows_these_tables() {
+        const BEGIN: &str = "<!-- own metrics: begin (generated; see src/lib/telemetry.rs) -->\n";
+        const END: &str = "\n<!-- own metrics: end -->";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = document.split_once(BEGIN).expect("the mark of the beginning");
+        let (shown, after) = rest.split_once(END).expect("the mark of the end");
+        if std::env::var_os("HAPROXYSTATS_ACCEPT").is_some() {
+            std::fs::write(path, format!("{before}{BEGIN}{}{END}{after}", markdown())).unwrap();
+        } else {
+            assert_eq!(shown, markdown(), "run this test with HAPROXYSTATS_ACCEPT=1 to accept");
+        }
+    }
+}
