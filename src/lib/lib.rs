@@ -13,6 +13,7 @@ pub mod exit;
 
 #[cfg(feature = "process")]
 pub mod aggregate;
+pub mod cli;
 pub mod config;
 pub mod dispatch;
 pub mod haproxy;

@@ -1,0 +1,246 @@
+//! Words of a command line to what they ask for.
+//!
+//! docopt matches them against the usage text. Before that, they are brought into the one form that the crate takes:
+//! the original's docopt also understood abbreviations (`--vers`), and gave help and version wherever they stood.
+
+use crate::config::Program;
+use docopt::Docopt;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+const PULL: &str = "Pulls statistics from HAProxy daemon over UNIX/TCP socket(s).
+
+Usage:
+    haproxystats-pull [-f <file>] [-d <dir>] [-p | -P | --check]
+
+Options:
+    -f, --file <file>  configuration file with settings
+                       [default: /etc/haproxystats.conf]
+    -d, --dir <dir>    directory with additional configuration files
+    -p, --print        show default settings
+    -P, --print-conf   show configuration
+    --check            check configuration and directories, start nothing
+    -h, --help         show this screen
+    -v, --version      show version";
+
+const PROCESS: &str = "Processes statistics from HAProxy and pushes them to Graphite.
+
+Usage:
+    haproxystats-process [-f <file>] [-d <dir>] [-p | -P | --check | --once <snapshot>]
+
+Options:
+    -f, --file <file>  configuration file with settings
+                       [default: /etc/haproxystats.conf]
+    -d, --dir <dir>    directory with additional configuration files
+    -p, --print        show default settings
+    -P, --print-conf   show configuration
+    --check            check configuration and directories, start nothing
+    --once <snapshot>  process one directory of statistics, print its metrics,
+                       remove nothing, send nothing
+    -h, --help         show this screen
+    -v, --version      show version";
+
+/// An option: its long form, its short form, and whether a value follows.
+const OPTIONS: [(&str, Option<char>, bool); 8] = [
+    ("--file", Some('f'), true),
+    ("--dir", Some('d'), true),
+    ("--print", Some('p'), false),
+    ("--print-conf", Some('P'), false),
+    ("--check", None, false),
+    ("--once", None, true),
+    ("--help", Some('h'), false),
+    ("--version", Some('v'), false),
+];
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Action {
+    Run,
+    Once(PathBuf),
+    Check,
+    PrintDefaults,
+    PrintConfiguration,
+    Help,
+    Version,
+}
+
+/// A command line that was understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Arguments {
+    pub(super) file: PathBuf,
+    pub(super) dir: Option<PathBuf>,
+    pub(super) action: Action,
+}
+
+/// The whole help.
+pub(super) fn usage(program: Program) -> &'static str {
+    match program {
+        Program::Pull => PULL,
+        Program::Process => PROCESS,
+    }
+}
+
+/// The lines of the help that say how to call the program.
+fn short_usage(program: Program) -> &'static str {
+    let text = usage(program);
+    text.split("\n\n").find(|part| part.starts_with("Usage:")).unwrap_or(text)
+}
+
+/// Understands a command line without the name of the program. Fails with what is to be printed.
+pub(super) fn parse(program: Program, words: impl Iterator<Item = OsString>) -> Result<Arguments, String> {
+    let usage_after = |reason: &str| match reason {
+        "" => short_usage(program).to_owned(),
+        _ => format!("{reason}\n{}", short_usage(program)),
+    };
+    let mut texts = Vec::new();
+    for word in words {
+        let text = word.into_string().map_err(|word| usage_after(&format!("{word:?} is not UTF-8")))?;
+        texts.push(text);
+    }
+    let words = canonical(program, texts).map_err(|reason| usage_after(&reason))?;
+    let arguments = |action| Arguments { file: PathBuf::new(), dir: None, action };
+    for (word, action) in [("--help", Action::Help), ("--version", Action::Version)] {
+        if words.iter().any(|(option, _)| option == word) {
+            return Ok(arguments(action));
+        }
+    }
+    // The programs take no operands; the crate would accept the word that separates them.
+    if words.iter().any(|(word, _)| word == "--") {
+        return Err(usage_after(""));
+    }
+    let argv = std::iter::once(program.name().to_owned())
+        .chain(words.into_iter().flat_map(|(option, value)| std::iter::once(option).chain(value)));
+    let parsed = Docopt::new(usage(program))
+        .and_then(|docopt| docopt.argv(argv).help(false).parse())
+        .map_err(|_| usage_after(""))?;
+    let text = |name: &str| Some(parsed.get_str(name)).filter(|text| !text.is_empty()).map(PathBuf::from);
+    let action = match (text("--once"), parsed.get_bool("--check")) {
+        (Some(snapshot), _) => Action::Once(snapshot),
+        (None, true) => Action::Check,
+        (None, false) if parsed.get_bool("--print") => Action::PrintDefaults,
+        (None, false) if parsed.get_bool("--print-conf") => Action::PrintConfiguration,
+        (None, false) => Action::Run,
+    };
+    // An empty name is a name of no file, as it was: nothing but an error of the system tells it apart.
+    let file = PathBuf::from(parsed.get_str("--file"));
+    Ok(Arguments { file, dir: text("--dir"), action })
+}
+
+/// A word, and its value when it is an option that takes one.
+type Word = (String, Option<String>);
+
+/// Spells every option in full and puts its value behind it. What is no option of the program stays as it is.
+fn canonical(program: Program, words: Vec<String>) -> Result<Vec<Word>, String> {
+    let known = || OPTIONS.into_iter().filter(move |(long, ..)| program == Program::Process || *long != "--once");
+    let mut out = Vec::with_capacity(words.len());
+    let mut words = words.into_iter().peekable();
+    while let Some(word) = words.next() {
+        if word == "--" {
+            out.extend(std::iter::once((word, None)).chain(words.by_ref().map(|word| (word, None))));
+        } else if word.starts_with("--") {
+            let (name, value) = match word.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (word.as_str(), None),
+            };
+            let exact: Vec<_> = known().filter(|(long, ..)| *long == name).collect();
+            let found = if exact.is_empty() { known().filter(|o| o.0.starts_with(name)).collect() } else { exact };
+            match (found.as_slice(), value) {
+                ([], _) => out.push((word, None)),
+                ([(long, _, true)], Some(value)) => out.push(((*long).to_owned(), Some(value))),
+                ([(long, _, true)], None) => out.push(((*long).to_owned(), Some(value_of(long, words.next())?))),
+                ([(long, _, false)], None) => out.push(((*long).to_owned(), None)),
+                ([(long, _, false)], Some(_)) => return Err(format!("{long} must not have an argument")),
+                (several, _) => {
+                    let names: Vec<&str> = several.iter().map(|(long, ..)| *long).collect();
+                    return Err(format!("{name} is not a unique prefix: {}?", names.join(", ")));
+                }
+            }
+        } else if let Some(cluster) = word.strip_prefix('-').filter(|cluster| !cluster.is_empty()) {
+            let mut rest = cluster;
+            while let Some(letter) = rest.chars().next() {
+                rest = rest.get(letter.len_utf8()..).unwrap_or_default();
+                match known().find(|(_, short, _)| *short == Some(letter)) {
+                    None => out.push((format!("-{letter}"), None)),
+                    Some((long, _, false)) => out.push((long.to_owned(), None)),
+                    Some((long, _, true)) => {
+                        let attached = std::mem::take(&mut rest);
+                        let value = if attached.is_empty() {
+                            value_of(&format!("-{letter}"), words.next())?
+                        } else {
+                            attached.to_owned()
+                        };
+                        out.push((long.to_owned(), Some(value)));
+                    }
+                }
+            }
+        } else {
+            out.push((word, None));
+        }
+    }
+    Ok(out)
+}
+
+fn value_of(option: &str, next: Option<String>) -> Result<String, String> {
+    next.filter(|word| word != "--").ok_or_else(|| format!("{option} requires argument"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn try_parse(program: Program, line: &str) -> Result<Arguments, String> {
+        parse(program, line.split_whitespace().map(OsString::from))
+    }
+
+    fn action(line: &str) -> Action {
+        try_parse(Program::Process, line).unwrap().action
+    }
+
+    #[test]
+    fn every_form_of_every_option() {
+        for line in
+            ["-f a.conf -d b", "-fa.conf -db", "--file a.conf --dir b", "--file=a.conf --dir=b", "--fi a.conf --d b"]
+        {
+            let expected = Arguments { file: "a.conf".into(), dir: Some("b".into()), action: Action::Run };
+            assert_eq!(try_parse(Program::Pull, line).unwrap(), expected, "{line}");
+        }
+        assert_eq!(action(""), Action::Run);
+        assert_eq!(action("-p"), Action::PrintDefaults);
+        assert_eq!(action("--print-c"), Action::PrintConfiguration);
+        assert_eq!(action("--check"), Action::Check);
+        assert_eq!(action("-f x --once 1457298067"), Action::Once("1457298067".into()));
+    }
+
+    #[test]
+    fn the_default_file() {
+        assert_eq!(try_parse(Program::Pull, "").unwrap().file, PathBuf::from("/etc/haproxystats.conf"));
+    }
+
+    #[test]
+    fn help_and_version_win() {
+        for line in ["-h", "--help", "--nope -h", "-hx", "-h -v", "-ph"] {
+            assert_eq!(action(line), Action::Help, "{line}");
+        }
+        for line in ["-v", "--vers -f x", "-p -v"] {
+            assert_eq!(action(line), Action::Version, "{line}");
+        }
+        assert_eq!(action("-f -h"), Action::Run, "the file may be called -h");
+    }
+
+    #[test]
+    fn what_is_not_understood() {
+        for line in ["--nope", "foo", "-p -P", "-pP", "-f a -f b", "-- -p", "-p --", "--check -p", "-x"] {
+            let words = try_parse(Program::Process, line).unwrap_err();
+            assert!(words.starts_with("Usage:\n    haproxystats-process "), "{line}: {words}");
+        }
+        for (line, words) in [
+            ("-f", "-f requires argument\nUsage:"),
+            ("--file", "--file requires argument\nUsage:"),
+            ("--prin", "--prin is not a unique prefix: --print, --print-conf?\nUsage:"),
+            ("--check=1", "--check must not have an argument\nUsage:"),
+        ] {
+            assert!(try_parse(Program::Process, line).unwrap_err().starts_with(words), "{line}");
+        }
+        assert!(try_parse(Program::Pull, "--once x").is_err());
+    }
+}

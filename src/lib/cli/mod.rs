@@ -1,0 +1,137 @@
+//! The command lines: what was asked for, and the configuration that goes with it.
+//!
+//! Whatever ends at the command line (help, printing, checking, a refusal) is done here, so that the binaries only
+//! have to run what is left.
+
+mod arguments;
+
+use crate::config::load::{self, Loaded};
+use crate::config::problem::{Problem, Report};
+use crate::config::{Program, check_directories_process, check_directories_pull, print};
+use crate::exit;
+use arguments::{Action, Arguments};
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// What is left to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Run the daemon. The directories have been made and found usable; call [`Loaded::log`] once the log is set up.
+    Run(Box<Loaded>),
+    /// Process one snapshot (`haproxystats-process --once`).
+    Once {
+        /// The snapshot, as named on the command line; not looked at so far.
+        snapshot: PathBuf,
+        /// The configuration; no directory has been looked at.
+        loaded: Box<Loaded>,
+    },
+    /// Everything is done and said: end with this exit code.
+    Done(u8),
+}
+
+/// The command line of haproxystats-pull, with the name of the program first.
+pub fn pull(arguments: impl IntoIterator<Item = OsString>) -> Command {
+    command(Program::Pull, arguments)
+}
+
+/// The command line of haproxystats-process, with the name of the program first.
+pub fn process(arguments: impl IntoIterator<Item = OsString>) -> Command {
+    command(Program::Process, arguments)
+}
+
+fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> Command {
+    let Arguments { file, dir, action } = match arguments::parse(program, arguments.into_iter().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(usage) => return complain(&format!("{usage}\n"), exit::USAGE),
+    };
+    match action {
+        Action::Help => say(&format!("{}\n", arguments::usage(program))),
+        Action::Version => say(concat!(env!("CARGO_PKG_VERSION"), "\n")),
+        Action::PrintDefaults => say(&print::defaults(program)),
+        Action::PrintConfiguration => match load::read(&file, dir.as_deref()) {
+            Ok(sources) => match print::configuration(program, &sources.ini) {
+                Ok(text) => {
+                    let notes: String = sources.notes.iter().map(|note| format!("{note}\n")).collect();
+                    let _ = std::io::stderr().write_all(notes.as_bytes());
+                    say(&text)
+                }
+                Err(error) => {
+                    let problem = Problem::new(error.to_string()).section(&error.section).option(&error.option);
+                    let errors = vec![problem.text(&error.text).place(error.place)];
+                    refuse(program, &Report { errors, warnings: Vec::new() })
+                }
+            },
+            Err(refused) => refuse(program, &refused.report),
+        },
+        Action::Check => match load::from_files(program, &file, dir.as_deref()) {
+            Ok(loaded) => {
+                let directories = directories(program, &loaded, false);
+                let mut report = Report { errors: directories.errors, warnings: loaded.warnings };
+                report.warnings.extend(directories.warnings);
+                if !report.is_good() {
+                    return refuse(program, &report);
+                }
+                let notes = loaded.notes.iter().map(|note| format!("{note}\n"));
+                let warnings = report.warnings.iter().map(|warning| format!("warning: {warning}\n"));
+                let findings: String = notes.chain(warnings).collect();
+                let _ = std::io::stderr().write_all(findings.as_bytes());
+                say(&format!("the configuration of {} is good\n", program.name()))
+            }
+            Err(refused) => refuse(program, &refused.report),
+        },
+        Action::Run => match load::from_files(program, &file, dir.as_deref()) {
+            Ok(mut loaded) => {
+                let directories = directories(program, &loaded, true);
+                loaded.warnings.extend(directories.warnings);
+                if directories.errors.is_empty() {
+                    return Command::Run(Box::new(loaded));
+                }
+                refuse(program, &Report { errors: directories.errors, warnings: loaded.warnings })
+            }
+            Err(refused) => refuse(program, &refused.report),
+        },
+        Action::Once(snapshot) => match load::from_files(program, &file, dir.as_deref()) {
+            Ok(loaded) => Command::Once { snapshot, loaded: Box::new(loaded) },
+            Err(refused) => refuse(program, &refused.report),
+        },
+    }
+}
+
+fn directories(program: Program, loaded: &Loaded, create: bool) -> Report {
+    match program {
+        Program::Pull => check_directories_pull(&loaded.config, &loaded.ini, create),
+        Program::Process => check_directories_process(&loaded.config, &loaded.ini, create),
+    }
+}
+
+/// Prints every warning and every error, and how many errors there are.
+fn refuse(program: Program, report: &Report) -> Command {
+    let mut text = String::new();
+    for warning in &report.warnings {
+        text.push_str(&format!("warning: {warning}\n"));
+    }
+    for error in &report.errors {
+        text.push_str(&format!("error: {error}\n"));
+    }
+    let (count, noun) = match report.errors.len() {
+        1 => ("one".to_owned(), "error"),
+        count => (count.to_string(), "errors"),
+    };
+    text.push_str(&format!("{}: invalid configuration, {count} {noun}; nothing was started\n", program.name()));
+    complain(&text, exit::CONFIG)
+}
+
+/// Prints the result that was asked for. Where nobody reads it (a closed pipe) there is nobody to complain to.
+fn say(text: &str) -> Command {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Command::Done(exit::OK),
+        Err(_) => Command::Done(exit::FAILURE),
+    }
+}
+
+fn complain(text: &str, code: u8) -> Command {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    Command::Done(code)
+}

@@ -1,0 +1,124 @@
+//! What no single section can see: names that nobody knows, and pairs of values that do not fit together.
+
+use super::ini::Ini;
+use super::nearest::did_you_mean;
+use super::options::{self, OPTIONS};
+use super::problem::{Problem, Report};
+use super::reader::DEFAULT_SECTION;
+use super::{Process, Pull};
+use std::collections::HashSet;
+
+/// Warns about sections and options that nobody reads, with the nearest known name.
+pub(super) fn names(ini: &Ini, report: &mut Report) {
+    let used = references(ini);
+    let is_used = |section: &str, option: &str| {
+        let reached = |section: &str| used.contains(&(section.to_owned(), option.to_owned()));
+        // What [DEFAULT] has can be reached through any section.
+        reached(section) || (section == DEFAULT_SECTION && used.iter().any(|(_, name)| name == option))
+    };
+    for section in std::iter::once(DEFAULT_SECTION).chain(ini.sections()) {
+        let own: Vec<&str> = ini.own_options(section).collect();
+        let known = section == DEFAULT_SECTION || options::sections().any(|name| name == section);
+        if !known {
+            if !own.iter().any(|option| is_used(section, option)) {
+                let advice = did_you_mean(section, options::sections());
+                let problem = Problem::new(format!("no program reads this section{advice}"));
+                report.warn(problem.section(section).place(ini.section_place(section).cloned()));
+            }
+            continue;
+        }
+        for option in own {
+            let Some(raw) = ini.raw(section, option).filter(|raw| raw.place.is_some()) else { continue };
+            if is_used(section, option) {
+                continue;
+            }
+            let message = match options::find(section, option) {
+                Some(spec) if section == DEFAULT_SECTION => ineffective(spec, &raw.text),
+                Some(_) => None,
+                None if section == DEFAULT_SECTION => inherited(option),
+                None => Some(unknown(section, option)),
+            };
+            if let Some(message) = message {
+                let problem = Problem::new(message).section(section).option(option);
+                report.warn(problem.text(&raw.text).place(raw.place));
+            }
+        }
+    }
+}
+
+/// An option of `[DEFAULT]` that every section overrides by a default of its own, set to something else.
+fn ineffective(spec: &options::OptionSpec, text: &str) -> Option<String> {
+    let inert = spec.reader == options::Reader::None && spec.default != Some(text);
+    inert.then(|| "has no effect: the sections that read it have a default of their own; set it there".to_owned())
+}
+
+/// What is wrong with an option of `[DEFAULT]` that the table does not list there.
+fn inherited(option: &str) -> Option<String> {
+    let mut readers = OPTIONS.iter().filter(|spec| spec.name == option).peekable();
+    if readers.peek().is_none() {
+        let known = OPTIONS.iter().map(|spec| spec.name).filter(|name| *name != "*");
+        return Some(format!("no program reads this option{}", did_you_mean(option, known)));
+    }
+    let sections: Vec<&str> = readers.clone().map(|spec| spec.section).collect();
+    readers
+        .all(|spec| spec.default.is_some() && spec.section != options::LOCAL_STORE)
+        .then(|| format!("has no effect here: [{}] has a default of its own; set it there", sections.join("], [")))
+}
+
+fn unknown(section: &str, option: &str) -> String {
+    let advice = did_you_mean(option, options::names(section));
+    if advice.is_empty()
+        && let Some(spec) = OPTIONS.iter().find(|spec| spec.name == option && spec.section != DEFAULT_SECTION)
+    {
+        return format!("no program reads this option here; it belongs into [{}]", spec.section);
+    }
+    format!("no program reads this option{advice}")
+}
+
+/// Every (section, option) that some value refers to.
+fn references(ini: &Ini) -> HashSet<(String, String)> {
+    let mut used = HashSet::new();
+    for section in std::iter::once(DEFAULT_SECTION).chain(ini.sections()) {
+        for raw in ini.own_options(section).filter_map(|option| ini.raw(section, option)) {
+            for name in raw.text.split("${").skip(1).filter_map(|tail| tail.split_once('}')).map(|(name, _)| name) {
+                let (from, option) = name.split_once(':').unwrap_or((section, name));
+                let option = option.to_lowercase();
+                let owner = if ini.has_own(from, &option) { from } else { DEFAULT_SECTION };
+                used.insert((owner.to_owned(), option));
+            }
+        }
+    }
+    used
+}
+
+/// Warns about values of different sections that do not fit together.
+pub(super) fn pairs(ini: &Ini, process: Option<&Process>, pull: Option<&Pull>, report: &mut Report) {
+    let problem = |section: &str, option: &str, message: String| {
+        let problem = Problem::new(message).section(section).option(option);
+        match ini.raw(section, option) {
+            Some(raw) => problem.text(&raw.text).place(raw.place),
+            None => problem,
+        }
+    };
+    let written = |section: &str, option: &str| ini.raw(section, option).is_some_and(|raw| raw.place.is_some());
+    if let (Some(process), Some(pull)) = (process, pull)
+        && process.src_dir != pull.dst_dir
+        // Where the programs have a file each, the other's section holds defaults that mean nothing.
+        && written("process", "src-dir") && written("pull", "dst-dir")
+    {
+        let message = format!("is not dst-dir of [pull] ({}): what is pulled is not processed", pull.dst_dir.display());
+        report.warn(problem("process", "src-dir", message));
+    }
+    let pull_is_written = ini.section_place("pull").is_some();
+    if pull_is_written && pull.is_some_and(|pull| pull.socket_dir.is_none() && pull.servers.is_empty()) {
+        let message = "neither socket-dir nor servers is set: there is nothing to pull";
+        report.warn(Problem::new(message).section("pull").place(ini.section_place("pull").cloned()));
+    }
+    if ini.own_options("server-groups").next().is_some() && process.is_some_and(|process| !process.aggr_server_metrics)
+    {
+        let message =
+            "has no effect without aggr-server-metrics in [process]: a server follows the group of its backend";
+        let place = ini.section_place("server-groups").cloned();
+        report.warn(Problem::new(message).section("server-groups").place(place));
+    }
+}

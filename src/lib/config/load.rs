@@ -1,0 +1,232 @@
+//! Files to [`Config`]: reads all sources, checks everything, and reports all faults at once.
+
+use super::ini::Ini;
+use super::options::{self, LOCAL_STORE, Program};
+use super::problem::{Problem, Report};
+use super::reader::SyntaxError;
+use super::{Config, check, graphite, groups, local_store, process, pull};
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// A configuration that was read and found good.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What it means.
+    pub config: Config,
+    /// What was written.
+    pub ini: Ini,
+    /// What is odd about it.
+    pub warnings: Vec<Problem>,
+    /// What the operator should know, though nothing is odd: such as that there is no file.
+    pub notes: Vec<String>,
+}
+
+impl Loaded {
+    /// Logs what is odd, and what the operator should know; for a program that has just started its log.
+    pub fn log(&self) {
+        for note in &self.notes {
+            tracing::info!("{note}");
+        }
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+}
+
+/// Why a configuration is refused; never without an error.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// Everything that was found.
+    pub report: Report,
+}
+
+/// The sources of a configuration that was read, before it is checked.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// What was written.
+    pub ini: Ini,
+    /// See [`Loaded::notes`].
+    pub notes: Vec<String>,
+}
+
+/// Reads `file` and then every `*.conf` of `dir`, in the order of their names, over the built-in defaults. A missing
+/// `file` is no error, for every option has a default; a missing `dir` is one.
+///
+/// # Errors
+/// Files that cannot be read, and every line that cannot be understood.
+pub fn read(file: &Path, dir: Option<&Path>) -> Result<Sources, Refused> {
+    let mut ini = options::defaults();
+    let mut notes = Vec::new();
+    let mut report = Report::default();
+    match std::fs::read(file) {
+        Ok(bytes) => lay_over(&mut ini, &mut report, file, &bytes),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            notes.push(format!("{} does not exist: built-in defaults are used", file.display()));
+        }
+        Err(error) => report.error(Problem::new(format!("{} cannot be read: {error}", file.display()))),
+    }
+    if let Some(dir) = dir {
+        match files_of(dir) {
+            Ok(files) => {
+                for file in files {
+                    match std::fs::read(&file) {
+                        Ok(bytes) => lay_over(&mut ini, &mut report, &file, &bytes),
+                        Err(error) => report.error(Problem::new(format!("{} cannot be read: {error}", file.display()))),
+                    }
+                }
+            }
+            Err(error) => {
+                let advice = "name a directory with .conf files after -d";
+                report.error(Problem::new(format!("directory {} cannot be read: {error}; {advice}", dir.display())));
+            }
+        }
+    }
+    if report.is_good() { Ok(Sources { ini: finished(ini), notes }) } else { Err(Refused { report }) }
+}
+
+/// Reads and checks; see [`read`] and [`check`].
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn from_files(program: Program, file: &Path, dir: Option<&Path>) -> Result<Loaded, Refused> {
+    check(program, read(file, dir)?)
+}
+
+/// Reads and checks a configuration that [`Ini::to_text`] made, or any other text. `origin` names it in messages.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn from_text(program: Program, text: &str, origin: &str) -> Result<Loaded, Refused> {
+    let mut ini = options::defaults();
+    let mut report = Report::default();
+    lay_over(&mut ini, &mut report, Path::new(origin), text.as_bytes());
+    if !report.is_good() {
+        return Err(Refused { report });
+    }
+    check(program, Sources { ini: finished(ini), notes: Vec::new() })
+}
+
+/// Checks every value. What `program` does not read cannot keep it from starting: a fault there is a warning.
+///
+/// # Errors
+/// Every value that cannot be right.
+pub fn check(program: Program, sources: Sources) -> Result<Loaded, Refused> {
+    let Sources { ini, notes } = sources;
+    let mut report = Report::default();
+    let config = sections(&ini, &mut report);
+    check::names(&ini, &mut report);
+    check::pairs(&ini, config.1.as_ref(), config.0.as_ref(), &mut report);
+    let report = for_program(program, report);
+    if !report.is_good() {
+        return Err(Refused { report });
+    }
+    // What the program does not read and cannot be right is as if it were not written.
+    let built_in = sections(&options::defaults(), &mut Report::default());
+    let config = merge(config, built_in).ok_or_else(|| Refused {
+        report: Report { errors: vec![Problem::new("the built-in defaults are not consistent")], warnings: Vec::new() },
+    })?;
+    Ok(Loaded { config, ini, warnings: report.warnings, notes })
+}
+
+type Sections = (
+    Option<super::Pull>,
+    Option<super::Process>,
+    Option<super::Graphite>,
+    Option<Option<super::LocalStore>>,
+    Option<super::Groups>,
+);
+
+fn sections(ini: &Ini, report: &mut Report) -> Sections {
+    (
+        pull::read(ini, report),
+        process::read(ini, report),
+        graphite::read(ini, report),
+        local_store::read(ini, report),
+        groups::read(ini, report),
+    )
+}
+
+fn merge(written: Sections, built_in: Sections) -> Option<Config> {
+    Some(Config {
+        pull: written.0.or(built_in.0)?,
+        process: written.1.or(built_in.1)?,
+        graphite: written.2.or(built_in.2)?,
+        local_store: written.3.or(built_in.3)?,
+        groups: written.4.or(built_in.4)?,
+    })
+}
+
+/// Turns the faults of options that the program does not read into warnings.
+fn for_program(program: Program, found: Report) -> Report {
+    let mut report = Report { errors: Vec::new(), warnings: found.warnings };
+    for mut problem in found.errors {
+        let spec = problem.section.as_deref().and_then(|section| {
+            // A fault of a section without an option is read by whoever reads the section.
+            let option = problem.option.as_deref();
+            options::OPTIONS
+                .iter()
+                .find(|spec| spec.section == section && option.is_none_or(|name| spec.name == name || spec.name == "*"))
+        });
+        match spec.map(|spec| spec.reader.other_than(program)) {
+            Some(Some(other)) => {
+                problem.message.push_str(&format!(" ({} would not start)", other.name()));
+                report.warn(problem);
+            }
+            _ => report.error(problem),
+        }
+    }
+    // [DEFAULT] is read through several sections: its faults are told once.
+    let Report { errors, warnings } = &mut report;
+    warnings.retain(|warning| warning.place.is_none() || errors.iter().all(|error| error.place != warning.place));
+    report
+}
+
+/// Adds the defaults that depend on what was read.
+fn finished(mut ini: Ini) -> Ini {
+    if ini.has_section(LOCAL_STORE) {
+        for spec in options::OPTIONS.iter().filter(|spec| spec.section == LOCAL_STORE) {
+            if let Some(default) = spec.default.filter(|_| ini.raw(LOCAL_STORE, spec.name).is_none()) {
+                ini.set_default(LOCAL_STORE, spec.name, default);
+            }
+        }
+    }
+    ini
+}
+
+fn lay_over(ini: &mut Ini, report: &mut Report, file: &Path, bytes: &[u8]) {
+    let name = file.display().to_string();
+    let place = |line| Some(super::ini::Place { file: name.as_str().into(), line });
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+            report.error(Problem::new("not UTF-8; save the file in that encoding").place(place(line)));
+            return;
+        }
+    };
+    if text.starts_with('\u{feff}') {
+        report.error(Problem::new("begins with a byte order mark; save the file without it").place(place(1)));
+        return;
+    }
+    if let Err(errors) = ini.read(&name, text) {
+        for error in errors {
+            report.error(Problem::new(error.to_string()).place(place(SyntaxError::line(&error))));
+        }
+    }
+}
+
+/// The `*.conf` files of a directory in the order of their names; hidden ones are left alone.
+fn files_of(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.extension() == Some(OsStr::new("conf")) && !hidden {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

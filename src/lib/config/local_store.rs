@@ -1,0 +1,26 @@
+//! `[local-store]`: a copy of all metrics as files. The section switches it on.
+
+use super::ini::Ini;
+use super::options::LOCAL_STORE;
+use super::problem::Report;
+use super::section::Section;
+use super::value;
+use std::path::PathBuf;
+
+/// `[local-store]`
+#[derive(Debug, Clone)]
+pub struct LocalStore {
+    /// Directory that receives `<epoch>/stats`.
+    pub dir: PathBuf,
+}
+
+/// Reads the section, if there is one; `None` when a value cannot be right, which is in the report then.
+pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Option<LocalStore>> {
+    if !ini.has_section(LOCAL_STORE) {
+        return Some(None);
+    }
+    let mut section = Section::new(LOCAL_STORE, ini, report);
+    let dir = section.get("dir", value::path);
+    section.warn_if_relative("dir", dir.as_ref());
+    Some(Some(LocalStore { dir: dir? }))
+}

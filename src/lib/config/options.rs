@@ -1,0 +1,341 @@
+//! Every option of the programs: the one table behind `-p`, the checks of names, haproxystats.conf and
+//! docs/configuration.md.
+
+use super::ini::Ini;
+use super::reader::DEFAULT_SECTION;
+
+/// One of the programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// haproxystats-pull
+    Pull,
+    /// haproxystats-process
+    Process,
+}
+
+impl Program {
+    /// Name of the executable.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pull => "haproxystats-pull",
+            Self::Process => "haproxystats-process",
+        }
+    }
+}
+
+/// Who reads an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// haproxystats-pull alone.
+    Pull,
+    /// haproxystats-process alone.
+    Process,
+    /// Both.
+    Both,
+    /// Nobody: it is there for references such as `${paths:base-dir}`, or for files of older versions.
+    None,
+}
+
+impl Reader {
+    /// The program that reads the option, when `program` does not.
+    #[must_use]
+    pub const fn other_than(self, program: Program) -> Option<Program> {
+        match (self, program) {
+            (Self::Process, Program::Pull) => Some(Program::Process),
+            (Self::Pull, Program::Process) => Some(Program::Pull),
+            _ => None,
+        }
+    }
+}
+
+/// What a value may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// debug, info, warning, error, critical.
+    LogLevel,
+    /// A whole number, -1 or more.
+    Retries,
+    /// Seconds, a fraction allowed.
+    Seconds,
+    /// Whole seconds.
+    WholeSeconds,
+    /// A whole number, 1 or more.
+    Count,
+    /// A whole number of bytes, 1 or more.
+    Bytes,
+    /// A number.
+    Number,
+    /// 1 to 65535.
+    Port,
+    /// true or false.
+    Boolean,
+    /// A directory.
+    Directory,
+    /// A file.
+    File,
+    /// URLs, separated by commas.
+    Servers,
+    /// Names of metrics, separated by blanks, or `all`.
+    Metrics,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Any text.
+    Text,
+    /// A regular expression.
+    Pattern,
+}
+
+impl Type {
+    /// The type in words, for documents.
+    #[must_use]
+    pub fn words(self) -> String {
+        match self {
+            Self::LogLevel => "debug, info, warning, error or critical".to_owned(),
+            Self::Retries => "whole number, -1 or more".to_owned(),
+            Self::Seconds | Self::Number => "number".to_owned(),
+            Self::WholeSeconds | Self::Count | Self::Bytes => "whole number, 1 or more".to_owned(),
+            Self::Port => "whole number, 1 to 65535".to_owned(),
+            Self::Boolean => "true or false".to_owned(),
+            Self::Directory => "directory".to_owned(),
+            Self::File => "file".to_owned(),
+            Self::Servers => "URLs separated by commas".to_owned(),
+            Self::Metrics => "names separated by blanks, or all".to_owned(),
+            Self::Choice(words) => words.join(" or "),
+            Self::Text => "text".to_owned(),
+            Self::Pattern => "regular expression".to_owned(),
+        }
+    }
+
+    /// The unit, for documents; empty for what has none.
+    #[must_use]
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::Seconds | Self::WholeSeconds => "seconds",
+            Self::Bytes => "bytes",
+            _ => "",
+        }
+    }
+}
+
+/// One option.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionSpec {
+    /// Its section.
+    pub section: &'static str,
+    /// Its name; `*` where the user chooses the names.
+    pub name: &'static str,
+    /// What its value may be.
+    pub kind: Type,
+    /// Its built-in default; `None`: unset.
+    pub default: Option<&'static str>,
+    /// Who reads it.
+    pub reader: Reader,
+    /// What it does, for haproxystats.conf and docs/configuration.md.
+    pub about: &'static str,
+}
+
+/// Section whose built-in defaults exist only together with the section: its presence switches the dispatcher on.
+pub const LOCAL_STORE: &str = "local-store";
+
+/// Sections of which every option is a group.
+pub const GROUP_SECTIONS: [&str; 3] = ["frontend-groups", "backend-groups", "server-groups"];
+
+const fn row(
+    section: &'static str,
+    name: &'static str,
+    kind: Type,
+    default: Option<&'static str>,
+    reader: Reader,
+    about: &'static str,
+) -> OptionSpec {
+    OptionSpec { section, name, kind, default, reader, about }
+}
+
+/// All options, by section in the order of haproxystats.conf.
+#[rustfmt::skip]
+pub static OPTIONS: &[OptionSpec] = &[
+    row(DEFAULT_SECTION, "loglevel", Type::LogLevel, Some("info"), Reader::Both,
+        "Messages below this level are not printed."),
+    row(DEFAULT_SECTION, "retries", Type::Retries, Some("2"), Reader::None,
+        "How often a failed connection is tried again; [pull] and [graphite] have their own."),
+    row(DEFAULT_SECTION, "timeout", Type::Seconds, Some("1"), Reader::None,
+        "Time for a connection to be accepted; [pull] and [graphite] have their own."),
+    row(DEFAULT_SECTION, "interval", Type::Seconds, Some("2"), Reader::None,
+        "Pause before a connection is tried again; [pull] and [graphite] have their own."),
+
+    row("paths", "base-dir", Type::Directory, Some("/var/lib/haproxystats"), Reader::None,
+        "Base of the directories, for use as ${paths:base-dir} in this file; changing it alone moves nothing."),
+
+    row("pull", "loglevel", Type::LogLevel, None, Reader::Pull,
+        "Messages of haproxystats-pull below this level are not printed; unset: that of [DEFAULT]."),
+    row("pull", "socket-dir", Type::Directory, None, Reader::Both,
+        "Directory with UNIX sockets of HAProxy; every socket that is in it at the time of a pull is pulled."),
+    row("pull", "servers", Type::Servers, None, Reader::Both,
+        "Sockets by URL: unix:///path, tcp://host:port, tcp://[IPv6 address]:port."),
+    row("pull", "retries", Type::Retries, Some("1"), Reader::Pull,
+        "How often a failed connection to a socket is tried again; 0 is never, -1 is for ever."),
+    row("pull", "timeout", Type::Seconds, Some("0.1"), Reader::Pull,
+        "Time for a socket to accept a connection; HAProxy needs one or two milliseconds."),
+    row("pull", "interval", Type::Seconds, Some("0.5"), Reader::Pull,
+        "Pause before a connection to a socket is tried again; as long as a reload of HAProxy takes."),
+    row("pull", "pull-timeout", Type::Seconds, Some("2"), Reader::Pull,
+        "Time for a whole pull, less than pull-interval; 0 is no limit."),
+    row("pull", "pull-interval", Type::WholeSeconds, Some("10"), Reader::Pull,
+        "Distance of two pulls; 1 second can overload HAProxy with thousands of servers."),
+    row("pull", "buffer-limit", Type::Bytes, Some("6291456"), Reader::Both,
+        "Most bytes of one reply; a longer reply fails the pull of that socket."),
+    row("pull", "dst-dir", Type::Directory, Some("/var/lib/haproxystats/incoming"), Reader::Pull,
+        "Directory in which complete snapshots appear, one directory per pull."),
+    row("pull", "tmp-dst-dir", Type::Directory, Some("/var/lib/haproxystats/incoming.tmp"), Reader::Pull,
+        "Directory in which snapshots are staged; on the same file system as dst-dir, so that publishing is a rename."),
+    row("pull", "workers", Type::Count, Some("8"), Reader::Pull,
+        "Kept for existing files: the number of threads that write to disk; one thread does all the work now."),
+    row("pull", "queue-size", Type::Count, Some("360"), Reader::Pull,
+        "Pulling is suspended while dst-dir holds more snapshots than this."),
+    row("pull", "on-socket-failure", Type::Choice(&["drop-all", "keep-rest"]), Some("drop-all"), Reader::Pull,
+        "When a socket fails: publish nothing of this pull (drop-all), or what the other sockets gave (keep-rest)."),
+    row("pull", "fsync", Type::Boolean, Some("false"), Reader::Pull,
+        "Flush a snapshot to the disk before it is published, so that it survives a power loss."),
+
+    row("process", "loglevel", Type::LogLevel, None, Reader::Process,
+        "Messages of haproxystats-process below this level are not printed; unset: that of [DEFAULT]."),
+    row("process", "src-dir", Type::Directory, Some("/var/lib/haproxystats/incoming"), Reader::Process,
+        "Directory to watch for snapshots: dst-dir of [pull]."),
+    row("process", "workers", Type::Count, Some("4"), Reader::Process,
+        "Number of worker processes."),
+    row("process", "frontend-metrics", Type::Metrics, None, Reader::Process,
+        "Metrics of frontends in place of the usual selection."),
+    row("process", "backend-metrics", Type::Metrics, None, Reader::Process,
+        "Metrics of backends in place of the usual selection."),
+    row("process", "server-metrics", Type::Metrics, None, Reader::Process,
+        "Metrics of servers in place of the usual selection."),
+    row("process", "daemon-metrics", Type::Metrics, None, Reader::Process,
+        "Metrics of the HAProxy daemon (show info) in place of the usual selection; write _ for a blank in a name."),
+    row("process", "exact-selection", Type::Boolean, Some("false"), Reader::Process,
+        "Send what is selected and nothing else; false: averages and times are sent besides a selection."),
+    row("process", "aggr-server-metrics", Type::Boolean, Some("false"), Reader::Process,
+        "Also send the metrics of servers summed over all backends."),
+    row("process", "exclude-frontends", Type::File, None, Reader::Process,
+        "File with the names of frontends to leave out, one per line."),
+    row("process", "exclude-backends", Type::File, None, Reader::Process,
+        "File with the names of backends to leave out, one per line."),
+    row("process", "per-process-metrics", Type::Boolean, Some("false"), Reader::Process,
+        "Also send the metrics of the HAProxy daemon for each of its processes."),
+    row("process", "calculate-percentages", Type::Boolean, Some("false"), Reader::Process,
+        "Also send how much of the limits of the HAProxy daemon is in use, in percent."),
+    row("process", "status-metrics", Type::Boolean, Some("false"), Reader::Process,
+        "Also send the states of servers and backends as numbers."),
+    row("process", "liveness-check-interval", Type::Seconds, Some("10"), Reader::Process,
+        "How often the workers are asked whether they live."),
+    row("process", "worker-timeout", Type::Seconds, Some("60"), Reader::Process,
+        "A worker that makes no progress for this long is replaced."),
+    row("process", "self-metrics", Type::Boolean, Some("true"), Reader::Process,
+        "Send figures about haproxystats itself (queue, retries, workers) besides the wall-clock times and counts."),
+
+    row("graphite", "server", Type::Text, Some("127.0.0.1"), Reader::Process,
+        "Name or address of the Graphite server or relay."),
+    row("graphite", "port", Type::Port, Some("3002"), Reader::Process,
+        "Its TCP port for the plaintext protocol."),
+    row("graphite", "retries", Type::Retries, Some("3"), Reader::Process,
+        "How often a failed connection is tried again before delay; 0 is never, -1 is for ever."),
+    row("graphite", "interval", Type::Seconds, Some("1.8"), Reader::Process,
+        "Pause before the first further attempt to connect."),
+    row("graphite", "connect-timeout", Type::Seconds, Some("1.0"), Reader::Process,
+        "Time for the connection to be accepted."),
+    row("graphite", "write-timeout", Type::Seconds, Some("1.0"), Reader::Process,
+        "Time without a byte taken by Graphite after which the connection is given up."),
+    row("graphite", "timeout", Type::Seconds, None, Reader::None,
+        "Accepted for files of older versions, without effect; use connect-timeout and write-timeout."),
+    row("graphite", "delay", Type::Seconds, Some("10"), Reader::Process,
+        "Pause after the last of retries failed; snapshots wait meanwhile."),
+    row("graphite", "backoff", Type::Number, Some("2"), Reader::Process,
+        "Factor by which interval grows with each further attempt."),
+    row("graphite", "namespace", Type::Text, Some("loadbalancers"), Reader::Process,
+        "First element of every path."),
+    row("graphite", "prefix-hostname", Type::Boolean, Some("true"), Reader::Process,
+        "Put the name of this host behind the namespace."),
+    row("graphite", "fqdn", Type::Boolean, Some("true"), Reader::Process,
+        "The whole name of the host with dots as underscores; false: only its first label."),
+    row("graphite", "queue-size", Type::Count, Some("1000000"), Reader::Process,
+        "Most metrics that a worker holds in memory while Graphite does not take them."),
+    row("graphite", "queue-full", Type::Choice(&["keep", "drop-oldest"]), Some("keep"), Reader::Process,
+        "At queue-size: leave further snapshots on disk until there is room (keep), or forget the oldest metrics."),
+    row("graphite", "group-namespace", Type::Text, None, Reader::Process,
+        "Path element in front of the names of groups; needs a section with groups."),
+    row("graphite", "group-namespace-double-writes", Type::Boolean, None, Reader::Process,
+        "Send grouped metrics under their plain path as well; must be set together with group-namespace."),
+
+    row("frontend-groups", "*", Type::Pattern, None, Reader::Process,
+        "Frontends whose name the pattern finds belong to the group; the first pattern that finds it wins."),
+    row("backend-groups", "*", Type::Pattern, None, Reader::Process,
+        "Backends, and their servers, by the name of the backend."),
+    row("server-groups", "*", Type::Pattern, None, Reader::Process,
+        "Servers as aggr-server-metrics sends them, by name."),
+
+    row(LOCAL_STORE, "dir", Type::Directory, Some("/var/lib/haproxystats/local-store"), Reader::Process,
+        "Directory for a copy of all metrics as files; nothing cleans it up."),
+];
+
+/// The row of an option. Groups are found under any name.
+#[must_use]
+pub fn find(section: &str, name: &str) -> Option<&'static OptionSpec> {
+    OPTIONS.iter().find(|spec| spec.section == section && (spec.name == name || spec.name == "*"))
+}
+
+/// Names of the known sections, in order.
+pub fn sections() -> impl Iterator<Item = &'static str> {
+    let mut last = "";
+    OPTIONS.iter().map(|spec| spec.section).filter(move |section| std::mem::replace(&mut last, section) != *section)
+}
+
+/// Names of the known options of a section, in order.
+pub fn names(section: &str) -> impl Iterator<Item = &'static str> {
+    OPTIONS.iter().filter(move |spec| spec.section == section && spec.name != "*").map(|spec| spec.name)
+}
+
+/// The built-in defaults, as the lowest layer of a configuration.
+#[must_use]
+pub fn defaults() -> Ini {
+    let mut ini = Ini::new();
+    for spec in OPTIONS.iter().filter(|spec| spec.section != LOCAL_STORE) {
+        if let Some(default) = spec.default {
+            ini.set_default(spec.section, spec.name, default);
+        }
+    }
+    ini
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_once() {
+        for (index, spec) in OPTIONS.iter().enumerate() {
+            let again = OPTIONS.iter().skip(index + 1).any(|o| o.section == spec.section && o.name == spec.name);
+            assert!(!again, "[{}] {}", spec.section, spec.name);
+        }
+    }
+
+    #[test]
+    fn sections_stand_together() {
+        let mut names: Vec<_> = sections().collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn each_sentence_is_one() {
+        for spec in OPTIONS {
+            assert!(spec.about.ends_with('.') && !spec.about.contains('\n'), "[{}] {}", spec.section, spec.name);
+        }
+    }
+
+    #[test]
+    fn local_store_needs_its_section() {
+        assert!(!defaults().has_section(LOCAL_STORE));
+    }
+}

@@ -1,0 +1,62 @@
+//! What `-p` and `-P` print.
+
+use super::ini::Ini;
+use super::interpolate::InterpolationError;
+use super::options::{self, Program};
+use super::reader::DEFAULT_SECTION;
+use std::fmt::Write;
+
+/// Sections that a program prints, in order: pull its own, process all others.
+fn is_shown(program: Program, section: &str) -> bool {
+    (program == Program::Pull) == (section == "pull")
+}
+
+/// The built-in defaults, as text of a configuration file (`-p`).
+#[must_use]
+pub fn defaults(program: Program) -> String {
+    let ini = options::defaults();
+    let mut out = String::new();
+    for section in shown(program, &ini) {
+        let mut options: Vec<&str> = ini.own_options(section).collect();
+        options.sort_unstable();
+        let values = options.into_iter().filter_map(|option| ini.raw(section, option).map(|raw| (option, raw.text)));
+        write_section(&mut out, section, values);
+    }
+    out
+}
+
+/// The whole configuration, defaults included and references resolved, as text of a configuration file (`-P`).
+///
+/// # Errors
+/// The first value that cannot be resolved.
+pub fn configuration(program: Program, ini: &Ini) -> Result<String, Box<InterpolationError>> {
+    let mut out = String::new();
+    for section in shown(program, ini) {
+        let mut options = ini.options(section);
+        options.sort_unstable();
+        let mut values = Vec::with_capacity(options.len());
+        for option in options {
+            if let Some(value) = ini.get(section, option)? {
+                values.push((option, value));
+            }
+        }
+        write_section(&mut out, section, values);
+    }
+    Ok(out)
+}
+
+fn shown(program: Program, ini: &Ini) -> Vec<&str> {
+    let mut sections: Vec<&str> = ini.sections().filter(|section| is_shown(program, section)).collect();
+    sections.push(DEFAULT_SECTION);
+    sections.sort_unstable();
+    sections
+}
+
+fn write_section<'a>(out: &mut String, section: &str, options: impl IntoIterator<Item = (&'a str, String)>) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "[{section}]");
+    for (option, value) in options {
+        let _ = writeln!(out, "{option} = {value}");
+    }
+    out.push('\n');
+}
