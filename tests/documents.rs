@@ -1,6 +1,7 @@
 //! The documents, as far as a program can check them.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken checkout may fail the test")]
 
+use haproxystats::config::options::OPTIONS;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -47,4 +48,14 @@ fn links_between_documents_lead_somewhere() {
             assert!(path.exists(), "{}: {link} leads nowhere", document.display());
         }
     }
+}
+
+#[test]
+fn the_migration_guide_knows_every_option_once_and_in_order() {
+    let text = fs::read_to_string(root().join("docs/migration.md")).unwrap();
+    let (_, options) = text.split_once("## Options\n").expect("a section about options");
+    let listed =
+        options.lines().filter_map(|line| line.strip_prefix("| `[")?.split_once("` |").map(|(option, _)| option));
+    let known = OPTIONS.iter().map(|option| format!("{}] {}", option.section, option.name));
+    assert_eq!(listed.collect::<Vec<_>>(), known.collect::<Vec<_>>());
 }
