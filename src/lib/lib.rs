@@ -9,6 +9,7 @@
 //! Each module uses only those above it in this list. What needs polars is behind the cargo feature `process`; the
 //! parsers do not.
 
+pub mod backoff;
 pub mod exit;
 
 #[cfg(feature = "process")]

@@ -11,6 +11,7 @@
 )]
 
 pub mod carbon;
+pub mod graphite;
 pub mod site;
 
 use nix::sys::signal::{Signal, kill, killpg};

@@ -8,6 +8,10 @@
 //! Graphite::start(&config.graphite, notices)      LocalStore::start(&config.local_store, notices)
 //! ```
 
+mod aside;
+pub mod graphite;
+pub mod local_store;
+
 use crate::snapshot::Epoch;
 use std::future::Future;
 use std::pin::Pin;

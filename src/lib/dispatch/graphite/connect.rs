@@ -1,0 +1,146 @@
+//! From `server` and `port` to an open connection.
+
+use crate::dispatch::aside;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    /// The name service knows no such name, or cannot be asked.
+    #[error("the name {host} cannot be resolved")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// The name service is still busy.
+    #[error("the name {host} was not resolved within {limit:?}")]
+    ResolveTimeout {
+        /// The name.
+        host: String,
+        /// `connect-timeout`
+        limit: Duration,
+    },
+    /// The name exists, without an address.
+    #[error("the name {host} has no address")]
+    NoAddress {
+        /// The name.
+        host: String,
+    },
+    /// The last address refused; earlier ones failed too.
+    #[error("no connection to {address}")]
+    Connect {
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The last address did not answer; earlier ones failed too.
+    #[error("{address} did not accept a connection within {limit:?}")]
+    ConnectTimeout {
+        /// The address.
+        address: SocketAddr,
+        /// `connect-timeout`
+        limit: Duration,
+    },
+}
+
+type Addresses = io::Result<Vec<SocketAddr>>;
+
+/// Opens connections to one server.
+#[derive(Debug)]
+pub(crate) struct Connector {
+    host: String,
+    port: u16,
+    limit: Duration,
+    /// An answer of the name service that was not waited for; asking again meanwhile would only pile up threads.
+    resolving: Option<oneshot::Receiver<Addresses>>,
+}
+
+impl Connector {
+    /// `limit` holds for each address, and for the name service.
+    pub(crate) fn new(host: &str, port: u16, limit: Duration) -> Self {
+        Self { host: host.to_owned(), port, limit, resolving: None }
+    }
+
+    /// Resolves the name anew and tries its addresses in turn.
+    pub(crate) async fn connect(&mut self) -> Result<TcpStream, ConnectError> {
+        let mut failure = ConnectError::NoAddress { host: self.host.clone() };
+        for address in self.resolve().await? {
+            let limit = self.limit;
+            match timeout(limit, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(source)) => failure = ConnectError::Connect { address, source },
+                Err(_) => failure = ConnectError::ConnectTimeout { address, limit },
+            }
+        }
+        Err(failure)
+    }
+
+    async fn resolve(&mut self) -> Result<Vec<SocketAddr>, ConnectError> {
+        let failed = |source| ConnectError::Resolve { host: self.host.clone(), source };
+        let literal = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&self.host);
+        if let Ok(address) = literal.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, self.port)]);
+        }
+        let answer = match &mut self.resolving {
+            Some(answer) => answer,
+            none => {
+                let (host, port) = (self.host.clone(), self.port);
+                let ask = move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+                none.insert(aside::run("resolve", ask).map_err(failed)?)
+            }
+        };
+        let Ok(answer) = timeout(self.limit, answer).await else {
+            return Err(ConnectError::ResolveTimeout { host: self.host.clone(), limit: self.limit });
+        };
+        self.resolving = None;
+        answer.unwrap_or_else(|_| Err(io::Error::other("the resolver failed"))).map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn names_and_literal_addresses_are_reached() {
+        run(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            for host in ["127.0.0.1", "localhost"] {
+                let stream = Connector::new(host, port, Duration::from_secs(5)).connect().await.unwrap();
+                assert_eq!(stream.peer_addr().unwrap().port(), port, "{host}");
+            }
+            let Ok(listener) = TcpListener::bind("[::1]:0").await else { return };
+            let port = listener.local_addr().unwrap().port();
+            for host in ["::1", "[::1]"] {
+                Connector::new(host, port, Duration::from_secs(5)).connect().await.unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn a_closed_port_and_an_unknown_name_are_told_apart() {
+        run(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            drop(listener);
+            let refused = Connector::new("127.0.0.1", port, Duration::from_secs(5)).connect().await.unwrap_err();
+            assert!(matches!(refused, ConnectError::Connect { .. }), "{refused:?}");
+            let unknown = Connector::new("no-such-host.invalid", port, Duration::from_secs(20)).connect().await;
+            assert!(matches!(unknown, Err(ConnectError::Resolve { .. })), "{unknown:?}");
+        });
+    }
+}

@@ -1,0 +1,204 @@
+//! One TCP connection to Graphite: what goes in, how much of it the peer's kernel has, whether the peer is still there.
+
+use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// Bytes of one write. Fewer cost more per byte; more would keep the thread from its other work for too long.
+const CHUNK: usize = 512 * 1024;
+
+/// Seconds of silence on an idle connection after which the kernel asks the peer whether it is there, seconds between
+/// two such questions, and their number: a peer that vanished without a word is noticed after a minute.
+const KEEPALIVE: (u32, u32, u32) = (30, 10, 3);
+
+mod ioctl {
+    nix::ioctl_read_bad!(
+        /// Bytes in the send queue that the peer has not acknowledged (tcp(7), SIOCOUTQ).
+        outq,
+        nix::libc::TIOCOUTQ,
+        nix::libc::c_int
+    );
+}
+
+/// Whether the peer is there, seen from what it sends, which is read and thrown away.
+#[derive(Debug)]
+pub(crate) enum Health {
+    /// The connection stands.
+    Open,
+    /// The peer has ended its side in order. If it had left a byte unread, its kernel would have reset the connection.
+    Ended,
+    /// The connection is broken.
+    Broken(io::Error),
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    stream: TcpStream,
+    written: u64,
+    /// When the connection was opened.
+    pub(crate) opened: Instant,
+}
+
+impl Link {
+    /// Takes a fresh connection. `silence` is the longest time for which the kernel waits for an acknowledgement.
+    pub(crate) fn new(stream: TcpStream, silence: Duration) -> io::Result<Self> {
+        let (idle, interval, count) = KEEPALIVE;
+        let silence = u32::try_from(silence.as_millis()).unwrap_or(u32::MAX);
+        stream.set_nodelay(true)?;
+        setsockopt(&stream, sockopt::KeepAlive, &true)?;
+        setsockopt(&stream, sockopt::TcpKeepIdle, &idle)?;
+        setsockopt(&stream, sockopt::TcpKeepInterval, &interval)?;
+        setsockopt(&stream, sockopt::TcpKeepCount, &count)?;
+        setsockopt(&stream, sockopt::TcpUserTimeout, &silence)?;
+        Ok(Self { stream, written: 0, opened: Instant::now() })
+    }
+
+    /// Hands over the start of `text`, as much as the kernel takes without waiting. 0 when it takes nothing now.
+    pub(crate) fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        match self.stream.try_write(text.get(..CHUNK).unwrap_or(text)) {
+            Ok(bytes) => {
+                self.written += bytes as u64;
+                Ok(bytes)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells the peer that nothing more will come.
+    pub(crate) fn end(&self) -> io::Result<()> {
+        Ok(shutdown(self.stream.as_raw_fd(), Shutdown::Write)?)
+    }
+
+    /// Bytes handed over that the peer's kernel has acknowledged.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.written.saturating_sub(self.outstanding())
+    }
+
+    /// Bytes handed over that the peer's kernel has not acknowledged; the end of the stream counts as one.
+    pub(crate) fn outstanding(&self) -> u64 {
+        let mut bytes = 0;
+        // SAFETY: the descriptor is open as long as `self.stream` lives, and SIOCOUTQ writes one int into `bytes`.
+        let result = unsafe { ioctl::outq(self.stream.as_raw_fd(), &raw mut bytes) };
+        // A failure must not look like an empty queue.
+        result.ok().and_then(|_| u64::try_from(bytes).ok()).unwrap_or(u64::MAX)
+    }
+
+    /// Reads what the peer has to say. Look at [`Link::acknowledged`] before: a broken connection must not be taken for
+    /// one whose queue is empty since all has arrived. A broken connection says so once; it is not to be asked again.
+    pub(crate) fn health(&self) -> Health {
+        let mut buffer = [0; 4096];
+        // A peer that talks without end has its turn again after the others.
+        for _ in 0..16 {
+            match self.stream.try_read(&mut buffer) {
+                Ok(0) => return Health::Ended,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Health::Broken(error),
+            }
+        }
+        Health::Open
+    }
+
+    /// Waits until the peer has said something or is gone or, if `to_write`, until it takes data again.
+    pub(crate) async fn ready(&self, to_write: bool) {
+        let interest = if to_write { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        // An error here shows again in `health`.
+        let _ = self.stream.ready(interest).await;
+    }
+
+    /// Closes at once and forgets what is in the send queue: it will be sent again, and the rest of it on this
+    /// connection, perhaps much later, would only be a second copy with a broken last line.
+    pub(crate) fn abort(self) {
+        // Where this fails the connection is gone already.
+        let _ = self.stream.set_zero_linger();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    async fn pair() -> (Link, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (peer, _) = listener.accept().await.unwrap();
+        (Link::new(stream, Duration::from_secs(10)).unwrap(), peer)
+    }
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
+    async fn until(mut condition: impl FnMut() -> bool) {
+        let waiting = async {
+            while !condition() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("in vain");
+    }
+
+    #[test]
+    fn the_end_is_confirmed_only_by_a_peer_that_has_read_everything() {
+        run(async {
+            let (mut link, mut peer) = pair().await;
+            assert_eq!(link.write(b"a 1 2\n").unwrap(), 6);
+            link.end().unwrap();
+            until(|| link.outstanding() == 0).await;
+            assert_eq!(link.acknowledged(), 6);
+            assert!(matches!(link.health(), Health::Open), "the kernel has it, the peer has read nothing");
+            let mut text = String::new();
+            peer.read_to_string(&mut text).await.unwrap();
+            drop(peer);
+            until(|| matches!(link.health(), Health::Ended)).await;
+            assert_eq!((text.as_str(), link.outstanding()), ("a 1 2\n", 0));
+        });
+    }
+
+    #[test]
+    fn a_peer_that_closes_with_unread_data_breaks_the_connection() {
+        run(async {
+            let (mut link, peer) = pair().await;
+            link.write(b"a 1 2\n").unwrap();
+            link.end().unwrap();
+            until(|| link.outstanding() == 0).await;
+            drop(peer);
+            link.ready(false).await;
+            let health = link.health();
+            assert!(matches!(health, Health::Broken(_)), "{health:?}");
+        });
+        run(async {
+            let (mut link, peer) = pair().await;
+            link.write(b"a 1 2\n").unwrap();
+            until(|| link.outstanding() == 0).await;
+            drop(peer);
+            link.ready(false).await;
+            let health = link.health();
+            assert!(matches!(health, Health::Broken(_)), "{health:?}");
+        });
+    }
+
+    #[test]
+    fn a_reset_never_looks_like_an_empty_queue() {
+        run(async {
+            let (mut link, peer) = pair().await;
+            let text = vec![b'x'; CHUNK];
+            while link.write(&text).unwrap() > 0 {}
+            let (outstanding, acknowledged) = (link.outstanding(), link.acknowledged());
+            assert!(outstanding > 0);
+            peer.set_zero_linger().unwrap();
+            drop(peer);
+            link.ready(false).await;
+            assert!(link.acknowledged() == acknowledged || matches!(link.health(), Health::Broken(_)));
+            assert!(link.write(&text).is_err());
+        });
+    }
+}
