@@ -7,6 +7,10 @@ use std::time::Duration;
 /// found within a minute.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// No pause between two rounds or attempts is shorter, whatever the options say: a peer that refuses is not asked
+/// thousands of times a second.
+pub const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
 /// Part of a pause by which [`jitter`] may lengthen or shorten it.
 const SPREAD: f64 = 0.25;
 
@@ -19,11 +23,11 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Pauses `first`, `first * factor`, `first * factor * factor`, … and never more than `longest`. A factor that is
-    /// not a number or below 1 counts as 1; a `first` above `longest` counts as `longest`.
+    /// Pauses `first`, `first * factor`, `first * factor * factor`, … and never more than `longest`. A factor below 1
+    /// makes them shrink; one that is negative or not a number counts as 1.
     #[must_use]
     pub fn new(first: Duration, factor: f64, longest: Duration) -> Self {
-        Self { first: first.min(longest), factor: if factor >= 1.0 { factor } else { 1.0 }, longest }
+        Self { first: first.min(longest), factor: if factor >= 0.0 { factor } else { 1.0 }, longest }
     }
 
     /// The pause after `failures` failures in a row; none after none.
@@ -63,16 +67,17 @@ impl Rounds {
     /// The pause after `failures` failed attempts in a row; none after none.
     #[must_use]
     pub fn after(&self, failures: u32) -> Duration {
-        match self.retries {
+        let pause = match self.retries {
+            _ if failures == 0 => return Duration::ZERO,
             Retries::Forever => self.backoff.after(failures),
-            Retries::Times(_) if failures == 0 => Duration::ZERO,
             // A round is `retries + 1` attempts; the remainder is 0 at the end of one. (With u32::MAX retries the
             // round has no end that could be reached.)
             Retries::Times(retries) => match retries.checked_add(1).map_or(failures, |attempts| failures % attempts) {
                 0 => self.delay,
                 failures => self.backoff.after(failures),
             },
-        }
+        };
+        pause.max(SHORTEST_PAUSE)
     }
 }
 
@@ -114,6 +119,14 @@ mod tests {
         assert_eq!(rounds.after(u32::MAX), LONGEST_PAUSE);
     }
 
+    #[test]
+    fn options_of_zero_do_not_make_a_busy_loop() {
+        for retries in [Retries::Forever, Retries::Times(0), Retries::Times(3)] {
+            let rounds = Rounds::new(retries, Duration::ZERO, 0.0, Duration::ZERO);
+            assert!((1..50).all(|failures| rounds.after(failures) == SHORTEST_PAUSE));
+        }
+    }
+
     proptest! {
         #[test]
         fn pauses_grow_and_stay_within_their_bounds(
@@ -122,12 +135,16 @@ mod tests {
             let backoff = Backoff::new(seconds(first), factor, seconds(longest));
             let pause = backoff.after(failures);
             prop_assert!(pause <= seconds(longest));
-            prop_assert!(pause >= seconds(first).min(seconds(longest)));
-            prop_assert!(backoff.after(failures + 1) >= pause);
+            if factor >= 1.0 {
+                prop_assert!(pause >= seconds(first).min(seconds(longest)));
+                prop_assert!(backoff.after(failures + 1) >= pause);
+            } else {
+                prop_assert!(backoff.after(failures + 1) <= pause);
+            }
         }
 
         #[test]
-        fn every_round_has_one_delay_at_its_end(retries in 0_u32..20, round in 0_u32..1000, delay in 0.0..1e4_f64) {
+        fn every_round_has_one_delay_at_its_end(retries in 0_u32..20, round in 0_u32..1000, delay in 0.1..1e4_f64) {
             let rounds = Rounds::new(Retries::Times(retries), seconds(1.0), 1.0, seconds(delay));
             let start = round * (retries + 1);
             for attempt in 1..=retries {

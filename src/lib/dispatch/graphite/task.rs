@@ -78,6 +78,7 @@ pub(super) struct Task {
     server: String,
     port: u16,
     connect_timeout: Duration,
+    write_timeout: Duration,
     delay: Duration,
     acknowledge: Acknowledge,
     settle: Duration,
@@ -118,6 +119,7 @@ impl Task {
             server: config.server.clone(),
             port: config.port,
             connect_timeout: config.connect_timeout,
+            write_timeout: config.write_timeout,
             delay: config.delay,
             acknowledge: trust.acknowledge,
             settle: trust.settle,
@@ -162,7 +164,9 @@ impl Task {
             self.open();
         }
         let acknowledged = self.check()?;
-        self.write()?;
+        if self.held_back(now).is_none() {
+            self.write()?;
+        }
         self.end(now)?;
         self.confirm(now)?;
         if let Some(bytes) = acknowledged.filter(|_| self.lasting() && self.ended.is_none())
@@ -199,6 +203,12 @@ impl Task {
             Health::Ended => Err(Loss::Closed),
             Health::Broken(error) => Err(Loss::Broken(error)),
         }
+    }
+
+    /// Until when the next connection is left idle, so that the peer has all of the last one before it gets more: the
+    /// oldest arrive first. A peer that is slow to close does not hold up the rest for that.
+    fn held_back(&self, now: Instant) -> Option<Instant> {
+        self.ended.as_ref().map(|(_, since)| *since + self.write_timeout).filter(|until| *until > now)
     }
 
     fn write(&mut self) -> Result<(), Loss> {
@@ -500,7 +510,7 @@ impl Task {
     /// Sleeps until there may be something to do.
     async fn wait(&mut self, now: Instant) {
         let deadline = self.deadline(now);
-        let to_write = self.shared.window.borrow().chunk().is_some();
+        let to_write = self.held_back(now).is_none() && self.shared.window.borrow().chunk().is_some();
         let mut opened = None;
         {
             let next = async {
@@ -537,7 +547,7 @@ impl Task {
     /// When there is something to do even if nothing happens; `None` when there is not: an idle dispatcher sleeps.
     fn deadline(&mut self, now: Instant) -> Option<Instant> {
         let window = self.shared.window.borrow();
-        let mut deadlines = [None; 7];
+        let mut deadlines = [None; 8];
         match &self.next {
             Next::Pause(until) => deadlines[0] = Some(*until),
             Next::Opening(_) => {}
@@ -559,6 +569,7 @@ impl Task {
             deadlines[6] = Some(now + self.poll);
             self.poll = (2 * self.poll).min(POLL.1);
         }
+        deadlines[7] = self.held_back(now).filter(|_| window.chunk().is_some());
         deadlines.into_iter().flatten().min()
     }
 }
