@@ -2,8 +2,8 @@
 
 mod harness;
 
-use haproxystats::config::{self, QueueFull, Retries};
-use haproxystats::dispatch::graphite::{Acknowledge, Graphite, Trust};
+use haproxystats::config::{self, Acknowledge, QueueFull, Retries};
+use haproxystats::dispatch::graphite::Graphite;
 use haproxystats::dispatch::{Batch, Counters, Dispatcher, Notice};
 use haproxystats::snapshot::Epoch;
 use harness::carbon::Carbon;
@@ -30,6 +30,8 @@ fn options(port: u16) -> config::Graphite {
         delay: DELAY,
         connect_timeout: Duration::from_secs(1),
         write_timeout: Duration::from_millis(200),
+        acknowledge: Acknowledge::Close,
+        settle: SETTLE,
         namespace: "loadbalancers".to_owned(),
         prefix_hostname: false,
         fqdn: false,
@@ -56,9 +58,9 @@ struct Rig {
 }
 
 impl Rig {
-    fn start(options: &config::Graphite, trust: Trust) -> Self {
+    fn start(options: &config::Graphite) -> Self {
         let (sender, notices) = tokio::sync::mpsc::unbounded_channel();
-        let graphite = Graphite::start_with(options, trust, sender);
+        let graphite = Graphite::start(options, sender);
         Self { graphite, notices, delivered: Vec::new(), dropped: Vec::new(), rooms: 0 }
     }
 
@@ -109,10 +111,6 @@ fn run<T>(test: impl Future<Output = T>) -> T {
     result
 }
 
-fn trust() -> Trust {
-    Trust { acknowledge: Acknowledge::Close, settle: SETTLE }
-}
-
 /// Nothing missing, nothing malformed, nothing invented.
 #[track_caller]
 fn assert_complete(record: &Record, batches: impl IntoIterator<Item = Arc<Batch>>) {
@@ -131,7 +129,7 @@ fn assert_complete(record: &Record, batches: impl IntoIterator<Item = Arc<Batch>
 fn batches_arrive_once_in_order_and_are_told_in_order() {
     run(async {
         let recorder = Recorder::start();
-        let mut rig = Rig::start(&options(recorder.port()), trust());
+        let mut rig = Rig::start(&options(recorder.port()));
         (1..=20).for_each(|epoch| rig.submit(epoch, 1000));
         rig.until_delivered(20).await;
         let record = recorder.record();

@@ -186,7 +186,7 @@ pub const DISPATCHER: &[Definition] = &[
         name: "Reconnects",
         unit: "connections",
         kind: Kind::Counter,
-        about: "Connections opened after the first one of a worker.",
+        about: "Connections opened in place of one that was lost.",
     },
     Definition {
         name: "Stalls",

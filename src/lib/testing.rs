@@ -1,7 +1,7 @@
 //! What unit tests of several modules share.
 
 use crate::config::{
-    Config, Graphite, Groups, LogLevel, OnSocketFailure, Process, Pull, QueueFull, Retries, Selection,
+    Acknowledge, Config, Graphite, Groups, LogLevel, OnSocketFailure, Process, Pull, QueueFull, Retries, Selection,
 };
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
@@ -56,6 +56,8 @@ pub(crate) fn config() -> Config {
             delay: second,
             connect_timeout: second,
             write_timeout: second,
+            acknowledge: Acknowledge::Close,
+            settle: second,
             namespace: "loadbalancers".into(),
             prefix_hostname: true,
             fqdn: true,

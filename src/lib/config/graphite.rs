@@ -16,6 +16,15 @@ pub enum QueueFull {
     DropOldest,
 }
 
+/// `acknowledge`: what tells that Graphite has got what was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// The end of the connection after each snapshot, which proves that the peer has read everything.
+    Close,
+    /// The acknowledgement of the peer's kernel, on one lasting connection.
+    Kernel,
+}
+
 /// `group-namespace` and `group-namespace-double-writes`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupNamespace {
@@ -44,6 +53,10 @@ pub struct Graphite {
     pub connect_timeout: Duration,
     /// Time without a byte taken by the peer after which the connection counts as stalled.
     pub write_timeout: Duration,
+    /// What counts as an acknowledgement.
+    pub acknowledge: Acknowledge,
+    /// How long the peer must live after its acknowledgement for a snapshot to count as delivered.
+    pub settle: Duration,
     /// First element(s) of every path.
     pub namespace: String,
     /// Put the host's name after the namespace.
@@ -69,6 +82,10 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Graphite> {
     let delay = section.get("delay", value::pause);
     let connect_timeout = section.get("connect-timeout", value::time_limit);
     let write_timeout = section.get("write-timeout", value::time_limit);
+    let acknowledge = section.get("acknowledge", |text| {
+        value::choice(text, &[("close", Acknowledge::Close), ("kernel", Acknowledge::Kernel)])
+    });
+    let settle = section.get("settle", value::pause);
     let namespace = section.get("namespace", value::namespace);
     let prefix_hostname = section.get("prefix-hostname", value::boolean);
     let fqdn = section.get("fqdn", value::boolean);
@@ -93,6 +110,8 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Graphite> {
         delay: delay?,
         connect_timeout: connect_timeout?,
         write_timeout: write_timeout?,
+        acknowledge: acknowledge?,
+        settle: settle?,
         namespace: namespace?,
         prefix_hostname: prefix_hostname?,
         fqdn: fqdn?,

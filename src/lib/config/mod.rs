@@ -29,7 +29,7 @@ mod servers;
 pub mod value;
 
 pub use directories::{check_directories_process, check_directories_pull};
-pub use graphite::{Graphite, GroupNamespace, QueueFull};
+pub use graphite::{Acknowledge, Graphite, GroupNamespace, QueueFull};
 pub use groups::{Group, Groups};
 pub use ini::Ini;
 pub use local_store::LocalStore;

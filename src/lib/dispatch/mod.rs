@@ -69,7 +69,7 @@ pub struct Counters {
     pub dropped_lines: u64,
     /// Attempts to connect that failed.
     pub retries: u64,
-    /// Connections opened after the first.
+    /// Connections opened in place of one that was lost.
     pub reconnects: u64,
     /// Times the destination took no byte for longer than the write time-out.
     pub stalls: u64,

@@ -36,7 +36,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -48,30 +47,6 @@ pub const NAME: &str = "graphite";
 /// Rendered text that waits for the connection beyond this many bytes is of no use to it: the next snapshot can as well
 /// wait on disk.
 const ENOUGH_UNSENT: usize = 1024 * 1024;
-
-/// What counts as an acknowledgement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Acknowledge {
-    /// The end of the connection, which proves that the peer has read everything.
-    Close,
-    /// The acknowledgement of the peer's kernel, on a lasting connection.
-    Kernel,
-}
-
-/// When a batch counts as delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trust {
-    /// What counts as an acknowledgement.
-    pub acknowledge: Acknowledge,
-    /// How long the peer must live after its acknowledgement.
-    pub settle: Duration,
-}
-
-impl Default for Trust {
-    fn default() -> Self {
-        Self { acknowledge: Acknowledge::Close, settle: Duration::from_secs(1) }
-    }
-}
 
 /// The dispatcher; its connection lives as long as it does.
 #[derive(Debug)]
@@ -105,12 +80,6 @@ impl Graphite {
     /// Starts to connect. To be called inside a tokio `LocalSet`.
     #[must_use]
     pub fn start(config: &config::Graphite, notices: Notices) -> Self {
-        Self::start_with(config, Trust::default(), notices)
-    }
-
-    /// As [`Graphite::start`], with another idea of when a batch is delivered.
-    #[must_use]
-    pub fn start_with(config: &config::Graphite, trust: Trust, notices: Notices) -> Self {
         let shared = Rc::new(Shared {
             window: RefCell::default(),
             counters: Cell::default(),
@@ -125,7 +94,7 @@ impl Graphite {
             submitted: Notify::new(),
             changed: Notify::new(),
         });
-        let task = tokio::task::spawn_local(task::Task::new(config, trust, Rc::clone(&shared)).run());
+        let task = tokio::task::spawn_local(task::Task::new(config, Rc::clone(&shared)).run());
         Self { shared, task }
     }
 }

@@ -3,9 +3,9 @@
 use super::connect::{ConnectError, Connector};
 use super::link::{Health, Link};
 use super::progress::{Progress, Verdict};
-use super::{Acknowledge, NAME, Shared, Trust};
+use super::{NAME, Shared};
 use crate::backoff::{Rounds, jitter};
-use crate::config::{self, QueueFull};
+use crate::config::{self, Acknowledge, QueueFull};
 use crate::dispatch::Notice;
 use std::future::Future;
 use std::io;
@@ -112,7 +112,7 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub(super) fn new(config: &config::Graphite, trust: Trust, shared: Rc<Shared>) -> Self {
+    pub(super) fn new(config: &config::Graphite, shared: Rc<Shared>) -> Self {
         let now = Instant::now();
         Self {
             shared,
@@ -121,8 +121,8 @@ impl Task {
             connect_timeout: config.connect_timeout,
             write_timeout: config.write_timeout,
             delay: config.delay,
-            acknowledge: trust.acknowledge,
-            settle: trust.settle,
+            acknowledge: config.acknowledge,
+            settle: config.settle,
             rounds: Rounds::new(config.retries, config.interval, config.backoff, config.delay),
             next: Next::Pause(now),
             connector: None,
