@@ -24,6 +24,7 @@ pub mod parse;
 pub mod plan;
 #[cfg(feature = "process")]
 pub mod process;
+pub mod pull;
 pub mod queue;
 #[cfg(feature = "process")]
 pub mod render;

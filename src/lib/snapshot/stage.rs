@@ -103,6 +103,10 @@ pub struct Snapshot {
     published: bool,
 }
 
+/// The directory of a snapshot that is being staged, for those who write into it.
+#[derive(Debug, Clone)]
+pub struct Folder(PathBuf);
+
 /// How a snapshot came into `dst-dir`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Published {
@@ -194,31 +198,10 @@ impl Snapshot {
         self.epoch
     }
 
-    /// Path of a file in the staging directory.
+    /// Where its files go.
     #[must_use]
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
-    }
-
-    /// Opens a new, empty file. `name` must be a plain file name.
-    ///
-    /// # Errors
-    /// Those of open(2).
-    pub fn file(&self, name: &str) -> Result<File, StageError> {
-        let path = self.path(name);
-        File::create(&path).map_err(|source| StageError::Write { path, source })
-    }
-
-    /// Removes a file; none is no error.
-    ///
-    /// # Errors
-    /// Those of unlink(2).
-    pub fn remove(&self, name: &str) -> Result<(), StageError> {
-        let path = self.path(name);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != ErrorKind::NotFound => Err(StageError::Write { path, source }),
-            _ => Ok(()),
-        }
+    pub fn folder(&self) -> Folder {
+        Folder(self.dir.clone())
     }
 
     /// Moves the snapshot into `dst-dir`. With `fsync`, files and directory are on the disk before, and the new name
@@ -280,6 +263,35 @@ impl Snapshot {
     fn files(&self) -> Result<Vec<PathBuf>, StageError> {
         let entries = fs::read_dir(&self.dir).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
         entries.map_err(|source| StageError::Read { path: self.dir.clone(), source })
+    }
+}
+
+impl Folder {
+    /// Path of a file.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Opens a new, empty file. `name` must be a plain file name.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn file(&self, name: &str) -> Result<File, StageError> {
+        let path = self.path(name);
+        File::create(&path).map_err(|source| StageError::Write { path, source })
+    }
+
+    /// Removes a file; none is no error.
+    ///
+    /// # Errors
+    /// Those of unlink(2).
+    pub fn remove(&self, name: &str) -> Result<(), StageError> {
+        let path = self.path(name);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => Err(StageError::Write { path, source }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -372,8 +384,12 @@ mod tests {
     }
 
     fn fill(snapshot: &Snapshot) {
-        snapshot.file("a.sock_info").unwrap().write_all(b"info").unwrap();
-        snapshot.file("a.sock_stat").unwrap().write_all(b"stat").unwrap();
+        let folder = snapshot.folder();
+        folder.file("a.sock_info").unwrap().write_all(b"info").unwrap();
+        folder.file("a.sock_stat").unwrap().write_all(b"stat").unwrap();
+        folder.file("b.sock_info").unwrap();
+        folder.remove("b.sock_info").unwrap();
+        folder.remove("b.sock_info").unwrap();
     }
 
     fn crosses(from: &Path, to: &Path) -> io::Result<()> {

@@ -1,0 +1,191 @@
+//! What pull counts about itself. Each snapshot carries the figures in a hidden file, and process sends them on under
+//! `haproxystats.`.
+
+use crate::snapshot::Epoch;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// How a figure behaves from one snapshot to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Grows from 0 at the start of the program.
+    Counter,
+    /// Describes the pull that made this snapshot.
+    Gauge,
+}
+
+/// What a figure means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Definition {
+    /// Last element of the metric's path.
+    pub name: &'static str,
+    /// Unit of the value.
+    pub unit: &'static str,
+    /// Counter or gauge.
+    pub kind: Kind,
+    /// What is counted, for the documentation.
+    pub about: &'static str,
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $variant:ident $name:literal $unit:literal $kind:ident $about:literal;)*) => {
+        /// The figures of pull, in the order of [`TABLE`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Counter {
+            $(#[doc = $about] $variant,)*
+        }
+
+        /// All figures of pull.
+        pub const TABLE: &[Definition] = &[
+            $(Definition { name: $name, unit: $unit, kind: Kind::$kind, about: $about },)*
+        ];
+    };
+}
+
+counters! {
+    Ticks "PullTicks" "pulls" Counter
+        "Pulls that were begun.";
+    Published "PullPublished" "snapshots" Counter
+        "Snapshots that were published, the one that carries this figure included.";
+    FailedTicks "PullFailedTicks" "pulls" Counter
+        "Pulls that published nothing: a socket failed, there were no sockets, or the disk refused.";
+    SkippedTicks "PullSkippedTicks" "ticks" Counter
+        "Ticks that went by without a pull because the one before took too long, the program was stopped, or the clock was set.";
+    SuspendedTicks "PullSuspendedTicks" "ticks" Counter
+        "Ticks without a pull because dst-dir held queue-size snapshots.";
+    ExistingSnapshots "PullExistingSnapshots" "snapshots" Counter
+        "Snapshots that were given up because dst-dir had one of the same second: the clock went back.";
+    ClockSet "PullClockSet" "events" Counter
+        "Times the wall clock was found to have been set by half an interval or more.";
+    Sockets "PullSockets" "sockets" Gauge
+        "Sockets that this pull asked.";
+    FailedSockets "PullFailedSockets" "sockets" Counter
+        "Sockets whose pull failed, summed over all pulls.";
+    FailedConnect "PullFailedSocketsConnect" "sockets" Counter
+        "Of PullFailedSockets: no connection, after all retries.";
+    FailedTimeout "PullFailedSocketsTimeout" "sockets" Counter
+        "Of PullFailedSockets: not finished within pull-timeout.";
+    FailedEmpty "PullFailedSocketsEmpty" "sockets" Counter
+        "Of PullFailedSockets: closed or reset before the first byte of an answer, after all retries.";
+    FailedRefused "PullFailedSocketsRefused" "sockets" Counter
+        "Of PullFailedSockets: the answer was an error message or not HAProxy's.";
+    FailedTruncated "PullFailedSocketsTruncated" "sockets" Counter
+        "Of PullFailedSockets: closed or reset before the end of the answer.";
+    FailedTooLarge "PullFailedSocketsTooLarge" "sockets" Counter
+        "Of PullFailedSockets: an answer was longer than buffer-limit.";
+    FailedCorrupt "PullFailedSocketsCorrupt" "sockets" Counter
+        "Of PullFailedSockets: more followed after the end of the answer.";
+    Retries "PullRetries" "attempts" Counter
+        "Attempts to ask a socket again, after one that brought no byte of an answer.";
+    Bytes "PullBytes" "bytes" Counter
+        "Bytes of complete answers.";
+    Duration "PullDuration" "seconds" Gauge
+        "Time from the first connection of this pull until its last answer was on disk.";
+    Waiting "PullWaitingSnapshots" "snapshots" Gauge
+        "Snapshots in dst-dir when this pull began.";
+}
+
+/// The figures since the start of the program.
+#[derive(Debug, Clone)]
+pub struct Counters {
+    counts: [u64; TABLE.len()],
+    duration: Duration,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self { counts: [0; TABLE.len()], duration: Duration::ZERO }
+    }
+}
+
+impl Counters {
+    /// Adds to a counter.
+    pub fn add(&mut self, counter: Counter, count: u64) {
+        if let Some(value) = self.counts.get_mut(counter as usize) {
+            *value = value.saturating_add(count);
+        }
+    }
+
+    /// Sets a gauge.
+    pub fn set(&mut self, counter: Counter, count: u64) {
+        if let Some(value) = self.counts.get_mut(counter as usize) {
+            *value = count;
+        }
+    }
+
+    /// Sets [`Counter::Duration`].
+    pub fn set_duration(&mut self, duration: Duration) {
+        self.duration = duration;
+    }
+
+    /// The value of a figure; [`Counter::Duration`] is in whole seconds here.
+    #[must_use]
+    pub fn get(&self, counter: Counter) -> u64 {
+        match counter {
+            Counter::Duration => self.duration.as_secs(),
+            _ => self.counts.get(counter as usize).copied().unwrap_or_default(),
+        }
+    }
+
+    /// The content of [`crate::snapshot::PULL_COUNTERS`]: one `name value` line for each figure.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::with_capacity(TABLE.len() * 32);
+        for (index, definition) in TABLE.iter().enumerate() {
+            // Writing to a String cannot fail.
+            let _ = match self.counts.get(index) {
+                Some(_) if index == Counter::Duration as usize => {
+                    writeln!(text, "{} {:.6}", definition.name, self.duration.as_secs_f64())
+                }
+                Some(count) => writeln!(text, "{} {count}", definition.name),
+                None => Ok(()),
+            };
+        }
+        text
+    }
+
+    /// One line for `systemctl status`.
+    #[must_use]
+    pub fn status(&self, last: Option<Epoch>) -> String {
+        let last = last.map_or_else(|| "none yet".to_owned(), |epoch| epoch.to_string());
+        format!(
+            "last snapshot {last}, {} sockets in {:.3} s; {} published, {} failed, {} suspended, {} skipped; {} waiting",
+            self.get(Counter::Sockets),
+            self.duration.as_secs_f64(),
+            self.get(Counter::Published),
+            self.get(Counter::FailedTicks),
+            self.get(Counter::SuspendedTicks),
+            self.get(Counter::SkippedTicks),
+            self.get(Counter::Waiting),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_name_is_a_leaf_of_a_metric_path_and_unique() {
+        let names: HashSet<_> = TABLE.iter().map(|definition| definition.name).collect();
+        assert_eq!(names.len(), TABLE.len());
+        assert!(names.iter().all(|name| name.starts_with("Pull") && name.bytes().all(|b| b.is_ascii_alphabetic())));
+        assert!(TABLE.iter().all(|definition| definition.about.ends_with('.')));
+    }
+
+    #[test]
+    fn counters_are_rendered_one_a_line() {
+        let mut counters = Counters::default();
+        counters.add(Counter::Ticks, 2);
+        counters.add(Counter::Ticks, 1);
+        counters.set(Counter::Waiting, 7);
+        counters.set_duration(Duration::from_micros(90_250));
+        let text = counters.render();
+        assert_eq!(text.lines().count(), TABLE.len());
+        for line in ["PullTicks 3", "PullWaitingSnapshots 7", "PullDuration 0.090250", "PullFailedTicks 0"] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+        assert_eq!((counters.get(Counter::Ticks), counters.get(Counter::Duration)), (3, 0));
+    }
+}

@@ -1,0 +1,121 @@
+//! haproxystats-pull: asks HAProxy's sockets at every tick and publishes what they answer as one snapshot.
+//!
+//! [`Pull::open`] has the directories ready and nothing running; [`Pull::run`] pulls until a signal comes.
+
+pub mod counters;
+pub mod failure;
+pub mod health;
+pub mod pace;
+pub mod poll;
+pub mod schedule;
+pub mod sockets;
+mod stop;
+mod tick;
+
+use crate::config;
+use crate::snapshot::stage::{StageError, Staging};
+use crate::systemd;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use pace::Pace;
+use schedule::{Now, Schedule, Wake};
+use std::io;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use stop::Stop;
+use tick::Puller;
+use tokio::task::LocalSet;
+
+/// Threads that resolve names. They exist only while names have to be resolved.
+const RESOLVERS: usize = 16;
+
+/// Why the program cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    /// `dst-dir` or `tmp-dst-dir` cannot be used.
+    #[error(transparent)]
+    Staging(#[from] StageError),
+    /// The event loop or its signals cannot be set up.
+    #[error("cannot set up the event loop")]
+    EventLoop(#[source] io::Error),
+}
+
+/// The program, ready to run.
+#[derive(Debug)]
+pub struct Pull {
+    schedule: Schedule,
+    puller: Puller,
+    pace: Pace,
+}
+
+impl Pull {
+    /// Makes the directories, removes what a crash has left in them, and keeps other instances out of them.
+    ///
+    /// # Errors
+    /// The directories cannot be used.
+    pub fn open(config: config::Pull) -> Result<Self, PullError> {
+        let staging = Staging::open(&config.tmp_dst_dir, &config.dst_dir, config.fsync)?;
+        let schedule = Schedule::new(config.pull_interval);
+        let pace = Pace::default();
+        Ok(Self { schedule, puller: Puller::new(config, staging, pace.clone()), pace })
+    }
+
+    /// Pulls at every tick until SIGTERM, SIGINT or SIGHUP. A pull that is under way then is given up, and leaves
+    /// nothing behind.
+    ///
+    /// # Errors
+    /// The event loop cannot be set up. Nothing else ends it.
+    pub fn run(self) -> Result<(), PullError> {
+        raise_open_files();
+        let pace = self.pace.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .on_thread_park(move || pace.before_wait())
+            .max_blocking_threads(RESOLVERS)
+            .build()
+            .map_err(PullError::EventLoop)?;
+        let tasks = LocalSet::new();
+        let result = tasks.block_on(&runtime, self.main());
+        drop(tasks);
+        // A resolver that hangs must not delay the end.
+        runtime.shutdown_background();
+        result
+    }
+
+    async fn main(mut self) -> Result<(), PullError> {
+        let started = Instant::now();
+        let mut stop = Stop::listen().map_err(PullError::EventLoop)?;
+        systemd::ready();
+        tracing::info!(first = %self.schedule.next(now(started)).epoch, "haproxystats-pull is running");
+        loop {
+            let plan = self.schedule.next(now(started));
+            if stop.or(tokio::time::sleep(plan.wait)).await.is_none() {
+                break;
+            }
+            match self.schedule.wake(plan, now(started)) {
+                Wake::Tick { epoch, skipped } => {
+                    self.puller.skipped(skipped);
+                    if stop.or(self.puller.tick(epoch)).await.is_none() {
+                        break;
+                    }
+                }
+                Wake::ClockSet { seconds } => self.puller.clock_set(seconds),
+                Wake::Early | Wake::Late => {}
+            }
+        }
+        systemd::stopping();
+        Ok(())
+    }
+}
+
+fn now(started: Instant) -> Now {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    Now { wall, mono: started.elapsed() }
+}
+
+/// A socket and a file are open for each HAProxy socket; the usual limit of 1024 would do for 500 of them.
+fn raise_open_files() {
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}

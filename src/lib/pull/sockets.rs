@@ -1,0 +1,246 @@
+//! Which sockets there are now, and the name under which the answers of each are stored.
+
+use crate::config::Server;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// Most bytes of a name; file names end at 255.
+const LONGEST_NAME: usize = 240;
+
+/// A socket to ask.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Where it is.
+    pub server: Server,
+    /// Its file name, or host and port: what stands before `_info` and `_stat`. Unique in one pull.
+    pub name: String,
+}
+
+/// The sockets of `socket-dir`, as they are at this moment, and those of `servers`, each once.
+///
+/// # Errors
+/// `socket-dir` cannot be read; the sockets of `servers` come back with the error.
+pub fn find(socket_dir: Option<&Path>, servers: &[Server]) -> (Vec<Target>, io::Result<()>) {
+    let (paths, result) = match socket_dir.map(scan) {
+        None => (Vec::new(), Ok(())),
+        Some(Ok(paths)) => (paths, Ok(())),
+        Some(Err(error)) => (Vec::new(), Err(error)),
+    };
+    let mut seen = HashSet::new();
+    let all = paths.into_iter().map(Server::Unix).chain(servers.iter().cloned());
+    let once: Vec<_> = all.filter(|server| seen.insert(identity(server))).collect();
+    (name(once), result)
+}
+
+/// The sockets in a directory, real ones before links to them, sorted by name. Links are followed, as in the
+/// original. Left out are hidden entries, as in the original, and the names that HAProxy uses for moments
+/// while it starts or reloads: they are second names of a socket that is listed anyway, or not ready.
+fn scan(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b".") || is_transient(&name) {
+            continue;
+        }
+        let path = entry.path();
+        // What vanished since the listing and links to nowhere are no sockets.
+        if fs::metadata(&path).is_ok_and(|meta| meta.file_type().is_socket()) {
+            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            found.push((is_link, path));
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// HAProxy binds `<path>.<pid>.tmp`, keeps the old socket as `<path>.<pid>.bak`, and renames the new one into place.
+fn is_transient(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    let Some(stem) = name.strip_suffix(b".tmp").or_else(|| name.strip_suffix(b".bak")) else { return false };
+    let digits = stem.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let before = stem.len().saturating_sub(digits + 1);
+    digits > 0 && before > 0 && stem.get(before) == Some(&b'.')
+}
+
+/// What makes two entries the same socket.
+#[derive(PartialEq, Eq, Hash)]
+enum Identity {
+    Inode(u64, u64),
+    Path(PathBuf),
+    Tcp(String, u16),
+}
+
+fn identity(server: &Server) -> Identity {
+    match server {
+        Server::Unix(path) => match fs::metadata(path) {
+            Ok(meta) => Identity::Inode(meta.dev(), meta.ino()),
+            Err(_) => Identity::Path(path.clone()),
+        },
+        Server::Tcp { host, port } => Identity::Tcp(host.to_ascii_lowercase(), *port),
+    }
+}
+
+/// Gives every socket its name. One that alone has its file name keeps it; where file names meet, folders are put
+/// in front, as many as it takes to tell them apart: `a_haproxy.sock` and `b_haproxy.sock`.
+fn name(servers: Vec<Server>) -> Vec<Target> {
+    let mut depth = vec![1; servers.len()];
+    let mut names: Vec<_> = servers.iter().map(|server| stem(server, 1)).collect();
+    loop {
+        let mut count = HashMap::new();
+        for name in &names {
+            *count.entry(name.clone()).or_insert(0) += 1;
+        }
+        let mut changed = false;
+        for ((server, name), depth) in servers.iter().zip(&mut names).zip(&mut depth) {
+            if count.get(name).is_some_and(|count| *count > 1) {
+                *depth += 1;
+                let longer = stem(server, *depth);
+                changed |= longer != *name;
+                *name = longer;
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+    // What still meets has the same letters only after the unsafe ones were replaced.
+    let mut taken = HashSet::new();
+    let unique = names.into_iter().map(|name| {
+        let mut candidate = name.clone();
+        let mut number = 2;
+        while !taken.insert(candidate.clone()) {
+            candidate = format!("{name}~{number}");
+            number += 1;
+        }
+        candidate
+    });
+    servers.iter().cloned().zip(unique).map(|(server, name)| Target { server, name }).collect()
+}
+
+/// The name of a socket with `depth` components of its path.
+fn stem(server: &Server, depth: usize) -> String {
+    match server {
+        Server::Tcp { host, port } => safe(&format!("{}:{port}", host.to_ascii_lowercase())),
+        Server::Unix(path) => {
+            let parts: Vec<_> =
+                path.components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
+            let from = parts.len().saturating_sub(depth);
+            let parts: Vec<_> = parts.iter().skip(from).map(|part| part.as_os_str().to_string_lossy()).collect();
+            safe(&parts.join("_"))
+        }
+    }
+}
+
+/// A plain, visible file name: no separator, no control character, no dot in front, not empty, and short enough for
+/// `_info` and a number to follow.
+fn safe(name: &str) -> String {
+    let mut safe: String = name.chars().map(|c| if c == '/' || c.is_control() { '_' } else { c }).collect();
+    safe.truncate(safe.floor_char_boundary(LONGEST_NAME));
+    if safe.is_empty() || safe.starts_with('.') {
+        safe.insert(0, '_');
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    fn unix(path: &str) -> Server {
+        Server::Unix(PathBuf::from(path))
+    }
+
+    fn tcp(host: &str, port: u16) -> Server {
+        Server::Tcp { host: host.to_owned(), port }
+    }
+
+    fn names(servers: Vec<Server>) -> Vec<String> {
+        name(servers).into_iter().map(|target| target.name).collect()
+    }
+
+    #[test]
+    fn a_socket_alone_keeps_its_name() {
+        let servers =
+            vec![unix("/run/haproxy/admin1.sock"), unix("/run/x"), tcp("127.0.0.1", 8080), tcp("FE80::1", 44)];
+        assert_eq!(names(servers), ["admin1.sock", "x", "127.0.0.1:8080", "fe80::1:44"]);
+    }
+
+    #[test]
+    fn sockets_of_the_same_name_are_told_apart_by_their_folders() {
+        let servers = vec![unix("/run/a/ha.sock"), unix("/run/b/ha.sock"), unix("/run/c/other.sock")];
+        assert_eq!(names(servers), ["a_ha.sock", "b_ha.sock", "other.sock"]);
+        let servers = vec![unix("/x/run/ha.sock"), unix("/y/run/ha.sock"), unix("/ha.sock")];
+        assert_eq!(names(servers), ["x_run_ha.sock", "y_run_ha.sock", "ha.sock"]);
+    }
+
+    #[test]
+    fn names_are_unique_whatever_the_paths() {
+        let servers = vec![
+            unix("/a/b_c"),
+            unix("/z/b_c"),
+            unix("/a_b/c"),
+            unix("/q/c"),
+            unix("/x/127.0.0.1:80"),
+            tcp("127.0.0.1", 80),
+            unix("/s/a\tb"),
+            unix("/s/a\nb"),
+            unix("/"),
+        ];
+        let count = servers.len();
+        let names = names(servers);
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), count, "{names:?}");
+        assert!(names.contains(&"127.0.0.1:80".to_owned()));
+    }
+
+    #[test]
+    fn names_are_safe_file_names() {
+        assert_eq!(names(vec![unix("/run/.hidden")]), ["_.hidden"]);
+        assert_eq!(names(vec![unix("/run/a\nb c")]), ["a_b c"]);
+        assert_eq!(names(vec![tcp("../../etc", 1)]), ["_.._.._etc:1"]);
+        let long = names(vec![tcp(&"ł".repeat(200), 1), tcp(&"ł".repeat(201), 1)]);
+        assert_eq!(long, ["ł".repeat(120), format!("{}~2", "ł".repeat(120))]);
+    }
+
+    #[test]
+    fn only_sockets_that_last_are_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let bind = |name: &str| UnixListener::bind(path(name)).unwrap();
+        let _open =
+            [".hidden", "b.sock", "a.sock", "a.sock.123.bak", "a.sock.4567.tmp", "x.tmp", "x1.bak", "7.tmp"].map(bind);
+        fs::write(path("file"), "").unwrap();
+        fs::create_dir(path("directory")).unwrap();
+        symlink("nowhere", path("dangling")).unwrap();
+        symlink("loop", path("loop")).unwrap();
+        symlink("b.sock", path("0-link-to-b")).unwrap();
+        let (targets, result) = find(Some(directory.path()), &[]);
+        result.unwrap();
+        let names: Vec<_> = targets.into_iter().map(|target| target.name).collect();
+        assert_eq!(names, ["7.tmp", "a.sock", "b.sock", "x.tmp", "x1.bak"]);
+    }
+
+    #[test]
+    fn a_socket_that_is_named_twice_is_asked_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.sock");
+        let _listener = UnixListener::bind(&path).unwrap();
+        let servers =
+            [Server::Unix(path), unix("/not/there"), unix("/not/there"), tcp("LB", 1), tcp("lb", 1), tcp("lb", 2)];
+        let (targets, _) = find(Some(directory.path()), &servers);
+        let names: Vec<_> = targets.into_iter().map(|target| target.name).collect();
+        assert_eq!(names, ["a.sock", "there", "lb:1", "lb:2"]);
+    }
+
+    #[test]
+    fn without_the_directory_the_servers_remain() {
+        let (targets, result) = find(Some(Path::new("/nonexistent")), &[tcp("lb", 1)]);
+        assert_eq!((targets.len(), result.unwrap_err().kind()), (1, io::ErrorKind::NotFound));
+    }
+}

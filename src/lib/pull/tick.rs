@@ -1,0 +1,225 @@
+//! One tick: look at the queue, ask the sockets, publish or not, count and say so.
+
+use super::counters::{Counter, Counters};
+use super::failure::SocketError;
+use super::health::{Change, Health};
+use super::pace::Pace;
+use super::poll::{Outcome, Poller};
+use super::sockets;
+use crate::config::{self, OnSocketFailure};
+use crate::logging::Chain;
+use crate::snapshot::stage::{Published, Snapshot, StageError, Staging};
+use crate::snapshot::{Epoch, PULL_COUNTERS};
+use crate::systemd;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+/// Everything that lives from tick to tick.
+#[derive(Debug)]
+pub(super) struct Puller {
+    config: config::Pull,
+    staging: Staging,
+    poller: Poller,
+    counters: Counters,
+    health: Health,
+    condition: Condition,
+    socket_dir_error: Option<io::ErrorKind>,
+    late: bool,
+    last: Option<Epoch>,
+}
+
+/// What ticks come to; a change is logged, the rest of the time goes without saying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Publishing,
+    Suspended,
+    Exists,
+    NoSockets,
+    SocketsFail,
+    DiskFails,
+}
+
+impl Puller {
+    pub(super) fn new(config: config::Pull, staging: Staging, pace: Pace) -> Self {
+        Self {
+            poller: Poller::new(&config, pace),
+            config,
+            staging,
+            counters: Counters::default(),
+            health: Health::default(),
+            condition: Condition::Publishing,
+            socket_dir_error: None,
+            late: false,
+            last: None,
+        }
+    }
+
+    /// Ticks went by without a pull.
+    pub(super) fn skipped(&mut self, ticks: u64) {
+        self.counters.add(Counter::SkippedTicks, ticks);
+        if ticks > 0 && !self.late {
+            tracing::warn!(
+                ticks,
+                "ticks were skipped: pulls take longer than pull-interval, or the program was stopped"
+            );
+        }
+        self.late = ticks > 0;
+    }
+
+    /// The wall clock was set.
+    pub(super) fn clock_set(&mut self, seconds: f64) {
+        self.counters.add(Counter::ClockSet, 1);
+        tracing::warn!(seconds, "the wall clock was set; pulling goes on in the new time");
+    }
+
+    /// Makes the snapshot of this tick. Dropped in the middle, it leaves nothing behind.
+    pub(super) async fn tick(&mut self, epoch: Epoch) {
+        let condition = match self.pull(epoch).await {
+            Ok(condition) => condition,
+            Err(StageError::Exists { path }) => {
+                if self.condition != Condition::Exists {
+                    tracing::warn!(snapshot = %epoch, directory = %path.display(),
+                        "nothing is published: there is a snapshot of this second already; the clock went back");
+                }
+                Condition::Exists
+            }
+            Err(error) => {
+                if self.condition != Condition::DiskFails {
+                    tracing::error!(snapshot = %epoch, error = %Chain(&error), "nothing is published");
+                }
+                Condition::DiskFails
+            }
+        };
+        match condition {
+            Condition::Publishing => self.last = Some(epoch),
+            Condition::Exists => self.counters.add(Counter::ExistingSnapshots, 1),
+            Condition::Suspended => self.counters.add(Counter::SuspendedTicks, 1),
+            Condition::NoSockets | Condition::SocketsFail | Condition::DiskFails => {
+                self.counters.add(Counter::FailedTicks, 1);
+            }
+        }
+        if condition == Condition::Publishing && self.condition != Condition::Publishing {
+            tracing::info!(snapshot = %epoch, "snapshots are published again");
+        }
+        self.condition = condition;
+        systemd::status(&self.counters.status(self.last));
+    }
+
+    async fn pull(&mut self, epoch: Epoch) -> Result<Condition, StageError> {
+        let waiting = self.staging.waiting()?;
+        self.counters.set(Counter::Waiting, waiting as u64);
+        if waiting >= self.config.queue_size.get() {
+            if self.condition != Condition::Suspended {
+                tracing::error!(snapshots = waiting, directory = %self.config.dst_dir.display(),
+                    "queue-size is reached: pulling is suspended until haproxystats-process takes some");
+            }
+            return Ok(Condition::Suspended);
+        }
+        self.counters.add(Counter::Ticks, 1);
+        let (targets, scanned) = sockets::find(self.config.socket_dir.as_deref(), &self.config.servers);
+        self.socket_dir(scanned);
+        self.counters.set(Counter::Sockets, targets.len() as u64);
+        if targets.is_empty() {
+            self.report(&[]);
+            if self.condition != Condition::NoSockets {
+                tracing::error!("nothing is published: there are no sockets to pull from");
+            }
+            return Ok(Condition::NoSockets);
+        }
+        let snapshot = self.staging.begin(epoch)?;
+        let begun = Instant::now();
+        let outcomes = self.poller.round(targets, &snapshot.folder()).await?;
+        self.finish(snapshot, &outcomes, begun.elapsed()).await
+    }
+
+    /// Counts, logs, and publishes where something is to be published.
+    async fn finish(
+        &mut self,
+        snapshot: Snapshot,
+        outcomes: &[Outcome],
+        elapsed: Duration,
+    ) -> Result<Condition, StageError> {
+        let epoch = snapshot.epoch();
+        self.report(outcomes);
+        let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
+        let bytes = outcomes.iter().filter_map(|outcome| outcome.result.as_ref().ok()).sum();
+        self.counters.add(Counter::Bytes, bytes);
+        self.counters.set_duration(elapsed);
+        let keep_rest = self.config.on_socket_failure == OnSocketFailure::KeepRest && failed < outcomes.len();
+        let publish = failed == 0 || keep_rest;
+        if publish {
+            let mut counters = self.counters.clone();
+            counters.add(Counter::Published, 1);
+            self.publish(snapshot, &counters.render()).await?;
+            self.counters = counters;
+        } else {
+            drop(snapshot);
+            if self.condition != Condition::SocketsFail {
+                tracing::error!(snapshot = %epoch, failed, sockets = outcomes.len(),
+                    "nothing is published: sockets failed");
+            }
+        }
+        let elapsed_ms = elapsed.as_millis() as u64;
+        tracing::info!(snapshot = %epoch, sockets = outcomes.len(), failed, bytes, elapsed_ms, published = publish, "pulled");
+        Ok(if publish { Condition::Publishing } else { Condition::SocketsFail })
+    }
+
+    async fn publish(&mut self, snapshot: Snapshot, counters: &str) -> Result<(), StageError> {
+        let folder = snapshot.folder();
+        let written = folder.file(PULL_COUNTERS)?.write_all(counters.as_bytes());
+        written.map_err(|source| StageError::Write { path: folder.path(PULL_COUNTERS), source })?;
+        let published = if self.config.fsync {
+            // A slow disk must not keep signals waiting.
+            match tokio::task::spawn_blocking(move || snapshot.publish()).await {
+                Ok(result) => result?,
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        } else {
+            snapshot.publish()?
+        };
+        if published == Published::Copied {
+            self.staging.move_inside();
+        }
+        Ok(())
+    }
+
+    /// Counts failures, and logs what changed about the sockets.
+    fn report(&mut self, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            self.counters.add(Counter::Retries, outcome.retries.into());
+            if let Err(error) = &outcome.result {
+                self.counters.add(Counter::FailedSockets, 1);
+                self.counters.add(error.kind().counter(), 1);
+            }
+        }
+        let failures = outcomes.iter().map(|outcome| {
+            let failure = outcome.result.as_ref().err().map(SocketError::kind);
+            (outcome.target.name.as_str(), failure)
+        });
+        for (name, change) in self.health.update(failures) {
+            match change {
+                Change::Appeared => tracing::info!(socket = name, "socket appeared"),
+                Change::Gone => tracing::warn!(socket = name, "socket is gone"),
+                Change::Recovered(pulls) => tracing::info!(socket = name, pulls, "socket answers again"),
+                Change::Failed => {
+                    let outcome = outcomes.iter().find(|outcome| outcome.target.name == name);
+                    if let Some(error) = outcome.and_then(|outcome| outcome.result.as_ref().err()) {
+                        tracing::error!(socket = name, error = %Chain(error), "socket failed");
+                    }
+                }
+            }
+        }
+    }
+
+    fn socket_dir(&mut self, scanned: io::Result<()>) {
+        let error = scanned.as_ref().err().map(io::Error::kind);
+        if error != self.socket_dir_error {
+            let directory = self.config.socket_dir.as_deref().unwrap_or(std::path::Path::new("")).display();
+            match scanned {
+                Ok(()) => tracing::info!(%directory, "socket-dir can be read again"),
+                Err(error) => tracing::error!(%directory, %error, "socket-dir cannot be read"),
+            }
+        }
+        self.socket_dir_error = error;
+    }
+}
