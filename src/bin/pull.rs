@@ -1,1 +1,5 @@
-fn main() {}
+//! haproxystats-pull: a doorbell; the program is in the library.
+
+fn main() -> std::process::ExitCode {
+    haproxystats::pull::main()
+}

@@ -12,13 +12,17 @@ pub mod sockets;
 mod stop;
 mod tick;
 
+use crate::cli::{self, Command};
 use crate::config;
+use crate::exit;
+use crate::logging::{self, Chain, Output};
 use crate::snapshot::stage::{StageError, Staging};
 use crate::systemd;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use pace::Pace;
 use schedule::{Now, Schedule, Wake};
 use std::io;
+use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use stop::Stop;
 use tick::Puller;
@@ -26,6 +30,27 @@ use tokio::task::LocalSet;
 
 /// Threads that resolve names. They exist only while names have to be resolved.
 const RESOLVERS: usize = 16;
+
+/// The whole program: command line, configuration, log, and pulling until a signal comes.
+#[must_use]
+pub fn main() -> ExitCode {
+    let config = match cli::pull(std::env::args_os()) {
+        Command::Run(loaded) => {
+            logging::init(loaded.config.pull.loglevel, Output::Stdout);
+            loaded.log();
+            loaded.config.pull
+        }
+        Command::Once { .. } => return ExitCode::from(exit::USAGE),
+        Command::Done(code) => return ExitCode::from(code),
+    };
+    match Pull::open(config).and_then(Pull::run) {
+        Ok(()) => ExitCode::from(exit::OK),
+        Err(error) => {
+            tracing::error!(error = %Chain(&error), "haproxystats-pull ends");
+            ExitCode::from(exit::FAILURE)
+        }
+    }
+}
 
 /// Why the program cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +109,8 @@ impl Pull {
         let started = Instant::now();
         let mut stop = Stop::listen().map_err(PullError::EventLoop)?;
         systemd::ready();
-        tracing::info!(first = %self.schedule.next(now(started)).epoch, "haproxystats-pull is running");
+        let first = self.schedule.next(now(started)).epoch;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), %first, "haproxystats-pull is running");
         loop {
             let plan = self.schedule.next(now(started));
             if stop.or(tokio::time::sleep(plan.wait)).await.is_none() {
