@@ -27,6 +27,8 @@ pub struct KindPlan {
     pub send: Vec<usize>,
     /// For servers with `aggr-server-metrics`: metrics of a server over all backends, which selections do not touch.
     pub send_aggregated: Vec<usize>,
+    /// Whether `TotalServers` of each backend is sent: always, save beside an exact selection of server metrics.
+    pub total_servers: bool,
 }
 
 impl KindPlan {
@@ -39,7 +41,8 @@ impl KindPlan {
             Kind::Server => &config.server_metrics,
         };
         let defaults = || columns::default_sums(kind).iter().chain(columns::default_means(kind)).copied();
-        let mut plan = Self { kind, fields: Vec::new(), send: Vec::new(), send_aggregated: Vec::new() };
+        let total_servers = !(config.exact_selection && matches!(selection, Selection::List(_)));
+        let mut plan = Self { kind, fields: Vec::new(), send: Vec::new(), send_aggregated: Vec::new(), total_servers };
         match selection {
             Selection::Default => plan.send = plan.read(defaults()),
             Selection::All => {

@@ -133,7 +133,7 @@ impl Objects {
         rows.sort_unstable();
         let mut count = 0;
         for rows in rows.chunk_by(|a, b| a.2.0 == b.2.0) {
-            count += self.server_counts(grouped, rows, names, lines);
+            count += self.server_counts(plan, grouped, rows, names, lines);
         }
         for (_, row, (backend, server)) in rows {
             let Some(key) = grouped.keys.get(row) else { continue };
@@ -154,6 +154,7 @@ impl Objects {
     /// `TotalServers` of one backend, and with `status-metrics` how many of them are in which state.
     fn server_counts(
         &mut self,
+        plan: &KindPlan,
         grouped: &Grouped,
         rows: &[(u64, usize, (NameId, NameId))],
         names: &Names,
@@ -165,8 +166,11 @@ impl Objects {
         let Some(prefixes) = cached(cache, backend.0, || named(paths, Kind::Backend, names.get(*backend))) else {
             return 0;
         };
-        let total = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        let mut count = each(prefixes, b"TotalServers", Value::Int(total), lines);
+        let mut count = 0;
+        if plan.total_servers {
+            let total = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+            count += each(prefixes, b"TotalServers", Value::Int(total), lines);
+        }
         if self.status {
             let words: Vec<&str> = rows
                 .iter()
