@@ -175,7 +175,7 @@ fn agree(ours: &BTreeMap<String, f64>, reference: &BTreeMap<String, f64>) -> Res
 const ALL: &str = "[process]\nfrontend-metrics = all\nbackend-metrics = all\nserver-metrics = all\n";
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_field_is_combined_as_the_catalogue_says(rows in rows()) {

@@ -74,7 +74,8 @@ fn page() -> String {
         let [frontend, backend, server] = Kind::ALL.map(|kind| rule(column, kind));
         let Column { name, nature, unit, since, about, .. } = column;
         let (unit, nature) = (unit.word(), format!("{nature:?}").to_lowercase());
-        let _ = writeln!(text, "| `{name}` | {frontend} | {backend} | {server} | {unit} | {nature} | {since} | {about} |");
+        let _ =
+            writeln!(text, "| `{name}` | {frontend} | {backend} | {server} | {unit} | {nature} | {since} | {about} |");
     }
     let rest: Vec<_> = COLUMNS.iter().filter(|c| !c.is_numeric()).map(|c| format!("`{}`", c.name)).collect();
     let _ = writeln!(text, "\nNot sent, because they are texts, keys or always 0: {}.\n", rest.join(", "));
@@ -96,7 +97,10 @@ fn page() -> String {
     text += "| `StdCpuUsagePct` | more than one process | standard deviation of `CpuUsagePct` (of a sample: divided by n - 1) |\n";
     for p in info::PERCENTAGES {
         let info::Percentage { name, value, limit } = p;
-        let _ = writeln!(text, "| `{name}` | `calculate-percentages` | `{value}` in percent of `{limit}`, cut to a whole number; 0 without a limit |");
+        let _ = writeln!(
+            text,
+            "| `{name}` | `calculate-percentages` | `{value}` in percent of `{limit}`, cut to a whole number; 0 without a limit |"
+        );
     }
     text += "\n## States\n\nWith `status-metrics = true`. Where processes disagree about a server, the state of the highest severity is sent. Codes \
              never change their meaning.\n\n`status_up` of servers and backends is 1 for UP (also `UP n/m`), `no check` and DRAIN, else 0.\n\n\
@@ -119,5 +123,8 @@ fn the_page_is_that_of_the_catalogue() {
         fs::write(&file, &page).unwrap();
     }
     let found = fs::read_to_string(&file).unwrap_or_default();
-    assert!(found == page, "docs/fields.md differs from the catalogue: ACCEPT=1 cargo test --test docs_fields writes it");
+    assert!(
+        found == page,
+        "docs/fields.md differs from the catalogue: ACCEPT=1 cargo test --test docs_fields writes it"
+    );
 }

@@ -95,7 +95,6 @@ const GOLDEN: &[(&str, &str)] = &[
     ("edge/name-nan", "names-that-look-missing-or-numeric"),
     ("edge/name-null", "names-that-look-missing-or-numeric"),
     ("edge/server-name-NA", "names-that-look-missing-or-numeric"),
-    ("edge/stat-garbage-binary", "bad-row-costs-only-itself"),
     ("edge/stat-truncated-inside-name", "bad-row-costs-only-itself"),
     ("edge/stat-truncated-mid-row", "bad-row-costs-only-itself"),
     ("edge/stat-unbalanced-quote", "bad-row-costs-only-itself"),

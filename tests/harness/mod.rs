@@ -95,6 +95,16 @@ fn program(name: &str, built: &str) -> Command {
     }
 }
 
+/// The configuration that this text makes, for tests of the library.
+#[track_caller]
+pub fn config(text: &str) -> haproxystats::config::Config {
+    use haproxystats::config::{Program, load};
+    match load::from_text(Program::Process, text, "test.conf") {
+        Ok(loaded) => loaded.config,
+        Err(refused) => panic!("{refused:?}"),
+    }
+}
+
 /// `pull()` or `process()` with `-f file`.
 pub fn with_config(mut program: Command, file: &Path) -> Command {
     program.arg("-f").arg(file);

@@ -165,8 +165,10 @@ fn rule(field: &Field, gaps: bool, name: PlSmallStr) -> Expr {
         // A sum of nothing would be 0, where nothing is to be sent.
         Combine::Sum if gaps => when(values().count().gt(lit(0))).then(values().sum()).otherwise(lit(NULL)),
         Combine::Sum => values().sum(),
-        Combine::Mean => values().mean(),
-        // Idle rows carry 0, so the sum is that of the busy rows. 0 / 0 is not a number and never sent.
+        // Exact sums make the mean independent of the order of the rows, which a running mean of doubles is not. 0 / 0
+        // is not a number and never sent.
+        Combine::Mean => values().sum().cast(DataType::Float64) / values().count().cast(DataType::Float64),
+        // Idle rows carry 0, so the sum is that of the busy rows.
         Combine::BusyMean if gaps => {
             let rows = (col(BUSY) * values().is_not_null().cast(DataType::Int64)).sum();
             values().sum().cast(DataType::Float64) / rows.cast(DataType::Float64)
