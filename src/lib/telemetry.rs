@@ -251,13 +251,18 @@ fn camel_case(name: &str) -> String {
 pub fn markdown() -> String {
     let own: Vec<Definition> = Figure::ALL.iter().map(|figure| figure.definition()).collect();
     let mut text = String::new();
-    let sections: [(&str, &[Definition]); 3] = [
+    let sections: [(&str, &[Definition]); 4] = [
         ("Sent with every snapshot, with its timestamp", SNAPSHOT),
         ("Of the process daemon (`self-metrics = true`), with the moment that they describe", &own),
         (
             "Of each destination (`self-metrics = true`), summed over all workers since the daemon started; the name \
              follows that of the destination: `GraphiteLinesDelivered`, `LocalStoreLinesDelivered`",
             DISPATCHER,
+        ),
+        (
+            "Of the pull daemon (`self-metrics = true`), with the timestamp of the snapshot that carries them; counters \
+             start from 0 with haproxystats-pull",
+            crate::pull::counters::TABLE,
         ),
     ];
     for (title, definitions) in sections {
@@ -279,7 +284,8 @@ mod tests {
     #[test]
     fn every_name_is_a_unique_leaf_of_a_metric_path() {
         let own = Figure::ALL.iter().map(|figure| figure.definition());
-        let all: Vec<Definition> = SNAPSHOT.iter().copied().chain(own).collect();
+        let pull = crate::pull::counters::TABLE;
+        let all: Vec<Definition> = SNAPSHOT.iter().chain(pull).copied().chain(own).collect();
         let mut names: Vec<String> = all.iter().map(|definition| definition.name.to_owned()).collect();
         for dispatcher in ["graphite", "local-store"] {
             names.extend(of_dispatcher(dispatcher, &Counters::default()).into_iter().map(|(name, _)| name));

@@ -2,33 +2,12 @@
 //! `haproxystats.`.
 
 use crate::snapshot::Epoch;
+use crate::telemetry::{Definition, Kind};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// How a figure behaves from one snapshot to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Grows from 0 at the start of the program.
-    Counter,
-    /// Describes the pull that made this snapshot.
-    Gauge,
-}
-
-/// What a figure means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Definition {
-    /// Last element of the metric's path.
-    pub name: &'static str,
-    /// Unit of the value.
-    pub unit: &'static str,
-    /// Counter or gauge.
-    pub kind: Kind,
-    /// What is counted, for the documentation.
-    pub about: &'static str,
-}
-
 macro_rules! counters {
-    ($($(#[$doc:meta])* $variant:ident $name:literal $unit:literal $kind:ident $about:literal;)*) => {
+    ($($variant:ident $name:literal $unit:literal $kind:ident $about:literal;)*) => {
         /// The figures of pull, in the order of [`TABLE`].
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Counter {
