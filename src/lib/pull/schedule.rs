@@ -1,6 +1,6 @@
 //! When the next pull is due: on the grid of whole intervals of the wall clock, never twice, never in a burst.
 //!
-//! Ticks are the multiples of `pull-interval` (docs/adr/0003-ticks-on-the-wall-clock-grid.md). Waiting is done on the
+//! Ticks are the multiples of `pull-interval` (docs/adr/0002-ticks-on-the-wall-clock-grid.md). Waiting is done on the
 //! monotonic clock, so that a wall clock that is set has no influence on how long a wait takes; the wall clock only
 //! says where the grid is, and is looked at again after every wait.
 
