@@ -351,3 +351,47 @@ fn idle_workers_are_small() {
     wait_until(SOON, "all snapshots are processed", || setup.incoming().is_empty());
     small("after a snapshot");
 }
+
+/// The shipped configuration file with its directories moved to where nothing is.
+fn nothing_there(directory: &Path) -> PathBuf {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("haproxystats.conf");
+    let base = directory.join("nothing").display().to_string();
+    let text = std::fs::read_to_string(shipped).unwrap();
+    let text = text.replace("/var/lib/haproxystats", &base).replace("/run/haproxy", &format!("{base}/sockets"));
+    // A port on which nobody listens.
+    let text: String = text
+        .lines()
+        .map(|line| match line.split_once('=') {
+            Some((option, _)) if option.trim() == "port" => format!("port = {}\n", harness::free_port()),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    write(directory, "haproxystats.conf", text)
+}
+
+#[test]
+fn with_nothing_there_both_programs_say_what_is_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = nothing_there(directory.path());
+    let incoming = directory.path().join("nothing/incoming");
+
+    // Without its directory haproxystats-process does not start, and says which one it is.
+    let (status, output) = harness::run(with_config(process(), &config), SOON);
+    assert_eq!(status.code(), Some(78), "{output}");
+    assert!(output.contains("src-dir") && output.contains(&*incoming.to_string_lossy()), "{output}");
+
+    // haproxystats-pull makes its directories, and waits for sockets.
+    let mut pull = Daemon::spawn(with_config(pull(), &config));
+    pull.wait_for_output("no sockets", SOON);
+    assert!(incoming.is_dir());
+
+    // Now haproxystats-process runs without Graphite, and says so.
+    let mut process = Daemon::spawn(with_config(process(), &config));
+    process.wait_for_output("onnect", SOON);
+    assert!(process.is_running());
+    process.stop(SOON);
+    pull.stop(SOON);
+    for output in [output, pull.output(), process.output()] {
+        assert!(!output.contains("panicked"), "{output}");
+    }
+}
