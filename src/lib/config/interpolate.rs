@@ -9,8 +9,10 @@ use thiserror::Error;
 /// How deep references may nest (Python's `MAX_INTERPOLATION_DEPTH`).
 const MAX_DEPTH: usize = 10;
 
-/// Most bytes of a resolved value. Python has no limit; ten levels of `${a}${a}${a}...` would fill any memory.
+/// Most bytes of a resolved value, and most references on the way to it. Python has no limit; ten levels of
+/// `${a}${a}${a}...` would fill any memory, or take for ever when the innermost value is empty.
 const MAX_BYTES: usize = 1 << 20;
+const MAX_REFERENCES: usize = 10_000;
 
 /// Why a reference cannot be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -30,8 +32,8 @@ pub enum Reason {
     /// References nest too deep, as they do when they lead back to themselves.
     #[error("references nest more than {MAX_DEPTH} deep; does the value refer to itself?")]
     Depth,
-    /// The value grows beyond reason.
-    #[error("the value grows beyond {MAX_BYTES} bytes")]
+    /// The value grows beyond reason, or has too many references.
+    #[error("the value grows beyond {MAX_BYTES} bytes or {MAX_REFERENCES} references")]
     Size,
 }
 
@@ -54,66 +56,71 @@ pub struct InterpolationError {
 /// The value of an option with its references resolved; `None` where section or option is missing.
 pub(super) fn value(ini: &Ini, section: &str, option: &str) -> Result<Option<String>, Box<InterpolationError>> {
     let Some(raw) = ini.raw(section, option) else { return Ok(None) };
-    let mut out = String::with_capacity(raw.text.len());
-    resolve(ini, section, option, &raw.text, 1, &mut out)?;
-    Ok(Some(out))
+    let mut resolver = Resolver { ini, out: String::with_capacity(raw.text.len()), references: 0 };
+    resolver.append(section, option, &raw.text, 1)?;
+    Ok(Some(resolver.out))
 }
 
-fn resolve(
-    ini: &Ini,
-    section: &str,
-    option: &str,
-    text: &str,
-    depth: usize,
-    out: &mut String,
-) -> Result<(), Box<InterpolationError>> {
-    let fail = |reason| {
-        Err(Box::new(InterpolationError {
-            section: section.to_owned(),
-            option: option.to_owned(),
-            text: text.to_owned(),
-            place: ini.raw(section, option).and_then(|raw| raw.place),
-            reason,
-        }))
-    };
-    if depth > MAX_DEPTH {
-        return fail(Reason::Depth);
-    }
-    let mut rest = text;
-    while let Some((plain, dollar)) = rest.split_once('$') {
-        out.push_str(plain);
-        if let Some(tail) = dollar.strip_prefix('$') {
-            out.push('$');
+/// One value that is being resolved.
+struct Resolver<'a> {
+    ini: &'a Ini,
+    out: String,
+    /// References followed so far.
+    references: usize,
+}
+
+impl Resolver<'_> {
+    fn append(&mut self, section: &str, option: &str, text: &str, depth: usize) -> Result<(), Box<InterpolationError>> {
+        let ini = self.ini;
+        let fail = |reason| {
+            Err(Box::new(InterpolationError {
+                section: section.to_owned(),
+                option: option.to_owned(),
+                text: text.to_owned(),
+                place: ini.raw(section, option).and_then(|raw| raw.place),
+                reason,
+            }))
+        };
+        if depth > MAX_DEPTH {
+            return fail(Reason::Depth);
+        }
+        let mut rest = text;
+        while let Some((plain, dollar)) = rest.split_once('$') {
+            self.out.push_str(plain);
+            if let Some(tail) = dollar.strip_prefix('$') {
+                self.out.push('$');
+                rest = tail;
+                continue;
+            }
+            let Some(inner) = dollar.strip_prefix('{') else {
+                return fail(Reason::LoneDollar(excerpt(dollar)));
+            };
+            let Some((name, tail)) = inner.split_once('}').filter(|(name, _)| !name.is_empty()) else {
+                return fail(Reason::Incomplete(excerpt(dollar)));
+            };
             rest = tail;
-            continue;
+            let (from, wanted) = match name.split_once(':') {
+                None => (section, name),
+                Some((_, option)) if option.contains(':') => return fail(Reason::ManyColons(name.to_owned())),
+                Some((section, option)) => (section, option),
+            };
+            let wanted = wanted.to_lowercase();
+            let Some(raw) = ini.raw(from, &wanted) else {
+                return fail(Reason::Missing(name.to_owned()));
+            };
+            self.references += 1;
+            if raw.text.contains('$') {
+                self.append(from, &wanted, &raw.text, depth + 1)?;
+            } else {
+                self.out.push_str(&raw.text);
+            }
+            if self.out.len() > MAX_BYTES || self.references > MAX_REFERENCES {
+                return fail(Reason::Size);
+            }
         }
-        let Some(inner) = dollar.strip_prefix('{') else {
-            return fail(Reason::LoneDollar(excerpt(dollar)));
-        };
-        let Some((name, tail)) = inner.split_once('}').filter(|(name, _)| !name.is_empty()) else {
-            return fail(Reason::Incomplete(excerpt(dollar)));
-        };
-        rest = tail;
-        let (from, wanted) = match name.split_once(':') {
-            None => (section, name),
-            Some((_, option)) if option.contains(':') => return fail(Reason::ManyColons(name.to_owned())),
-            Some((section, option)) => (section, option),
-        };
-        let wanted = wanted.to_lowercase();
-        let Some(raw) = ini.raw(from, &wanted) else {
-            return fail(Reason::Missing(name.to_owned()));
-        };
-        if raw.text.contains('$') {
-            resolve(ini, from, &wanted, &raw.text, depth + 1, out)?;
-        } else {
-            out.push_str(&raw.text);
-        }
-        if out.len() > MAX_BYTES {
-            return fail(Reason::Size);
-        }
+        self.out.push_str(rest);
+        Ok(())
     }
-    out.push_str(rest);
-    Ok(())
 }
 
 /// The beginning of what follows a dollar, short enough for a message.

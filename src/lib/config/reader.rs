@@ -212,6 +212,8 @@ impl Reader {
         let Some(section) = self.sections.get_mut(index) else { return };
         let Some((name, value)) = text.split_once(['=', ':']).filter(|(name, _)| !name.is_empty()) else {
             self.errors.push(SyntaxError::NotAnOption { line, text: text.to_owned() });
+            // A value without a name can be continued by nothing.
+            self.open &= !text.starts_with(['=', ':']);
             return;
         };
         let option = name.trim_end_matches(is_blank).to_lowercase();

@@ -42,7 +42,8 @@ pub fn loglevel(text: &str) -> Result<LogLevel, Refusal> {
 }
 
 /// A whole number as Python's `int()` reads it; `None` where it is none or does not fit.
-pub(super) fn integer(text: &str) -> Option<i128> {
+#[must_use]
+pub fn integer(text: &str) -> Option<i128> {
     let text = text.trim_matches(super::reader::is_blank);
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let plain = without_underscores(digits).filter(|d| d.bytes().all(|b| b.is_ascii_digit()))?;
@@ -51,7 +52,8 @@ pub(super) fn integer(text: &str) -> Option<i128> {
 }
 
 /// A finite number as Python's `float()` reads it; `None` for anything else.
-fn float(text: &str) -> Option<f64> {
+#[must_use]
+pub fn float(text: &str) -> Option<f64> {
     let text = text.trim_matches(super::reader::is_blank);
     let plain = without_underscores(text)?;
     // Letters other than the exponent's would let "inf" and "nan" in.
