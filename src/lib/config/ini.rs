@@ -6,7 +6,7 @@
 //! does not change `[pull] retries`.
 //!
 //! [`reader`](super::reader) reads the text; the `configparser` crate keeps the values, in order, and cascades.
-//! docs/adr/0002-configuration-parser.md says why the crate does not read the text.
+//! docs/adr/0003-configuration-parser.md says why the crate does not read the text.
 
 use super::interpolate::{self, InterpolationError};
 use super::reader::{self, DEFAULT_SECTION, SyntaxError};
