@@ -12,7 +12,7 @@
 
 use super::watch::{Hints, Watch};
 use crate::snapshot::Epoch;
-use crate::snapshot::list::{Identity, Listing, identity, last_change, list, wall_clock};
+use crate::snapshot::list::{Identity, Listing, identity, identity_behind, last_change, list, wall_clock};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::io;
@@ -151,7 +151,7 @@ impl Incoming {
 
     /// Makes sure that what is watched is what bears the name. True when another directory had taken it.
     fn check(&mut self, now: Instant) -> bool {
-        let found = identity(&self.path);
+        let found = identity_behind(&self.path);
         let Ok(Some(found)) = found else {
             let reason = found.err().map_or_else(|| "there is no such directory".to_owned(), |error| error.to_string());
             self.opened = None;
@@ -397,6 +397,17 @@ mod tests {
         fs::create_dir(place.base.path().join("new")).unwrap();
         fs::rename(&place.dir, place.base.path().join("old")).unwrap();
         fs::rename(place.base.path().join("new"), &place.dir).unwrap();
+        place.move_in(A);
+        assert_eq!(arrival(&mut incoming).await, vec![A]);
+    }
+
+    #[tokio::test]
+    async fn the_directory_may_be_reached_by_a_link() {
+        let place = Place::new();
+        let link = place.base.path().join("link");
+        std::os::unix::fs::symlink(&place.dir, &link).unwrap();
+        let mut incoming = Incoming::open(&link, Instant::now()).unwrap();
+        incoming.look(Instant::now(), nothing_known);
         place.move_in(A);
         assert_eq!(arrival(&mut incoming).await, vec![A]);
     }

@@ -107,7 +107,8 @@ impl Queue {
     /// worker holds is left to that worker to report. New snapshots are *not* taken from here: they may still be
     /// in the making.
     pub fn present(&mut self, there: &BTreeSet<Epoch>) -> Vec<Epoch> {
-        let waiting = self.ready.iter().chain(self.held.keys()).chain(self.stuck.keys());
+        self.stuck.retain(|epoch, _| there.contains(epoch));
+        let waiting = self.ready.iter().chain(self.held.keys());
         let gone: Vec<Epoch> = waiting.filter(|epoch| !there.contains(epoch)).copied().collect();
         for epoch in &gone {
             self.forget(*epoch);
@@ -137,6 +138,17 @@ impl Queue {
             }
             _ => false,
         }
+    }
+
+    /// The worker never got to know that it has this snapshot: it is ready again. False when the worker does not hold
+    /// it.
+    pub fn unclaim(&mut self, by: Slot, epoch: Epoch) -> bool {
+        let held = self.holds(by, epoch);
+        if held {
+            self.taken.remove(&epoch);
+            self.ready.insert(epoch);
+        }
+        held
     }
 
     /// The worker is done with the snapshot: delivered, or gone from the disk. It is forgotten. False when the worker

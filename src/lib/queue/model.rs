@@ -24,6 +24,7 @@ enum Action {
     Arrive(u64),
     Present(Vec<u64>),
     Claim(usize),
+    Unclaim(usize, u64),
     Rendered(usize, u64),
     Finished(usize, u64),
     Failed(usize, u64),
@@ -43,6 +44,7 @@ fn action() -> impl Strategy<Value = Action> {
         4 => epoch.clone().prop_map(Action::Arrive),
         1 => prop::collection::vec(epoch.clone(), 0..8).prop_map(Action::Present),
         4 => slot.clone().prop_map(Action::Claim),
+        1 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Unclaim(slot, epoch)),
         2 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Rendered(slot, epoch)),
         2 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Finished(slot, epoch)),
         2 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Failed(slot, epoch)),
@@ -99,14 +101,12 @@ fn perform(queue: &mut Queue, model: &mut Model, now: &mut Instant, action: Acti
         }
         Action::Present(there) => {
             let there: BTreeSet<Epoch> = there.into_iter().map(Epoch).collect();
-            let expected: BTreeSet<Epoch> = model
-                .0
-                .iter()
-                .filter(|entry| !matches!(entry.state, State::Taken(..)) && !there.contains(&entry.epoch))
-                .map(|entry| entry.epoch)
-                .collect();
+            let gone = |entry: &&Entry| !matches!(entry.state, State::Taken(..)) && !there.contains(&entry.epoch);
+            let gone: Vec<Entry> = model.0.iter().filter(gone).copied().collect();
+            let waited = gone.iter().filter(|entry| is_waiting(entry.state)).map(|entry| entry.epoch);
+            let expected: BTreeSet<Epoch> = waited.collect();
             assert_eq!(queue.present(&there).into_iter().collect::<BTreeSet<_>>(), expected);
-            expected.into_iter().for_each(|epoch| model.drop(epoch));
+            gone.iter().for_each(|entry| model.drop(entry.epoch));
         }
         Action::Claim(slot) => {
             for entry in &mut model.0 {
@@ -118,6 +118,13 @@ fn perform(queue: &mut Queue, model: &mut Model, now: &mut Instant, action: Acti
             assert_eq!(queue.claim(Slot(slot), *now), expected);
             if let Some(epoch) = expected {
                 model.entry(epoch).state = State::Taken(Slot(slot), false);
+            }
+        }
+        Action::Unclaim(slot, epoch) => {
+            let (slot, epoch) = (Slot(slot), Epoch(epoch));
+            assert_eq!(queue.unclaim(slot, epoch), holds(model, slot, epoch));
+            if holds(model, slot, epoch) {
+                model.entry(epoch).state = State::Ready;
             }
         }
         Action::Rendered(slot, epoch) => {

@@ -2,9 +2,9 @@
 //! it leads to is a look at the directory.
 
 use crate::snapshot::Epoch;
-use notify::event::{CreateKind, ModifyKind, RemoveKind, RenameMode};
+use notify::event::{CreateKind, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Number of snapshots that are remembered as moved in; more make a look at the whole directory cheaper anyway.
@@ -43,7 +43,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch `dir`. Everything that happens after this call leads to a hint.
+    /// Begins to watch `dir`. Everything that happens in it after this call leads to a hint.
     ///
     /// # Errors
     /// When the directory is not there, or the system has no watches left.
@@ -52,6 +52,13 @@ impl Watch {
         let (to, watched) = (Arc::clone(&shared), dir.to_owned());
         let mut watcher = RecommendedWatcher::new(move |event| note(&to, &watched, event), notify::Config::default())?;
         watcher.watch(dir, RecursiveMode::NonRecursive)?;
+        // A directory that somebody holds open, as we do for the lock, does not tell of its own removal; the one
+        // above does. Where that cannot be watched, the timer has to do.
+        if let Some(above) = dir.parent().filter(|above| !above.as_os_str().is_empty())
+            && let Err(error) = watcher.watch(above, RecursiveMode::NonRecursive)
+        {
+            tracing::debug!(directory = %above.display(), %error, "cannot watch the directory above");
+        }
         Ok(Self { shared, _watcher: watcher })
     }
 
@@ -68,7 +75,7 @@ impl Watch {
 }
 
 /// Runs on the watcher's thread.
-fn note(shared: &Shared, dir: &PathBuf, event: notify::Result<Event>) {
+fn note(shared: &Shared, dir: &Path, event: notify::Result<Event>) {
     let Ok(event) = event else {
         return shared.change(|hints| (hints.look, hints.lost) = (true, true));
     };
@@ -77,10 +84,13 @@ fn note(shared: &Shared, dir: &PathBuf, event: notify::Result<Event>) {
     }
     let Some(path) = event.paths.first() else { return };
     if path == dir {
-        // The directory itself was moved or deleted. Its being opened or listed, by us too, is no news.
-        if matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))) {
+        // The directory itself was made, moved or deleted. Its being opened or listed, by us too, is no news.
+        if matches!(event.kind, EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))) {
             shared.change(|hints| hints.look = true);
         }
+        return;
+    }
+    if path.parent() != Some(dir) {
         return;
     }
     let epoch = path.file_name().and_then(|name| name.to_str()).and_then(Epoch::from_name);
@@ -93,9 +103,7 @@ fn note(shared: &Shared, dir: &PathBuf, event: notify::Result<Event>) {
             }
         }),
         (EventKind::Create(CreateKind::Folder), Some(_)) => shared.change(|hints| hints.look = true),
-        // Some file systems do not say what was removed or renamed away; a snapshot that is gone is found out when it
-        // is its turn.
-        (EventKind::Remove(RemoveKind::Folder), _) => {}
+        // A snapshot that is gone is found out when it is its turn.
         _ => {}
     }
 }
@@ -146,6 +154,7 @@ mod tests {
         for lose in [|dir: &Path| fs::remove_dir(dir), |dir: &Path| fs::rename(dir, dir.with_extension("old"))] {
             fs::create_dir(&dir).unwrap();
             let watch = Watch::new(&dir).unwrap();
+            let _held_open = fs::File::open(&dir).unwrap();
             lose(&dir).unwrap();
             until(&watch, &mut Hints::default(), |hints| hints.look).await;
         }

@@ -74,6 +74,20 @@ pub fn identity(path: &Path) -> io::Result<Option<Identity>> {
     }
 }
 
+/// The identity of the directory that `path` leads to. Unlike a snapshot, the source directory may be reached by a
+/// symbolic link: that is the operator's choice.
+///
+/// # Errors
+/// When the path cannot be examined for a reason other than its absence.
+pub fn identity_behind(path: &Path) -> io::Result<Option<Identity>> {
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => Ok(Some(Identity::from(&meta))),
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// When something last changed in a snapshot: the newest change time (ctime, which no copying tool can set back) of
 /// the directory and of the files directly in it, as time since the epoch.
 ///
@@ -139,6 +153,7 @@ mod tests {
         let link = dir.path().join("link");
         symlink(&path, &link).unwrap();
         assert_eq!(identity(&link).unwrap(), None);
+        assert_eq!(identity_behind(&link).unwrap(), identity(&path).unwrap());
     }
 
     #[test]

@@ -1,0 +1,248 @@
+//! The parent's care for snapshots: which are there, who has them, and what becomes of their directories. Only the
+//! parent changes anything in the source directory; workers read. So a worker may die at any moment without leaving
+//! a question open.
+
+use super::figures::{Totals, oldest_age};
+use super::message::Figures;
+use crate::logging::Chain;
+use crate::queue::incoming::{Incoming, IncomingError};
+use crate::queue::{Blame, Disposal, Queue, Slot, Verdict};
+use crate::snapshot::Epoch;
+use crate::snapshot::list::{Identity, identity, wall_clock};
+use crate::snapshot::quarantine::quarantine;
+use crate::snapshot::remove::{Removal, RemoveError, finish, remove};
+use crate::telemetry::Figure;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// All snapshots.
+#[derive(Debug)]
+pub struct Custody {
+    src_dir: PathBuf,
+    incoming: Incoming,
+    queue: Queue,
+    /// Which directory a snapshot was when it was given to a worker.
+    identities: HashMap<Epoch, Identity>,
+    /// Remains of removals that could not be deleted; said once.
+    remains: HashSet<Epoch>,
+}
+
+impl Custody {
+    /// Opens the source directory.
+    ///
+    /// # Errors
+    /// When another daemon has it.
+    pub fn open(src_dir: &Path, now: Instant) -> Result<Self, IncomingError> {
+        Ok(Self {
+            src_dir: src_dir.to_owned(),
+            incoming: Incoming::open(src_dir, now)?,
+            queue: Queue::new(),
+            identities: HashMap::new(),
+            remains: HashSet::new(),
+        })
+    }
+
+    /// Waits until [`Custody::look`] may find something. Cancelling it loses nothing.
+    pub async fn hinted(&self) {
+        self.incoming.hinted().await;
+    }
+
+    /// When to call [`Custody::look`] at the latest.
+    #[must_use]
+    pub fn next_look(&self) -> Instant {
+        self.incoming.next_look()
+    }
+
+    /// When a snapshot that is held back will be ready again.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Instant> {
+        self.queue.next_due()
+    }
+
+    /// The state of the queue, for figures.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Finds out what is new, and tries again what could not be done before.
+    pub fn look(&mut self, now: Instant, totals: &mut Totals) {
+        let look = self.incoming.look(now, |epoch| self.queue.knows(epoch));
+        for epoch in look.arrived {
+            self.queue.arrived(epoch);
+        }
+        if look.rescued {
+            totals.add(Figure::WatchRescues, 1);
+        }
+        let Some(present) = look.present else { return };
+        let vanished = self.queue.present(&present);
+        if !vanished.is_empty() {
+            totals.add(Figure::SnapshotsVanished, u64::try_from(vanished.len()).unwrap_or(u64::MAX));
+            tracing::warn!(
+                count = vanished.len(),
+                "snapshots were removed by somebody else before they were processed"
+            );
+        }
+        self.identities.retain(|epoch, _| self.queue.knows(*epoch));
+        let stuck: Vec<(Epoch, Disposal)> = self.queue.stuck_ones().collect();
+        for (epoch, disposal) in stuck {
+            self.queue.freed(epoch);
+            match disposal {
+                Disposal::Remove => self.remove(epoch, false),
+                Disposal::Quarantine => self.quarantine(epoch, totals, false),
+            }
+        }
+        self.remains.retain(|epoch| look.leftovers.contains(epoch));
+        for epoch in look.leftovers {
+            match finish(&self.src_dir, epoch) {
+                Ok(()) => drop(self.remains.remove(&epoch)),
+                Err(error) => self.report_remains(epoch, &error),
+            }
+        }
+    }
+
+    /// Gives the oldest snapshot that is ready to a worker.
+    pub fn claim(&mut self, slot: Slot, now: Instant, totals: &mut Totals) -> Option<Epoch> {
+        loop {
+            let epoch = self.queue.claim(slot, now)?;
+            match identity(&self.path(epoch)) {
+                Ok(Some(identity)) => {
+                    self.identities.insert(epoch, identity);
+                    return Some(epoch);
+                }
+                Ok(None) => self.gone(slot, epoch, totals),
+                Err(error) => self.failed(slot, epoch, &error.to_string(), now, totals),
+            }
+        }
+    }
+
+    /// The worker did not hear of the snapshot that it was given.
+    pub fn unclaim(&mut self, slot: Slot, epoch: Epoch) {
+        self.queue.unclaim(slot, epoch);
+    }
+
+    /// The worker has processed the snapshot. False when it does not hold it.
+    pub fn rendered(&mut self, slot: Slot, epoch: Epoch) -> bool {
+        self.queue.rendered(slot, epoch)
+    }
+
+    /// Every destination has the snapshot. False when the worker does not hold it.
+    pub fn done(&mut self, slot: Slot, epoch: Epoch, dropped: bool, totals: &mut Totals) -> bool {
+        if !self.queue.finished(slot, epoch) {
+            return false;
+        }
+        let latency = wall_clock().saturating_sub(Duration::from_secs(epoch.0));
+        if dropped {
+            totals.add(Figure::SnapshotsDropped, 1);
+            tracing::debug!(snapshot = %epoch, worker = slot.0, "given up to make room");
+        } else {
+            totals.delivered(latency);
+            let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
+            tracing::debug!(snapshot = %epoch, worker = slot.0, latency_ms, "delivered");
+        }
+        self.remove(epoch, true);
+        true
+    }
+
+    /// The snapshot is not on disk any more.
+    pub fn gone(&mut self, slot: Slot, epoch: Epoch, totals: &mut Totals) {
+        if self.queue.finished(slot, epoch) {
+            self.identities.remove(&epoch);
+            totals.add(Figure::SnapshotsVanished, 1);
+            tracing::warn!(snapshot = %epoch, "removed by somebody else before it was processed");
+        }
+    }
+
+    /// The worker could not process the snapshot.
+    pub fn failed(&mut self, slot: Slot, epoch: Epoch, reason: &str, now: Instant, totals: &mut Totals) {
+        match self.queue.failed(slot, epoch, now) {
+            Some(Verdict::Again) => {
+                tracing::warn!(snapshot = %epoch, worker = slot.0, error = reason, "cannot process; trying again soon");
+            }
+            Some(Verdict::Quarantine) => {
+                tracing::error!(snapshot = %epoch, worker = slot.0, error = reason, "cannot process");
+                self.quarantine(epoch, totals, true);
+            }
+            None => {}
+        }
+    }
+
+    /// The worker is gone. Returns true when that moved a snapshot out of the way, which is progress of a kind.
+    pub fn died(&mut self, slot: Slot, blame: Blame, totals: &mut Totals) -> bool {
+        let returned = self.queue.died(slot, blame);
+        for epoch in &returned.quarantine {
+            tracing::error!(snapshot = %epoch, "has felled too many workers");
+            self.quarantine(*epoch, totals, true);
+        }
+        !returned.quarantine.is_empty()
+    }
+
+    /// One line of figures.
+    #[must_use]
+    pub fn status(&self, workers: usize, totals: &Totals) -> String {
+        format!(
+            "{} waiting, {} in flight, oldest {} s; {workers} workers; {} delivered, {} quarantined",
+            self.queue.depth(),
+            self.queue.in_flight(),
+            oldest_age(&self.queue, wall_clock()).as_secs(),
+            totals.get(Figure::SnapshotsDelivered),
+            totals.get(Figure::SnapshotsQuarantined),
+        )
+    }
+
+    /// The daemon's figures, as they travel with a snapshot.
+    pub fn report(&self, stamp: Epoch, workers: usize, totals: &mut Totals) -> Figures {
+        totals.report(stamp, wall_clock(), &self.queue, workers)
+    }
+
+    fn path(&self, epoch: Epoch) -> PathBuf {
+        self.src_dir.join(epoch.to_string())
+    }
+
+    fn remove(&mut self, epoch: Epoch, first: bool) {
+        let Some(processed) = self.identities.get(&epoch).copied() else { return };
+        match remove(&self.src_dir, epoch, processed) {
+            Ok(Removal::Removed | Removal::Missing) => {}
+            Ok(Removal::Replaced) => {
+                tracing::warn!(snapshot = %epoch, "was replaced while it was processed; the new one is processed too");
+            }
+            Err(error @ RemoveError::Rename { .. }) => {
+                if first {
+                    let error = Chain(&error);
+                    tracing::error!(snapshot = %epoch, %error, "delivered, but cannot be removed; trying again");
+                }
+                self.queue.stuck(epoch, Disposal::Remove);
+                return;
+            }
+            Err(error @ RemoveError::Delete { .. }) => self.report_remains(epoch, &error),
+        }
+        self.identities.remove(&epoch);
+    }
+
+    fn quarantine(&mut self, epoch: Epoch, totals: &mut Totals, first: bool) {
+        self.identities.remove(&epoch);
+        match quarantine(&self.src_dir, epoch) {
+            Ok(Some(done)) => {
+                totals.add(Figure::SnapshotsQuarantined, 1);
+                tracing::error!(snapshot = %epoch, to = %done.path.display(), "moved to quarantine");
+                for path in done.deleted {
+                    tracing::warn!(path = %path.display(), "deleted the oldest in quarantine to make room");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                if first {
+                    tracing::error!(snapshot = %epoch, error = %Chain(&error), "left where it is; trying again");
+                }
+                self.queue.stuck(epoch, Disposal::Quarantine);
+            }
+        }
+    }
+
+    fn report_remains(&mut self, epoch: Epoch, error: &RemoveError) {
+        if self.remains.insert(epoch) {
+            tracing::warn!(snapshot = %epoch, error = %Chain(error), "remains of a delivered snapshot; trying again");
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! The parent: one thread that never processes anything itself. It watches the source directory, hands snapshots to
+//! workers one at a time, replaces workers, and leaves when it is told to.
+
+use super::custody::Custody;
+use super::death::{Death, classify};
+use super::figures::{Totals, stamp};
+use super::message::{ToParent, ToWorker};
+use super::pool::{Event, From, Pool};
+use super::spawn::{SpawnError, Spawner};
+use super::supervisor::{Action, Policy, Supervisor, Why};
+use crate::config::Config;
+use crate::exit;
+use crate::logging::Chain;
+use crate::queue::incoming::IncomingError;
+use crate::queue::{Blame, Slot};
+use crate::snapshot::Epoch;
+use crate::snapshot::list::wall_clock;
+use crate::systemd;
+use crate::telemetry::Figure;
+use std::ffi::OsString;
+use std::io;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Time that workers have to deliver what they hold, after the first signal to leave. What is not delivered then
+/// stays on disk for the next start.
+pub const GRACE: Duration = Duration::from_secs(10);
+/// A loop that comes round this much later than planned was stopped, not busy.
+const ABSENCE: Duration = Duration::from_secs(1);
+/// Least time between two status lines for systemd.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// Why the daemon cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The source directory.
+    #[error(transparent)]
+    Incoming(#[from] IncomingError),
+    /// The workers.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// The runtime or its signal handlers.
+    #[error("cannot set up the main loop")]
+    Runtime(#[from] io::Error),
+}
+
+/// Runs the daemon until it is told to leave or gives up; returns the exit code. `arguments` is the command line,
+/// `text` the configuration as the workers will read it.
+///
+/// # Errors
+/// When it cannot start.
+pub fn run(config: &Config, text: &str, arguments: Vec<OsString>) -> Result<u8, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let spawner = Spawner::new(arguments, text)?;
+    runtime.block_on(async {
+        // First of all, so that a signal during the start is not the end of it.
+        let mut signals = Signals::new()?;
+        let mut parent = Parent::new(config, spawner)?;
+        Ok(parent.run(&mut signals).await)
+    })
+}
+
+struct Signals {
+    terminate: Signal,
+    hangup: Signal,
+    interrupt: Signal,
+    child: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            child: signal(SignalKind::child())?,
+        })
+    }
+
+    /// Waits for a signal to leave, and says which it was.
+    async fn leave(terminate: &mut Signal, hangup: &mut Signal, interrupt: &mut Signal) -> &'static str {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = hangup.recv() => "SIGHUP",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+struct Parent {
+    custody: Custody,
+    supervisor: Supervisor,
+    pool: Pool,
+    totals: Totals,
+    self_metrics: bool,
+    interval: Duration,
+    last_stamp: Option<Epoch>,
+    leaving: bool,
+    systemd: Systemd,
+}
+
+impl Parent {
+    fn new(config: &Config, spawner: Spawner) -> Result<Self, StartError> {
+        let process = &config.process;
+        let now = Instant::now();
+        let policy = Policy {
+            workers: process.workers.get(),
+            ask_every: process.liveness_check_interval,
+            patience: process.worker_timeout,
+        };
+        Ok(Self {
+            custody: Custody::open(&process.src_dir, now)?,
+            supervisor: Supervisor::new(policy, now),
+            pool: Pool::new(spawner),
+            totals: Totals::default(),
+            self_metrics: process.self_metrics,
+            interval: config.pull.pull_interval,
+            last_stamp: None,
+            leaving: false,
+            systemd: Systemd::new(now),
+        })
+    }
+
+    async fn run(&mut self, signals: &mut Signals) -> u8 {
+        systemd::ready();
+        let mut planned = Instant::now();
+        loop {
+            let now = Instant::now();
+            self.excuse(now.saturating_duration_since(planned));
+            if !self.leaving {
+                self.custody.look(now, &mut self.totals);
+            }
+            let (end, mut wake) = self.supervise(now);
+            if let Some(code) = end {
+                return self.end(code);
+            }
+            self.assign(now);
+            wake = wake.min(self.systemd.tell(now, || self.custody.status(self.supervisor.running(), &self.totals)));
+            if !self.leaving {
+                wake = wake.min(self.custody.next_look());
+            }
+            if let Some(due) = self.custody.next_due() {
+                wake = wake.min(due.max(now));
+            }
+            // The disk may have kept us.
+            let ready = Instant::now();
+            self.excuse(ready.saturating_duration_since(now));
+            planned = wake.max(ready);
+
+            let Signals { terminate, hangup, interrupt, child } = &mut *signals;
+            tokio::select! {
+                Some(event) = self.pool.event() => {
+                    self.hear(event);
+                    while let Some(event) = self.pool.event_now() {
+                        self.hear(event);
+                    }
+                    self.reap();
+                }
+                _ = child.recv() => self.reap(),
+                name = Signals::leave(terminate, hangup, interrupt) => {
+                    if self.leaving {
+                        tracing::warn!(signal = name, "leaving at once");
+                        self.pool.kill_all();
+                        return self.end(exit::OK);
+                    }
+                    self.leave(name);
+                }
+                () = self.custody.hinted(), if !self.leaving => {}
+                () = tokio::time::sleep_until(wake.into()) => {}
+            }
+        }
+    }
+
+    /// Time in which this process did not run is not held against the workers.
+    fn excuse(&mut self, absence: Duration) {
+        if absence > ABSENCE {
+            self.supervisor.slept(absence);
+        }
+    }
+
+    /// Performs what the supervisor decides. Returns an exit code when this is the end, and when to come back.
+    fn supervise(&mut self, now: Instant) -> (Option<u8>, Instant) {
+        let (actions, mut wake) = self.supervisor.step(now);
+        for action in actions {
+            // What an action leads to is for the next step to see.
+            wake = now;
+            match action {
+                Action::Spawn(slot) => self.spawn(slot, now),
+                Action::Ping(slot) => {
+                    // One that cannot hear will not answer, and is killed for that.
+                    let _ = self.pool.say(slot, &ToWorker::Ping);
+                    self.supervisor.pinged(slot, now);
+                }
+                Action::Kill(slot, why) => {
+                    self.pool.kill(slot, Some(why));
+                    self.supervisor.killed(slot);
+                    if why == Why::Grace {
+                        tracing::warn!(worker = slot.0, "has not delivered everything in time; the rest stays on disk");
+                    }
+                }
+                Action::GiveUp => {
+                    tracing::error!("workers die faster than they are of use; giving up");
+                    return (Some(exit::WORKERS_FAIL), wake);
+                }
+                Action::Finished => return (Some(exit::OK), wake),
+            }
+        }
+        (None, wake)
+    }
+
+    fn spawn(&mut self, slot: Slot, now: Instant) {
+        match self.pool.spawn(slot) {
+            Ok(pid) => {
+                tracing::info!(worker = slot.0, pid, "started");
+                self.supervisor.spawned(slot, now);
+            }
+            Err(error) => {
+                tracing::error!(worker = slot.0, error = %Chain(&error), "{}", Death::NotStarted.words());
+                self.supervisor.died(slot, now);
+            }
+        }
+    }
+
+    /// Hands out snapshots: one to each worker that asked, the least laden first.
+    fn assign(&mut self, now: Instant) {
+        if self.leaving {
+            return;
+        }
+        let mut slots: Vec<Slot> = self.pool.with_room().collect();
+        slots.sort_by_key(|slot| (self.custody.queue().held_by(*slot), *slot));
+        for slot in slots {
+            let Some(epoch) = self.custody.claim(slot, now, &mut self.totals) else { return };
+            let workers = self.supervisor.running();
+            let stamp =
+                if self.self_metrics { stamp(epoch, wall_clock(), self.interval, self.last_stamp) } else { None };
+            let figures = stamp.map(|stamp| self.custody.report(stamp, workers, &mut self.totals));
+            self.last_stamp = stamp.or(self.last_stamp);
+            match self.pool.say(slot, &ToWorker::Take { epoch, figures }) {
+                Ok(()) => self.supervisor.asked(slot, now),
+                Err(error) => {
+                    tracing::debug!(worker = slot.0, %error, "does not listen");
+                    self.custody.unclaim(slot, epoch);
+                    self.pool.kill(slot, None);
+                }
+            }
+            if let Some(worker) = self.pool.get_mut(slot) {
+                worker.has_room = false;
+            }
+        }
+    }
+
+    fn hear(&mut self, from: From) {
+        let now = Instant::now();
+        let slot = from.slot;
+        let Some(worker) = self.pool.of(&from) else { return };
+        self.supervisor.heard(slot, now);
+        let message = match &from.event {
+            Event::Said(message) => message.clone(),
+            Event::Garbled(error) => {
+                tracing::error!(worker = slot.0, %error, "says what no worker should say");
+                return self.pool.kill(slot, None);
+            }
+            Event::Silent => {
+                // It has ended, or will have in a moment; if not, it is killed for the answer that it owes.
+                self.supervisor.asked(slot, now);
+                return self.pool.silent(&from);
+            }
+        };
+        match message {
+            ToParent::Room => {
+                worker.has_room = !self.leaving;
+                if !std::mem::replace(&mut worker.started, true) {
+                    self.supervisor.answered(slot, now);
+                }
+            }
+            ToParent::Pong => self.supervisor.ponged(slot, now),
+            ToParent::Counters { dispatcher, counters } => self.totals.heard(slot, dispatcher, counters),
+            ToParent::Rendered { epoch, lines, refused_rows, refused_files } => {
+                if self.custody.rendered(slot, epoch) {
+                    self.supervisor.answered(slot, now);
+                    self.supervisor.progress(slot);
+                    self.totals.add(Figure::LinesRendered, lines);
+                    self.totals.add(Figure::RefusedRows, refused_rows);
+                    self.totals.add(Figure::RefusedFiles, refused_files);
+                } else {
+                    self.surprised(slot, epoch);
+                }
+            }
+            ToParent::Done { epoch, dropped } => {
+                if !self.custody.done(slot, epoch, dropped, &mut self.totals) {
+                    self.surprised(slot, epoch);
+                }
+            }
+            ToParent::Gone(epoch) => {
+                self.supervisor.answered(slot, now);
+                self.custody.gone(slot, epoch, &mut self.totals);
+            }
+            ToParent::Failed { epoch, panicked, reason } => {
+                self.supervisor.answered(slot, now);
+                let figure = if panicked { Figure::SnapshotsPanicked } else { Figure::SnapshotsFailed };
+                self.totals.add(figure, 1);
+                self.custody.failed(slot, epoch, &reason, now, &mut self.totals);
+            }
+        }
+    }
+
+    /// A worker speaks of a snapshot that it does not have: nothing that it says can be trusted.
+    fn surprised(&mut self, slot: Slot, epoch: Epoch) {
+        tracing::error!(worker = slot.0, snapshot = %epoch, "speaks of a snapshot that it does not have");
+        self.pool.kill(slot, None);
+    }
+
+    fn reap(&mut self) {
+        let now = Instant::now();
+        for gone in self.pool.reap() {
+            let death = classify(gone.status, gone.known);
+            let (worker, pid) = (gone.slot.0, gone.pid);
+            match death {
+                Death::Left | Death::NotStarted => tracing::info!(worker, pid, "{}", death.words()),
+                _ => tracing::warn!(worker, pid, "{}", death.words()),
+            }
+            match death {
+                Death::Exit(_) => self.totals.add(Figure::WorkerRestartsExit, 1),
+                Death::Crash(_) | Death::Killed(_) => self.totals.add(Figure::WorkerRestartsSignal, 1),
+                Death::Hang | Death::Stopped => self.totals.add(Figure::WorkerRestartsHang, 1),
+                Death::Left | Death::NotStarted => {}
+            }
+            self.totals.died(gone.slot);
+            self.supervisor.died(gone.slot, now);
+            // While we leave, nobody is to blame: a kill of the whole group looks like anything.
+            let blame = if self.leaving { Blame::None } else { death.blame() };
+            if self.custody.died(gone.slot, blame, &mut self.totals) {
+                self.supervisor.progress(gone.slot);
+            }
+        }
+    }
+
+    fn leave(&mut self, signal: &'static str) {
+        let in_flight = self.custody.queue().in_flight();
+        tracing::info!(signal, in_flight, grace_s = GRACE.as_secs(), "leaving when everything in flight is delivered");
+        systemd::stopping();
+        self.leaving = true;
+        self.supervisor.drain(Instant::now(), GRACE);
+        self.pool.drain(GRACE);
+    }
+
+    fn end(&mut self, code: u8) -> u8 {
+        let queue = self.custody.queue();
+        let left = queue.depth() + queue.in_flight();
+        let delivered = self.totals.get(Figure::SnapshotsDelivered);
+        tracing::info!(delivered, left_on_disk = left, "ended");
+        code
+    }
+}
+
+/// What systemd is told, and when.
+struct Systemd {
+    watchdog: Option<Duration>,
+    next_watchdog: Instant,
+    next_status: Instant,
+    status: String,
+}
+
+impl Systemd {
+    fn new(now: Instant) -> Self {
+        Self { watchdog: systemd::watchdog_interval(), next_watchdog: now, next_status: now, status: String::new() }
+    }
+
+    /// Called when the main loop comes round; returns when it should at the latest.
+    fn tell(&mut self, now: Instant, status: impl FnOnce() -> String) -> Instant {
+        if now >= self.next_status {
+            self.next_status = now + STATUS_EVERY;
+            let status = status();
+            if status != self.status {
+                systemd::status(&status);
+                self.status = status;
+            }
+        }
+        let Some(interval) = self.watchdog else { return now + Duration::from_secs(3600) };
+        if now >= self.next_watchdog {
+            systemd::watchdog();
+            self.next_watchdog = now + interval;
+        }
+        self.next_watchdog
+    }
+}

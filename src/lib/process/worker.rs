@@ -1,0 +1,416 @@
+//! A worker process: one thread that takes a snapshot, renders it, hands the lines to the dispatchers, and tells the
+//! parent when every destination has them. It changes nothing on disk, so it may be killed at any moment.
+//!
+//! It obeys its channel alone. Signals to leave are the parent's to answer (systemd and terminals send them to the
+//! whole group); the end of the channel means that the parent has died, and then there is nobody to work for.
+
+use super::channel::Channel;
+use super::message::{Figures, MessageError, ToParent, ToWorker};
+use super::pipeline::{Pipeline, PipelineError};
+use super::spawn::WORKER;
+use super::trap::Trap;
+use super::{memory, panics};
+use crate::config::{Config, LogLevel, Program, load};
+use crate::dispatch::{Batch, Counters, Dispatcher, Notice, graphite::Graphite, local_store::LocalStore};
+use crate::exit;
+use crate::logging::{self, Chain};
+use crate::pull::counters;
+use crate::snapshot::{Epoch, PULL_COUNTERS};
+use nix::sys::signal::Signal;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::task::LocalSet;
+
+/// A worker that had nothing to do for this long gives unused memory back.
+const IDLE: Duration = Duration::from_secs(5);
+/// Longest `.pull` file that is read; a real one has some twenty lines.
+const MAX_PULL_COUNTERS: u64 = 16 * 1024;
+
+/// Why a worker ends other than by being told.
+#[derive(Debug, thiserror::Error)]
+enum WorkerError {
+    #[error("{WORKER} is for haproxystats-process itself: standard input is not a channel")]
+    NoChannel,
+    #[error("cannot set up the worker")]
+    SetUp(#[source] io::Error),
+    #[error("cannot read the configuration from the parent")]
+    Config(#[source] io::Error),
+    #[error("the configuration from the parent is refused: {0}")]
+    Refused(String),
+    #[error("the channel to the parent is broken")]
+    Channel(#[source] io::Error),
+    #[error("a dispatcher panicked")]
+    Panicked,
+    #[error("the parent says what no parent should say")]
+    Message(#[from] MessageError),
+}
+
+/// Runs a worker whose configuration lies in this descriptor; returns the exit code.
+#[must_use]
+pub fn main(config: i32) -> u8 {
+    match start(config) {
+        Ok(()) => exit::OK,
+        Err(error) => {
+            logging::init(LogLevel::Info, logging::Output::Stdout);
+            tracing::error!(error = %Chain(&error), "worker ends");
+            exit::FAILURE
+        }
+    }
+}
+
+fn start(config: i32) -> Result<(), WorkerError> {
+    // Should the parent die while this process is busy or stopped, the kernel ends it. Before anything else; should
+    // the parent be dead already, the channel says so.
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|errno| WorkerError::SetUp(errno.into()))?;
+    name_process();
+    memory::tune();
+    let end = take_channel()?;
+    let config = read_config(config)?;
+    logging::init(config.process.loglevel, logging::Output::Stdout);
+    panics::watch();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(WorkerError::SetUp)?;
+    let tasks = LocalSet::new();
+    let mut worker = tasks.block_on(&runtime, async { Worker::new(&config, end) })?;
+    loop {
+        match tasks.block_on(&runtime, worker.next())? {
+            // Outside of the runtime: polars refuses to run inside of one that has a single thread.
+            Step::Take { epoch, figures } => {
+                let outcome = worker.render(epoch, figures.as_ref());
+                tasks.block_on(&runtime, worker.hand_over(epoch, outcome))?;
+            }
+            Step::Drain(grace) => return tasks.block_on(&runtime, worker.drain(grace)),
+            Step::Orphaned => {
+                tracing::warn!("the parent has died; leaving");
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The name by which tools that look at names see this process: that of the program, not that of the link through
+/// which it was started.
+fn name_process() {
+    let name = std::env::args_os().next().map(PathBuf::from);
+    let name =
+        name.as_deref().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or(env!("CARGO_PKG_NAME"));
+    // The kernel cuts it to 15 bytes.
+    if let Ok(name) = std::ffi::CString::new(name) {
+        let _ = nix::sys::prctl::set_name(&name);
+    }
+}
+
+/// The channel arrives as standard input; a copy is taken, closed on exec, and the original replaced.
+fn take_channel() -> Result<OwnedFd, WorkerError> {
+    use nix::sys::socket::{SockType, getsockopt, sockopt};
+    let stdin = io::stdin();
+    match getsockopt(&stdin, sockopt::SockType) {
+        Ok(SockType::SeqPacket) => {}
+        _ => return Err(WorkerError::NoChannel),
+    }
+    let end = stdin.as_fd().try_clone_to_owned().map_err(WorkerError::SetUp)?;
+    let null = File::open("/dev/null").map_err(WorkerError::SetUp)?;
+    nix::unistd::dup2_stdin(null).map_err(|errno| WorkerError::SetUp(errno.into()))?;
+    Ok(end)
+}
+
+fn read_config(descriptor: i32) -> Result<Config, WorkerError> {
+    let mut text = String::new();
+    // Opened anew, since the position in the parent's descriptor is shared by all workers.
+    File::open(format!("/proc/self/fd/{descriptor}"))
+        .and_then(|mut file| file.read_to_string(&mut text))
+        .map_err(WorkerError::Config)?;
+    let _ = nix::unistd::close(descriptor);
+    match load::from_text(Program::Process, &text, "the parent's configuration") {
+        Ok(loaded) => Ok(loaded.config),
+        Err(refused) => {
+            let errors: Vec<String> = refused.report.errors.iter().map(ToString::to_string).collect();
+            Err(WorkerError::Refused(errors.join("; ")))
+        }
+    }
+}
+
+/// What is known of a snapshot that the dispatchers have.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    waiting_for: usize,
+    dropped: bool,
+}
+
+/// What the worker is to do next.
+enum Step {
+    Take { epoch: Epoch, figures: Option<Figures> },
+    Drain(Duration),
+    Orphaned,
+}
+
+/// What became of a snapshot.
+enum Outcome {
+    Rendered { batch: Batch, refused_rows: u64, refused_files: u64 },
+    Gone,
+    Failed { panicked: bool, reason: String },
+}
+
+struct Worker<'a> {
+    config: &'a Config,
+    hostname: String,
+    pipeline: Pipeline,
+    channel: Channel,
+    dispatchers: Vec<Box<dyn Dispatcher>>,
+    notices: UnboundedReceiver<Notice>,
+    open: BTreeMap<Epoch, Open>,
+    /// The parent knows that there is room.
+    asked: bool,
+    /// Since when there has been nothing to do; `None` when memory was released already.
+    idle_since: Option<Instant>,
+    /// The figures that the parent has.
+    told: BTreeMap<&'static str, Counters>,
+    /// Expected size of the next batch.
+    capacity: usize,
+    trap: Trap,
+}
+
+async fn sleep_until(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl<'a> Worker<'a> {
+    /// Must be called on the runtime and its set of tasks, where the dispatchers live.
+    fn new(config: &'a Config, end: OwnedFd) -> Result<Self, WorkerError> {
+        // Handlers that do nothing; they last as long as the process.
+        for kind in [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()] {
+            drop(signal(kind).map_err(WorkerError::SetUp)?);
+        }
+        let hostname = nix::unistd::gethostname().map_err(|errno| WorkerError::SetUp(errno.into()))?;
+        let hostname = hostname.to_string_lossy().into_owned();
+        let (sender, notices) = mpsc::unbounded_channel();
+        let mut dispatchers: Vec<Box<dyn Dispatcher>> =
+            vec![Box::new(Graphite::start(&config.graphite, sender.clone()))];
+        if let Some(store) = &config.local_store {
+            dispatchers.push(Box::new(LocalStore::start(store, sender)));
+        }
+        Ok(Self {
+            config,
+            pipeline: Pipeline::new(config, &hostname),
+            hostname,
+            channel: Channel::new(end).map_err(WorkerError::SetUp)?,
+            dispatchers,
+            notices,
+            open: BTreeMap::new(),
+            asked: false,
+            idle_since: Some(Instant::now()),
+            told: BTreeMap::new(),
+            capacity: 0,
+            trap: Trap::from_environment(),
+        })
+    }
+
+    /// Does what there is to do until the parent wants something that cannot be done in between.
+    async fn next(&mut self) -> Result<Step, WorkerError> {
+        loop {
+            if panics::seen() {
+                return Err(WorkerError::Panicked);
+            }
+            if !self.asked && self.dispatchers.iter().all(|dispatcher| dispatcher.has_room()) {
+                self.asked = true;
+                self.say(&ToParent::Room).await?;
+            }
+            let release_at = self.idle_since.filter(|_| self.open.is_empty()).map(|since| since + IDLE);
+            tokio::select! {
+                packet = self.channel.receive() => {
+                    let Some(packet) = packet.map_err(WorkerError::Channel)? else { return Ok(Step::Orphaned) };
+                    match ToWorker::decode(&packet)? {
+                        ToWorker::Take { epoch, figures } => return Ok(Step::Take { epoch, figures }),
+                        ToWorker::Drain(grace) => return Ok(Step::Drain(grace)),
+                        ToWorker::Ping => {
+                            self.tell_counters().await?;
+                            self.say(&ToParent::Pong).await?;
+                        }
+                    }
+                }
+                Some(notice) = self.notices.recv() => self.heed(notice).await?,
+                () = sleep_until(release_at), if release_at.is_some() => {
+                    memory::release();
+                    self.idle_since = None;
+                }
+            }
+        }
+    }
+
+    async fn say(&self, message: &ToParent) -> Result<(), WorkerError> {
+        self.channel.send(&message.encode()).await.map_err(WorkerError::Channel)
+    }
+
+    /// Makes lines of a snapshot.
+    fn render(&mut self, epoch: Epoch, figures: Option<&Figures>) -> Outcome {
+        self.asked = false;
+        self.trap.spring(epoch);
+        let dir = self.config.process.src_dir.join(epoch.to_string());
+        let mut text = Vec::with_capacity(self.capacity);
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            self.trap.panic(epoch);
+            render(self.config, &mut self.pipeline, &dir, epoch, figures, &mut text)
+        }));
+        match result {
+            Ok(Ok(Rendered { lines, refused_rows, refused_files })) => {
+                // Room for the next one, if it is like this one.
+                self.capacity = text.len() + text.len() / 16;
+                text.shrink_to_fit();
+                Outcome::Rendered { batch: Batch { epoch, text, lines }, refused_rows, refused_files }
+            }
+            Ok(Err(PipelineError::Directory { source, .. })) if source.kind() == io::ErrorKind::NotFound => {
+                Outcome::Gone
+            }
+            Ok(Err(error)) => Outcome::Failed { panicked: false, reason: Chain(&error).to_string() },
+            Err(panic) => {
+                panics::seen();
+                // Whatever it was in the middle of, its state is not to be trusted.
+                self.pipeline = Pipeline::new(self.config, &self.hostname);
+                Outcome::Failed { panicked: true, reason: format!("panic: {}", panics::words(&*panic)) }
+            }
+        }
+    }
+
+    /// Tells the parent what became of a snapshot, and gives its lines to the dispatchers.
+    async fn hand_over(&mut self, epoch: Epoch, outcome: Outcome) -> Result<(), WorkerError> {
+        self.idle_since = Some(Instant::now());
+        match outcome {
+            Outcome::Gone => self.say(&ToParent::Gone(epoch)).await,
+            Outcome::Failed { panicked, reason } => self.say(&ToParent::Failed { epoch, panicked, reason }).await,
+            Outcome::Rendered { batch, refused_rows, refused_files } => {
+                let lines = u64::try_from(batch.lines).unwrap_or(u64::MAX);
+                // First the word, then the hand-over: what happens from now on is not the snapshot's fault.
+                self.say(&ToParent::Rendered { epoch, lines, refused_rows, refused_files }).await?;
+                self.open.insert(epoch, Open { waiting_for: self.dispatchers.len(), dropped: false });
+                let batch = Arc::new(batch);
+                for dispatcher in &self.dispatchers {
+                    dispatcher.submit(Arc::clone(&batch));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Acts on what a dispatcher says.
+    async fn heed(&mut self, notice: Notice) -> Result<(), WorkerError> {
+        self.idle_since = Some(Instant::now());
+        let (epoch, dropped) = match notice {
+            Notice::Delivered { epoch, .. } => (epoch, false),
+            Notice::Dropped { epoch, .. } => (epoch, true),
+            Notice::Room { .. } => return Ok(()),
+        };
+        let Some(open) = self.open.get_mut(&epoch) else { return Ok(()) };
+        open.waiting_for = open.waiting_for.saturating_sub(1);
+        open.dropped |= dropped;
+        if open.waiting_for > 0 {
+            return Ok(());
+        }
+        let dropped = open.dropped;
+        self.open.remove(&epoch);
+        self.tell_counters().await?;
+        self.say(&ToParent::Done { epoch, dropped }).await
+    }
+
+    /// Tells the parent the figures that have changed. They are told before what they count is done: should this
+    /// process die, the parent has them.
+    async fn tell_counters(&mut self) -> Result<(), WorkerError> {
+        for dispatcher in &self.dispatchers {
+            let (name, counters) = (dispatcher.name(), dispatcher.counters());
+            if self.told.insert(name, counters) != Some(counters) {
+                self.say(&ToParent::Counters { dispatcher: name.to_owned(), counters }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Delivers what can be delivered in time.
+    async fn drain(&mut self, grace: Duration) -> Result<(), WorkerError> {
+        let deadline = tokio::time::Instant::now() + grace;
+        // Out of the worker, so that it can go on hearing while they drain.
+        let dispatchers = std::mem::take(&mut self.dispatchers);
+        let all = async {
+            // One after the other, but each drains by itself meanwhile.
+            for dispatcher in &dispatchers {
+                dispatcher.drain(deadline).await;
+            }
+        };
+        tokio::pin!(all);
+        loop {
+            tokio::select! {
+                () = &mut all => break,
+                Some(notice) = self.notices.recv() => self.heed(notice).await?,
+                packet = self.channel.receive() => match packet.map_err(WorkerError::Channel)? {
+                    None => return Ok(()),
+                    Some(packet) => {
+                        if ToWorker::decode(&packet)? == ToWorker::Ping {
+                            self.say(&ToParent::Pong).await?;
+                        }
+                    }
+                },
+            }
+        }
+        while let Ok(notice) = self.notices.try_recv() {
+            self.heed(notice).await?;
+        }
+        Ok(())
+    }
+}
+
+struct Rendered {
+    lines: usize,
+    refused_rows: u64,
+    refused_files: u64,
+}
+
+/// The lines of a snapshot: its own, those about its processing, those that pull left in it, and those of the parent.
+fn render(
+    config: &Config,
+    pipeline: &mut Pipeline,
+    dir: &Path,
+    epoch: Epoch,
+    figures: Option<&Figures>,
+    out: &mut Vec<u8>,
+) -> Result<Rendered, PipelineError> {
+    let start = Instant::now();
+    let report = pipeline.run(dir, epoch, out)?;
+    let mut lines = report.lines;
+    if config.process.self_metrics {
+        for (name, value) in pull_counters(dir) {
+            lines += pipeline.own_metric(name, value, epoch, out);
+        }
+    }
+    for (name, value) in figures.iter().flat_map(|figures| figures.values.iter()) {
+        lines += pipeline.own_metric(name, *value, figures.map_or(epoch, |figures| figures.stamp), out);
+    }
+    let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+    lines += pipeline.own_metric("TotalWallClockTime", seconds, epoch, out);
+    Ok(Rendered { lines, refused_rows: report.refused_rows, refused_files: report.refused_files })
+}
+
+/// The figures that pull has left in a snapshot: those of its table that can be read, others are left out.
+fn pull_counters(dir: &Path) -> Vec<(&'static str, f64)> {
+    let mut text = String::new();
+    // No such file, not UTF-8: a snapshot of another program, or damaged; neither is worth a word.
+    let read =
+        File::open(dir.join(PULL_COUNTERS)).and_then(|file| file.take(MAX_PULL_COUNTERS).read_to_string(&mut text));
+    if read.is_err() {
+        return Vec::new();
+    }
+    let figures = text.lines().filter_map(|line| {
+        let (name, value) = line.split_once(' ')?;
+        let known = counters::TABLE.iter().find(|definition| definition.name == name)?;
+        let value: f64 = value.parse().ok()?;
+        value.is_finite().then_some((known.name, value))
+    });
+    figures.collect()
+}
