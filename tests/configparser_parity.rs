@@ -52,7 +52,7 @@ fn kind(error: &SyntaxError) -> &'static str {
 fn reason(reason: &Reason) -> &'static str {
     match reason {
         Reason::LoneDollar(_) | Reason::Incomplete(_) | Reason::ManyColons(_) => "InterpolationSyntaxError",
-        Reason::Missing(_) => "InterpolationMissingOptionError",
+        Reason::Missing { .. } => "InterpolationMissingOptionError",
         Reason::Depth => "InterpolationDepthError",
         Reason::Size => "has no counterpart in Python",
     }

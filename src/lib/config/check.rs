@@ -5,7 +5,7 @@ use super::nearest::did_you_mean;
 use super::options::{self, OPTIONS};
 use super::problem::{Problem, Report};
 use super::reader::DEFAULT_SECTION;
-use super::{Process, Pull};
+use super::{LocalStore, Process, Pull};
 use std::collections::HashSet;
 
 /// Warns about sections and options that nobody reads, with the nearest known name.
@@ -91,8 +91,14 @@ fn references(ini: &Ini) -> HashSet<(String, String)> {
     used
 }
 
-/// Warns about values of different sections that do not fit together.
-pub(super) fn pairs(ini: &Ini, process: Option<&Process>, pull: Option<&Pull>, report: &mut Report) {
+/// Values of different sections that do not fit together.
+pub(super) fn pairs(
+    ini: &Ini,
+    pull: Option<&Pull>,
+    process: Option<&Process>,
+    store: Option<&LocalStore>,
+    report: &mut Report,
+) {
     let problem = |section: &str, option: &str, message: String| {
         let problem = Problem::new(message).section(section).option(option);
         match ini.raw(section, option) {
@@ -108,6 +114,18 @@ pub(super) fn pairs(ini: &Ini, process: Option<&Process>, pull: Option<&Pull>, r
     {
         let message = format!("is not dst-dir of [pull] ({}): what is pulled is not processed", pull.dst_dir.display());
         report.warn(problem("process", "src-dir", message));
+    }
+    if let (Some(process), Some(pull)) = (process, pull)
+        && process.src_dir == pull.tmp_dst_dir
+    {
+        let message = "is tmp-dst-dir of [pull], where snapshots are not complete; write dst-dir of [pull]";
+        report.error(problem("process", "src-dir", message.to_owned()));
+    }
+    if let (Some(process), Some(store)) = (process, store)
+        && process.src_dir == store.dir
+    {
+        let message = "is src-dir of [process]: what is stored would be processed again; write another directory";
+        report.error(problem(options::LOCAL_STORE, "dir", message.to_owned()));
     }
     let pull_is_written = ini.section_place("pull").is_some();
     if pull_is_written && pull.is_some_and(|pull| pull.socket_dir.is_none() && pull.servers.is_empty()) {

@@ -4,6 +4,8 @@
 //! values that it refers to are resolved in their own section, and references nest ten deep.
 
 use super::ini::{Ini, Place};
+use super::nearest::did_you_mean;
+use super::reader::DEFAULT_SECTION;
 use thiserror::Error;
 
 /// How deep references may nest (Python's `MAX_INTERPOLATION_DEPTH`).
@@ -27,8 +29,13 @@ pub enum Reason {
     #[error("the reference ${{{0}}} has more than one colon; write ${{option}} or ${{section:option}}")]
     ManyColons(String),
     /// No such option.
-    #[error("the reference ${{{0}}} leads to no option")]
-    Missing(String),
+    #[error("the reference ${{{name}}} leads to no option{advice}")]
+    Missing {
+        /// What stands between the braces.
+        name: String,
+        /// The nearest name that would lead somewhere, in words; may be empty.
+        advice: String,
+    },
     /// References nest too deep, as they do when they lead back to themselves.
     #[error("references nest more than {MAX_DEPTH} deep; does the value refer to itself?")]
     Depth,
@@ -106,7 +113,7 @@ impl Resolver<'_> {
             };
             let wanted = wanted.to_lowercase();
             let Some(raw) = ini.raw(from, &wanted) else {
-                return fail(Reason::Missing(name.to_owned()));
+                return fail(Reason::Missing { name: name.to_owned(), advice: advice(ini, section, option, name) });
             };
             self.references += 1;
             if raw.text.contains('$') {
@@ -121,6 +128,19 @@ impl Resolver<'_> {
         self.out.push_str(rest);
         Ok(())
     }
+}
+
+/// Names the option that a misspelt reference was meant for, if one is near.
+fn advice(ini: &Ini, section: &str, option: &str, name: &str) -> String {
+    let mut known: Vec<String> = Vec::new();
+    if name.contains(':') {
+        for section in ini.sections().chain([DEFAULT_SECTION]) {
+            known.extend(ini.options(section).into_iter().map(|option| format!("{section}:{option}")));
+        }
+    } else {
+        known.extend(ini.options(section).into_iter().filter(|other| *other != option).map(str::to_owned));
+    }
+    did_you_mean(name, known.iter().map(String::as_str))
 }
 
 /// The beginning of what follows a dollar, short enough for a message.

@@ -1,6 +1,6 @@
 //! The nearest known name for a misspelt one.
 
-/// The known name nearest to `word`: at most a third of its characters may differ, and one always may. Capitals,
+/// The known name nearest to `word`: at most a third of its characters may differ. Capitals,
 /// dashes, underscores and blanks are taken as equal, for they are what is most often mixed up.
 #[must_use]
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -10,7 +10,8 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     if word.is_empty() || word.len() > LONGEST {
         return None;
     }
-    let limit = (word.len() / 3).max(1);
+    // Two letters are as near to any other two.
+    let limit = if word.len() < 3 { 0 } else { word.len() / 3 };
     let distances = known.into_iter().map(|name| (distance(&word, &folded(name)), name));
     distances.filter(|(distance, _)| *distance <= limit).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }

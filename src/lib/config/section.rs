@@ -39,16 +39,14 @@ impl<'a> Section<'a> {
                 Ok(value) => return Some(Some(value)),
                 Err(refusal) => {
                     let as_written = self.ini.raw(self.name, option).is_some_and(|raw| raw.text == text);
+                    let refusal = format!("{refusal}{}", misunderstanding(&text));
                     if as_written { refusal } else { format!("{refusal} (its references give {text:?})") }
                 }
             },
             Err(error) if error.section == self.name && error.option == option => error.to_string(),
             Err(error) => {
                 let place = error.place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
-                format!(
-                    "{error}, in [{}] {} = {:?}{place}, to which it refers",
-                    error.section, error.option, error.text
-                )
+                format!("refers to [{}] {} = {:?}{place}: {error}", error.section, error.option, error.text)
             }
         };
         let problem = self.problem(option, refusal);
@@ -82,5 +80,17 @@ impl<'a> Section<'a> {
         if path.is_some_and(|path| path.is_relative()) {
             self.warn(option, "depends on the directory in which the program is started; write a path from / on");
         }
+    }
+}
+
+/// What other configuration languages have and this one has not, where a refused value looks like it.
+fn misunderstanding(text: &str) -> &'static str {
+    let quoted = |quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+    if text.contains([' ', '\t']) && text.split_whitespace().skip(1).any(|word| word.starts_with(['#', ';'])) {
+        " (a comment must stand on a line of its own)"
+    } else if quoted('"') || quoted('\'') {
+        " (quotes are part of a value; leave them out)"
+    } else {
+        ""
     }
 }

@@ -169,7 +169,8 @@ pub fn path(text: &str) -> Result<std::path::PathBuf, Refusal> {
     if text.is_empty() {
         return Err("empty; write a path, such as /var/lib/haproxystats, or remove the line".to_owned());
     }
-    if text.contains(['\0', '\n']) {
+    // A name may hold nearly anything, but one that begins with a quote is a path in quotes.
+    if text.contains(['\0', '\n']) || text.starts_with(['"', '\'']) {
         return Err("not a path; write one path in one line".to_owned());
     }
     Ok(text.into())
