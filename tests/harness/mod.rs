@@ -12,6 +12,7 @@
 
 pub mod carbon;
 pub mod graphite;
+pub mod haproxy;
 pub mod site;
 
 use nix::sys::signal::{Signal, kill, killpg};

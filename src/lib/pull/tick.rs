@@ -111,7 +111,7 @@ impl Puller {
         if waiting >= self.config.queue_size.get() {
             if self.condition != Condition::Suspended {
                 tracing::error!(snapshots = waiting, directory = %self.config.dst_dir.display(),
-                    "queue-size is reached: pulling is suspended until haproxystats-process takes some");
+                    "queue-size is reached: pulling is suspended until haproxystats-process has taken some");
             }
             return Ok(Condition::Suspended);
         }
