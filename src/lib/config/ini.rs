@@ -5,7 +5,7 @@
 //! the section itself does not have, and a built-in default of a section counts as its own: `retries` in `[DEFAULT]`
 //! does not change `[pull] retries`.
 //!
-//! [`reader`](super::reader) reads the text; the `configparser` crate keeps the values, in order, and cascades.
+//! [`reader`] reads the text; the `configparser` crate keeps the values, in order, and cascades.
 //! docs/adr/0003-configuration-parser.md says why the crate does not read the text.
 
 use super::interpolate::{self, InterpolationError};
