@@ -1,8 +1,8 @@
 //! Names of proxies and servers: made safe for Graphite in one place, and interned, because they hardly change from one
 //! snapshot to the next.
 
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 
 /// Most bytes of a name in a path. A path element becomes a file name with `.wsp` behind it in whisper, where 255 bytes
 /// are the limit of the file system; the rest is left to the store's own additions.
@@ -58,8 +58,8 @@ pub struct NameId(pub u32);
 /// All names seen, each sanitized once.
 #[derive(Debug, Default)]
 pub struct Names {
-    by_raw: HashMap<Box<[u8]>, NameId>,
-    by_safe: HashMap<String, NameId>,
+    by_raw: HashMap<Box<[u8]>, NameId, RandomState>,
+    by_safe: HashMap<String, NameId, RandomState>,
     safe: Vec<String>,
 }
 
@@ -117,12 +117,12 @@ impl Names {
 
 /// Pairs of names (a server in its backend), numbered.
 #[derive(Debug, Default)]
-pub struct Pairs<S = RandomState> {
-    ids: HashMap<(NameId, NameId), u32, S>,
+pub struct Pairs {
+    ids: HashMap<(NameId, NameId), u32, RandomState>,
     pairs: Vec<(NameId, NameId)>,
 }
 
-impl<S: BuildHasher> Pairs<S> {
+impl Pairs {
     /// The number of a pair.
     pub fn intern(&mut self, pair: (NameId, NameId)) -> u32 {
         *self.ids.entry(pair).or_insert_with(|| {

@@ -8,8 +8,9 @@ use crate::parse::table::{ABSENT, Column, Table};
 use crate::plan::{Field, KindPlan};
 use crate::render::value::Value;
 use polars::prelude::{
-    ChunkFullNull, Column as Series, DataFrame, DataType, Expr, Float64Chunked, Int64Chunked, IntoColumn, IntoLazy,
-    LazyFrame, NULL, NewChunkedArray, PlSmallStr, PolarsResult, UInt32Chunked, col, lit, when,
+    ChunkFullNull, ChunkedArray, Column as Series, DataFrame, DataType, Expr, Float64Chunked, Int64Chunked, IntoColumn,
+    IntoLazy, LazyFrame, NULL, NewChunkedArray, PlSmallStr, PolarsNumericType, PolarsResult, UInt32Chunked, col, lit,
+    when,
 };
 
 /// Name of the key column.
@@ -21,11 +22,13 @@ const BUSY: &str = "busy";
 /// Names of the columns of states.
 const STATES: [&str; 2] = ["status", "check_status"];
 
-/// Values of one field, one an object.
+/// Values of one field, one an object, as plain vectors: they are read cell by cell.
 #[derive(Debug, Clone)]
 enum Values {
-    Ints(Int64Chunked),
-    Floats(Float64Chunked),
+    /// [`ABSENT`] where there is none.
+    Ints(Vec<i64>),
+    /// Not a number where there is none.
+    Floats(Vec<f64>),
     /// No file has the field.
     Nothing,
 }
@@ -42,8 +45,8 @@ pub struct Grouped {
 impl Values {
     fn get(&self, row: usize) -> Option<Value> {
         match self {
-            Self::Ints(column) => column.get(row).map(Value::Int),
-            Self::Floats(column) => column.get(row).map(Value::Float),
+            Self::Ints(values) => values.get(row).filter(|value| **value != ABSENT).map(|value| Value::Int(*value)),
+            Self::Floats(values) => values.get(row).map(|value| Value::Float(*value)),
             Self::Nothing => None,
         }
     }
@@ -137,11 +140,11 @@ fn collect(frame: LazyFrame, key: &'static str, rules: &[Option<Expr>], states: 
     let grouped = frame.group_by_stable([col(key)]).agg(expressions).collect()?;
     let values = |name: &str| -> PolarsResult<Values> {
         let column = grouped.column(name)?;
-        match column.dtype() {
-            DataType::Int64 => Ok(Values::Ints(column.i64()?.rechunk().into_owned())),
-            DataType::Float64 => Ok(Values::Floats(column.f64()?.rechunk().into_owned())),
-            _ => Ok(Values::Floats(column.cast(&DataType::Float64)?.f64()?.rechunk().into_owned())),
+        if column.dtype() == &DataType::Int64 {
+            return Ok(Values::Ints(plain(column.i64()?, ABSENT)));
         }
+        let floats = column.cast(&DataType::Float64)?;
+        Ok(Values::Floats(plain(floats.f64()?, f64::NAN)))
     };
     Ok(Grouped {
         keys: grouped.column(key)?.u32()?.into_no_null_iter().collect(),
@@ -156,6 +159,14 @@ fn collect(frame: LazyFrame, key: &'static str, rules: &[Option<Expr>], states: 
             STATES.iter().map(|name| values(name)).collect::<PolarsResult<_>>()?
         },
     })
+}
+
+/// The values of a column, with `absent` where there is none.
+fn plain<T: PolarsNumericType>(column: &ChunkedArray<T>, absent: T::Native) -> Vec<T::Native> {
+    match column.cont_slice() {
+        Ok(values) => values.to_vec(),
+        Err(_) => column.iter().map(|value| value.unwrap_or(absent)).collect(),
+    }
 }
 
 /// How polars combines a column.

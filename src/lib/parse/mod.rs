@@ -1,5 +1,6 @@
 //! Files of a snapshot in, typed columns out. Every byte comes from outside: nothing in here may panic on any of them.
 
+pub mod commas;
 pub mod info;
 pub mod number;
 pub mod rows;

@@ -3,14 +3,14 @@
 //! Columns are found by name, never by position: HAProxy adds some with every release, and builds differ. A row that
 //! does not fit is left out, counted, and reported with its line; the others count.
 
+use super::commas;
 use super::number::{self, Number};
 use super::rows::{Buffer, Quotes, Row, Rows};
 use super::table::{Column, Table};
 use crate::haproxy::columns::{Combine, Kind};
 use crate::haproxy::status;
 use crate::names::{Names, Pairs};
-use crate::plan::KindPlan;
-use memchr::memchr_iter;
+use crate::plan::{Field, KindPlan};
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -82,8 +82,26 @@ struct Layout {
     lbtot: Option<usize>,
     status: Option<usize>,
     check_status: Option<usize>,
-    /// For each kind: for each field of its plan, the position.
-    fields: [Vec<Option<usize>>; 3],
+    /// Positions before this one are read, the rest of a row is only counted.
+    needed: usize,
+    /// For each kind: for each field of its plan, where it stands.
+    slots: [Vec<Slot>; 3],
+}
+
+/// Where a field stands in a row, and what its cells become.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    /// Where it stands; `None` when this file does not have it.
+    position: Option<usize>,
+    /// A blank cell is 0, not "no value".
+    blank_is_zero: bool,
+    /// A file without the field counts as 0, which leaves sums alone; other figures are combined over the files that
+    /// have them.
+    missing_is_zero: bool,
+    /// 0 in rows without traffic: the sum stays that of the busy rows, and `busy` counts them.
+    zero_when_idle: bool,
+    /// A negative number is "no value".
+    negative_is_absent: bool,
 }
 
 /// Tables of all kinds, and the names in them.
@@ -100,7 +118,7 @@ pub struct Stats {
     pub servers: Pairs,
     layouts: HashMap<Vec<u8>, Layout>,
     buffer: Buffer,
-    commas: Vec<usize>,
+    commas: Vec<u32>,
     generation: u64,
 }
 
@@ -172,9 +190,9 @@ impl Stats {
                 FileError::NoHeader(String::from_utf8_lossy(header.get(..60).unwrap_or(&header)).into_owned())
             })?,
         };
-        for (table, positions) in self.tables.iter_mut().zip(&layout.fields) {
-            for (column, position) in table.columns.iter_mut().zip(positions) {
-                column.present |= position.is_some();
+        for (table, slots) in self.tables.iter_mut().zip(&layout.slots) {
+            for (column, slot) in table.columns.iter_mut().zip(slots) {
+                column.present |= slot.position.is_some();
             }
         }
         let result = self.read_body(&layout, rows, refused);
@@ -227,19 +245,19 @@ impl Stats {
 
     /// A row without quotes: every comma separates.
     fn plain_row(&mut self, layout: &Layout, row: &[u8]) -> Result<(), RowError> {
-        let mut commas = std::mem::take(&mut self.commas);
-        commas.clear();
-        commas.extend(memchr_iter(b',', row));
-        let width = commas.len() + 1;
+        let mut cells = std::mem::take(&mut self.commas);
+        let width = commas::find(row, layout.needed, &mut cells) + 1;
         let outcome = if width == layout.width {
             self.row(layout, |index| {
-                let from = index.checked_sub(1).and_then(|before| commas.get(before)).map_or(0, |comma| comma + 1);
-                row.get(from..commas.get(index).copied().unwrap_or(row.len())).unwrap_or_default()
+                let from =
+                    index.checked_sub(1).and_then(|before| cells.get(before)).map_or(0, |comma| *comma as usize + 1);
+                let to = cells.get(index).map_or(row.len(), |comma| *comma as usize);
+                row.get(from..to).unwrap_or_default()
             })
         } else {
             Err(RowError::Fields { found: width, expected: layout.width })
         };
-        self.commas = commas;
+        self.commas = cells;
         outcome
     }
 
@@ -269,8 +287,8 @@ impl Stats {
             (Some(_), _) => return Err(RowError::UnknownType),
         };
         let proxy = self.names.intern(pxname);
-        let (Some(plan), Some(table), Some(positions)) =
-            (self.plans.get(kind as usize), self.tables.get_mut(kind as usize), layout.fields.get(kind as usize))
+        let (Some(plan), Some(table), Some(slots)) =
+            (self.plans.get(kind as usize), self.tables.get_mut(kind as usize), layout.slots.get(kind as usize))
         else {
             return Ok(());
         };
@@ -282,17 +300,12 @@ impl Stats {
             Some(Number::Blank | Number::Bad) => false,
         };
         let before = table.rows();
-        for ((field, column), position) in plan.fields.iter().zip(&mut table.columns).zip(positions) {
-            let number = match position.map(|index| number::parse(cell(index))) {
-                // An idle row takes no part in the average: 0 leaves the sum alone, and `busy` the count.
-                Some(Number::Int(_) | Number::Big(_)) if !busy && field.combine == Combine::BusyMean => {
-                    Some(Number::Int(0))
-                }
-                number => number,
-            };
-            if !push(column, number, field.default, field.combine) {
+        for (index, (slot, column)) in slots.iter().zip(&mut table.columns).enumerate() {
+            let text = slot.position.map(&cell);
+            if !slot.push(text, busy, column) {
                 table.truncate(before);
-                return Err(RowError::NotANumber { field: field.column.name });
+                let field = plan.fields.get(index).map_or("", |field| field.column.name);
+                return Err(RowError::NotANumber { field });
             }
         }
         table.busy.push(i64::from(busy));
@@ -320,19 +333,45 @@ impl Stats {
     }
 }
 
-/// Appends a cell to its column; false when it is no number. `None` is a field that this file does not have: it takes
-/// no part, so that fields which not every file has are combined over the files that have them.
-fn push(column: &mut Column, number: Option<Number>, default: bool, combine: Combine) -> bool {
-    match number {
-        None if default && combine == Combine::Sum => column.push(0),
-        Some(Number::Blank) if default => column.push(0),
-        None | Some(Number::Blank) => column.push_absent(),
-        Some(Number::Int(value)) if value < 0 && combine == Combine::MinPresent => column.push_absent(),
-        Some(Number::Int(value)) => column.push(value),
-        Some(Number::Big(value)) => column.push_big(value),
-        Some(Number::Bad) => return false,
+impl Slot {
+    fn new(field: &Field, position: Option<usize>) -> Self {
+        Self {
+            position,
+            blank_is_zero: field.default,
+            missing_is_zero: field.default && field.combine == Combine::Sum,
+            zero_when_idle: field.combine == Combine::BusyMean,
+            negative_is_absent: field.combine == Combine::MinPresent,
+        }
     }
-    true
+
+    /// Appends a cell to its column; false when it is no number.
+    #[inline]
+    fn push(self, text: Option<&[u8]>, busy: bool, column: &mut Column) -> bool {
+        let value = match text {
+            Some([digit @ b'0'..=b'9']) => i64::from(digit - b'0'),
+            Some([]) if self.blank_is_zero => 0,
+            None if self.missing_is_zero => 0,
+            Some([]) | None => {
+                column.push_absent();
+                return true;
+            }
+            Some(text) => match number::parse(text) {
+                Number::Int(value) if value < 0 && self.negative_is_absent => {
+                    column.push_absent();
+                    return true;
+                }
+                Number::Int(value) => value,
+                Number::Big(value) if busy || !self.zero_when_idle => {
+                    column.push_big(value);
+                    return true;
+                }
+                Number::Big(_) => 0,
+                Number::Blank | Number::Bad => return false,
+            },
+        };
+        column.push(if self.zero_when_idle && !busy { 0 } else { value });
+        true
+    }
 }
 
 impl Layout {
@@ -341,8 +380,10 @@ impl Layout {
         let header = header.strip_prefix(b"# ").or_else(|| header.strip_prefix(b"#")).unwrap_or(header);
         let names: Vec<&[u8]> = header.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
         let position = |name: &str| names.iter().position(|field| *field == name.as_bytes());
-        let fields = plans.each_ref().map(|plan| plan.fields.iter().map(|field| position(field.column.name)).collect());
-        Some(Self {
+        let slots = plans.each_ref().map(|plan| {
+            plan.fields.iter().map(|field| Slot::new(field, position(field.column.name))).collect::<Vec<_>>()
+        });
+        let mut layout = Self {
             width: names.len(),
             pxname: position("pxname")?,
             svname: position("svname")?,
@@ -350,7 +391,14 @@ impl Layout {
             lbtot: position("lbtot"),
             status: position("status"),
             check_status: position("check_status"),
-            fields,
-        })
+            needed: 0,
+            slots,
+        };
+        let named = [layout.row_type, layout.lbtot, layout.status, layout.check_status];
+        let named = named.into_iter().chain([Some(layout.pxname), Some(layout.svname)]);
+        let fields = layout.slots.iter().flatten().map(|slot| slot.position);
+        // A cell ends at the comma of its own position.
+        layout.needed = named.chain(fields).flatten().max().map_or(0, |last| last + 1);
+        Some(layout)
     }
 }

@@ -31,6 +31,7 @@ impl Column {
     }
 
     /// Appends a value.
+    #[inline]
     pub fn push(&mut self, value: i64) {
         match &mut self.floats {
             #[expect(clippy::cast_precision_loss, reason = "the column has left the range of integers")]

@@ -24,6 +24,22 @@ impl<'a> Lines<'a> {
         self.out.extend_from_slice(prefix);
         self.out.extend_from_slice(metric);
         self.out.push(b' ');
+        self.finish(before, value);
+    }
+
+    /// The same for a metric with the blank behind it.
+    #[inline]
+    pub fn push_spaced(&mut self, prefix: &[u8], metric: &[u8], value: Value) {
+        let before = self.out.len();
+        // One check for room instead of four; values have at most 24 digits, save a few giants.
+        self.out.reserve(prefix.len() + metric.len() + self.end.len() + 24);
+        self.out.extend_from_slice(prefix);
+        self.out.extend_from_slice(metric);
+        self.finish(before, value);
+    }
+
+    #[inline]
+    fn finish(&mut self, before: usize, value: Value) {
         if value.write(self.out) {
             self.out.extend_from_slice(&self.end);
             self.count += 1;

@@ -18,8 +18,12 @@ impl Value {
     }
 
     /// Appends the text; false, and nothing appended, when the value is not finite.
+    #[inline]
     pub fn write(self, out: &mut Vec<u8>) -> bool {
         match self {
+            // Most figures of most objects are 0, or a handful.
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "one digit")]
+            Self::Int(value @ 0..=9) => out.push(b'0' + value as u8),
             Self::Int(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
             Self::Float(value) if !value.is_finite() => return false,
             // Whole doubles below 2^53 are integers without a fraction; "3.0" says no more than "3".
