@@ -16,14 +16,6 @@ pub struct Field {
     pub default: bool,
 }
 
-impl Field {
-    /// The metric's name with the blank that follows it in a line.
-    #[must_use]
-    pub fn spaced(&self) -> Box<[u8]> {
-        format!("{} ", self.column.name).into_bytes().into_boxed_slice()
-    }
-}
-
 /// What is read and sent for one kind of object.
 #[derive(Debug, Clone)]
 pub struct KindPlan {

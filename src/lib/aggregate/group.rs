@@ -84,6 +84,7 @@ pub struct Groups {
 /// # Errors
 /// What polars said; the columns are made here, so an error is a defect.
 pub fn group(plan: &KindPlan, table: &mut Table) -> PolarsResult<Groups> {
+    table.finish();
     let rows = table.rows();
     if rows == 0 {
         return Ok(Groups::default());
@@ -107,7 +108,6 @@ pub fn group(plan: &KindPlan, table: &mut Table) -> PolarsResult<Groups> {
             rules.push(None);
             continue;
         }
-        column.settle(rows);
         let name = PlSmallStr::from_string(index.to_string());
         rules.push(Some(rule(field, column.gaps, name.clone())));
         columns.push(series(name, column));

@@ -3,10 +3,10 @@
 //! Columns are found by name, never by position: HAProxy adds some with every release, and builds differ. A row that
 //! does not fit is left out, counted, and reported with its line; the others count.
 
-use super::commas;
+use super::commas::{self, Positions};
 use super::number::{self, Number};
 use super::rows::{Buffer, Quotes, Row, Rows};
-use super::table::{Column, Table};
+use super::table::{ABSENT, Table};
 use crate::haproxy::columns::{Combine, Kind};
 use crate::haproxy::status;
 use crate::names::{Names, Pairs};
@@ -104,9 +104,9 @@ struct Slot {
     negative_is_absent: bool,
 }
 
-/// Tables of all kinds, and the names in them.
+/// Rows of all kinds of objects, and the names in them.
 #[derive(Debug)]
-pub struct Stats {
+pub struct Collected {
     plans: Arc<[KindPlan; 3]>,
     /// Whether states are read.
     status: bool,
@@ -116,9 +116,18 @@ pub struct Stats {
     pub names: Names,
     /// Servers in their backends.
     pub servers: Pairs,
+    /// Cells of the current row beyond the range of `i64`: field and value.
+    bigs: Vec<(usize, f64)>,
+}
+
+/// Reads files into tables.
+#[derive(Debug)]
+pub struct Stats {
+    /// What was read since [`Stats::clear`].
+    pub collected: Collected,
     layouts: HashMap<Vec<u8>, Layout>,
     buffer: Buffer,
-    commas: Vec<u32>,
+    commas: Box<Positions>,
     generation: u64,
 }
 
@@ -130,15 +139,12 @@ impl Stats {
     #[must_use]
     pub fn new(plans: Arc<[KindPlan; 3]>, status: bool) -> Self {
         let tables = plans.each_ref().map(Table::new);
+        let (names, servers) = (Names::default(), Pairs::default());
         Self {
-            plans,
-            status,
-            tables,
-            names: Names::default(),
-            servers: Pairs::default(),
+            collected: Collected { plans, status, tables, names, servers, bigs: Vec::new() },
             layouts: HashMap::new(),
             buffer: Buffer::default(),
-            commas: Vec::new(),
+            commas: Box::new([0; commas::MOST]),
             generation: 0,
         }
     }
@@ -151,13 +157,14 @@ impl Stats {
 
     /// Forgets the rows of the last snapshot. Names are kept, unless most of them are of objects that are long gone.
     pub fn clear(&mut self) {
-        let live: usize = self.tables.iter().map(Table::rows).sum();
-        if self.names.spellings() + self.servers.len() > 4096 + 8 * live {
-            self.names = Names::default();
-            self.servers = Pairs::default();
+        let Collected { tables, names, servers, .. } = &mut self.collected;
+        let live: usize = tables.iter().map(Table::rows).sum();
+        if names.spellings() + servers.len() > 4096 + 8 * live {
+            *names = Names::default();
+            *servers = Pairs::default();
             self.generation += 1;
         }
-        self.tables.iter_mut().for_each(Table::clear);
+        tables.iter_mut().for_each(Table::clear);
     }
 
     /// Adds the rows of one file. `refused` is told each row that is left out: line number and reason.
@@ -186,11 +193,11 @@ impl Stats {
         let header = rows.line().to_vec();
         let layout = match self.layouts.remove(&header) {
             Some(layout) => layout,
-            None => Layout::new(&header, &self.plans).ok_or_else(|| {
+            None => Layout::new(&header, &self.collected.plans).ok_or_else(|| {
                 FileError::NoHeader(String::from_utf8_lossy(header.get(..60).unwrap_or(&header)).into_owned())
             })?,
         };
-        for (table, slots) in self.tables.iter_mut().zip(&layout.slots) {
+        for (table, slots) in self.collected.tables.iter_mut().zip(&layout.slots) {
             for (column, slot) in table.columns.iter_mut().zip(slots) {
                 column.present |= slot.position.is_some();
             }
@@ -217,11 +224,11 @@ impl Stats {
                 Row::TooLong => Err(RowError::TooLong),
                 Row::Line => match rows.quotes() {
                     Quotes::None => self.plain_row(layout, rows.line()),
-                    Quotes::Balanced => self.quoted_row(layout, rows.line()),
+                    Quotes::Balanced => self.collected.quoted_row(layout, rows.line()),
                     Quotes::Open => {
                         let first = rows.number();
                         if rows.extend()? {
-                            let outcome = self.quoted_row(layout, rows.line());
+                            let outcome = self.collected.quoted_row(layout, rows.line());
                             if outcome.is_err() {
                                 rows.shorten();
                                 debug_assert_eq!(rows.number(), first);
@@ -245,22 +252,26 @@ impl Stats {
 
     /// A row without quotes: every comma separates.
     fn plain_row(&mut self, layout: &Layout, row: &[u8]) -> Result<(), RowError> {
-        let mut cells = std::mem::take(&mut self.commas);
-        let width = commas::find(row, layout.needed, &mut cells) + 1;
-        let outcome = if width == layout.width {
-            self.row(layout, |index| {
-                let from =
-                    index.checked_sub(1).and_then(|before| cells.get(before)).map_or(0, |comma| *comma as usize + 1);
-                let to = cells.get(index).map_or(row.len(), |comma| *comma as usize);
-                row.get(from..to).unwrap_or_default()
-            })
-        } else {
-            Err(RowError::Fields { found: width, expected: layout.width })
-        };
-        self.commas = cells;
-        outcome
+        if layout.needed + 8 > commas::MOST {
+            return self.collected.quoted_row(layout, row);
+        }
+        let width = commas::find(row, layout.needed, &mut self.commas) + 1;
+        if width != layout.width {
+            return Err(RowError::Fields { found: width, expected: layout.width });
+        }
+        let commas = &self.commas;
+        self.collected.row(layout, |index| {
+            let from = match index {
+                0 => 0,
+                index => commas.get(index - 1).map_or(0, |comma| *comma as usize + 1),
+            };
+            let to = if index + 1 == width { row.len() } else { commas.get(index).map_or(0, |comma| *comma as usize) };
+            row.get(from..to).unwrap_or_default()
+        })
     }
+}
 
+impl Collected {
     /// A row with quotes goes through the reference reader. HAProxy quotes check output that holds commas, quotes or
     /// line ends, and doubles quotes inside.
     fn quoted_row(&mut self, layout: &Layout, row: &[u8]) -> Result<(), RowError> {
@@ -273,6 +284,7 @@ impl Stats {
         }
     }
 
+    #[inline]
     fn row<'a>(&mut self, layout: &Layout, cell: impl Fn(usize) -> &'a [u8]) -> Result<(), RowError> {
         let (pxname, svname) = (cell(layout.pxname), cell(layout.svname));
         if pxname.is_empty() || svname.is_empty() {
@@ -299,38 +311,49 @@ impl Stats {
             Some(Number::Big(_)) => true,
             Some(Number::Blank | Number::Bad) => false,
         };
-        let before = table.rows();
-        for (index, (slot, column)) in slots.iter().zip(&mut table.columns).enumerate() {
-            let text = slot.position.map(&cell);
-            if !slot.push(text, busy, column) {
-                table.truncate(before);
-                let field = plan.fields.get(index).map_or("", |field| field.column.name);
-                return Err(RowError::NotANumber { field });
+        self.bigs.clear();
+        for (index, (slot, place)) in slots.iter().zip(table.next_row()).enumerate() {
+            match slot.value(slot.position.map(&cell), busy) {
+                Cell::Int(value) => *place = value,
+                Cell::Big(value) => {
+                    *place = 0;
+                    self.bigs.push((index, value));
+                }
+                Cell::Bad => {
+                    let field = plan.fields.get(index).map_or("", |field| field.column.name);
+                    return Err(RowError::NotANumber { field });
+                }
             }
         }
-        table.busy.push(i64::from(busy));
         if kind == Kind::Server {
             let server = self.names.intern(svname);
-            table.keys.push(self.servers.intern((proxy, server)));
+            table.commit(self.servers.intern((proxy, server)), busy);
             if !plan.send_aggregated.is_empty() {
                 table.server_names.push(server.0);
             }
         } else {
-            table.keys.push(proxy.0);
+            table.commit(proxy.0, busy);
+        }
+        for (index, value) in &self.bigs {
+            table.note_big(*index, *value);
         }
         if self.status {
-            let [status, check] = &mut table.states;
-            match layout.status.map(&cell) {
-                Some(text) => status.push(status::status(text).severity),
-                None => status.push_absent(),
-            }
-            match layout.check_status.map(&cell).and_then(status::check_status) {
-                Some(state) => check.push(state.severity),
-                None => check.push_absent(),
-            }
+            let status = layout.status.map(|index| status::status(cell(index)).severity);
+            let check = layout.check_status.and_then(|index| status::check_status(cell(index)));
+            table.note_states([status, check.map(|state| state.severity)]);
         }
         Ok(())
     }
+}
+
+/// What a cell adds to its column.
+enum Cell {
+    /// A number, or [`ABSENT`].
+    Int(i64),
+    /// A number beyond the range of `i64`.
+    Big(f64),
+    /// No number.
+    Bad,
 }
 
 impl Slot {
@@ -344,33 +367,23 @@ impl Slot {
         }
     }
 
-    /// Appends a cell to its column; false when it is no number.
-    #[inline]
-    fn push(self, text: Option<&[u8]>, busy: bool, column: &mut Column) -> bool {
+    /// Reads a cell; `None` when the file has no such field.
+    #[inline(always)]
+    fn value(self, text: Option<&[u8]>, busy: bool) -> Cell {
         let value = match text {
             Some([digit @ b'0'..=b'9']) => i64::from(digit - b'0'),
             Some([]) if self.blank_is_zero => 0,
             None if self.missing_is_zero => 0,
-            Some([]) | None => {
-                column.push_absent();
-                return true;
-            }
+            Some([]) | None => return Cell::Int(ABSENT),
             Some(text) => match number::parse(text) {
-                Number::Int(value) if value < 0 && self.negative_is_absent => {
-                    column.push_absent();
-                    return true;
-                }
+                Number::Int(value) if value < 0 && self.negative_is_absent => return Cell::Int(ABSENT),
                 Number::Int(value) => value,
-                Number::Big(value) if busy || !self.zero_when_idle => {
-                    column.push_big(value);
-                    return true;
-                }
+                Number::Big(value) if busy || !self.zero_when_idle => return Cell::Big(value),
                 Number::Big(_) => 0,
-                Number::Blank | Number::Bad => return false,
+                Number::Blank | Number::Bad => return Cell::Bad,
             },
         };
-        column.push(if self.zero_when_idle && !busy { 0 } else { value });
-        true
+        Cell::Int(if self.zero_when_idle && !busy { 0 } else { value })
     }
 }
 

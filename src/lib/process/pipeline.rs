@@ -191,23 +191,31 @@ impl Pipeline {
             tracing::error!(snapshot = %dir.display(), "no statistics of proxies could be read");
             return Ok(());
         }
-        self.objects.begin(&self.stats.names, self.stats.generation());
-        let frontends = self.exclude_frontends.names(&self.stats.names);
-        let backends = self.exclude_backends.names(&self.stats.names);
+        self.objects.begin(&self.stats.collected.names, self.stats.generation());
+        let frontends = self.exclude_frontends.names(&self.stats.collected.names);
+        let backends = self.exclude_backends.names(&self.stats.collected.names);
         for (kind, metrics, time) in [
             (Kind::Frontend, "MetricsFrontend", "WallClockTimeFrontends"),
             (Kind::Backend, "MetricsBackend", "WallClockTimeBackends"),
             (Kind::Server, "MetricsServer", "WallClockTimeServers"),
         ] {
             let start = Instant::now();
-            let (Some(plan), Some(table)) = (self.plans.get(kind as usize), self.stats.tables.get_mut(kind as usize))
+            let (Some(plan), Some(table)) =
+                (self.plans.get(kind as usize), self.stats.collected.tables.get_mut(kind as usize))
             else {
                 continue;
             };
             let groups =
                 group::group(plan, table).map_err(|source| PipelineError::Aggregate { kind: kind.word(), source })?;
             let excluded = if kind == Kind::Frontend { &frontends } else { &backends };
-            let count = 1 + self.objects.render(plan, &groups, &self.stats.names, &self.stats.servers, excluded, lines);
+            let count = 1 + self.objects.render(
+                plan,
+                &groups,
+                &self.stats.collected.names,
+                &self.stats.collected.servers,
+                excluded,
+                lines,
+            );
             lines.push(self.own.as_bytes(), metrics.as_bytes(), Value::Int(count));
             lines.push_seconds(self.own.as_bytes(), time.as_bytes(), start.elapsed());
         }

@@ -3,4 +3,5 @@
 pub mod line;
 pub mod objects;
 pub mod path;
+pub mod piece;
 pub mod value;

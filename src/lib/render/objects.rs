@@ -2,12 +2,13 @@
 
 use super::line::Lines;
 use super::path::Paths;
+use super::piece::Piece;
 use super::value::Value;
 use crate::aggregate::group::{Grouped, Groups};
 use crate::haproxy::columns::Kind;
 use crate::haproxy::status::{self, State};
 use crate::names::{NameId, Names, Pairs};
-use crate::plan::{Field, KindPlan};
+use crate::plan::KindPlan;
 use std::collections::HashSet;
 
 /// Beginnings of the lines of one object: one, or two with double writes.
@@ -94,7 +95,7 @@ impl Objects {
         excluded: &HashSet<NameId>,
         lines: &mut Lines<'_>,
     ) -> i64 {
-        let spaced: Spaced = plan.fields.iter().map(Field::spaced).collect();
+        let pieces = prepared(plan);
         let mut count = 0;
         for (row, name) in self.by_rank(grouped) {
             if excluded.contains(&name) {
@@ -103,7 +104,7 @@ impl Objects {
             let paths = &self.paths;
             let cache = self.by_name.get_mut(plan.kind as usize);
             let Some(prefixes) = cached(cache, name.0, || named(paths, plan.kind, names.get(name))) else { continue };
-            count += metrics(plan, &spaced, &plan.send, grouped, row, prefixes, lines);
+            count += metrics(plan, &pieces, &plan.send, grouped, row, prefixes, lines);
             if self.status && plan.kind == Kind::Backend {
                 let state = grouped.severity(0, row).and_then(|severity| by_severity(&status::STATUS, severity));
                 if let Some(state) = state {
@@ -132,7 +133,7 @@ impl Objects {
             }
         }
         rows.sort_unstable();
-        let spaced: Spaced = plan.fields.iter().map(Field::spaced).collect();
+        let pieces = prepared(plan);
         let mut count = 0;
         for rows in rows.chunk_by(|a, b| a.2.0 == b.2.0) {
             count += self.server_counts(plan, grouped, rows, names, lines);
@@ -145,7 +146,7 @@ impl Objects {
                 boxed(paths.of(Kind::Backend, backend, &format!("backend.{backend}.server.{server}")))
             });
             let Some(prefixes) = prefixes else { continue };
-            count += metrics(plan, &spaced, &plan.send, grouped, row, prefixes, lines);
+            count += metrics(plan, &pieces, &plan.send, grouped, row, prefixes, lines);
             if self.status {
                 count += states(grouped, row, prefixes, lines);
             }
@@ -192,7 +193,7 @@ impl Objects {
 
     /// Servers over all backends; exclusions and selections do not touch them.
     fn aggregated(&mut self, plan: &KindPlan, grouped: &Grouped, names: &Names, lines: &mut Lines<'_>) -> i64 {
-        let spaced: Spaced = plan.fields.iter().map(Field::spaced).collect();
+        let pieces = prepared(plan);
         let mut count = 0;
         for (row, name) in self.by_rank(grouped) {
             let paths = &self.paths;
@@ -200,7 +201,7 @@ impl Objects {
             let Some(prefixes) = cached(cache, name.0, || named(paths, Kind::Server, names.get(name))) else {
                 continue;
             };
-            count += metrics(plan, &spaced, &plan.send_aggregated, grouped, row, prefixes, lines);
+            count += metrics(plan, &pieces, &plan.send_aggregated, grouped, row, prefixes, lines);
         }
         count
     }
@@ -218,12 +219,14 @@ impl Objects {
 }
 
 /// Metric names of a plan's fields, with the blank that follows them in a line.
-type Spaced = Vec<Box<[u8]>>;
+fn prepared(plan: &KindPlan) -> Vec<Piece> {
+    plan.fields.iter().map(|field| Piece::new(format!("{} ", field.column.name).as_bytes())).collect()
+}
 
 /// The object's metrics; returns how many there are.
 fn metrics(
     plan: &KindPlan,
-    spaced: &Spaced,
+    pieces: &[Piece],
     send: &[usize],
     grouped: &Grouped,
     row: usize,
@@ -232,11 +235,11 @@ fn metrics(
 ) -> i64 {
     let mut count = 0;
     for index in send {
-        let (Some(field), Some(name)) = (plan.fields.get(*index), spaced.get(*index)) else { continue };
+        let (Some(field), Some(name)) = (plan.fields.get(*index), pieces.get(*index)) else { continue };
         let value = grouped.value(*index, row);
         if let Some(value) = value {
             for prefix in prefixes {
-                lines.push_spaced(prefix, name, value);
+                lines.push_prepared(prefix, name, value);
             }
         }
         count += i64::from(field.default || value.is_some());
