@@ -225,19 +225,18 @@ impl Stats {
                 Row::Line => match rows.quotes() {
                     Quotes::None => self.plain_row(layout, rows.line()),
                     Quotes::Balanced => self.collected.quoted_row(layout, rows.line()),
-                    Quotes::Open => {
-                        let first = rows.number();
-                        if rows.extend()? {
-                            let outcome = self.collected.quoted_row(layout, rows.line());
-                            if outcome.is_err() {
+                    // A quote inside a field that does not begin with one is only a character: the line may be a row
+                    // by itself. Otherwise the field goes on in the lines that follow, if they complete the row.
+                    Quotes::Open => match self.collected.quoted_row(layout, rows.line()) {
+                        Err(alone) if rows.extend()? => {
+                            let joined = self.collected.quoted_row(layout, rows.line());
+                            if joined.is_err() {
                                 rows.shorten();
-                                debug_assert_eq!(rows.number(), first);
                             }
-                            outcome
-                        } else {
-                            Err(RowError::Quotes)
+                            joined.map_err(|_| alone)
                         }
-                    }
+                        outcome => outcome,
+                    },
                 },
             };
             match outcome {
@@ -278,7 +277,10 @@ impl Collected {
         let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(row);
         let mut record = csv::ByteRecord::new();
         match reader.read_byte_record(&mut record) {
-            Ok(true) if record.len() == layout.width => self.row(layout, |index| record.get(index).unwrap_or_default()),
+            // Several lines are one row only when the reader takes them all for one.
+            Ok(true) if record.len() == layout.width && reader.position().byte() >= row.len() as u64 => {
+                self.row(layout, |index| record.get(index).unwrap_or_default())
+            }
             Ok(_) => Err(RowError::Fields { found: record.len(), expected: layout.width }),
             Err(_) => Err(RowError::Quotes),
         }

@@ -1,0 +1,168 @@
+//! What comes from outside may be anything: the rest of it counts, and what is left out is said with file and line.
+
+mod harness;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+const HEADER: &str = "# pxname,svname,scur,bin,lbtot,rtime,status,type,last_chk,\n";
+
+struct Once {
+    status: Option<i32>,
+    points: BTreeMap<String, f64>,
+    log: String,
+}
+
+/// Runs `--once` over a snapshot of these files.
+fn once(options: &str, files: &[(&str, &[u8])]) -> Once {
+    let place = tempfile::tempdir().unwrap();
+    let config = harness::write(place.path(), "haproxystats.conf", options);
+    let snapshot = place.path().join("1500000000");
+    fs::create_dir(&snapshot).unwrap();
+    for (name, bytes) in files {
+        fs::write(snapshot.join(name), bytes).unwrap();
+    }
+    let mut command = harness::with_config(harness::process(), &config);
+    let output = command.arg("--once").arg(&snapshot).output().unwrap();
+    assert!(snapshot.is_dir(), "--once removes nothing");
+    let text = String::from_utf8(output.stdout).expect("lines are UTF-8");
+    let mut points = BTreeMap::new();
+    for line in text.lines() {
+        let [path, value, "1500000000"] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("malformed: {line:?}")
+        };
+        assert!(value.parse::<f64>().unwrap().is_finite(), "{line}");
+        let path = path.split_once(".haproxy.").unwrap().1;
+        points.insert(path.to_owned(), value.parse().unwrap());
+    }
+    Once { status: output.status.code(), points, log: String::from_utf8_lossy(&output.stderr).into_owned() }
+}
+
+/// One `_stat` file with these rows below the usual header; the good backend must always come through.
+fn rows(rows: &[u8]) -> Once {
+    let good = b"good,BACKEND,5,6,7,8,UP,1,,\n";
+    let text = [HEADER.as_bytes(), good, rows, good, b"\n"].concat();
+    let once = once("", &[("a_stat", &text)]);
+    assert_eq!(once.status, Some(0), "{}", once.log);
+    assert_eq!((once.points["backend.good.scur"], once.points["backend.good.rtime"]), (10.0, 8.0), "{}", once.log);
+    once
+}
+
+#[track_caller]
+fn refused(once: &Once, line: usize) {
+    assert!(once.log.contains("a_stat") && once.log.contains(&format!("line={line}")), "{}", once.log);
+    assert_eq!(once.points.keys().filter(|path| path.contains("bad")).count(), 0);
+}
+
+#[test]
+fn a_bad_row_costs_only_itself_and_is_named() {
+    for row in [
+        b"garbage\n".as_slice(),
+        b"\x00\xff\xfe\x01,,,\n",
+        b"bad,BACKEND,1,2\n",
+        b"bad,BACKEND,1,2,3,4,UP,1,,,,,more,columns,\n",
+        b"bad,BACKEND,one,2,3,4,UP,1,,\n",
+        b"bad,BACKEND,1.5,2,3,4,UP,1,,\n",
+        b"bad,BACKEND,1,99999999999999999999999,3,4,UP,1,,\n",
+        b"bad,BACKEND,1,2,3,4,UP,9,,\n",
+        b",BACKEND,1,2,3,4,UP,1,,\n",
+        b"bad,\"BACKEND,1,2,3,4,UP,1,,\n",
+    ] {
+        refused(&rows(row), 3);
+    }
+}
+
+#[test]
+fn a_stray_quote_does_not_swallow_its_neighbours() {
+    let once =
+        rows(b"bad,BACKEND,1,2,3,4,UP,1,say \"hi,\nfine,BACKEND,1,2,3,4,UP,1,,\nbad2,BACKEND,1,2,3,4,UP,1,\",\n");
+    assert_eq!(once.points["backend.fine.scur"], 1.0, "{}", once.log);
+}
+
+#[test]
+fn quoted_fields_are_read() {
+    let once = rows(b"fine,BACKEND,1,2,3,4,UP,1,\"a, \"\"b\"\",\nand more\",\n\"quo,ted\",BACKEND,2,2,3,4,UP,1,,\n");
+    assert_eq!((once.points["backend.fine.scur"], once.points["backend.quo,ted.scur"]), (1.0, 2.0));
+    assert!(!once.log.contains("left out"), "{}", once.log);
+}
+
+#[test]
+fn an_endless_line_is_left_out() {
+    let long = [b"bad,BACKEND,".as_slice(), &vec![b'1'; 300_000], b",2,3,4,UP,1,,\n"].concat();
+    refused(&rows(&long), 3);
+}
+
+#[test]
+fn names_are_made_safe() {
+    let once = rows(b"a.b c;d/e\xff\x07,BACKEND,1,2,3,4,UP,1,,\n\xc5\xbc,BACKEND,1,2,3,4,UP,1,,\n");
+    assert!(once.points.contains_key("backend.a_b_c_d_e__.scur"), "{:?}", once.points.keys());
+    assert!(once.points.contains_key("backend.\u{17c}.scur"));
+    let long = format!("{},BACKEND,1,2,3,4,UP,1,,\n", "x".repeat(5000));
+    let once = rows(long.as_bytes());
+    let path = once.points.keys().find(|path| path.contains("xxx")).unwrap();
+    assert!(path.split('.').all(|element| element.len() <= 200), "{path}");
+}
+
+#[test]
+fn a_newline_in_a_quoted_name_makes_no_line_of_its_own() {
+    let once = rows(b"\"evil 1 1\nx.y\",BACKEND,1,2,3,4,UP,1,,\n");
+    assert!(once.points.contains_key("backend.evil_1_1_x_y.scur"), "{:?}", once.points.keys());
+}
+
+#[test]
+fn a_bad_file_costs_only_itself() {
+    let info = b"Name: HAProxy\nProcess_num: 1\nIdle_pct: 90\nMaxconn: 10\n";
+    let stat = [HEADER.as_bytes(), b"good,BACKEND,5,6,7,8,UP,1,,\n\n"].concat();
+    for bad in
+        [b"".as_slice(), b"\n\n", b"Permission denied\n\n", b"Unknown command.\n", b"\x00\x01\x02", &[0xff; 70_000]]
+    {
+        let files: &[(&str, &[u8])] =
+            &[("a_info", info), ("a_stat", &stat), ("b_info", bad), ("b_stat", bad), ("readme", bad), (".c_stat", bad)];
+        let once = once("", files);
+        assert_eq!(once.status, Some(0));
+        assert_eq!((once.points["backend.good.scur"], once.points["daemon.Maxconn"]), (5.0, 10.0), "{}", once.log);
+        assert!(once.log.contains("b_info") && once.log.contains("b_stat"), "{}", once.log);
+        assert!(!once.log.contains("readme") && !once.log.contains(".c_stat"), "{}", once.log);
+    }
+}
+
+#[test]
+fn links_are_not_followed() {
+    let place = tempfile::tempdir().unwrap();
+    let config = harness::write(place.path(), "haproxystats.conf", "");
+    let outside = harness::write(place.path(), "outside", [HEADER, "bad,BACKEND,1,2,3,4,UP,1,,\n"].concat());
+    let snapshot = place.path().join("1500000000");
+    fs::create_dir(&snapshot).unwrap();
+    std::os::unix::fs::symlink(outside, snapshot.join("a_stat")).unwrap();
+    let output = harness::with_config(harness::process(), &config).arg("--once").arg(&snapshot).output().unwrap();
+    assert!(output.status.success());
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("bad"));
+}
+
+#[test]
+fn fields_that_not_every_file_has_are_combined_over_those_that_have_them() {
+    let old = b"# pxname,svname,scur,weight,lbtot,type,\nb,BACKEND,1,10,1,1,\n\n";
+    let new = b"# pxname,svname,type,lbtot,eint,scur,uweight,\nb,BACKEND,1,1,7,2,30,\n\n";
+    let options = "[process]\nbackend-metrics = scur eint uweight weight\nexact-selection = true\n";
+    let once = once(options, &[("a_stat", old), ("b_stat", new), ("a_info", b"Idle_pct: 10\nJobs: 4\n")]);
+    let value = |name: &str| once.points[&format!("backend.b.{name}")];
+    assert_eq!((value("scur"), value("eint"), value("uweight"), value("weight")), (3.0, 7.0, 30.0, 10.0));
+}
+
+#[test]
+fn what_is_no_snapshot_is_refused_with_a_word() {
+    let place = tempfile::tempdir().unwrap();
+    let config = harness::write(place.path(), "haproxystats.conf", "");
+    for name in ["nowhere", "backup"] {
+        let path = place.path().join(name);
+        if name == "backup" {
+            fs::create_dir(&path).unwrap();
+        }
+        let output = harness::with_config(harness::process(), &config).arg("--once").arg(&path).output().unwrap();
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(66), "{log}");
+        assert!(log.contains(name) && output.stdout.is_empty(), "{log}");
+        assert!(Path::new(place.path()).exists());
+    }
+}
