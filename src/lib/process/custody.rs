@@ -3,7 +3,7 @@
 //! a question open.
 
 use super::figures::{Totals, oldest_age};
-use super::message::Figures;
+use super::message::{Failure, Figures};
 use crate::logging::Chain;
 use crate::queue::incoming::{Incoming, IncomingError};
 use crate::queue::{Blame, Disposal, Queue, Slot, Verdict};
@@ -112,7 +112,7 @@ impl Custody {
                     return Some(epoch);
                 }
                 Ok(None) => self.gone(slot, epoch, totals),
-                Err(error) => self.failed(slot, epoch, &error.to_string(), now, totals),
+                Err(error) => self.postponed(slot, epoch, &error.to_string(), now),
             }
         }
     }
@@ -155,8 +155,24 @@ impl Custody {
     }
 
     /// The worker could not process the snapshot.
-    pub fn failed(&mut self, slot: Slot, epoch: Epoch, reason: &str, now: Instant, totals: &mut Totals) {
-        match self.queue.failed(slot, epoch, now) {
+    pub fn failed(
+        &mut self,
+        slot: Slot,
+        epoch: Epoch,
+        failure: Failure,
+        reason: &str,
+        now: Instant,
+        totals: &mut Totals,
+    ) {
+        let figure = if failure == Failure::Panic { Figure::SnapshotsPanicked } else { Figure::SnapshotsFailed };
+        totals.add(figure, 1);
+        // Where the parent cannot even see it, the trouble is not this snapshot's.
+        let verdict = match (failure, identity(&self.path(epoch))) {
+            (_, Ok(None)) => return self.gone(slot, epoch, totals),
+            (Failure::System, _) | (Failure::Snapshot, Err(_)) => return self.postponed(slot, epoch, reason, now),
+            (Failure::Panic, _) | (Failure::Snapshot, Ok(Some(_))) => self.queue.failed(slot, epoch, now),
+        };
+        match verdict {
             Some(Verdict::Again) => {
                 tracing::warn!(snapshot = %epoch, worker = slot.0, error = reason, "cannot process; trying again soon");
             }
@@ -165,6 +181,12 @@ impl Custody {
                 self.quarantine(epoch, totals, true);
             }
             None => {}
+        }
+    }
+
+    fn postponed(&mut self, slot: Slot, epoch: Epoch, reason: &str, now: Instant) {
+        if self.queue.postponed(slot, epoch, now) == Some(true) {
+            tracing::error!(snapshot = %epoch, worker = slot.0, error = reason, "cannot be read now; trying again");
         }
     }
 

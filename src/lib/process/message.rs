@@ -67,8 +67,8 @@ pub enum ToParent {
     Failed {
         /// Which.
         epoch: Epoch,
-        /// By a panic, not by an error.
-        panicked: bool,
+        /// Of what kind.
+        failure: Failure,
         /// Why, in words.
         reason: String,
     },
@@ -81,6 +81,31 @@ pub enum ToParent {
     },
     /// The answer to [`ToWorker::Ping`].
     Pong,
+}
+
+/// Kinds of failures to process a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// Something is wrong with this snapshot.
+    Snapshot,
+    /// The program panicked over it.
+    Panic,
+    /// The system is short of something, or its disk is; any snapshot would have failed at this moment.
+    System,
+}
+
+impl Failure {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::Panic => "panic",
+            Self::System => "system",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Snapshot, Self::Panic, Self::System].into_iter().find(|failure| failure.word() == word)
+    }
 }
 
 /// A packet that is not a message.
@@ -137,8 +162,8 @@ impl ToParent {
             }
             Self::Done { epoch, dropped } => format!("done {epoch} {}", u8::from(*dropped)),
             Self::Gone(epoch) => format!("gone {epoch}"),
-            Self::Failed { epoch, panicked, reason } => {
-                format!("failed {epoch} {} {}", u8::from(*panicked), one_line(reason))
+            Self::Failed { epoch, failure, reason } => {
+                format!("failed {epoch} {} {}", failure.word(), one_line(reason))
             }
             Self::Counters { dispatcher, counters: c } => format!(
                 "counters {dispatcher} {} {} {} {} {} {} {} {}",
@@ -170,9 +195,11 @@ impl ToParent {
             }),
             ["done", epoch, dropped] => Some(Self::Done { epoch: parse_epoch(epoch)?, dropped: flag(dropped)? }),
             ["gone", epoch] => Some(Self::Gone(parse_epoch(epoch)?)),
-            ["failed", epoch, panicked, reason @ ..] => {
-                Some(Self::Failed { epoch: parse_epoch(epoch)?, panicked: flag(panicked)?, reason: reason.join(" ") })
-            }
+            ["failed", epoch, failure, reason @ ..] => Some(Self::Failed {
+                epoch: parse_epoch(epoch)?,
+                failure: Failure::parse(failure)?,
+                reason: reason.join(" "),
+            }),
             ["counters", dispatcher, delivered, resent, dropped, retries, reconnects, stalls, batches, lines] => {
                 let counters = Counters {
                     delivered_lines: number(delivered)?,
@@ -278,8 +305,13 @@ mod tests {
             ToParent::Rendered { epoch: EPOCH, lines: 71_255, refused_rows: 1, refused_files: 2 },
             ToParent::Done { epoch: EPOCH, dropped: true },
             ToParent::Gone(EPOCH),
-            ToParent::Failed { epoch: EPOCH, panicked: true, reason: "cannot read directory /x: no".to_owned() },
-            ToParent::Failed { epoch: EPOCH, panicked: false, reason: String::new() },
+            ToParent::Failed {
+                epoch: EPOCH,
+                failure: Failure::Snapshot,
+                reason: "cannot read directory /x: no".to_owned(),
+            },
+            ToParent::Failed { epoch: EPOCH, failure: Failure::Panic, reason: String::new() },
+            ToParent::Failed { epoch: EPOCH, failure: Failure::System, reason: "x".to_owned() },
             ToParent::Counters { dispatcher: "local-store".to_owned(), counters: counters(9) },
             ToParent::Pong,
         ] {
@@ -290,7 +322,7 @@ mod tests {
     #[test]
     fn a_reason_is_one_bounded_line() {
         let reason = format!("a\nb\t{}", "é".repeat(5000));
-        let packet = ToParent::Failed { epoch: EPOCH, panicked: false, reason }.encode();
+        let packet = ToParent::Failed { epoch: EPOCH, failure: Failure::Snapshot, reason }.encode();
         assert!(packet.len() < MAX_LEN);
         assert!(
             matches!(ToParent::decode(packet.as_bytes()), Ok(ToParent::Failed { reason, .. }) if reason.starts_with("a b é"))
@@ -313,9 +345,18 @@ mod tests {
         ] {
             assert!(ToWorker::decode(packet.as_bytes()).is_err(), "{packet:?}");
         }
-        for packet in
-            ["", "room 1", "rendered 1 2 3", "done 1 2", "done 1", "gone", "counters a 1", "pong\n", "failed 1"]
-        {
+        for packet in [
+            "",
+            "room 1",
+            "rendered 1 2 3",
+            "done 1 2",
+            "done 1",
+            "gone",
+            "counters a 1",
+            "pong\n",
+            "failed 1",
+            "failed 1 x y",
+        ] {
             assert!(ToParent::decode(packet.as_bytes()).is_err(), "{packet:?}");
         }
         assert!(ToParent::decode(b"gone \xff").is_err());

@@ -295,11 +295,9 @@ impl Parent {
                 self.supervisor.answered(slot, now);
                 self.custody.gone(slot, epoch, &mut self.totals);
             }
-            ToParent::Failed { epoch, panicked, reason } => {
+            ToParent::Failed { epoch, failure, reason } => {
                 self.supervisor.answered(slot, now);
-                let figure = if panicked { Figure::SnapshotsPanicked } else { Figure::SnapshotsFailed };
-                self.totals.add(figure, 1);
-                self.custody.failed(slot, epoch, &reason, now, &mut self.totals);
+                self.custody.failed(slot, epoch, failure, &reason, now, &mut self.totals);
             }
         }
     }

@@ -5,7 +5,7 @@
 //! whole group); the end of the channel means that the parent has died, and then there is nobody to work for.
 
 use super::channel::Channel;
-use super::message::{Figures, MessageError, ToParent, ToWorker};
+use super::message::{Failure, Figures, MessageError, ToParent, ToWorker};
 use super::pipeline::{Pipeline, PipelineError};
 use super::spawn::WORKER;
 use super::trap::Trap;
@@ -155,7 +155,7 @@ enum Step {
 enum Outcome {
     Rendered { batch: Batch, refused_rows: u64, refused_files: u64 },
     Gone,
-    Failed { panicked: bool, reason: String },
+    Failed { failure: Failure, reason: String },
 }
 
 struct Worker<'a> {
@@ -271,12 +271,12 @@ impl<'a> Worker<'a> {
             Ok(Err(PipelineError::Directory { source, .. })) if source.kind() == io::ErrorKind::NotFound => {
                 Outcome::Gone
             }
-            Ok(Err(error)) => Outcome::Failed { panicked: false, reason: Chain(&error).to_string() },
+            Ok(Err(error)) => Outcome::Failed { failure: kind(&error), reason: Chain(&error).to_string() },
             Err(panic) => {
                 panics::seen();
                 // Whatever it was in the middle of, its state is not to be trusted.
                 self.pipeline = Pipeline::new(self.config, &self.hostname);
-                Outcome::Failed { panicked: true, reason: format!("panic: {}", panics::words(&*panic)) }
+                Outcome::Failed { failure: Failure::Panic, reason: format!("panic: {}", panics::words(&*panic)) }
             }
         }
     }
@@ -286,7 +286,7 @@ impl<'a> Worker<'a> {
         self.idle_since = Some(Instant::now());
         match outcome {
             Outcome::Gone => self.say(&ToParent::Gone(epoch)).await,
-            Outcome::Failed { panicked, reason } => self.say(&ToParent::Failed { epoch, panicked, reason }).await,
+            Outcome::Failed { failure, reason } => self.say(&ToParent::Failed { epoch, failure, reason }).await,
             Outcome::Rendered { batch, refused_rows, refused_files } => {
                 let lines = u64::try_from(batch.lines).unwrap_or(u64::MAX);
                 // First the word, then the hand-over: what happens from now on is not the snapshot's fault.
@@ -363,6 +363,25 @@ impl<'a> Worker<'a> {
             self.heed(notice).await?;
         }
         Ok(())
+    }
+}
+
+/// Whose fault an error is: one that would have met any snapshot is the system's.
+fn kind(error: &PipelineError) -> Failure {
+    const PASSING: [i32; 8] = [
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::ENOMEM,
+        libc::EAGAIN,
+        libc::EINTR,
+        libc::ESTALE,
+        libc::ETIMEDOUT,
+        libc::EHOSTDOWN,
+    ];
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    match source.and_then(io::Error::raw_os_error) {
+        Some(code) if PASSING.contains(&code) => Failure::System,
+        _ => Failure::Snapshot,
     }
 }
 

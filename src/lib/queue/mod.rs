@@ -7,7 +7,7 @@
 //! arrived ─► ready ─► taken by a worker ─► delivered ─► (removed by the caller, forgotten)
 //!              ▲          │      │                └ cannot be removed: stuck
 //!              │          │      └ the worker died: back to ready
-//!              └─ held ◄──┘ failed once
+//!              └─ held ◄──┘ failed once, or postponed because the system is in trouble
 //!                            failed twice, or felled two workers: (moved away by the caller, forgotten)
 //!                                                 └ cannot be moved: stuck
 //! ```
@@ -79,6 +79,7 @@ struct Taken {
 struct Record {
     failures: u32,
     kills: u32,
+    postponed: bool,
 }
 
 /// The queue.
@@ -175,6 +176,17 @@ impl Queue {
         }
         self.held.insert(epoch, now + HOLD);
         Some(Verdict::Again)
+    }
+
+    /// The snapshot could not be processed for reasons that have nothing to do with it: it is held back for a while,
+    /// as often as need be. Returns whether this is the first time; `None` when the worker does not hold it.
+    pub fn postponed(&mut self, by: Slot, epoch: Epoch, now: Instant) -> Option<bool> {
+        if !self.holds(by, epoch) {
+            return None;
+        }
+        self.taken.remove(&epoch);
+        self.held.insert(epoch, now + HOLD);
+        Some(!std::mem::replace(&mut self.records.entry(epoch).or_default().postponed, true))
     }
 
     /// The worker died: what it held is ready again, save a snapshot that has felled too many.
@@ -353,6 +365,19 @@ mod tests {
         assert_eq!(queue.failed(ONE, A, now), None);
         assert_eq!(queue.failed(TWO, A, now), Some(Verdict::Quarantine));
         assert!(!queue.knows(A));
+    }
+
+    #[test]
+    fn trouble_of_the_system_condemns_nothing_and_is_said_once() {
+        let mut now = Instant::now();
+        let mut queue = with(&[A]);
+        for round in 0..100 {
+            assert_eq!(queue.claim(ONE, now), Some(A));
+            assert_eq!(queue.postponed(ONE, A, now), Some(round == 0));
+            assert_eq!(queue.claim(ONE, now), None);
+            now += HOLD;
+        }
+        assert_eq!(queue.postponed(ONE, A, now), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ struct Entry {
     state: State,
     failures: u32,
     kills: u32,
+    postponed: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -28,6 +29,7 @@ enum Action {
     Rendered(usize, u64),
     Finished(usize, u64),
     Failed(usize, u64),
+    Postponed(usize, u64),
     Died(usize, u8),
     Stuck(u64, bool),
     Freed(u64),
@@ -48,6 +50,7 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Rendered(slot, epoch)),
         2 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Finished(slot, epoch)),
         2 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Failed(slot, epoch)),
+        1 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Postponed(slot, epoch)),
         2 => (slot, 0..3_u8).prop_map(|(slot, blame)| Action::Died(slot, blame)),
         1 => (epoch.clone(), any::<bool>()).prop_map(|(epoch, remove)| Action::Stuck(epoch, remove)),
         1 => epoch.prop_map(Action::Freed),
@@ -72,7 +75,7 @@ impl Model {
     }
 
     fn add(&mut self, epoch: Epoch, state: State) {
-        self.0.push(Entry { epoch, state, failures: 0, kills: 0 });
+        self.0.push(Entry { epoch, state, failures: 0, kills: 0, postponed: false });
         self.0.sort_by_key(|entry| entry.epoch);
     }
 
@@ -157,6 +160,18 @@ fn perform(queue: &mut Queue, model: &mut Model, now: &mut Instant, action: Acti
                 model.drop(epoch);
                 assert_eq!(verdict, Some(Verdict::Quarantine));
             }
+        }
+        Action::Postponed(slot, epoch) => {
+            let (slot, epoch) = (Slot(slot), Epoch(epoch));
+            let postponed = queue.postponed(slot, epoch, *now);
+            if !holds(model, slot, epoch) {
+                assert_eq!(postponed, None);
+                return;
+            }
+            let entry = model.entry(epoch);
+            assert_eq!(postponed, Some(!entry.postponed));
+            entry.postponed = true;
+            entry.state = State::Held(*now + HOLD);
         }
         Action::Died(slot, blame) => died(queue, model, Slot(slot), blame),
         Action::Stuck(epoch, remove) => {

@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 pub const BESIDE: &str = "failed";
 /// Name of the quarantine inside the source directory, where it cannot be beside it.
 pub const INSIDE: &str = ".failed";
-/// Number of snapshots that are kept in quarantine; beyond it the oldest are deleted. Enough to see what is wrong,
-/// a quarter of an hour of pulls at the default interval.
-pub const KEPT: usize = 100;
+/// Number of snapshots that are kept in quarantine; beyond it the oldest are deleted. An hour of pulls at the default
+/// interval, as many as the queue itself holds by default.
+pub const KEPT: usize = 360;
 
 /// Why a snapshot could not be moved.
 #[derive(Debug, thiserror::Error)]
