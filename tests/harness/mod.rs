@@ -13,6 +13,7 @@
 pub mod carbon;
 pub mod graphite;
 pub mod haproxy;
+pub mod incoming;
 pub mod site;
 
 use nix::sys::signal::{Signal, kill, killpg};
