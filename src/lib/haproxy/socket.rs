@@ -3,10 +3,11 @@
 use crate::config::Server;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
-use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Pause before a UNIX socket is tried again whose listen queue is full.
@@ -99,10 +100,23 @@ async fn resolve(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAdd
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    match timeout(limit, lookup_host((host, port))).await {
-        Ok(Ok(addresses)) => Ok(addresses.collect()),
-        Ok(Err(source)) => Err(ConnectError::Resolve { host: host.to_owned(), source }),
+    let name = host.to_owned();
+    let mut lookup = Lookup(spawn_blocking(move || Ok((name.as_str(), port).to_socket_addrs()?.collect())));
+    match timeout(limit, &mut lookup.0).await {
+        Ok(Ok(Ok(addresses))) => Ok(addresses),
+        Ok(Ok(Err(source))) => Err(ConnectError::Resolve { host: host.to_owned(), source }),
+        Ok(Err(error)) => Err(ConnectError::Resolve { host: host.to_owned(), source: io::Error::other(error) }),
         Err(_) => Err(ConnectError::TimedOut { address: host.to_owned(), limit }),
+    }
+}
+
+/// A look-up in a thread of the runtime. One that nobody waits for any more and that has not begun never will: while
+/// the resolver hangs, look-ups must not pile up.
+struct Lookup(JoinHandle<io::Result<Vec<SocketAddr>>>);
+
+impl Drop for Lookup {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

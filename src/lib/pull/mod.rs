@@ -109,6 +109,7 @@ impl Pull {
         let started = Instant::now();
         let mut stop = Stop::listen().map_err(PullError::EventLoop)?;
         systemd::ready();
+        systemd::status("waiting for the first tick");
         let first = self.schedule.next(now(started)).epoch;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), %first, "haproxystats-pull is running");
         loop {

@@ -36,7 +36,7 @@ enum Condition {
     Exists,
     NoSockets,
     SocketsFail,
-    DiskFails,
+    DiskFails(io::ErrorKind),
 }
 
 impl Puller {
@@ -84,17 +84,18 @@ impl Puller {
                 Condition::Exists
             }
             Err(error) => {
-                if self.condition != Condition::DiskFails {
+                let condition = Condition::DiskFails(error.kind());
+                if self.condition != condition {
                     tracing::error!(snapshot = %epoch, error = %Chain(&error), "nothing is published");
                 }
-                Condition::DiskFails
+                condition
             }
         };
         match condition {
             Condition::Publishing => self.last = Some(epoch),
             Condition::Exists => self.counters.add(Counter::ExistingSnapshots, 1),
             Condition::Suspended => self.counters.add(Counter::SuspendedTicks, 1),
-            Condition::NoSockets | Condition::SocketsFail | Condition::DiskFails => {
+            Condition::NoSockets | Condition::SocketsFail | Condition::DiskFails(_) => {
                 self.counters.add(Counter::FailedTicks, 1);
             }
         }
