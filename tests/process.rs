@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const WATCHING: &str = "watching for snapshots";
@@ -430,4 +431,74 @@ fn systemd_is_told() {
     daemon.signal(Signal::SIGTERM);
     until("STOPPING=1", &mut told);
     assert!(daemon.wait(SOON).success());
+}
+
+/// A shell script that runs as root of a world of its own, with the daemon's command line as `"$@"`. `None` where the
+/// system does not let users have that.
+fn in_namespace(setup: &Incoming, script: &str) -> Option<Daemon> {
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-ec"]);
+        command
+    };
+    let possible = unshare().arg("true").status().is_ok_and(|status| status.success());
+    if !possible {
+        eprintln!("not tested: this system does not let users have namespaces");
+        return None;
+    }
+    let mut command = unshare();
+    command.arg(script).arg("sh").arg(env!("CARGO_BIN_EXE_haproxystats-process"));
+    command.arg("-f").arg(setup.beside("haproxystats.conf")).current_dir(setup.beside(""));
+    Some(Daemon::spawn(command))
+}
+
+#[test]
+fn without_inotify_the_directory_is_polled() {
+    for limit in ["max_inotify_instances", "max_inotify_watches"] {
+        let graphite = Recorder::start();
+        let setup = Incoming::new(graphite.port(), "workers = 1");
+        let script = format!("echo 0 > /proc/sys/user/{limit}; exec \"$@\"");
+        let Some(mut daemon) = in_namespace(&setup, &script) else { return };
+        daemon.wait_for_output("cannot watch; looking every second instead", SOON);
+        let published = setup.publish(0..3);
+        setup.wait_until_empty();
+        setup.assert_arrived(&graphite, &published);
+        daemon.stop(SOON);
+        assert_eq!(daemon.output().matches("cannot watch").count(), 1);
+    }
+}
+
+#[test]
+fn an_unmounted_source_directory_is_noticed() {
+    let graphite = Recorder::start();
+    let setup = Incoming::new(graphite.port(), "workers = 1");
+    // Under the mount, so out of the daemon's sight.
+    let published = setup.publish(0..3);
+    let script =
+        "mount -t tmpfs tmpfs incoming; \"$@\" & while [ ! -e go ]; do sleep 0.1; done; umount -l incoming; wait";
+    let Some(mut daemon) = in_namespace(&setup, script) else { return };
+    daemon.wait_for_output(WATCHING, SOON);
+    fs::write(setup.beside("go"), "").unwrap();
+    setup.wait_until_empty();
+    setup.assert_arrived(&graphite, &published);
+}
+
+#[test]
+fn a_source_directory_that_becomes_read_only_delays_removals_and_nothing_else() {
+    let graphite = Recorder::start();
+    let setup = Incoming::new(graphite.port(), "workers = 1");
+    let script = "mount --bind incoming incoming; \"$@\" & while [ ! -e go ]; do sleep 0.1; done; \
+                  mount -o remount,ro,bind incoming; touch done; while [ -e go ]; do sleep 0.1; done; \
+                  mount -o remount,rw,bind incoming; wait";
+    let Some(mut daemon) = in_namespace(&setup, script) else { return };
+    daemon.wait_for_output(WATCHING, SOON);
+    fs::write(setup.beside("go"), "").unwrap();
+    wait_until(SOON, "the directory to be read-only", || setup.beside("done").exists());
+    let published = setup.publish(0..3);
+    setup.assert_arrived(&graphite, &published);
+    daemon.wait_for_output("delivered, but cannot be removed", SOON);
+    assert_eq!(setup.waiting(), published);
+    fs::remove_file(setup.beside("go")).unwrap();
+    setup.wait_until_empty();
+    assert_eq!(graphite.record().duplicates(), 0);
 }

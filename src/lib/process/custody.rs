@@ -16,14 +16,23 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// A snapshot that was given to a worker.
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    /// Which directory it was.
+    identity: Identity,
+    /// How many lines it became, once that is known.
+    lines: u64,
+}
+
 /// All snapshots.
 #[derive(Debug)]
 pub struct Custody {
     src_dir: PathBuf,
     incoming: Incoming,
     queue: Queue,
-    /// Which directory a snapshot was when it was given to a worker.
-    identities: HashMap<Epoch, Identity>,
+    /// What is to be remembered of snapshots that were given to workers.
+    taken: HashMap<Epoch, Taken>,
     /// Remains of removals that could not be deleted; said once.
     remains: HashSet<Epoch>,
 }
@@ -38,7 +47,7 @@ impl Custody {
             src_dir: src_dir.to_owned(),
             incoming: Incoming::open(src_dir, now)?,
             queue: Queue::new(),
-            identities: HashMap::new(),
+            taken: HashMap::new(),
             remains: HashSet::new(),
         })
     }
@@ -84,7 +93,7 @@ impl Custody {
                 "snapshots were removed by somebody else before they were processed"
             );
         }
-        self.identities.retain(|epoch, _| self.queue.knows(*epoch));
+        self.taken.retain(|epoch, _| self.queue.knows(*epoch));
         let stuck: Vec<(Epoch, Disposal)> = self.queue.stuck_ones().collect();
         for (epoch, disposal) in stuck {
             self.queue.freed(epoch);
@@ -108,7 +117,7 @@ impl Custody {
             let epoch = self.queue.claim(slot, now)?;
             match identity(&self.path(epoch)) {
                 Ok(Some(identity)) => {
-                    self.identities.insert(epoch, identity);
+                    self.taken.insert(epoch, Taken { identity, lines: 0 });
                     return Some(epoch);
                 }
                 Ok(None) => self.gone(slot, epoch, totals),
@@ -123,7 +132,10 @@ impl Custody {
     }
 
     /// The worker has processed the snapshot. False when it does not hold it.
-    pub fn rendered(&mut self, slot: Slot, epoch: Epoch) -> bool {
+    pub fn rendered(&mut self, slot: Slot, epoch: Epoch, lines: u64) -> bool {
+        if let Some(taken) = self.taken.get_mut(&epoch) {
+            taken.lines = lines;
+        }
         self.queue.rendered(slot, epoch)
     }
 
@@ -132,14 +144,15 @@ impl Custody {
         if !self.queue.finished(slot, epoch) {
             return false;
         }
+        let lines = self.taken.get(&epoch).map_or(0, |taken| taken.lines);
         let latency = wall_clock().saturating_sub(Duration::from_secs(epoch.0));
         if dropped {
             totals.add(Figure::SnapshotsDropped, 1);
-            tracing::debug!(snapshot = %epoch, worker = slot.0, "given up to make room");
+            tracing::info!(snapshot = %epoch, worker = slot.0, lines, "given up to make room");
         } else {
             totals.delivered(latency);
             let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
-            tracing::debug!(snapshot = %epoch, worker = slot.0, latency_ms, "delivered");
+            tracing::info!(snapshot = %epoch, worker = slot.0, lines, latency_ms, "delivered");
         }
         self.remove(epoch, true);
         true
@@ -148,7 +161,7 @@ impl Custody {
     /// The snapshot is not on disk any more.
     pub fn gone(&mut self, slot: Slot, epoch: Epoch, totals: &mut Totals) {
         if self.queue.finished(slot, epoch) {
-            self.identities.remove(&epoch);
+            self.taken.remove(&epoch);
             totals.add(Figure::SnapshotsVanished, 1);
             tracing::warn!(snapshot = %epoch, "removed by somebody else before it was processed");
         }
@@ -223,8 +236,8 @@ impl Custody {
     }
 
     fn remove(&mut self, epoch: Epoch, first: bool) {
-        let Some(processed) = self.identities.get(&epoch).copied() else { return };
-        match remove(&self.src_dir, epoch, processed) {
+        let Some(taken) = self.taken.get(&epoch) else { return };
+        match remove(&self.src_dir, epoch, taken.identity) {
             Ok(Removal::Removed | Removal::Missing) => {}
             Ok(Removal::Replaced) => {
                 tracing::warn!(snapshot = %epoch, "was replaced while it was processed; the new one is processed too");
@@ -239,11 +252,11 @@ impl Custody {
             }
             Err(error @ RemoveError::Delete { .. }) => self.report_remains(epoch, &error),
         }
-        self.identities.remove(&epoch);
+        self.taken.remove(&epoch);
     }
 
     fn quarantine(&mut self, epoch: Epoch, totals: &mut Totals, first: bool) {
-        self.identities.remove(&epoch);
+        self.taken.remove(&epoch);
         match quarantine(&self.src_dir, epoch) {
             Ok(Some(done)) => {
                 totals.add(Figure::SnapshotsQuarantined, 1);

@@ -56,6 +56,8 @@ pub fn run(config: &Config, text: &str, arguments: Vec<OsString>) -> Result<u8, 
         // First of all, so that a signal during the start is not the end of it.
         let mut signals = Signals::new()?;
         let mut parent = Parent::new(config, spawner)?;
+        let version = env!("CARGO_PKG_VERSION");
+        tracing::info!(version, workers = config.process.workers.get(), "haproxystats-process is running");
         Ok(parent.run(&mut signals).await)
     })
 }
@@ -276,7 +278,7 @@ impl Parent {
             ToParent::Pong => self.supervisor.ponged(slot, now),
             ToParent::Counters { dispatcher, counters } => self.totals.heard(slot, dispatcher, counters),
             ToParent::Rendered { epoch, lines, refused_rows, refused_files } => {
-                if self.custody.rendered(slot, epoch) {
+                if self.custody.rendered(slot, epoch, lines) {
                     self.supervisor.answered(slot, now);
                     self.supervisor.progress(slot);
                     self.totals.add(Figure::LinesRendered, lines);
