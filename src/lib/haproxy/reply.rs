@@ -7,8 +7,8 @@
 //! - `show info` is lines of `Name: value`, none of them empty;
 //! - `show stat` is CSV that starts with `# pxname,`. A field that holds a comma, a quote or a line break is quoted,
 //!   with quotes doubled. Line breaks are real: `last_chk` repeats what a server answered to a check, empty lines
-//!   included. So an empty line ends the reply only outside of quotes. Doubled quotes need no care: each flips the
-//!   state twice;
+//!   included. So an empty line ends the reply only outside of quotes. A quote opens a field only at its beginning;
+//!   anywhere else it is a character like any other, as the parser of the rows has it;
 //! - an error is a line of text in place of the reply: `Permission denied`, `Unknown command...`.
 //!
 //! The splitter holds no reply, only the beginning of its first line.
@@ -113,6 +113,10 @@ pub struct Splitter {
     started: bool,
     /// Within quotes: a line break does not end the row.
     quoted: bool,
+    /// The previous byte closed the quotes; a quote now means that it was the first of two.
+    closed: bool,
+    /// The previous byte ended a field, so a quote now opens one.
+    field_start: bool,
     /// The previous byte ended a line, so a line break now ends the reply.
     line_start: bool,
     /// The current reply ended; the event says so on the next call.
@@ -125,8 +129,18 @@ impl Splitter {
     /// For a connection on which `parts` were asked for in this order. `limit`: most bytes of one reply.
     #[must_use]
     pub fn new(parts: &'static [Part], limit: u64) -> Self {
-        let first = Some(Vec::new());
-        Self { parts, limit, bytes: 0, started: false, quoted: false, line_start: false, ended: false, first }
+        Self {
+            parts,
+            limit,
+            bytes: 0,
+            started: false,
+            quoted: false,
+            closed: false,
+            field_start: true,
+            line_start: false,
+            ended: false,
+            first: Some(Vec::new()),
+        }
     }
 
     /// Whether every reply has ended. Nothing but the end of the connection may follow.
@@ -206,20 +220,28 @@ impl Splitter {
                 Part::Stat if self.quoted => memchr::memchr(b'"', rest),
                 Part::Stat => memchr::memchr2(b'\n', b'"', rest),
             };
-            let Some(at) = found else {
-                self.line_start = self.line_start && rest.is_empty();
-                return chunk.len();
-            };
-            if rest.get(at) == Some(&b'"') {
-                self.quoted = !self.quoted;
+            let skipped = rest.get(..found.unwrap_or(rest.len())).unwrap_or_default();
+            if let Some(last) = skipped.last() {
+                self.closed = false;
+                self.field_start = *last == b',';
                 self.line_start = false;
-            } else if at == 0 && self.line_start {
+            }
+            let Some(at) = found else { return chunk.len() };
+            from += at + 1;
+            if rest.get(at) == Some(&b'"') {
+                let was_quoted = self.quoted;
+                self.quoted = !was_quoted && (self.field_start || self.closed);
+                self.closed = was_quoted;
+                self.field_start = false;
+                self.line_start = false;
+            } else if self.line_start {
                 self.ended = true;
-                return from + 1;
+                return from;
             } else {
+                self.closed = false;
+                self.field_start = true;
                 self.line_start = true;
             }
-            from += at + 1;
         }
     }
 }
@@ -379,6 +401,15 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_within_a_field_is_a_character() {
+        for row in
+            ["web,s\"1,", "web,s\"\"1,\"\"", "web,\"\",x\"", "web,\"a\"\"\n\n\"\"b\",\"\"\"\n\n\"", "\"web\"x\","]
+        {
+            assert!(whole(&format!("{INFO}# pxname,svname,\n{row}\n\n")).is_ok(), "{row:?}");
+        }
+    }
+
+    #[test]
     fn an_open_quote_is_a_truncated_reply() {
         let error = whole(&format!("{INFO}# pxname,svname,\nweb,\"s1,\n\n")).unwrap_err();
         assert!(matches!(error, ReplyError::Truncated { part: Part::Stat, .. }), "{error:?}");
@@ -419,6 +450,22 @@ mod tests {
             let expected = split(BOTH, limit, &[&reply]);
             prop_assert_eq!(&split(BOTH, limit, &chunks), &expected);
             prop_assert_eq!(&split(BOTH, limit, &bytes), &expected);
+        }
+
+        #[test]
+        fn whatever_a_field_holds_quoting_keeps_it_together(
+            rows in prop::collection::vec(prop::collection::vec("[a,\"\n\r ]{0,6}", 3), 0..5),
+            size in 1_usize..9,
+        ) {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            writer.write_record(["# pxname", "svname", "last_chk", "last_agt"]).unwrap();
+            for row in &rows {
+                writer.write_record(std::iter::once("web").chain(row.iter().map(String::as_str))).unwrap();
+            }
+            let mut stat = writer.into_inner().unwrap();
+            stat.push(b'\n');
+            let chunks: Vec<_> = stat.chunks(size).collect();
+            prop_assert_eq!(split(&[Part::Stat], u64::MAX, &chunks).unwrap().1, stat);
         }
 
         #[test]
