@@ -251,3 +251,15 @@ fn a_worker_by_hand_says_what_it_is_for() {
     assert_eq!(status.code(), Some(1));
     assert!(output.contains("--worker is for haproxystats-process itself"), "{output}");
 }
+
+#[test]
+fn an_idle_worker_is_small() {
+    let graphite = Recorder::start();
+    let setup = Incoming::new(graphite.port(), "workers = 2");
+    let daemon = setup.daemon();
+    setup.publish(0..20);
+    setup.wait_until_empty();
+    for worker in workers(&daemon, 2) {
+        wait_until(SOON, "at most 16 MiB", || harness::rss_kib(worker).is_some_and(|kib| kib <= 16 * 1024));
+    }
+}

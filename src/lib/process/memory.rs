@@ -1,4 +1,4 @@
-//! Keeps the C library's allocator from handing memory back after every snapshot, and makes it do so when there is
+//! Keeps the C library's allocator from handing memory back after every snapshot, and gives it back when there is
 //! nothing to do.
 
 /// Free memory up to this is kept for the next snapshot instead of being handed back each time: columns and
@@ -30,5 +30,65 @@ pub fn release() {
         unsafe {
             libc::malloc_trim(0);
         }
+    }
+    forget_code();
+}
+
+/// Unmaps the pages of the program's code. They stay in the page cache, which all workers share, and come back at a
+/// touch, for less than a millisecond in all; but fifteen million bytes of polars need not be resident in a worker
+/// that waits for the next snapshot.
+fn forget_code() {
+    let Ok(program) = std::fs::read_link("/proc/self/exe") else { return };
+    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
+    for (start, end) in maps.lines().filter_map(|line| code(line, &program.to_string_lossy())) {
+        // SAFETY: the range is a private mapping of a file that can be read and executed but not written, so its pages
+        // are those of the file, and the kernel reads them again from there. The file cannot have changed: that of a
+        // running program cannot be written to (ETXTBSY).
+        unsafe {
+            libc::madvise(std::ptr::with_exposed_provenance_mut(start), end - start, libc::MADV_DONTNEED);
+        }
+    }
+}
+
+/// The range of a line of /proc/self/maps if it is code of this program.
+fn code(line: &str, program: &str) -> Option<(usize, usize)> {
+    let (range, rest) = line.split_once(' ')?;
+    let mut words = rest.splitn(5, ' ');
+    let permissions = words.next()?;
+    let path = words.nth(3)?.trim_start();
+    if permissions != "r-xp" || path != program {
+        return None;
+    }
+    let (start, end) = range.split_once('-')?;
+    Some((usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_programs_own_code_is_found() {
+        let line = "55d0c4a00000-55d0c4b00000 r-xp 007aa000 fe:01 1234567                    /usr/bin/a program";
+        assert_eq!(code(line, "/usr/bin/a program"), Some((0x55d0_c4a0_0000, 0x55d0_c4b0_0000)));
+        assert_eq!(code(line, "/usr/bin/a"), None);
+        for other in [
+            "55d0c4a00000-55d0c4b00000 r--p 007aa000 fe:01 1234567                    /usr/bin/a program",
+            "55d0c4a00000-55d0c4b00000 rw-p 00000000 00:00 0 ",
+            "7ffd1a3f0000-7ffd1a3f2000 r-xp 00000000 00:00 0                          [vdso]",
+            "",
+        ] {
+            assert_eq!(code(other, "/usr/bin/a program"), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_program_goes_on_without_its_code() {
+        release();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let program = std::fs::read_link("/proc/self/exe").unwrap();
+        assert!(maps.lines().filter_map(|line| code(line, &program.to_string_lossy())).count() >= 1);
+        let sum: u64 = (0..1000).map(|n| format!("{n:x}").len() as u64).sum();
+        assert_eq!(sum, 16 + 240 * 2 + 744 * 3);
     }
 }
