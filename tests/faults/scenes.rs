@@ -1,0 +1,49 @@
+//! What is done in a bounded run.
+
+use crate::Scene;
+use crate::faults::{self, Fault, time_goes_by};
+use crate::options::Options;
+use crate::report::Report;
+use crate::sequence;
+use crate::world::{Setting, World, can_mount};
+
+/// Sequences that are always tried: first some for their variety, then those that have once found a defect.
+const SEEDS: [u64; 3] = [1, 2, 3];
+
+/// All scenes, the longest first.
+pub fn bounded(options: &Options) -> Vec<Scene> {
+    let fresh = fastrand::u64(..);
+    let mut scenes: Vec<Scene> = SEEDS.into_iter().chain([fresh]).map(sequence::scene).collect();
+    for (name, list) in [
+        ("processes", faults::PROCESSES),
+        ("graphite", faults::GRAPHITE),
+        ("directories", faults::DIRECTORIES),
+        ("content", faults::CONTENT),
+    ] {
+        scenes.push(Scene { name: name.to_owned(), run: Box::new(move || singly(list)) });
+    }
+    scenes.retain(|scene| options.only.is_empty() || options.only.iter().any(|part| scene.name.contains(part)));
+    scenes
+}
+
+/// Each fault by itself, everything delivered before the next.
+fn singly(list: &[Fault]) -> Report {
+    let mut world = World::new(0, &Setting::default());
+    let mounts = can_mount();
+    for fault in list {
+        if let (true, Err(reason)) = (fault.mounts, &mounts) {
+            world.report.note(format!("not tried: {}: cannot mount here: {reason}", fault.name));
+            if std::env::var_os("CI").is_some() {
+                world.report.fail(format!("{} must not be left out here", fault.name));
+            }
+            continue;
+        }
+        (fault.inject)(&mut world, fault.name, &mut time_goes_by);
+        world.heal();
+        if !world.recover() {
+            world.report.fail(format!("{}: no recovery", fault.name));
+        }
+        world.check_orphans();
+    }
+    world.finish()
+}

@@ -1,0 +1,47 @@
+//! Random sequences of faults. The same seed makes the same sequence (what the programs make of it in which moment
+//! is up to the machine).
+
+use crate::Scene;
+use crate::faults::{self, Fault, time_goes_by};
+use crate::report::Report;
+use crate::world::{Setting, World, can_mount};
+
+/// Faults in one sequence.
+pub const LENGTH: usize = 20;
+
+/// A sequence as a scene.
+pub fn scene(seed: u64) -> Scene {
+    Scene { name: format!("sequence, seed {seed}"), run: Box::new(move || run(seed)) }
+}
+
+fn run(seed: u64) -> Report {
+    let mounts = can_mount().is_ok();
+    let possible: Vec<Fault> = faults::all().into_iter().filter(|fault| mounts || !fault.mounts).collect();
+    let mut world = World::new(seed, &Setting::default());
+    let mut injected = Vec::new();
+    while injected.len() < LENGTH {
+        let one = possible[world.rng.usize(..possible.len())];
+        injected.push(one.name);
+        let second = world.rng.u8(0..3) == 0;
+        let within = faults::PROCESSES[world.rng.usize(..faults::PROCESSES.len())];
+        if second {
+            injected.push(within.name);
+        }
+        (one.inject)(&mut world, one.name, &mut |world| {
+            time_goes_by(world);
+            if second {
+                (within.inject)(world, within.name, &mut time_goes_by);
+            }
+        });
+        if world.rng.u8(0..4) == 0 {
+            world.recover();
+        } else {
+            time_goes_by(&mut world);
+        }
+    }
+    let mut report = world.finish();
+    if !report.failures.is_empty() {
+        report.fail(format!("the sequence was {injected:?}; {}={seed} injects it again", crate::options::SEED));
+    }
+    report
+}
