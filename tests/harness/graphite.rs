@@ -162,7 +162,9 @@ impl Recorder {
     pub fn come_back(&mut self) {
         self.vanish();
         self.shared.away.store(false, Ordering::Relaxed);
-        let listener = TcpListener::bind(self.address).expect("the port is still free");
+        // A program that another thread starts at this moment holds a copy of what tried the port, until it is executed.
+        let listener =
+            super::poll(super::SOON, || TcpListener::bind(self.address).ok()).expect("the port is still free");
         listener.set_nonblocking(true).expect("a listener can be made not to block");
         let shared = Arc::clone(&self.shared);
         self.listener = Some(std::thread::spawn(move || listen(&listener, &shared)));

@@ -70,7 +70,7 @@ fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> C
                 let mut report = Report { errors: directories.errors, warnings: loaded.warnings };
                 report.warnings.extend(directories.warnings);
                 if !report.is_good() {
-                    return refuse(program, &report);
+                    return complain(&findings(program, &report, NO_DIRECTORIES), exit::CONFIG);
                 }
                 let notes = loaded.notes.iter().map(|note| format!("{note}\n"));
                 let warnings = report.warnings.iter().map(|warning| format!("warning: {warning}\n"));
@@ -87,7 +87,10 @@ fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> C
                 if directories.errors.is_empty() {
                     return Command::Run(Box::new(loaded));
                 }
-                refuse(program, &Report { errors: directories.errors, warnings: loaded.warnings })
+                // Not the configuration's fault, and perhaps over soon: a disk that is not mounted yet, or read-only.
+                // With this code systemd tries again.
+                let report = Report { errors: directories.errors, warnings: loaded.warnings };
+                complain(&findings(program, &report, NO_DIRECTORIES), exit::FAILURE)
             }
             Err(refused) => refuse(program, &refused.report),
         },
@@ -105,8 +108,15 @@ fn directories(program: Program, loaded: &Loaded, create: bool) -> Report {
     }
 }
 
-/// Prints every warning and every error, and how many errors there are.
+const NO_DIRECTORIES: &str = "directories cannot be used";
+
+/// Prints every warning and every error of a configuration that is wrong.
 fn refuse(program: Program, report: &Report) -> Command {
+    complain(&findings(program, report, "invalid configuration"), exit::CONFIG)
+}
+
+/// Every warning and every error, then in sum what is wrong, and how many errors there are.
+fn findings(program: Program, report: &Report, sum: &str) -> String {
     let mut text = String::new();
     for warning in &report.warnings {
         text.push_str(&format!("warning: {warning}\n"));
@@ -118,8 +128,8 @@ fn refuse(program: Program, report: &Report) -> Command {
         1 => ("one".to_owned(), "error"),
         count => (count.to_string(), "errors"),
     };
-    text.push_str(&format!("{}: invalid configuration, {count} {noun}; nothing was started\n", program.name()));
-    complain(&text, exit::CONFIG)
+    text.push_str(&format!("{}: {sum}, {count} {noun}; nothing was started\n", program.name()));
+    text
 }
 
 /// Prints the result that was asked for. Where nobody reads it (a closed pipe) there is nobody to complain to.
