@@ -1,5 +1,6 @@
 //! A daemon under supervision, as systemd does it with the units in contrib/systemd: restarted whenever it ends
-//! (`Restart=always`), except with the code for a refused configuration (`RestartPreventExitStatus=78`).
+//! (`Restart=always`), except with the code for a refused configuration (`RestartPreventExitStatus=78`). One that
+//! cannot start since its directories are away is tried again, as often as it takes.
 
 use crate::harness::{Daemon, children};
 use nix::sys::signal::{Signal, kill};
@@ -52,7 +53,8 @@ impl Unit {
                 }
                 let status = daemon.wait(Duration::from_secs(1));
                 let output = daemon.output();
-                if !std::mem::take(&mut self.excused) {
+                let no_directories = status.code() == Some(1) && output.contains("directories cannot be used");
+                if !std::mem::take(&mut self.excused) && !(no_directories && self.restarts > 0) {
                     let end = tail(&output, 15);
                     self.violations.push(format!("{} ended by itself with {status}; it said last:\n{end}", self.name));
                 }
