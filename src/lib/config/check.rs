@@ -5,7 +5,7 @@ use super::nearest::did_you_mean;
 use super::options::{self, OPTIONS};
 use super::problem::{Problem, Report};
 use super::reader::DEFAULT_SECTION;
-use super::{LocalStore, Process, Pull};
+use super::{LocalStore, Process, Program, Pull};
 use std::collections::HashSet;
 
 /// Warns about sections and options that nobody reads, with the nearest known name.
@@ -93,6 +93,7 @@ fn references(ini: &Ini) -> HashSet<(String, String)> {
 
 /// Values of different sections that do not fit together.
 pub(super) fn pairs(
+    program: Program,
     ini: &Ini,
     pull: Option<&Pull>,
     process: Option<&Process>,
@@ -127,8 +128,9 @@ pub(super) fn pairs(
         let message = "is src-dir of [process]: what is stored would be processed again; write another directory";
         report.error(problem(options::LOCAL_STORE, "dir", message.to_owned()));
     }
-    let pull_is_written = ini.section_place("pull").is_some();
-    if pull_is_written && pull.is_some_and(|pull| pull.socket_dir.is_none() && pull.servers.is_empty()) {
+    // A file for haproxystats-process alone has no such section, and says nothing wrong.
+    let pulls = program == Program::Pull || ini.section_place("pull").is_some();
+    if pulls && pull.is_some_and(|pull| pull.socket_dir.is_none() && pull.servers.is_empty()) {
         let message = "neither socket-dir nor servers is set: there is nothing to pull";
         report.warn(Problem::new(message).section("pull").place(ini.section_place("pull").cloned()));
     }

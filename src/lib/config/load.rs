@@ -117,7 +117,7 @@ pub fn check(program: Program, sources: Sources) -> Result<Loaded, Refused> {
     let config = sections(&ini, &mut report);
     check::names(&ini, &mut report);
     let store = config.3.as_ref().and_then(Option::as_ref);
-    check::pairs(&ini, config.0.as_ref(), config.1.as_ref(), store, &mut report);
+    check::pairs(program, &ini, config.0.as_ref(), config.1.as_ref(), store, &mut report);
     let report = for_program(program, report);
     if !report.is_good() {
         return Err(Refused { report });

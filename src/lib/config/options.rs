@@ -192,7 +192,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     row("pull", "workers", Type::Count, Some("8"), Reader::Pull,
         "Kept for existing files: the number of threads that write to disk; one thread does all the work now."),
     row("pull", "queue-size", Type::Count, Some("360"), Reader::Pull,
-        "Pulling is suspended while dst-dir holds more snapshots than this."),
+        "Pulling is suspended while dst-dir holds this many snapshots or more."),
     row("pull", "on-socket-failure", Type::Choice(&["drop-all", "keep-rest"]), Some("drop-all"), Reader::Pull,
         "When a socket fails: publish nothing of this pull (drop-all), or what the other sockets gave (keep-rest)."),
     row("pull", "fsync", Type::Boolean, Some("false"), Reader::Pull,
