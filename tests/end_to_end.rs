@@ -9,6 +9,7 @@ use harness::site::Site;
 use harness::{Daemon, SOON, names, poll, process, pull, wait_for, wait_until, with_config, write};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
@@ -340,7 +341,8 @@ fn idle_workers_are_small() {
     let small = |when: &str| {
         for worker in process.children() {
             let rss = harness::rss_kib(worker).expect("the worker lives");
-            assert!(rss <= 16 * 1024, "an idle worker has {rss} KiB {when}");
+            let status = std::fs::read_to_string(format!("/proc/{worker}/status")).unwrap();
+            assert!(rss <= 16 * 1024, "an idle worker has {rss} KiB {when}:\n{status}");
         }
     };
     poll(Duration::from_millis(500), || None::<()>);
@@ -352,43 +354,38 @@ fn idle_workers_are_small() {
     small("after a snapshot");
 }
 
-/// The shipped configuration file with its directories moved to where nothing is.
-fn nothing_there(directory: &Path) -> PathBuf {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("haproxystats.conf");
+/// The program with the shipped configuration file, its directories and Graphite's port moved to where nothing is.
+fn with_nothing_there(mut program: Command, directory: &Path) -> Command {
     let base = directory.join("nothing").display().to_string();
-    let text = std::fs::read_to_string(shipped).unwrap();
-    let text = text.replace("/var/lib/haproxystats", &base).replace("/run/haproxy", &format!("{base}/sockets"));
-    // A port on which nobody listens.
-    let text: String = text
-        .lines()
-        .map(|line| match line.split_once('=') {
-            Some((option, _)) if option.trim() == "port" => format!("port = {}\n", harness::free_port()),
-            _ => format!("{line}\n"),
-        })
-        .collect();
-    write(directory, "haproxystats.conf", text)
+    let moved = format!(
+        "[pull]\nsocket-dir = {base}/sockets\ndst-dir = {base}/incoming\ntmp-dst-dir = {base}/incoming.tmp\n\
+         [process]\nsrc-dir = {base}/incoming\n[graphite]\nport = {}\n",
+        harness::free_port()
+    );
+    write(directory, "moved.conf", moved);
+    program.arg("-f").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("haproxystats.conf")).arg("-d").arg(directory);
+    program
 }
 
 #[test]
 fn with_nothing_there_both_programs_say_what_is_missing() {
     let directory = tempfile::tempdir().unwrap();
-    let config = nothing_there(directory.path());
     let incoming = directory.path().join("nothing/incoming");
 
     // Without its directory haproxystats-process does not start, and says which one it is.
-    let (status, output) = harness::run(with_config(process(), &config), SOON);
+    let (status, output) = harness::run(with_nothing_there(process(), directory.path()), SOON);
     // With this code systemd tries again; after 78 it would not, and a disk may come back.
     assert_eq!(status.code(), Some(1), "{output}");
     assert!(output.contains("src-dir") && output.contains(&*incoming.to_string_lossy()), "{output}");
 
     // haproxystats-pull makes its directories, and waits for sockets.
-    let mut pull = Daemon::spawn(with_config(pull(), &config));
+    let mut pull = Daemon::spawn(with_nothing_there(pull(), directory.path()));
     pull.wait_for_output("no sockets", SOON);
     assert!(incoming.is_dir());
 
     // Now haproxystats-process runs without Graphite, and says so.
-    let mut process = Daemon::spawn(with_config(process(), &config));
-    process.wait_for_output("onnect", SOON);
+    let mut process = Daemon::spawn(with_nothing_there(process(), directory.path()));
+    process.wait_for_output("no connection to 127.0.0.1", SOON);
     assert!(process.is_running());
     process.stop(SOON);
     pull.stop(SOON);
