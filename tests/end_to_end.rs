@@ -10,7 +10,7 @@ use harness::{Daemon, SOON, names, poll, process, pull, wait_for, wait_until, wi
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
 /// What the original sends for each frontend, all of it sums.
