@@ -1,16 +1,22 @@
 //! The dispatchers against peers that misbehave, and against a real carbon-cache and a real carbon-c-relay.
 
+#![allow(clippy::unwrap_used, reason = "a broken machine may fail the test")]
+
 mod harness;
 
 use haproxystats::config::{self, Acknowledge, QueueFull, Retries};
 use haproxystats::dispatch::graphite::Graphite;
+use haproxystats::dispatch::local_store::LocalStore;
 use haproxystats::dispatch::{Batch, Counters, Dispatcher, Notice};
 use haproxystats::snapshot::Epoch;
+use harness::SOON;
 use harness::carbon::Carbon;
 use harness::graphite::{Behaviour, Record, Recorder};
-use harness::{SOON, wait_until};
+use harness::relay::Relay;
+use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -49,23 +55,37 @@ fn batch(epoch: u64, lines: usize) -> Arc<Batch> {
 }
 
 /// A dispatcher and what it has told.
-struct Rig {
-    graphite: Graphite,
+struct Rig<D> {
+    dispatcher: D,
     notices: UnboundedReceiver<Notice>,
     delivered: Vec<u64>,
     dropped: Vec<u64>,
     rooms: usize,
+    /// Most lines that were held at any moment.
+    most_lines: u64,
 }
 
-impl Rig {
+impl Rig<Graphite> {
     fn start(options: &config::Graphite) -> Self {
         let (sender, notices) = tokio::sync::mpsc::unbounded_channel();
-        let graphite = Graphite::start(options, sender);
-        Self { graphite, notices, delivered: Vec::new(), dropped: Vec::new(), rooms: 0 }
+        Self::with(Graphite::start(options, sender), notices)
+    }
+}
+
+impl Rig<LocalStore> {
+    fn store(dir: &Path) -> Self {
+        let (sender, notices) = tokio::sync::mpsc::unbounded_channel();
+        Self::with(LocalStore::start(&config::LocalStore { dir: dir.to_owned() }, sender), notices)
+    }
+}
+
+impl<D: Dispatcher> Rig<D> {
+    fn with(dispatcher: D, notices: UnboundedReceiver<Notice>) -> Self {
+        Self { dispatcher, notices, delivered: Vec::new(), dropped: Vec::new(), rooms: 0, most_lines: 0 }
     }
 
     fn submit(&self, epoch: u64, lines: usize) {
-        self.graphite.submit(batch(epoch, lines));
+        self.dispatcher.submit(batch(epoch, lines));
     }
 
     fn collect(&mut self) {
@@ -76,6 +96,7 @@ impl Rig {
                 Notice::Room { .. } => self.rooms += 1,
             }
         }
+        self.most_lines = self.most_lines.max(self.counters().queued_lines);
     }
 
     /// Lets the dispatcher run until the condition holds; the test fails when that takes too long.
@@ -83,7 +104,7 @@ impl Rig {
     fn until(&mut self, what: &str, mut condition: impl FnMut(&mut Self) -> bool) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
         async move {
-            let end = Instant::now() + 2 * SOON;
+            let end = Instant::now() + 3 * SOON;
             loop {
                 self.collect();
                 if condition(self) {
@@ -95,16 +116,33 @@ impl Rig {
         }
     }
 
-    async fn until_delivered(&mut self, batches: usize) {
-        self.until("all is delivered", |rig| rig.delivered.len() >= batches).await;
+    #[track_caller]
+    fn until_delivered(&mut self, batches: usize) -> impl Future<Output = ()> {
+        self.until("all is delivered", move |rig| rig.delivered.len() >= batches)
+    }
+
+    /// Lets the dispatcher run for a while.
+    async fn run_for(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        self.until("time passes", |_| Instant::now() >= end).await;
+    }
+
+    /// Submits as a worker does: one after the other, each as soon as there is room.
+    async fn feed(&mut self, epochs: std::ops::RangeInclusive<u64>, lines: usize) {
+        for epoch in epochs {
+            self.until("there is room", |rig| rig.dispatcher.has_room()).await;
+            self.submit(epoch, lines);
+        }
     }
 
     fn counters(&self) -> Counters {
-        self.graphite.counters()
+        self.dispatcher.counters()
     }
 }
 
 fn run<T>(test: impl Future<Output = T>) -> T {
+    // Shown when a test fails.
+    let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_test_writer().try_init();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let result = tokio::task::LocalSet::new().block_on(&runtime, test);
     runtime.shutdown_background();
@@ -141,5 +179,576 @@ fn batches_arrive_once_in_order_and_are_told_in_order() {
         assert_eq!(counters.delivered_lines, 20_000);
         assert_eq!((counters.resent_lines, counters.reconnects, counters.retries, counters.stalls), (0, 0, 0, 0));
         assert_eq!((counters.queued_batches, counters.queued_lines), (0, 0));
+    });
+}
+
+fn batches(epochs: std::ops::RangeInclusive<u64>, lines: usize) -> impl Iterator<Item = Arc<Batch>> {
+    epochs.map(move |epoch| batch(epoch, lines))
+}
+
+/// Everything has arrived and was told once, in order, and what arrived more than once was counted.
+#[track_caller]
+fn assert_delivered(rig: &Rig<Graphite>, recorder: &Recorder, last: u64, lines: usize) {
+    let record = recorder.record();
+    assert_complete(&record, batches(1..=last, lines));
+    assert_eq!(rig.delivered, (1..=last).collect::<Vec<_>>());
+    let counters = rig.counters();
+    assert_eq!(counters.delivered_lines, last * lines as u64);
+    assert!(record.duplicates() <= counters.resent_lines, "{} duplicates, {counters:?}", record.duplicates());
+    assert_eq!((counters.queued_batches, counters.queued_lines), (0, 0));
+}
+
+#[test]
+fn one_lasting_connection_is_enough_for_those_who_trust_the_kernel() {
+    run(async {
+        let recorder = Recorder::start();
+        let mut options = options(recorder.port());
+        options.acknowledge = Acknowledge::Kernel;
+        let mut rig = Rig::start(&options);
+        for epoch in 1..=5 {
+            rig.submit(epoch, 5000);
+            rig.until_delivered(epoch as usize).await;
+        }
+        assert_delivered(&rig, &recorder, 5, 5000);
+        assert_eq!((recorder.connections(), recorder.record().duplicates()), (1, 0));
+    });
+}
+
+#[test]
+fn a_name_is_resolved() {
+    run(async {
+        let recorder = Recorder::start();
+        let mut options = options(recorder.port());
+        options.server = "localhost".to_owned();
+        let mut rig = Rig::start(&options);
+        rig.submit(1, 10);
+        rig.until_delivered(1).await;
+        assert_delivered(&rig, &recorder, 1, 10);
+    });
+}
+
+#[test]
+fn while_graphite_is_away_one_batch_is_held_and_the_rest_waits_outside() {
+    run(async {
+        let mut recorder = Recorder::away();
+        let mut rig = Rig::start(&options(recorder.port()));
+        rig.until("attempts fail", |rig| rig.counters().retries >= 2).await;
+        assert!(rig.dispatcher.has_room(), "one batch may wait for the connection");
+        rig.submit(1, 1000);
+        assert!(!rig.dispatcher.has_room());
+        rig.until("attempts fail", |rig| rig.counters().retries >= 8).await;
+        assert!(!rig.dispatcher.has_room() && rig.rooms == 0);
+        recorder.come_back();
+        rig.until("room is told", |rig| rig.rooms == 1).await;
+        rig.feed(2..=10, 1000).await;
+        rig.until_delivered(10).await;
+        assert_delivered(&rig, &recorder, 10, 1000);
+        assert_eq!(recorder.record().timestamps, (1..=10).collect::<Vec<_>>());
+        assert_eq!(rig.counters().resent_lines, 0);
+    });
+}
+
+#[test]
+fn nothing_is_lost_when_graphite_vanishes_and_returns() {
+    run(async {
+        let mut recorder = Recorder::start();
+        let mut rig = Rig::start(&options(recorder.port()));
+        for round in 0..5_u64 {
+            rig.feed(4 * round + 1..=4 * round + 4, 5000).await;
+            let bytes = recorder.bytes();
+            rig.until("data flows", |_| recorder.bytes() > bytes + 100_000).await;
+            recorder.vanish();
+            rig.run_for(Duration::from_millis(300)).await;
+            recorder.come_back();
+        }
+        rig.until_delivered(20).await;
+        assert_delivered(&rig, &recorder, 20, 5000);
+        let counters = rig.counters();
+        assert!(counters.reconnects >= 5 && counters.retries > 0, "{counters:?}");
+    });
+}
+
+#[test]
+fn a_line_that_was_cut_off_is_sent_whole_on_the_next_connection() {
+    for fault in [Behaviour::CloseAfter(100_003), Behaviour::ResetAfter(100_003)] {
+        run(async {
+            let recorder = Recorder::start();
+            recorder.behave(fault);
+            let mut rig = Rig::start(&options(recorder.port()));
+            rig.submit(1, 10_000);
+            rig.until("the connection is cut twice", |_| recorder.connections() >= 3).await;
+            recorder.behave(Behaviour::Read);
+            rig.until_delivered(1).await;
+            assert_delivered(&rig, &recorder, 1, 10_000);
+            let record = recorder.record();
+            let fragment = record.fragments.first().unwrap();
+            assert!(record.lines.keys().any(|line| line.starts_with(fragment)), "{fragment:?}");
+            assert!(record.duplicates() > 0);
+        });
+    }
+}
+
+#[test]
+fn a_peer_that_cuts_every_connection_gets_everything_all_the_same() {
+    for fault in [Behaviour::CloseAfter(50_000), Behaviour::ResetAfter(50_000), Behaviour::CloseEachRead] {
+        run(async {
+            let recorder = Recorder::start();
+            recorder.behave(fault);
+            let mut rig = Rig::start(&options(recorder.port()));
+            rig.feed(1..=3, 3000).await;
+            rig.until_delivered(3).await;
+            assert_delivered(&rig, &recorder, 3, 3000);
+        });
+    }
+}
+
+#[test]
+fn a_peer_that_closes_at_once_is_not_asked_without_pause() {
+    run(async {
+        let recorder = Recorder::start();
+        recorder.behave(Behaviour::CloseAtOnce);
+        let mut rig = Rig::start(&options(recorder.port()));
+        rig.submit(1, 1000);
+        let start = Instant::now();
+        // Two at a time: the next is opened when the batch is on its way in the first.
+        rig.until("it closes several times", |_| recorder.connections() >= 11).await;
+        assert!(start.elapsed() > Duration::from_millis(800), "{:?}", start.elapsed());
+        recorder.behave(Behaviour::Read);
+        rig.until_delivered(1).await;
+        assert_delivered(&rig, &recorder, 1, 1000);
+    });
+}
+
+#[test]
+fn what_only_the_kernel_of_a_hanging_peer_had_is_sent_again_when_the_peer_dies() {
+    run(async {
+        let mut recorder = Recorder::start();
+        let mut rig = Rig::start(&options(recorder.port()));
+        rig.feed(1..=1, 100).await;
+        rig.until_delivered(1).await;
+        recorder.behave(Behaviour::Stall);
+        // Far less than the buffers of a socket take.
+        rig.submit(2, 100);
+        rig.run_for(4 * DELAY).await;
+        assert_eq!(rig.delivered, [1]);
+        let counters = rig.counters();
+        assert!(counters.stalls > 0, "{counters:?}");
+        assert!(!rig.dispatcher.has_room(), "one batch is enough for a peer that hangs");
+        recorder.vanish();
+        recorder.behave(Behaviour::Read);
+        recorder.come_back();
+        rig.until_delivered(2).await;
+        assert_delivered(&rig, &recorder, 2, 100);
+        assert_eq!(recorder.record().duplicates(), 0, "the one that died had read nothing");
+    });
+}
+
+#[test]
+fn a_peer_that_stops_reading_is_stalled_and_back_and_loses_nothing() {
+    run(async {
+        let recorder = Recorder::start();
+        let mut rig = Rig::start(&options(recorder.port()));
+        rig.feed(1..=1, 100).await;
+        rig.until_delivered(1).await;
+        recorder.behave(Behaviour::Stall);
+        let connections = recorder.connections();
+        rig.submit(2, 100_000);
+        rig.until("it counts as stalled", |rig| rig.counters().stalls == 1).await;
+        assert!(!rig.dispatcher.has_room());
+        rig.until("the connection is replaced", |_| recorder.connections() > connections).await;
+        recorder.behave(Behaviour::Read);
+        rig.until_delivered(2).await;
+        rig.until("there is room", |rig| rig.dispatcher.has_room()).await;
+        assert_complete(&recorder.record(), [batch(1, 100), batch(2, 100_000)]);
+    });
+}
+
+#[test]
+fn a_peer_that_trickles_is_not_waited_for_and_a_slow_one_is() {
+    run(async {
+        let recorder = Recorder::start();
+        let mut rig = Rig::start(&options(recorder.port()));
+        rig.feed(1..=1, 100).await;
+        rig.until_delivered(1).await;
+        recorder.behave(Behaviour::Trickle(1));
+        let connections = recorder.connections();
+        rig.submit(2, 100);
+        rig.until("the connection is replaced", |_| recorder.connections() > connections).await;
+        recorder.behave(Behaviour::Read);
+        rig.until_delivered(2).await;
+        assert_complete(&recorder.record(), [batch(1, 100), batch(2, 100)]);
+
+        recorder.behave(Behaviour::Trickle(2_000_000));
+        let resent = rig.counters().resent_lines;
+        rig.submit(3, 50_000);
+        rig.until_delivered(3).await;
+        assert_eq!(rig.counters().resent_lines, resent);
+    });
+}
+
+#[test]
+fn a_peer_that_never_closes_is_found_out_once() {
+    run(async {
+        let recorder = Recorder::start();
+        recorder.behave(Behaviour::NeverClose);
+        let mut rig = Rig::start(&options(recorder.port()));
+        rig.submit(1, 1000);
+        rig.submit(2, 1000);
+        rig.until_delivered(2).await;
+        let connections = recorder.connections();
+        let start = Instant::now();
+        rig.feed(3..=6, 1000).await;
+        rig.until_delivered(6).await;
+        assert!(start.elapsed() < 3 * DELAY, "{:?}", start.elapsed());
+        assert_delivered(&rig, &recorder, 6, 1000);
+        assert_eq!(recorder.record().duplicates(), 0);
+        assert_eq!(recorder.connections(), connections, "the connection lasts now");
+    });
+}
+
+#[test]
+fn a_peer_that_talks_is_not_listened_to() {
+    run(async {
+        let recorder = Recorder::start();
+        recorder.behave(Behaviour::Talk);
+        let mut rig = Rig::start(&options(recorder.port()));
+        rig.feed(1..=5, 5000).await;
+        rig.until_delivered(5).await;
+        assert_delivered(&rig, &recorder, 5, 5000);
+    });
+}
+
+#[test]
+fn a_connection_that_is_lost_while_idle_costs_nothing() {
+    run(async {
+        let mut recorder = Recorder::start();
+        let mut rig = Rig::start(&options(recorder.port()));
+        for epoch in 1..=3 {
+            rig.submit(epoch, 1000);
+            rig.until_delivered(epoch as usize).await;
+            let reconnects = rig.counters().reconnects;
+            recorder.vanish();
+            recorder.come_back();
+            rig.until("it is noticed", |rig| rig.counters().reconnects > reconnects).await;
+        }
+        assert_delivered(&rig, &recorder, 3, 1000);
+        assert_eq!(rig.counters().resent_lines, 0);
+    });
+}
+
+#[test]
+fn a_batch_that_was_confirmed_is_sent_again_when_the_peer_dies_before_it_has_settled() {
+    run(async {
+        let mut recorder = Recorder::start();
+        let mut options = options(recorder.port());
+        options.settle = Duration::from_secs(2);
+        let mut rig = Rig::start(&options);
+        rig.submit(1, 100);
+        rig.until("it has arrived and the next connection stands", |_| {
+            recorder.distinct() == 100 && recorder.connections() == 2
+        })
+        .await;
+        rig.run_for(Duration::from_millis(100)).await;
+        recorder.vanish();
+        recorder.come_back();
+        rig.until_delivered(1).await;
+        assert_eq!((recorder.record().duplicates(), rig.counters().resent_lines), (100, 100));
+    });
+}
+
+#[test]
+fn a_full_queue_gives_up_the_oldest_only_where_that_is_asked_for() {
+    run(async {
+        let mut recorder = Recorder::away();
+        let mut options = options(recorder.port());
+        options.queue_size = NonZeroUsize::new(2500).unwrap();
+        options.queue_full = QueueFull::DropOldest;
+        let mut rig = Rig::start(&options);
+        for epoch in 1..=10 {
+            assert!(rig.dispatcher.has_room());
+            rig.submit(epoch, 1000);
+        }
+        rig.collect();
+        assert_eq!(rig.dropped, (1..=8).collect::<Vec<_>>());
+        let counters = rig.counters();
+        assert_eq!((counters.dropped_lines, counters.queued_lines), (8000, 2000));
+        recorder.come_back();
+        rig.until_delivered(2).await;
+        assert_complete(&recorder.record(), batches(9..=10, 1000));
+
+        // A batch that is larger than the queue is never given up for that.
+        recorder.vanish();
+        rig.submit(11, 5000);
+        rig.collect();
+        assert_eq!(rig.dropped.len(), 8);
+        recorder.come_back();
+        rig.until_delivered(3).await;
+    });
+}
+
+#[test]
+fn a_worker_is_held_back_while_the_queue_is_full() {
+    run(async {
+        let recorder = Recorder::start();
+        let mut options = options(recorder.port());
+        options.queue_size = NonZeroUsize::new(2500).unwrap();
+        let mut rig = Rig::start(&options);
+        rig.feed(1..=50, 1000).await;
+        rig.until_delivered(50).await;
+        assert_delivered(&rig, &recorder, 50, 1000);
+        assert!((2000..=3000).contains(&rig.most_lines), "{}", rig.most_lines);
+    });
+}
+
+#[test]
+fn draining_waits_for_what_can_be_delivered_and_not_for_what_cannot() {
+    run(async {
+        let mut recorder = Recorder::start();
+        let mut rig = Rig::start(&options(recorder.port()));
+        (1..=5).for_each(|epoch| rig.submit(epoch, 5000));
+        let start = Instant::now();
+        rig.dispatcher.drain(start + SOON).await;
+        rig.collect();
+        assert!(start.elapsed() < SOON);
+        assert_eq!(rig.delivered.len(), 5);
+
+        recorder.behave(Behaviour::Stall);
+        rig.submit(6, 10);
+        let start = Instant::now();
+        rig.dispatcher.drain(start + DELAY / 2).await;
+        assert!(start.elapsed() >= DELAY / 2, "the peer hangs, so the deadline decides");
+
+        recorder.vanish();
+        let start = Instant::now();
+        rig.dispatcher.drain(start + SOON).await;
+        assert!(start.elapsed() < SOON / 2, "nobody is there, so waiting is of no use");
+        rig.collect();
+        assert_eq!(rig.delivered.len(), 5);
+    });
+}
+
+#[test]
+fn an_idle_dispatcher_sleeps() {
+    run(async {
+        let recorder = Recorder::start();
+        let mut rig = Rig::start(&options(recorder.port()));
+        rig.submit(1, 1000);
+        rig.until_delivered(1).await;
+        rig.run_for(Duration::from_millis(300)).await;
+        let switches = || {
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+            line.trim().parse::<u64>().unwrap()
+        };
+        let before = switches();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let woken = switches() - before;
+        // One for the sleep of this test, and a few for the accidents of a busy machine.
+        assert!(woken <= 4, "{woken} wake-ups in two idle seconds");
+    });
+}
+
+#[test]
+fn whatever_happens_in_whatever_order_nothing_is_lost() {
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    eprintln!("SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    run(async move {
+        let mut recorder = Recorder::start();
+        let mut rig = Rig::start(&options(recorder.port()));
+        for round in 0..25_u64 {
+            let lines = 2000;
+            rig.until("there is room", |rig| rig.dispatcher.has_room() || rig.counters().queued_batches > 0).await;
+            let mut epoch = 2 * round + 1;
+            while epoch <= 2 * round + 2 && rig.dispatcher.has_room() {
+                rig.submit(epoch, lines);
+                epoch += 1;
+            }
+            let bytes = random.usize(0..200_000);
+            match random.u8(0..8) {
+                0 => recorder.behave(Behaviour::CloseAfter(bytes)),
+                1 => recorder.behave(Behaviour::ResetAfter(bytes)),
+                2 => recorder.behave(Behaviour::Stall),
+                3 => recorder.behave(Behaviour::Trickle(bytes)),
+                4 => recorder.behave(Behaviour::CloseAtOnce),
+                5 => recorder.behave(Behaviour::CloseEachRead),
+                6 => recorder.behave(Behaviour::Talk),
+                _ => recorder.vanish(),
+            }
+            rig.run_for(Duration::from_millis(random.u64(0..400))).await;
+            if random.bool() {
+                recorder.vanish();
+            }
+            recorder.behave(Behaviour::Read);
+            recorder.come_back();
+            rig.feed(epoch..=2 * round + 2, lines).await;
+        }
+        rig.until_delivered(50).await;
+        assert_delivered(&rig, &recorder, 50, 2000);
+    });
+}
+
+#[test]
+fn a_relay_is_stopped_killed_and_frozen_and_nothing_is_lost() {
+    #[derive(Debug)]
+    enum Fault {
+        Stop,
+        Kill,
+        FreezeAndKill,
+    }
+    for fault in [Fault::Stop, Fault::Kill, Fault::FreezeAndKill] {
+        run(async {
+            let recorder = Recorder::start();
+            let mut relay = Relay::start(recorder.port());
+            let mut options = options(relay.port());
+            options.settle = Duration::from_secs(1);
+            let mut rig = Rig::start(&options);
+            let tick = Duration::from_millis(100);
+            for epoch in 1..=10 {
+                rig.feed(epoch..=epoch, 200).await;
+                rig.run_for(tick).await;
+            }
+            // The batches go on while the relay goes down.
+            match fault {
+                Fault::Stop => {
+                    relay.daemon().signal(Signal::SIGTERM);
+                    for epoch in 11..=20 {
+                        if rig.dispatcher.has_room() {
+                            rig.feed(epoch..=epoch, 200).await;
+                        }
+                        rig.run_for(2 * tick).await;
+                    }
+                    relay.stop();
+                }
+                Fault::Kill => relay.kill(),
+                Fault::FreezeAndKill => {
+                    // What a frozen relay has read and not passed on nobody can know of.
+                    rig.run_for(10 * tick).await;
+                    relay.daemon().signal(Signal::SIGSTOP);
+                    rig.feed(11..=12, 200).await;
+                    rig.run_for(20 * tick).await;
+                    relay.kill();
+                }
+            }
+            relay.launch();
+            rig.feed(21..=25, 200).await;
+            rig.until("all is delivered", |rig| rig.counters().queued_batches == 0).await;
+            // The relay has it in its queue; it is passed on soon.
+            let wanted = rig.delivered.len() * 200;
+            rig.until(&format!("{wanted} lines come out of the relay after {fault:?}"), |_| {
+                recorder.distinct() >= wanted
+            })
+            .await;
+            let delivered = rig.delivered.clone();
+            assert_complete(&recorder.record(), delivered.iter().map(|epoch| batch(*epoch, 200)));
+        });
+    }
+}
+
+#[test]
+fn carbon_is_stopped_killed_and_frozen_and_nothing_is_lost() {
+    run(async {
+        let mut carbon = Carbon::start();
+        let mut options = options(carbon.port());
+        // carbon writes its files once a second: what it has read for longer is on disk.
+        options.settle = Duration::from_secs(4);
+        let mut rig = Rig::start(&options);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let first = now - 600;
+        let mut epoch = first;
+        for fault in 0..4 {
+            for _ in 0..5 {
+                rig.feed(epoch..=epoch, 200).await;
+                epoch += 1;
+                rig.run_for(Duration::from_millis(100)).await;
+            }
+            match fault {
+                0 => carbon.stop(),
+                1 => carbon.kill(),
+                2 => {
+                    carbon.daemon().signal(Signal::SIGSTOP);
+                    rig.run_for(Duration::from_secs(2)).await;
+                    carbon.kill();
+                }
+                _ => break,
+            }
+            rig.run_for(Duration::from_millis(300)).await;
+            carbon.launch();
+        }
+        rig.until("all is delivered", |rig| rig.counters().queued_batches == 0).await;
+        let wanted: BTreeSet<u64> = (first..epoch).collect();
+        let series = format!("loadbalancers.lb-01.haproxy.backend.b{:06}.server.s1.metric", 199);
+        rig.until("carbon has written its files", |_| wanted.iter().all(|e| carbon.points(&series).contains_key(e)))
+            .await;
+        carbon.stop();
+        for line in 0..200 {
+            let series = format!("loadbalancers.lb-01.haproxy.backend.b{line:06}.server.s1.metric");
+            let points = carbon.points(&series);
+            assert_eq!(points.keys().copied().collect::<BTreeSet<_>>(), wanted, "{series}");
+            assert!(points.values().all(|value| *value == f64::from(line)), "{series}: {points:?}");
+        }
+    });
+}
+
+#[test]
+fn neither_carbon_nor_a_relay_takes_the_unfinished_line_of_a_broken_connection_for_a_point() {
+    use std::io::Write;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let cut = |port, name: &str| {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        // All three fields are there, and the timestamp may be a whole one or not.
+        write!(stream, "{name}.whole 1 {now}\n{name}.cut 1 {now}").unwrap();
+    };
+    let mut carbon = Carbon::start();
+    cut(carbon.port(), "direct");
+    let mut relay = Relay::start(carbon.port());
+    cut(relay.port(), "relayed");
+    harness::wait_until(SOON, "both whole lines are stored", || {
+        let series = carbon.series();
+        ["direct.whole", "relayed.whole"].iter().all(|name| series.contains(*name))
+    });
+    relay.stop();
+    carbon.stop();
+    assert_eq!(carbon.series(), BTreeSet::from(["direct.whole".to_owned(), "relayed.whole".to_owned()]));
+}
+
+#[test]
+fn the_local_store_has_the_same_lines() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rig = Rig::store(dir.path());
+        rig.feed(1_457_298_067..=1_457_298_069, 1000).await;
+        rig.until_delivered(3).await;
+        for epoch in 1_457_298_067..=1_457_298_069 {
+            let stats = std::fs::read(dir.path().join(epoch.to_string()).join("stats")).unwrap();
+            assert!(stats == batch(epoch, 1000).text);
+        }
+        assert_eq!(rig.counters().delivered_lines, 3000);
+    });
+}
+
+#[test]
+fn a_local_store_that_cannot_be_written_to_holds_a_bounded_number_and_goes_on_later() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let store = dir.path().join("store");
+        std::fs::write(&store, "a file in the place of the directory").unwrap();
+        let mut rig = Rig::store(&store);
+        rig.submit(1, 50_000);
+        rig.until("it fails", |rig| rig.counters().retries > 0).await;
+        for epoch in 2..=10 {
+            assert!(rig.dispatcher.has_room(), "what goes to Graphite is not held up");
+            rig.submit(epoch, 50_000);
+        }
+        rig.collect();
+        assert_eq!(rig.dropped, [2, 3, 4, 5, 6]);
+        assert!(rig.most_lines <= 250_000 && rig.delivered.is_empty());
+        let drain = Instant::now();
+        rig.dispatcher.drain(drain + SOON).await;
+        assert!(drain.elapsed() < SOON / 2, "waiting is of no use");
+        std::fs::remove_file(&store).unwrap();
+        rig.until_delivered(5).await;
+        assert_eq!(rig.delivered, [1, 7, 8, 9, 10]);
+        assert!(std::fs::read(store.join("10/stats")).unwrap() == batch(10, 50_000).text);
     });
 }

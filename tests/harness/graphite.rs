@@ -8,9 +8,11 @@
 //! A line counts as arrived when this program has read it, not when its kernel has.
 
 use super::lock;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -18,6 +20,9 @@ use std::time::{Duration, Instant};
 
 /// How often a thread looks whether it is to behave differently.
 const TURN: Duration = Duration::from_millis(5);
+
+/// Most bytes of one read.
+const CHUNK: usize = 64 * 1024;
 
 /// What the endpoint does with a connection.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -205,69 +210,74 @@ struct Connection<'a> {
     /// An unfinished line.
     rest: Vec<u8>,
     read: usize,
+    /// The peer has ended its side, and this side stays open.
+    ended: bool,
 }
 
 impl<'a> Connection<'a> {
     fn new(stream: TcpStream, shared: &'a Shared) -> Self {
-        stream.set_nonblocking(false).expect("a socket can be made to block");
-        stream.set_read_timeout(Some(TURN)).expect("a socket can have a time-out");
-        stream.set_write_timeout(Some(TURN)).expect("a socket can have a time-out");
-        Self { stream, shared, rest: Vec::new(), read: 0 }
+        stream.set_nonblocking(true).expect("a socket can be made not to block");
+        Self { stream, shared, rest: Vec::new(), read: 0, ended: false }
     }
 
     fn serve(mut self) {
         let start = Instant::now();
-        let mut trickled = 0;
-        while !self.shared.away.load(Ordering::Relaxed) {
-            let behaviour = *lock(&self.shared.behaviour);
-            let open = match behaviour {
-                Behaviour::Read => self.read(64 * 1024),
-                Behaviour::NeverClose => {
-                    if !self.read(64 * 1024) {
-                        self.end();
-                        while !self.shared.away.load(Ordering::Relaxed) {
-                            std::thread::sleep(TURN);
-                        }
-                        return;
-                    }
-                    true
-                }
-                Behaviour::Stall => {
-                    std::thread::sleep(TURN);
-                    true
-                }
-                Behaviour::Trickle(rate) => {
-                    let due = (start.elapsed().as_secs_f64() * rate as f64) as usize;
-                    std::thread::sleep(TURN);
-                    let before = self.read;
-                    let open = due <= trickled || self.read((due - trickled).min(64 * 1024));
-                    trickled += self.read - before;
-                    open
-                }
-                Behaviour::CloseAfter(bytes) => self.read < bytes && self.read((bytes - self.read).min(64 * 1024)),
-                Behaviour::ResetAfter(bytes) => {
-                    let open = self.read < bytes && self.read((bytes - self.read).min(64 * 1024));
-                    if self.read >= bytes {
-                        self.reset();
-                    }
-                    open
-                }
-                Behaviour::CloseEachRead => {
-                    let before = self.read;
-                    self.read(64 * 1024) && self.read == before
-                }
-                Behaviour::CloseAtOnce => false,
-                Behaviour::Talk => {
-                    // A peer that does not listen fills the buffers; then this waits for a turn.
-                    let _ = self.stream.write(&[b'?'; 16 * 1024]);
-                    self.read(64 * 1024)
-                }
-            };
-            if !open {
+        loop {
+            self.wait();
+            // Held while acting: once `behave` has returned, nothing more happens in the old manner.
+            let behaviour = lock(&self.shared.behaviour);
+            if self.shared.away.load(Ordering::Relaxed) || !self.act(*behaviour, start.elapsed()) {
                 break;
             }
         }
-        self.end();
+        if !self.rest.is_empty() {
+            let fragment = String::from_utf8_lossy(&self.rest).into_owned();
+            lock(&self.shared.record).fragments.push(fragment);
+        }
+    }
+
+    /// Waits for data, or for a turn.
+    fn wait(&self) {
+        let readable = PollFd::new(self.stream.as_fd(), PollFlags::POLLIN);
+        let turn = PollTimeout::try_from(TURN).expect("a turn is short");
+        // An error shows when the socket is read.
+        let ready = poll(&mut [readable], turn);
+        let idle = self.ended || matches!(*lock(&self.shared.behaviour), Behaviour::Stall | Behaviour::Trickle(_));
+        if idle && ready.is_ok_and(|ready| ready > 0) {
+            std::thread::sleep(TURN);
+        }
+    }
+
+    /// False when the connection is to be closed.
+    fn act(&mut self, behaviour: Behaviour, age: Duration) -> bool {
+        let before = self.read;
+        match behaviour {
+            Behaviour::Read => self.read(CHUNK),
+            Behaviour::NeverClose => {
+                self.ended = self.ended || !self.read(CHUNK);
+                true
+            }
+            Behaviour::Stall => true,
+            Behaviour::Trickle(rate) => {
+                let due = (age.as_secs_f64() * rate as f64) as usize;
+                due <= before || self.read((due - before).min(CHUNK))
+            }
+            Behaviour::CloseAfter(bytes) => before < bytes && self.read((bytes - before).min(CHUNK)),
+            Behaviour::ResetAfter(bytes) => {
+                let open = before < bytes && self.read((bytes - before).min(CHUNK));
+                if self.read >= bytes {
+                    self.reset();
+                }
+                open && self.read < bytes
+            }
+            Behaviour::CloseEachRead => self.read(CHUNK) && self.read == before,
+            Behaviour::CloseAtOnce => false,
+            Behaviour::Talk => {
+                // A peer that does not listen fills the buffers; then this writes nothing.
+                let _ = self.stream.write(&[b'?'; 16 * 1024]);
+                self.read(CHUNK)
+            }
+        }
     }
 
     /// Reads once. False at the end.
@@ -287,7 +297,7 @@ impl<'a> Connection<'a> {
                 self.rest.drain(..whole);
                 true
             }
-            Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted),
+            Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
         }
     }
 
@@ -295,12 +305,5 @@ impl<'a> Connection<'a> {
         let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
         nix::sys::socket::setsockopt(&self.stream, nix::sys::socket::sockopt::Linger, &linger)
             .expect("a socket can be made to reset");
-    }
-
-    fn end(&mut self) {
-        if !self.rest.is_empty() {
-            let fragment = String::from_utf8_lossy(&std::mem::take(&mut self.rest)).into_owned();
-            lock(&self.shared.record).fragments.push(fragment);
-        }
     }
 }

@@ -14,6 +14,7 @@ pub mod carbon;
 pub mod graphite;
 pub mod haproxy;
 pub mod incoming;
+pub mod relay;
 pub mod site;
 
 use nix::sys::signal::{Signal, kill, killpg};

@@ -60,7 +60,8 @@ pub struct Graphite {
 struct Shared {
     window: RefCell<Window>,
     counters: Cell<Counters>,
-    up: Cell<bool>,
+    /// Whether there is a connection, and no trouble since something was last delivered.
+    well: Cell<bool>,
     stalled: Cell<bool>,
     /// Whether the last attempt to connect failed.
     unreachable: Cell<bool>,
@@ -83,7 +84,7 @@ impl Graphite {
         let shared = Rc::new(Shared {
             window: RefCell::default(),
             counters: Cell::default(),
-            up: Cell::new(false),
+            well: Cell::new(false),
             stalled: Cell::new(false),
             unreachable: Cell::new(false),
             had_room: Cell::new(true),
@@ -113,7 +114,8 @@ impl Dispatcher for Graphite {
         self.shared.submitted.notify_one();
     }
 
-    /// Without a connection, or with one that is stalled, there is room for one batch: the snapshots wait on disk.
+    /// Without a connection, with one that is stalled, and after a loss until something has been delivered again, there
+    /// is room for one batch: the snapshots wait on disk.
     fn has_room(&self) -> bool {
         self.shared.has_room()
     }
@@ -149,7 +151,7 @@ impl Shared {
             QueueFull::DropOldest => true,
             QueueFull::Keep if window.is_empty() => true,
             QueueFull::Keep => {
-                self.up.get()
+                self.well.get()
                     && !self.stalled.get()
                     && window.lines() < self.queue_size
                     && window.unsent() < ENOUGH_UNSENT

@@ -10,6 +10,9 @@ const SLOWEST: u64 = 1024;
 /// Shortest write time-out; a shorter one could not be told from the ordinary.
 const SHORTEST: Duration = Duration::from_millis(10);
 
+/// Least patience: carbon-c-relay takes up to a second to notice that there is something on an idle connection.
+const LEAST_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Connections in a row that were replaced, after which the patience grows no further.
 const MOST_DOUBLINGS: u32 = 4;
 
@@ -18,12 +21,22 @@ const MOST_DOUBLINGS: u32 = 4;
 pub(crate) enum Verdict {
     /// Nothing has changed.
     Unchanged,
-    /// The peer has just become stalled: it has taken no byte for the write time-out.
+    /// The peer has just become stalled: it has taken no byte for the write time-out, or has all of them and has not
+    /// closed for half the patience.
     Stalled,
     /// A stalled peer takes data again.
     Back,
     /// The peer has been too slow for longer than the patience.
     Replace,
+}
+
+/// What a peer owes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owing {
+    /// The acknowledgement of some bytes, which is its kernel's business and quick, unless its buffers are full.
+    Bytes,
+    /// The end of a connection, which is its program's business.
+    End,
 }
 
 /// Watches the bytes that a peer has taken.
@@ -32,7 +45,7 @@ pub(crate) struct Progress {
     write_timeout: Duration,
     delay: Duration,
     replaced: u32,
-    owing: bool,
+    owing: Option<Owing>,
     stalled: bool,
     taken: u64,
     /// Since when no byte was taken.
@@ -49,7 +62,7 @@ impl Progress {
             write_timeout,
             delay,
             replaced: 0,
-            owing: false,
+            owing: None,
             stalled: false,
             taken: 0,
             quiet_since: now,
@@ -60,12 +73,12 @@ impl Progress {
     /// How long a peer may be too slow. It doubles with each connection in a row that had to be replaced, since a new
     /// connection to a peer that hangs costs all that is in flight a second time.
     pub(crate) fn patience(&self) -> Duration {
-        self.delay.max(self.write_timeout) * 2_u32.pow(self.replaced.min(MOST_DOUBLINGS))
+        self.delay.max(self.write_timeout).max(LEAST_PATIENCE) * 2_u32.pow(self.replaced.min(MOST_DOUBLINGS))
     }
 
     /// The peer owes nothing, or the connection is gone. Returns whether it was stalled.
     pub(crate) fn rest(&mut self) -> bool {
-        self.owing = false;
+        self.owing = None;
         std::mem::take(&mut self.stalled)
     }
 
@@ -80,8 +93,8 @@ impl Progress {
     }
 
     /// The peer owes something, and has taken `taken` bytes so far. The clock starts with the first look.
-    pub(crate) fn look(&mut self, now: Instant, taken: u64) -> Verdict {
-        if !std::mem::replace(&mut self.owing, true) {
+    pub(crate) fn look(&mut self, now: Instant, owing: Owing, taken: u64) -> Verdict {
+        if self.owing.replace(owing).is_none() {
             (self.quiet_since, self.taken, self.span) = (now, taken, (now, taken));
         }
         let patience = self.patience();
@@ -98,7 +111,7 @@ impl Progress {
             Verdict::Replace
         } else if moved && std::mem::take(&mut self.stalled) {
             Verdict::Back
-        } else if !self.stalled && now.duration_since(self.quiet_since) >= self.write_timeout {
+        } else if !self.stalled && now.duration_since(self.quiet_since) >= self.quiet_limit() {
             self.stalled = true;
             Verdict::Stalled
         } else {
@@ -109,7 +122,14 @@ impl Progress {
     /// When to look again, at the latest; never while the peer owes nothing.
     pub(crate) fn next_look(&self, now: Instant) -> Option<Instant> {
         let quiet = if self.stalled { now } else { self.quiet_since };
-        self.owing.then(|| (self.span.0 + self.patience()).min(quiet + self.write_timeout))
+        self.owing.map(|_| (self.span.0 + self.patience()).min(quiet + self.quiet_limit()))
+    }
+
+    fn quiet_limit(&self) -> Duration {
+        match self.owing {
+            Some(Owing::End) => self.write_timeout.max(self.patience() / 2),
+            Some(Owing::Bytes) | None => self.write_timeout,
+        }
     }
 }
 
@@ -127,7 +147,8 @@ mod tests {
     #[test]
     fn a_silent_peer_is_stalled_once_and_then_replaced() {
         let (mut progress, start) = progress();
-        let verdicts: Vec<_> = (0..=10).map(|second| progress.look(start + second * SECOND, 5000)).collect();
+        let verdicts: Vec<_> =
+            (0..=10).map(|second| progress.look(start + second * SECOND, Owing::Bytes, 5000)).collect();
         assert_eq!(verdicts[0..2], [Verdict::Unchanged, Verdict::Stalled]);
         assert!(verdicts[2..10].iter().all(|verdict| *verdict == Verdict::Unchanged));
         assert_eq!(verdicts[10], Verdict::Replace);
@@ -136,20 +157,23 @@ mod tests {
     #[test]
     fn one_byte_ends_a_stall_but_does_not_save_a_peer_that_trickles() {
         let (mut progress, start) = progress();
-        progress.look(start, 0);
-        assert_eq!(progress.look(start + SECOND, 0), Verdict::Stalled);
-        assert_eq!(progress.look(start + 2 * SECOND, 1), Verdict::Back);
+        progress.look(start, Owing::Bytes, 0);
+        assert_eq!(progress.look(start + SECOND, Owing::Bytes, 0), Verdict::Stalled);
+        assert_eq!(progress.look(start + 2 * SECOND, Owing::Bytes, 1), Verdict::Back);
         for second in 3..10 {
-            assert_eq!(progress.look(start + second * SECOND, u64::from(second)), Verdict::Unchanged);
+            assert_eq!(progress.look(start + second * SECOND, Owing::Bytes, u64::from(second)), Verdict::Unchanged);
         }
-        assert_eq!(progress.look(start + 10 * SECOND, 10), Verdict::Replace);
+        assert_eq!(progress.look(start + 10 * SECOND, Owing::Bytes, 10), Verdict::Replace);
     }
 
     #[test]
     fn a_slow_peer_is_kept() {
         let (mut progress, start) = progress();
         for second in 0..1000 {
-            assert_eq!(progress.look(start + second * SECOND, u64::from(second) * 1100), Verdict::Unchanged);
+            assert_eq!(
+                progress.look(start + second * SECOND, Owing::Bytes, u64::from(second) * 1100),
+                Verdict::Unchanged
+            );
         }
     }
 
@@ -169,12 +193,12 @@ mod tests {
     #[test]
     fn the_next_look_is_neither_early_nor_late() {
         let (mut progress, start) = progress();
-        progress.look(start, 0);
+        progress.look(start, Owing::Bytes, 0);
         let mut now = progress.next_look(start).unwrap();
-        assert_eq!(progress.look(now - SECOND / 1000, 0), Verdict::Unchanged);
-        assert_eq!(progress.look(now, 0), Verdict::Stalled);
+        assert_eq!(progress.look(now - SECOND / 1000, Owing::Bytes, 0), Verdict::Unchanged);
+        assert_eq!(progress.look(now, Owing::Bytes, 0), Verdict::Stalled);
         let mut looks = 0;
-        while progress.look(now, 0) != Verdict::Replace {
+        while progress.look(now, Owing::Bytes, 0) != Verdict::Replace {
             now = progress.next_look(now).unwrap();
             looks += 1;
         }
@@ -182,13 +206,23 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_may_take_longer_to_close_than_to_take_bytes() {
+        let (mut progress, start) = progress();
+        assert_eq!(progress.look(start, Owing::End, 0), Verdict::Unchanged);
+        assert_eq!(progress.next_look(start), Some(start + 5 * SECOND));
+        assert_eq!(progress.look(start + 4 * SECOND, Owing::End, 0), Verdict::Unchanged);
+        assert_eq!(progress.look(start + 5 * SECOND, Owing::End, 0), Verdict::Stalled);
+        assert_eq!(progress.look(start + 10 * SECOND, Owing::End, 0), Verdict::Replace);
+    }
+
+    #[test]
     fn the_clock_does_not_run_while_nothing_is_owed() {
         let (mut progress, start) = progress();
-        progress.look(start, 0);
-        assert_eq!(progress.look(start + SECOND, 0), Verdict::Stalled);
+        progress.look(start, Owing::Bytes, 0);
+        assert_eq!(progress.look(start + SECOND, Owing::Bytes, 0), Verdict::Stalled);
         assert!(progress.rest());
         assert_eq!(progress.next_look(start), None);
-        assert_eq!(progress.look(start + 60 * SECOND, 0), Verdict::Unchanged);
+        assert_eq!(progress.look(start + 60 * SECOND, Owing::Bytes, 0), Verdict::Unchanged);
         assert!(!progress.stalled);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::connect::{ConnectError, Connector};
 use super::link::{Health, Link};
-use super::progress::{Progress, Verdict};
+use super::progress::{Owing, Progress, Verdict};
 use super::{NAME, Shared};
 use crate::backoff::{Rounds, jitter};
 use crate::config::{self, Acknowledge, QueueFull};
@@ -15,13 +15,14 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
-/// Two connections are not ended closer together than this, however small the batches are: in a long catching up the
-/// batches in between share a connection.
-const BETWEEN_ENDS: Duration = Duration::from_millis(100);
+/// Shortest and longest time between the ends of two connections, however small the batches are: in a long catching up
+/// the batches in between share a connection. In between, it is twice the time that the peer takes to close one.
+const BETWEEN_ENDS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// A peer of which nothing is known, that has acknowledged everything and does not close for so long (or for three
-/// times `delay`), is one that never closes.
-const NEVER_CLOSES: Duration = Duration::from_secs(30);
+/// A peer of which nothing is known, that has acknowledged everything and does not close for so many times `delay`, or
+/// `write-timeout` if that is longer, is one that never closes. With the defaults that is half a minute: longer than
+/// most peers hang without being killed, and the next peer of its kind is found out as late.
+const NEVER_CLOSES: (u32, u32) = (3, 10);
 
 /// A peer that has been seen to close, and does not close for so long, has become another one.
 const CLOSES_NO_MORE: Duration = Duration::from_secs(15 * 60);
@@ -89,6 +90,7 @@ pub(super) struct Task {
     /// A connection that has been ended, with the time of it.
     ended: Option<(Link, Instant)>,
     last_end: Option<Instant>,
+    between_ends: Duration,
     /// Since when no ended connection has been confirmed.
     unconfirmed_since: Option<Instant>,
     habit: Habit,
@@ -102,6 +104,8 @@ pub(super) struct Task {
     /// Parts in a row that were confirmed.
     parts: u32,
     confirmed_since_loss: bool,
+    /// Whether the peer was too slow and has confirmed nothing since: it may hang, and be killed with what it had read.
+    hangs: bool,
     /// Whether the next connection replaces one that was lost.
     replaces: bool,
     connected_before: bool,
@@ -128,6 +132,7 @@ impl Task {
             connector: None,
             ended: None,
             last_end: None,
+            between_ends: BETWEEN_ENDS.0,
             unconfirmed_since: None,
             habit: Habit::Unknown,
             progress: Progress::new(config.write_timeout, config.delay, now),
@@ -137,6 +142,7 @@ impl Task {
             part: None,
             parts: 0,
             confirmed_since_loss: false,
+            hangs: false,
             replaces: false,
             connected_before: false,
             trouble: None,
@@ -254,7 +260,7 @@ impl Task {
         let window = self.shared.window.borrow();
         let Next::Open(link) = &self.next else { return None };
         let due = !self.lasting() && self.ended.is_none() && window.at_boundary() && !window.awaits();
-        due.then(|| self.last_end.map_or(link.opened, |last| last + BETWEEN_ENDS))
+        due.then(|| self.last_end.map_or(link.opened, |last| last + self.between_ends))
     }
 
     /// Looks at the ended connection.
@@ -264,6 +270,7 @@ impl Task {
         match link.health() {
             Health::Ended if outstanding == 0 => {
                 self.habit = Habit::Closes;
+                self.between_ends = (2 * (now - *since)).clamp(BETWEEN_ENDS.0, BETWEEN_ENDS.1);
                 self.confirmed(now);
             }
             Health::Ended => return Err(Loss::Closed),
@@ -291,7 +298,7 @@ impl Task {
     }
 
     fn never_closes(&self) -> Duration {
-        NEVER_CLOSES.max(3 * self.delay)
+        (NEVER_CLOSES.0 * self.delay).max(NEVER_CLOSES.1 * self.write_timeout)
     }
 
     fn confirmed(&mut self, now: Instant) {
@@ -313,6 +320,7 @@ impl Task {
         self.failures = 0;
         self.barren = 0;
         self.confirmed_since_loss = true;
+        self.hangs = false;
         self.unconfirmed_since = None;
         self.progress.arrived();
     }
@@ -324,22 +332,23 @@ impl Task {
 
     /// Looks for a stall.
     fn watch(&mut self, now: Instant) -> Result<(), Loss> {
-        let (mut taken, mut owes) = (0, false);
-        if let Next::Open(link) = &self.next {
+        let (mut taken, mut outstanding) = (0, 0);
+        for link in self.links() {
             taken += link.acknowledged();
-            owes |= link.outstanding() > 0;
+            outstanding += u64::from(link.outstanding() > 0);
         }
-        if let Some((link, _)) = &self.ended {
-            taken += link.acknowledged();
-            // Of a peer that has never closed a connection, closing is no duty.
-            owes |= link.outstanding() > 0 || self.habit == Habit::Closes;
-        }
-        if !owes {
-            self.rest();
-            return Ok(());
-        }
+        // Of a peer that has never closed a connection, closing is no duty.
+        let end = self.ended.is_some() && self.habit == Habit::Closes;
+        let owing = match (outstanding, end) {
+            (0, false) => {
+                self.rest();
+                return Ok(());
+            }
+            (0, true) => Owing::End,
+            (_, _) => Owing::Bytes,
+        };
         let patience = self.progress.patience();
-        match self.progress.look(now, taken) {
+        match self.progress.look(now, owing, taken) {
             Verdict::Unchanged => {}
             Verdict::Stalled => {
                 self.shared.stalled.set(true);
@@ -353,6 +362,14 @@ impl Task {
             Verdict::Replace => return Err(Loss::TooSlow(patience)),
         }
         Ok(())
+    }
+
+    fn links(&self) -> impl Iterator<Item = &Link> {
+        let open = match &self.next {
+            Next::Open(link) => Some(link),
+            Next::Opening(_) | Next::Pause(_) => None,
+        };
+        open.into_iter().chain(self.ended.iter().map(|(link, _)| link))
     }
 
     fn rest(&mut self) {
@@ -371,7 +388,8 @@ impl Task {
     /// Hands out what has been confirmed for long enough. The connection has been found healthy in this round.
     fn settle(&mut self, now: Instant) {
         let Next::Open(link) = &self.next else { return };
-        let delivered = now.checked_sub(self.settle).map(|until| self.shared.window.borrow_mut().settled(until));
+        let until = now.checked_sub(self.settle).filter(|_| !self.hangs);
+        let delivered = until.map(|until| self.shared.window.borrow_mut().settled(until));
         let delivered = delivered.unwrap_or_default();
         for batch in &delivered {
             self.shared.count(|counters| counters.delivered_lines += batch.lines as u64);
@@ -379,6 +397,7 @@ impl Task {
         }
         let well = !delivered.is_empty() || (self.nothing_held() && link.opened + self.settle <= now);
         if let Some(since) = self.trouble.take_if(|_| well) {
+            self.shared.well.set(true);
             let elapsed_ms = u64::try_from((now - since).as_millis()).unwrap_or(u64::MAX);
             tracing::info!(dispatcher = NAME, server = self.server, elapsed_ms, "connected again");
         }
@@ -422,9 +441,12 @@ impl Task {
         }
         // Relays close a connection on which nothing has come for some minutes. That is none of an operator's business.
         let idle = stood && matches!(loss, Loss::Closed) && !self.shared.window.borrow().in_flight();
-        let resent_lines = self.shared.window.borrow_mut().lost();
+        self.hangs = matches!(loss, Loss::TooSlow(_));
+        let mut window = self.shared.window.borrow_mut();
+        let resent_lines = if self.hangs { window.lost_unconfirmed() } else { window.lost() };
+        drop(window);
         self.shared.count(|counters| counters.resent_lines += resent_lines);
-        self.shared.up.set(false);
+        self.shared.well.set(false);
         self.shared.stalled.set(false);
         self.progress.rest();
         if self.habit == Habit::Never {
@@ -471,7 +493,7 @@ impl Task {
         match result.map(|stream| Link::new(stream, silence)) {
             Ok(Ok(link)) => {
                 self.next = Next::Open(link);
-                self.shared.up.set(true);
+                self.shared.well.set(self.trouble.is_none());
                 self.shared.unreachable.set(false);
                 if std::mem::take(&mut self.replaces) {
                     self.shared.count(|counters| counters.reconnects += 1);
@@ -489,7 +511,7 @@ impl Task {
         self.failures = self.failures.saturating_add(1);
         self.shared.count(|counters| counters.retries += 1);
         self.next = Next::Pause(now + jitter(self.rounds.after(self.failures), fastrand::f64()));
-        self.shared.up.set(false);
+        self.shared.well.set(false);
         self.shared.unreachable.set(true);
         // While the last connection still awaits its confirmation it is the one to decide. Otherwise whoever confirmed
         // is gone, perhaps with what it had read.
@@ -553,7 +575,7 @@ impl Task {
             Next::Opening(_) => {}
             Next::Open(link) => {
                 deadlines[0] = self.end_due();
-                deadlines[1] = window.settling_since().map(|since| since + self.settle);
+                deadlines[1] = window.settling_since().filter(|_| !self.hangs).map(|since| since + self.settle);
                 deadlines[2] = self.trouble.filter(|_| window.is_empty()).map(|_| link.opened + self.settle);
             }
         }

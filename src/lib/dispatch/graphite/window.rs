@@ -64,6 +64,11 @@ impl Entry {
         self.begin + self.len() as u64
     }
 
+    /// Number of lines after `skip`.
+    fn lines(&self) -> u64 {
+        self.lines_up_to(self.batch.text.len())
+    }
+
     /// Number of lines between `skip` and `offset`.
     fn lines_up_to(&self, offset: usize) -> u64 {
         memchr::memchr_iter(b'\n', self.batch.text.get(self.skip..offset).unwrap_or_default()).count() as u64
@@ -212,14 +217,21 @@ impl Window {
     /// Every connection is gone: all that is held goes back to the start. Returns the number of lines that will be sent
     /// a second time.
     pub(crate) fn lost(&mut self) -> u64 {
-        let whole = self.next_index();
-        let again = |entry: &Entry| entry.lines_up_to(entry.batch.text.len());
-        let partly = self.entries.get(whole).map_or(0, |entry| entry.lines_up_to(self.offset));
-        let resent = self.entries.iter().take(whole).map(again).sum::<u64>() + partly;
+        let confirmed = std::mem::take(&mut self.settling_entries);
         self.settling.clear();
-        (self.settling_entries, self.awaiting, self.written, self.position) = (0, 0, 0, 0);
+        // They stand directly before those that are awaited, so they are counted with them.
+        self.awaiting += confirmed;
+        self.lost_unconfirmed()
+    }
+
+    /// Every connection is gone, but not the peer: what is not confirmed goes back to the start.
+    pub(crate) fn lost_unconfirmed(&mut self) -> u64 {
+        let written = self.entries.iter().skip(self.settling_entries).take(self.awaiting + self.written);
+        let partly = self.entries.get(self.next_index()).map_or(0, |entry| entry.lines_up_to(self.offset));
+        let resent = written.map(Entry::lines).sum::<u64>() + partly;
+        (self.awaiting, self.written, self.position) = (0, 0, 0);
         self.awaiting_part = false;
-        self.unsent = self.entries.iter().map(Entry::len).sum();
+        self.unsent = self.entries.iter().skip(self.settling_entries).map(Entry::len).sum();
         self.start_next();
         resent
     }
@@ -392,6 +404,7 @@ mod tests {
         Tick,
         Settle,
         Lose,
+        LoseUnconfirmed,
         Limit(Option<usize>),
         Drop(usize),
     }
@@ -406,6 +419,7 @@ mod tests {
             2 => Just(Action::Tick),
             2 => Just(Action::Settle),
             1 => Just(Action::Lose),
+            1 => Just(Action::LoseUnconfirmed),
             2 => proptest::option::of(1_usize..100).prop_map(Action::Limit),
             1 => (0_usize..12).prop_map(Action::Drop),
         ];
@@ -497,13 +511,17 @@ mod tests {
                     }
                     Action::Tick => now += Duration::from_secs(1),
                     Action::Settle => world.delivered(&window.settled(now - Duration::from_secs(1))),
-                    Action::Lose => {
-                        window.lost();
+                    Action::Lose | Action::LoseUnconfirmed => {
+                        if matches!(action, Action::Lose) {
+                            window.lost();
+                            prop_assert!(!window.in_flight());
+                        } else {
+                            window.lost_unconfirmed();
+                        }
                         let (ended, current) = (std::mem::take(&mut world.ended), std::mem::take(&mut world.current));
                         world.over(ended);
                         world.over(current);
                         acknowledged = 0;
-                        prop_assert!(!window.in_flight());
                     }
                     Action::Limit(part) => window.limit(part),
                     Action::Drop(most) => {
