@@ -37,6 +37,7 @@ pub const PROCESSES: &[Fault] = &[
     fault("kill -9 of a worker", kill_worker),
     fault("kill -9 of all workers", kill_all_workers),
     fault("kill -9 of a worker, again and again", kill_often),
+    fault("kill -9 of every worker at once, for seconds", kill_storm),
     fault("kill -9 of the parent", |world, name, during| end_parent(world, name, during, Signal::SIGKILL)),
     fault("SIGTERM", |world, name, during| end_parent(world, name, during, Signal::SIGTERM)),
     fault("SIGHUP", |world, name, during| end_parent(world, name, during, Signal::SIGHUP)),
@@ -160,6 +161,22 @@ fn kill_often(world: &mut World, name: &'static str, during: During<'_>) {
             world.allow(1);
         }
     }
+    during(world);
+}
+
+/// Faster than workers can be replaced: the parent may give up, and is restarted like everything else.
+fn kill_storm(world: &mut World, name: &'static str, during: During<'_>) {
+    world.begin(name);
+    burst(world, 5);
+    world.process.may_give_up(true);
+    for _ in 0..100 {
+        for worker in world.process.workers() {
+            let _ = kill(worker, Signal::SIGKILL);
+        }
+        world.allow(1);
+        world.go_on(Duration::from_millis(20), 3.0);
+    }
+    world.process.may_give_up(false);
     during(world);
 }
 

@@ -10,9 +10,12 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod circumstances;
 mod data;
 mod faults;
 mod options;
+mod peers;
+mod pull;
 mod report;
 mod scenes;
 mod sequence;

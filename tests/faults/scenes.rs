@@ -1,6 +1,7 @@
 //! What is done in a bounded run.
 
 use crate::Scene;
+use crate::circumstances;
 use crate::faults::{self, Fault, time_goes_by};
 use crate::options::Options;
 use crate::report::Report;
@@ -22,6 +23,18 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
     ] {
         scenes.push(Scene { name: name.to_owned(), run: Box::new(move || singly(list)) });
     }
+    let special: [(&str, fn() -> Report); 9] = [
+        ("pull and HAProxy", crate::pull::faults),
+        ("pull and the clock", crate::pull::clock),
+        ("process and the clock", circumstances::clock),
+        ("local store on a full disk", circumstances::full_store),
+        ("no inotify watches", || circumstances::no_inotify("max_inotify_watches")),
+        ("no inotify instances", || circumstances::no_inotify("max_inotify_instances")),
+        ("carbon-cache", crate::peers::carbon),
+        ("carbon-c-relay", crate::peers::relay),
+        ("memory during an outage", circumstances::memory),
+    ];
+    scenes.extend(special.map(|(name, run)| Scene { name: name.to_owned(), run: Box::new(run) }));
     scenes.retain(|scene| options.only.is_empty() || options.only.iter().any(|part| scene.name.contains(part)));
     scenes
 }
@@ -33,9 +46,7 @@ fn singly(list: &[Fault]) -> Report {
     for fault in list {
         if let (true, Err(reason)) = (fault.mounts, &mounts) {
             world.report.note(format!("not tried: {}: cannot mount here: {reason}", fault.name));
-            if std::env::var_os("CI").is_some() {
-                world.report.fail(format!("{} must not be left out here", fault.name));
-            }
+            forbid_in_ci(&mut world.report, fault.name);
             continue;
         }
         (fault.inject)(&mut world, fault.name, &mut time_goes_by);
@@ -46,4 +57,11 @@ fn singly(list: &[Fault]) -> Report {
         world.check_orphans();
     }
     world.finish()
+}
+
+/// Continuous integration has to be a machine on which everything can be tried.
+pub fn forbid_in_ci(report: &mut Report, what: &str) {
+    if std::env::var_os("CI").is_some() {
+        report.fail(format!("{what}: must not be left out here"));
+    }
 }

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const RESTART: Duration = Duration::from_millis(100);
 /// The configuration is refused: systemd leaves it at that, and a human has to come.
 const REFUSED: i32 = 78;
+/// Workers die faster than they can be replaced.
+const WORKERS_FAIL: i32 = 70;
 
 /// A supervised daemon.
 pub struct Unit {
@@ -21,6 +23,8 @@ pub struct Unit {
     restart_at: Instant,
     /// An end that a fault has brought about is due.
     excused: bool,
+    /// Workers are killed so fast that it may give up.
+    giving_up: bool,
     /// What should not have happened.
     pub violations: Vec<String>,
     /// What earlier incarnations printed.
@@ -38,6 +42,7 @@ impl Unit {
             daemon,
             restart_at: Instant::now(),
             excused: false,
+            giving_up: false,
             violations: Vec::new(),
             log: String::new(),
             restarts: 0,
@@ -54,7 +59,8 @@ impl Unit {
                 let status = daemon.wait(Duration::from_secs(1));
                 let output = daemon.output();
                 let no_directories = status.code() == Some(1) && output.contains("directories cannot be used");
-                if !std::mem::take(&mut self.excused) && !(no_directories && self.restarts > 0) {
+                let gave_up = self.giving_up && status.code() == Some(WORKERS_FAIL);
+                if !std::mem::take(&mut self.excused) && !(no_directories && self.restarts > 0) && !gave_up {
                     let end = tail(&output, 15);
                     self.violations.push(format!("{} ended by itself with {status}; it said last:\n{end}", self.name));
                 }
@@ -82,6 +88,11 @@ impl Unit {
     /// Its children that can be signalled.
     pub fn workers(&self) -> Vec<Pid> {
         self.pid().map(children).unwrap_or_default()
+    }
+
+    /// Whether it is right to give up when workers die too fast.
+    pub fn may_give_up(&mut self, yes: bool) {
+        self.giving_up = yes;
     }
 
     /// Sends a signal that may end it.
