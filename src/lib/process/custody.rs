@@ -204,8 +204,8 @@ impl Custody {
     }
 
     /// The worker is gone. Returns true when that moved a snapshot out of the way, which is progress of a kind.
-    pub fn died(&mut self, slot: Slot, blame: Blame, totals: &mut Totals) -> bool {
-        let returned = self.queue.died(slot, blame);
+    pub fn died(&mut self, slot: Slot, blame: Blame, now: Instant, totals: &mut Totals) -> bool {
+        let returned = self.queue.died(slot, blame, now);
         for epoch in &returned.quarantine {
             tracing::error!(snapshot = %epoch, "has felled too many workers");
             self.quarantine(*epoch, totals, true);

@@ -329,7 +329,7 @@ impl Parent {
             self.supervisor.died(gone.slot, now);
             // While we leave, nobody is to blame: a kill of the whole group looks like anything.
             let blame = if self.leaving { Blame::None } else { death.blame() };
-            if self.custody.died(gone.slot, blame, &mut self.totals) {
+            if self.custody.died(gone.slot, blame, now, &mut self.totals) {
                 self.supervisor.progress(gone.slot);
             }
         }

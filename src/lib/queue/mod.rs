@@ -22,7 +22,9 @@ use std::time::{Duration, Instant};
 /// Failures after which a snapshot is quarantined: it felled this many workers, or was refused this often.
 pub const FAILURES: u32 = 2;
 /// Workers killed from outside (an operator, the kernel for lack of memory) over one snapshot after which it is
-/// quarantined as well. A kill says little about the snapshot, unless it happens again and again.
+/// quarantined as well. A kill says little about the snapshot, unless it happens again and again, and at times far
+/// apart: from the second on the snapshot is held for a while, [`HOLD`] for each kill so far. Somebody who kills
+/// everything for some seconds thus condemns nothing, and a snapshot for which memory is short does not take the rest.
 pub const KILLS: u32 = 5;
 /// Pause before a snapshot that failed is tried again: a passing trouble of the disk may be over by then.
 pub const HOLD: Duration = Duration::from_secs(3);
@@ -189,8 +191,9 @@ impl Queue {
         Some(!std::mem::replace(&mut self.records.entry(epoch).or_default().postponed, true))
     }
 
-    /// The worker died: what it held is ready again, save a snapshot that has felled too many.
-    pub fn died(&mut self, by: Slot, blame: Blame) -> Returned {
+    /// The worker died: what it held is ready again, save a snapshot that was in the making and is held for a while, or
+    /// has felled too many.
+    pub fn died(&mut self, by: Slot, blame: Blame, now: Instant) -> Returned {
         let held: Vec<(Epoch, Taken)> =
             self.taken.iter().filter(|(_, taken)| taken.by == by).map(|(epoch, taken)| (*epoch, *taken)).collect();
         let mut returned = Returned::default();
@@ -206,6 +209,10 @@ impl Queue {
                 if record.failures >= FAILURES || record.kills >= KILLS {
                     self.forget(epoch);
                     returned.quarantine.push(epoch);
+                    continue;
+                }
+                if blame == Blame::Outside && record.kills > 1 {
+                    self.held.insert(epoch, now + HOLD * record.kills);
                     continue;
                 }
             }
@@ -328,28 +335,32 @@ mod tests {
         queue.claim(ONE, now);
         assert!(queue.rendered(ONE, A));
         queue.claim(ONE, now);
-        assert_eq!(queue.died(ONE, Blame::Snapshot), Returned { ready: vec![A, B], quarantine: vec![] });
+        assert_eq!(queue.died(ONE, Blame::Snapshot, now), Returned { ready: vec![A, B], quarantine: vec![] });
         assert_eq!(queue.claim(TWO, now), Some(A));
         queue.rendered(TWO, A);
         assert_eq!(queue.claim(TWO, now), Some(B));
-        assert_eq!(queue.died(TWO, Blame::Snapshot), Returned { ready: vec![A], quarantine: vec![B] });
+        assert_eq!(queue.died(TWO, Blame::Snapshot, now), Returned { ready: vec![A], quarantine: vec![B] });
         assert!(!queue.knows(B));
     }
 
     #[test]
     fn kills_from_outside_condemn_late_and_stops_never() {
-        let now = Instant::now();
+        let mut now = Instant::now();
         let mut queue = with(&[A]);
         for _ in 0..20 {
             queue.claim(ONE, now);
-            assert_eq!(queue.died(ONE, Blame::None).quarantine, vec![]);
-        }
-        for _ in 1..KILLS {
-            queue.claim(ONE, now);
-            assert_eq!(queue.died(ONE, Blame::Outside).quarantine, vec![]);
+            assert_eq!(queue.died(ONE, Blame::None, now), Returned { ready: vec![A], quarantine: vec![] });
         }
         queue.claim(ONE, now);
-        assert_eq!(queue.died(ONE, Blame::Outside).quarantine, vec![A]);
+        assert_eq!(queue.died(ONE, Blame::Outside, now), Returned { ready: vec![A], quarantine: vec![] });
+        for kills in 2..KILLS {
+            assert_eq!(queue.claim(ONE, now), Some(A));
+            assert_eq!(queue.died(ONE, Blame::Outside, now), Returned::default());
+            assert_eq!(queue.claim(ONE, now), None, "killing everything for a moment condemns nothing");
+            now += HOLD * kills;
+        }
+        assert_eq!(queue.claim(ONE, now), Some(A));
+        assert_eq!(queue.died(ONE, Blame::Outside, now), Returned { ready: vec![], quarantine: vec![A] });
     }
 
     #[test]

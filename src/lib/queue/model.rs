@@ -173,7 +173,7 @@ fn perform(queue: &mut Queue, model: &mut Model, now: &mut Instant, action: Acti
             entry.postponed = true;
             entry.state = State::Held(*now + HOLD);
         }
-        Action::Died(slot, blame) => died(queue, model, Slot(slot), blame),
+        Action::Died(slot, blame) => died(queue, model, Slot(slot), blame, *now),
         Action::Stuck(epoch, remove) => {
             let disposal = if remove { Disposal::Remove } else { Disposal::Quarantine };
             queue.stuck(Epoch(epoch), disposal);
@@ -191,13 +191,13 @@ fn perform(queue: &mut Queue, model: &mut Model, now: &mut Instant, action: Acti
     }
 }
 
-fn died(queue: &mut Queue, model: &mut Model, slot: Slot, blame: u8) {
+fn died(queue: &mut Queue, model: &mut Model, slot: Slot, blame: u8, now: Instant) {
     let (blame, failures, kills) = match blame {
         0 => (Blame::None, 0, 0),
         1 => (Blame::Outside, 0, 1),
         _ => (Blame::Snapshot, 1, 0),
     };
-    let returned = queue.died(slot, blame);
+    let returned = queue.died(slot, blame, now);
     let mut condemned = Vec::new();
     let mut ready = Vec::new();
     for entry in &mut model.0 {
@@ -210,6 +210,10 @@ fn died(queue: &mut Queue, model: &mut Model, slot: Slot, blame: u8) {
             entry.kills += kills;
             if entry.failures >= FAILURES || entry.kills >= KILLS {
                 condemned.push(entry.epoch);
+                continue;
+            }
+            if kills > 0 && entry.kills > 1 {
+                entry.state = State::Held(now + HOLD * entry.kills);
                 continue;
             }
         }
