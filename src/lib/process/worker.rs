@@ -58,12 +58,19 @@ enum WorkerError {
 pub fn main(config: i32) -> u8 {
     match start(config) {
         Ok(()) => exit::OK,
+        // Nobody is left to hear of it.
+        Err(WorkerError::Channel(error)) if error.kind() == io::ErrorKind::BrokenPipe => orphaned(),
         Err(error) => {
             logging::init(LogLevel::Info, logging::Output::Stdout);
             tracing::error!(error = %Chain(&error), "worker ends");
             exit::FAILURE
         }
     }
+}
+
+fn orphaned() -> u8 {
+    tracing::warn!("the parent has died; leaving");
+    exit::OK
 }
 
 fn start(config: i32) -> Result<(), WorkerError> {
@@ -88,7 +95,7 @@ fn start(config: i32) -> Result<(), WorkerError> {
             }
             Step::Drain(grace) => return tasks.block_on(&runtime, worker.drain(grace)),
             Step::Orphaned => {
-                tracing::warn!("the parent has died; leaving");
+                orphaned();
                 return Ok(());
             }
         }
