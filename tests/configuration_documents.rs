@@ -24,7 +24,9 @@ fn tables() -> String {
             let reader = match spec.reader {
                 Reader::Pull => "pull",
                 Reader::Process => "process",
-                Reader::Both => "both",
+                Reader::Agent => "agent",
+                Reader::All => "all",
+                Reader::Both => "pull, process",
                 Reader::None => "-",
             };
             let name = if spec.name == "*" { "any name".to_owned() } else { format!("`{}`", spec.name) };
@@ -70,8 +72,8 @@ fn is_obsolete(spec: &OptionSpec) -> bool {
 }
 
 #[test]
-fn the_shipped_file_starts_both_programs() {
-    for program in [Program::Pull, Program::Process] {
+fn the_shipped_file_starts_every_program() {
+    for program in [Program::Pull, Program::Process, Program::Agent] {
         let loaded = load::from_text(program, &shipped(), "haproxystats.conf").unwrap();
         assert_eq!(loaded.warnings, [], "{program:?}");
         assert!(loaded.config.local_store.is_none());
@@ -82,13 +84,14 @@ fn the_shipped_file_starts_both_programs() {
         assert_eq!(format!("{pull:?}"), format!("{:?}", defaults.pull));
         assert_eq!(format!("{:?}", loaded.config.process), format!("{:?}", defaults.process));
         assert_eq!(format!("{:?}", loaded.config.graphite), format!("{:?}", defaults.graphite));
+        assert_eq!(format!("{:?}", loaded.config.agent), format!("{:?}", defaults.agent));
     }
 }
 
 #[test]
 fn every_option_of_the_shipped_file_is_good_and_shows_its_default() {
     let text = switched_on();
-    for program in [Program::Pull, Program::Process] {
+    for program in [Program::Pull, Program::Process, Program::Agent] {
         let loaded = load::from_text(program, &text, "haproxystats.conf").unwrap();
         let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
         // The example of [server-groups] stands beside the default of the option that it needs.
@@ -144,7 +147,7 @@ fn every_type_of_the_table_is_checked() {
             if spec.name == "*" { "[graphite]\ngroup-namespace = x\ngroup-namespace-double-writes = no\n" } else { "" };
         let section = spec.section;
         let text = format!("{groups}[{section}]\n{name} = {text}\n");
-        for program in [Program::Pull, Program::Process] {
+        for program in [Program::Pull, Program::Process, Program::Agent] {
             let result = load::from_text(program, &text, "x.conf");
             let found = |problems: &[haproxystats::config::problem::Problem]| {
                 problems.iter().any(|problem| {

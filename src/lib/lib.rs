@@ -12,6 +12,8 @@
 pub mod backoff;
 pub mod exit;
 
+#[cfg(feature = "agent")]
+pub mod agent;
 #[cfg(feature = "process")]
 pub mod aggregate;
 pub mod cli;

@@ -90,6 +90,11 @@ pub fn process() -> Command {
     program("haproxystats-process", env!("CARGO_BIN_EXE_haproxystats-process"))
 }
 
+/// The agent program that this build made.
+pub fn agent() -> Command {
+    program("haproxystats-agent", env!("CARGO_BIN_EXE_haproxystats-agent"))
+}
+
 /// What `HAPROXYSTATS_PROGRAMS` holds is tested instead, when it is set: a release build, an installed package.
 fn program(name: &str, built: &str) -> Command {
     match std::env::var_os("HAPROXYSTATS_PROGRAMS") {

@@ -40,14 +40,47 @@ Options:
     -h, --help         show this screen
     -v, --version      show version";
 
+const AGENT: &str = "Answers the agent checks of HAProxy: state and weight of the services of this host.
+
+Usage:
+    haproxystats-agent [-f <file>] [-d <dir>] [--skip-config] [-b <addr>] [--port <port>] [-p | -P | --check]
+    haproxystats-agent --explain <line>
+
+Options:
+    -f, --file <file>  configuration file with settings
+                       [default: /etc/haproxystats.conf]
+    -d, --dir <dir>    directory with additional configuration files
+    --skip-config      read no configuration file, take the defaults
+    -b, --bind <addr>  address to listen on, over that of [agent]
+    --port <port>      port to listen on, over that of [agent]
+    -p, --print        show default settings
+    -P, --print-conf   show configuration
+    --check            check configuration, start nothing
+    --explain <line>   say what HAProxy does with an answer, start nothing
+    -h, --help         show this screen
+    -v, --version      show version";
+
+/// Options that one program alone has.
+const OWN: [(&str, Program); 5] = [
+    ("--once", Program::Process),
+    ("--skip-config", Program::Agent),
+    ("--bind", Program::Agent),
+    ("--port", Program::Agent),
+    ("--explain", Program::Agent),
+];
+
 /// An option: its long form, its short form, and whether a value follows.
-const OPTIONS: [(&str, Option<char>, bool); 8] = [
+const OPTIONS: [(&str, Option<char>, bool); 12] = [
     ("--file", Some('f'), true),
     ("--dir", Some('d'), true),
     ("--print", Some('p'), false),
     ("--print-conf", Some('P'), false),
     ("--check", None, false),
     ("--once", None, true),
+    ("--skip-config", None, false),
+    ("--bind", Some('b'), true),
+    ("--port", None, true),
+    ("--explain", None, true),
     ("--help", Some('h'), false),
     ("--version", Some('v'), false),
 ];
@@ -57,6 +90,7 @@ const OPTIONS: [(&str, Option<char>, bool); 8] = [
 pub(super) enum Action {
     Run,
     Once(PathBuf),
+    Explain(String),
     Check,
     PrintDefaults,
     PrintConfiguration,
@@ -69,6 +103,8 @@ pub(super) enum Action {
 pub(super) struct Arguments {
     pub(super) file: PathBuf,
     pub(super) dir: Option<PathBuf>,
+    /// What the command line sets, as text of a configuration file.
+    pub(super) overrides: String,
     pub(super) action: Action,
 }
 
@@ -77,6 +113,7 @@ pub(super) fn usage(program: Program) -> &'static str {
     match program {
         Program::Pull => PULL,
         Program::Process => PROCESS,
+        Program::Agent => AGENT,
     }
 }
 
@@ -98,11 +135,15 @@ pub(super) fn parse(program: Program, words: impl Iterator<Item = OsString>) -> 
         texts.push(text);
     }
     let words = canonical(program, texts).map_err(|reason| usage_after(&reason))?;
-    let arguments = |action| Arguments { file: PathBuf::new(), dir: None, action };
+    let arguments = |action| Arguments { file: PathBuf::new(), dir: None, overrides: String::new(), action };
     for (word, action) in [("--help", Action::Help), ("--version", Action::Version)] {
         if words.iter().any(|(option, _)| option == word) {
             return Ok(arguments(action));
         }
+    }
+    // Any text is a line to explain, also one that looks like an option.
+    if let Some((_, Some(line))) = words.iter().find(|(option, _)| option == "--explain") {
+        return Ok(arguments(Action::Explain(line.clone())));
     }
     // The programs take no operands; the crate would accept the word that separates them.
     if words.iter().any(|(word, _)| word == "--") {
@@ -122,8 +163,20 @@ pub(super) fn parse(program: Program, words: impl Iterator<Item = OsString>) -> 
         (None, false) => Action::Run,
     };
     // An empty name is a name of no file, as it was: nothing but an error of the system tells it apart.
-    let file = PathBuf::from(parsed.get_str("--file"));
-    Ok(Arguments { file, dir: text("--dir"), action })
+    let file =
+        if parsed.get_bool("--skip-config") { "/dev/null".into() } else { PathBuf::from(parsed.get_str("--file")) };
+    let mut overrides = String::new();
+    for (option, name) in [("--bind", "bind"), ("--port", "port")] {
+        let value = parsed.get_str(option);
+        if value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '$') {
+            return Err(usage_after(&format!("{option} {value:?} is neither an address nor a port")));
+        }
+        if !value.is_empty() {
+            let header = if overrides.is_empty() { "[agent]\n" } else { "" };
+            overrides.push_str(&format!("{header}{name} = {value}\n"));
+        }
+    }
+    Ok(Arguments { file, dir: text("--dir"), overrides, action })
 }
 
 /// A word, and its value when it is an option that takes one.
@@ -131,7 +184,8 @@ type Word = (String, Option<String>);
 
 /// Spells every option in full and puts its value behind it. What is no option of the program stays as it is.
 fn canonical(program: Program, words: Vec<String>) -> Result<Vec<Word>, String> {
-    let known = || OPTIONS.into_iter().filter(move |(long, ..)| program == Program::Process || *long != "--once");
+    let foreign = |long| OWN.iter().any(|(own, owner)| *own == long && *owner != program);
+    let known = || OPTIONS.into_iter().filter(|(long, ..)| !foreign(*long));
     let mut out = Vec::with_capacity(words.len());
     let mut words = words.into_iter().peekable();
     while let Some(word) = words.next() {
@@ -201,7 +255,12 @@ mod tests {
         for line in
             ["-f a.conf -d b", "-fa.conf -db", "--file a.conf --dir b", "--file=a.conf --dir=b", "--fi a.conf --d b"]
         {
-            let expected = Arguments { file: "a.conf".into(), dir: Some("b".into()), action: Action::Run };
+            let expected = Arguments {
+                file: "a.conf".into(),
+                dir: Some("b".into()),
+                overrides: String::new(),
+                action: Action::Run,
+            };
             assert_eq!(try_parse(Program::Pull, line).unwrap(), expected, "{line}");
         }
         assert_eq!(action(""), Action::Run);

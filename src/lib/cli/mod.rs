@@ -40,16 +40,22 @@ pub fn process(arguments: impl IntoIterator<Item = OsString>) -> Command {
     command(Program::Process, arguments)
 }
 
+/// The command line of haproxystats-agent, with the name of the program first.
+pub fn agent(arguments: impl IntoIterator<Item = OsString>) -> Command {
+    command(Program::Agent, arguments)
+}
+
 fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> Command {
-    let Arguments { file, dir, action } = match arguments::parse(program, arguments.into_iter().skip(1)) {
+    let Arguments { file, dir, overrides, action } = match arguments::parse(program, arguments.into_iter().skip(1)) {
         Ok(arguments) => arguments,
         Err(usage) => return complain(&format!("{usage}\n"), exit::USAGE),
     };
     match action {
         Action::Help => say(&format!("{}\n", arguments::usage(program))),
         Action::Version => say(concat!(env!("CARGO_PKG_VERSION"), "\n")),
+        Action::Explain(line) => say(&crate::haproxy::answer::explain::explain(&line)),
         Action::PrintDefaults => say(&print::defaults(program)),
-        Action::PrintConfiguration => match load::read(&file, dir.as_deref()) {
+        Action::PrintConfiguration => match load::read_with(&file, dir.as_deref(), &overrides) {
             Ok(sources) => match print::configuration(program, &sources.ini) {
                 Ok(text) => {
                     let notes: String = sources.notes.iter().map(|note| format!("{note}\n")).collect();
@@ -64,7 +70,7 @@ fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> C
             },
             Err(refused) => refuse(program, &refused.report),
         },
-        Action::Check => match load::from_files(program, &file, dir.as_deref()) {
+        Action::Check => match load::from_files_with(program, &file, dir.as_deref(), &overrides) {
             Ok(loaded) => {
                 let directories = directories(program, &loaded, false);
                 let mut report = Report { errors: directories.errors, warnings: loaded.warnings };
@@ -80,7 +86,7 @@ fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> C
             }
             Err(refused) => refuse(program, &refused.report),
         },
-        Action::Run => match load::from_files(program, &file, dir.as_deref()) {
+        Action::Run => match load::from_files_with(program, &file, dir.as_deref(), &overrides) {
             Ok(mut loaded) => {
                 let directories = directories(program, &loaded, true);
                 loaded.warnings.extend(directories.warnings);
@@ -94,7 +100,7 @@ fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> C
             }
             Err(refused) => refuse(program, &refused.report),
         },
-        Action::Once(snapshot) => match load::from_files(program, &file, dir.as_deref()) {
+        Action::Once(snapshot) => match load::from_files_with(program, &file, dir.as_deref(), &overrides) {
             Ok(loaded) => Command::Once { snapshot, loaded: Box::new(loaded) },
             Err(refused) => refuse(program, &refused.report),
         },
@@ -105,6 +111,7 @@ fn directories(program: Program, loaded: &Loaded, create: bool) -> Report {
     match program {
         Program::Pull => check_directories_pull(&loaded.config, &loaded.ini, create),
         Program::Process => check_directories_process(&loaded.config, &loaded.ini, create),
+        Program::Agent => Report::default(),
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn names(ini: &Ini, report: &mut Report) {
     };
     for section in std::iter::once(DEFAULT_SECTION).chain(ini.sections()) {
         let own: Vec<&str> = ini.own_options(section).collect();
-        let known = section == DEFAULT_SECTION || options::sections().any(|name| name == section);
+        let known = section == DEFAULT_SECTION || options::sections().any(|name| name == options::base(section));
         if !known {
             if !own.iter().any(|option| is_used(section, option)) {
                 let advice = did_you_mean(section, options::sections());

@@ -4,7 +4,7 @@ use super::ini::Ini;
 use super::options::{self, LOCAL_STORE, Program};
 use super::problem::{Problem, Report};
 use super::reader::SyntaxError;
-use super::{Config, check, graphite, groups, local_store, process, pull};
+use super::{Config, agent, check, graphite, groups, local_store, process, pull};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -56,6 +56,14 @@ pub struct Sources {
 /// # Errors
 /// Files that cannot be read, and every line that cannot be understood.
 pub fn read(file: &Path, dir: Option<&Path>) -> Result<Sources, Refused> {
+    read_with(file, dir, "")
+}
+
+/// As [`read`], and then `overrides`: text of a configuration file made from the command line.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with(file: &Path, dir: Option<&Path>, overrides: &str) -> Result<Sources, Refused> {
     let mut ini = options::defaults();
     let mut notes = Vec::new();
     let mut report = Report::default();
@@ -82,6 +90,9 @@ pub fn read(file: &Path, dir: Option<&Path>) -> Result<Sources, Refused> {
             }
         }
     }
+    if !overrides.is_empty() {
+        lay_over(&mut ini, &mut report, Path::new("command line"), overrides.as_bytes());
+    }
     if report.is_good() { Ok(Sources { ini: finished(ini), notes }) } else { Err(Refused { report }) }
 }
 
@@ -90,7 +101,15 @@ pub fn read(file: &Path, dir: Option<&Path>) -> Result<Sources, Refused> {
 /// # Errors
 /// Everything that is wrong.
 pub fn from_files(program: Program, file: &Path, dir: Option<&Path>) -> Result<Loaded, Refused> {
-    check(program, read(file, dir)?)
+    from_files_with(program, file, dir, "")
+}
+
+/// As [`from_files`], with `overrides` of the command line; see [`read_with`].
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn from_files_with(program: Program, file: &Path, dir: Option<&Path>, overrides: &str) -> Result<Loaded, Refused> {
+    check(program, read_with(file, dir, overrides)?)
 }
 
 /// Reads and checks a configuration that [`Ini::to_text`] made, or any other text. `origin` names it in messages.
@@ -136,6 +155,7 @@ type Sections = (
     Option<super::Graphite>,
     Option<Option<super::LocalStore>>,
     Option<super::Groups>,
+    Option<super::Agent>,
 );
 
 fn sections(ini: &Ini, report: &mut Report) -> Sections {
@@ -145,6 +165,7 @@ fn sections(ini: &Ini, report: &mut Report) -> Sections {
         graphite::read(ini, report),
         local_store::read(ini, report),
         groups::read(ini, report),
+        agent::read(ini, report),
     )
 }
 
@@ -155,6 +176,7 @@ fn merge(written: Sections, built_in: Sections) -> Option<Config> {
         graphite: written.2.or(built_in.2)?,
         local_store: written.3.or(built_in.3)?,
         groups: written.4.or(built_in.4)?,
+        agent: written.5.or(built_in.5)?,
     })
 }
 
@@ -165,9 +187,10 @@ fn for_program(program: Program, found: Report) -> Report {
         let spec = problem.section.as_deref().and_then(|section| {
             // A fault of a section without an option is read by whoever reads the section.
             let option = problem.option.as_deref();
-            options::OPTIONS
-                .iter()
-                .find(|spec| spec.section == section && option.is_none_or(|name| spec.name == name || spec.name == "*"))
+            options::OPTIONS.iter().find(|spec| {
+                spec.section == options::base(section)
+                    && option.is_none_or(|name| spec.name == options::spelling(section, name) || spec.name == "*")
+            })
         });
         match spec.map(|spec| spec.reader.other_than(program)) {
             Some(Some(other)) => {

@@ -7,6 +7,7 @@
 //! Section structs hold durations, addresses and paths, never text that has to be parsed later. A value that
 //! cannot be right is refused when the configuration is loaded, all such values at once.
 
+pub mod agent;
 mod check;
 mod directories;
 mod graphite;
@@ -28,6 +29,7 @@ mod selection;
 mod servers;
 pub mod value;
 
+pub use agent::Agent;
 pub use directories::{check_directories_process, check_directories_pull};
 pub use graphite::{Acknowledge, Graphite, GroupNamespace, QueueFull};
 pub use groups::{Group, Groups};
@@ -40,7 +42,7 @@ pub use pull::{OnSocketFailure, Pull};
 pub use selection::Selection;
 pub use servers::Server;
 
-/// The whole configuration of both daemons, checked.
+/// The whole configuration of all daemons, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// `[pull]`
@@ -53,6 +55,8 @@ pub struct Config {
     pub local_store: Option<LocalStore>,
     /// `[frontend-groups]`, `[backend-groups]`, `[server-groups]`
     pub groups: Groups,
+    /// `[agent]` and `[agent:NAME]`
+    pub agent: Agent,
 }
 
 /// `loglevel`: the original's five names.

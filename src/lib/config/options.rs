@@ -11,6 +11,8 @@ pub enum Program {
     Pull,
     /// haproxystats-process
     Process,
+    /// haproxystats-agent
+    Agent,
 }
 
 impl Program {
@@ -20,7 +22,19 @@ impl Program {
         match self {
             Self::Pull => "haproxystats-pull",
             Self::Process => "haproxystats-process",
+            Self::Agent => "haproxystats-agent",
         }
+    }
+
+    /// Whether the program reads or prints this section as its own.
+    #[must_use]
+    pub fn owns(self, section: &str) -> bool {
+        let owner = match base(section) {
+            "pull" => Self::Pull,
+            AGENT => Self::Agent,
+            _ => Self::Process,
+        };
+        self == owner
     }
 }
 
@@ -31,8 +45,12 @@ pub enum Reader {
     Pull,
     /// haproxystats-process alone.
     Process,
-    /// Both.
+    /// haproxystats-agent alone.
+    Agent,
+    /// haproxystats-pull and haproxystats-process.
     Both,
+    /// Every program.
+    All,
     /// Nobody: it is there for references such as `${paths:base-dir}`, or for files of older versions.
     None,
 }
@@ -42,8 +60,9 @@ impl Reader {
     #[must_use]
     pub const fn other_than(self, program: Program) -> Option<Program> {
         match (self, program) {
-            (Self::Process, Program::Pull) => Some(Program::Process),
-            (Self::Pull, Program::Process) => Some(Program::Pull),
+            (Self::Process, Program::Pull | Program::Agent) => Some(Program::Process),
+            (Self::Pull, Program::Process | Program::Agent) | (Self::Both, Program::Agent) => Some(Program::Pull),
+            (Self::Agent, Program::Pull | Program::Process) => Some(Program::Agent),
             _ => None,
         }
     }
@@ -84,6 +103,12 @@ pub enum Type {
     Text,
     /// A regular expression.
     Pattern,
+    /// Words of an answer to an agent check.
+    Answer,
+    /// A number from 0 to 1.
+    Fraction,
+    /// A whole number from 0 to 100.
+    Percent,
 }
 
 impl Type {
@@ -104,6 +129,9 @@ impl Type {
             Self::Choice(words) => words.join(" or "),
             Self::Text => "text".to_owned(),
             Self::Pattern => "regular expression".to_owned(),
+            Self::Answer => "answer".to_owned(),
+            Self::Fraction => "number from 0 to 1".to_owned(),
+            Self::Percent => "whole number, 0 to 100".to_owned(),
         }
     }
 
@@ -113,6 +141,7 @@ impl Type {
         match self {
             Self::Seconds | Self::WholeSeconds => "seconds",
             Self::Bytes => "bytes",
+            Self::Percent => "percent",
             _ => "",
         }
     }
@@ -141,6 +170,21 @@ pub const LOCAL_STORE: &str = "local-store";
 /// Sections of which every option is a group.
 pub const GROUP_SECTIONS: [&str; 3] = ["frontend-groups", "backend-groups", "server-groups"];
 
+/// Section of the agent; `[agent:NAME]` is a service, for which the options of this one are the defaults.
+pub const AGENT: &str = "agent";
+
+/// The section whose rows a section has: `agent` for `agent:NAME`, otherwise itself.
+#[must_use]
+pub fn base(section: &str) -> &str {
+    if section.starts_with("agent:") { AGENT } else { section }
+}
+
+/// An option as the table spells it. The agent of Datawave has underscores where this program has dashes.
+#[must_use]
+pub fn spelling(section: &str, name: &str) -> String {
+    if base(section) == AGENT { name.replace('_', "-") } else { name.to_owned() }
+}
+
 const fn row(
     section: &'static str,
     name: &'static str,
@@ -155,7 +199,7 @@ const fn row(
 /// All options, by section in the order of haproxystats.conf.
 #[rustfmt::skip]
 pub static OPTIONS: &[OptionSpec] = &[
-    row(DEFAULT_SECTION, "loglevel", Type::LogLevel, Some("info"), Reader::Both,
+    row(DEFAULT_SECTION, "loglevel", Type::LogLevel, Some("info"), Reader::All,
         "Messages below this level are not printed."),
     row(DEFAULT_SECTION, "retries", Type::Retries, Some("2"), Reader::None,
         "How often a failed connection is tried again; [pull] and [graphite] have their own."),
@@ -280,11 +324,123 @@ pub static OPTIONS: &[OptionSpec] = &[
 
     row(LOCAL_STORE, "dir", Type::Directory, Some("/var/lib/haproxystats/local-store"), Reader::Process,
         "Directory for a copy of all metrics as files; nothing cleans it up."),
+
+    row(AGENT, "loglevel", Type::LogLevel, None, Reader::Agent,
+        "Messages of haproxystats-agent below this level are not printed; unset: that of [DEFAULT]."),
+    row(AGENT, "bind", Type::Text, Some("0.0.0.0"), Reader::Agent,
+        "Address to listen on; :: for IPv6 and IPv4."),
+    row(AGENT, "port", Type::Port, Some("5555"), Reader::Agent,
+        "TCP port to listen on; services that have the same one are told apart by request."),
+    row(AGENT, "allow", Type::Text, None, Reader::Agent,
+        "Addresses and networks (10.0.0.0/8) that may ask, separated by commas; unset: everybody."),
+    row(AGENT, "request", Type::Text, None, Reader::Agent,
+        "Line by which HAProxy asks for this service (agent-send); unset: the service answers whatever is asked."),
+    row(AGENT, "request-timeout", Type::Seconds, Some("0.1"), Reader::Agent,
+        "Time for the request to come, on ports where a service has one."),
+    row(AGENT, "max-connections", Type::Count, Some("1000"), Reader::Agent,
+        "Most connections of a port at a time; further ones are closed without an answer, which changes nothing."),
+    row(AGENT, "checks", Type::Text, Some("datawave"), Reader::Agent,
+        "What the answer is made from, separated by blanks: datawave, http, patroni, load, file, command."),
+    row(AGENT, "combine", Type::Choice(&["worst", "mean"]), Some("worst"), Reader::Agent,
+        "Weight of several checks: the lowest, or their mean; the state is the worst of all."),
+    row(AGENT, "own-admin-state", Type::Boolean, Some("false"), Reader::Agent,
+        "Let the agent decide about ready, drain and maint; false: those are the operator's, drain is weight 0 and maint is down."),
+    row(AGENT, "maxconn", Type::Count, None, Reader::Agent,
+        "Most connections of the server for each HAProxy process, part of every answer."),
+    row(AGENT, "weight-step", Type::Percent, Some("1"), Reader::Agent,
+        "Least change of the weight that changes the answer."),
+    row(AGENT, "fall-delay", Type::Seconds, Some("0"), Reader::Agent,
+        "Time for which a worse state must last before it is answered."),
+    row(AGENT, "rise-delay", Type::Seconds, Some("0"), Reader::Agent,
+        "Time for which a better state must last before it is answered."),
+    row(AGENT, "interval", Type::Seconds, Some("1.0"), Reader::Agent,
+        "Pause between two checks; 0: check when HAProxy asks, once for all who ask at the same time."),
+    row(AGENT, "check-timeout", Type::Seconds, Some("2"), Reader::Agent,
+        "Time for a whole check."),
+    row(AGENT, "staleness-interval", Type::Seconds, None, Reader::Agent,
+        "Age at which a result is stale; unset: three intervals, and not less than interval and check-timeout together."),
+    row(AGENT, "staleness-response", Type::Answer, Some("down"), Reader::Agent,
+        "Answer instead of a stale result."),
+    row(AGENT, "initial-response", Type::Answer, Some(""), Reader::Agent,
+        "Answer before the first result; empty: nothing changes at HAProxy."),
+    row(AGENT, "down-response", Type::Answer, Some("down"), Reader::Agent,
+        "Answer when the endpoint refuses the connection or cannot be reached."),
+    row(AGENT, "timeout-response", Type::Answer, Some("down"), Reader::Agent,
+        "Answer when a check takes longer than check-timeout."),
+    row(AGENT, "error-response", Type::Answer, Some("down"), Reader::Agent,
+        "Answer when a check ends with what it should not: another status, broken JSON, an unknown exit code."),
+    row(AGENT, "unavailable-response", Type::Answer, Some("0% drain"), Reader::Agent,
+        "Answer when the endpoint says that it is unavailable (status 503)."),
+    row(AGENT, "stop-response", Type::Answer, Some("drain"), Reader::Agent,
+        "Answer while the agent stops."),
+    row(AGENT, "stop-timeout", Type::Seconds, Some("10"), Reader::Agent,
+        "Time for which the agent goes on with stop-response after SIGTERM; a second signal ends it at once."),
+    row(AGENT, "check-url", Type::Text, None, Reader::Agent,
+        "Endpoint of http, datawave and patroni; unset: that of the seeds, http://localhost:8080/DataWave/Common/Health/health and http://localhost:8008."),
+    row(AGENT, "check-socket", Type::File, None, Reader::Agent,
+        "UNIX socket to connect to instead of the host in check-url."),
+    row(AGENT, "headers-file", Type::File, None, Reader::Agent,
+        "File with headers to send, one per line as Name: value; read when the agent starts."),
+    row(AGENT, "credentials-file", Type::File, None, Reader::Agent,
+        "File with user:password in its first line, for basic authentication."),
+    row(AGENT, "tls-ca-file", Type::File, None, Reader::Agent,
+        "Certificate authorities (PEM) to trust instead of those of the system."),
+    row(AGENT, "tls-certificate-file", Type::File, None, Reader::Agent,
+        "Certificate of the agent (PEM) for endpoints that ask for one; together with tls-key-file."),
+    row(AGENT, "tls-key-file", Type::File, None, Reader::Agent,
+        "Key of tls-certificate-file (PEM)."),
+    row(AGENT, "expect-status", Type::Text, Some("200"), Reader::Agent,
+        "Statuses of http that are good, separated by blanks."),
+    row(AGENT, "status-pointer", Type::Text, None, Reader::Agent,
+        "JSON pointer to the word for the state in the answer of http: up, ready, drain, maint, down, stopped, fail."),
+    row(AGENT, "reductions", Type::Text, None, Reader::Agent,
+        "Numbers in the answer of http that lower the weight, one per line: JSON pointer, factor, and the range (0 1) from no reduction to that factor."),
+    row(AGENT, "connection-usage-reduction", Type::Fraction, Some("0.7"), Reader::Agent,
+        "Part of the weight that full query slots take off (datawave)."),
+    row(AGENT, "os-load-reduction", Type::Fraction, Some("0.4"), Reader::Agent,
+        "Part of the weight that a load of 1 takes off (datawave)."),
+    row(AGENT, "swap-usage-reduction", Type::Fraction, Some("0.3"), Reader::Agent,
+        "Part of the weight that any swap in use takes off (datawave)."),
+    row(AGENT, "patroni-mode", Type::Choice(&["read-write", "read-only"]), Some("read-write"), Reader::Agent,
+        "Which nodes are up: the one that holds the leader lock, or the replicas."),
+    row(AGENT, "standby-cluster", Type::Boolean, Some("false"), Reader::Agent,
+        "Take the leader of a standby cluster for the read-write node."),
+    row(AGENT, "replica-response", Type::Answer, Some("maint"), Reader::Agent,
+        "Answer of a healthy node that is not the one for read-write."),
+    row(AGENT, "transition-response", Type::Answer, Some("maint"), Reader::Agent,
+        "Answer of a node whose role, state and leader lock do not agree: starting, stopping, promoting, demoted."),
+    row(AGENT, "replicas", Type::Choice(&["any", "sync", "async"]), Some("any"), Reader::Agent,
+        "Which replicas serve read-only."),
+    row(AGENT, "replica-tags", Type::Text, None, Reader::Agent,
+        "Tags that a replica must have to serve read-only, as name=value separated by blanks."),
+    row(AGENT, "max-lag", Type::Bytes, Some("16777216"), Reader::Agent,
+        "Lag of a replica at which it is drained from read-only; the weight falls with the lag."),
+    row(AGENT, "lag-delay", Type::Seconds, Some("0"), Reader::Agent,
+        "Time for which max-lag must be exceeded before the replica is drained."),
+    row(AGENT, "primary-weight", Type::Percent, Some("1"), Reader::Agent,
+        "Weight of the primary for read-only, as a last resort; 0: drained."),
+    row(AGENT, "grace", Type::Seconds, Some("5"), Reader::Agent,
+        "Time for which the last answer is kept while Patroni's API cannot be reached; less than its ttl."),
+    row(AGENT, "cpu-reduction", Type::Fraction, Some("0.8"), Reader::Agent,
+        "Part of the weight that one runnable task per CPU (load of a minute) takes off (load)."),
+    row(AGENT, "pressure-reduction", Type::Fraction, Some("0.5"), Reader::Agent,
+        "Part of the weight that tasks take off which wait for a CPU all the time (PSI, average of 10 seconds; load)."),
+    row(AGENT, "memory-reduction", Type::Fraction, Some("0"), Reader::Agent,
+        "Part of the weight that memory takes off when none is available (load)."),
+    row(AGENT, "swap-reduction", Type::Fraction, Some("0.3"), Reader::Agent,
+        "Part of the weight that a full swap takes off (load)."),
+    row(AGENT, "override-file", Type::File, None, Reader::Agent,
+        "File of the check file: up, drain, maint or down, or a ceiling such as 50%, and for SECONDS and #reason at will; no file: no override."),
+    row(AGENT, "command", Type::Text, None, Reader::Agent,
+        "Program and arguments of the check command, separated by blanks, without a shell: exit code 0 is up, 1 is up with warning-weight, 2 is down, else error-response."),
+    row(AGENT, "warning-weight", Type::Percent, Some("50"), Reader::Agent,
+        "Weight when the command ends with 1."),
 ];
 
 /// The row of an option. Groups are found under any name.
 #[must_use]
 pub fn find(section: &str, name: &str) -> Option<&'static OptionSpec> {
+    let (section, name) = (base(section), spelling(section, name));
     OPTIONS.iter().find(|spec| spec.section == section && (spec.name == name || spec.name == "*"))
 }
 
@@ -295,7 +451,8 @@ pub fn sections() -> impl Iterator<Item = &'static str> {
 }
 
 /// Names of the known options of a section, in order.
-pub fn names(section: &str) -> impl Iterator<Item = &'static str> {
+pub fn names(section: &str) -> impl Iterator<Item = &'static str> + use<> {
+    let section = base(section).to_owned();
     OPTIONS.iter().filter(move |spec| spec.section == section && spec.name != "*").map(|spec| spec.name)
 }
 

@@ -6,9 +6,9 @@ use super::options::{self, Program};
 use super::reader::DEFAULT_SECTION;
 use std::fmt::Write;
 
-/// Sections that a program prints, in order: pull its own, process all others.
+/// Sections that a program prints, in order: process those that are not of another program.
 fn is_shown(program: Program, section: &str) -> bool {
-    (program == Program::Pull) == (section == "pull")
+    program.owns(section)
 }
 
 /// The built-in defaults, as text of a configuration file (`-p`).

@@ -7,13 +7,13 @@ use super::value::Refusal;
 /// One section that is being read.
 pub(super) struct Section<'a> {
     /// Its name.
-    pub(super) name: &'static str,
+    pub(super) name: &'a str,
     pub(super) ini: &'a Ini,
     pub(super) report: &'a mut Report,
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn new(name: &'static str, ini: &'a Ini, report: &'a mut Report) -> Self {
+    pub(super) fn new(name: &'a str, ini: &'a Ini, report: &'a mut Report) -> Self {
         Self { name, ini, report }
     }
 

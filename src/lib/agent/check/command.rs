@@ -1,0 +1,97 @@
+//! A program: its exit code, and the first line of its output as the reason. Plug-ins of Nagios fit.
+
+use super::{Check, Checking, Failure, Finding};
+use crate::haproxy::answer::{Answer, State};
+use std::process::Stdio;
+use tokio::io::AsyncReadExt;
+use tokio::process;
+
+/// Most bytes of output that are read.
+const OUTPUT: u64 = 4096;
+
+/// A program and its arguments; no shell is between.
+pub(super) struct Command {
+    words: Vec<String>,
+    warning_weight: u8,
+}
+
+impl Command {
+    pub(super) fn new(words: Vec<String>, warning_weight: u8) -> Self {
+        Self { words, warning_weight }
+    }
+
+    async fn run(&self) -> Finding {
+        let failed = |reason: String| Finding::Failure(Failure::Error, reason);
+        let Some((program, arguments)) = self.words.split_first() else { return failed("no program".to_owned()) };
+        let mut command = process::Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => return failed(format!("{program}: {error}")),
+        };
+        let mut output = Vec::new();
+        if let Some(mut stdout) = child.stdout.take() {
+            // What cannot be read is no reason to give.
+            let _ = (&mut stdout).take(OUTPUT).read_to_end(&mut output).await;
+            let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
+        }
+        match child.wait().await {
+            Ok(status) => self.meaning(status.code(), &output),
+            Err(error) => failed(format!("{program}: {error}")),
+        }
+    }
+
+    /// Exit code (none: ended by a signal) and output to what they mean.
+    fn meaning(&self, code: Option<i32>, output: &[u8]) -> Finding {
+        let text = String::from_utf8_lossy(output);
+        // What follows a bar is performance data.
+        let line = text.lines().next().unwrap_or_default().split('|').next().unwrap_or_default().trim();
+        match code {
+            Some(0) => Finding::Answer(Answer::of(State::Up, line)),
+            Some(1) => Finding::Answer(Answer { weight: self.warning_weight, ..Answer::of(State::Up, line) }),
+            Some(2) => Finding::Answer(Answer::of(State::Down, line)),
+            Some(code) => Finding::Failure(Failure::Error, format!("exit code {code}: {line}")),
+            None => Finding::Failure(Failure::Error, "the program was ended by a signal".to_owned()),
+        }
+    }
+}
+
+impl Check for Command {
+    fn name(&self) -> &'static str {
+        "command"
+    }
+
+    fn check(&self) -> Checking<'_> {
+        Box::pin(self.run())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn run(words: &[&str]) -> Finding {
+        Command::new(words.iter().map(|word| (*word).to_owned()).collect(), 40).run().await
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn exit_codes_as_nagios_has_them() {
+        let of = |code: u8| format!("echo 'DISK $HOME | x=1'; echo more; exit {code}");
+        let up = Answer::of(State::Up, "DISK $HOME");
+        assert_eq!(run(&["sh", "-c", &of(0)]).await, Finding::Answer(up.clone()));
+        assert_eq!(run(&["sh", "-c", &of(1)]).await, Finding::Answer(Answer { weight: 40, ..up.clone() }));
+        assert_eq!(run(&["sh", "-c", &of(2)]).await, Finding::Answer(Answer { state: State::Down, ..up }));
+        for code in [3, 77] {
+            assert!(matches!(run(&["sh", "-c", &of(code)]).await, Finding::Failure(Failure::Error, _)));
+        }
+        assert!(matches!(run(&["sh", "-c", "kill -9 $$"]).await, Finding::Failure(Failure::Error, _)));
+        assert!(matches!(run(&["/no/such/program"]).await, Finding::Failure(Failure::Error, _)));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn output_without_end_is_not_kept() {
+        let found = run(&["sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x"]).await;
+        let Finding::Answer(answer) = found else { panic!("{found:?}") };
+        assert_eq!(answer.reason.len(), 4096);
+    }
+}

@@ -1,0 +1,210 @@
+//! Findings of the checks to the answer: pure functions of values and times.
+
+use super::check::{Failure, Finding};
+use crate::config::agent::{Combine, Response, Responses, Service};
+use crate::haproxy::answer::{Answer, State};
+use std::time::{Duration, Instant};
+
+/// Joins what the checks of a service found. `None`: nothing may change at HAProxy.
+///
+/// The worst state wins; an override wins over all.
+#[must_use]
+pub fn combine(findings: Vec<Finding>, config: &Service) -> (Response, bool) {
+    let mut answers = Vec::with_capacity(findings.len());
+    let mut silent = false;
+    let (mut forced, mut ceiling) = (None, 100);
+    for finding in findings {
+        match finding {
+            Finding::Answer(answer) => answers.push(answer),
+            Finding::Silent => silent = true,
+            Finding::Failure(failure, reason) => match failure_response(&config.responses, failure, reason) {
+                Some(answer) => answers.push(answer),
+                None => silent = true,
+            },
+            Finding::Nothing => {}
+            Finding::Override { state, weight, reason } => {
+                ceiling = weight;
+                forced = Some((state, reason));
+            }
+        }
+    }
+    let overridden = forced.is_some();
+    let force = |mut answer: Answer| {
+        if let Some((state, reason)) = forced {
+            answer.state = state.unwrap_or(answer.state);
+            answer.reason = if reason.is_empty() { "override".to_owned() } else { format!("override: {reason}") };
+        }
+        answer.weight = answer.weight.min(ceiling);
+        answer.maxconn = config.maxconn;
+        answer
+    };
+    match join(answers, config.combine) {
+        // What an override leaves open is not known.
+        _ if silent && !overridden => (None, false),
+        joined => (Some(force(joined)), overridden),
+    }
+}
+
+fn join(answers: Vec<Answer>, combine: Combine) -> Answer {
+    let weights: Vec<u32> = answers.iter().map(|answer| u32::from(answer.weight)).collect();
+    let count = u32::try_from(weights.len()).unwrap_or(u32::MAX);
+    let weight = match combine {
+        Combine::Worst => weights.iter().min().copied(),
+        Combine::Mean => (weights.iter().sum::<u32>() + count / 2).checked_div(count),
+    };
+    let weight = weight.and_then(|weight| u8::try_from(weight).ok()).unwrap_or(100);
+    // Of two equal states the lower weight has the better reason.
+    let worst = answers.into_iter().max_by_key(|answer| (answer.state, 100 - answer.weight.min(100)));
+    Answer { weight, ..worst.unwrap_or_else(Answer::up) }
+}
+
+/// The configured answer, with the reason that goes with it unless it has one of its own.
+fn failure_response(responses: &Responses, failure: Failure, reason: String) -> Response {
+    let response = match failure {
+        Failure::Down => &responses.down,
+        Failure::Unavailable => &responses.unavailable,
+        Failure::Timeout => &responses.timeout,
+        Failure::Error => &responses.error,
+    };
+    because(response, reason)
+}
+
+/// A configured response, with a reason unless it has one of its own.
+#[must_use]
+pub fn because(response: &Response, reason: impl Into<String>) -> Response {
+    let mut answer = response.clone()?;
+    if answer.reason.is_empty() {
+        answer.reason = reason.into();
+    }
+    Some(answer)
+}
+
+/// Keeps an answer steady: state changes wait for their delay, small changes of the weight are not followed.
+#[derive(Debug, Default)]
+pub struct Steady {
+    kept: Option<Answer>,
+    /// A state other than the kept one, and since when it is found.
+    pending: Option<(State, Instant)>,
+}
+
+impl Steady {
+    /// The answer to give after `found` was found.
+    pub fn settle(&mut self, found: Answer, config: &Service, now: Instant) -> Answer {
+        let Some(kept) = self.kept.take() else {
+            self.kept = Some(found.clone());
+            return found;
+        };
+        let settled = if found.state == kept.state {
+            self.pending = None;
+            let far = found.weight.abs_diff(kept.weight) >= config.weight_step;
+            // The ends of the scale are always reached.
+            let weight = if far || matches!(found.weight, 0 | 1 | 100) { found.weight } else { kept.weight };
+            Answer { weight, ..found }
+        } else {
+            let delay = if found.state > kept.state { config.fall_delay } else { config.rise_delay };
+            let since = match self.pending {
+                Some((state, since)) if state == found.state => since,
+                _ => now,
+            };
+            if waited(since, now) >= delay {
+                self.pending = None;
+                found
+            } else {
+                self.pending = Some((found.state, since));
+                kept
+            }
+        };
+        self.kept = Some(settled.clone());
+        settled
+    }
+
+    /// Takes an answer at once: that of an operator.
+    pub fn force(&mut self, answer: Answer) -> Answer {
+        self.pending = None;
+        self.kept = Some(answer.clone());
+        answer
+    }
+}
+
+/// Time between two moments; none when they are in the wrong order.
+#[must_use]
+pub fn waited(since: Instant, now: Instant) -> Duration {
+    now.saturating_duration_since(since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Program, load};
+
+    fn config(text: &str) -> Service {
+        load::from_text(Program::Agent, &format!("[agent]\n{text}"), "x").unwrap().config.agent.services.remove(0)
+    }
+
+    fn answer(state: State, weight: u8) -> Answer {
+        Answer { weight, ..Answer::of(state, state.word()) }
+    }
+
+    #[test]
+    fn the_worst_state_and_the_lowest_weight_win() {
+        let findings = || {
+            vec![Finding::Answer(answer(State::Up, 40)), Finding::Answer(answer(State::Drain, 80)), Finding::Nothing]
+        };
+        let (joined, _) = combine(findings(), &config(""));
+        let joined = joined.unwrap();
+        assert_eq!((joined.state, joined.weight, joined.reason.as_str()), (State::Drain, 40, "drain"));
+        let (joined, _) = combine(findings(), &config("combine = mean\n"));
+        assert_eq!(joined.unwrap().weight, 60);
+    }
+
+    #[test]
+    fn nothing_found_is_up() {
+        assert_eq!(combine(vec![Finding::Nothing], &config("")).0, Some(Answer::up()));
+    }
+
+    #[test]
+    fn every_failure_has_its_answer() {
+        let config = config("timeout-response = drain\nerror-response =\ndown-response = maint #mine\n");
+        let of = |failure| combine(vec![Finding::Failure(failure, "why".into())], &config).0;
+        assert_eq!(
+            of(Failure::Timeout).map(|answer| (answer.state, answer.reason)),
+            Some((State::Drain, "why".into()))
+        );
+        assert_eq!(of(Failure::Error), None);
+        assert_eq!(of(Failure::Down).map(|answer| answer.reason), Some("mine".into()));
+        assert_eq!(of(Failure::Unavailable).map(|answer| answer.state), Some(State::Drain));
+    }
+
+    #[test]
+    fn an_override_wins_over_every_check() {
+        let forced = |state| Finding::Override { state, weight: 30, reason: "deploy".into() };
+        let down = || Finding::Answer(answer(State::Down, 100));
+        let (joined, overridden) = combine(vec![down(), forced(Some(State::Up))], &config(""));
+        let joined = joined.unwrap();
+        assert!(overridden);
+        assert_eq!((joined.state, joined.weight, joined.reason.as_str()), (State::Up, 30, "override: deploy"));
+        assert_eq!(combine(vec![down(), forced(None)], &config("")).0.unwrap().state, State::Down);
+    }
+
+    #[test]
+    fn states_wait_for_their_delay_and_weights_for_their_step() {
+        let config = config("fall-delay = 2\nrise-delay = 5\nweight-step = 10\n");
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut steady = Steady::default();
+        let mut settle = |state, weight, seconds| {
+            let settled = steady.settle(answer(state, weight), &config, at(seconds));
+            (settled.state, settled.weight)
+        };
+        assert_eq!(settle(State::Up, 50, 0), (State::Up, 50));
+        assert_eq!(settle(State::Up, 55, 1), (State::Up, 50));
+        assert_eq!(settle(State::Up, 61, 2), (State::Up, 61));
+        assert_eq!(settle(State::Down, 50, 3), (State::Up, 61));
+        assert_eq!(settle(State::Up, 61, 4), (State::Up, 61));
+        assert_eq!(settle(State::Down, 50, 5), (State::Up, 61));
+        assert_eq!(settle(State::Down, 50, 7), (State::Down, 50));
+        assert_eq!(settle(State::Up, 50, 8), (State::Down, 50));
+        assert_eq!(settle(State::Up, 50, 13), (State::Up, 50));
+        assert_eq!(settle(State::Up, 100, 14), (State::Up, 100));
+    }
+}

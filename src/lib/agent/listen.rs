@@ -1,0 +1,199 @@
+//! The ports: who may ask, what for, and the line back. Everything from outside is bounded in bytes and time.
+
+use super::AgentError;
+use super::service::Service;
+use crate::config::agent::LONGEST_REQUEST;
+use std::cell::Cell;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: u32 = 1024;
+
+/// Time for the peer to take the answer and to close; its kernel does it in a round trip.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// One port with its services.
+pub(super) struct Port {
+    listener: TcpListener,
+    services: Vec<Rc<Service>>,
+    /// Connections at present.
+    open: Cell<usize>,
+    /// Whether the log has it that connections are refused.
+    crowded: Cell<bool>,
+    /// Whether the log has it that somebody asked who may not, or for what is not there.
+    puzzled: Cell<bool>,
+}
+
+/// Opens every port once.
+pub(super) fn open(services: &[Rc<Service>]) -> Result<Vec<Rc<Port>>, AgentError> {
+    let mut ports: Vec<(SocketAddr, Vec<Rc<Service>>)> = Vec::new();
+    for service in services {
+        let address = SocketAddr::new(service.config.bind, service.config.port);
+        match ports.iter_mut().find(|(other, _)| *other == address) {
+            Some((_, sharing)) => sharing.push(Rc::clone(service)),
+            None => ports.push((address, vec![Rc::clone(service)])),
+        }
+    }
+    let open = |(address, services)| {
+        let listener = bind(address).map_err(|source| AgentError::Listen { address, source })?;
+        let (open, crowded, puzzled) = (Cell::new(0), Cell::new(false), Cell::new(false));
+        Ok(Rc::new(Port { listener, services, open, crowded, puzzled }))
+    };
+    ports.into_iter().map(open).collect()
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait for the connections of the run before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+impl Port {
+    /// Accepts connections for ever.
+    pub(super) async fn serve(self: Rc<Self>) {
+        let mut failing = false;
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, peer)) => {
+                    failing = false;
+                    self.accepted(stream, peer.ip());
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::error!(%error, "connections cannot be accepted");
+                    }
+                    // Out of file descriptors, most likely: trying on at once would only burn the CPU.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    fn accepted(self: &Rc<Self>, stream: TcpStream, peer: IpAddr) {
+        let most = self.services.iter().map(|service| service.config.max_connections.get()).max().unwrap_or(1);
+        if self.open.get() >= most {
+            if !self.crowded.replace(true) {
+                tracing::warn!(connections = most, "too many connections: further ones are closed without an answer");
+            }
+            return;
+        }
+        self.crowded.set(false);
+        if !self.services.iter().any(|service| allows(service, peer)) {
+            self.puzzle(peer, "may not ask");
+            return;
+        }
+        self.open.set(self.open.get() + 1);
+        let port = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            // An error is a peer that has left, which is its right.
+            let _ = port.converse(stream, peer).await;
+            port.open.set(port.open.get().saturating_sub(1));
+        });
+    }
+
+    async fn converse(&self, mut stream: TcpStream, peer: IpAddr) -> io::Result<()> {
+        let _ = stream.set_nodelay(true);
+        let request = match self.services.iter().find(|service| service.config.request.is_some()) {
+            Some(service) => read_request(&mut stream, service.config.request_timeout).await?,
+            None => String::new(),
+        };
+        let line = match self.find(&request).filter(|service| allows(service, peer)) {
+            Some(service) => service.line().await,
+            None => {
+                self.puzzle(peer, "asks for a service that is not there or not for it");
+                "\n".to_owned()
+            }
+        };
+        timeout(FAREWELL, async {
+            stream.write_all(line.as_bytes()).await?;
+            stream.shutdown().await?;
+            // What HAProxy sends and nobody reads would reset the connection, and the answer might be lost with it.
+            let mut ignored = [0; LONGEST_REQUEST];
+            for _ in 0..16 {
+                if stream.read(&mut ignored).await? == 0 {
+                    break;
+                }
+            }
+            Ok(())
+        })
+        .await
+        .unwrap_or(Ok(()))
+    }
+
+    /// The service that is asked for: the one with this request, otherwise the one that has none.
+    fn find(&self, request: &str) -> Option<&Rc<Service>> {
+        let named = self.services.iter().find(|service| service.config.request.as_deref() == Some(request));
+        named.or_else(|| self.services.iter().find(|service| service.config.request.is_none()))
+    }
+
+    fn puzzle(&self, peer: IpAddr, what: &str) {
+        if !self.puzzled.replace(true) {
+            tracing::warn!(%peer, "{peer} {what}; this is said once for each port");
+        }
+    }
+}
+
+fn allows(service: &Service, peer: IpAddr) -> bool {
+    service.config.allow.is_empty() || service.config.allow.iter().any(|network| network.contains(peer))
+}
+
+/// One line, without its end. What comes too late or is too long is as good as nothing.
+async fn read_request(stream: &mut TcpStream, limit: Duration) -> io::Result<String> {
+    let mut buffer = [0; LONGEST_REQUEST + 2];
+    let mut length = 0;
+    let read = timeout(limit, async {
+        while let Some(free) = buffer.get_mut(length..).filter(|free| !free.is_empty()) {
+            let count = stream.read(free).await?;
+            length += count;
+            if count == 0 || buffer.get(..length).is_some_and(|read| read.contains(&b'\n')) {
+                break;
+            }
+        }
+        Ok(())
+    });
+    match read.await {
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(())) | Err(_) => Ok(request(buffer.get(..length).unwrap_or_default())),
+    }
+}
+
+/// What was asked for.
+fn request(bytes: &[u8]) -> String {
+    let line = bytes.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+    String::from_utf8_lossy(line).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_first_line_is_the_request() {
+        for (bytes, wanted) in [
+            (&b"rw\n"[..], "rw"),
+            (b" ro \r\nx", "ro"),
+            (b"", ""),
+            (b"\n", ""),
+            (b"no end", "no end"),
+            (b"\xff\n", "\u{fffd}"),
+        ] {
+            assert_eq!(request(bytes), wanted);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_request_is_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(!request(&bytes).contains('\n'));
+        }
+    }
+}
