@@ -2,26 +2,21 @@
 //! names are safe in a metric path.
 #![no_main]
 
-use haproxystats::haproxy::columns::{COLUMNS, Kind};
+use haproxystats::config::{Program, load};
+use haproxystats::haproxy::columns::Kind;
+use haproxystats::names::NameId;
 use haproxystats::parse::stat::Stats;
-use haproxystats::plan::{Field, KindPlan};
+use haproxystats::plan::KindPlan;
 use libfuzzer_sys::fuzz_target;
 use std::io::Read;
 use std::sync::{Arc, LazyLock};
 
 /// Every field of every kind is read.
 static PLANS: LazyLock<Arc<[KindPlan; 3]>> = LazyLock::new(|| {
-    Arc::new(Kind::ALL.map(|kind| {
-        KindPlan {
-            kind,
-            fields: COLUMNS
-                .iter()
-                .filter_map(|column| Some(Field { column, combine: column.combine(kind)?, default: false }))
-                .collect(),
-            send: Vec::new(),
-            send_aggregated: Vec::new(),
-        }
-    }))
+    let all = "[process]\nfrontend-metrics = all\nbackend-metrics = all\nserver-metrics = all\n\
+               aggr-server-metrics = true\nstatus-metrics = true\n";
+    let loaded = load::from_text(Program::Process, all, "fuzz").expect("a good configuration");
+    Arc::new(Kind::ALL.map(|kind| KindPlan::new(kind, &loaded.config.process)))
 });
 
 /// Hands out a few bytes at a time.
@@ -53,13 +48,19 @@ fuzz_target!(|data: &[u8]| {
     let (whole, stats) = read(input);
     let (parts, slow) = read(Slow(input, usize::from(size).max(1)));
     assert_eq!(whole, parts);
+    let (mut stats, mut slow) = (stats.collected, slow.collected);
     let mut kept = 0;
-    for (table, other) in stats.tables.iter().zip(&slow.tables) {
+    for (table, other) in stats.tables.iter_mut().zip(&mut slow.tables) {
+        table.finish();
+        other.finish();
         assert_eq!(table.keys, other.keys);
+        assert_eq!(table.busy, other.busy);
         kept += table.rows() as u64;
         for (column, other) in table.columns.iter().zip(&other.columns) {
-            let length = column.floats.as_ref().map_or(column.ints.len(), Vec::len);
-            assert_eq!(length, table.rows());
+            if column.present {
+                let length = column.floats.as_ref().map_or(column.ints.len(), Vec::len);
+                assert_eq!(length, table.rows());
+            }
             assert_eq!(column.ints, other.ints);
         }
     }
@@ -68,11 +69,8 @@ fuzz_target!(|data: &[u8]| {
         assert!(kept <= rows);
     }
     for number in 0..stats.names.len() {
-        let name = stats.names.get(haproxystats::names::NameId(u32::try_from(number).expect("few names")));
-        assert!(!name.is_empty());
-        assert!(
-            !name.contains(|c: char| c == '.' || c == ';' || c == '/' || c.is_whitespace() || c.is_control()),
-            "{name:?}"
-        );
+        let name = stats.names.get(NameId(u32::try_from(number).expect("few names")));
+        let unsafe_in_a_path = |c: char| matches!(c, '.' | ';' | '/') || c.is_whitespace() || c.is_control();
+        assert!(!name.is_empty() && !name.contains(unsafe_in_a_path), "{name:?}");
     }
 });
