@@ -4,6 +4,7 @@
 use super::custody::Custody;
 use super::death::{Death, classify};
 use super::figures::{Totals, stamp};
+use super::heartbeat::Heartbeat;
 use super::message::{ToParent, ToWorker};
 use super::pool::{Event, From, Pool};
 use super::spawn::{SpawnError, Spawner};
@@ -27,8 +28,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub const GRACE: Duration = Duration::from_secs(10);
 /// A loop that comes round this much later than planned was stopped, not busy.
 const ABSENCE: Duration = Duration::from_secs(1);
-/// Least time between two status lines for systemd.
-const STATUS_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the daemon cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +97,7 @@ struct Parent {
     interval: Duration,
     last_stamp: Option<Epoch>,
     leaving: bool,
-    systemd: Systemd,
+    heartbeat: Heartbeat,
 }
 
 impl Parent {
@@ -119,7 +118,7 @@ impl Parent {
             interval: config.pull.pull_interval,
             last_stamp: None,
             leaving: false,
-            systemd: Systemd::new(now),
+            heartbeat: Heartbeat::new(now),
         })
     }
 
@@ -137,7 +136,7 @@ impl Parent {
                 return self.end(code);
             }
             self.assign(now);
-            wake = wake.min(self.systemd.tell(now, || self.custody.status(self.supervisor.running(), &self.totals)));
+            wake = wake.min(self.heartbeat.tell(now, || self.custody.status(self.supervisor.running(), &self.totals)));
             if !self.leaving {
                 wake = wake.min(self.custody.next_look());
             }
@@ -350,37 +349,5 @@ impl Parent {
         let delivered = self.totals.get(Figure::SnapshotsDelivered);
         tracing::info!(delivered, left_on_disk = left, "ended");
         code
-    }
-}
-
-/// What systemd is told, and when.
-struct Systemd {
-    watchdog: Option<Duration>,
-    next_watchdog: Instant,
-    next_status: Instant,
-    status: String,
-}
-
-impl Systemd {
-    fn new(now: Instant) -> Self {
-        Self { watchdog: systemd::watchdog_interval(), next_watchdog: now, next_status: now, status: String::new() }
-    }
-
-    /// Called when the main loop comes round; returns when it should at the latest.
-    fn tell(&mut self, now: Instant, status: impl FnOnce() -> String) -> Instant {
-        if now >= self.next_status {
-            self.next_status = now + STATUS_EVERY;
-            let status = status();
-            if status != self.status {
-                systemd::status(&status);
-                self.status = status;
-            }
-        }
-        let Some(interval) = self.watchdog else { return now + Duration::from_secs(3600) };
-        if now >= self.next_watchdog {
-            systemd::watchdog();
-            self.next_watchdog = now + interval;
-        }
-        self.next_watchdog
     }
 }

@@ -7,6 +7,7 @@
 use super::channel::Channel;
 use super::message::{Failure, Figures, MessageError, ToParent, ToWorker};
 use super::pipeline::{Pipeline, PipelineError};
+use super::rendering::{Rendered, kind, render};
 use super::spawn::WORKER;
 use super::trap::Trap;
 use super::{memory, panics};
@@ -14,8 +15,7 @@ use crate::config::{Config, LogLevel, Program, load};
 use crate::dispatch::{Batch, Counters, Dispatcher, Notice, graphite::Graphite, local_store::LocalStore};
 use crate::exit;
 use crate::logging::{self, Chain};
-use crate::pull::counters;
-use crate::snapshot::{Epoch, PULL_COUNTERS};
+use crate::snapshot::Epoch;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -31,8 +31,6 @@ use tokio::task::LocalSet;
 
 /// A worker that had nothing to do for this long gives unused memory back.
 const IDLE: Duration = Duration::from_secs(5);
-/// Longest `.pull` file that is read; a real one has some twenty lines.
-const MAX_PULL_COUNTERS: u64 = 16 * 1024;
 
 /// Why a worker ends other than by being told.
 #[derive(Debug, thiserror::Error)]
@@ -371,72 +369,4 @@ impl<'a> Worker<'a> {
         }
         Ok(())
     }
-}
-
-/// Whose fault an error is: one that would have met any snapshot is the system's.
-fn kind(error: &PipelineError) -> Failure {
-    const PASSING: [i32; 8] = [
-        libc::EMFILE,
-        libc::ENFILE,
-        libc::ENOMEM,
-        libc::EAGAIN,
-        libc::EINTR,
-        libc::ESTALE,
-        libc::ETIMEDOUT,
-        libc::EHOSTDOWN,
-    ];
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-    match source.and_then(io::Error::raw_os_error) {
-        Some(code) if PASSING.contains(&code) => Failure::System,
-        _ => Failure::Snapshot,
-    }
-}
-
-struct Rendered {
-    lines: usize,
-    refused_rows: u64,
-    refused_files: u64,
-}
-
-/// The lines of a snapshot: its own, those about its processing, those that pull left in it, and those of the parent.
-fn render(
-    config: &Config,
-    pipeline: &mut Pipeline,
-    dir: &Path,
-    epoch: Epoch,
-    figures: Option<&Figures>,
-    out: &mut Vec<u8>,
-) -> Result<Rendered, PipelineError> {
-    let start = Instant::now();
-    let report = pipeline.run(dir, epoch, out)?;
-    let mut lines = report.lines;
-    if config.process.self_metrics {
-        for (name, value) in pull_counters(dir) {
-            lines += pipeline.own_metric(name, value, epoch, out);
-        }
-    }
-    for (name, value) in figures.iter().flat_map(|figures| figures.values.iter()) {
-        lines += pipeline.own_metric(name, *value, figures.map_or(epoch, |figures| figures.stamp), out);
-    }
-    let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-    lines += pipeline.own_metric("TotalWallClockTime", seconds, epoch, out);
-    Ok(Rendered { lines, refused_rows: report.refused_rows, refused_files: report.refused_files })
-}
-
-/// The figures that pull has left in a snapshot: those of its table that can be read, others are left out.
-fn pull_counters(dir: &Path) -> Vec<(&'static str, f64)> {
-    let mut text = String::new();
-    // No such file, not UTF-8: a snapshot of another program, or damaged; neither is worth a word.
-    let read =
-        File::open(dir.join(PULL_COUNTERS)).and_then(|file| file.take(MAX_PULL_COUNTERS).read_to_string(&mut text));
-    if read.is_err() {
-        return Vec::new();
-    }
-    let figures = text.lines().filter_map(|line| {
-        let (name, value) = line.split_once(' ')?;
-        let known = counters::TABLE.iter().find(|definition| definition.name == name)?;
-        let value: f64 = value.parse().ok()?;
-        value.is_finite().then_some((known.name, value))
-    });
-    figures.collect()
 }

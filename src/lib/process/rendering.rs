@@ -1,0 +1,138 @@
+//! What a worker makes of one snapshot.
+
+use super::message::{Failure, Figures};
+use super::pipeline::{Pipeline, PipelineError};
+use crate::config::Config;
+use crate::pull::counters;
+use crate::snapshot::{Epoch, PULL_COUNTERS};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Instant;
+
+/// Longest `.pull` file that is read; a real one has some twenty lines.
+const MAX_PULL_COUNTERS: u64 = 16 * 1024;
+
+/// What a snapshot became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rendered {
+    /// Lines appended.
+    pub lines: usize,
+    /// Rows that were left out.
+    pub refused_rows: u64,
+    /// Files that were left out.
+    pub refused_files: u64,
+}
+
+/// Appends the lines of a snapshot: its own, those about its processing, those that pull left in it, and those of the
+/// parent.
+///
+/// # Errors
+/// When the snapshot cannot be processed; see [`kind`].
+pub fn render(
+    config: &Config,
+    pipeline: &mut Pipeline,
+    dir: &Path,
+    epoch: Epoch,
+    figures: Option<&Figures>,
+    out: &mut Vec<u8>,
+) -> Result<Rendered, PipelineError> {
+    let start = Instant::now();
+    let report = pipeline.run(dir, epoch, out)?;
+    let mut lines = report.lines;
+    if config.process.self_metrics {
+        for (name, value) in pull_counters(dir) {
+            lines += pipeline.own_metric(name, value, epoch, out);
+        }
+    }
+    for (name, value) in figures.iter().flat_map(|figures| figures.values.iter()) {
+        lines += pipeline.own_metric(name, *value, figures.map_or(epoch, |figures| figures.stamp), out);
+    }
+    let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+    lines += pipeline.own_metric("TotalWallClockTime", seconds, epoch, out);
+    Ok(Rendered { lines, refused_rows: report.refused_rows, refused_files: report.refused_files })
+}
+
+/// Whose fault an error is: one that would have met any snapshot is the system's.
+#[must_use]
+pub fn kind(error: &PipelineError) -> Failure {
+    const PASSING: [i32; 8] = [
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::ENOMEM,
+        libc::EAGAIN,
+        libc::EINTR,
+        libc::ESTALE,
+        libc::ETIMEDOUT,
+        libc::EHOSTDOWN,
+    ];
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    match source.and_then(io::Error::raw_os_error) {
+        Some(code) if PASSING.contains(&code) => Failure::System,
+        _ => Failure::Snapshot,
+    }
+}
+
+/// The figures that pull has left in a snapshot: those of its table that can be read, others are left out.
+fn pull_counters(dir: &Path) -> Vec<(&'static str, f64)> {
+    let mut text = String::new();
+    // No such file, not UTF-8: a snapshot of another program, or damaged; neither is worth a word.
+    let read = open(&dir.join(PULL_COUNTERS)).and_then(|file| file.take(MAX_PULL_COUNTERS).read_to_string(&mut text));
+    if read.is_err() {
+        return Vec::new();
+    }
+    let figures = text.lines().filter_map(|line| {
+        let (name, value) = line.split_once(' ')?;
+        let known = counters::TABLE.iter().find(|definition| definition.name == name)?;
+        let value: f64 = value.parse().ok()?;
+        value.is_finite().then_some((known.name, value))
+    });
+    figures.collect()
+}
+
+/// Opens a regular file: no link is followed, no pipe waited for.
+fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::stat::Mode;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn pulls_figures_are_those_of_its_table_that_are_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(pull_counters(dir.path()), vec![]);
+        let text = "PullTicks 17\nQueueDepth 99\nPullNonsense 1\nPullSockets nan\nPullDuration 0.25\nPullBytes 1 2\nx";
+        fs::write(dir.path().join(".pull"), text).unwrap();
+        assert_eq!(pull_counters(dir.path()), vec![("PullTicks", 17.0), ("PullDuration", 0.25)]);
+    }
+
+    #[test]
+    fn what_only_looks_like_pulls_file_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(".pull");
+        fs::write(dir.path().join("elsewhere"), "PullTicks 17\n").unwrap();
+        symlink(dir.path().join("elsewhere"), &path).unwrap();
+        assert_eq!(pull_counters(dir.path()), vec![]);
+        fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
+        assert_eq!(pull_counters(dir.path()), vec![]);
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(pull_counters(dir.path()), vec![]);
+    }
+
+    #[test]
+    fn shortage_is_the_systems_fault_and_a_bad_directory_the_snapshots() {
+        let error = |code| PipelineError::Directory { path: "x".into(), source: io::Error::from_raw_os_error(code) };
+        assert_eq!(kind(&error(libc::EMFILE)), Failure::System);
+        assert_eq!(kind(&error(libc::ESTALE)), Failure::System);
+        assert_eq!(kind(&error(libc::EACCES)), Failure::Snapshot);
+    }
+}
