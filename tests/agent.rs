@@ -631,3 +631,69 @@ fn the_shipped_haproxy_configuration_is_good() {
     let (status, output) = run(command, SOON);
     assert!(status.success() && !output.contains("ALERT"), "{output}");
 }
+
+/// A certificate for localhost that is its own authority, and its key.
+fn certificate(directory: &Path) -> (PathBuf, PathBuf) {
+    let (certificate, key) = (directory.join("certificate.pem"), directory.join("key.pem"));
+    let mut command = Command::new(debian("openssl"));
+    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+    command.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
+    command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+    command.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
+    let (status, output) = run(command, SOON);
+    assert!(status.success(), "{output}");
+    (certificate, key)
+}
+
+#[test]
+fn tls_is_verified_in_both_directions() {
+    let directory = tempfile::tempdir().unwrap();
+    let (certificate, key) = certificate(directory.path());
+    let port = free_port();
+    let mut command = Command::new(debian("openssl"));
+    command.args([
+        "s_server",
+        "-quiet",
+        "-www",
+        "-accept",
+        &format!("127.0.0.1:{port}"),
+        "-Verify",
+        "1",
+        "-verify_return_error",
+    ]);
+    command.arg("-CAfile").arg(&certificate).arg("-cert").arg(&certificate).arg("-key").arg(&key);
+    let _server = Daemon::spawn(command);
+    wait_until(SOON, "the TLS server listens", || listens(port));
+    let ours = format!("tls-certificate-file = {}\ntls-key-file = {}\n", certificate.display(), key.display());
+    let trust = format!("tls-ca-file = {}\n", certificate.display());
+    // A stranger's certificate: the authority is the agent's own, made anew.
+    let other = directory.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let (foreign, _) = self::certificate(&other);
+    let distrust = format!("tls-ca-file = {}\n", foreign.display());
+    for (options, host, answer) in [
+        (format!("{trust}{ours}"), "localhost", "up 100%\n"),
+        (trust.clone(), "localhost", "down 100% #no reply: "),
+        (format!("{distrust}{ours}"), "localhost", "down 100% #TLS: "),
+        (format!("{trust}{ours}"), "127.0.0.1", "down 100% #TLS: "),
+    ] {
+        let agent = Agent::start(&format!("checks = http\ncheck-url = https://{host}:{port}/\n{options}"));
+        let mut last = String::new();
+        let found = harness::poll(SOON, || {
+            last = agent.ask("");
+            last.starts_with(answer).then_some(())
+        });
+        assert!(found.is_some(), "{options} {host}: waited for {answer:?}, last was {last:?}");
+    }
+}
+
+#[test]
+fn files_that_the_agent_needs_are_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = "[agent]\nchecks = http\ncheck-url = http://localhost/\ncredentials-file = /nonexistent/file\n";
+    let file = write(directory.path(), "agent.conf", text);
+    let mut command = with_config(agent(), &file);
+    command.arg("--check");
+    let (status, output) = run(command, SOON);
+    assert!(!status.success() && output.contains("/nonexistent/file cannot be read"), "{output}");
+}

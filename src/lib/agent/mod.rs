@@ -19,6 +19,7 @@ use crate::config;
 use crate::exit;
 use crate::logging::{self, Chain, Output};
 use crate::systemd;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use service::Service;
 use std::cell::Cell;
 use std::io;
@@ -103,6 +104,7 @@ impl Agent {
     /// # Errors
     /// A port cannot be opened. Nothing else ends it.
     pub fn run(self) -> Result<(), AgentError> {
+        raise_open_files();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(RESOLVERS)
@@ -154,5 +156,14 @@ impl Agent {
             _ = int.recv() => {}
         }
         Ok(())
+    }
+}
+
+/// Every connection is a file, and each port may have a thousand of them.
+fn raise_open_files() {
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit of open files stays as it is");
     }
 }

@@ -111,6 +111,13 @@ fn directories(program: Program, loaded: &Loaded, create: bool) -> Report {
     match program {
         Program::Pull => check_directories_pull(&loaded.config, &loaded.ini, create),
         Program::Process => check_directories_process(&loaded.config, &loaded.ini, create),
+        // What the agent reads at its start is read once: by the start itself, or by the check.
+        #[cfg(feature = "agent")]
+        Program::Agent if !create => {
+            let error = crate::agent::Agent::open(loaded.config.agent.clone()).err();
+            let errors = error.map(|error| Problem::new(crate::logging::Chain(&error).to_string()));
+            Report { errors: errors.into_iter().collect(), warnings: Vec::new() }
+        }
         Program::Agent => Report::default(),
     }
 }
