@@ -2,9 +2,10 @@
 
 use crate::faults::time_goes_by;
 use crate::harness::names;
+use crate::mounts::can_mount;
 use crate::report::Report;
 use crate::scenes::forbid_in_ci;
-use crate::world::{Setting, World, can_mount};
+use crate::world::{Setting, World};
 use std::fs;
 use std::path::Path;
 use std::process::Command;

@@ -13,6 +13,7 @@ mod harness;
 mod circumstances;
 mod data;
 mod faults;
+mod mounts;
 mod options;
 mod peers;
 mod pull;
@@ -20,6 +21,7 @@ mod report;
 mod scenes;
 mod sequence;
 mod unit;
+mod verify;
 mod world;
 
 use options::{Mode, Options};

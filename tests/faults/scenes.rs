@@ -3,13 +3,16 @@
 use crate::Scene;
 use crate::circumstances;
 use crate::faults::{self, Fault, time_goes_by};
+use crate::mounts::can_mount;
 use crate::options::Options;
 use crate::report::Report;
 use crate::sequence;
-use crate::world::{Setting, World, can_mount};
+use crate::world::{Setting, World};
 
 /// Sequences that are always tried: first some for their variety, then those that have once found a defect.
 const SEEDS: [u64; 3] = [1, 2, 3];
+
+type Run = fn() -> Report;
 
 /// All scenes, the longest first.
 pub fn bounded(options: &Options) -> Vec<Scene> {
@@ -23,7 +26,7 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
     ] {
         scenes.push(Scene { name: name.to_owned(), run: Box::new(move || singly(list)) });
     }
-    let special: [(&str, fn() -> Report); 9] = [
+    let special: [(&str, Run); 9] = [
         ("pull and HAProxy", crate::pull::faults),
         ("pull and the clock", crate::pull::clock),
         ("process and the clock", circumstances::clock),

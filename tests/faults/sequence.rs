@@ -3,8 +3,9 @@
 
 use crate::Scene;
 use crate::faults::{self, Fault, time_goes_by};
+use crate::mounts::can_mount;
 use crate::report::Report;
-use crate::world::{Setting, World, can_mount};
+use crate::world::{Setting, World};
 
 /// Faults in one sequence.
 pub const LENGTH: usize = 20;

@@ -60,7 +60,8 @@ impl Unit {
                 let output = daemon.output();
                 let no_directories = status.code() == Some(1) && output.contains("directories cannot be used");
                 let gave_up = self.giving_up && status.code() == Some(WORKERS_FAIL);
-                if !std::mem::take(&mut self.excused) && !(no_directories && self.restarts > 0) && !gave_up {
+                let right = std::mem::take(&mut self.excused) || gave_up || (no_directories && self.restarts > 0);
+                if !right {
                     let end = tail(&output, 15);
                     self.violations.push(format!("{} ended by itself with {status}; it said last:\n{end}", self.name));
                 }

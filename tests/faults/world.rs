@@ -3,11 +3,12 @@
 
 use crate::data;
 use crate::harness::graphite::{Behaviour, Recorder};
-use crate::harness::{lives, names, process, with_config, write};
+use crate::harness::{names, process, with_config, write};
+use crate::mounts::{Mounts, can_mount};
 use crate::report::Report;
-use crate::unit::{Unit, tail};
+use crate::unit::Unit;
 use fastrand::Rng;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,8 +17,6 @@ use tempfile::TempDir;
 
 /// First timestamp.
 const FIRST: u64 = 1_700_000_000;
-/// The process daemon's figures about itself differ from run to run; all else must not.
-const OWN: &str = ".haproxy.haproxystats.";
 /// `[process] workers`
 pub const WORKERS: usize = 2;
 /// `[graphite] queue-size`
@@ -62,55 +61,15 @@ pub struct World {
     pub config: PathBuf,
     pub report: Report,
     pub rng: Rng,
-    published: BTreeMap<u64, &'static str>,
+    pub published: BTreeMap<u64, &'static str>,
     /// Published, and to be found in failed/ at the end instead.
-    poisoned: BTreeSet<u64>,
+    pub poisoned: BTreeSet<u64>,
     label: &'static str,
     next: u64,
     next_trap: u64,
     /// Most lines that may arrive again.
     pub allowance: u64,
-    largest: u64,
-}
-
-/// File systems to unmount at the end.
-#[derive(Default)]
-pub struct Mounts(Vec<PathBuf>);
-
-impl Mounts {
-    /// Runs mount(8) with these arguments; the last is the directory.
-    pub fn mount(&mut self, arguments: &[&str], directory: &Path) -> Result<(), String> {
-        let output =
-            Command::new("mount").args(arguments).arg(directory).output().map_err(|error| error.to_string())?;
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
-        }
-        if !self.0.iter().any(|path| path == directory) {
-            self.0.push(directory.to_owned());
-        }
-        Ok(())
-    }
-
-    pub fn unmount(&mut self, directory: &Path) {
-        let _ = Command::new("umount").arg("-l").arg(directory).status();
-        if let Some(at) = self.0.iter().rposition(|path| path == directory) {
-            self.0.remove(at);
-        }
-    }
-}
-
-impl Drop for Mounts {
-    fn drop(&mut self) {
-        while let Some(directory) = self.0.pop() {
-            let _ = Command::new("umount").arg("-l").arg(directory).status();
-        }
-    }
-}
-
-/// Whether file systems can be mounted here; else the reason.
-pub fn can_mount() -> Result<(), String> {
-    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
-    Mounts::default().mount(&["-t", "tmpfs", "-o", "size=64k", "faults"], directory.path())
+    pub largest: u64,
 }
 
 impl World {
@@ -184,7 +143,7 @@ impl World {
         self.base.path().join("failed")
     }
 
-    fn staging(&self) -> PathBuf {
+    pub fn staging(&self) -> PathBuf {
         self.base.path().join("incoming.tmp")
     }
 
@@ -326,182 +285,4 @@ impl World {
     pub fn recover(&mut self) -> bool {
         self.wait_for(RECOVERY, |world| names(&world.incoming()).is_empty() && world.process.workers().len() == WORKERS)
     }
-
-    /// Checks that no process of this world is left that the parent does not know.
-    pub fn check_orphans(&mut self) {
-        let config = self.config.display().to_string();
-        let strangers = |world: &World| -> Vec<i32> {
-            let mut known: BTreeSet<i32> = world.process.workers().iter().map(|pid| pid.as_raw()).collect();
-            known.extend(world.process.pid().map(|pid| pid.as_raw()));
-            processes_with(&config).into_iter().filter(|pid| !known.contains(pid)).collect()
-        };
-        if !self.wait_for(Duration::from_secs(5), |world| strangers(world).is_empty()) {
-            let left = strangers(self);
-            self.report.fail(format!("orphans: {left:?}"));
-        }
-    }
-
-    /// Ends the daemon and checks everything.
-    pub fn finish(mut self) -> Report {
-        self.wind_down();
-        let (expected, record) = (self.expected(), self.recorder.record());
-        self.compare(&expected, &record.lines);
-        if !record.malformed.is_empty() {
-            self.report.fail(format!("{} malformed lines: {:?}", record.malformed.len(), record.malformed.first()));
-        }
-        if !self.report.failures.is_empty() {
-            self.report.fail(format!("the log ends with\n{}", tail(&self.process.log(), 60)));
-        }
-        std::mem::take(&mut self.report)
-    }
-
-    /// Waits until all is delivered, ends the daemon, and checks that nothing is left behind.
-    pub fn wind_down(&mut self) {
-        self.heal();
-        if !self.recover() {
-            let (left, log) = (names(&self.incoming()), tail(&self.process.log(), 30));
-            let (count, first) = (left.len(), &left[..left.len().min(5)]);
-            self.report.fail(format!("{count} entries stay in the queue: {first:?}; the log ends with\n{log}"));
-        }
-        self.check_orphans();
-        self.process.stop();
-        let config = self.config.display().to_string();
-        let left = processes_with(&config);
-        if !left.is_empty() {
-            self.report.fail(format!("processes live on: {left:?}"));
-        }
-        self.check_leftovers();
-        let violations = std::mem::take(&mut self.process.violations);
-        violations.into_iter().for_each(|what| self.report.fail(what));
-        let log = self.process.log();
-        let panics = log.lines().filter(|line| line.contains("panicked at"));
-        let set = panics.clone().filter(|line| line.contains("trap.rs")).count();
-        if panics.clone().count() > set {
-            let first = panics.filter(|line| !line.contains("trap.rs")).take(3).collect::<Vec<_>>().join("\n");
-            self.report.fail(format!("a panic: {first}"));
-        }
-    }
-
-    fn check_leftovers(&mut self) {
-        let (incoming, staging) = (names(&self.incoming()), names(&self.staging()));
-        if !incoming.is_empty() || !staging.is_empty() {
-            self.report.fail(format!("leftovers: {incoming:?} in the queue, {staging:?} in staging"));
-        }
-        let failed: BTreeSet<String> = names(&self.failed()).into_iter().collect();
-        let poisoned: BTreeSet<String> = self.poisoned.iter().map(u64::to_string).collect();
-        if failed != poisoned {
-            let wrongly: Vec<_> = failed.difference(&poisoned).collect();
-            let missing: Vec<_> = poisoned.difference(&failed).collect();
-            self.report.fail(format!("in failed/ without reason: {wrongly:?}; not there: {missing:?}"));
-        }
-    }
-
-    /// The invariant. Each line of `arrived` arrived so many times.
-    pub fn compare(&mut self, expected: &HashMap<String, (&'static str, u64)>, arrived: &HashMap<String, u32>) {
-        let mut samples = (Vec::new(), Vec::new());
-        for (line, (fault, _)) in expected {
-            let row = self.report.row(fault);
-            row.expected += 1;
-            match arrived.get(line) {
-                Some(times) => {
-                    row.arrived += 1;
-                    row.duplicated += u64::from(*times) - 1;
-                }
-                None => {
-                    row.lost += 1;
-                    samples.0.push(line.clone());
-                }
-            }
-        }
-        let mut duplicated = 0;
-        for (line, times) in arrived {
-            if line.contains(OWN) {
-                continue;
-            }
-            match expected.get(line) {
-                Some(_) => duplicated += u64::from(*times) - 1,
-                None => samples.1.push(line.clone()),
-            }
-        }
-        let (lost, foreign) = samples;
-        if !lost.is_empty() {
-            let epochs: BTreeSet<_> = lost.iter().filter_map(|line| line.rsplit(' ').next()).collect();
-            self.report.fail(format!(
-                "{} points lost, of {} snapshots {:?}; {}",
-                lost.len(),
-                epochs.len(),
-                epochs.iter().take(5).collect::<Vec<_>>(),
-                lost[..lost.len().min(3)].join("; ")
-            ));
-        }
-        if !foreign.is_empty() {
-            self.report.fail(format!(
-                "{} lines that no snapshot implies: {}",
-                foreign.len(),
-                foreign[..foreign.len().min(3)].join("; ")
-            ));
-        }
-        let bound = self.allowance * (QUEUE_SIZE + 2 * self.largest);
-        if duplicated > bound {
-            self.report.fail(format!("{duplicated} duplicates, more than {bound}"));
-        }
-    }
-
-    /// Every line that the published snapshots imply, with the fault it is put down to.
-    pub fn expected(&mut self) -> HashMap<String, (&'static str, u64)> {
-        let epochs: Vec<(u64, &'static str)> = self
-            .published
-            .iter()
-            .filter(|(epoch, _)| !self.poisoned.contains(epoch))
-            .map(|(epoch, fault)| (*epoch, *fault))
-            .collect();
-        let half = epochs.len().div_ceil(2).max(1);
-        let (config, kept) = (&self.config, self.kept.path());
-        let texts: Vec<Vec<(u64, &'static str, Result<String, String>)>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = epochs
-                .chunks(half)
-                .map(|part| {
-                    let once = move |(epoch, fault): &(u64, &'static str)| (*epoch, *fault, once(config, kept, *epoch));
-                    scope.spawn(move || part.iter().map(once).collect())
-                })
-                .collect();
-            threads.into_iter().map(|thread| thread.join().expect("--once")).collect()
-        });
-        let mut lines = HashMap::new();
-        for (epoch, fault, text) in texts.into_iter().flatten() {
-            match text {
-                Ok(text) => {
-                    let before = lines.len();
-                    for line in text.lines().filter(|line| !line.contains(OWN)) {
-                        lines.insert(line.to_owned(), (fault, epoch));
-                    }
-                    self.largest = self.largest.max((lines.len() - before) as u64);
-                }
-                Err(error) => self.report.fail(format!("--once {epoch}: {error}")),
-            }
-        }
-        lines
-    }
-}
-
-/// What a snapshot implies, by the program itself.
-fn once(config: &Path, kept: &Path, epoch: u64) -> Result<String, String> {
-    let mut command = with_config(process(), config);
-    command.arg("--once").arg(kept.join(epoch.to_string())).env("POLARS_MAX_THREADS", "1");
-    let output = command.output().map_err(|error| error.to_string())?;
-    if !output.status.success() {
-        return Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
-    }
-    String::from_utf8(output.stdout).map_err(|error| error.to_string())
-}
-
-/// Processes that live and have this in their command line.
-fn processes_with(text: &str) -> Vec<i32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    ids.filter(|pid| {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(text) && lives(nix::unistd::Pid::from_raw(*pid))
-    })
-    .collect()
 }

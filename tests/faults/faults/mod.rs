@@ -1,0 +1,56 @@
+//! The faults. Each one begins, lets the world go on for a while, and is over when its function returns.
+
+mod content;
+mod directories;
+mod graphite;
+mod processes;
+
+pub use content::CONTENT;
+pub use directories::DIRECTORIES;
+pub use graphite::GRAPHITE;
+pub use processes::PROCESSES;
+
+use crate::world::World;
+use std::time::Duration;
+
+/// What happens while a fault lasts: time goes by, or another fault.
+pub type During<'a> = &'a mut dyn FnMut(&mut World);
+
+/// Something that can go wrong.
+#[derive(Clone, Copy)]
+pub struct Fault {
+    pub name: &'static str,
+    /// Whether it needs the right to mount file systems.
+    pub mounts: bool,
+    pub inject: fn(&mut World, &'static str, During<'_>),
+}
+
+const fn fault(name: &'static str, inject: fn(&mut World, &'static str, During<'_>)) -> Fault {
+    Fault { name, mounts: false, inject }
+}
+
+const fn mounting(name: &'static str, inject: fn(&mut World, &'static str, During<'_>)) -> Fault {
+    Fault { name, mounts: true, inject }
+}
+
+/// All of them.
+pub fn all() -> Vec<Fault> {
+    [PROCESSES, GRAPHITE, DIRECTORIES, CONTENT].concat()
+}
+
+/// Time goes by, with snapshots.
+pub fn time_goes_by(world: &mut World) {
+    let time = world.rng.u64(100..700);
+    world.go_on(Duration::from_millis(time), 12.0);
+}
+
+fn moment(world: &mut World, most: u64) {
+    let time = world.rng.u64(0..most);
+    world.go_on(Duration::from_millis(time), 30.0);
+}
+
+fn burst(world: &mut World, snapshots: usize) {
+    for _ in 0..snapshots {
+        world.feed_one();
+    }
+}
