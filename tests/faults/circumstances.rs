@@ -170,9 +170,8 @@ pub fn no_inotify(limit: &'static str) -> Report {
 }
 
 /// Memory while Graphite is away and snapshots pile up, and while they are delivered afterwards.
-pub fn memory() -> Report {
-    let name = "Graphite away for an hour of snapshots";
-    let snapshots = 360;
+pub fn memory(snapshots: usize) -> Report {
+    let name = "Graphite away for an hour";
     // Of the parent and of each worker, in KiB. Measured are 8 and 26 MiB.
     let most = [24 * 1024, 64 * 1024];
     let mut world = World::new(0, &Setting::default());
@@ -194,7 +193,7 @@ pub fn memory() -> Report {
     let waiting = names(&world.incoming()).len();
     let outage = peak;
     world.recorder.come_back();
-    world.wait_for(crate::world::RECOVERY * 2, |world| {
+    world.wait_for(crate::world::RECOVERY * 10, |world| {
         peak = highest(peak, memory_now(world));
         names(&world.incoming()).is_empty()
     });

@@ -17,6 +17,7 @@ mod mounts;
 mod options;
 mod peers;
 mod pull;
+mod pull_faults;
 mod report;
 mod scenes;
 mod sequence;
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
     let start = Instant::now();
     let report = match &options.mode {
         Mode::Bounded => perform(scenes::bounded(&options), options.threads),
-        Mode::Replay(seed) => perform(vec![sequence::scene(*seed)], 1),
+        Mode::Replay(seed) => perform(vec![sequence::scene(*seed), sequence::pull(*seed)], 2),
         Mode::Soak { faults, points, time } => soak(&options, *faults, *points, *time),
     };
     print(&report, start.elapsed());
@@ -62,7 +63,9 @@ fn main() -> ExitCode {
 /// Sequences one after the other, on several threads, until there were enough.
 fn soak(options: &Options, faults: u64, points: u64, time: Duration) -> Report {
     let start = Instant::now();
-    let total = Mutex::new(perform(scenes::bounded(options), options.threads));
+    let mut scenes = scenes::bounded(options);
+    scenes.push(scenes::outage("an hour's outage at a snapshot a second", 3_600));
+    let total = Mutex::new(perform(scenes, options.threads));
     let enough = || {
         let total = total.lock().expect("no panic in between");
         let reached = total.injected() >= faults && total.expected() >= points;
@@ -72,7 +75,9 @@ fn soak(options: &Options, faults: u64, points: u64, time: Duration) -> Report {
         for _ in 0..options.threads {
             scope.spawn(|| {
                 while !enough() {
-                    let scene = sequence::scene(fastrand::u64(..));
+                    let seed = fastrand::u64(..);
+                    // The sequences of pull are slow: it pulls once a second.
+                    let scene = if seed.is_multiple_of(8) { sequence::pull(seed) } else { sequence::scene(seed) };
                     let name = scene.name.clone();
                     let report = run(scene);
                     let mut total = total.lock().expect("no panic in between");

@@ -8,10 +8,10 @@ use crate::harness::haproxy::{Fake, Script};
 use crate::harness::site::Site;
 use crate::harness::{names, pull, with_config, write};
 use crate::mounts::can_mount;
+use crate::pull_faults::FAULTS;
 use crate::report::Report;
 use crate::unit::Unit;
 use crate::world::{Setting, World};
-use nix::sys::signal::Signal;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -19,26 +19,29 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// `[pull] queue-size`
-const QUEUE: usize = 4;
+pub const QUEUE: usize = 4;
 /// After a fault there is a new snapshot within this time.
-const BACK: Duration = Duration::from_secs(12);
+pub const BACK: Duration = Duration::from_secs(12);
+/// Faults in one sequence.
+const LENGTH: usize = 8;
 
-struct Chain {
-    world: World,
-    pull: Unit,
-    site: Site,
-    fake: Fake,
+/// The two programs with HAProxy before them.
+pub struct Chain {
+    pub world: World,
+    pub pull: Unit,
+    pub site: Site,
+    pub fake: Fake,
     place: TempDir,
     /// Snapshots taken over so far.
     taken: usize,
     /// Whether they are taken over.
-    taking: bool,
+    pub taking: bool,
 }
 
 impl Chain {
-    fn new(environment: Vec<(String, String)>) -> Self {
+    fn new(seed: u64, environment: Vec<(String, String)>) -> Self {
         let place = tempfile::tempdir().expect("a directory");
-        let mut world = World::new(0, &Setting::default());
+        let mut world = World::new(seed, &Setting::default());
         if can_mount().is_ok() {
             world.mounts.mount(&["-t", "tmpfs", "-o", "size=4m", "faults"], place.path()).expect("a tmpfs");
         }
@@ -63,11 +66,28 @@ impl Chain {
         Self { world, pull, site, fake, place, taken: 0, taking: true }
     }
 
-    fn published(&self) -> PathBuf {
+    pub fn published(&self) -> PathBuf {
         self.place.path().join("published")
     }
 
-    fn tick(&mut self) {
+    pub fn staging(&self) -> PathBuf {
+        self.place.path().join("staging")
+    }
+
+    /// A file that takes all the space there is.
+    pub fn fill_disk(&self) -> PathBuf {
+        let ballast = self.place.path().join("ballast");
+        let mut file = fs::File::create(&ballast).expect("a file");
+        while file.write_all(&[7; 4096]).is_ok() {}
+        ballast
+    }
+
+    /// Snapshots that are published and not taken over.
+    pub fn waiting(&self) -> usize {
+        names(&self.published()).iter().filter(|name| name.parse::<u64>().is_ok()).count()
+    }
+
+    pub fn tick(&mut self) {
         self.pull.tick();
         self.world.process.tick();
         if !self.taking {
@@ -110,7 +130,7 @@ impl Chain {
         }
     }
 
-    fn go_on(&mut self, time: Duration) {
+    pub fn go_on(&mut self, time: Duration) {
         let end = Instant::now() + time;
         while Instant::now() < end {
             self.tick();
@@ -142,7 +162,7 @@ impl Chain {
     fn end(mut self) -> Report {
         self.pull.stop();
         self.tick();
-        let staging = names(&self.place.path().join("staging"));
+        let staging = names(&self.staging());
         let left = names(&self.published());
         if !staging.is_empty() || left.iter().any(|name| name.parse::<u64>().is_ok() || name.starts_with(".done")) {
             self.world.report.fail(format!("pull leaves {staging:?} in staging, {left:?} published"));
@@ -162,148 +182,49 @@ impl Chain {
     }
 }
 
-/// Faults of pull and of what it pulls from.
-pub fn faults() -> Report {
-    let mut chain = Chain::new(Vec::new());
+/// Each fault by itself.
+pub fn singly() -> Report {
+    let mut chain = Chain::new(0, Vec::new());
     chain.recover("start");
-    let random = |chain: &mut Chain| Duration::from_millis(chain.world.rng.u64(0..1_100));
-    for (name, signal) in [
-        ("kill -9 of pull", Signal::SIGKILL),
-        ("SIGTERM to pull", Signal::SIGTERM),
-        ("SIGHUP to pull", Signal::SIGHUP),
-        ("kill -9 of pull", Signal::SIGKILL),
-        ("kill -9 of pull", Signal::SIGKILL),
-    ] {
-        chain.fault(name, |chain| {
-            let pause = random(chain);
-            chain.go_on(pause);
-            chain.pull.end_by(signal);
-            chain.go_on(Duration::from_millis(300));
-        });
-    }
-    // While a socket keeps it waiting, so that it is in the middle of a snapshot.
-    for (name, signal) in
-        [("kill -9 of pull in a pull", Signal::SIGKILL), ("SIGTERM to pull in a pull", Signal::SIGTERM)]
-    {
-        chain.fault(name, |chain| {
-            chain.fake.set(Script::Hang);
-            let staging = chain.place.path().join("staging");
-            let end = Instant::now() + BACK;
-            while names(&staging).is_empty() && Instant::now() < end {
-                chain.tick();
-                std::thread::sleep(Duration::from_millis(2));
+    let mounts = can_mount();
+    for fault in FAULTS {
+        match &mounts {
+            Err(reason) if fault.mounts => {
+                chain.world.report.note(format!("not tried: {}: cannot mount here: {reason}", fault.name));
+                crate::scenes::forbid_in_ci(&mut chain.world.report, fault.name);
             }
-            chain.pull.end_by(signal);
-            chain.go_on(Duration::from_millis(300));
-            chain.fake.set(Script::good());
-        });
-    }
-    chain.fault("SIGSTOP of pull", |chain| {
-        chain.pull.signal(Signal::SIGSTOP);
-        chain.go_on(Duration::from_secs(3));
-        chain.pull.signal(Signal::SIGCONT);
-    });
-    chain.fault("queue of pull full", |chain| {
-        chain.taking = false;
-        chain.go_on(Duration::from_secs(QUEUE as u64 + 2));
-        let waiting = names(&chain.published()).iter().filter(|name| name.parse::<u64>().is_ok()).count();
-        if waiting != QUEUE {
-            chain.world.report.fail(format!("pull keeps {waiting} snapshots, not {QUEUE}"));
+            _ => chain.fault(fault.name, fault.inject),
         }
-    });
-    for (name, script) in [
-        ("HAProxy hangs after accepting", Script::Hang),
-        ("HAProxy closes without an answer", Script::Close),
-        ("HAProxy closes in the middle", Script::Cut(120)),
-        ("HAProxy answers slowly", Script::Slow(Duration::from_millis(400))),
-        ("HAProxy answers too slowly", Script::Slow(Duration::from_secs(2))),
-        ("HAProxy answers byte by byte", Script::Trickle(Duration::from_millis(5))),
-        ("HAProxy answers garbage", Script::Text("\u{1}\u{2}garbage, nothing that\nanybody: would want\n\n")),
-        ("HAProxy answers without end", Script::Endless),
-        ("HAProxy answers one command", Script::FirstCommandOnly),
-        ("HAProxy keeps the connection open", Script::KeepOpen),
-    ] {
-        chain.fault(name, |chain| {
-            chain.fake.set(script);
-            chain.go_on(Duration::from_millis(1_500));
-            chain.fake.set(Script::good());
-        });
     }
-    chain.fault("HAProxy reloaded", |chain| {
-        for _ in 0..3 {
-            chain.site.reload(0);
-            chain.go_on(Duration::from_millis(400));
-        }
-    });
-    chain.fault("HAProxy stopped and started", |chain| {
-        chain.site.stop(0);
-        chain.go_on(Duration::from_millis(1_500));
-        chain.site.launch(0);
-    });
-    chain.fault("SIGSTOP of HAProxy", |chain| {
-        let workers = crate::harness::children(chain.site.daemon(1).pid());
-        let all = |signal| {
-            for pid in &workers {
-                let _ = nix::sys::signal::kill(*pid, signal);
-            }
-        };
-        all(Signal::SIGSTOP);
-        chain.go_on(Duration::from_millis(2_500));
-        all(Signal::SIGCONT);
-    });
-    directories(&mut chain);
     chain.end()
 }
 
-fn directories(chain: &mut Chain) {
-    let (published, staging) = (chain.published(), chain.place.path().join("staging"));
-    chain.fault("dst-dir of pull deleted", |chain| {
-        let _ = fs::remove_dir_all(&published);
-        chain.go_on(Duration::from_millis(500));
-    });
-    chain.fault("tmp-dst-dir of pull deleted", |chain| {
-        let _ = fs::remove_dir_all(&staging);
-        chain.go_on(Duration::from_millis(1_500));
-    });
-    if let Err(reason) = can_mount() {
-        chain.world.report.note(format!("not tried: disk of pull full, read-only: cannot mount here: {reason}"));
-        return crate::scenes::forbid_in_ci(&mut chain.world.report, "disk of pull full");
+/// Some of them in an order that the seed decides, often before the last one is got over.
+pub fn sequence(seed: u64) -> Report {
+    let mut chain = Chain::new(seed, Vec::new());
+    let mounts = can_mount().is_ok();
+    let possible: Vec<_> = FAULTS.iter().filter(|fault| mounts || !fault.mounts).collect();
+    for _ in 0..LENGTH {
+        let fault = possible[chain.world.rng.usize(..possible.len())];
+        chain.world.begin(fault.name);
+        (fault.inject)(&mut chain);
+        chain.taking = true;
+        let pause = chain.world.rng.u64(0..1_500);
+        chain.go_on(Duration::from_millis(pause));
     }
-    chain.fault("disk of pull full", |chain| {
-        let ballast = chain.place.path().join("ballast");
-        let mut file = fs::File::create(&ballast).expect("a file");
-        while file.write_all(&[7; 4096]).is_ok() {}
-        chain.go_on(Duration::from_secs(3));
-        let _ = fs::remove_file(ballast);
-    });
-    chain.fault("disk of pull full, pull killed and started", |chain| {
-        let ballast = chain.place.path().join("ballast");
-        let mut file = fs::File::create(&ballast).expect("a file");
-        while file.write_all(&[7; 4096]).is_ok() {}
-        chain.pull.end_by(Signal::SIGKILL);
-        chain.go_on(Duration::from_secs(2));
-        let _ = fs::remove_file(ballast);
-    });
-    for (name, path) in [("tmp-dst-dir of pull read-only", &staging), ("dst-dir of pull read-only", &published)] {
-        chain.fault(name, |chain| {
-            let text = path.display().to_string();
-            let mounts = &mut chain.world.mounts;
-            let mounted =
-                mounts.mount(&["--bind", &text], path).and_then(|()| mounts.mount(&["-o", "remount,bind,ro"], path));
-            if let Err(error) = mounted {
-                return chain.world.report.fail(format!("{name}: {error}"));
-            }
-            chain.go_on(Duration::from_millis(2_500));
-            chain.world.mounts.unmount(path);
-        });
+    chain.recover("a sequence of faults");
+    let mut report = chain.end();
+    if !report.failures.is_empty() {
+        report.fail(format!("the sequence has the seed {seed}; {}={seed} injects it again", crate::options::SEED));
     }
+    report
 }
 
 /// The clock of pull is set an hour forth and back.
 pub fn clock() -> Report {
     let directory = tempfile::tempdir().expect("a directory");
     let Some(clock) = Clock::new(directory.path()) else { return without_faketime("pull and the clock") };
-    let mut chain = Chain::new(clock.environment());
+    let mut chain = Chain::new(0, clock.environment());
     chain.recover("start");
     for (name, seconds) in [
         ("clock of pull: an hour forth", 3600),

@@ -26,8 +26,8 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
     ] {
         scenes.push(Scene { name: name.to_owned(), run: Box::new(move || singly(list)) });
     }
-    let special: [(&str, Run); 9] = [
-        ("pull and HAProxy", crate::pull::faults),
+    let special: [(&str, Run); 8] = [
+        ("pull and HAProxy", crate::pull::singly),
         ("pull and the clock", crate::pull::clock),
         ("process and the clock", circumstances::clock),
         ("local store on a full disk", circumstances::full_store),
@@ -35,11 +35,17 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
         ("no inotify instances", || circumstances::no_inotify("max_inotify_instances")),
         ("carbon-cache", crate::peers::carbon),
         ("carbon-c-relay", crate::peers::relay),
-        ("memory during an outage", circumstances::memory),
     ];
     scenes.extend(special.map(|(name, run)| Scene { name: name.to_owned(), run: Box::new(run) }));
+    scenes.push(sequence::pull(fresh));
+    scenes.push(outage("memory during an outage", 360));
     scenes.retain(|scene| options.only.is_empty() || options.only.iter().any(|part| scene.name.contains(part)));
     scenes
+}
+
+/// Graphite is away while so many snapshots are published.
+pub fn outage(name: &str, snapshots: usize) -> Scene {
+    Scene { name: name.to_owned(), run: Box::new(move || circumstances::memory(snapshots)) }
 }
 
 /// Each fault by itself, everything delivered before the next.

@@ -15,6 +15,11 @@ pub fn scene(seed: u64) -> Scene {
     Scene { name: format!("sequence, seed {seed}"), run: Box::new(move || run(seed)) }
 }
 
+/// A sequence of faults of pull as a scene.
+pub fn pull(seed: u64) -> Scene {
+    Scene { name: format!("sequence of pull, seed {seed}"), run: Box::new(move || crate::pull::sequence(seed)) }
+}
+
 fn run(seed: u64) -> Report {
     let mounts = can_mount().is_ok();
     let possible: Vec<Fault> = faults::all().into_iter().filter(|fault| mounts || !fault.mounts).collect();

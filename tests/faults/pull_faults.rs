@@ -1,0 +1,160 @@
+//! Faults of haproxystats-pull, of its directories, and of what it pulls from.
+
+use crate::harness::haproxy::Script;
+use crate::harness::names;
+use crate::pull::{BACK, Chain, QUEUE};
+use nix::sys::signal::{Signal, kill};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Something that can go wrong. It is over when its function returns.
+pub struct PullFault {
+    pub name: &'static str,
+    /// Whether it needs the right to mount file systems.
+    pub mounts: bool,
+    pub inject: fn(&mut Chain),
+}
+
+const fn fault(name: &'static str, inject: fn(&mut Chain)) -> PullFault {
+    PullFault { name, mounts: false, inject }
+}
+
+const fn mounting(name: &'static str, inject: fn(&mut Chain)) -> PullFault {
+    PullFault { name, mounts: true, inject }
+}
+
+/// All of them.
+pub const FAULTS: &[PullFault] = &[
+    fault("kill -9 of pull", |chain| end(chain, Signal::SIGKILL)),
+    fault("SIGTERM to pull", |chain| end(chain, Signal::SIGTERM)),
+    fault("SIGHUP to pull", |chain| end(chain, Signal::SIGHUP)),
+    fault("kill -9 of pull in a pull", |chain| end_in_a_pull(chain, Signal::SIGKILL)),
+    fault("SIGTERM to pull in a pull", |chain| end_in_a_pull(chain, Signal::SIGTERM)),
+    fault("SIGSTOP of pull", stop),
+    fault("queue of pull full", queue_full),
+    fault("HAProxy hangs after accepting", |chain| answer(chain, Script::Hang)),
+    fault("HAProxy closes without an answer", |chain| answer(chain, Script::Close)),
+    fault("HAProxy closes in the middle", |chain| answer(chain, Script::Cut(120))),
+    fault("HAProxy answers slowly", |chain| answer(chain, Script::Slow(Duration::from_millis(400)))),
+    fault("HAProxy answers too slowly", |chain| answer(chain, Script::Slow(Duration::from_secs(2)))),
+    fault("HAProxy answers byte by byte", |chain| answer(chain, Script::Trickle(Duration::from_millis(5)))),
+    fault("HAProxy answers garbage", |chain| {
+        answer(chain, Script::Text("\u{1}\u{2}garbage, nothing that\nanybody: would want\n\n"));
+    }),
+    fault("HAProxy answers without end", |chain| answer(chain, Script::Endless)),
+    fault("HAProxy answers one command", |chain| answer(chain, Script::FirstCommandOnly)),
+    fault("HAProxy keeps the connection open", |chain| answer(chain, Script::KeepOpen)),
+    fault("HAProxy reloaded", reload),
+    fault("HAProxy stopped and started", restart_haproxy),
+    fault("SIGSTOP of HAProxy", stop_haproxy),
+    fault("dst-dir of pull deleted", |chain| delete(chain, &chain.published())),
+    fault("tmp-dst-dir of pull deleted", |chain| delete(chain, &chain.staging())),
+    mounting("disk of pull full", disk_full),
+    mounting("disk of pull full, pull killed", disk_full_and_killed),
+    mounting("dst-dir of pull read-only", |chain| read_only(chain, &chain.published())),
+    mounting("tmp-dst-dir of pull read-only", |chain| read_only(chain, &chain.staging())),
+];
+
+fn end(chain: &mut Chain, signal: Signal) {
+    let pause = chain.world.rng.u64(0..1_100);
+    chain.go_on(Duration::from_millis(pause));
+    chain.pull.end_by(signal);
+    chain.go_on(Duration::from_millis(300));
+}
+
+/// A socket keeps it waiting, so that it has begun a snapshot.
+fn end_in_a_pull(chain: &mut Chain, signal: Signal) {
+    chain.fake.set(Script::Hang);
+    let end = Instant::now() + BACK;
+    while names(&chain.staging()).is_empty() && Instant::now() < end {
+        chain.tick();
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    chain.pull.end_by(signal);
+    chain.go_on(Duration::from_millis(300));
+    chain.fake.set(Script::good());
+}
+
+fn stop(chain: &mut Chain) {
+    let stopped = chain.pull.pid();
+    chain.pull.signal(Signal::SIGSTOP);
+    chain.go_on(Duration::from_secs(3));
+    if chain.pull.pid() == stopped {
+        chain.pull.signal(Signal::SIGCONT);
+    }
+}
+
+fn queue_full(chain: &mut Chain) {
+    chain.taking = false;
+    let end = Instant::now() + Duration::from_secs(QUEUE as u64) + BACK;
+    while chain.waiting() < QUEUE && Instant::now() < end {
+        chain.go_on(Duration::from_millis(20));
+    }
+    chain.go_on(Duration::from_millis(2_200));
+    let waiting = chain.waiting();
+    if waiting != QUEUE {
+        chain.world.report.fail(format!("pull keeps {waiting} snapshots, not {QUEUE}"));
+    }
+}
+
+fn answer(chain: &mut Chain, script: Script) {
+    chain.fake.set(script);
+    chain.go_on(Duration::from_millis(1_500));
+    chain.fake.set(Script::good());
+}
+
+fn reload(chain: &mut Chain) {
+    for _ in 0..3 {
+        chain.site.reload(0);
+        chain.go_on(Duration::from_millis(400));
+    }
+}
+
+fn restart_haproxy(chain: &mut Chain) {
+    chain.site.stop(0);
+    chain.go_on(Duration::from_millis(1_500));
+    chain.site.launch(0);
+}
+
+fn stop_haproxy(chain: &mut Chain) {
+    let workers = crate::harness::children(chain.site.daemon(1).pid());
+    let all = |signal| {
+        for pid in &workers {
+            let _ = kill(*pid, signal);
+        }
+    };
+    all(Signal::SIGSTOP);
+    chain.go_on(Duration::from_millis(2_500));
+    all(Signal::SIGCONT);
+}
+
+fn delete(chain: &mut Chain, path: &Path) {
+    chain.tick();
+    let _ = fs::remove_dir_all(path);
+    chain.go_on(Duration::from_millis(1_200));
+}
+
+fn disk_full(chain: &mut Chain) {
+    let ballast = chain.fill_disk();
+    chain.go_on(Duration::from_secs(3));
+    let _ = fs::remove_file(ballast);
+}
+
+fn disk_full_and_killed(chain: &mut Chain) {
+    let ballast = chain.fill_disk();
+    chain.pull.end_by(Signal::SIGKILL);
+    chain.go_on(Duration::from_secs(2));
+    let _ = fs::remove_file(ballast);
+}
+
+fn read_only(chain: &mut Chain, path: &Path) {
+    let text = path.display().to_string();
+    let mounts = &mut chain.world.mounts;
+    let mounted = mounts.mount(&["--bind", &text], path).and_then(|()| mounts.mount(&["-o", "remount,bind,ro"], path));
+    if let Err(error) = mounted {
+        return chain.world.report.fail(format!("{text}: {error}"));
+    }
+    chain.go_on(Duration::from_millis(2_500));
+    chain.world.mounts.unmount(path);
+}
