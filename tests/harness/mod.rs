@@ -30,8 +30,8 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// For what a healthy machine does in milliseconds and a loaded one in seconds.
-pub const SOON: Duration = Duration::from_secs(20);
+/// For what a healthy machine does in milliseconds and a heavily loaded one in many seconds.
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// Calls `probe` until it returns a value. `None` after `limit`.
 pub fn poll<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
