@@ -4,8 +4,8 @@ use crate::aggregate::{daemon, group};
 use crate::config::Config;
 use crate::haproxy::columns::Kind;
 use crate::names::sanitize;
-use crate::parse::info::Info;
-use crate::parse::stat::Stats;
+use crate::parse::info::{self, Info};
+use crate::parse::stat::{self, Stats};
 use crate::plan::{DaemonPlan, KindPlan};
 use crate::process::exclude::Excluded;
 use crate::render::line::Lines;
@@ -30,6 +30,15 @@ pub enum PipelineError {
     #[error("cannot read directory {}", path.display())]
     Directory {
         /// The snapshot.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file cannot be opened or read. What the rest of the snapshot says would be sent as if it were all, and the
+    /// snapshot removed; so it is kept instead.
+    #[error("cannot read {}", path.display())]
+    File {
+        /// The file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
@@ -98,16 +107,7 @@ impl Pipeline {
         let before = out.len();
         let mut lines = Lines::new(out, epoch);
         let mut report = Report::default();
-        if files.info.is_empty() {
-            tracing::warn!(snapshot = %dir.display(), "no file with statistics of the daemon");
-        } else {
-            let start = Instant::now();
-            self.daemon(dir, &files.info, &mut lines, &mut report);
-            lines.push_seconds(&own, b"WallClockTimeHAProxy", start.elapsed());
-        }
-        if files.stat.is_empty() {
-            tracing::warn!(snapshot = %dir.display(), "no file with statistics of proxies");
-        } else if let Err(error) = self.proxies(dir, &files.stat, &mut lines, &mut report) {
+        if let Err(error) = self.all(dir, &files, &own, &mut lines, &mut report) {
             out.truncate(before);
             return Err(error);
         }
@@ -124,8 +124,37 @@ impl Pipeline {
         lines.count()
     }
 
+    /// The daemon, then the proxies.
+    fn all(
+        &mut self,
+        dir: &Path,
+        files: &Files,
+        own: &[u8],
+        lines: &mut Lines<'_>,
+        report: &mut Report,
+    ) -> Result<(), PipelineError> {
+        if files.info.is_empty() {
+            tracing::warn!(snapshot = %dir.display(), "no file with statistics of the daemon");
+        } else {
+            let start = Instant::now();
+            self.daemon(dir, &files.info, lines, report)?;
+            lines.push_seconds(own, b"WallClockTimeHAProxy", start.elapsed());
+        }
+        if files.stat.is_empty() {
+            tracing::warn!(snapshot = %dir.display(), "no file with statistics of proxies");
+            return Ok(());
+        }
+        self.proxies(dir, &files.stat, lines, report)
+    }
+
     /// The daemon: all processes together, and each.
-    fn daemon(&self, dir: &Path, files: &[String], lines: &mut Lines<'_>, report: &mut Report) {
+    fn daemon(
+        &self,
+        dir: &Path,
+        files: &[String],
+        lines: &mut Lines<'_>,
+        report: &mut Report,
+    ) -> Result<(), PipelineError> {
         let mut processes = Vec::with_capacity(files.len());
         for file in files {
             let path = dir.join(file);
@@ -139,11 +168,12 @@ impl Pipeline {
                     report.refused_rows += info.refused;
                     processes.push((file.strip_suffix(INFO_SUFFIX).unwrap_or(file), info));
                 }
+                Err(info::FileError::Io(source)) => return Err(PipelineError::File { path, source }),
                 Err(error) => refuse_file(&path, &error, report),
             }
         }
         if processes.is_empty() {
-            return;
+            return Ok(());
         }
         let infos: Vec<Info> = processes.iter().map(|(_, info)| info.clone()).collect();
         // The count of metrics counts itself.
@@ -155,6 +185,7 @@ impl Pipeline {
             }
         }
         lines.push(self.own.as_bytes(), b"MetricsHAProxy", Value::Int(count));
+        Ok(())
     }
 
     /// Frontends, backends and servers.
@@ -184,6 +215,7 @@ impl Pipeline {
             }
             match read {
                 Ok(_) => readable += 1,
+                Err(stat::FileError::Io(source)) => return Err(PipelineError::File { path, source }),
                 Err(error) => refuse_file(&path, &error, report),
             }
         }
@@ -296,6 +328,20 @@ mod tests {
 
     fn info(text: &str) -> Info {
         Info::read(text.as_bytes(), |_, _| {}).unwrap()
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_keeps_the_snapshot() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("a_info"), "Maxconn: 1\n").unwrap();
+        std::fs::write(place.path().join("a_stat"), "# pxname,svname,type,\nb,BACKEND,1,\n").unwrap();
+        let mut pipeline = Pipeline::new(&crate::testing::config(), "host");
+        let mut out = b"before".to_vec();
+        let files = Files { info: vec!["a_info".to_owned()], stat: vec!["gone_stat".to_owned()] };
+        let mut lines = Lines::new(&mut out, Epoch(1));
+        let error = pipeline.all(place.path(), &files, b"own.", &mut lines, &mut Report::default()).unwrap_err();
+        assert!(matches!(error, PipelineError::File { path, .. } if path.ends_with("gone_stat")));
+        assert!(pipeline.run(place.path(), Epoch(1), &mut out).is_ok());
     }
 
     #[test]
