@@ -19,8 +19,8 @@
 //! stays, what its kernel has acknowledged counts as confirmed. `acknowledge = kernel` asks for that from the start, on
 //! one lasting connection.
 //!
-//! [`window`] knows which batches are where, [`progress`] when a peer is too slow, [`link`] is a socket, [`connect`]
-//! opens one, and [`task`] does as they say.
+//! `window` knows which batches are where, `progress` when a peer is too slow, `link` is a socket, `connect`
+//! opens one, and `task` does as they say.
 
 mod connect;
 mod link;
