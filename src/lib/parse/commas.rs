@@ -1,55 +1,123 @@
-//! Where the commas of a row are: eight bytes at a time, in plain integer arithmetic. Most cells of HAProxy's rows are
-//! one digit or nothing, so that a search per cell spends its time on starting searches.
+//! Where the cells of a row begin. Most cells of HAProxy's rows are one digit or nothing, so that a search per cell spends
+//! its time on starting searches: commas are found 64 bytes at a time instead, as bits of one word.
 
-const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);
-const COMMAS: u64 = u64::from_ne_bytes([b','; 8]);
+use memchr::memchr_iter;
 
-/// Most commas whose positions are kept: a power of two, and twice what the newest HAProxy prints with every module.
-pub const MOST: usize = 512;
+/// Most beginnings of cells that are kept: a power of two, and twice what the newest HAProxy prints with every module.
+const MOST: usize = 512;
 
-/// Positions of commas.
-pub type Positions = [u32; MOST];
+/// Bytes looked at in one step.
+const BLOCK: usize = 64;
 
-/// Puts the positions of the first `wanted` commas of `row` at the beginning of `found`, and returns how many commas there
-/// are in all; what stands behind is arbitrary. `row` must be shorter than 4 GiB, and `wanted` less than [`MOST`] - 8.
-pub fn find(row: &[u8], wanted: usize, found: &mut Positions) -> usize {
-    // The mask proves to the compiler that no index is out of bounds.
-    const MASK: usize = MOST - 1;
-    let (words, rest) = row.as_chunks::<8>();
-    let mut words = words.iter();
-    let (mut base, mut count) = (0, 0);
-    while count < wanted
-        && let Some(word) = words.next()
-    {
-        let mut hits = commas(*word);
-        while hits != 0 {
-            found[count & MASK] = base + hits.trailing_zeros() / 8;
-            count += 1;
-            hits &= hits - 1;
-        }
-        base += 8;
+/// Most cells of a row whose places can be asked for.
+pub const MOST_CELLS: usize = MOST - BLOCK - 2;
+
+/// Where the cells of a row begin.
+#[derive(Debug)]
+pub struct Cells {
+    /// Cell `n` begins at `begins[n]`, and ends one byte before `begins[n + 1]`.
+    begins: Box<[u32; MOST]>,
+}
+
+impl Default for Cells {
+    fn default() -> Self {
+        Self { begins: Box::new([0; MOST]) }
     }
-    for word in words {
-        count += commas(*word).count_ones() as usize;
-        base += 8;
-    }
-    for (position, byte) in (base..).zip(rest) {
-        if *byte == b',' {
-            if count < wanted {
-                found[count & MASK] = position;
+}
+
+impl Cells {
+    /// Finds the first `wanted` cells of `row`, and returns how many cells there are in all. `row` must be shorter than
+    /// 4 GiB, and `wanted` at most [`MOST_CELLS`].
+    pub fn find(&mut self, row: &[u8], wanted: usize) -> usize {
+        let (blocks, rest) = row.as_chunks::<BLOCK>();
+        let (mut base, mut count) = (0, 0);
+        for block in blocks {
+            if count >= wanted {
+                break;
             }
-            count += 1;
+            count = self.note(commas(block), base, count);
+            base += BLOCK;
         }
+        if count < wanted {
+            // Only the last block is not whole.
+            let mut block = [0; BLOCK];
+            if let Some(start) = block.get_mut(..rest.len()) {
+                start.copy_from_slice(rest);
+            }
+            count = self.note(commas(&block), base, count);
+            // The last cell ends where the row does, as if there were a comma.
+            self.begin(count + 1, row.len() + 1);
+        } else {
+            count += memchr_iter(b',', row.get(base..).unwrap_or_default()).count();
+        }
+        count + 1
     }
-    count
+
+    /// Where a cell begins and ends; of use only for cells that were found.
+    #[inline(always)]
+    pub fn range(&self, cell: usize) -> (usize, usize) {
+        let (from, next) = (self.begins[cell & MASK], self.begins[(cell + 1) & MASK]);
+        (from as usize, (next as usize).wrapping_sub(1))
+    }
+
+    #[inline(always)]
+    fn note(&mut self, mut commas: u64, base: usize, mut count: usize) -> usize {
+        while commas != 0 {
+            count += 1;
+            self.begin(count, base + commas.trailing_zeros() as usize + 1);
+            commas &= commas - 1;
+        }
+        count
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "rows are shorter than 64 KiB")]
+    fn begin(&mut self, cell: usize, at: usize) {
+        self.begins[cell & MASK] = at as u32;
+    }
 }
 
-/// The top bit of every byte that is a comma.
-fn commas(word: [u8; 8]) -> u64 {
-    // A byte is zero exactly where there is a comma; adding 0x7f carries into the top bit of all others.
-    let bytes = u64::from_le_bytes(word) ^ COMMAS;
-    !(((bytes & LOW) + LOW) | bytes | LOW)
+/// Proves to the compiler that no index is out of bounds.
+const MASK: usize = MOST - 1;
+
+/// A bit for every byte that is a comma, sixteen bytes at a time: a third of the instructions of [`portable`].
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn commas(block: &[u8; BLOCK]) -> u64 {
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn sixteen(bytes: [u8; 16]) -> u64 {
+        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
+        let both = u128::from_le_bytes(bytes);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "two halves of 128 bits")]
+        let bytes = _mm_set_epi64x((both >> 64) as i64, both as i64);
+        let found = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(b',' as i8)));
+        u64::from(found.cast_unsigned())
+    }
+    let (quarters, _) = block.as_chunks::<16>();
+    quarters.iter().enumerate().fold(0, |bits, (place, quarter)| {
+        // SAFETY: SSE2 is part of every x86-64 processor.
+        bits | unsafe { sixteen(*quarter) } << (16 * place)
+    })
 }
+
+/// A bit for every byte that is a comma, in plain integer arithmetic, eight bytes at a time.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn portable(block: &[u8; BLOCK]) -> u64 {
+    const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);
+    const COMMAS: u64 = u64::from_ne_bytes([b','; 8]);
+    let (words, _) = block.as_chunks::<8>();
+    words.iter().enumerate().fold(0, |bits, (place, word)| {
+        // A byte is zero exactly where there is a comma; adding 0x7f carries into the top bit of all others.
+        let bytes = u64::from_le_bytes(*word) ^ COMMAS;
+        let tops = !(((bytes & LOW) + LOW) | bytes | LOW);
+        // The product moves the eight top bits next to each other.
+        bits | ((tops >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * place)
+    })
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+use portable as commas;
 
 #[cfg(test)]
 mod tests {
@@ -58,16 +126,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_comma_counts_and_the_first_are_found(
-            row in proptest::collection::vec(prop_oneof![Just(b','), any::<u8>()], 0..100),
-            wanted in 0_usize..60,
+        fn all_cells_count_and_the_first_are_found(
+            row in proptest::collection::vec(prop_oneof![Just(b','), any::<u8>()], 0..300),
+            wanted in 0_usize..160,
         ) {
-            let mut found = [7; MOST];
-            let count = find(&row, wanted, &mut found);
-            let expected: Vec<u32> = (0..).zip(&row).filter(|(_, byte)| **byte == b',').map(|(at, _)| at).collect();
+            let mut cells = Cells::default();
+            let count = cells.find(&row, wanted);
+            let expected: Vec<&[u8]> = row.split(|byte| *byte == b',').collect();
             prop_assert_eq!(count, expected.len());
-            let kept = wanted.min(count);
-            prop_assert_eq!(&found[..kept], &expected[..kept]);
+            for (index, expected) in expected.iter().enumerate().take(wanted) {
+                let (from, to) = cells.range(index);
+                prop_assert_eq!(&row[from..to], *expected);
+            }
+        }
+
+        #[test]
+        fn both_ways_find_the_same(bytes in proptest::collection::vec(prop_oneof![Just(b','), any::<u8>()], BLOCK)) {
+            let block: [u8; BLOCK] = bytes.try_into().unwrap();
+            prop_assert_eq!(commas(&block), portable(&block));
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod commas;
 pub mod info;
 pub mod number;
+pub mod order;
 pub mod rows;
 pub mod stat;
 pub mod table;

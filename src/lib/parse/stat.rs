@@ -3,14 +3,15 @@
 //! Columns are found by name, never by position: HAProxy adds some with every release, and builds differ. A row that
 //! does not fit is left out, counted, and reported with its line; the others count.
 
-use super::commas::{self, Positions};
+use super::commas::{Cells, MOST_CELLS};
 use super::number::{self, Number};
+use super::order::Order;
 use super::rows::{Buffer, Quotes, Row, Rows};
 use super::table::{ABSENT, Table};
 use crate::haproxy::columns::{Combine, Kind};
 use crate::haproxy::status;
 use crate::names::{Names, Pairs};
-use crate::plan::{Field, KindPlan};
+use crate::plan::KindPlan;
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -84,24 +85,34 @@ struct Layout {
     check_status: Option<usize>,
     /// Positions before this one are read, the rest of a row is only counted.
     needed: usize,
-    /// For each kind: for each field of its plan, where it stands.
-    slots: [Vec<Slot>; 3],
+    /// Whether the rows begin with both names.
+    names_first: bool,
+    /// For each kind, where the fields of its plan stand.
+    fields: [Fields; 3],
 }
 
-/// Where a field stands in a row, and what its cells become.
+/// Where the fields of one plan stand in a row, and what their cells become.
+#[derive(Debug, Default)]
+struct Fields {
+    /// The fields that the file has, in the order in which they stand there.
+    present: Vec<Slot>,
+    /// The other fields, and what they count as: a file without a field counts as 0, which leaves sums alone; other
+    /// figures are combined over the files that have them.
+    missing: Vec<(usize, i64)>,
+    /// Fields that are 0 in rows without traffic: the sum stays that of the busy rows, and `busy` counts them.
+    zero_when_idle: Vec<usize>,
+    /// Fields in which a negative number is "no value".
+    never_negative: Vec<usize>,
+}
+
+/// Where a field stands in a row.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
-    /// Where it stands; `None` when this file does not have it.
-    position: Option<usize>,
-    /// A blank cell is 0, not "no value".
-    blank_is_zero: bool,
-    /// A file without the field counts as 0, which leaves sums alone; other figures are combined over the files that
-    /// have them.
-    missing_is_zero: bool,
-    /// 0 in rows without traffic: the sum stays that of the busy rows, and `busy` counts them.
-    zero_when_idle: bool,
-    /// A negative number is "no value".
-    negative_is_absent: bool,
+    position: usize,
+    /// Its place in the plan.
+    index: usize,
+    /// What a blank cell counts as: 0, or no value.
+    blank: i64,
 }
 
 /// Rows of all kinds of objects, and the names in them.
@@ -118,6 +129,7 @@ pub struct Collected {
     pub servers: Pairs,
     /// Cells of the current row beyond the range of `i64`: field and value.
     bigs: Vec<(usize, f64)>,
+    order: Order,
 }
 
 /// Reads files into tables.
@@ -127,7 +139,7 @@ pub struct Stats {
     pub collected: Collected,
     layouts: HashMap<Vec<u8>, Layout>,
     buffer: Buffer,
-    commas: Box<Positions>,
+    cells: Cells,
     generation: u64,
 }
 
@@ -141,10 +153,10 @@ impl Stats {
         let tables = plans.each_ref().map(Table::new);
         let (names, servers) = (Names::default(), Pairs::default());
         Self {
-            collected: Collected { plans, status, tables, names, servers, bigs: Vec::new() },
+            collected: Collected { plans, status, tables, names, servers, bigs: Vec::new(), order: Order::default() },
             layouts: HashMap::new(),
             buffer: Buffer::default(),
-            commas: Box::new([0; commas::MOST]),
+            cells: Cells::default(),
             generation: 0,
         }
     }
@@ -157,11 +169,12 @@ impl Stats {
 
     /// Forgets the rows of the last snapshot. Names are kept, unless most of them are of objects that are long gone.
     pub fn clear(&mut self) {
-        let Collected { tables, names, servers, .. } = &mut self.collected;
+        let Collected { tables, names, servers, order, .. } = &mut self.collected;
         let live: usize = tables.iter().map(Table::rows).sum();
         if names.spellings() + servers.len() > 4096 + 8 * live {
             *names = Names::default();
             *servers = Pairs::default();
+            order.clear();
             self.generation += 1;
         }
         tables.iter_mut().for_each(Table::clear);
@@ -197,11 +210,14 @@ impl Stats {
                 FileError::NoHeader(String::from_utf8_lossy(header.get(..60).unwrap_or(&header)).into_owned())
             })?,
         };
-        for (table, slots) in self.collected.tables.iter_mut().zip(&layout.slots) {
-            for (column, slot) in table.columns.iter_mut().zip(slots) {
-                column.present |= slot.position.is_some();
+        for (table, fields) in self.collected.tables.iter_mut().zip(&layout.fields) {
+            for slot in &fields.present {
+                if let Some(column) = table.columns.get_mut(slot.index) {
+                    column.present = true;
+                }
             }
         }
+        self.collected.order.begin();
         let result = self.read_body(&layout, rows, refused);
         if self.layouts.len() >= MAX_LAYOUTS {
             self.layouts.clear();
@@ -251,22 +267,61 @@ impl Stats {
 
     /// A row without quotes: every comma separates.
     fn plain_row(&mut self, layout: &Layout, row: &[u8]) -> Result<(), RowError> {
-        if layout.needed + 8 > commas::MOST {
+        if layout.needed > MOST_CELLS {
             return self.collected.quoted_row(layout, row);
         }
-        let width = commas::find(row, layout.needed, &mut self.commas) + 1;
+        let width = self.cells.find(row, layout.needed);
         if width != layout.width {
             return Err(RowError::Fields { found: width, expected: layout.width });
         }
-        let commas = &self.commas;
-        self.collected.row(layout, |index| {
-            let from = match index {
-                0 => 0,
-                index => commas.get(index - 1).map_or(0, |comma| *comma as usize + 1),
-            };
-            let to = if index + 1 == width { row.len() } else { commas.get(index).map_or(0, |comma| *comma as usize) };
-            row.get(from..to).unwrap_or_default()
-        })
+        self.collected.row(layout, &Plain { row, cells: &self.cells })
+    }
+}
+
+/// The cells of a row.
+trait RowCells {
+    fn text(&self, position: usize) -> &[u8];
+    fn number(&self, position: usize) -> Number;
+    /// Both names with the comma between them, as they stand in a row that begins with them.
+    fn names(&self) -> Option<&[u8]>;
+}
+
+/// A row without quotes.
+struct Plain<'a> {
+    row: &'a [u8],
+    cells: &'a Cells,
+}
+
+impl RowCells for Plain<'_> {
+    #[inline(always)]
+    fn text(&self, position: usize) -> &[u8] {
+        let (from, to) = self.cells.range(position);
+        self.row.get(from..to).unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn number(&self, position: usize) -> Number {
+        let (from, to) = self.cells.range(position);
+        number::parse_within(self.row, from, to)
+    }
+
+    #[inline(always)]
+    fn names(&self) -> Option<&[u8]> {
+        self.row.get(..self.cells.range(1).1)
+    }
+}
+
+impl RowCells for csv::ByteRecord {
+    fn text(&self, position: usize) -> &[u8] {
+        self.get(position).unwrap_or_default()
+    }
+
+    fn number(&self, position: usize) -> Number {
+        number::parse(self.text(position))
+    }
+
+    fn names(&self) -> Option<&[u8]> {
+        None
     }
 }
 
@@ -279,34 +334,38 @@ impl Collected {
         match reader.read_byte_record(&mut record) {
             // Several lines are one row only when the reader takes them all for one.
             Ok(true) if record.len() == layout.width && reader.position().byte() >= row.len() as u64 => {
-                self.row(layout, |index| record.get(index).unwrap_or_default())
+                self.row(layout, &record)
             }
             Ok(_) => Err(RowError::Fields { found: record.len(), expected: layout.width }),
             Err(_) => Err(RowError::Quotes),
         }
     }
 
-    #[inline]
-    fn row<'a>(&mut self, layout: &Layout, cell: impl Fn(usize) -> &'a [u8]) -> Result<(), RowError> {
-        let (pxname, svname) = (cell(layout.pxname), cell(layout.svname));
-        if pxname.is_empty() || svname.is_empty() {
-            return Err(RowError::NoName);
-        }
+    #[inline(always)]
+    fn row(&mut self, layout: &Layout, row: &impl RowCells) -> Result<(), RowError> {
         // A server may be called BACKEND, so the type decides where there is one.
-        let kind = match (layout.row_type.map(&cell), svname) {
+        let kind = match (layout.row_type.map(|position| row.text(position)), row.text(layout.svname)) {
             (Some(b"0"), _) | (None, b"FRONTEND") => Kind::Frontend,
             (Some(b"1"), _) | (None, b"BACKEND") => Kind::Backend,
             (Some(b"2"), _) | (None, _) => Kind::Server,
-            (Some(b"3"), _) => return Ok(()),
-            (Some(_), _) => return Err(RowError::UnknownType),
+            (Some(b"3"), _) => {
+                return if layout.nameless(row) { Err(RowError::NoName) } else { Ok(()) };
+            }
+            (Some(_), _) => {
+                return Err(if layout.nameless(row) { RowError::NoName } else { RowError::UnknownType });
+            }
         };
-        let proxy = self.names.intern(pxname);
-        let (Some(plan), Some(table), Some(slots)) =
-            (self.plans.get(kind as usize), self.tables.get_mut(kind as usize), layout.slots.get(kind as usize))
+        let names = row.names().filter(|_| layout.names_first);
+        let expected = names.and_then(|names| self.order.expected(kind, names));
+        if expected.is_none() && layout.nameless(row) {
+            return Err(RowError::NoName);
+        }
+        let (Some(plan), Some(table), Some(fields)) =
+            (self.plans.get(kind as usize), self.tables.get_mut(kind as usize), layout.fields.get(kind as usize))
         else {
             return Ok(());
         };
-        let busy = match layout.lbtot.map(|index| number::parse(cell(index))) {
+        let busy = match layout.lbtot.map(|position| row.number(position)) {
             // Without the field nothing tells idle rows apart.
             None => true,
             Some(Number::Int(count)) => count > 0,
@@ -314,78 +373,93 @@ impl Collected {
             Some(Number::Blank | Number::Bad) => false,
         };
         self.bigs.clear();
-        for (index, (slot, place)) in slots.iter().zip(table.next_row()).enumerate() {
-            match slot.value(slot.position.map(&cell), busy) {
-                Cell::Int(value) => *place = value,
-                Cell::Big(value) => {
-                    *place = 0;
-                    self.bigs.push((index, value));
+        for slot in &fields.present {
+            let value = match row.number(slot.position) {
+                Number::Int(value) => value,
+                Number::Blank => slot.blank,
+                Number::Big(value) => {
+                    self.bigs.push((slot.index, value));
+                    0
                 }
-                Cell::Bad => {
-                    let field = plan.fields.get(index).map_or("", |field| field.column.name);
+                Number::Bad => {
+                    let field = plan.fields.get(slot.index).map_or("", |field| field.column.name);
                     return Err(RowError::NotANumber { field });
                 }
-            }
+            };
+            table.set(slot.index, value);
         }
-        if kind == Kind::Server {
-            let server = self.names.intern(svname);
-            table.commit(self.servers.intern((proxy, server)), busy);
-            if !plan.send_aggregated.is_empty() {
-                table.server_names.push(server.0);
+        fields.complete(table, busy, &mut self.bigs);
+        let key = match expected {
+            Some(key) => key,
+            None => {
+                let proxy = self.names.intern(row.text(layout.pxname));
+                let key = match kind {
+                    Kind::Server => self.servers.intern((proxy, self.names.intern(row.text(layout.svname)))),
+                    Kind::Frontend | Kind::Backend => proxy.0,
+                };
+                if let Some(names) = names {
+                    self.order.note(kind, key, names);
+                }
+                key
             }
-        } else {
-            table.commit(proxy.0, busy);
+        };
+        table.commit(key, busy);
+        if kind == Kind::Server && !plan.send_aggregated.is_empty() {
+            table.server_names.push(self.servers.get(key).map_or(u32::MAX, |(_, server)| server.0));
         }
         for (index, value) in &self.bigs {
             table.note_big(*index, *value);
         }
         if self.status {
-            let status = layout.status.map(|index| status::status(cell(index)).severity);
-            let check = layout.check_status.and_then(|index| status::check_status(cell(index)));
+            let status = layout.status.map(|position| status::status(row.text(position)).severity);
+            let check = layout.check_status.and_then(|position| status::check_status(row.text(position)));
             table.note_states([status, check.map(|state| state.severity)]);
         }
         Ok(())
     }
 }
 
-/// What a cell adds to its column.
-enum Cell {
-    /// A number, or [`ABSENT`].
-    Int(i64),
-    /// A number beyond the range of `i64`.
-    Big(f64),
-    /// No number.
-    Bad,
-}
-
-impl Slot {
-    fn new(field: &Field, position: Option<usize>) -> Self {
-        Self {
-            position,
-            blank_is_zero: field.default,
-            missing_is_zero: field.default && field.combine == Combine::Sum,
-            zero_when_idle: field.combine == Combine::BusyMean,
-            negative_is_absent: field.combine == Combine::MinPresent,
+impl Fields {
+    fn new(plan: &KindPlan, position: impl Fn(&str) -> Option<usize>) -> Self {
+        let mut fields = Self::default();
+        for (index, field) in plan.fields.iter().enumerate() {
+            match position(field.column.name) {
+                Some(position) => {
+                    let blank = if field.default { 0 } else { ABSENT };
+                    fields.present.push(Slot { position, index, blank });
+                }
+                None if field.default && field.combine == Combine::Sum => fields.missing.push((index, 0)),
+                None => fields.missing.push((index, ABSENT)),
+            }
+            match field.combine {
+                Combine::BusyMean => fields.zero_when_idle.push(index),
+                Combine::MinPresent => fields.never_negative.push(index),
+                _ => {}
+            }
         }
+        fields.present.sort_unstable_by_key(|slot| slot.position);
+        fields
     }
 
-    /// Reads a cell; `None` when the file has no such field.
+    /// Completes the cells of a row whose present fields are set.
     #[inline(always)]
-    fn value(self, text: Option<&[u8]>, busy: bool) -> Cell {
-        let value = match text {
-            Some([digit @ b'0'..=b'9']) => i64::from(digit - b'0'),
-            Some([]) if self.blank_is_zero => 0,
-            None if self.missing_is_zero => 0,
-            Some([]) | None => return Cell::Int(ABSENT),
-            Some(text) => match number::parse(text) {
-                Number::Int(value) if value < 0 && self.negative_is_absent => return Cell::Int(ABSENT),
-                Number::Int(value) => value,
-                Number::Big(value) if busy || !self.zero_when_idle => return Cell::Big(value),
-                Number::Big(_) => 0,
-                Number::Blank | Number::Bad => return Cell::Bad,
-            },
-        };
-        Cell::Int(if self.zero_when_idle && !busy { 0 } else { value })
+    fn complete(&self, table: &mut Table, busy: bool, bigs: &mut Vec<(usize, f64)>) {
+        for (index, value) in &self.missing {
+            table.set(*index, *value);
+        }
+        for index in &self.never_negative {
+            if table.cell(*index) < 0 {
+                table.set(*index, ABSENT);
+            }
+        }
+        if !busy {
+            for index in &self.zero_when_idle {
+                if table.cell(*index) != ABSENT {
+                    table.set(*index, 0);
+                }
+            }
+            bigs.retain(|(index, _)| !self.zero_when_idle.contains(index));
+        }
     }
 }
 
@@ -395,9 +469,7 @@ impl Layout {
         let header = header.strip_prefix(b"# ").or_else(|| header.strip_prefix(b"#")).unwrap_or(header);
         let names: Vec<&[u8]> = header.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
         let position = |name: &str| names.iter().position(|field| *field == name.as_bytes());
-        let slots = plans.each_ref().map(|plan| {
-            plan.fields.iter().map(|field| Slot::new(field, position(field.column.name))).collect::<Vec<_>>()
-        });
+        let fields = plans.each_ref().map(|plan| Fields::new(plan, position));
         let mut layout = Self {
             width: names.len(),
             pxname: position("pxname")?,
@@ -407,13 +479,17 @@ impl Layout {
             status: position("status"),
             check_status: position("check_status"),
             needed: 0,
-            slots,
+            names_first: position("pxname") == Some(0) && position("svname") == Some(1),
+            fields,
         };
         let named = [layout.row_type, layout.lbtot, layout.status, layout.check_status];
         let named = named.into_iter().chain([Some(layout.pxname), Some(layout.svname)]);
-        let fields = layout.slots.iter().flatten().map(|slot| slot.position);
-        // A cell ends at the comma of its own position.
-        layout.needed = named.chain(fields).flatten().max().map_or(0, |last| last + 1);
+        let fields = layout.fields.iter().flat_map(|fields| &fields.present).map(|slot| slot.position);
+        layout.needed = named.flatten().chain(fields).max().map_or(0, |last| last + 1);
         Some(layout)
+    }
+
+    fn nameless(&self, row: &impl RowCells) -> bool {
+        row.text(self.pxname).is_empty() || row.text(self.svname).is_empty()
     }
 }

@@ -1,8 +1,8 @@
 //! Typed columns of one kind of object, filled row by row.
 //!
-//! Cells are written into a small block of rows first, which stays in the processor's cache, and moved from there to the
-//! columns: appending each cell to its own vector took three times as long. A row that turns out to be bad is simply not
-//! committed.
+//! Cells are written into a small block of rows first, of fixed size and in the processor's cache, and moved from there to
+//! the columns: appending each cell to its own vector took three times as long. A row that turns out to be bad is simply
+//! not committed.
 
 use crate::plan::KindPlan;
 
@@ -37,14 +37,17 @@ impl Column {
         self.bits = 0;
     }
 
-    fn extend(&mut self, values: impl Iterator<Item = i64>) {
-        let (mut bits, mut gaps) = (0, false);
-        self.ints.extend(values.inspect(|value| {
-            gaps |= *value == ABSENT;
-            bits |= if *value == ABSENT { 0 } else { value.unsigned_abs() };
-        }));
-        self.bits |= bits;
-        self.gaps |= gaps;
+    fn extend(&mut self, values: &[i64]) {
+        self.ints.extend_from_slice(values);
+        let all = values.iter().fold(0, |all, value| all | value);
+        if all >= 0 {
+            self.bits |= all.unsigned_abs();
+        } else {
+            for value in values {
+                self.gaps |= *value == ABSENT;
+                self.bits |= if *value == ABSENT { 0 } else { value.unsigned_abs() };
+            }
+        }
     }
 
     /// Turns the column into doubles.
@@ -78,8 +81,8 @@ pub struct Table {
     pub states: [Column; 2],
     /// 1 where the row saw traffic (`lbtot` above zero), else 0.
     pub busy: Vec<i64>,
-    /// Rows that are not in the columns yet, one after the other.
-    block: Vec<i64>,
+    /// Cells of rows that are not in the columns yet, by column.
+    block: Vec<[i64; BLOCK]>,
     /// Committed rows in the block.
     filled: usize,
     bigs: Vec<Big>,
@@ -96,7 +99,7 @@ impl Table {
             columns: vec![Column::default(); width],
             states: [Column::default(), Column::default()],
             busy: Vec::new(),
-            block: vec![0; width * BLOCK],
+            block: vec![[0; BLOCK]; width],
             filled: 0,
             bigs: Vec::new(),
         }
@@ -118,15 +121,21 @@ impl Table {
         self.keys.len()
     }
 
-    /// The cells of the next row, to be overwritten. They count once they are committed.
-    #[inline]
-    pub fn next_row(&mut self) -> &mut [i64] {
-        let width = self.columns.len();
-        let start = self.filled * width;
-        self.block.get_mut(start..start + width).unwrap_or_default()
+    /// Sets a cell of the next row. What is not set is left over from an earlier row.
+    #[inline(always)]
+    pub fn set(&mut self, column: usize, value: i64) {
+        if let Some(cells) = self.block.get_mut(column) {
+            cells[self.filled % BLOCK] = value;
+        }
     }
 
-    /// Makes the cells of [`Table::next_row`] a row of the object `key`.
+    /// A cell of the next row.
+    #[must_use]
+    pub fn cell(&self, column: usize) -> i64 {
+        self.block.get(column).map_or(ABSENT, |cells| cells[self.filled % BLOCK])
+    }
+
+    /// Makes the cells that were set a row of the object `key`.
     #[inline]
     pub fn commit(&mut self, key: u32, busy: bool) {
         self.keys.push(key);
@@ -147,15 +156,13 @@ impl Table {
     /// Notes the states of the row that was committed last: severities.
     pub fn note_states(&mut self, severities: [Option<i64>; 2]) {
         for (column, severity) in self.states.iter_mut().zip(severities) {
-            column.extend(std::iter::once(severity.unwrap_or(ABSENT)));
+            column.extend(&[severity.unwrap_or(ABSENT)]);
         }
     }
 
     fn flush(&mut self) {
-        let width = self.columns.len();
-        let rows = self.block.get(..self.filled * width).unwrap_or_default();
-        for (index, column) in self.columns.iter_mut().enumerate() {
-            column.extend(rows.iter().skip(index).step_by(width.max(1)).copied());
+        for (column, cells) in self.columns.iter_mut().zip(&self.block) {
+            column.extend(cells.get(..self.filled).unwrap_or_default());
         }
         self.filled = 0;
     }
@@ -187,7 +194,7 @@ mod tests {
     fn table(rows: &[i64]) -> Table {
         let mut table = Table::new(&KindPlan::new(Kind::Backend, &crate::testing::config().process));
         for value in rows {
-            table.next_row().fill(*value);
+            (0..table.columns.len()).for_each(|column| table.set(column, *value));
             table.commit(7, true);
         }
         table
@@ -197,7 +204,7 @@ mod tests {
     fn rows_beyond_a_block_arrive_in_order() {
         let rows: Vec<i64> = (0..200).collect();
         let mut table = table(&rows);
-        table.next_row().fill(-1);
+        (0..table.columns.len()).for_each(|column| table.set(column, -1));
         table.finish();
         assert_eq!((table.rows(), &table.columns[0].ints, &table.columns[39].ints), (200, &rows, &rows));
         assert!(!table.columns[0].gaps);
