@@ -24,7 +24,7 @@ const STATES: [&str; 2] = ["status", "check_status"];
 
 /// Values of one field, one an object, as plain vectors: they are read cell by cell.
 #[derive(Debug, Clone)]
-enum Values {
+pub enum Values {
     /// [`ABSENT`] where there is none.
     Ints(Vec<i64>),
     /// Not a number where there is none.
@@ -43,7 +43,10 @@ pub struct Grouped {
 }
 
 impl Values {
-    fn get(&self, row: usize) -> Option<Value> {
+    /// The value for the object at `row`; none where HAProxy gave none.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, row: usize) -> Option<Value> {
         match self {
             Self::Ints(values) => values.get(row).filter(|value| **value != ABSENT).map(|value| Value::Int(*value)),
             Self::Floats(values) => values.get(row).map(|value| Value::Float(*value)),
@@ -53,10 +56,10 @@ impl Values {
 }
 
 impl Grouped {
-    /// The value of the field at `index` of the plan for the object at `row`; none where HAProxy gave none.
+    /// The values of the field at `index` of the plan.
     #[must_use]
-    pub fn value(&self, index: usize, row: usize) -> Option<Value> {
-        self.values.get(index)?.get(row)
+    pub fn values(&self, index: usize) -> Option<&Values> {
+        self.values.get(index)
     }
 
     /// The severities of `status` and `check_status` for the object at `row`.

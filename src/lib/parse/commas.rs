@@ -1,8 +1,6 @@
 //! Where the cells of a row begin. Most cells of HAProxy's rows are one digit or nothing, so that a search per cell spends
 //! its time on starting searches: commas are found 64 bytes at a time instead, as bits of one word.
 
-use memchr::memchr_iter;
-
 /// Most beginnings of cells that are kept: a power of two, and twice what the newest HAProxy prints with every module.
 const MOST: usize = 512;
 
@@ -30,25 +28,36 @@ impl Cells {
     /// 4 GiB, and `wanted` at most [`MOST_CELLS`].
     pub fn find(&mut self, row: &[u8], wanted: usize) -> usize {
         let (blocks, rest) = row.as_chunks::<BLOCK>();
+        let mut blocks = blocks.iter();
         let (mut base, mut count) = (0, 0);
-        for block in blocks {
-            if count >= wanted {
-                break;
-            }
+        while count < wanted
+            && let Some(block) = blocks.next()
+        {
             count = self.note(commas(block), base, count);
             base += BLOCK;
         }
-        if count < wanted {
+        for block in blocks {
+            count += commas(block).count_ones() as usize;
+        }
+        if !rest.is_empty() {
             // Only the last block is not whole.
-            let mut block = [0; BLOCK];
-            if let Some(start) = block.get_mut(..rest.len()) {
-                start.copy_from_slice(rest);
+            let found = match row.last_chunk::<BLOCK>() {
+                Some(last) => commas(last) >> (BLOCK - rest.len()),
+                None => {
+                    let mut block = [0; BLOCK];
+                    block.iter_mut().zip(rest).for_each(|(byte, of_row)| *byte = *of_row);
+                    commas(&block)
+                }
+            };
+            if count < wanted {
+                count = self.note(found, base, count);
+            } else {
+                count += found.count_ones() as usize;
             }
-            count = self.note(commas(&block), base, count);
+        }
+        if count < wanted {
             // The last cell ends where the row does, as if there were a comma.
             self.begin(count + 1, row.len() + 1);
-        } else {
-            count += memchr_iter(b',', row.get(base..).unwrap_or_default()).count();
         }
         count + 1
     }
@@ -60,14 +69,23 @@ impl Cells {
         (from as usize, (next as usize).wrapping_sub(1))
     }
 
+    /// Notes where the cells behind these commas begin, the first of which is number `count + 1`; eight at a time, since
+    /// what is written too much is written again later or never read.
     #[inline(always)]
-    fn note(&mut self, mut commas: u64, base: usize, mut count: usize) -> usize {
-        while commas != 0 {
-            count += 1;
-            self.begin(count, base + commas.trailing_zeros() as usize + 1);
-            commas &= commas - 1;
+    #[expect(clippy::cast_possible_truncation, reason = "rows are shorter than 64 KiB")]
+    fn note(&mut self, commas: u64, base: usize, count: usize) -> usize {
+        let behind = base as u32 + 1;
+        let (mut rest, mut next) = (commas, count + 1);
+        while rest != 0
+            && let Some(begins) = self.begins.get_mut(next..next + 8)
+        {
+            for begin in begins {
+                *begin = behind + rest.trailing_zeros();
+                rest &= rest.wrapping_sub(1);
+            }
+            next += 8;
         }
-        count
+        count + commas.count_ones() as usize
     }
 
     #[inline(always)]

@@ -1,8 +1,47 @@
 //! Lines: `<path> <value> <timestamp>\n` (Graphite's plaintext protocol).
 
 use super::piece::Piece;
-use super::value::Value;
+use super::value::{Short, Value};
 use crate::snapshot::Epoch;
+
+/// Longest beginning of a line that is kept for the next one. Paths are some 60 bytes, and at most a few hundred.
+const LONGEST: usize = 768;
+
+/// Room behind it for the name of a metric, its value and the end of the line.
+const ROOM: usize = 128;
+
+/// A line whose beginning stays from one metric of an object to the next.
+#[derive(Debug)]
+struct Begun {
+    bytes: Box<[u8; LONGEST + ROOM]>,
+    prefix: usize,
+}
+
+impl Begun {
+    fn new(prefix: &[u8]) -> Option<Self> {
+        let mut begun = Self { bytes: Box::new([0; LONGEST + ROOM]), prefix: 0 };
+        begun.begin(prefix).then_some(begun)
+    }
+
+    /// Begins lines with `prefix`; false when it is too long.
+    fn begin(&mut self, prefix: &[u8]) -> bool {
+        self.prefix = prefix.len();
+        let place = self.bytes.get_mut(..prefix.len()).filter(|_| prefix.len() <= LONGEST);
+        place.map(|place| place.copy_from_slice(prefix)).is_some()
+    }
+
+    /// The whole line, put together by copies of fixed lengths; `None` when a part is longer than those.
+    #[inline(always)]
+    fn line(&mut self, metric: &Piece, value: &Short, end: &Piece) -> Option<&[u8]> {
+        let ((metric, behind_metric), (end, length)) = (metric.head()?, end.head()?);
+        let room = self.bytes.get_mut(self.prefix..)?.first_chunk_mut::<ROOM>()?;
+        room.first_chunk_mut()?.clone_from(metric);
+        room.get_mut(behind_metric..)?.first_chunk_mut()?.clone_from(&value.room);
+        let behind_value = behind_metric + value.length;
+        room.get_mut(behind_value..)?.first_chunk_mut()?.clone_from(end);
+        self.bytes.get(..self.prefix + behind_value + length)
+    }
+}
 
 /// Appends lines of one snapshot to a buffer, and counts them.
 #[derive(Debug)]
@@ -11,12 +50,14 @@ pub struct Lines<'a> {
     /// ` <timestamp>\n`
     end: Piece,
     count: usize,
+    /// One for each path of the present object.
+    begun: Vec<Begun>,
 }
 
 impl<'a> Lines<'a> {
     /// Appends to `out`; every line carries `epoch`.
     pub fn new(out: &'a mut Vec<u8>, epoch: Epoch) -> Self {
-        Self { out, end: Piece::new(format!(" {epoch}\n").as_bytes()), count: 0 }
+        Self { out, end: Piece::new(format!(" {epoch}\n").as_bytes()), count: 0, begun: Vec::new() }
     }
 
     /// Appends a line; nothing when the value is not finite.
@@ -28,18 +69,22 @@ impl<'a> Lines<'a> {
         self.finish(before, value);
     }
 
-    /// The same for a metric that was prepared, with the blank behind its name.
-    #[inline]
-    pub fn push_prepared(&mut self, prefix: &[u8], metric: &Piece, value: Value) {
-        let before = self.out.len();
-        // One check for room instead of one for each part; the parts check again, and find room.
-        self.out.reserve(prefix.len() + 128);
-        self.out.extend_from_slice(prefix);
-        metric.write(self.out);
-        self.finish(before, value);
+    /// Begins the lines of an object, each metric of which goes to all of these prefixes.
+    #[must_use]
+    pub fn object<'p>(&'p mut self, prefixes: &'p [Box<[u8]>]) -> ObjectLines<'a, 'p> {
+        let mut fits = prefixes.len() <= self.begun.len();
+        for (index, prefix) in prefixes.iter().enumerate() {
+            fits = match self.begun.get_mut(index) {
+                Some(begun) => begun.begin(prefix),
+                None => Begun::new(prefix).map(|begun| self.begun.push(begun)).is_some(),
+            };
+            if !fits {
+                break;
+            }
+        }
+        ObjectLines { lines: self, prefixes, fits }
     }
 
-    #[inline]
     fn finish(&mut self, before: usize, value: Value) {
         if value.write(self.out) {
             self.end.write(self.out);
@@ -64,5 +109,83 @@ impl<'a> Lines<'a> {
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
+    }
+}
+
+/// Appends lines of one object.
+#[derive(Debug)]
+pub struct ObjectLines<'a, 'p> {
+    lines: &'p mut Lines<'a>,
+    prefixes: &'p [Box<[u8]>],
+    /// Whether all prefixes were begun.
+    fits: bool,
+}
+
+impl ObjectLines<'_, '_> {
+    /// Appends the lines of a metric, whose name has the blank behind it; nothing when the value is not finite.
+    #[inline]
+    pub fn push(&mut self, metric: &Piece, value: Value) {
+        if self.fits
+            && let Some(text) = value.short()
+        {
+            let Lines { out, end, count, begun } = &mut *self.lines;
+            for (done, begun) in begun.iter_mut().take(self.prefixes.len()).enumerate() {
+                match begun.line(metric, &text, end) {
+                    Some(line) => out.extend_from_slice(line),
+                    None => return self.slow(metric, value, done),
+                }
+                *count += 1;
+            }
+        } else {
+            self.slow(metric, value, 0);
+        }
+    }
+
+    #[inline(never)]
+    fn slow(&mut self, metric: &Piece, value: Value, done: usize) {
+        for prefix in self.prefixes.iter().skip(done) {
+            let before = self.lines.out.len();
+            self.lines.out.extend_from_slice(prefix);
+            metric.write(self.lines.out);
+            self.lines.finish(before, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn values() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            any::<i64>().prop_map(Value::Int),
+            (-9_i64..1000).prop_map(Value::Int),
+            any::<f64>().prop_map(Value::Float),
+            (0_u32..5000).prop_map(|value| Value::Float(f64::from(value) / 8.0)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn lines_of_objects_are_lines(
+            prefixes in proptest::collection::vec("[a-z.]{1,30}|[a-z]{760,780}", 1..3),
+            metrics in proptest::collection::vec(("[a-z]{1,20}", values()), 1..6),
+            epoch in prop_oneof![Just(1), any::<u64>()],
+        ) {
+            let (mut ours, mut plain) = (Vec::new(), Vec::new());
+            let mut lines = Lines::new(&mut ours, Epoch(epoch));
+            let mut expected = Lines::new(&mut plain, Epoch(epoch));
+            let boxed: Vec<Box<[u8]>> = prefixes.iter().map(|prefix| prefix.as_bytes().into()).collect();
+            for several in [&boxed[..1], &boxed[..]] {
+                let mut object = lines.object(several);
+                for (name, value) in &metrics {
+                    object.push(&Piece::new(format!("{name} ").as_bytes()), *value);
+                    several.iter().for_each(|prefix| expected.push(prefix, name.as_bytes(), *value));
+                }
+            }
+            prop_assert_eq!(lines.count(), expected.count());
+            prop_assert_eq!(ours, plain);
+        }
     }
 }

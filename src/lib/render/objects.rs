@@ -4,7 +4,7 @@ use super::line::Lines;
 use super::path::Paths;
 use super::piece::Piece;
 use super::value::Value;
-use crate::aggregate::group::{Grouped, Groups};
+use crate::aggregate::group::{Grouped, Groups, Values};
 use crate::haproxy::columns::Kind;
 use crate::haproxy::status::{self, State};
 use crate::names::{NameId, Names, Pairs};
@@ -95,7 +95,7 @@ impl Objects {
         excluded: &HashSet<NameId>,
         lines: &mut Lines<'_>,
     ) -> i64 {
-        let pieces = prepared(plan);
+        let prepared = prepared(plan, &plan.send, grouped);
         let mut count = 0;
         for (row, name) in self.by_rank(grouped) {
             if excluded.contains(&name) {
@@ -104,7 +104,7 @@ impl Objects {
             let paths = &self.paths;
             let cache = self.by_name.get_mut(plan.kind as usize);
             let Some(prefixes) = cached(cache, name.0, || named(paths, plan.kind, names.get(name))) else { continue };
-            count += metrics(plan, &pieces, &plan.send, grouped, row, prefixes, lines);
+            count += metrics(&prepared, row, prefixes, lines);
             if self.status && plan.kind == Kind::Backend {
                 let state = grouped.severity(0, row).and_then(|severity| by_severity(&status::STATUS, severity));
                 if let Some(state) = state {
@@ -133,7 +133,7 @@ impl Objects {
             }
         }
         rows.sort_unstable();
-        let pieces = prepared(plan);
+        let prepared = prepared(plan, &plan.send, grouped);
         let mut count = 0;
         for rows in rows.chunk_by(|a, b| a.2.0 == b.2.0) {
             count += self.server_counts(plan, grouped, rows, names, lines);
@@ -146,7 +146,7 @@ impl Objects {
                 boxed(paths.of(Kind::Backend, backend, &format!("backend.{backend}.server.{server}")))
             });
             let Some(prefixes) = prefixes else { continue };
-            count += metrics(plan, &pieces, &plan.send, grouped, row, prefixes, lines);
+            count += metrics(&prepared, row, prefixes, lines);
             if self.status {
                 count += states(grouped, row, prefixes, lines);
             }
@@ -193,7 +193,7 @@ impl Objects {
 
     /// Servers over all backends; exclusions and selections do not touch them.
     fn aggregated(&mut self, plan: &KindPlan, grouped: &Grouped, names: &Names, lines: &mut Lines<'_>) -> i64 {
-        let pieces = prepared(plan);
+        let prepared = prepared(plan, &plan.send_aggregated, grouped);
         let mut count = 0;
         for (row, name) in self.by_rank(grouped) {
             let paths = &self.paths;
@@ -201,7 +201,7 @@ impl Objects {
             let Some(prefixes) = cached(cache, name.0, || named(paths, Kind::Server, names.get(name))) else {
                 continue;
             };
-            count += metrics(plan, &pieces, &plan.send_aggregated, grouped, row, prefixes, lines);
+            count += metrics(&prepared, row, prefixes, lines);
         }
         count
     }
@@ -218,31 +218,36 @@ impl Objects {
     }
 }
 
-/// Metric names of a plan's fields, with the blank that follows them in a line.
-fn prepared(plan: &KindPlan) -> Vec<Piece> {
-    plan.fields.iter().map(|field| Piece::new(format!("{} ", field.column.name).as_bytes())).collect()
+/// A metric that is sent for every object.
+struct Metric<'a> {
+    /// Its name, with the blank that follows it in a line.
+    name: Piece,
+    values: &'a Values,
+    /// Counts even where there is no value.
+    default: bool,
+}
+
+/// The metrics at these places of the plan.
+fn prepared<'a>(plan: &KindPlan, send: &[usize], grouped: &'a Grouped) -> Vec<Metric<'a>> {
+    send.iter()
+        .filter_map(|index| {
+            let (field, values) = (plan.fields.get(*index)?, grouped.values(*index)?);
+            let name = Piece::new(format!("{} ", field.column.name).as_bytes());
+            Some(Metric { name, values, default: field.default })
+        })
+        .collect()
 }
 
 /// The object's metrics; returns how many there are.
-fn metrics(
-    plan: &KindPlan,
-    pieces: &[Piece],
-    send: &[usize],
-    grouped: &Grouped,
-    row: usize,
-    prefixes: &Prefixes,
-    lines: &mut Lines<'_>,
-) -> i64 {
+fn metrics(metrics: &[Metric<'_>], row: usize, prefixes: &Prefixes, lines: &mut Lines<'_>) -> i64 {
+    let mut lines = lines.object(prefixes);
     let mut count = 0;
-    for index in send {
-        let (Some(field), Some(name)) = (plan.fields.get(*index), pieces.get(*index)) else { continue };
-        let value = grouped.value(*index, row);
+    for Metric { name, values, default } in metrics {
+        let value = values.get(row);
         if let Some(value) = value {
-            for prefix in prefixes {
-                lines.push_prepared(prefix, name, value);
-            }
+            lines.push(name, value);
         }
-        count += i64::from(field.default || value.is_some());
+        count += i64::from(*default || value.is_some());
     }
     count
 }

@@ -26,16 +26,17 @@ impl Piece {
         Self { head, length: text.len(), long }
     }
 
+    /// Its bytes at a fixed length, and how many of them count; `None` when it is longer.
+    #[inline(always)]
+    #[must_use]
+    pub fn head(&self) -> Option<(&[u8; 16], usize)> {
+        (self.length <= self.head.len()).then_some((&self.head, self.length))
+    }
+
     /// Appends it.
-    #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
-        if self.length <= self.head.len() {
-            let end = out.len() + self.length;
-            out.extend_from_slice(&self.head);
-            out.truncate(end);
-        } else {
-            out.extend_from_slice(&self.long);
-        }
+        let head = self.head.get(..self.length);
+        out.extend_from_slice(head.unwrap_or(&self.long));
     }
 }
 
