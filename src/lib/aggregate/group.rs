@@ -3,6 +3,7 @@
 //! The lazy API is polars' public and supported one. `group_by_stable` costs a fraction of `group_by` here, because rows
 //! of one object stand at like places in each process, and its order does not change from run to run.
 
+use super::aligned;
 use crate::haproxy::columns::Combine;
 use crate::parse::table::{ABSENT, Column, Table};
 use crate::plan::{Field, KindPlan};
@@ -56,6 +57,11 @@ impl Values {
 }
 
 impl Grouped {
+    /// One row for each key.
+    pub(super) fn new(keys: Vec<u32>, values: Vec<Values>, states: Vec<Values>) -> Self {
+        Self { keys, values, states }
+    }
+
     /// The values of the field at `index` of the plan.
     #[must_use]
     pub fn values(&self, index: usize) -> Option<&Values> {
@@ -93,6 +99,9 @@ pub fn group(plan: &KindPlan, table: &mut Table) -> PolarsResult<Groups> {
         return Ok(Groups::default());
     }
     let aggregated = !plan.send_aggregated.is_empty();
+    if !aggregated && let Some(objects) = aligned::combine(plan, table)? {
+        return Ok(Groups { objects, servers: None });
+    }
     let with_states = table.states.iter().any(|state| !state.ints.is_empty());
     let mut rules = Vec::with_capacity(plan.fields.len());
     let mut columns = Vec::with_capacity(plan.fields.len() + 5);
@@ -106,8 +115,7 @@ pub fn group(plan: &KindPlan, table: &mut Table) -> PolarsResult<Groups> {
         columns.push(Int64Chunked::from_vec(PlSmallStr::from_static(BUSY), busy).into_column());
     }
     for (index, (field, column)) in plan.fields.iter().zip(&mut table.columns).enumerate() {
-        let counts = column.present || (field.default && field.combine == Combine::Sum);
-        if !counts {
+        if !column.counts(field) {
             rules.push(None);
             continue;
         }
@@ -165,7 +173,7 @@ fn collect(frame: LazyFrame, key: &'static str, rules: &[Option<Expr>], states: 
 }
 
 /// The values of a column, with `absent` where there is none.
-fn plain<T: PolarsNumericType>(column: &ChunkedArray<T>, absent: T::Native) -> Vec<T::Native> {
+pub(super) fn plain<T: PolarsNumericType>(column: &ChunkedArray<T>, absent: T::Native) -> Vec<T::Native> {
     match column.cont_slice() {
         Ok(values) => values.to_vec(),
         Err(_) => column.iter().map(|value| value.unwrap_or(absent)).collect(),

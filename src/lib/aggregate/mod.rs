@@ -1,4 +1,5 @@
 //! Rows of several processes in, one value per object and field out.
 
+pub mod aligned;
 pub mod daemon;
 pub mod group;

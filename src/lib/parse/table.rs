@@ -4,7 +4,8 @@
 //! the columns: appending each cell to its own vector took three times as long. A row that turns out to be bad is simply
 //! not committed.
 
-use crate::plan::KindPlan;
+use crate::haproxy::columns::Combine;
+use crate::plan::{Field, KindPlan};
 
 /// Stands for "no value" among the integers of a column; [`super::number`] never yields it.
 pub const ABSENT: i64 = i64::MIN;
@@ -29,6 +30,12 @@ pub struct Column {
 }
 
 impl Column {
+    /// Whether there is anything to combine: a sum of the default list is sent even when no file has the field.
+    #[must_use]
+    pub fn counts(&self, field: &Field) -> bool {
+        self.present || (field.default && field.combine == Combine::Sum)
+    }
+
     fn clear(&mut self) {
         self.ints.clear();
         self.floats = None;
