@@ -107,7 +107,7 @@ fn commas(block: &[u8; BLOCK]) -> u64 {
     fn sixteen(bytes: [u8; 16]) -> u64 {
         use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
         let both = u128::from_le_bytes(bytes);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "two halves of 128 bits")]
+        #[expect(clippy::cast_possible_truncation, reason = "two halves of 128 bits")]
         let bytes = _mm_set_epi64x((both >> 64) as i64, both as i64);
         let found = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(b',' as i8)));
         u64::from(found.cast_unsigned())

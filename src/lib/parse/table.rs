@@ -93,6 +93,8 @@ pub struct Table {
     /// Committed rows in the block.
     filled: usize,
     bigs: Vec<Big>,
+    /// Rows of the last snapshot.
+    expected: usize,
 }
 
 impl Table {
@@ -109,11 +111,15 @@ impl Table {
             block: vec![[0; BLOCK]; width],
             filled: 0,
             bigs: Vec::new(),
+            expected: 0,
         }
     }
 
-    /// Forgets all rows and keeps the memory.
+    /// Forgets all rows, and makes room for as many as there were: polars takes the columns' memory away.
     pub fn clear(&mut self) {
+        self.keys.reserve(self.expected);
+        self.busy.reserve(self.expected);
+        self.columns.iter_mut().for_each(|column| column.ints.reserve(self.expected));
         self.keys.clear();
         self.server_names.clear();
         self.busy.clear();
@@ -179,6 +185,7 @@ impl Table {
     pub fn finish(&mut self) {
         self.flush();
         let rows = self.keys.len();
+        self.expected = rows;
         for Big { row, column, value } in self.bigs.drain(..) {
             if let Some(cell) = self.columns.get_mut(column).and_then(|column| column.widen().get_mut(row)) {
                 *cell = value;

@@ -32,12 +32,13 @@ impl Begun {
 
     /// The whole line, put together by copies of fixed lengths; `None` when a part is longer than those.
     #[inline(always)]
-    fn line(&mut self, metric: &Piece, value: &Short, end: &Piece) -> Option<&[u8]> {
+    fn line(&mut self, metric: &Piece, value: Short, end: &Piece) -> Option<&[u8]> {
         let ((metric, behind_metric), (end, length)) = (metric.head()?, end.head()?);
         let room = self.bytes.get_mut(self.prefix..)?.first_chunk_mut::<ROOM>()?;
         room.first_chunk_mut()?.clone_from(metric);
-        room.get_mut(behind_metric..)?.first_chunk_mut()?.clone_from(&value.room);
-        let behind_value = behind_metric + value.length;
+        let (text, digits) = value.bytes();
+        room.get_mut(behind_metric..)?.first_chunk_mut()?.clone_from(&text);
+        let behind_value = behind_metric + digits;
         room.get_mut(behind_value..)?.first_chunk_mut()?.clone_from(end);
         self.bytes.get(..self.prefix + behind_value + length)
     }
@@ -130,7 +131,7 @@ impl ObjectLines<'_, '_> {
         {
             let Lines { out, end, count, begun } = &mut *self.lines;
             for (done, begun) in begun.iter_mut().take(self.prefixes.len()).enumerate() {
-                match begun.line(metric, &text, end) {
+                match begun.line(metric, text, end) {
                     Some(line) => out.extend_from_slice(line),
                     None => return self.slow(metric, value, done),
                 }

@@ -20,7 +20,10 @@ impl Value {
     /// Appends the text; false, and nothing appended, when the value is not finite.
     pub fn write(self, out: &mut Vec<u8>) -> bool {
         match (self.short(), self) {
-            (Some(text), _) => out.extend_from_slice(text.bytes()),
+            (Some(text), _) => {
+                let (text, length) = text.bytes();
+                out.extend(text.into_iter().take(length));
+            }
             (None, Self::Int(value)) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
             (None, Self::Float(value)) if value.is_finite() => {
                 use std::io::Write;
@@ -34,115 +37,114 @@ impl Value {
     }
 
     /// The text, where it is short and cheap to make: of whole numbers and of up to three decimals.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn short(self) -> Option<Short> {
         match self {
             // Most figures of most objects are 0, or a handful.
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "one digit")]
-            Self::Int(value @ 0..=9) => {
-                let mut text = Short::default();
-                text.room[0] = b'0' + value as u8;
-                text.length = 1;
-                Some(text)
-            }
-            Self::Int(value) => Some(Short::integer(value)),
+            #[expect(clippy::cast_sign_loss, reason = "one digit")]
+            Self::Int(value @ 0..=9) => Some(Short { text: u128::from(b'0') | value as u128, length: 1 }),
+            Self::Int(value) => Short::integer(value),
             Self::Float(value) => Short::decimal(value),
         }
     }
 }
 
-/// A text of at most [`Short::ROOM`] bytes, to be copied at that fixed length: a copy of a length known only at run time
-/// is a call.
-#[derive(Debug, Clone, Copy, Default)]
+/// A text of at most sixteen bytes, held in registers and copied at that fixed length: a copy of a length known only at
+/// run time is a call.
+#[derive(Debug, Clone, Copy)]
 pub struct Short {
-    /// What stands behind the text is arbitrary.
-    pub room: [u8; Self::ROOM],
-    /// Length of the text.
-    pub length: usize,
+    /// Its bytes, the first one lowest; those above the text are arbitrary.
+    text: u128,
+    length: usize,
 }
 
 impl Short {
-    /// Bytes that are copied.
-    pub const ROOM: usize = 32;
-
-    /// The text.
+    /// The text and what happens to stand behind it, and the length of the text.
+    #[inline(always)]
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.room.get(..self.length).unwrap_or_default()
-    }
-
-    fn push(&mut self, byte: u8) {
-        if let Some(place) = self.room.get_mut(self.length) {
-            *place = byte;
-            self.length += 1;
-        }
-    }
-
-    /// Twenty characters at most.
-    #[inline(never)]
-    fn integer(value: i64) -> Self {
-        let mut buffer = itoa::Buffer::new();
-        let digits = buffer.format(value).as_bytes();
-        let mut text = Self { room: [0; Self::ROOM], length: digits.len() };
-        // From both ends, where the lengths are fixed; they meet or overlap.
-        match (digits.first_chunk::<8>(), digits.last_chunk::<8>(), digits.first_chunk::<4>(), digits.last_chunk::<4>())
-        {
-            (Some(first), Some(last), ..) if digits.len() <= 16 => {
-                text.place(0, first);
-                text.place(digits.len() - 8, last);
-            }
-            (None, None, Some(first), Some(last)) => {
-                text.place(0, first);
-                text.place(digits.len() - 4, last);
-            }
-            _ => text.room.iter_mut().zip(digits).for_each(|(place, digit)| *place = *digit),
-        }
-        text
+    pub fn bytes(self) -> ([u8; 16], usize) {
+        (self.text.to_le_bytes(), self.length)
     }
 
     #[inline(always)]
-    fn place<const N: usize>(&mut self, at: usize, bytes: &[u8; N]) {
-        if let Some(place) = self.room.get_mut(at..at + N) {
-            place.copy_from_slice(bytes);
+    fn then(self, text: u128, length: usize) -> Self {
+        let kept = self.text & ((1 << (8 * self.length)) - 1);
+        Self { text: kept | text << (8 * self.length), length: self.length + length }
+    }
+
+    fn integer(value: i64) -> Option<Self> {
+        const MINUS: Short = Short { text: b'-' as u128, length: 1 };
+        match (u64::try_from(value), value.unsigned_abs()) {
+            (Ok(value @ 0..10_000_000_000_000_000), _) => Some(Self::natural(value)),
+            (Err(_), size @ 0..1_000_000_000_000_000) => {
+                let size = Self::natural(size);
+                Some(MINUS.then(size.text, size.length))
+            }
+            _ => None,
         }
+    }
+
+    /// Below 10^16.
+    #[expect(clippy::cast_possible_truncation, reason = "eight digits")]
+    fn natural(value: u64) -> Self {
+        if value < 100_000_000 {
+            return Self::eight(value as u32);
+        }
+        let (high, low) = (value / 100_000_000, value % 100_000_000);
+        Self::eight(high as u32).then(u128::from(digits(low as u32) | ZEROS), 8)
+    }
+
+    /// Below 10^8.
+    #[inline(always)]
+    fn eight(value: u32) -> Self {
+        let digits = digits(value);
+        // Zeros in front are dropped, but for the last digit.
+        let leading = (digits | 1 << 56).trailing_zeros() as usize / 8;
+        Self { text: u128::from((digits | ZEROS) >> (8 * leading)), length: 8 - leading }
     }
 
     #[inline(never)]
     fn decimal(value: f64) -> Option<Self> {
         const EXACT: f64 = 9_007_199_254_740_992.0;
         let size = value.abs();
-        // Not for what is not a number either. Whole doubles below 2^53 are integers; "3.0" says no more than "3".
+        // Whole doubles below 2^53 are integers; "3.0" says no more than "3". None of this is true of NaN.
         #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "below 2^53")]
         if size < EXACT && (value as i64) as f64 == value {
-            return Some(Self::integer(value as i64));
+            return Self::integer(value as i64);
         }
-        if size.is_nan() || size >= 1e12 {
+        if size.is_nan() || size >= 1e11 {
             return None;
         }
-        #[expect(clippy::cast_possible_truncation, reason = "below 10^15")]
-        let thousandths = (size * 1000.0 + 0.5) as i64;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 10^14")]
+        let thousandths = (size * 1000.0 + 0.5) as u64;
         #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
-        // At most fifteen digits that read back as the same double: no shorter text does.
+        // At most fourteen digits that read back as the same double: no shorter text does.
         if thousandths as f64 / 1000.0 != size {
             return None;
         }
-        let mut text = Self::default();
-        if value < 0.0 {
-            text.push(b'-');
-        }
-        for digit in Self::integer(thousandths / 1000).bytes() {
-            text.push(*digit);
-        }
-        text.push(b'.');
-        let mut fraction = thousandths % 1000;
-        while fraction > 0 {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "one digit")]
-            text.push(b'0' + (fraction / 100) as u8);
-            fraction = fraction % 100 * 10;
-        }
-        Some(text)
+        let (whole, fraction) = (Self::natural(thousandths / 1000), thousandths % 1000);
+        let [hundreds, tens, ones] = [fraction / 100, fraction / 10 % 10, fraction % 10];
+        let length = if ones > 0 { 4 } else { 2 + usize::from(tens > 0) };
+        let decimals = u128::from(b'.') | u128::from(0x30_3030 | hundreds | tens << 8 | ones << 16) << 8;
+        let text = whole.then(decimals, length);
+        Some(if value < 0.0 { Self { text: u128::from(b'-'), length: 1 }.then(text.text, text.length) } else { text })
     }
+}
+
+/// Turns digits into their characters.
+const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
+
+/// The eight digits of a number below 10^8, the first in the lowest byte: halves, then pairs, then digits are taken
+/// apart, all at once.
+#[inline(always)]
+fn digits(value: u32) -> u64 {
+    let halves = u64::from(value / 10_000) | u64::from(value % 10_000) << 32;
+    // 10,486 / 2^20 is a hundredth, nearly enough for four digits; 103 / 2^10 a tenth for two.
+    let hundreds = ((halves * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let pairs = hundreds | (halves - 100 * hundreds) << 16;
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | (pairs - 10 * tens) << 8
 }
 
 #[cfg(test)]
@@ -163,6 +165,13 @@ mod tests {
         assert_eq!(text(Value::Float(1.844_674_407_370_955_2e19)).as_deref(), Some("18446744073709552000"));
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             assert_eq!(text(Value::Float(value)), None);
+        }
+    }
+
+    #[test]
+    fn all_digits_are_right() {
+        for value in (0..100_000_000).step_by(997).chain(99_990_000..100_000_000) {
+            assert_eq!(text(Value::Int(value)).unwrap(), value.to_string());
         }
     }
 
