@@ -170,7 +170,7 @@ impl Stats {
     /// Forgets the rows of the last snapshot. Names are kept, unless most of them are of objects that are long gone.
     pub fn clear(&mut self) {
         let Collected { tables, names, servers, order, .. } = &mut self.collected;
-        let live: usize = tables.iter().map(Table::rows).sum();
+        let live: usize = tables.iter().map(Table::expected).sum();
         if names.spellings() + servers.len() > 4096 + 8 * live {
             *names = Names::default();
             *servers = Pairs::default();
@@ -491,5 +491,38 @@ impl Layout {
 
     fn nameless(&self, row: &impl RowCells) -> bool {
         row.text(self.pxname).is_empty() || row.text(self.svname).is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::haproxy::columns::Kind;
+
+    /// Reads a snapshot of this many servers, and takes the columns away as aggregation does.
+    fn snapshot(stats: &mut Stats, first: usize, servers: usize) {
+        stats.clear();
+        let mut text = String::from("# pxname,svname,type,scur,\n");
+        for server in first..first + servers {
+            text.push_str(&format!("be,server-{server},2,1,\n"));
+        }
+        stats.read(text.as_bytes(), |line, reason| panic!("{line}: {reason}")).unwrap();
+        for table in &mut stats.collected.tables {
+            table.finish();
+            drop(std::mem::take(&mut table.keys));
+        }
+    }
+
+    #[test]
+    fn names_are_kept_while_they_live_and_forgotten_when_most_are_gone() {
+        let process = crate::testing::config().process;
+        let mut stats = Stats::new(Arc::new(Kind::ALL.map(|kind| KindPlan::new(kind, &process))), false);
+        for _ in 0..3 {
+            snapshot(&mut stats, 0, 10_000);
+        }
+        assert_eq!((stats.generation(), stats.collected.servers.len()), (0, 10_000));
+        snapshot(&mut stats, 20_000, 10);
+        snapshot(&mut stats, 20_000, 10);
+        assert_eq!((stats.generation(), stats.collected.servers.len()), (1, 10));
     }
 }

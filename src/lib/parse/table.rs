@@ -134,6 +134,12 @@ impl Table {
         self.keys.len()
     }
 
+    /// Rows of the last snapshot that was finished, however little of it is still here.
+    #[must_use]
+    pub fn expected(&self) -> usize {
+        self.expected
+    }
+
     /// Sets a cell of the next row. What is not set is left over from an earlier row.
     #[inline(always)]
     pub fn set(&mut self, column: usize, value: i64) {
