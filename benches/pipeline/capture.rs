@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// How large an installation is.
 #[derive(Debug, Clone, Copy)]
-pub struct Size {
+pub(crate) struct Size {
     pub name: &'static str,
     pub processes: usize,
     /// As many frontends as backends.
@@ -14,7 +14,7 @@ pub struct Size {
     pub servers_each: usize,
 }
 
-pub const SIZES: [Size; 4] = [
+pub(crate) const SIZES: [Size; 4] = [
     Size { name: "S", processes: 1, backends: 20, servers_each: 10 },
     Size { name: "M", processes: 4, backends: 100, servers_each: 20 },
     Size { name: "L", processes: 4, backends: 500, servers_each: 40 },
@@ -53,7 +53,7 @@ impl Numbers {
 }
 
 /// Writes a snapshot of this size below `place`, and returns its directory.
-pub fn write(place: &Path, size: Size) -> std::io::Result<PathBuf> {
+pub(crate) fn write(place: &Path, size: Size) -> std::io::Result<PathBuf> {
     let dir = place.join(size.name).join("1500000000");
     fs::create_dir_all(&dir)?;
     for process in 1..=size.processes {
