@@ -17,7 +17,7 @@ use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
@@ -147,6 +147,46 @@ fn run<T>(test: impl Future<Output = T>) -> T {
     let result = tokio::task::LocalSet::new().block_on(&runtime, test);
     runtime.shutdown_background();
     result
+}
+
+/// What is logged, from info on, while this value lives.
+struct Log {
+    text: Arc<Mutex<Vec<u8>>>,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+impl Log {
+    fn start() -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(Arc::new(Keep(Arc::clone(&text)))).with_ansi(false).finish();
+        Self { text, _guard: tracing::subscriber::set_default(subscriber) }
+    }
+
+    /// Level and message of each line.
+    fn lines(&self) -> Vec<String> {
+        let text = String::from_utf8(self.text.lock().unwrap().clone()).unwrap();
+        let line = |line: &str| {
+            let (_, rest) = line.split_once("Z ").unwrap();
+            let (level, rest) = rest.trim_start().split_once(' ').unwrap();
+            let (_, message) = rest.split_once(": ").unwrap();
+            format!("{level} {}", message.split(" dispatcher=").next().unwrap())
+        };
+        text.lines().map(line).collect()
+    }
+}
+
+struct Keep(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for &Keep {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Nothing missing, nothing malformed, nothing invented.
@@ -487,6 +527,69 @@ fn a_full_queue_gives_up_the_oldest_only_where_that_is_asked_for() {
 }
 
 #[test]
+fn each_change_of_state_is_told_once() {
+    run(async {
+        let log = Log::start();
+        let mut recorder = Recorder::start();
+        let mut rig = Rig::start(&options(recorder.port()));
+        rig.submit(1, 1000);
+        rig.until_delivered(1).await;
+        // Away, with many attempts; back, with some connections that break at once; then well.
+        recorder.vanish();
+        rig.submit(2, 1000);
+        rig.until("attempts fail", |rig| rig.counters().retries >= 6).await;
+        recorder.behave(Behaviour::CloseAtOnce);
+        recorder.come_back();
+        let connections = recorder.connections();
+        rig.until("connections break", |_| recorder.connections() > connections + 4).await;
+        recorder.behave(Behaviour::Read);
+        rig.until_delivered(2).await;
+        assert_eq!(
+            log.lines(),
+            ["INFO connected", "WARN the connection is lost", "INFO connected again"],
+            "{}",
+            String::from_utf8_lossy(&log.text.lock().unwrap())
+        );
+        // Stalled, and back before the connection is replaced.
+        log.text.lock().unwrap().clear();
+        recorder.behave(Behaviour::Stall);
+        rig.submit(3, 100_000);
+        rig.until("it counts as stalled", |rig| rig.counters().stalls > 0).await;
+        recorder.behave(Behaviour::Read);
+        rig.until_delivered(3).await;
+        assert_eq!(log.lines(), ["WARN the peer takes no data", "INFO the peer takes data again"]);
+    });
+}
+
+#[test]
+fn giving_up_metrics_is_told_once_until_there_is_room() {
+    run(async {
+        let log = Log::start();
+        let mut recorder = Recorder::away();
+        let mut options = options(recorder.port());
+        options.queue_size = NonZeroUsize::new(2500).unwrap();
+        options.queue_full = QueueFull::DropOldest;
+        let mut rig = Rig::start(&options);
+        for epoch in 1..=20 {
+            rig.submit(epoch, 1000);
+            rig.run_for(Duration::from_millis(20)).await;
+        }
+        recorder.come_back();
+        rig.until_delivered(2).await;
+        rig.until("it is told", |_| log.lines().len() >= 4).await;
+        assert_eq!(
+            log.lines(),
+            [
+                "WARN no connection, snapshots wait on disk",
+                "ERROR the queue is full, the oldest metrics are given up",
+                "INFO connected again",
+                "INFO no metrics are given up any more",
+            ]
+        );
+    });
+}
+
+#[test]
 fn a_worker_is_held_back_while_the_queue_is_full() {
     run(async {
         let recorder = Recorder::start();
@@ -750,5 +853,69 @@ fn a_local_store_that_cannot_be_written_to_holds_a_bounded_number_and_goes_on_la
         rig.until_delivered(5).await;
         assert_eq!(rig.delivered, [1, 7, 8, 9, 10]);
         assert!(std::fs::read(store.join("10/stats")).unwrap() == batch(10, 50_000).text);
+    });
+}
+
+/// Runs a test of this file, which is ignored otherwise, where it can do no harm: as root of namespaces of its own.
+#[track_caller]
+fn apart(test: &str, setup: &str) {
+    let mut command = std::process::Command::new(harness::debian("unshare"));
+    command.args(["--map-root-user", "--net", "--mount", "--", "sh", "-ec"]);
+    command
+        .arg(format!("{setup}; exec \"$0\" --exact --ignored --nocapture {test}"))
+        .arg(std::env::current_exe().unwrap());
+    let (status, output) = harness::run(command, 3 * SOON);
+    assert!(status.success() && output.contains("1 passed"), "{status}\n{output}");
+}
+
+#[test]
+fn a_full_disk_holds_up_the_local_store_and_leaves_no_half_file() {
+    apart("inside_a_small_disk", "mount -t tmpfs -o size=1m none /mnt");
+}
+
+#[test]
+#[ignore = "runs in namespaces of its own, see above"]
+fn inside_a_small_disk() {
+    run(async {
+        let dir = Path::new("/mnt");
+        let mut rig = Rig::store(dir);
+        std::fs::write(dir.join("in the way"), vec![0; 900_000]).unwrap();
+        rig.submit(1, 5000);
+        rig.until("the disk is full", |rig| rig.counters().retries > 0).await;
+        assert_eq!(harness::names(dir), ["in the way"], "nothing is left behind");
+        assert!(rig.delivered.is_empty());
+        std::fs::remove_file(dir.join("in the way")).unwrap();
+        rig.until_delivered(1).await;
+        assert!(std::fs::read(dir.join("1/stats")).unwrap() == batch(1, 5000).text);
+    });
+}
+
+#[test]
+fn a_pulled_cable_is_noticed_and_costs_nothing() {
+    apart("inside_a_network", "ip link set lo up");
+}
+
+#[test]
+#[ignore = "runs in namespaces of its own, see above"]
+fn inside_a_network() {
+    let cable = |state| {
+        let mut command = std::process::Command::new(harness::debian("ip"));
+        command.args(["link", "set", "lo", state]);
+        let (status, output) = harness::run(command, SOON);
+        assert!(status.success(), "{output}");
+    };
+    run(async {
+        let recorder = Recorder::start();
+        let mut rig = Rig::start(&options(recorder.port()));
+        rig.submit(1, 1000);
+        rig.until_delivered(1).await;
+        cable("down");
+        rig.submit(2, 100_000);
+        rig.until("it is noticed", |rig| rig.counters().stalls > 0 && rig.counters().retries > 0).await;
+        assert!(!rig.dispatcher.has_room());
+        cable("up");
+        rig.feed(3..=3, 1000).await;
+        rig.until_delivered(3).await;
+        assert_complete(&recorder.record(), [batch(1, 1000), batch(2, 100_000), batch(3, 1000)]);
     });
 }

@@ -19,18 +19,20 @@
 //! stays, what its kernel has acknowledged counts as confirmed. `acknowledge = kernel` asks for that from the start, on
 //! one lasting connection.
 //!
-//! `window` knows which batches are where, `progress` when a peer is too slow, `link` is a socket, `connect`
-//! opens one, and `task` does as they say.
+//! `window` knows which batches are where, `progress` when a peer is too slow, `link` is a socket, `connect` opens one,
+//! `task` does as they say, and `report` tells of it.
 
 mod connect;
 mod link;
 mod progress;
+mod report;
 mod task;
 mod window;
 
 use super::{Batch, Counters, Dispatcher, Notice, Notices};
 use crate::config;
 use crate::config::QueueFull;
+use report::Report;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
@@ -66,8 +68,7 @@ struct Shared {
     /// Whether the last attempt to connect failed.
     unreachable: Cell<bool>,
     had_room: Cell<bool>,
-    /// Whether batches are being dropped.
-    dropping: Cell<bool>,
+    report: Report,
     queue_size: usize,
     queue_full: QueueFull,
     notices: Notices,
@@ -88,7 +89,7 @@ impl Graphite {
             stalled: Cell::new(false),
             unreachable: Cell::new(false),
             had_room: Cell::new(true),
-            dropping: Cell::new(false),
+            report: Report::new(&config.server, config.port, config.queue_size.get()),
             queue_size: config.queue_size.get(),
             queue_full: config.queue_full,
             notices,
@@ -174,9 +175,8 @@ impl Shared {
             self.count(|counters| counters.dropped_lines += batch.lines as u64);
             self.tell(Notice::Dropped { dispatcher: NAME, epoch: batch.epoch });
         }
-        if !dropped.is_empty() && !self.dropping.replace(true) {
-            let queue_size = self.queue_size;
-            tracing::error!(dispatcher = NAME, queue_size, "the queue is full, the oldest metrics are given up");
+        if !dropped.is_empty() {
+            self.report.dropped();
         }
     }
 

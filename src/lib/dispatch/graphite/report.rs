@@ -1,0 +1,135 @@
+//! What an operator is told: one line for each change of state, not one for each attempt or batch. Everything else is
+//! for those who debug.
+
+use super::NAME;
+use std::cell::Cell;
+use std::error::Error;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The states of which the log knows.
+#[derive(Debug)]
+pub(super) struct Report {
+    server: String,
+    queue_size: usize,
+    connected_before: Cell<bool>,
+    /// Since when it has been said that there is no good connection.
+    trouble: Cell<Option<Instant>>,
+    /// Whether it has been said that the queue is full, and since when it is.
+    full_told: Cell<bool>,
+    full_since: Cell<Option<Instant>>,
+    dropping: Cell<bool>,
+}
+
+impl Report {
+    pub(super) fn new(server: &str, port: u16, queue_size: usize) -> Self {
+        let server = if server.contains(':') { format!("[{server}]:{port}") } else { format!("{server}:{port}") };
+        Self {
+            server,
+            queue_size,
+            connected_before: Cell::new(false),
+            trouble: Cell::new(None),
+            full_told: Cell::new(false),
+            full_since: Cell::new(None),
+            dropping: Cell::new(false),
+        }
+    }
+
+    /// Since when there is trouble: from a loss or a failed attempt until [`Report::well`].
+    pub(super) fn trouble(&self) -> Option<Instant> {
+        self.trouble.get()
+    }
+
+    pub(super) fn connected(&self) {
+        if !self.connected_before.replace(true) && self.trouble.get().is_none() {
+            tracing::info!(dispatcher = NAME, server = self.server, "connected");
+        } else {
+            tracing::debug!(dispatcher = NAME, server = self.server, "connected");
+        }
+    }
+
+    /// `idle`: nothing was on its way, and the peer closed in order. Relays do that after some minutes of silence, which
+    /// is none of an operator's business.
+    pub(super) fn lost(&self, error: &(dyn Error + 'static), resent_lines: u64, idle: bool, now: Instant) {
+        if idle || self.trouble.get().is_some() {
+            tracing::debug!(dispatcher = NAME, server = self.server, error, resent_lines, "the connection is lost");
+        } else {
+            self.trouble.set(Some(now));
+            tracing::warn!(dispatcher = NAME, server = self.server, error, resent_lines, "the connection is lost");
+        }
+    }
+
+    pub(super) fn not_opened(&self, error: &(dyn Error + 'static), now: Instant) {
+        if self.trouble.get().is_some() {
+            tracing::debug!(dispatcher = NAME, server = self.server, error, "no connection");
+        } else {
+            self.trouble.set(Some(now));
+            tracing::warn!(dispatcher = NAME, server = self.server, error, "no connection, snapshots wait on disk");
+        }
+    }
+
+    /// Something has been delivered, or a connection stands and there is nothing to deliver.
+    pub(super) fn well(&self, now: Instant) {
+        if let Some(since) = self.trouble.take() {
+            let elapsed_ms = u64::try_from((now - since).as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(dispatcher = NAME, server = self.server, elapsed_ms, "connected again");
+        }
+    }
+
+    pub(super) fn stalled(&self, queued_lines: usize) {
+        if self.trouble.get().is_none() {
+            tracing::warn!(dispatcher = NAME, server = self.server, queued_lines, "the peer takes no data");
+        }
+    }
+
+    pub(super) fn back(&self) {
+        if self.trouble.get().is_none() {
+            tracing::info!(dispatcher = NAME, server = self.server, "the peer takes data again");
+        }
+    }
+
+    pub(super) fn never_closes(&self) {
+        tracing::warn!(
+            dispatcher = NAME,
+            server = self.server,
+            "the peer does not close a connection that has ended: what its kernel has acknowledged counts as delivered, \
+             and may be lost when the peer is restarted"
+        );
+    }
+
+    pub(super) fn dropped(&self) {
+        if !self.dropping.replace(true) {
+            let queue_size = self.queue_size;
+            tracing::error!(dispatcher = NAME, queue_size, "the queue is full, the oldest metrics are given up");
+        }
+    }
+
+    /// Something has been delivered, and so many lines are held: half the queue ends the state of giving up.
+    pub(super) fn holds(&self, lines: usize) {
+        if lines <= self.queue_size / 2 && self.dropping.replace(false) {
+            tracing::info!(dispatcher = NAME, queue_size = self.queue_size, "no metrics are given up any more");
+        }
+    }
+
+    /// Says that the worker is held back, once that has lasted for `patience`.
+    pub(super) fn full(&self, full: bool, patience: Duration, now: Instant) {
+        let queue_size = self.queue_size;
+        if !full {
+            self.full_since.set(None);
+            if self.full_told.replace(false) {
+                tracing::info!(dispatcher = NAME, queue_size, "the queue has room again");
+            }
+            return;
+        }
+        let since = self.full_since.get().unwrap_or(now);
+        self.full_since.set(Some(since));
+        if now - since >= patience && !self.full_told.replace(true) {
+            tracing::warn!(dispatcher = NAME, queue_size, "the queue is full, further snapshots wait on disk");
+        }
+    }
+
+    /// Since when the queue is full, as long as that has not been said.
+    pub(super) fn full_untold(&self) -> Option<Instant> {
+        self.full_since.get().filter(|_| !self.full_told.get())
+    }
+}
