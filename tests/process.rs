@@ -81,7 +81,7 @@ fn an_outage_costs_disk_and_no_memory() {
     };
     let mut published = setup.publish(0..10);
     wait_until(SOON, "a snapshot in each worker's hands", || {
-        daemon.output().matches("metrics wait on disk").count() == 2
+        daemon.output().matches("snapshots wait on disk").count() == 2
     });
     std::thread::sleep(Duration::from_secs(1));
     let before = rss(&daemon);

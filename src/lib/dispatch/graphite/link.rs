@@ -96,7 +96,12 @@ impl Link {
         // A peer that talks without end has its turn again after the others.
         for _ in 0..16 {
             match self.stream.try_read(&mut buffer) {
-                Ok(0) => return Health::Ended,
+                // Behind the end that a peer sends, reading never tells of the reset that answers what it had not read:
+                // only the pending error does.
+                Ok(0) => match self.stream.take_error() {
+                    Ok(None) => return Health::Ended,
+                    Ok(Some(error)) | Err(error) => return Health::Broken(error),
+                },
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Health::Broken(error),
