@@ -11,6 +11,7 @@
 
 pub mod backoff;
 pub mod exit;
+pub mod version;
 
 #[cfg(feature = "agent")]
 pub mod agent;

@@ -139,7 +139,7 @@ impl Agent {
         systemd::ready();
         systemd::status(&format!("{} services", self.services.len()));
         tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
+            version = crate::version::line(),
             services = self.services.len(),
             "haproxystats-agent is running"
         );

@@ -52,7 +52,7 @@ fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> C
     };
     match action {
         Action::Help => say(&format!("{}\n", arguments::usage(program))),
-        Action::Version => say(concat!(env!("CARGO_PKG_VERSION"), "\n")),
+        Action::Version => say(&format!("{}\n", crate::version::line())),
         Action::Explain(line) => say(&crate::haproxy::answer::explain::explain(&line)),
         Action::PrintDefaults => say(&print::defaults(program)),
         Action::PrintConfiguration => match load::read_with(&file, dir.as_deref(), &overrides) {

@@ -55,7 +55,7 @@ pub fn run(config: &Config, text: &str, arguments: Vec<OsString>) -> Result<u8, 
         // First of all, so that a signal during the start is not the end of it.
         let mut signals = Signals::new()?;
         let mut parent = Parent::new(config, spawner)?;
-        let version = env!("CARGO_PKG_VERSION");
+        let version = crate::version::line();
         tracing::info!(version, workers = config.process.workers.get(), "haproxystats-process is running");
         Ok(parent.run(&mut signals).await)
     })

@@ -111,7 +111,7 @@ impl Pull {
         systemd::ready();
         systemd::status("waiting for the first tick");
         let first = self.schedule.next(now(started)).epoch;
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), %first, "haproxystats-pull is running");
+        tracing::info!(version = crate::version::line(), %first, "haproxystats-pull is running");
         loop {
             let plan = self.schedule.next(now(started));
             if stop.or(tokio::time::sleep(plan.wait)).await.is_none() {
