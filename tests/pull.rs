@@ -476,7 +476,7 @@ fn tcp_servers_may_be_names_and_ipv6_addresses() {
             }
         });
     } else {
-        println!("the part about IPv6 is skipped: this machine has none");
+        println!("the part about IPv6 is left out: this machine has none");
     }
     let mut pull = place.start(&[("servers", &servers.join(",")), ("socket-dir", ""), ("timeout", "15")]);
     let snapshot = place.next(&pull, 0);
@@ -722,11 +722,11 @@ fn fsync_publishes_as_well() {
 fn two_file_systems_are_bridged_inside_the_destination() {
     let place = Place::new();
     let Ok(other) = tempfile::tempdir_in("/dev/shm") else {
-        return println!("skipped: /dev/shm is not there");
+        return harness::leave_out("two file systems", "/dev/shm is not there");
     };
     let device = |path: &Path| fs::metadata(path).unwrap().dev();
     if device(other.path()) == device(place.root.path()) {
-        return println!("skipped: /dev/shm is on the file system of the temporary directory");
+        return harness::leave_out("two file systems", "/dev/shm is on that of the temporary directory");
     }
     let _good = place.fake("good.sock", Script::good());
     let staging = other.path().join("incoming.tmp");
@@ -755,7 +755,7 @@ impl Small {
         if nix::unistd::geteuid().is_root() && mount.status().is_ok_and(|status| status.success()) {
             return Some(Self(path));
         }
-        println!("skipped: mounting a file system needs root");
+        harness::leave_out("a small disk", "mounting a file system needs root");
         None
     }
 

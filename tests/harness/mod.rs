@@ -134,6 +134,18 @@ pub fn names(directory: &Path) -> Vec<String> {
     names
 }
 
+/// Whether everything has to be tried: continuous integration has to be a machine that can.
+pub fn nothing_may_be_left_out() -> bool {
+    std::env::var_os("CI").is_some() || std::env::var_os("HAPROXYSTATS_REQUIRE_PEERS").is_some_and(|value| value == "1")
+}
+
+/// Says why a test, or a part of one, is left out on this machine; where nothing may be left out, the test fails.
+#[track_caller]
+pub fn leave_out(what: &str, why: impl std::fmt::Display) {
+    assert!(!nothing_may_be_left_out(), "{what} must not be left out here: {why}");
+    eprintln!("left out: {what}: {why}");
+}
+
 /// Where a program of Debian lies; the sbin directories are not in every PATH.
 #[track_caller]
 pub fn debian(program: &str) -> PathBuf {

@@ -128,6 +128,8 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
 
@@ -186,6 +188,28 @@ mod tests {
             until(|| link.outstanding() == 0).await;
             drop(peer);
             link.ready(false).await;
+            let health = link.health();
+            assert!(matches!(health, Health::Broken(_)), "{health:?}");
+        });
+    }
+
+    #[test]
+    fn a_reset_that_follows_the_end_of_the_peer_breaks_the_connection() {
+        run(async {
+            let (mut link, mut peer) = pair().await;
+            link.write(b"a 1 2\n").unwrap();
+            peer.read_exact(&mut [0; 6]).await.unwrap();
+            // The peer leaves in order, and at the same moment we write more and end: nobody will read that.
+            drop(peer);
+            link.ready(false).await;
+            link.write(b"b 1 2\n").unwrap();
+            let _ = link.end();
+            until(|| {
+                let mut sockets = [PollFd::new(link.stream.as_fd(), PollFlags::empty())];
+                poll(&mut sockets, PollTimeout::ZERO).unwrap();
+                sockets[0].revents().unwrap().contains(PollFlags::POLLERR)
+            })
+            .await;
             let health = link.health();
             assert!(matches!(health, Health::Broken(_)), "{health:?}");
         });
