@@ -104,7 +104,7 @@ pub fn full_store() -> Report {
     let sections = "[local-store]\ndir = {base}/store".to_owned();
     let mut world = World::new(0, &Setting { sections, ..Setting::default() });
     let store = world.base.path().join("store");
-    world.mounts.mount(&["-t", "tmpfs", "-o", "size=200k", "faults"], &store).expect("a tmpfs");
+    world.mounts.tmpfs("size=200k", &store).expect("a tmpfs");
     world.begin(name);
     for _ in 0..15 {
         world.feed_one();

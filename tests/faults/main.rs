@@ -50,12 +50,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    mounts::begin();
     let start = Instant::now();
     let report = match &options.mode {
         Mode::Bounded => perform(scenes::bounded(&options), options.threads),
         Mode::Replay(seed) => perform(vec![sequence::scene(*seed), sequence::pull(*seed)], 2),
         Mode::Soak { faults, points, time } => soak(&options, *faults, *points, *time),
     };
+    mounts::end();
     print(&report, start.elapsed());
     if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

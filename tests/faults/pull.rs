@@ -43,7 +43,7 @@ impl Chain {
         let place = tempfile::tempdir().expect("a directory");
         let mut world = World::new(seed, &Setting::default());
         if can_mount().is_ok() {
-            world.mounts.mount(&["-t", "tmpfs", "-o", "size=4m", "faults"], place.path()).expect("a tmpfs");
+            world.mounts.tmpfs("size=4m", place.path()).expect("a tmpfs");
         }
         for folder in ["published", "staging"] {
             fs::create_dir(place.path().join(folder)).expect("a directory");

@@ -78,7 +78,7 @@ impl World {
         let kept = tempfile::tempdir().expect("a directory");
         let mut mounts = Mounts::default();
         if can_mount().is_ok() {
-            mounts.mount(&["-t", "tmpfs", "-o", "size=128m", "faults"], base.path()).expect("a tmpfs");
+            mounts.tmpfs("size=128m", base.path()).expect("a tmpfs");
         }
         for folder in ["incoming", "incoming.tmp", "store"] {
             fs::create_dir(base.path().join(folder)).expect("a directory");

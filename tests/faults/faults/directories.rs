@@ -58,7 +58,7 @@ fn mounted_over(world: &mut World, name: &'static str, during: During<'_>) {
     world.begin(name);
     burst(world, 3);
     let incoming = world.incoming();
-    if let Err(error) = world.mounts.mount(&["-t", "tmpfs", "-o", "size=16m", "faults"], &incoming) {
+    if let Err(error) = world.mounts.tmpfs("size=16m", &incoming) {
         return world.report.fail(format!("{name}: {error}"));
     }
     during(world);
