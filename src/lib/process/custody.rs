@@ -6,7 +6,7 @@ use super::figures::{Totals, oldest_age};
 use super::message::{Failure, Figures};
 use crate::logging::Chain;
 use crate::queue::incoming::{Incoming, IncomingError};
-use crate::queue::{Blame, Disposal, Queue, Slot, Verdict};
+use crate::queue::{Blame, Disposal, KILLS, Queue, Slot, Verdict};
 use crate::snapshot::Epoch;
 use crate::snapshot::list::{Identity, identity, wall_clock};
 use crate::snapshot::quarantine::quarantine;
@@ -209,6 +209,13 @@ impl Custody {
         for epoch in &returned.quarantine {
             tracing::error!(snapshot = %epoch, "has felled too many workers");
             self.quarantine(*epoch, totals, true);
+        }
+        for epoch in &returned.suspect {
+            tracing::error!(
+                snapshot = %epoch,
+                kills = KILLS,
+                "workers are killed over it, perhaps for lack of memory; it is tried again every few minutes"
+            );
         }
         !returned.quarantine.is_empty()
     }

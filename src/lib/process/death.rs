@@ -19,7 +19,7 @@ pub enum Death {
     Killed(i32),
     /// It owed an answer for longer than `worker-timeout`, and was killed.
     Hang,
-    /// The same, but somebody had stopped it (SIGSTOP).
+    /// The same, but somebody had stopped it (SIGSTOP), or it was waiting for a disk.
     Stopped,
     /// It could not even be started.
     NotStarted,
@@ -30,7 +30,7 @@ pub enum Death {
 pub struct Circumstances {
     /// The parent killed it, for this.
     pub killed: Option<Why>,
-    /// It was stopped when the parent killed it.
+    /// It was stopped, or waited for a disk, when the parent killed it.
     pub stopped: bool,
     /// It had been told to leave.
     pub told_to_leave: bool,
@@ -77,7 +77,7 @@ impl Death {
             Self::Crash(signal) => format!("crashed ({})", name(signal)),
             Self::Killed(signal) => format!("was killed from outside ({})", name(signal)),
             Self::Hang => "did not answer and was killed".to_owned(),
-            Self::Stopped => "was stopped from outside, did not answer and was killed".to_owned(),
+            Self::Stopped => "was stopped or waited for a disk, did not answer and was killed".to_owned(),
             Self::NotStarted => "could not be started".to_owned(),
         }
     }

@@ -244,10 +244,11 @@ async fn read(channel: Arc<Channel>, slot: Slot, generation: u64, to: mpsc::Send
     }
 }
 
-/// Whether somebody has stopped the process (SIGSTOP, a debugger).
+/// Whether the process cannot answer for reasons outside of it: somebody has stopped it (SIGSTOP, a debugger), or it
+/// waits for a disk, uninterruptibly.
 fn is_stopped(pid: u32) -> bool {
     // The name in parentheses may hold anything; the state is the first word after it.
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
-    matches!(state, Some('T' | 't'))
+    matches!(state, Some('T' | 't' | 'D'))
 }

@@ -8,6 +8,7 @@
 //!              ▲          │      │                └ cannot be removed: stuck
 //!              │          │      └ the worker died: back to ready
 //!              └─ held ◄──┘ failed once, or postponed because the system is in trouble
+//!                 or workers were killed over it
 //!                            failed twice, or felled two workers: (moved away by the caller, forgotten)
 //!                                                 └ cannot be moved: stuck
 //! ```
@@ -21,13 +22,15 @@ use std::time::{Duration, Instant};
 
 /// Failures after which a snapshot is quarantined: it felled this many workers, or was refused this often.
 pub const FAILURES: u32 = 2;
-/// Workers killed from outside (an operator, the kernel for lack of memory) over one snapshot after which it is
-/// quarantined as well. A kill says little about the snapshot, unless it happens again and again, and at times far
-/// apart: from the second on the snapshot is held for a while, [`HOLD`] for each kill so far. Somebody who kills
-/// everything for some seconds thus condemns nothing, and a snapshot for which memory is short does not take the rest.
+/// Workers killed from outside (an operator, the kernel for lack of memory) over one snapshot after which that is told.
+/// A kill never condemns a snapshot: it says little about it, and delivery must not depend on who kills what. From the
+/// second kill on the snapshot is held for a while, twice as long each time, up to [`HOLD_MAX`]: one for which memory
+/// is short does not take the rest with it, and goes out by itself when there is more.
 pub const KILLS: u32 = 5;
 /// Pause before a snapshot that failed is tried again: a passing trouble of the disk may be over by then.
 pub const HOLD: Duration = Duration::from_secs(3);
+/// Longest pause before a snapshot over which workers were killed is tried again.
+pub const HOLD_MAX: Duration = Duration::from_secs(300);
 
 /// The place of a worker in the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +63,8 @@ pub struct Returned {
     pub ready: Vec<Epoch>,
     /// Snapshots to move away; at most one from a worker that takes one at a time.
     pub quarantine: Vec<Epoch>,
+    /// Snapshots over which [`KILLS`] workers were killed by now; each is named once.
+    pub suspect: Vec<Epoch>,
 }
 
 /// What could not be done to a snapshot yet.
@@ -206,13 +211,16 @@ impl Queue {
                     Blame::Outside => record.kills += 1,
                     Blame::Snapshot => record.failures += 1,
                 }
-                if record.failures >= FAILURES || record.kills >= KILLS {
+                if record.failures >= FAILURES {
                     self.forget(epoch);
                     returned.quarantine.push(epoch);
                     continue;
                 }
                 if blame == Blame::Outside && record.kills > 1 {
-                    self.held.insert(epoch, now + HOLD * record.kills);
+                    self.held.insert(epoch, now + hold_after(record.kills));
+                    if record.kills == KILLS {
+                        returned.suspect.push(epoch);
+                    }
                     continue;
                 }
             }
@@ -292,6 +300,11 @@ impl Queue {
     }
 }
 
+/// How long a snapshot is held after so many kills, the second at the least.
+fn hold_after(kills: u32) -> Duration {
+    HOLD.saturating_mul(1 << kills.saturating_sub(1).min(16)).min(HOLD_MAX)
+}
+
 #[cfg(test)]
 mod model;
 
@@ -335,32 +348,39 @@ mod tests {
         queue.claim(ONE, now);
         assert!(queue.rendered(ONE, A));
         queue.claim(ONE, now);
-        assert_eq!(queue.died(ONE, Blame::Snapshot, now), Returned { ready: vec![A, B], quarantine: vec![] });
+        assert_eq!(queue.died(ONE, Blame::Snapshot, now), Returned { ready: vec![A, B], ..Returned::default() });
         assert_eq!(queue.claim(TWO, now), Some(A));
         queue.rendered(TWO, A);
         assert_eq!(queue.claim(TWO, now), Some(B));
-        assert_eq!(queue.died(TWO, Blame::Snapshot, now), Returned { ready: vec![A], quarantine: vec![B] });
+        assert_eq!(
+            queue.died(TWO, Blame::Snapshot, now),
+            Returned { ready: vec![A], quarantine: vec![B], suspect: vec![] }
+        );
         assert!(!queue.knows(B));
     }
 
     #[test]
-    fn kills_from_outside_condemn_late_and_stops_never() {
+    fn kills_from_outside_and_stops_condemn_nothing() {
         let mut now = Instant::now();
         let mut queue = with(&[A]);
         for _ in 0..20 {
             queue.claim(ONE, now);
-            assert_eq!(queue.died(ONE, Blame::None, now), Returned { ready: vec![A], quarantine: vec![] });
+            assert_eq!(queue.died(ONE, Blame::None, now), Returned { ready: vec![A], ..Returned::default() });
         }
         queue.claim(ONE, now);
-        assert_eq!(queue.died(ONE, Blame::Outside, now), Returned { ready: vec![A], quarantine: vec![] });
-        for kills in 2..KILLS {
+        assert_eq!(queue.died(ONE, Blame::Outside, now), Returned { ready: vec![A], ..Returned::default() });
+        let mut pauses = Vec::new();
+        for kills in 2..12 {
             assert_eq!(queue.claim(ONE, now), Some(A));
-            assert_eq!(queue.died(ONE, Blame::Outside, now), Returned::default());
-            assert_eq!(queue.claim(ONE, now), None, "killing everything for a moment condemns nothing");
-            now += HOLD * kills;
+            let suspect = if kills == KILLS { vec![A] } else { vec![] };
+            assert_eq!(queue.died(ONE, Blame::Outside, now), Returned { suspect, ..Returned::default() });
+            assert_eq!(queue.claim(ONE, now), None);
+            let due = queue.next_due().unwrap();
+            pauses.push((due - now).as_secs());
+            now = due;
         }
+        assert_eq!(pauses, [6, 12, 24, 48, 96, 192, 300, 300, 300, 300]);
         assert_eq!(queue.claim(ONE, now), Some(A));
-        assert_eq!(queue.died(ONE, Blame::Outside, now), Returned { ready: vec![], quarantine: vec![A] });
     }
 
     #[test]

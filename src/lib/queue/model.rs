@@ -208,12 +208,12 @@ fn died(queue: &mut Queue, model: &mut Model, slot: Slot, blame: u8, now: Instan
         if !rendered {
             entry.failures += failures;
             entry.kills += kills;
-            if entry.failures >= FAILURES || entry.kills >= KILLS {
+            if entry.failures >= FAILURES {
                 condemned.push(entry.epoch);
                 continue;
             }
             if kills > 0 && entry.kills > 1 {
-                entry.state = State::Held(now + HOLD * entry.kills);
+                entry.state = State::Held(now + hold_after(entry.kills));
                 continue;
             }
         }
