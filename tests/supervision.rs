@@ -55,7 +55,9 @@ fn the_death_of_the_parent_leaves_no_orphan_and_loses_nothing() {
         let mut daemon = setup.daemon();
         let orphans = workers(&daemon, 3);
         daemon.wait_for_output(" started worker=2", SOON);
-        // One of them cannot even notice by itself.
+        // One of them cannot even notice by itself. It has its name once it has told the kernel to end it.
+        let comm = |pid: Pid| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        wait_until(SOON, "a worker under way", || comm(orphans[0]) == comm(daemon.pid()));
         kill(orphans[0], Signal::SIGSTOP).unwrap();
         daemon.signal(Signal::SIGKILL);
         daemon.wait(SOON);
