@@ -20,6 +20,7 @@ pub mod aggregate;
 pub mod cli;
 pub mod config;
 pub mod dispatch;
+pub mod exporter;
 pub mod haproxy;
 pub mod logging;
 pub mod names;

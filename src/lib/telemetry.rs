@@ -208,10 +208,10 @@ pub const DISPATCHER: &[Definition] = &[
     },
 ];
 
-/// The figures of a destination, with their names.
+/// The figures of a destination, in the order of [`DISPATCHER`].
 #[must_use]
-pub fn of_dispatcher(name: &str, counters: &Counters) -> Vec<(String, f64)> {
-    let values = [
+pub fn dispatcher_values(counters: &Counters) -> [f64; DISPATCHER.len()] {
+    [
         counters.delivered_lines,
         counters.resent_lines,
         counters.dropped_lines,
@@ -220,12 +220,18 @@ pub fn of_dispatcher(name: &str, counters: &Counters) -> Vec<(String, f64)> {
         counters.stalls,
         counters.queued_batches,
         counters.queued_lines,
-    ];
+    ]
+    .map(as_f64)
+}
+
+/// The figures of a destination, with their names.
+#[must_use]
+pub fn of_dispatcher(name: &str, counters: &Counters) -> Vec<(String, f64)> {
     let prefix = camel_case(name);
     DISPATCHER
         .iter()
-        .zip(values)
-        .map(|(definition, value)| (format!("{prefix}{}", definition.name), as_f64(value)))
+        .zip(dispatcher_values(counters))
+        .map(|(definition, value)| (format!("{prefix}{}", definition.name), value))
         .collect()
 }
 

@@ -14,6 +14,7 @@ pub mod carbon;
 pub mod graphite;
 pub mod haproxy;
 pub mod incoming;
+pub mod prometheus;
 pub mod relay;
 pub mod site;
 
@@ -154,6 +155,20 @@ pub fn debian(program: &str) -> PathBuf {
         .map(|directory| Path::new(directory).join(program))
         .find(|path| path.exists())
         .unwrap_or_else(|| panic!("{program} is not installed; the test command in README.md installs it"))
+}
+
+/// A program that a test can do without on a developer's machine: `None`, with a word about it, where it is not
+/// installed. Where `CI` or `HAPROXYSTATS_REQUIRE_PEERS` is set the test fails instead.
+#[track_caller]
+pub fn peer(program: &str) -> Option<PathBuf> {
+    let required = ["CI", "HAPROXYSTATS_REQUIRE_PEERS"].iter().any(|name| std::env::var_os(name).is_some());
+    let directories = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(Path::new);
+    let found = directories.iter().map(|directory| directory.join(program)).find(|path| path.exists());
+    if found.is_none() {
+        assert!(!required, "{program} is not installed; the test command in README.md installs it");
+        eprintln!("skipped: {program} is not installed");
+    }
+    found
 }
 
 /// A running program. Its output is kept; it is killed with its children when this value goes away, and its output

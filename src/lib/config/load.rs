@@ -4,7 +4,7 @@ use super::ini::Ini;
 use super::options::{self, LOCAL_STORE, Program};
 use super::problem::{Problem, Report};
 use super::reader::SyntaxError;
-use super::{Config, agent, check, graphite, groups, local_store, process, pull};
+use super::{Config, agent, check, exporter, graphite, groups, local_store, process, pull};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -133,7 +133,7 @@ pub fn from_text(program: Program, text: &str, origin: &str) -> Result<Loaded, R
 pub fn check(program: Program, sources: Sources) -> Result<Loaded, Refused> {
     let Sources { ini, notes } = sources;
     let mut report = Report::default();
-    let config = sections(&ini, &mut report);
+    let config = sections(program, &ini, &mut report);
     check::names(&ini, &mut report);
     let store = config.3.as_ref().and_then(Option::as_ref);
     check::pairs(program, &ini, config.0.as_ref(), config.1.as_ref(), store, &mut report);
@@ -142,7 +142,7 @@ pub fn check(program: Program, sources: Sources) -> Result<Loaded, Refused> {
         return Err(Refused { report });
     }
     // What the program does not read and cannot be right is as if it were not written.
-    let built_in = sections(&options::defaults(), &mut Report::default());
+    let built_in = sections(program, &options::defaults(), &mut Report::default());
     let config = merge(config, built_in).ok_or_else(|| Refused {
         report: Report { errors: vec![Problem::new("the built-in defaults are not consistent")], warnings: Vec::new() },
     })?;
@@ -156,9 +156,10 @@ type Sections = (
     Option<Option<super::LocalStore>>,
     Option<super::Groups>,
     Option<super::Agent>,
+    Option<super::Exporter>,
 );
 
-fn sections(ini: &Ini, report: &mut Report) -> Sections {
+fn sections(program: Program, ini: &Ini, report: &mut Report) -> Sections {
     (
         pull::read(ini, report),
         process::read(ini, report),
@@ -166,6 +167,7 @@ fn sections(ini: &Ini, report: &mut Report) -> Sections {
         local_store::read(ini, report),
         groups::read(ini, report),
         agent::read(ini, report),
+        exporter::read(program, ini, report),
     )
 }
 
@@ -177,6 +179,7 @@ fn merge(written: Sections, built_in: Sections) -> Option<Config> {
         local_store: written.3.or(built_in.3)?,
         groups: written.4.or(built_in.4)?,
         agent: written.5.or(built_in.5)?,
+        exporter: written.6.or(built_in.6)?,
     })
 }
 

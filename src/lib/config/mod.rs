@@ -10,6 +10,7 @@
 pub mod agent;
 mod check;
 mod directories;
+mod exporter;
 mod graphite;
 mod groups;
 pub mod ini;
@@ -31,6 +32,7 @@ pub mod value;
 
 pub use agent::Agent;
 pub use directories::{check_directories_process, check_directories_pull};
+pub use exporter::Exporter;
 pub use graphite::{Acknowledge, Graphite, GroupNamespace, QueueFull};
 pub use groups::{Group, Groups};
 pub use ini::Ini;
@@ -57,6 +59,8 @@ pub struct Config {
     pub groups: Groups,
     /// `[agent]` and `[agent:NAME]`
     pub agent: Agent,
+    /// `[exporter]`
+    pub exporter: Exporter,
 }
 
 /// `loglevel`: the original's five names.

@@ -16,6 +16,15 @@ pub enum Program {
 }
 
 impl Program {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Pull, Self::Process, Self::Agent];
+
+    /// What stands behind `haproxystats-` in its name, as in `[exporter:pull]`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        self.name().strip_prefix("haproxystats-").unwrap_or_default()
+    }
+
     /// Name of the executable.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -29,6 +38,9 @@ impl Program {
     /// Whether the program reads or prints this section as its own.
     #[must_use]
     pub fn owns(self, section: &str) -> bool {
+        if base(section) == EXPORTER {
+            return section.strip_prefix("exporter:").is_none_or(|word| word == self.word());
+        }
         let owner = match base(section) {
             "pull" => Self::Pull,
             AGENT => Self::Agent,
@@ -87,6 +99,8 @@ pub enum Type {
     Number,
     /// 1 to 65535.
     Port,
+    /// ADDRESS:PORT.
+    Socket,
     /// true or false.
     Boolean,
     /// A directory.
@@ -121,6 +135,7 @@ impl Type {
             Self::Seconds | Self::Number => "number".to_owned(),
             Self::WholeSeconds | Self::Count | Self::Bytes => "whole number, 1 or more".to_owned(),
             Self::Port => "whole number, 1 to 65535".to_owned(),
+            Self::Socket => "address:port".to_owned(),
             Self::Boolean => "true or false".to_owned(),
             Self::Directory => "directory".to_owned(),
             Self::File => "file".to_owned(),
@@ -173,10 +188,17 @@ pub const GROUP_SECTIONS: [&str; 3] = ["frontend-groups", "backend-groups", "ser
 /// Section of the agent; `[agent:NAME]` is a service, for which the options of this one are the defaults.
 pub const AGENT: &str = "agent";
 
-/// The section whose rows a section has: `agent` for `agent:NAME`, otherwise itself.
+/// Section of the page of metrics; `[exporter:PROGRAM]` goes before it for one program.
+pub const EXPORTER: &str = "exporter";
+
+/// The section whose rows a section has: `agent` for `agent:NAME`, `exporter` for `exporter:PROGRAM`, otherwise itself.
 #[must_use]
 pub fn base(section: &str) -> &str {
-    if section.starts_with("agent:") { AGENT } else { section }
+    match section.split_once(':') {
+        Some((AGENT, _)) => AGENT,
+        Some((EXPORTER, word)) if Program::ALL.iter().any(|program| program.word() == word) => EXPORTER,
+        _ => section,
+    }
 }
 
 /// An option as the table spells it. The agent of Datawave has underscores where this program has dashes.
@@ -324,6 +346,9 @@ pub static OPTIONS: &[OptionSpec] = &[
 
     row(LOCAL_STORE, "dir", Type::Directory, Some("/var/lib/haproxystats/local-store"), Reader::Process,
         "Directory for a copy of all metrics as files; nothing cleans it up."),
+
+    row(EXPORTER, "listen", Type::Socket, None, Reader::All,
+        "Address and port of the page of metrics for Prometheus (GET /metrics); unset: no page."),
 
     row(AGENT, "loglevel", Type::LogLevel, None, Reader::Agent,
         "Messages of haproxystats-agent below this level are not printed; unset: that of [DEFAULT]."),

@@ -58,25 +58,28 @@ impl Totals {
 
     /// The figures as they are to be sent. Begins a new span for the longest delivery.
     pub fn report(&mut self, stamp: Epoch, now: Duration, queue: &Queue, workers: usize) -> Figures {
-        let mut values = Vec::new();
-        for figure in Figure::ALL {
-            let value = match figure {
-                Figure::QueueDepth => Some(count(queue.depth())),
-                Figure::QueueOldestAge => Some(oldest_age(queue, now).as_secs_f64().floor()),
-                Figure::SnapshotsInFlight => Some(count(queue.in_flight())),
-                Figure::SnapshotsStuck => Some(count(queue.stuck_ones().count())),
-                Figure::Workers => Some(count(workers)),
-                Figure::DeliveryLatency => {
-                    self.latency.take().map(|latency| (latency.as_secs_f64() * 1000.0).round() / 1000.0)
-                }
-                counter => Some(as_f64(self.get(*counter))),
-            };
-            values.extend(value.map(|value| (figure.definition().name.to_owned(), value)));
-        }
+        let named = |(figure, value): (Figure, f64)| (figure.definition().name.to_owned(), value);
+        let mut values: Vec<_> = self.values(now, queue, workers).into_iter().map(named).collect();
+        self.latency = None;
         for (name, counters) in self.dispatchers() {
             values.extend(of_dispatcher(&name, &counters));
         }
         Figures { stamp, values }
+    }
+
+    /// The daemon's own figures at this moment; one that there is not is left out.
+    #[must_use]
+    pub fn values(&self, now: Duration, queue: &Queue, workers: usize) -> Vec<(Figure, f64)> {
+        let value = |figure: Figure| match figure {
+            Figure::QueueDepth => Some(count(queue.depth())),
+            Figure::QueueOldestAge => Some(oldest_age(queue, now).as_secs_f64().floor()),
+            Figure::SnapshotsInFlight => Some(count(queue.in_flight())),
+            Figure::SnapshotsStuck => Some(count(queue.stuck_ones().count())),
+            Figure::Workers => Some(count(workers)),
+            Figure::DeliveryLatency => self.latency.map(|latency| (latency.as_secs_f64() * 1000.0).round() / 1000.0),
+            counter => Some(as_f64(self.get(counter))),
+        };
+        Figure::ALL.iter().filter_map(|figure| Some((*figure, value(*figure)?))).collect()
     }
 
     /// Sums over all workers, by dispatcher.

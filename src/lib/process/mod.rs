@@ -17,6 +17,7 @@ pub mod heartbeat;
 pub mod memory;
 pub mod message;
 pub mod once;
+pub mod page;
 pub mod panics;
 pub mod parent;
 pub mod pipeline;

@@ -6,11 +6,13 @@ use super::death::{Death, classify};
 use super::figures::{Totals, stamp};
 use super::heartbeat::Heartbeat;
 use super::message::{ToParent, ToWorker};
+use super::page::page;
 use super::pool::{Event, From, Pool};
 use super::spawn::{SpawnError, Spawner};
 use super::supervisor::{Action, Policy, Supervisor, Why};
 use crate::config::Config;
 use crate::exit;
+use crate::exporter::{self, Scrapes};
 use crate::logging::Chain;
 use crate::queue::incoming::IncomingError;
 use crate::queue::{Blame, Slot};
@@ -98,6 +100,7 @@ struct Parent {
     last_stamp: Option<Epoch>,
     leaving: bool,
     heartbeat: Heartbeat,
+    scrapes: Scrapes,
 }
 
 impl Parent {
@@ -119,6 +122,7 @@ impl Parent {
             last_stamp: None,
             leaving: false,
             heartbeat: Heartbeat::new(now),
+            scrapes: exporter::start(config.exporter.listen),
         })
     }
 
@@ -165,6 +169,10 @@ impl Parent {
                         return self.end(exit::OK);
                     }
                     self.leave(name);
+                }
+                scrape = self.scrapes.next() => {
+                    let workers = self.supervisor.running();
+                    scrape.answer(page(&self.totals, self.custody.queue(), workers, wall_clock()));
                 }
                 () = self.custody.hinted(), if !self.leaving => {}
                 () = tokio::time::sleep_until(wake.into()) => {}

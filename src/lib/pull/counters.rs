@@ -1,8 +1,9 @@
 //! What pull counts about itself. Each snapshot carries the figures in a hidden file, and process sends them on under
 //! `haproxystats.`.
 
+use crate::exporter::Page;
 use crate::snapshot::Epoch;
-use crate::telemetry::{Definition, Kind};
+use crate::telemetry::{Definition, Kind, as_f64};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -123,6 +124,18 @@ impl Counters {
         text
     }
 
+    /// The figures as a page for Prometheus.
+    #[must_use]
+    pub fn page(&self) -> Page {
+        let mut page = Page::of("pull");
+        for (index, (definition, count)) in TABLE.iter().zip(&self.counts).enumerate() {
+            let seconds = index == Counter::Duration as usize;
+            let value = if seconds { self.duration.as_secs_f64() } else { as_f64(*count) };
+            page.figure("haproxystats_", definition).sample(&[], value);
+        }
+        page
+    }
+
     /// One line for `systemctl status`.
     #[must_use]
     pub fn status(&self, last: Option<Epoch>) -> String {
@@ -166,5 +179,9 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }
         assert_eq!((counters.get(Counter::Ticks), counters.get(Counter::Duration)), (3, 0));
+        let page = counters.page().into_text();
+        for line in ["haproxystats_pull_ticks_total 3", "haproxystats_pull_duration_seconds 0.09025"] {
+            assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
+        }
     }
 }

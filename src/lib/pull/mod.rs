@@ -15,6 +15,7 @@ mod tick;
 use crate::cli::{self, Command};
 use crate::config;
 use crate::exit;
+use crate::exporter;
 use crate::logging::{self, Chain, Output};
 use crate::snapshot::stage::{StageError, Staging};
 use crate::systemd;
@@ -38,12 +39,12 @@ pub fn main() -> ExitCode {
         Command::Run(loaded) => {
             logging::init(loaded.config.pull.loglevel, Output::Stdout);
             loaded.log();
-            loaded.config.pull
+            loaded.config
         }
         Command::Once { .. } => return ExitCode::from(exit::USAGE),
         Command::Done(code) => return ExitCode::from(code),
     };
-    match Pull::open(config).and_then(Pull::run) {
+    match Pull::open(config.pull, config.exporter).and_then(Pull::run) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
             tracing::error!(error = %Chain(&error), "haproxystats-pull ends");
@@ -69,6 +70,7 @@ pub struct Pull {
     schedule: Schedule,
     puller: Puller,
     pace: Pace,
+    exporter: config::Exporter,
 }
 
 impl Pull {
@@ -76,11 +78,11 @@ impl Pull {
     ///
     /// # Errors
     /// The directories cannot be used.
-    pub fn open(config: config::Pull) -> Result<Self, PullError> {
+    pub fn open(config: config::Pull, exporter: config::Exporter) -> Result<Self, PullError> {
         let staging = Staging::open(&config.tmp_dst_dir, &config.dst_dir, config.fsync)?;
         let schedule = Schedule::new(config.pull_interval);
         let pace = Pace::default();
-        Ok(Self { schedule, puller: Puller::new(config, staging, pace.clone()), pace })
+        Ok(Self { schedule, puller: Puller::new(config, staging, pace.clone()), pace, exporter })
     }
 
     /// Pulls at every tick until SIGTERM, SIGINT or SIGHUP. A pull that is under way then is given up, and leaves
@@ -108,6 +110,8 @@ impl Pull {
     async fn main(mut self) -> Result<(), PullError> {
         let started = Instant::now();
         let mut stop = Stop::listen().map_err(PullError::EventLoop)?;
+        let shown = self.puller.shown();
+        tokio::task::spawn_local(exporter::start(self.exporter.listen).serve(move || shown.borrow().page()));
         systemd::ready();
         systemd::status("waiting for the first tick");
         let first = self.schedule.next(now(started)).epoch;

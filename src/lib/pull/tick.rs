@@ -11,7 +11,9 @@ use crate::logging::Chain;
 use crate::snapshot::stage::{Published, Snapshot, StageError, Staging};
 use crate::snapshot::{Epoch, PULL_COUNTERS};
 use crate::systemd;
+use std::cell::RefCell;
 use std::io::{self, Write};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Everything that lives from tick to tick.
@@ -21,6 +23,8 @@ pub(super) struct Puller {
     staging: Staging,
     poller: Poller,
     counters: Counters,
+    /// The counters as they were after the last tick, for the page of metrics.
+    shown: Rc<RefCell<Counters>>,
     health: Health,
     condition: Condition,
     socket_dir_error: Option<io::ErrorKind>,
@@ -46,12 +50,18 @@ impl Puller {
             config,
             staging,
             counters: Counters::default(),
+            shown: Rc::default(),
             health: Health::default(),
             condition: Condition::Publishing,
             socket_dir_error: None,
             late: false,
             last: None,
         }
+    }
+
+    /// The counters as they were after the last tick.
+    pub(super) fn shown(&self) -> Rc<RefCell<Counters>> {
+        Rc::clone(&self.shown)
     }
 
     /// Ticks went by without a pull.
@@ -103,6 +113,7 @@ impl Puller {
             tracing::info!(snapshot = %epoch, "snapshots are published again");
         }
         self.condition = condition;
+        self.shown.replace(self.counters.clone());
         systemd::status(&self.counters.status(self.last));
     }
 

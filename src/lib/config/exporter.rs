@@ -1,0 +1,99 @@
+//! `[exporter]`: the page of metrics for Prometheus, and `[exporter:PROGRAM]` for programs that share a file.
+
+use super::ini::Ini;
+use super::options::{self, EXPORTER, Program};
+use super::problem::Report;
+use super::section::Section;
+use super::value::Refusal;
+use std::net::SocketAddr;
+
+/// `[exporter]`, as one program has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exporter {
+    /// Where the page is served; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
+}
+
+/// Reads what `program` reads; `None` when a value cannot be right, which is in the report then.
+pub(super) fn read(program: Program, ini: &Ini, report: &mut Report) -> Option<Exporter> {
+    let section = whereabouts(program, ini);
+    let listen = Section::new(&section, ini, report).optional("listen", address)?.flatten();
+    let others = Program::ALL.into_iter().filter(|other| *other != program && runs(*other, ini) && runs(program, ini));
+    for other in others.filter(|_| listen.is_some()) {
+        let theirs = whereabouts(other, ini);
+        if ini.get(&theirs, "listen").ok().flatten().and_then(|text| address(&text).ok()?) == listen {
+            let message = format!(
+                "is the address of {} as well, which has a section in this file: one of the two does without; \
+                 write another one into [{EXPORTER}:{}]",
+                other.name(),
+                other.word()
+            );
+            Section::new(&section, ini, report).warn("listen", message);
+        }
+    }
+    Some(Exporter { listen })
+}
+
+/// The section that has the options of a program.
+fn whereabouts(program: Program, ini: &Ini) -> String {
+    let own = format!("{EXPORTER}:{}", program.word());
+    if ini.has_own(&own, "listen") { own } else { EXPORTER.to_owned() }
+}
+
+/// Whether a file is one for this program.
+fn runs(program: Program, ini: &Ini) -> bool {
+    ini.sections().any(|section| options::base(section) == program.word() && ini.section_place(section).is_some())
+}
+
+fn address(text: &str) -> Result<Option<SocketAddr>, Refusal> {
+    // An empty value switches the page off for one program.
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let address = text.parse().ok().filter(|address: &SocketAddr| address.port() > 0);
+    address.map(Some).ok_or_else(|| "not an address and a port; write 127.0.0.1:9101 or [::1]:9101".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load;
+    use super::*;
+
+    fn listen(program: Program, text: &str) -> (Option<String>, String) {
+        let loaded = load::from_text(program, text, "x.conf").unwrap();
+        let warnings = loaded.warnings.iter().map(|warning| format!("{warning}\n")).collect();
+        (loaded.config.exporter.listen.map(|address| address.to_string()), warnings)
+    }
+
+    #[test]
+    fn it_is_off_by_default() {
+        assert!(Program::ALL.into_iter().all(|program| listen(program, "") == (None, String::new())));
+    }
+
+    #[test]
+    fn programs_that_share_a_file_have_addresses_of_their_own() {
+        let text = "[exporter]\nlisten = 127.0.0.1:9101\n[pull]\n[process]\n[agent:x]\n";
+        let (address, warnings) = listen(Program::Process, text);
+        assert_eq!(address.as_deref(), Some("127.0.0.1:9101"));
+        assert!(warnings.contains("haproxystats-pull as well") && warnings.contains("[exporter:agent]"), "{warnings}");
+        let text = format!("{text}[exporter:process]\nlisten = [::1]:9102\n[exporter:agent]\nlisten =\n");
+        let found = Program::ALL.map(|program| listen(program, &text));
+        let addresses = found.map(|(address, warnings)| (address.unwrap_or_default(), warnings));
+        let wanted = ["127.0.0.1:9101", "[::1]:9102", ""].map(|address| (address.to_owned(), String::new()));
+        assert_eq!(addresses[..3], wanted);
+    }
+
+    #[test]
+    fn one_program_alone_needs_no_section_of_its_own() {
+        let found = listen(Program::Agent, "[exporter]\nlisten = 127.0.0.1:9101\n[agent]\n");
+        assert_eq!(found, (Some("127.0.0.1:9101".to_owned()), String::new()));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in ["9101", "localhost:9101", "127.0.0.1", "127.0.0.1:0"] {
+            let text = format!("[exporter]\nlisten = {text}\n");
+            assert!(load::from_text(Program::Pull, &text, "x.conf").is_err(), "{text}");
+        }
+    }
+}

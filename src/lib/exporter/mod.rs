@@ -1,0 +1,17 @@
+//! The page of metrics for Prometheus: `GET /metrics` at the address of `[exporter] listen`, the same for all programs.
+//!
+//! A page is made when it is asked for, by the program's own loop, from what it has at that moment:
+//!
+//! ```text
+//! let mut scrapes = exporter::start(config.exporter.listen);      // nothing happens without an address
+//! tokio::select! { scrape = scrapes.next() => scrape.answer(page), … }      // or: spawn_local(scrapes.serve(make_page))
+//! ```
+//!
+//! Names, kinds and explanations come from the tables of [`crate::telemetry`].
+
+mod page;
+mod runtime;
+mod server;
+
+pub use page::{Family, Page, name_of};
+pub use server::{Scrape, Scrapes, start};

@@ -1,0 +1,183 @@
+//! The port. Whoever asks is bounded: one request for each connection, its head within [`HEAD`] and [`LARGEST`], all of
+//! it within [`WHOLE`], and [`CONNECTIONS`] at a time.
+
+use super::page::Page;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+/// Most connections at a time; further ones are closed.
+const CONNECTIONS: usize = 16;
+/// Time for the head of a request.
+const HEAD: Duration = Duration::from_secs(5);
+/// Time for the program to make a page. Its loop may be writing to a slow disk.
+const MAKING: Duration = Duration::from_secs(8);
+/// Time for a connection as a whole.
+const WHOLE: Duration = Duration::from_secs(20);
+/// Most bytes of the head of a request.
+const LARGEST: usize = 16 * 1024;
+/// Pause before an address is tried again that could not be had.
+const AGAIN: Duration = Duration::from_secs(10);
+/// The text format.
+const TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+/// The questions for the page.
+#[derive(Debug)]
+pub struct Scrapes(Option<mpsc::Receiver<Scrape>>);
+
+/// One question for the page.
+#[derive(Debug)]
+pub struct Scrape(oneshot::Sender<String>);
+
+impl Scrape {
+    /// Sends the page.
+    pub fn answer(self, page: Page) {
+        // Whoever has left needs no page.
+        let _ = self.0.send(page.into_text());
+    }
+}
+
+impl Scrapes {
+    /// The next question; never, where the page is off. Safe to be dropped and called again.
+    pub async fn next(&mut self) -> Scrape {
+        if let Some(receiver) = &mut self.0
+            && let Some(scrape) = receiver.recv().await
+        {
+            return scrape;
+        }
+        pending().await
+    }
+
+    /// Answers every question with a fresh page, for ever.
+    pub async fn serve(mut self, page: impl Fn() -> Page) {
+        loop {
+            self.next().await.answer(page());
+        }
+    }
+}
+
+/// Serves the page at this address, in tasks of the runtime in which this is called. Without an address nothing is
+/// opened. An address that cannot be had keeps no program from its work: it is logged, and tried again.
+#[must_use]
+pub fn start(address: Option<SocketAddr>) -> Scrapes {
+    let Some(address) = address else { return Scrapes(None) };
+    let (questions, scrapes) = mpsc::channel(CONNECTIONS);
+    // The first attempt is made here, so that the page is there when the program says that it is ready.
+    let first = bind(address);
+    tokio::spawn(async move {
+        let mut attempt = first;
+        let mut failing = false;
+        let listener = loop {
+            match attempt {
+                Ok(listener) => break listener,
+                Err(error) if !std::mem::replace(&mut failing, true) => {
+                    let again_s = AGAIN.as_secs();
+                    tracing::error!(%address, %error, again_s, "the page of metrics cannot be served: the address is not to be had");
+                }
+                Err(_) => {}
+            }
+            sleep(AGAIN).await;
+            attempt = bind(address);
+        };
+        let address = listener.local_addr().unwrap_or(address);
+        tracing::info!(%address, "metrics are served under /metrics");
+        serve(listener, questions).await;
+    });
+    Scrapes(Some(scrapes))
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait for the connections of the run before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(64)
+}
+
+async fn serve(listener: TcpListener, questions: mpsc::Sender<Scrape>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut crowded = false;
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::debug!(%error, "a connection for metrics cannot be accepted");
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+            if !std::mem::replace(&mut crowded, true) {
+                tracing::warn!(connections = CONNECTIONS, "too many ask for metrics: further connections are closed");
+            }
+            continue;
+        };
+        crowded = false;
+        let questions = questions.clone();
+        tokio::spawn(async move {
+            let _ = timeout(WHOLE, converse(stream, questions)).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn converse(stream: TcpStream, questions: mpsc::Sender<Scrape>) {
+    let service = service_fn(move |request| {
+        let questions = questions.clone();
+        async move { Ok::<_, Infallible>(respond(&request, &questions).await) }
+    });
+    // An error is a peer that left or that speaks something else, which is of no interest.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(LARGEST)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+async fn respond(request: &Request<Incoming>, questions: &mpsc::Sender<Scrape>) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut response = say(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    match request.uri().path() {
+        "/metrics" => match timeout(MAKING, ask(questions)).await {
+            Ok(Some(page)) => {
+                let mut response = say(StatusCode::OK, page);
+                response.headers_mut().insert(CONTENT_TYPE, TYPE);
+                response
+            }
+            Ok(None) | Err(_) => say(StatusCode::SERVICE_UNAVAILABLE, "the program is busy or about to end\n"),
+        },
+        "/" => say(StatusCode::OK, "metrics are under /metrics\n"),
+        _ => say(StatusCode::NOT_FOUND, "metrics are under /metrics\n"),
+    }
+}
+
+async fn ask(questions: &mpsc::Sender<Scrape>) -> Option<String> {
+    let (sender, receiver) = oneshot::channel();
+    questions.send(Scrape(sender)).await.ok()?;
+    receiver.await.ok()
+}
+
+fn say(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}
