@@ -61,7 +61,8 @@ mod tests {
 
     fn listen(program: Program, text: &str) -> (Option<String>, String) {
         let loaded = load::from_text(program, text, "x.conf").unwrap();
-        let warnings = loaded.warnings.iter().map(|warning| format!("{warning}\n")).collect();
+        let warnings = loaded.warnings.iter().map(|warning| format!("{warning}\n"));
+        let warnings = warnings.filter(|warning| warning.contains("[exporter")).collect();
         (loaded.config.exporter.listen.map(|address| address.to_string()), warnings)
     }
 
