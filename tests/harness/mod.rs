@@ -14,6 +14,7 @@ pub mod carbon;
 pub mod graphite;
 pub mod haproxy;
 pub mod incoming;
+pub mod peers;
 pub mod prometheus;
 pub mod relay;
 pub mod site;

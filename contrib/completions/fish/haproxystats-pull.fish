@@ -1,0 +1,10 @@
+# Made from the help text of the program; a test holds this file against it.
+
+complete -c haproxystats-pull -f
+complete -c haproxystats-pull -s f -l file -r -F -d 'configuration file with settings'
+complete -c haproxystats-pull -s d -l dir -x -a '(__fish_complete_directories)' -d 'directory with additional configuration files'
+complete -c haproxystats-pull -s p -l print -d 'show default settings'
+complete -c haproxystats-pull -s P -l print-conf -d 'show configuration'
+complete -c haproxystats-pull -l check -d 'check configuration and directories, start nothing'
+complete -c haproxystats-pull -s h -l help -d 'show this screen'
+complete -c haproxystats-pull -s v -l version -d 'show version'
