@@ -25,6 +25,7 @@ fn tables() -> String {
                 Reader::Pull => "pull",
                 Reader::Process => "process",
                 Reader::Agent => "agent",
+                Reader::Discovery => "discovery",
                 Reader::All => "all",
                 Reader::Both => "pull, process",
                 Reader::None => "-",
@@ -73,7 +74,7 @@ fn is_obsolete(spec: &OptionSpec) -> bool {
 
 #[test]
 fn the_shipped_file_starts_every_program() {
-    for program in [Program::Pull, Program::Process, Program::Agent] {
+    for program in Program::ALL {
         let loaded = load::from_text(program, &shipped(), "haproxystats.conf").unwrap();
         assert_eq!(loaded.warnings, [], "{program:?}");
         assert!(loaded.config.local_store.is_none());
@@ -91,7 +92,7 @@ fn the_shipped_file_starts_every_program() {
 #[test]
 fn every_option_of_the_shipped_file_is_good_and_shows_its_default() {
     let text = switched_on();
-    for program in [Program::Pull, Program::Process, Program::Agent] {
+    for program in Program::ALL {
         let loaded = load::from_text(program, &text, "haproxystats.conf").unwrap();
         let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
         // The example of [server-groups] stands beside the default of the option that it needs.
@@ -147,7 +148,7 @@ fn every_type_of_the_table_is_checked() {
             if spec.name == "*" { "[graphite]\ngroup-namespace = x\ngroup-namespace-double-writes = no\n" } else { "" };
         let section = spec.section;
         let text = format!("{groups}[{section}]\n{name} = {text}\n");
-        for program in [Program::Pull, Program::Process, Program::Agent] {
+        for program in Program::ALL {
             let result = load::from_text(program, &text, "x.conf");
             let found = |problems: &[haproxystats::config::problem::Problem]| {
                 problems.iter().any(|problem| {

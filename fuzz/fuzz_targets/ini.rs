@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    for program in [Program::Pull, Program::Process, Program::Agent] {
+    for program in Program::ALL {
         let _ = load::from_text(program, text, "fuzz");
     }
     let Ok(ini) = Ini::parse(text) else { return };

@@ -19,6 +19,8 @@ pub mod agent;
 pub mod aggregate;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "discovery")]
+pub mod discovery;
 pub mod dispatch;
 pub mod exporter;
 pub mod haproxy;

@@ -67,7 +67,7 @@ pub fn main() -> ExitCode {
             loaded.log();
             loaded.config.agent
         }
-        Command::Once { .. } => return ExitCode::from(exit::USAGE),
+        Command::Once { .. } | Command::Discover { .. } => return ExitCode::from(exit::USAGE),
         Command::Done(code) => return ExitCode::from(code),
     };
     match Agent::open(config).and_then(Agent::run) {

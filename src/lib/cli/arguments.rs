@@ -3,6 +3,7 @@
 //! docopt matches them against the usage text. Before that, they are brought into the one form that the crate takes:
 //! the original's docopt also understood abbreviations (`--vers`), and gave help and version wherever they stood.
 
+use super::{Discover, Run};
 use crate::config::Program;
 use docopt::Docopt;
 use std::ffi::OsString;
@@ -60,9 +61,33 @@ Options:
     -h, --help         show this screen
     -v, --version      show version";
 
+const DISCOVERY: &str = "Puts servers and their weights into HAProxy, without a reload.
+
+Usage:
+    haproxystats-discovery [-f <file>] [--dir <dir>] [-s] [-c] [-d] [--once | --dry-run]
+    haproxystats-discovery [-f <file>] [--dir <dir>] [-s] [-c] [-d] [-p | -P | --check]
+
+Options:
+    -s, --server       keep the list of servers: source to store
+    -c, --client       keep HAProxy as the list says: store to HAProxy's sockets
+    -f, --file <file>  configuration file with settings
+                       [default: /etc/haproxystats.conf]
+    --dir <dir>        directory with additional configuration files
+    -d, --debug        print messages of every level
+    --once             one round, then end
+    --dry-run          print what one round would do and why, change nothing
+    -p, --print        show default settings
+    -P, --print-conf   show configuration
+    --check            check configuration, start nothing
+    -h, --help         show this screen
+    -v, --version      show version";
+
 /// Options that one program alone has.
-const OWN: [(&str, Program); 5] = [
-    ("--once", Program::Process),
+const OWN: [(&str, Program); 8] = [
+    ("--server", Program::Discovery),
+    ("--client", Program::Discovery),
+    ("--debug", Program::Discovery),
+    ("--dry-run", Program::Discovery),
     ("--skip-config", Program::Agent),
     ("--bind", Program::Agent),
     ("--port", Program::Agent),
@@ -70,13 +95,18 @@ const OWN: [(&str, Program); 5] = [
 ];
 
 /// An option: its long form, its short form, and whether a value follows.
-const OPTIONS: [(&str, Option<char>, bool); 12] = [
+type Known = (&'static str, Option<char>, bool);
+
+const OPTIONS: [Known; 15] = [
+    ("--server", Some('s'), false),
+    ("--client", Some('c'), false),
+    ("--debug", Some('d'), false),
+    ("--dry-run", None, false),
     ("--file", Some('f'), true),
     ("--dir", Some('d'), true),
     ("--print", Some('p'), false),
     ("--print-conf", Some('P'), false),
     ("--check", None, false),
-    ("--once", None, true),
     ("--skip-config", None, false),
     ("--bind", Some('b'), true),
     ("--port", None, true),
@@ -85,10 +115,24 @@ const OPTIONS: [(&str, Option<char>, bool); 12] = [
     ("--version", Some('v'), false),
 ];
 
+/// The options of a program. Some words mean something else in haproxystats-discovery: HSDO has them too.
+fn known(program: Program) -> impl Iterator<Item = Known> {
+    let foreign = move |long| OWN.iter().any(|(own, owner)| *own == long && *owner != program);
+    let of_discovery = |option: Known| match option {
+        ("--dir", _, value) => ("--dir", None, value),
+        option => option,
+    };
+    let once = ("--once", None, program == Program::Process);
+    let options = OPTIONS.into_iter().filter(move |(long, ..)| *long != "--once" && !foreign(*long));
+    let once = std::iter::once(once).filter(move |_| matches!(program, Program::Process | Program::Discovery));
+    options.chain(once).map(move |option| if program == Program::Discovery { of_discovery(option) } else { option })
+}
+
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Action {
     Run,
+    Discover(Discover),
     Once(PathBuf),
     Explain(String),
     Check,
@@ -114,6 +158,7 @@ pub(super) fn usage(program: Program) -> &'static str {
         Program::Pull => PULL,
         Program::Process => PROCESS,
         Program::Agent => AGENT,
+        Program::Discovery => DISCOVERY,
     }
 }
 
@@ -155,17 +200,34 @@ pub(super) fn parse(program: Program, words: impl Iterator<Item = OsString>) -> 
         .and_then(|docopt| docopt.argv(argv).help(false).parse())
         .map_err(|_| usage_after(""))?;
     let text = |name: &str| Some(parsed.get_str(name)).filter(|text| !text.is_empty()).map(PathBuf::from);
-    let action = match (text("--once"), parsed.get_bool("--check")) {
+    let discover = || -> Result<Action, String> {
+        let (server, client) = (parsed.get_bool("--server"), parsed.get_bool("--client"));
+        if !server && !client {
+            return Err(usage_after("--server, --client or both: say which"));
+        }
+        let run = match (parsed.get_bool("--once"), parsed.get_bool("--dry-run")) {
+            (true, _) => Run::Once,
+            (false, true) => Run::Dry,
+            (false, false) => Run::Loop,
+        };
+        Ok(Action::Discover(Discover { server, client, run }))
+    };
+    let once = if program == Program::Discovery { None } else { text("--once") };
+    let action = match (once, parsed.get_bool("--check")) {
         (Some(snapshot), _) => Action::Once(snapshot),
         (None, true) => Action::Check,
         (None, false) if parsed.get_bool("--print") => Action::PrintDefaults,
         (None, false) if parsed.get_bool("--print-conf") => Action::PrintConfiguration,
+        (None, false) if program == Program::Discovery => discover()?,
         (None, false) => Action::Run,
     };
     // An empty name is a name of no file, as it was: nothing but an error of the system tells it apart.
     let file =
         if parsed.get_bool("--skip-config") { "/dev/null".into() } else { PathBuf::from(parsed.get_str("--file")) };
     let mut overrides = String::new();
+    if parsed.get_bool("--debug") {
+        overrides.push_str("[discovery]\ndebug = true\n");
+    }
     for (option, name) in [("--bind", "bind"), ("--port", "port")] {
         let value = parsed.get_str(option);
         if value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '$') {
@@ -184,8 +246,7 @@ type Word = (String, Option<String>);
 
 /// Spells every option in full and puts its value behind it. What is no option of the program stays as it is.
 fn canonical(program: Program, words: Vec<String>) -> Result<Vec<Word>, String> {
-    let foreign = |long| OWN.iter().any(|(own, owner)| *own == long && *owner != program);
-    let known = || OPTIONS.into_iter().filter(|(long, ..)| !foreign(*long));
+    let known = || known(program);
     let mut out = Vec::with_capacity(words.len());
     let mut words = words.into_iter().peekable();
     while let Some(word) = words.next() {

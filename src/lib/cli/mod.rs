@@ -7,7 +7,7 @@ mod arguments;
 
 use crate::config::load::{self, Loaded};
 use crate::config::problem::{Problem, Report};
-use crate::config::{Program, check_directories_process, check_directories_pull, print};
+use crate::config::{Program, check_directories_process, check_directories_pull, options, print};
 use crate::exit;
 use arguments::{Action, Arguments};
 use std::ffi::OsString;
@@ -26,8 +26,37 @@ pub enum Command {
         /// The configuration; no directory has been looked at.
         loaded: Box<Loaded>,
     },
+    /// Keep the list of servers, or HAProxy, or both (`haproxystats-discovery`).
+    Discover {
+        /// What of it.
+        discover: Discover,
+        /// The configuration.
+        loaded: Box<Loaded>,
+    },
     /// Everything is done and said: end with this exit code.
     Done(u8),
+}
+
+/// What haproxystats-discovery is asked for: a server, a client, or both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Discover {
+    /// Source to store.
+    pub server: bool,
+    /// Store to HAProxy.
+    pub client: bool,
+    /// How long.
+    pub run: Run,
+}
+
+/// How long haproxystats-discovery goes on, and whether it changes anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Run {
+    /// Until a signal comes.
+    Loop,
+    /// One round (`--once`).
+    Once,
+    /// One round that changes nothing and prints what it would change (`--dry-run`).
+    Dry,
 }
 
 /// The command line of haproxystats-pull, with the name of the program first.
@@ -45,6 +74,11 @@ pub fn agent(arguments: impl IntoIterator<Item = OsString>) -> Command {
     command(Program::Agent, arguments)
 }
 
+/// The command line of haproxystats-discovery, with the name of the program first. The environment of HSDO is read too.
+pub fn discovery(arguments: impl IntoIterator<Item = OsString>) -> Command {
+    command(Program::Discovery, arguments)
+}
+
 fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> Command {
     let Arguments { file, dir, overrides, action } = match arguments::parse(program, arguments.into_iter().skip(1)) {
         Ok(arguments) => arguments,
@@ -55,7 +89,7 @@ fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> C
         Action::Version => say(&format!("{}\n", crate::version::line())),
         Action::Explain(line) => say(&crate::haproxy::answer::explain::explain(&line)),
         Action::PrintDefaults => say(&print::defaults(program)),
-        Action::PrintConfiguration => match load::read_with(&file, dir.as_deref(), &overrides) {
+        Action::PrintConfiguration => match load::read_for(program, &file, dir.as_deref(), &overrides) {
             Ok(sources) => match print::configuration(program, &sources.ini) {
                 Ok(text) => {
                     let notes: String = sources.notes.iter().map(|note| format!("{note}\n")).collect();
@@ -100,6 +134,16 @@ fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> C
             }
             Err(refused) => refuse(program, &refused.report),
         },
+        Action::Discover(discover) => match load::from_files_with(program, &file, dir.as_deref(), &overrides) {
+            Ok(loaded) => {
+                let errors = missing(discover, &loaded);
+                if errors.is_empty() {
+                    return Command::Discover { discover, loaded: Box::new(loaded) };
+                }
+                refuse(program, &Report { errors, warnings: loaded.warnings })
+            }
+            Err(refused) => refuse(program, &refused.report),
+        },
         Action::Once(snapshot) => match load::from_files_with(program, &file, dir.as_deref(), &overrides) {
             Ok(loaded) => Command::Once { snapshot, loaded: Box::new(loaded) },
             Err(refused) => refuse(program, &refused.report),
@@ -118,8 +162,22 @@ fn directories(program: Program, loaded: &Loaded, create: bool) -> Report {
             let errors = error.map(|error| Problem::new(crate::logging::Chain(&error).to_string()));
             Report { errors: errors.into_iter().collect(), warnings: Vec::new() }
         }
-        Program::Agent => Report::default(),
+        Program::Agent | Program::Discovery => Report::default(),
     }
+}
+
+/// What the configuration does not say, and what is asked for needs.
+fn missing(discover: Discover, loaded: &Loaded) -> Vec<Problem> {
+    let mut errors = Vec::new();
+    if discover.server && loaded.config.discovery.server.source.is_none() {
+        let problem = Problem::new("is not set, and --server needs it; write aws, consul, dns or file");
+        errors.push(problem.section(options::DISCOVERY_SERVER).option("mode"));
+    }
+    if discover.client && loaded.config.discovery.client.backends.is_empty() {
+        let message = "no backend is set, and --client needs one; add a section [discovery-backend:NAME]";
+        errors.push(Problem::new(message).section(options::DISCOVERY_CLIENT));
+    }
+    errors
 }
 
 const NO_DIRECTORIES: &str = "directories cannot be used";

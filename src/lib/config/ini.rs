@@ -20,13 +20,16 @@ use std::sync::Arc;
 pub struct Place {
     /// Name of the file as it was given.
     pub file: Arc<str>,
-    /// Line of the option, from 1.
+    /// Line of the option, from 1; 0 where there are no lines, as in the environment.
     pub line: usize,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        match self.line {
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}", self.file),
+        }
     }
 }
 
@@ -89,6 +92,15 @@ impl Ini {
             }
         }
         Ok(())
+    }
+
+    /// Lays one value over what is there, as it is: it refers to nothing. `origin` names its place in messages.
+    pub fn set(&mut self, origin: &str, section: &str, option: &str, value: &str) {
+        self.add_section(section);
+        let place = Place { file: origin.into(), line: 0 };
+        self.sections.entry(section.to_owned()).or_insert_with(|| place.clone());
+        self.places.entry(section.to_owned()).or_default().insert(option.to_owned(), place);
+        self.values.set(section, option, Some(value.replace('$', "$$")));
     }
 
     /// Sets a built-in default; the section comes to exist.

@@ -4,7 +4,7 @@ use super::ini::Ini;
 use super::options::{self, LOCAL_STORE, Program};
 use super::problem::{Problem, Report};
 use super::reader::SyntaxError;
-use super::{Config, agent, check, exporter, graphite, groups, local_store, process, pull};
+use super::{Config, agent, check, discovery, exporter, graphite, groups, local_store, process, pull};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -109,7 +109,22 @@ pub fn from_files(program: Program, file: &Path, dir: Option<&Path>) -> Result<L
 /// # Errors
 /// Everything that is wrong.
 pub fn from_files_with(program: Program, file: &Path, dir: Option<&Path>, overrides: &str) -> Result<Loaded, Refused> {
-    check(program, read_with(file, dir, overrides)?)
+    check(program, read_for(program, file, dir, overrides)?)
+}
+
+/// As [`read_with`], and for haproxystats-discovery the environment, which the command line wins over.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_for(program: Program, file: &Path, dir: Option<&Path>, overrides: &str) -> Result<Sources, Refused> {
+    if program != Program::Discovery {
+        return read_with(file, dir, overrides);
+    }
+    let mut sources = read(file, dir)?;
+    discovery::lay_over(&mut sources.ini, |name| std::env::var(name).ok());
+    let mut report = Report::default();
+    lay_over(&mut sources.ini, &mut report, Path::new("command line"), overrides.as_bytes());
+    if report.is_good() { Ok(sources) } else { Err(Refused { report }) }
 }
 
 /// Reads and checks a configuration that [`Ini::to_text`] made, or any other text. `origin` names it in messages.
@@ -157,6 +172,7 @@ type Sections = (
     Option<super::Groups>,
     Option<super::Agent>,
     Option<super::Exporter>,
+    Option<super::Discovery>,
 );
 
 fn sections(program: Program, ini: &Ini, report: &mut Report) -> Sections {
@@ -168,6 +184,7 @@ fn sections(program: Program, ini: &Ini, report: &mut Report) -> Sections {
         groups::read(ini, report),
         agent::read(ini, report),
         exporter::read(program, ini, report),
+        discovery::read(ini, report),
     )
 }
 
@@ -180,6 +197,7 @@ fn merge(written: Sections, built_in: Sections) -> Option<Config> {
         groups: written.4.or(built_in.4)?,
         agent: written.5.or(built_in.5)?,
         exporter: written.6.or(built_in.6)?,
+        discovery: written.7.or(built_in.7)?,
     })
 }
 

@@ -10,6 +10,7 @@
 pub mod agent;
 mod check;
 mod directories;
+pub mod discovery;
 mod exporter;
 mod graphite;
 mod groups;
@@ -32,6 +33,7 @@ pub mod value;
 
 pub use agent::Agent;
 pub use directories::{check_directories_process, check_directories_pull};
+pub use discovery::Discovery;
 pub use exporter::Exporter;
 pub use graphite::{Acknowledge, Graphite, GroupNamespace, QueueFull};
 pub use groups::{Group, Groups};
@@ -61,6 +63,8 @@ pub struct Config {
     pub agent: Agent,
     /// `[exporter]`
     pub exporter: Exporter,
+    /// `[discovery]`, `[discovery-server]`, `[discovery-client]` and `[discovery-backend:NAME]`
+    pub discovery: Discovery,
 }
 
 /// `loglevel`: the original's five names.

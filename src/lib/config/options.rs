@@ -13,11 +13,13 @@ pub enum Program {
     Process,
     /// haproxystats-agent
     Agent,
+    /// haproxystats-discovery
+    Discovery,
 }
 
 impl Program {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Pull, Self::Process, Self::Agent];
+    pub const ALL: [Self; 4] = [Self::Pull, Self::Process, Self::Agent, Self::Discovery];
 
     /// What stands behind `haproxystats-` in its name, as in `[exporter:pull]`.
     #[must_use]
@@ -32,6 +34,7 @@ impl Program {
             Self::Pull => "haproxystats-pull",
             Self::Process => "haproxystats-process",
             Self::Agent => "haproxystats-agent",
+            Self::Discovery => "haproxystats-discovery",
         }
     }
 
@@ -44,6 +47,7 @@ impl Program {
         let owner = match base(section) {
             "pull" => Self::Pull,
             AGENT => Self::Agent,
+            DISCOVERY | DISCOVERY_SERVER | DISCOVERY_CLIENT | DISCOVERY_BACKEND => Self::Discovery,
             _ => Self::Process,
         };
         self == owner
@@ -59,6 +63,8 @@ pub enum Reader {
     Process,
     /// haproxystats-agent alone.
     Agent,
+    /// haproxystats-discovery alone.
+    Discovery,
     /// haproxystats-pull and haproxystats-process.
     Both,
     /// Every program.
@@ -72,9 +78,11 @@ impl Reader {
     #[must_use]
     pub const fn other_than(self, program: Program) -> Option<Program> {
         match (self, program) {
-            (Self::Process, Program::Pull | Program::Agent) => Some(Program::Process),
-            (Self::Pull, Program::Process | Program::Agent) | (Self::Both, Program::Agent) => Some(Program::Pull),
-            (Self::Agent, Program::Pull | Program::Process) => Some(Program::Agent),
+            (Self::Process, Program::Pull | Program::Agent | Program::Discovery) => Some(Program::Process),
+            (Self::Pull, Program::Process | Program::Agent | Program::Discovery)
+            | (Self::Both, Program::Agent | Program::Discovery) => Some(Program::Pull),
+            (Self::Agent, Program::Pull | Program::Process | Program::Discovery) => Some(Program::Agent),
+            (Self::Discovery, Program::Pull | Program::Process | Program::Agent) => Some(Program::Discovery),
             _ => None,
         }
     }
@@ -123,6 +131,8 @@ pub enum Type {
     Fraction,
     /// A whole number from 0 to 100.
     Percent,
+    /// A weight of HAProxy.
+    Weight,
 }
 
 impl Type {
@@ -147,6 +157,7 @@ impl Type {
             Self::Answer => "answer".to_owned(),
             Self::Fraction => "number from 0 to 1".to_owned(),
             Self::Percent => "whole number, 0 to 100".to_owned(),
+            Self::Weight => "whole number, 0 to 256".to_owned(),
         }
     }
 
@@ -191,12 +202,26 @@ pub const AGENT: &str = "agent";
 /// Section of the page of metrics; `[exporter:PROGRAM]` goes before it for one program.
 pub const EXPORTER: &str = "exporter";
 
-/// The section whose rows a section has: `agent` for `agent:NAME`, `exporter` for `exporter:PROGRAM`, otherwise itself.
+/// Section of haproxystats-discovery: what its server and its clients share.
+pub const DISCOVERY: &str = "discovery";
+
+/// Section of the server of haproxystats-discovery.
+pub const DISCOVERY_SERVER: &str = "discovery-server";
+
+/// Section of the clients of haproxystats-discovery.
+pub const DISCOVERY_CLIENT: &str = "discovery-client";
+
+/// Section of what all backends share; `[discovery-backend:NAME]` is the backend NAME of HAProxy.
+pub const DISCOVERY_BACKEND: &str = "discovery-backend";
+
+/// The section whose rows a section has: `agent` for `agent:NAME`, `discovery-backend` for `discovery-backend:NAME`,
+/// `exporter` for `exporter:PROGRAM`, otherwise itself.
 #[must_use]
 pub fn base(section: &str) -> &str {
     match section.split_once(':') {
         Some((AGENT, _)) => AGENT,
         Some((EXPORTER, word)) if Program::ALL.iter().any(|program| program.word() == word) => EXPORTER,
+        Some((DISCOVERY_BACKEND, _)) => DISCOVERY_BACKEND,
         _ => section,
     }
 }
@@ -460,6 +485,146 @@ pub static OPTIONS: &[OptionSpec] = &[
         "Program and arguments of the check command, separated by blanks, without a shell: exit code 0 is up, 1 is up with warning-weight, 2 is down, else error-response."),
     row(AGENT, "warning-weight", Type::Percent, Some("50"), Reader::Agent,
         "Weight when the command ends with 1."),
+
+    row(DISCOVERY, "loglevel", Type::LogLevel, None, Reader::Discovery,
+        "Messages of haproxystats-discovery below this level are not printed; unset: that of [DEFAULT]."),
+    row(DISCOVERY, "debug", Type::Boolean, Some("false"), Reader::Discovery,
+        "Print messages of every level, whatever loglevel says."),
+    row(DISCOVERY, "interval", Type::Seconds, Some("1"), Reader::Discovery,
+        "Pause between two rounds of server and client."),
+    row(DISCOVERY, "haproxy-backend-servers-list-size", Type::Count, Some("10"), Reader::Discovery,
+        "Servers that the list has room for: the range of server-template."),
+    row(DISCOVERY, "store", Type::Choice(&["file", "dynamodb", "consul", "etcd"]), None, Reader::Discovery,
+        "Where the list is kept; unset: dynamodb when dynamodb-table-name is set, otherwise file."),
+    row(DISCOVERY, "state-dir", Type::Directory, Some("/var/lib/haproxystats/discovery"), Reader::Discovery,
+        "Directory for the list (store = file), and for what was last read from source and store."),
+    row(DISCOVERY, "store-url", Type::Text, None, Reader::Discovery,
+        "URLs of Consul or etcd, separated by commas, asked in turn; unset: http://127.0.0.1:8500 or http://127.0.0.1:2379."),
+    row(DISCOVERY, "store-key", Type::Text, Some("haproxystats/discovery"), Reader::Discovery,
+        "Key of the list in Consul or etcd; one for each list."),
+    row(DISCOVERY, "store-timeout", Type::Seconds, Some("5"), Reader::Discovery,
+        "Time for one request to the store."),
+    row(DISCOVERY, "store-token-file", Type::File, None, Reader::Discovery,
+        "File with the ACL token for Consul as the store."),
+    row(DISCOVERY, "store-credentials-file", Type::File, None, Reader::Discovery,
+        "File with user:password for etcd."),
+    row(DISCOVERY, "tls-ca-file", Type::File, None, Reader::Discovery,
+        "Certificate authorities (PEM) for Consul and etcd instead of those of the system."),
+    row(DISCOVERY, "tls-certificate-file", Type::File, None, Reader::Discovery,
+        "Certificate (PEM) for a Consul or etcd that asks for one; together with tls-key-file."),
+    row(DISCOVERY, "tls-key-file", Type::File, None, Reader::Discovery,
+        "Key of tls-certificate-file (PEM)."),
+    row(DISCOVERY, "dynamodb-table-name", Type::Text, None, Reader::Discovery,
+        "Table of DynamoDB, with the number BackendServerID as its key."),
+    row(DISCOVERY, "dynamodb-rows", Type::Boolean, Some("true"), Reader::Discovery,
+        "Also keep a row for each server in the table as HSDO does, for clients of HSDO beside ours."),
+    row(DISCOVERY, "aws-default-region", Type::Text, None, Reader::Discovery,
+        "Region of the table and of the groups; unset: that of the AWS profile."),
+    row(DISCOVERY, "exporter-address", Type::Text, Some("0.0.0.0"), Reader::Discovery,
+        "Address of the page with metrics for Prometheus; :: for IPv6 and IPv4."),
+    row(DISCOVERY, "exporter-port", Type::Text, Some("6789"), Reader::Discovery,
+        "Its TCP port, 0 for none."),
+    row(DISCOVERY, "graphite", Type::Boolean, Some("false"), Reader::Discovery,
+        "Send the metrics to Graphite as well, as [graphite] says."),
+    row(DISCOVERY, "graphite-interval", Type::WholeSeconds, Some("10"), Reader::Discovery,
+        "Distance of two reports to Graphite."),
+
+    row(DISCOVERY_SERVER, "mode", Type::Choice(&["aws", "consul", "dns", "file"]), None, Reader::Discovery,
+        "Where servers are found; needed with --server."),
+    row(DISCOVERY_SERVER, "asg-names", Type::Text, None, Reader::Discovery,
+        "Auto Scaling Groups, separated by commas (aws)."),
+    row(DISCOVERY_SERVER, "address", Type::Choice(&["private", "ipv6", "public"]), Some("private"), Reader::Discovery,
+        "Which address of an instance HAProxy is given (aws)."),
+    row(DISCOVERY_SERVER, "consul-api-url", Type::Text, None, Reader::Discovery,
+        "URLs of Consul, separated by commas, asked in turn (consul)."),
+    row(DISCOVERY_SERVER, "consul-service-name", Type::Text, None, Reader::Discovery,
+        "Services, separated by commas; the name of a service is the group of its servers (consul)."),
+    row(DISCOVERY_SERVER, "consul-token-file", Type::File, None, Reader::Discovery,
+        "File with the ACL token (consul)."),
+    row(DISCOVERY_SERVER, "consul-tags", Type::Text, None, Reader::Discovery,
+        "Tags that a server must have, separated by commas (consul)."),
+    row(DISCOVERY_SERVER, "consul-datacenter", Type::Text, None, Reader::Discovery,
+        "Datacenter to ask; unset: that of the agent that is asked (consul)."),
+    row(DISCOVERY_SERVER, "consul-warning", Type::Boolean, Some("true"), Reader::Discovery,
+        "Whether a server with a check in the state warning serves (consul)."),
+    row(DISCOVERY_SERVER, "dns-names", Type::Text, None, Reader::Discovery,
+        "Names, separated by commas; the name is the group of its servers (dns)."),
+    row(DISCOVERY_SERVER, "dns-type", Type::Choice(&["a", "aaaa", "srv"]), Some("a"), Reader::Discovery,
+        "Which records are asked for (dns)."),
+    row(DISCOVERY_SERVER, "dns-servers", Type::Text, None, Reader::Discovery,
+        "Addresses of name servers with their ports, separated by commas; unset: those of the system (dns)."),
+    row(DISCOVERY_SERVER, "source-file", Type::File, None, Reader::Discovery,
+        "File with the servers (file)."),
+    row(DISCOVERY_SERVER, "source-weights", Type::Boolean, Some("true"), Reader::Discovery,
+        "Whether weights of Consul, SRV records and file scale the weight of a server."),
+    row(DISCOVERY_SERVER, "source-timeout", Type::Seconds, Some("10"), Reader::Discovery,
+        "Time for one listing of the source."),
+    row(DISCOVERY_SERVER, "source-longest-pause", Type::Seconds, Some("60"), Reader::Discovery,
+        "Longest pause before a source that fails is asked again; the pause begins at interval and doubles."),
+    row(DISCOVERY_SERVER, "haproxy-backend-server-min-weight", Type::Weight, Some("1"), Reader::Discovery,
+        "Weight of a server that was added now."),
+    row(DISCOVERY_SERVER, "haproxy-backend-server-max-weight", Type::Weight, Some("10"), Reader::Discovery,
+        "Weight of a server that has its full share."),
+    row(DISCOVERY_SERVER, "haproxy-backend-server-increase-weight", Type::Weight, Some("1"), Reader::Discovery,
+        "Weight that a new server gains with each step."),
+    row(DISCOVERY_SERVER, "haproxy-backend-server-increase-weight-interval", Type::Seconds, Some("30"), Reader::Discovery,
+        "Time between two steps."),
+    row(DISCOVERY_SERVER, "drain-time", Type::Seconds, Some("60"), Reader::Discovery,
+        "Time for which a server that leaves is drained before its slot is free for another."),
+    row(DISCOVERY_SERVER, "removal-confirmations", Type::Count, Some("3"), Reader::Discovery,
+        "Listings in a row that must lack a server, or call it unhealthy, before it leaves."),
+    row(DISCOVERY_SERVER, "removal-ratio", Type::Fraction, Some("0.5"), Reader::Discovery,
+        "Largest part of the servers that may be lost in removal-hold; beyond it they are held."),
+    row(DISCOVERY_SERVER, "removal-floor", Type::Text, Some("1"), Reader::Discovery,
+        "Servers that stay whatever the source says."),
+    row(DISCOVERY_SERVER, "removal-hold", Type::Seconds, Some("300"), Reader::Discovery,
+        "Time after which the source is believed, down to removal-floor; 0: never."),
+    row(DISCOVERY_SERVER, "lease-time", Type::Seconds, Some("15"), Reader::Discovery,
+        "Time after which another server takes over from one that is gone."),
+    row(DISCOVERY_SERVER, "server-name", Type::Text, None, Reader::Discovery,
+        "Name of this server among those that share the store; unset: host name and process."),
+
+    row(DISCOVERY_CLIENT, "haproxy-socket-path", Type::Text, Some("/var/run/haproxy/admin.sock"), Reader::Discovery,
+        "Sockets of HAProxy with level admin, separated by commas: paths, or unix:///path and tcp://host:port."),
+    row(DISCOVERY_CLIENT, "haproxy-backend-list", Type::Text, None, Reader::Discovery,
+        "Backends of HAProxy as name:base name:port, separated by commas; instead of [discovery-backend:NAME] sections."),
+    row(DISCOVERY_CLIENT, "haproxy-backend-name", Type::Text, None, Reader::Discovery,
+        "The only backend of HAProxy, with haproxy-backend-base-name."),
+    row(DISCOVERY_CLIENT, "haproxy-backend-base-name", Type::Text, None, Reader::Discovery,
+        "Its server-template's prefix."),
+    row(DISCOVERY_CLIENT, "haproxy-backend-server-port", Type::Port, Some("80"), Reader::Discovery,
+        "Port of servers for which the source knows none."),
+    row(DISCOVERY_CLIENT, "dedicated-asg", Type::Boolean, Some("false"), Reader::Discovery,
+        "Only servers of asg-names go to the backends, all others to the fallback backend."),
+    row(DISCOVERY_CLIENT, "asg-names", Type::Text, None, Reader::Discovery,
+        "Groups of the backends with dedicated-asg, separated by commas."),
+    row(DISCOVERY_CLIENT, "haproxy-fallback-backend-name", Type::Text, None, Reader::Discovery,
+        "Backend of the servers of other groups."),
+    row(DISCOVERY_CLIENT, "haproxy-fallback-backend-base-name", Type::Text, None, Reader::Discovery,
+        "Its server-template's prefix."),
+    row(DISCOVERY_CLIENT, "all-servers-in-fallback-backend", Type::Boolean, Some("false"), Reader::Discovery,
+        "The fallback backend has the servers of asg-names too."),
+    row(DISCOVERY_CLIENT, "use-managed-weights-by-hsdo", Type::Boolean, Some("true"), Reader::Discovery,
+        "Set weights; false: leave them to HAProxy's configuration, its slowstart and agents."),
+    row(DISCOVERY_CLIENT, "socket-timeout", Type::Seconds, Some("2"), Reader::Discovery,
+        "Time for one exchange with HAProxy."),
+    row(DISCOVERY_CLIENT, "drain-timeout", Type::Seconds, Some("30"), Reader::Discovery,
+        "Time for the sessions of a server that leaves a slot to end, before the slot goes to maintenance."),
+    row(DISCOVERY_CLIENT, "shutdown-sessions", Type::Boolean, Some("false"), Reader::Discovery,
+        "End the sessions that are left after drain-timeout; false: they go on until they end by themselves."),
+
+    row(DISCOVERY_BACKEND, "base-name", Type::Text, None, Reader::Discovery,
+        "Prefix of server-template; of the names of the servers that are added with mode dynamic."),
+    row(DISCOVERY_BACKEND, "port", Type::Port, None, Reader::Discovery,
+        "Port of servers for which the source knows none; unset: haproxy-backend-server-port."),
+    row(DISCOVERY_BACKEND, "mode", Type::Choice(&["template", "dynamic"]), Some("template"), Reader::Discovery,
+        "Use the slots of server-template, or add and delete servers (HAProxy 2.6 and later)."),
+    row(DISCOVERY_BACKEND, "asg-names", Type::Text, None, Reader::Discovery,
+        "Groups of this backend, separated by commas; unset: those of [discovery-client] with dedicated-asg, otherwise all."),
+    row(DISCOVERY_BACKEND, "fallback", Type::Text, None, Reader::Discovery,
+        "Backend for the servers of other groups, which needs a section of its own."),
+    row(DISCOVERY_BACKEND, "server-options", Type::Text, Some("check"), Reader::Discovery,
+        "What follows address and weight of a server that is added with mode dynamic."),
 ];
 
 /// The row of an option. Groups are found under any name.

@@ -48,6 +48,7 @@ pub fn main() -> ExitCode {
             let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
             return ExitCode::from(once::run(&loaded.config, &host, &snapshot));
         }
+        Command::Discover { .. } => return ExitCode::from(exit::USAGE),
         Command::Done(code) => return ExitCode::from(code),
     };
     logging::init(loaded.config.process.loglevel, Output::Stdout);

@@ -41,7 +41,7 @@ pub fn main() -> ExitCode {
             loaded.log();
             loaded.config
         }
-        Command::Once { .. } => return ExitCode::from(exit::USAGE),
+        Command::Once { .. } | Command::Discover { .. } => return ExitCode::from(exit::USAGE),
         Command::Done(code) => return ExitCode::from(code),
     };
     match Pull::open(config.pull, config.exporter).and_then(Pull::run) {

@@ -1,0 +1,5 @@
+//! haproxystats-discovery: a doorbell; the program is in the library.
+
+fn main() -> std::process::ExitCode {
+    haproxystats::discovery::main()
+}

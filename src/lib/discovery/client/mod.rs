@@ -1,0 +1,17 @@
+//! Store to HAProxy.
+
+use super::Context;
+
+/// Why the client ends.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {}
+
+/// Keeps HAProxy as the document says, until the program has to end.
+///
+/// # Errors
+/// What no further attempt can mend.
+pub async fn run(context: Context) -> Result<(), ClientError> {
+    let mut stop = context.stop;
+    stop.wait().await;
+    Ok(())
+}

@@ -1,0 +1,351 @@
+//! The list of servers as the store keeps it: one document, which one server writes and all clients read.
+
+use crate::config::discovery::{LARGEST_WEIGHT, Ramp};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The form of the document that this program writes.
+pub const FORMAT: u32 = 1;
+
+/// The whole list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Grows by one with each document that is written.
+    pub version: u64,
+    /// When it was written, UTC seconds.
+    pub written: u64,
+    /// Name of the server that wrote it.
+    pub by: String,
+    /// How weights grow, so that a client knows them without the server.
+    pub ramp: StoredRamp,
+    /// The slots in their order; the first has the id 1.
+    pub slots: Vec<Slot>,
+    /// Servers for which there is no slot.
+    pub unplaced: Vec<Unplaced>,
+    /// Servers that the source lacks or calls unhealthy, and which are kept all the same.
+    pub held: Vec<Held>,
+    /// When servers were lost (gone or unhealthy) lately, UTC seconds, in order: what the guard counts.
+    pub lost: Vec<u64>,
+    /// What this document changed, and why.
+    pub reasons: Vec<Reason>,
+}
+
+/// [`Ramp`] as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredRamp {
+    /// Weight at the beginning.
+    pub min: u16,
+    /// Weight at the end.
+    pub max: u16,
+    /// Weight gained with each interval.
+    pub step: u16,
+    /// Milliseconds.
+    pub interval_ms: u64,
+}
+
+impl From<Ramp> for StoredRamp {
+    fn from(ramp: Ramp) -> Self {
+        let interval_ms = u64::try_from(ramp.interval.as_millis()).unwrap_or(u64::MAX);
+        Self { min: ramp.min, max: ramp.max, step: ramp.step, interval_ms }
+    }
+}
+
+impl StoredRamp {
+    /// The weight after some time: `min`, and `step` more with each whole interval, up to `max`; never above what
+    /// HAProxy takes.
+    #[must_use]
+    pub fn after(&self, time: Duration) -> u16 {
+        let elapsed = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let steps = elapsed.checked_div(self.interval_ms).unwrap_or(u64::MAX);
+        let weight = u64::from(self.min).saturating_add(steps.saturating_mul(u64::from(self.step)));
+        u16::try_from(weight).unwrap_or(u16::MAX).min(self.max).min(LARGEST_WEIGHT)
+    }
+}
+
+/// A place in the list; HAProxy's server is called by its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// From 1.
+    pub id: u32,
+    /// Who has it; `None`: it is free.
+    pub server: Option<Server>,
+}
+
+/// The occupant of a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// What the source knows it by: an instance of EC2, for example. With address and port it is its identity.
+    pub instance: String,
+    /// For people.
+    pub name: String,
+    /// Never empty; HAProxy is given the first.
+    pub addresses: Vec<IpAddr>,
+    /// `None`: that of the backend.
+    pub port: Option<u16>,
+    /// Its Auto Scaling Group, or service.
+    pub group: String,
+    /// Its availability zone; empty where the source knows none.
+    pub zone: String,
+    /// Part of the full weight that the source wants it to have, percent; 100 where it says nothing.
+    pub hint: u32,
+    /// When its ramp began, UTC seconds.
+    pub since: u64,
+    /// Whether it is wanted.
+    pub state: State,
+    /// The weight when the document was written; [`Document::weight_at`] is that of another time.
+    pub weight: u16,
+    /// Why it may have to leave; `None`: the source says that all is well.
+    pub doubt: Option<Doubt>,
+}
+
+impl Server {
+    /// The address that HAProxy is given.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.addresses.first().copied()
+    }
+}
+
+/// Whether a server is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It has traffic.
+    Active,
+    /// It gets no new sessions; its slot is free when the time of draining is over.
+    Draining {
+        /// UTC seconds.
+        since: u64,
+    },
+}
+
+/// Listings that lack a server or call it unhealthy, not many enough yet to believe them, or held by the guard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// What the listings say.
+    pub cause: Cause,
+    /// When the first of them was taken, UTC seconds.
+    pub since: u64,
+    /// How many there were in a row, not counted beyond what is needed.
+    pub listings: u32,
+    /// When the last of them was taken, UTC milliseconds: no listing counts twice.
+    pub last: u64,
+}
+
+/// Why a server leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cause {
+    /// It is not in the listing.
+    Missing,
+    /// The source calls it unhealthy.
+    Unhealthy,
+    /// The source says that it is being taken out of service.
+    Leaving,
+    /// Its slot is beyond the end of the list, which has become shorter.
+    Shrunk,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "the source does not list it any more",
+            Self::Unhealthy => "the source calls it unhealthy",
+            Self::Leaving => "the source is taking it out of service",
+            Self::Shrunk => "the list has become shorter",
+        })
+    }
+}
+
+/// A server without a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unplaced {
+    /// As in [`Server`].
+    pub instance: String,
+    /// As in [`Server`].
+    pub group: String,
+}
+
+/// A server that is kept against the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Its slot.
+    pub slot: u32,
+    /// As in [`Server`].
+    pub instance: String,
+    /// Why it would have to leave.
+    pub cause: Cause,
+}
+
+/// A change, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The slot; `None` where there is none.
+    pub slot: Option<u32>,
+    /// The server; empty for a change of the list itself.
+    pub instance: String,
+    /// What changes.
+    pub what: What,
+    /// In words.
+    pub why: String,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(slot) = self.slot {
+            write!(f, "slot {slot}: ")?;
+        }
+        if !self.instance.is_empty() {
+            write!(f, "{} ", self.instance)?;
+        }
+        write!(f, "{}: {}", self.what, self.why)
+    }
+}
+
+/// What changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum What {
+    /// A server gets a slot.
+    Added,
+    /// A server is to leave.
+    Draining,
+    /// A server that was to leave stays.
+    Returned,
+    /// A slot is free again.
+    Freed,
+    /// A server is kept against the source.
+    Held,
+    /// A server finds no slot.
+    Unplaced,
+    /// A server goes to another slot, because its own is beyond the end of the list.
+    Moved,
+    /// Group, name, zone or weight hint of a server are others now.
+    Updated,
+    /// The weight follows the ramp.
+    Weight,
+    /// The list has other slots.
+    Resized,
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Added => "added",
+            Self::Draining => "draining",
+            Self::Returned => "returned",
+            Self::Freed => "freed",
+            Self::Held => "held",
+            Self::Unplaced => "unplaced",
+            Self::Moved => "moved",
+            Self::Updated => "updated",
+            Self::Weight => "weight",
+            Self::Resized => "list resized",
+        })
+    }
+}
+
+impl Document {
+    /// A list of free slots.
+    #[must_use]
+    pub fn empty(size: usize, ramp: Ramp) -> Self {
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        Self {
+            format: FORMAT,
+            version: 0,
+            written: 0,
+            by: String::new(),
+            ramp: ramp.into(),
+            slots: (1..=size).map(|id| Slot { id, server: None }).collect(),
+            unplaced: Vec::new(),
+            held: Vec::new(),
+            lost: Vec::new(),
+            reasons: Vec::new(),
+        }
+    }
+
+    /// The weight of a server at a time (UTC seconds), by its ramp and the hint of its source. A server for which the
+    /// source wants a weight has one of at least 1.
+    #[must_use]
+    pub fn weight_at(&self, server: &Server, now: u64) -> u16 {
+        weight(&self.ramp, server.since, server.hint, now)
+    }
+
+    /// The occupied slots.
+    pub fn servers(&self) -> impl Iterator<Item = (u32, &Server)> {
+        self.slots.iter().filter_map(|slot| slot.server.as_ref().map(|server| (slot.id, server)))
+    }
+
+    /// Whether both say the same about servers; when and by whom they were written does not count.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.format == other.format
+            && self.ramp == other.ramp
+            && self.slots == other.slots
+            && self.unplaced == other.unplaced
+            && self.held == other.held
+            && self.lost == other.lost
+    }
+}
+
+/// See [`Document::weight_at`].
+#[must_use]
+pub(super) fn weight(ramp: &StoredRamp, since: u64, hint: u32, now: u64) -> u16 {
+    let full = ramp.after(Duration::from_secs(now.saturating_sub(since)));
+    if hint == 100 {
+        return full;
+    }
+    let scaled = u64::from(full) * u64::from(hint) / 100;
+    let least = u64::from(full > 0 && hint > 0);
+    u16::try_from(scaled.max(least)).unwrap_or(u16::MAX).min(LARGEST_WEIGHT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEED: StoredRamp = StoredRamp { min: 1, max: 10, step: 1, interval_ms: 30_000 };
+
+    #[test]
+    fn the_ramp_of_the_seed() {
+        for (seconds, wanted) in [(0, 1), (29, 1), (30, 2), (40, 2), (60, 3), (269, 9), (270, 10), (100_000, 10)] {
+            assert_eq!(SEED.after(Duration::from_secs(seconds)), wanted, "after {seconds} s");
+        }
+        let steep = StoredRamp { min: 5, max: 100, step: 40, interval_ms: 500 };
+        let weights: Vec<_> = [0, 500, 1000, 1500].map(Duration::from_millis).iter().map(|t| steep.after(*t)).collect();
+        assert_eq!(weights, [5, 45, 85, 100]);
+    }
+
+    #[test]
+    fn hints_scale_and_never_silence_by_rounding() {
+        assert_eq!(weight(&SEED, 0, 50, 270), 5);
+        assert_eq!(weight(&SEED, 0, 1, 0), 1);
+        assert_eq!(weight(&SEED, 0, 0, 270), 0);
+        assert_eq!(weight(&SEED, 0, 1_000_000, 270), 256);
+        assert_eq!(weight(&SEED, 1000, 100, 10), 1, "a clock behind that of the writer begins the ramp");
+    }
+
+    #[test]
+    fn reads_what_it_writes() {
+        let mut document = Document::empty(2, Ramp { min: 1, max: 10, step: 1, interval: Duration::from_secs(30) });
+        document.slots[1].server = Some(Server {
+            instance: "i-1".to_owned(),
+            name: "web".to_owned(),
+            addresses: vec!["10.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
+            port: Some(8080),
+            group: "asg".to_owned(),
+            zone: String::new(),
+            hint: 100,
+            since: 5,
+            state: State::Draining { since: 7 },
+            weight: 3,
+            doubt: Some(Doubt { cause: Cause::Missing, since: 6, listings: 2, last: 6500 }),
+        });
+        let text = serde_json::to_string(&document).unwrap();
+        assert_eq!(serde_json::from_str::<Document>(&text).unwrap(), document, "{text}");
+    }
+}

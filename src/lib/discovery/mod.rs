@@ -1,0 +1,149 @@
+//! haproxystats-discovery: servers and their weights into HAProxy, without a reload.
+//!
+//! ```text
+//! server:  source (aws, consul, dns, file) ─► listing ─► plan ─► document ─► store (file, dynamodb, consul, etcd)
+//! client:  store ─► document ─► what each backend should have ─► difference to HAProxy ─► Runtime API
+//! ```
+//!
+//! Any number of servers and clients may run. A lease elects one server; whoever writes, writes a document that was
+//! planned from the one that is there, or nothing. Clients only read. Time is that of the wall clock in UTC, since
+//! several machines have to agree on it.
+
+pub mod client;
+pub mod document;
+pub mod source;
+pub mod store;
+
+use crate::cli::{self, Command, Run};
+use crate::config;
+use crate::exit;
+use crate::logging::{self, Chain, Output};
+use std::io;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+/// A future that stays on its thread.
+pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Seconds since the epoch, UTC.
+#[must_use]
+pub fn utc_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Why the program ends.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoveryError {
+    /// The event loop or its signals cannot be set up.
+    #[error("cannot set up the event loop")]
+    EventLoop(#[source] io::Error),
+    /// The store cannot be set up.
+    #[error("the store cannot be set up")]
+    Store(#[from] store::StoreError),
+    /// The client ends.
+    #[error("the client ends")]
+    Client(#[from] client::ClientError),
+}
+
+/// Tells when the program has to end.
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// A pair: `true` sent through the first stops the second.
+    #[must_use]
+    pub fn pair() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Self(receiver))
+    }
+
+    /// Whether the program has to end.
+    #[must_use]
+    pub fn stopped(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until the program has to end.
+    pub async fn wait(&mut self) {
+        // Without a sender nobody can stop it any more: then it stops.
+        let _ = self.0.wait_for(|stopped| *stopped).await;
+    }
+
+    /// Waits for the time, or until the program has to end; `false` then.
+    pub async fn sleep(&mut self, time: Duration) -> bool {
+        tokio::select! {
+            () = self.wait() => false,
+            () = tokio::time::sleep(time) => true,
+        }
+    }
+}
+
+/// What server and client are given.
+#[derive(Clone)]
+pub struct Context {
+    /// The configuration.
+    pub config: Rc<config::Discovery>,
+    /// The store.
+    pub store: Rc<dyn store::Store>,
+    /// How long, and whether anything may be changed.
+    pub run: Run,
+    /// When to end.
+    pub stop: Stop,
+}
+
+/// The whole program: command line, environment, configuration, log, and server and client until a signal comes.
+#[must_use]
+pub fn main() -> ExitCode {
+    let (discover, config) = match cli::discovery(std::env::args_os()) {
+        Command::Discover { discover, loaded } => {
+            let output = if discover.run == Run::Dry { Output::Stderr } else { Output::Stdout };
+            logging::init(loaded.config.discovery.loglevel, output);
+            loaded.log();
+            (discover, loaded.config.discovery)
+        }
+        Command::Run(_) | Command::Once { .. } => return ExitCode::from(exit::USAGE),
+        Command::Done(code) => return ExitCode::from(code),
+    };
+    match start(discover, config) {
+        Ok(()) => ExitCode::from(exit::OK),
+        Err(error) => {
+            tracing::error!(error = %Chain(&error), "haproxystats-discovery ends");
+            ExitCode::from(exit::FAILURE)
+        }
+    }
+}
+
+fn start(discover: cli::Discover, config: config::Discovery) -> Result<(), DiscoveryError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DiscoveryError::EventLoop)?;
+    let tasks = LocalSet::new();
+    let result = tasks.block_on(&runtime, run(discover, config));
+    drop(tasks);
+    // A resolver that hangs must not delay the end.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run(discover: cli::Discover, config: config::Discovery) -> Result<(), DiscoveryError> {
+    let mut term = signal(SignalKind::terminate()).map_err(DiscoveryError::EventLoop)?;
+    let mut int = signal(SignalKind::interrupt()).map_err(DiscoveryError::EventLoop)?;
+    let (stopper, stop) = Stop::pair();
+    let store = store::open(&config).await?;
+    let context = Context { config: Rc::new(config), store, run: discover.run, stop };
+    tokio::task::spawn_local(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        let _ = stopper.send(true);
+    });
+    if discover.client {
+        client::run(context).await?;
+    }
+    Ok(())
+}
