@@ -51,7 +51,7 @@ fn options(port: u16) -> config::Graphite {
 fn batch(epoch: u64, lines: usize) -> Arc<Batch> {
     let line = |line| format!("loadbalancers.lb-01.haproxy.backend.b{line:06}.server.s1.metric {line} {epoch}\n");
     let text: String = (0..lines).map(line).collect();
-    Arc::new(Batch { epoch: Epoch(epoch), text: text.into_bytes(), lines })
+    Arc::new(Batch { epoch: Epoch(epoch), text: text.into_bytes(), lines, ..Batch::default() })
 }
 
 /// A dispatcher and what it has told.

@@ -61,6 +61,8 @@ pub struct Names {
     by_raw: HashMap<Box<[u8]>, NameId, RandomState>,
     by_safe: HashMap<String, NameId, RandomState>,
     safe: Vec<String>,
+    /// The first spelling of those names that are not the path element themselves.
+    spelled: HashMap<NameId, String, RandomState>,
 }
 
 impl Names {
@@ -75,6 +77,9 @@ impl Names {
             None => {
                 // Four thousand million names would have exhausted memory long before.
                 let id = NameId(u32::try_from(self.safe.len()).unwrap_or(u32::MAX));
+                if safe.as_bytes() != raw {
+                    self.spelled.insert(id, String::from_utf8_lossy(raw).into_owned());
+                }
                 self.by_safe.insert(safe.clone(), id);
                 self.safe.push(safe);
                 id
@@ -88,6 +93,12 @@ impl Names {
     #[must_use]
     pub fn get(&self, id: NameId) -> &str {
         self.safe.get(id.0 as usize).map_or("", String::as_str)
+    }
+
+    /// The name as HAProxy wrote it; of several spellings that share a number, the first.
+    #[must_use]
+    pub fn spelled(&self, id: NameId) -> &str {
+        self.spelled.get(&id).map_or_else(|| self.get(id), String::as_str)
     }
 
     /// The number of a path element that was seen.
@@ -184,7 +195,7 @@ mod tests {
         let (dotted, plain, other) = (names.intern(b"a.b"), names.intern(b"a_b"), names.intern(b"c"));
         assert_eq!(dotted, plain);
         assert_ne!(dotted, other);
-        assert_eq!(names.get(dotted), "a_b");
+        assert_eq!((names.get(dotted), names.spelled(dotted), names.spelled(other)), ("a_b", "a.b", "c"));
         assert_eq!((names.len(), names.spellings()), (2, 3));
     }
 

@@ -208,6 +208,62 @@ pub const DISPATCHER: &[Definition] = &[
     },
 ];
 
+/// The destination that takes messages.
+const MESSAGING: &str = "kafka";
+
+/// Further figures of a destination that takes messages.
+pub const MESSAGES: &[Definition] = &[
+    Definition {
+        name: "MessagesSent",
+        unit: "messages",
+        kind: Kind::Counter,
+        about: "Messages that the brokers have acknowledged.",
+    },
+    Definition {
+        name: "MessagesFailed",
+        unit: "messages",
+        kind: Kind::Counter,
+        about: "Messages that the brokers refused, or that were too large; each is kept and sent again.",
+    },
+    Definition {
+        name: "MessagesRetried",
+        unit: "messages",
+        kind: Kind::Counter,
+        about: "Messages sent again after they had failed, or after the client had to be replaced.",
+    },
+    Definition {
+        name: "RequestsRetried",
+        unit: "requests",
+        kind: Kind::Counter,
+        about: "Requests that librdkafka sent again by itself.",
+    },
+    Definition {
+        name: "MessagesInFlight",
+        unit: "messages",
+        kind: Kind::Gauge,
+        about: "Messages that are handed to librdkafka and not acknowledged yet.",
+    },
+    Definition {
+        name: "MessagesParked",
+        unit: "messages",
+        kind: Kind::Gauge,
+        about: "Messages that the brokers refused and that wait to be sent again.",
+    },
+    Definition {
+        name: "QueuedBytes",
+        unit: "bytes",
+        kind: Kind::Gauge,
+        about: "Bytes of messages that workers hold in memory for this destination, before compression.",
+    },
+    Definition {
+        name: "AcknowledgeTime",
+        unit: "seconds",
+        kind: Kind::Gauge,
+        about: "Time from the first message of a snapshot until all of its messages were acknowledged; the latest of \
+                each worker, and the longest of those.",
+    },
+];
+
 /// The figures of a destination, in the order of [`DISPATCHER`].
 #[must_use]
 pub fn dispatcher_values(counters: &Counters) -> [f64; DISPATCHER.len()] {
@@ -224,15 +280,32 @@ pub fn dispatcher_values(counters: &Counters) -> [f64; DISPATCHER.len()] {
     .map(as_f64)
 }
 
+/// The figures of a destination that takes messages, in the order of [`MESSAGES`].
+#[must_use]
+pub fn message_values(counters: &Counters) -> [f64; MESSAGES.len()] {
+    let messages = &counters.messages;
+    [
+        as_f64(messages.sent),
+        as_f64(messages.failed),
+        as_f64(messages.retried),
+        as_f64(messages.requests_retried),
+        as_f64(messages.in_flight),
+        as_f64(messages.parked),
+        as_f64(messages.queued_bytes),
+        as_f64(messages.latency_ms) / 1000.0,
+    ]
+}
+
 /// The figures of a destination, with their names.
 #[must_use]
 pub fn of_dispatcher(name: &str, counters: &Counters) -> Vec<(String, f64)> {
     let prefix = camel_case(name);
-    DISPATCHER
-        .iter()
-        .zip(dispatcher_values(counters))
-        .map(|(definition, value)| (format!("{prefix}{}", definition.name), value))
-        .collect()
+    let named = |(definition, value): (&Definition, f64)| (format!("{prefix}{}", definition.name), value);
+    let mut figures: Vec<_> = DISPATCHER.iter().zip(dispatcher_values(counters)).map(named).collect();
+    if name == MESSAGING {
+        figures.extend(MESSAGES.iter().zip(message_values(counters)).map(named));
+    }
+    figures
 }
 
 /// A count as a metric's value. Exact up to 2^53, which no counter here reaches in a thousand years.
@@ -257,7 +330,7 @@ fn camel_case(name: &str) -> String {
 pub fn markdown() -> String {
     let own: Vec<Definition> = Figure::ALL.iter().map(|figure| figure.definition()).collect();
     let mut text = String::new();
-    let sections: [(&str, &[Definition]); 4] = [
+    let sections: [(&str, &[Definition]); 5] = [
         ("Sent with every snapshot, with its timestamp", SNAPSHOT),
         ("Of the process daemon (`self-metrics = true`), with the moment that they describe", &own),
         (
@@ -265,6 +338,7 @@ pub fn markdown() -> String {
              follows that of the destination: `GraphiteLinesDelivered`, `LocalStoreLinesDelivered`",
             DISPATCHER,
         ),
+        ("Besides those, of Kafka: `KafkaMessagesSent`", MESSAGES),
         (
             "Of the pull daemon (`self-metrics = true`), with the timestamp of the snapshot that carries them; counters \
              start from 0 with haproxystats-pull",
@@ -293,12 +367,12 @@ mod tests {
         let pull = crate::pull::counters::TABLE;
         let all: Vec<Definition> = SNAPSHOT.iter().chain(pull).copied().chain(own).collect();
         let mut names: Vec<String> = all.iter().map(|definition| definition.name.to_owned()).collect();
-        for dispatcher in ["graphite", "local-store"] {
+        for dispatcher in ["graphite", "kafka", "local-store"] {
             names.extend(of_dispatcher(dispatcher, &Counters::default()).into_iter().map(|(name, _)| name));
         }
         assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_alphanumeric())), "{names:?}");
         assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
-        assert!(all.iter().chain(DISPATCHER).all(|definition| definition.about.ends_with('.')));
+        assert!(all.iter().chain(DISPATCHER).chain(MESSAGES).all(|definition| definition.about.ends_with('.')));
     }
 
     #[test]

@@ -61,7 +61,7 @@ fn inherited(option: &str) -> Option<String> {
     }
     let sections: Vec<&str> = readers.clone().map(|spec| spec.section).collect();
     readers
-        .all(|spec| spec.default.is_some() && spec.section != options::LOCAL_STORE)
+        .all(|spec| spec.default.is_some() && !options::OPTIONAL_SECTIONS.contains(&spec.section))
         .then(|| format!("has no effect here: [{}] has a default of its own; set it there", sections.join("], [")))
 }
 

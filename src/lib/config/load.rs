@@ -1,10 +1,10 @@
 //! Files to [`Config`]: reads all sources, checks everything, and reports all faults at once.
 
 use super::ini::Ini;
-use super::options::{self, LOCAL_STORE, Program};
+use super::options::{self, Program};
 use super::problem::{Problem, Report};
 use super::reader::SyntaxError;
-use super::{Config, agent, check, discovery, exporter, graphite, groups, local_store, process, pull};
+use super::{Config, agent, check, discovery, exporter, graphite, groups, kafka, local_store, process, pull};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -173,6 +173,7 @@ type Sections = (
     Option<super::Agent>,
     Option<super::Exporter>,
     Option<super::Discovery>,
+    Option<Option<super::Kafka>>,
 );
 
 fn sections(program: Program, ini: &Ini, report: &mut Report) -> Sections {
@@ -185,6 +186,7 @@ fn sections(program: Program, ini: &Ini, report: &mut Report) -> Sections {
         agent::read(ini, report),
         exporter::read(program, ini, report),
         discovery::read(ini, report),
+        kafka::read(ini, report),
     )
 }
 
@@ -198,6 +200,7 @@ fn merge(written: Sections, built_in: Sections) -> Option<Config> {
         agent: written.5.or(built_in.5)?,
         exporter: written.6.or(built_in.6)?,
         discovery: written.7.or(built_in.7)?,
+        kafka: written.8.or(built_in.8)?,
     })
 }
 
@@ -207,11 +210,10 @@ fn for_program(program: Program, found: Report) -> Report {
     for mut problem in found.errors {
         let spec = problem.section.as_deref().and_then(|section| {
             // A fault of a section without an option is read by whoever reads the section.
-            let option = problem.option.as_deref();
-            options::OPTIONS.iter().find(|spec| {
-                spec.section == options::base(section)
-                    && option.is_none_or(|name| spec.name == options::spelling(section, name) || spec.name == "*")
-            })
+            match problem.option.as_deref() {
+                Some(name) => options::find(section, name),
+                None => options::OPTIONS.iter().find(|spec| spec.section == options::base(section)),
+            }
         });
         match spec.map(|spec| spec.reader.other_than(program)) {
             Some(Some(other)) => {
@@ -229,10 +231,11 @@ fn for_program(program: Program, found: Report) -> Report {
 
 /// Adds the defaults that depend on what was read.
 fn finished(mut ini: Ini) -> Ini {
-    if ini.has_section(LOCAL_STORE) {
-        for spec in options::OPTIONS.iter().filter(|spec| spec.section == LOCAL_STORE) {
-            if let Some(default) = spec.default.filter(|_| ini.raw(LOCAL_STORE, spec.name).is_none()) {
-                ini.set_default(LOCAL_STORE, spec.name, default);
+    for section in options::OPTIONAL_SECTIONS.into_iter().filter(|section| ini.has_section(section)).collect::<Vec<_>>()
+    {
+        for spec in options::OPTIONS.iter().filter(|spec| spec.section == section) {
+            if let Some(default) = spec.default.filter(|_| ini.raw(section, spec.name).is_none()) {
+                ini.set_default(section, spec.name, default);
             }
         }
     }

@@ -16,6 +16,7 @@ mod graphite;
 mod groups;
 pub mod ini;
 pub mod interpolate;
+pub mod kafka;
 pub mod load;
 mod local_store;
 mod nearest;
@@ -38,6 +39,7 @@ pub use exporter::Exporter;
 pub use graphite::{Acknowledge, Graphite, GroupNamespace, QueueFull};
 pub use groups::{Group, Groups};
 pub use ini::Ini;
+pub use kafka::{Kafka, KafkaFormat, KeyTemplate};
 pub use local_store::LocalStore;
 pub use nearest::nearest;
 pub use options::Program;
@@ -57,6 +59,8 @@ pub struct Config {
     pub graphite: Graphite,
     /// `[local-store]`; `None` when the section is not there.
     pub local_store: Option<LocalStore>,
+    /// `[kafka]`; `None` when the section is not there.
+    pub kafka: Option<Kafka>,
     /// `[frontend-groups]`, `[backend-groups]`, `[server-groups]`
     pub groups: Groups,
     /// `[agent]` and `[agent:NAME]`

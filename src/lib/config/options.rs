@@ -178,7 +178,7 @@ impl Type {
 pub struct OptionSpec {
     /// Its section.
     pub section: &'static str,
-    /// Its name; `*` where the user chooses the names.
+    /// Its name; `*` where the user chooses the names, also behind a dot.
     pub name: &'static str,
     /// What its value may be.
     pub kind: Type,
@@ -192,6 +192,12 @@ pub struct OptionSpec {
 
 /// Section whose built-in defaults exist only together with the section: its presence switches the dispatcher on.
 pub const LOCAL_STORE: &str = "local-store";
+
+/// The same for Kafka.
+pub const KAFKA: &str = "kafka";
+
+/// Sections that switch something on by being there.
+pub const OPTIONAL_SECTIONS: [&str; 2] = [KAFKA, LOCAL_STORE];
 
 /// Sections of which every option is a group.
 pub const GROUP_SECTIONS: [&str; 3] = ["frontend-groups", "backend-groups", "server-groups"];
@@ -371,6 +377,47 @@ pub static OPTIONS: &[OptionSpec] = &[
 
     row(LOCAL_STORE, "dir", Type::Directory, Some("/var/lib/haproxystats/local-store"), Reader::Process,
         "Directory for a copy of all metrics as files; nothing cleans it up."),
+
+    row(KAFKA, "brokers", Type::Text, Some("127.0.0.1:9092"), Reader::Process,
+        "Brokers to begin with, host:port separated by commas; the others are learnt from them."),
+    row(KAFKA, "topic", Type::Text, Some("haproxystats"), Reader::Process,
+        "Topic that messages are written to."),
+    row(KAFKA, "client-id", Type::Text, Some("haproxystats"), Reader::Process,
+        "Name under which quotas and logs of the brokers know this program."),
+    row(KAFKA, "format", Type::Choice(&["json", "graphite", "influx"]), Some("json"), Reader::Process,
+        "A message is a JSON document of one object, lines of Graphite's plaintext protocol, or of InfluxDB's line protocol."),
+    row(KAFKA, "key", Type::Text, Some("{host}/{proxy}"), Reader::Process,
+        "Key of messages, which decides about their partition; {host}, {cluster}, {kind}, {proxy} and {server} are replaced."),
+    row(KAFKA, "cluster", Type::Text, None, Reader::Process,
+        "Name of the cluster that this host is part of, for messages and keys."),
+    row(KAFKA, "compression", Type::Choice(&["none", "gzip", "snappy", "lz4", "zstd"]), Some("lz4"), Reader::Process,
+        "Compression of messages: lz4 takes the least time of all, zstd the least space."),
+    row(KAFKA, "max-message-size", Type::Bytes, Some("500000"), Reader::Process,
+        "Most bytes of a message before compression; no more than the topic's max.message.bytes."),
+    row(KAFKA, "queue-size", Type::Count, Some("1000000"), Reader::Process,
+        "Most metrics that a worker holds in memory while Kafka does not take them; further snapshots stay on disk for it."),
+    row(KAFKA, "stall-timeout", Type::Seconds, Some("10"), Reader::Process,
+        "Time without any acknowledgement, while messages wait for one, after which Kafka counts as away."),
+    row(KAFKA, "delay", Type::Seconds, Some("5"), Reader::Process,
+        "Pause before messages that Kafka has refused are tried again; doubled each time, up to a minute."),
+    row(KAFKA, "tls", Type::Boolean, Some("false"), Reader::Process,
+        "Encrypt connections."),
+    row(KAFKA, "tls-ca-file", Type::File, None, Reader::Process,
+        "Certificate authorities (PEM) to trust instead of those of the system."),
+    row(KAFKA, "tls-certificate-file", Type::File, None, Reader::Process,
+        "Certificate of this client (PEM), for brokers that ask for one; together with tls-key-file."),
+    row(KAFKA, "tls-key-file", Type::File, None, Reader::Process,
+        "Key of tls-certificate-file (PEM)."),
+    row(KAFKA, "sasl-mechanism", Type::Choice(&["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]), None, Reader::Process,
+        "How to log in; unset: not at all."),
+    row(KAFKA, "sasl-username", Type::Text, None, Reader::Process,
+        "Name to log in with."),
+    row(KAFKA, "sasl-password-file", Type::File, None, Reader::Process,
+        "File with the password in its first line; read when a worker starts."),
+    row(KAFKA, "properties-file", Type::File, None, Reader::Process,
+        "File with properties of librdkafka, one per line as name=value: for those that are secrets."),
+    row(KAFKA, "librdkafka.*", Type::Text, None, Reader::Process,
+        "Any property of librdkafka, as in librdkafka.linger.ms = 100."),
 
     row(EXPORTER, "listen", Type::Socket, None, Reader::All,
         "Address and port of the page of metrics for Prometheus (GET /metrics); unset: no page."),
@@ -631,7 +678,11 @@ pub static OPTIONS: &[OptionSpec] = &[
 #[must_use]
 pub fn find(section: &str, name: &str) -> Option<&'static OptionSpec> {
     let (section, name) = (base(section), spelling(section, name));
-    OPTIONS.iter().find(|spec| spec.section == section && (spec.name == name || spec.name == "*"))
+    OPTIONS.iter().find(|spec| {
+        let begins =
+            |spec: &OptionSpec| spec.name.strip_suffix('*').is_some_and(|beginning| name.starts_with(beginning));
+        spec.section == section && (spec.name == name || begins(spec))
+    })
 }
 
 /// Names of the known sections, in order.
@@ -643,14 +694,14 @@ pub fn sections() -> impl Iterator<Item = &'static str> {
 /// Names of the known options of a section, in order.
 pub fn names(section: &str) -> impl Iterator<Item = &'static str> + use<> {
     let section = base(section).to_owned();
-    OPTIONS.iter().filter(move |spec| spec.section == section && spec.name != "*").map(|spec| spec.name)
+    OPTIONS.iter().filter(move |spec| spec.section == section && !spec.name.ends_with('*')).map(|spec| spec.name)
 }
 
 /// The built-in defaults, as the lowest layer of a configuration.
 #[must_use]
 pub fn defaults() -> Ini {
     let mut ini = Ini::new();
-    for spec in OPTIONS.iter().filter(|spec| spec.section != LOCAL_STORE) {
+    for spec in OPTIONS.iter().filter(|spec| !OPTIONAL_SECTIONS.contains(&spec.section)) {
         if let Some(default) = spec.default {
             ini.set_default(spec.section, spec.name, default);
         }
@@ -687,7 +738,7 @@ mod tests {
     }
 
     #[test]
-    fn local_store_needs_its_section() {
-        assert!(!defaults().has_section(LOCAL_STORE));
+    fn what_is_optional_needs_its_section() {
+        assert!(OPTIONAL_SECTIONS.iter().all(|section| !defaults().has_section(section)));
     }
 }

@@ -273,7 +273,7 @@ mod tests {
     use crate::snapshot::Epoch;
 
     fn batch(text: &str) -> Batch {
-        Batch { epoch: Epoch(1_457_298_067), text: text.into(), lines: text.lines().count() }
+        Batch { epoch: Epoch(1_457_298_067), text: text.into(), lines: text.lines().count(), ..Batch::default() }
     }
 
     #[test]

@@ -10,7 +10,10 @@
 
 mod aside;
 pub mod graphite;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod local_store;
+pub mod messages;
 
 use crate::snapshot::Epoch;
 use std::future::Future;
@@ -23,7 +26,7 @@ use tokio::time::Instant;
 pub type Notices = UnboundedSender<Notice>;
 
 /// The rendered metrics of one snapshot: the unit of delivery.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     /// The snapshot that this is made of.
     pub epoch: Epoch,
@@ -31,6 +34,8 @@ pub struct Batch {
     pub text: Vec<u8>,
     /// Number of lines in `text`.
     pub lines: usize,
+    /// The same as messages; none where no destination wants them.
+    pub messages: messages::Messages,
 }
 
 /// What a dispatcher tells the worker.
@@ -77,6 +82,29 @@ pub struct Counters {
     pub queued_batches: u64,
     /// Lines held now.
     pub queued_lines: u64,
+    /// Of dispatchers that send messages.
+    pub messages: MessageCounters,
+}
+
+/// Figures of a dispatcher that sends messages, since the worker started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MessageCounters {
+    /// Messages that were acknowledged.
+    pub sent: u64,
+    /// Messages that were refused, or were too large, each time counted.
+    pub failed: u64,
+    /// Messages that were sent again after they had been refused or given up.
+    pub retried: u64,
+    /// Requests that the client library sent again by itself.
+    pub requests_retried: u64,
+    /// Messages without an answer now.
+    pub in_flight: u64,
+    /// Messages that were refused and wait to be sent again now.
+    pub parked: u64,
+    /// Bytes of messages held now.
+    pub queued_bytes: u64,
+    /// Time from the first message of a snapshot until all were acknowledged, of the latest snapshot.
+    pub latency_ms: u64,
 }
 
 /// One destination of metrics. Dropping it closes the destination; what was not delivered is forgotten here and still

@@ -2,7 +2,7 @@
 //! along with a snapshot now and then.
 
 use super::message::Figures;
-use crate::dispatch::Counters;
+use crate::dispatch::{Counters, MessageCounters};
 use crate::queue::{Queue, Slot};
 use crate::snapshot::Epoch;
 use crate::telemetry::{Figure, as_f64, of_dispatcher};
@@ -44,7 +44,9 @@ impl Totals {
         let of_slot: Vec<(Slot, String)> = self.live.keys().filter(|(of, _)| *of == slot).cloned().collect();
         for key in of_slot {
             if let Some(counters) = self.live.remove(&key) {
-                let kept = Counters { queued_batches: 0, queued_lines: 0, ..counters };
+                let messages =
+                    MessageCounters { in_flight: 0, parked: 0, queued_bytes: 0, latency_ms: 0, ..counters.messages };
+                let kept = Counters { queued_batches: 0, queued_lines: 0, messages, ..counters };
                 add(self.dead.entry(key.1).or_default(), &kept);
             }
         }
@@ -112,6 +114,15 @@ fn add(sum: &mut Counters, more: &Counters) {
     sum.stalls += more.stalls;
     sum.queued_batches += more.queued_batches;
     sum.queued_lines += more.queued_lines;
+    let (sum, more) = (&mut sum.messages, &more.messages);
+    sum.sent += more.sent;
+    sum.failed += more.failed;
+    sum.retried += more.retried;
+    sum.requests_retried += more.requests_retried;
+    sum.in_flight += more.in_flight;
+    sum.parked += more.parked;
+    sum.queued_bytes += more.queued_bytes;
+    sum.latency_ms = sum.latency_ms.max(more.latency_ms);
 }
 
 /// Which timestamp figures get that travel with the snapshot `epoch`, or `None` when they are not due.

@@ -3,7 +3,7 @@
 //! Parsing is strict: anything that is not exactly a message is an error, and the side that receives one gives up the
 //! other, since nothing that it says can be trusted any more.
 
-use crate::dispatch::Counters;
+use crate::dispatch::{Counters, MessageCounters};
 use crate::snapshot::Epoch;
 use std::fmt::Write;
 use std::time::Duration;
@@ -165,17 +165,14 @@ impl ToParent {
             Self::Failed { epoch, failure, reason } => {
                 format!("failed {epoch} {} {}", failure.word(), one_line(reason))
             }
-            Self::Counters { dispatcher, counters: c } => format!(
-                "counters {dispatcher} {} {} {} {} {} {} {} {}",
-                c.delivered_lines,
-                c.resent_lines,
-                c.dropped_lines,
-                c.retries,
-                c.reconnects,
-                c.stalls,
-                c.queued_batches,
-                c.queued_lines
-            ),
+            Self::Counters { dispatcher, counters } => {
+                let mut packet = format!("counters {dispatcher}");
+                for number in numbers_of(counters) {
+                    // Writing to a string cannot fail.
+                    let _ = write!(packet, " {number}");
+                }
+                packet
+            }
             Self::Pong => "pong".to_owned(),
         }
     }
@@ -200,17 +197,9 @@ impl ToParent {
                 failure: Failure::parse(failure)?,
                 reason: reason.join(" "),
             }),
-            ["counters", dispatcher, delivered, resent, dropped, retries, reconnects, stalls, batches, lines] => {
-                let counters = Counters {
-                    delivered_lines: number(delivered)?,
-                    resent_lines: number(resent)?,
-                    dropped_lines: number(dropped)?,
-                    retries: number(retries)?,
-                    reconnects: number(reconnects)?,
-                    stalls: number(stalls)?,
-                    queued_batches: number(batches)?,
-                    queued_lines: number(lines)?,
-                };
+            ["counters", dispatcher, numbers @ ..] => {
+                let numbers: Vec<u64> = numbers.iter().map(|word| number(word)).collect::<Option<_>>()?;
+                let counters = counters_of(numbers.try_into().ok()?);
                 Some(Self::Counters { dispatcher: name(dispatcher)?.to_owned(), counters })
             }
             ["pong"] => Some(Self::Pong),
@@ -225,6 +214,69 @@ fn decode<T>(packet: &[u8], read: impl Fn(&[&str]) -> Option<T>) -> Result<T, Me
         let shown = packet.get(..200).unwrap_or(packet);
         MessageError(String::from_utf8_lossy(shown).into_owned())
     })
+}
+
+fn numbers_of(counters: &Counters) -> [u64; 16] {
+    let (c, m) = (counters, &counters.messages);
+    [
+        c.delivered_lines,
+        c.resent_lines,
+        c.dropped_lines,
+        c.retries,
+        c.reconnects,
+        c.stalls,
+        c.queued_batches,
+        c.queued_lines,
+        m.sent,
+        m.failed,
+        m.retried,
+        m.requests_retried,
+        m.in_flight,
+        m.parked,
+        m.queued_bytes,
+        m.latency_ms,
+    ]
+}
+
+fn counters_of(numbers: [u64; 16]) -> Counters {
+    let [
+        delivered_lines,
+        resent_lines,
+        dropped_lines,
+        retries,
+        reconnects,
+        stalls,
+        queued_batches,
+        queued_lines,
+        sent,
+        failed,
+        retried,
+        requests_retried,
+        in_flight,
+        parked,
+        queued_bytes,
+        latency_ms,
+    ] = numbers;
+    Counters {
+        delivered_lines,
+        resent_lines,
+        dropped_lines,
+        retries,
+        reconnects,
+        stalls,
+        queued_batches,
+        queued_lines,
+        messages: MessageCounters {
+            sent,
+            failed,
+            retried,
+            requests_retried,
+            in_flight,
+            parked,
+            queued_bytes,
+            latency_ms,
+        },
+    }
 }
 
 fn parse_epoch(word: &str) -> Option<Epoch> {
@@ -282,6 +334,7 @@ mod tests {
             stalls: seed + 5,
             queued_batches: seed + 6,
             queued_lines: u64::MAX,
+            messages: MessageCounters { sent: seed + 7, latency_ms: seed + 8, ..MessageCounters::default() },
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::aggregate::{daemon, group};
 use crate::config::Config;
+use crate::dispatch::messages::Messages;
 use crate::haproxy::columns::Kind;
 use crate::names::sanitize;
 use crate::parse::info::{self, Info};
@@ -9,15 +10,17 @@ use crate::parse::stat::{self, Stats};
 use crate::plan::{DaemonPlan, KindPlan};
 use crate::process::exclude::Excluded;
 use crate::render::line::Lines;
+use crate::render::messages::Shape;
 use crate::render::objects::Objects;
 use crate::render::path::Paths;
+use crate::render::record::{Host, Object, ObjectKind, Recorder};
 use crate::render::value::Value;
 use crate::snapshot::{Epoch, INFO_SUFFIX, STAT_SUFFIX};
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Rows of one file that are logged one by one; the rest is a number.
 const LOGGED_ROWS: u64 = 5;
@@ -75,6 +78,8 @@ pub struct Pipeline {
     objects: Objects,
     exclude_frontends: Excluded,
     exclude_backends: Excluded,
+    /// Objects for messages, where those are wanted.
+    recorded: Option<(Recorder, Shape)>,
 }
 
 impl Pipeline {
@@ -92,6 +97,13 @@ impl Pipeline {
             objects: Objects::new(paths.clone(), process.status_metrics),
             exclude_frontends: Excluded::new(process.exclude_frontends.clone()),
             exclude_backends: Excluded::new(process.exclude_backends.clone()),
+            recorded: config.kafka.as_ref().map(|kafka| {
+                let fqdn = config.graphite.fqdn;
+                let name = if fqdn { hostname } else { hostname.split('.').next().unwrap_or(hostname) };
+                let host = Host { name: name.to_owned(), cluster: kafka.cluster.clone() };
+                let shape = Shape { format: kafka.format, key: kafka.key.clone(), limit: kafka.max_message_size.get() };
+                (Recorder::new(kafka.format, host), shape)
+            }),
             paths,
         }
     }
@@ -105,22 +117,40 @@ impl Pipeline {
         let files = Files::list(dir).map_err(|source| PipelineError::Directory { path: dir.to_owned(), source })?;
         let own = self.own.clone().into_bytes();
         let before = out.len();
-        let mut lines = Lines::new(out, epoch);
+        let mut recorded = self.recorded.take();
+        if let Some((recorder, _)) = &mut recorded {
+            recorder.clear();
+        }
+        let mut lines = Lines::recorded(out, epoch, recorded.as_mut().map(|(recorder, _)| recorder));
         let mut report = Report::default();
-        if let Err(error) = self.all(dir, &files, &own, &mut lines, &mut report) {
+        let result = self.all(dir, &files, &own, &mut lines, &mut report);
+        own_seconds(&own, b"WallClockTimeAllStats", start.elapsed(), &mut lines);
+        report.lines = lines.count();
+        self.recorded = recorded;
+        if let Err(error) = result {
             out.truncate(before);
             return Err(error);
         }
-        lines.push_seconds(&own, b"WallClockTimeAllStats", start.elapsed());
-        report.lines = lines.count();
         Ok(report)
+    }
+
+    /// The messages of the snapshot that was last rendered, `text` being all of its lines; none where they are not wanted.
+    pub fn messages(&mut self, text: &[u8]) -> Messages {
+        match &mut self.recorded {
+            Some((recorder, shape)) => {
+                recorder.end(text.len());
+                shape.messages(recorder, text)
+            }
+            None => Messages::default(),
+        }
     }
 
     /// Appends one line `<namespace>[.<host>].haproxy.haproxystats.<name> <value> <epoch>`, and returns how many
     /// lines that were: none when the value is not finite.
-    pub fn own_metric(&self, name: &str, value: f64, epoch: Epoch, out: &mut Vec<u8>) -> usize {
-        let mut lines = Lines::new(out, epoch);
-        lines.push(self.own.as_bytes(), name.as_bytes(), Value::Float(value));
+    pub fn own_metric(&mut self, name: &str, value: f64, epoch: Epoch, out: &mut Vec<u8>) -> usize {
+        let recorder = self.recorded.as_mut().map(|(recorder, _)| recorder);
+        let mut lines = Lines::recorded(out, epoch, recorder);
+        own(self.own.as_bytes(), name.as_bytes(), Value::Float(value), &mut lines);
         lines.count()
     }
 
@@ -138,7 +168,7 @@ impl Pipeline {
         } else {
             let start = Instant::now();
             self.daemon(dir, &files.info, lines, report)?;
-            lines.push_seconds(own, b"WallClockTimeHAProxy", start.elapsed());
+            own_seconds(own, b"WallClockTimeHAProxy", start.elapsed(), lines);
         }
         if files.stat.is_empty() {
             tracing::warn!(snapshot = %dir.display(), "no file with statistics of proxies");
@@ -178,13 +208,15 @@ impl Pipeline {
         let infos: Vec<Info> = processes.iter().map(|(_, info)| info.clone()).collect();
         // The count of metrics counts itself.
         let mut count = 1;
+        lines.begin(|| Object::unnamed(ObjectKind::Daemon));
         count += send(&self.paths.daemon(), daemon::overall(&self.daemon, &infos), lines);
         if self.daemon.per_process {
             for (name, info) in process_names(&processes).into_iter().zip(&infos) {
+                lines.begin(|| Object::named(ObjectKind::Process, "", &name));
                 count += send(&self.paths.process(&name), daemon::of_process(&self.daemon, info), lines);
             }
         }
-        lines.push(self.own.as_bytes(), b"MetricsHAProxy", Value::Int(count));
+        own(self.own.as_bytes(), b"MetricsHAProxy", Value::Int(count), lines);
         Ok(())
     }
 
@@ -248,8 +280,8 @@ impl Pipeline {
                 excluded,
                 lines,
             );
-            lines.push(self.own.as_bytes(), metrics.as_bytes(), Value::Int(count));
-            lines.push_seconds(self.own.as_bytes(), time.as_bytes(), start.elapsed());
+            own(self.own.as_bytes(), metrics.as_bytes(), Value::Int(count), lines);
+            own_seconds(self.own.as_bytes(), time.as_bytes(), start.elapsed(), lines);
         }
         Ok(())
     }
@@ -293,9 +325,33 @@ fn refuse_file(path: &Path, error: &dyn std::error::Error, report: &mut Report) 
     }
 }
 
+/// Sends a figure about the processing itself.
+fn own(prefix: &[u8], name: &[u8], value: Value, lines: &mut Lines<'_>) {
+    lines.begin(|| Object::unnamed(ObjectKind::Own));
+    lines.record(|recorder| recorder.field(name, value));
+    lines.push(prefix, name, value);
+}
+
+/// Sends a time that the processing took.
+fn own_seconds(prefix: &[u8], name: &[u8], time: Duration, lines: &mut Lines<'_>) {
+    lines.begin(|| Object::unnamed(ObjectKind::Own));
+    // With the three decimals of the line.
+    lines.record(|recorder| recorder.field(name, Value::Float((time.as_secs_f64() * 1000.0).round() / 1000.0)));
+    lines.push_seconds(prefix, name, time);
+}
+
 /// Sends figures, and returns how many there were, those without a value included.
 fn send(prefix: &str, figures: Vec<daemon::Figure>, lines: &mut Lines<'_>) -> i64 {
     let mut count = 0;
+    lines.record(|recorder| {
+        for (place, (name, value)) in figures.iter().enumerate() {
+            // One that is listed twice is sent twice, but an object has it once.
+            let again = figures.iter().take(place).any(|(before, _)| before == name);
+            if let (Some(value), false) = (value, again) {
+                recorder.field(sanitize(name.as_bytes()).as_bytes(), *value);
+            }
+        }
+    });
     for (name, value) in figures {
         count += 1;
         if let Some(value) = value {

@@ -201,6 +201,10 @@ impl<'a> Worker<'a> {
         let (sender, notices) = mpsc::unbounded_channel();
         let mut dispatchers: Vec<Box<dyn Dispatcher>> =
             vec![Box::new(Graphite::start(&config.graphite, sender.clone()))];
+        #[cfg(feature = "kafka")]
+        if let Some(kafka) = &config.kafka {
+            dispatchers.push(Box::new(crate::dispatch::kafka::Kafka::start(kafka, sender.clone())));
+        }
         if let Some(store) = &config.local_store {
             dispatchers.push(Box::new(LocalStore::start(store, sender)));
         }
@@ -264,14 +268,15 @@ impl<'a> Worker<'a> {
         let mut text = Vec::with_capacity(self.capacity);
         let result = catch_unwind(AssertUnwindSafe(|| {
             self.trap.panic(epoch);
-            render(self.config, &mut self.pipeline, &dir, epoch, figures, &mut text)
+            let rendered = render(self.config, &mut self.pipeline, &dir, epoch, figures, &mut text)?;
+            Ok((rendered, self.pipeline.messages(&text)))
         }));
         match result {
-            Ok(Ok(Rendered { lines, refused_rows, refused_files })) => {
+            Ok(Ok((Rendered { lines, refused_rows, refused_files }, messages))) => {
                 // Room for the next one, if it is like this one.
                 self.capacity = text.len() + text.len() / 16;
                 text.shrink_to_fit();
-                Outcome::Rendered { batch: Batch { epoch, text, lines }, refused_rows, refused_files }
+                Outcome::Rendered { batch: Batch { epoch, text, lines, messages }, refused_rows, refused_files }
             }
             Ok(Err(PipelineError::Directory { source, .. })) if source.kind() == io::ErrorKind::NotFound => {
                 Outcome::Gone

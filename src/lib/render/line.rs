@@ -1,6 +1,7 @@
 //! Lines: `<path> <value> <timestamp>\n` (Graphite's plaintext protocol).
 
 use super::piece::Piece;
+use super::record::{Object, Recorder};
 use super::value::{Short, Value};
 use crate::snapshot::Epoch;
 
@@ -53,12 +54,36 @@ pub struct Lines<'a> {
     count: usize,
     /// One for each path of the present object.
     begun: Vec<Begun>,
+    epoch: Epoch,
+    recorder: Option<&'a mut Recorder>,
 }
 
 impl<'a> Lines<'a> {
     /// Appends to `out`; every line carries `epoch`.
     pub fn new(out: &'a mut Vec<u8>, epoch: Epoch) -> Self {
-        Self { out, end: Piece::new(format!(" {epoch}\n").as_bytes()), count: 0, begun: Vec::new() }
+        Self::recorded(out, epoch, None)
+    }
+
+    /// The same with somebody who takes notes of the objects.
+    pub fn recorded(out: &'a mut Vec<u8>, epoch: Epoch, recorder: Option<&'a mut Recorder>) -> Self {
+        let end = Piece::new(format!(" {epoch}\n").as_bytes());
+        Self { out, end, count: 0, begun: Vec::new(), epoch, recorder }
+    }
+
+    /// From now on lines and values are those of another object.
+    #[inline]
+    pub fn begin(&mut self, object: impl FnOnce() -> Object) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.begin(object(), self.epoch, self.out.len());
+        }
+    }
+
+    /// Takes note of values of the present object, if somebody takes notes.
+    #[inline]
+    pub fn record(&mut self, note: impl FnOnce(&mut Recorder)) {
+        if let Some(recorder) = &mut self.recorder {
+            note(recorder);
+        }
     }
 
     /// Appends a line; nothing when the value is not finite.
@@ -129,7 +154,7 @@ impl ObjectLines<'_, '_> {
         if self.fits
             && let Some(text) = value.short()
         {
-            let Lines { out, end, count, begun } = &mut *self.lines;
+            let Lines { out, end, count, begun, .. } = &mut *self.lines;
             for (done, begun) in begun.iter_mut().take(self.prefixes.len()).enumerate() {
                 match begun.line(metric, text, end) {
                     Some(line) => out.extend_from_slice(line),

@@ -3,6 +3,7 @@
 use super::line::Lines;
 use super::path::Paths;
 use super::piece::Piece;
+use super::record::{Object, ObjectKind};
 use super::value::Value;
 use crate::aggregate::group::{Grouped, Groups, Values};
 use crate::haproxy::columns::Kind;
@@ -104,6 +105,7 @@ impl Objects {
             let paths = &self.paths;
             let cache = self.by_name.get_mut(plan.kind as usize);
             let Some(prefixes) = cached(cache, name.0, || named(paths, plan.kind, names.get(name))) else { continue };
+            lines.begin(|| Object::named(proxy_kind(plan.kind), names.spelled(name), ""));
             count += metrics(&prepared, row, prefixes, lines);
             if self.status && plan.kind == Kind::Backend {
                 let state = grouped.severity(0, row).and_then(|severity| by_severity(&status::STATUS, severity));
@@ -146,6 +148,7 @@ impl Objects {
                 boxed(paths.of(Kind::Backend, backend, &format!("backend.{backend}.server.{server}")))
             });
             let Some(prefixes) = prefixes else { continue };
+            lines.begin(|| Object::named(ObjectKind::Server, names.spelled(backend), names.spelled(server)));
             count += metrics(&prepared, row, prefixes, lines);
             if self.status {
                 count += states(grouped, row, prefixes, lines);
@@ -169,6 +172,7 @@ impl Objects {
         let Some(prefixes) = cached(cache, backend.0, || named(paths, Kind::Backend, names.get(*backend))) else {
             return 0;
         };
+        lines.begin(|| Object::named(ObjectKind::Backend, names.spelled(*backend), ""));
         let mut count = 0;
         if plan.total_servers {
             let total = i64::try_from(rows.len()).unwrap_or(i64::MAX);
@@ -201,6 +205,7 @@ impl Objects {
             let Some(prefixes) = cached(cache, name.0, || named(paths, Kind::Server, names.get(name))) else {
                 continue;
             };
+            lines.begin(|| Object::named(ObjectKind::ServerTotal, "", names.spelled(name)));
             count += metrics(&prepared, row, prefixes, lines);
         }
         count
@@ -225,24 +230,35 @@ struct Metric<'a> {
     values: &'a Values,
     /// Counts even where there is no value.
     default: bool,
+    /// Was listed before: it is sent once more, but an object has it once.
+    again: bool,
 }
 
 /// The metrics at these places of the plan.
 fn prepared<'a>(plan: &KindPlan, send: &[usize], grouped: &'a Grouped) -> Vec<Metric<'a>> {
     send.iter()
-        .filter_map(|index| {
+        .enumerate()
+        .filter_map(|(place, index)| {
             let (field, values) = (plan.fields.get(*index)?, grouped.values(*index)?);
             let name = Piece::new(format!("{} ", field.column.name).as_bytes());
-            Some(Metric { name, values, default: field.default })
+            let again = send.iter().take(place).any(|before| before == index);
+            Some(Metric { name, values, default: field.default, again })
         })
         .collect()
 }
 
 /// The object's metrics; returns how many there are.
 fn metrics(metrics: &[Metric<'_>], row: usize, prefixes: &Prefixes, lines: &mut Lines<'_>) -> i64 {
+    lines.record(|recorder| {
+        for metric in metrics.iter().filter(|metric| !metric.again) {
+            if let Some(value) = metric.values.get(row) {
+                recorder.field(metric.name.word(), value);
+            }
+        }
+    });
     let mut lines = lines.object(prefixes);
     let mut count = 0;
-    for Metric { name, values, default } in metrics {
+    for Metric { name, values, default, .. } in metrics {
         let value = values.get(row);
         if let Some(value) = value {
             lines.push(name, value);
@@ -271,10 +287,19 @@ fn by_severity(table: &'static [State], severity: i64) -> Option<&'static State>
 
 /// One metric on every path of the object; counts as one.
 fn each(prefixes: &Prefixes, metric: &[u8], value: Value, lines: &mut Lines<'_>) -> i64 {
+    lines.record(|recorder| recorder.field(metric, value));
     for prefix in prefixes {
         lines.push(prefix, metric, value);
     }
     1
+}
+
+fn proxy_kind(kind: Kind) -> ObjectKind {
+    match kind {
+        Kind::Frontend => ObjectKind::Frontend,
+        Kind::Backend => ObjectKind::Backend,
+        Kind::Server => ObjectKind::Server,
+    }
 }
 
 fn named(paths: &Paths, kind: Kind, name: &str) -> Prefixes {

@@ -33,6 +33,13 @@ impl Piece {
         (self.length <= self.head.len()).then_some((&self.head, self.length))
     }
 
+    /// Its text without the blank that ends it.
+    #[must_use]
+    pub fn word(&self) -> &[u8] {
+        let text = self.head.get(..self.length).unwrap_or(&self.long);
+        text.strip_suffix(b" ").unwrap_or(text)
+    }
+
     /// Appends it.
     pub fn write(&self, out: &mut Vec<u8>) {
         let head = self.head.get(..self.length);

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The moment of a pull, as seconds since the epoch. Renders as the directory's name and as the timestamp of
 /// every metric in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
 
 impl Epoch {

@@ -296,7 +296,7 @@ mod tests {
 
     fn batch(epoch: u64, lines: usize) -> Arc<Batch> {
         let text: String = (0..lines).map(|line| format!("batch{epoch}.line{line} 1 {epoch}\n")).collect();
-        Arc::new(Batch { epoch: Epoch(epoch), text: text.into_bytes(), lines })
+        Arc::new(Batch { epoch: Epoch(epoch), text: text.into_bytes(), lines, ..Batch::default() })
     }
 
     fn epochs(batches: &[Arc<Batch>]) -> Vec<u64> {

@@ -1,0 +1,461 @@
+//! Which messages wait, which are under way, and which snapshots are delivered. Decides, and does nothing.
+//!
+//! ```text
+//! waiting ─► under way ─► delivered
+//!              ├► refused: waits until everything is tried again
+//!              └► too large: under way once more by itself ─► delivered, or divided in two halves
+//! ```
+//!
+//! A message that is too large is sent by itself first, because brokers limit the whole batch that a message travels in.
+
+use crate::config::KafkaFormat;
+use crate::dispatch::Batch;
+use crate::dispatch::messages::Message;
+use crate::render::messages::halves;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Says which message a delivery report is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Token {
+    /// Counts the times that everything under way was given up.
+    generation: u32,
+    serial: u64,
+    index: usize,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Every replica that was asked for has it.
+    Delivered,
+    /// Not taken, for a reason that may pass.
+    Refused,
+    /// Larger than what the broker takes, perhaps together with others.
+    TooLarge,
+    /// Larger than what is taken, by itself.
+    MuchTooLarge,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Flying,
+    FlyingAlone,
+    Refused,
+    Large,
+    Done,
+}
+
+#[derive(Debug)]
+struct Held {
+    batch: Arc<Batch>,
+    /// Halves of messages that were too large; their places follow those of the batch.
+    halves: Vec<(Vec<u8>, Vec<u8>, crate::snapshot::Epoch)>,
+    states: Vec<State>,
+    /// Everything before this place has been sent.
+    next: usize,
+    left: usize,
+    since: Option<Instant>,
+}
+
+impl Held {
+    fn message(&self, index: usize) -> Option<Message<'_>> {
+        match index.checked_sub(self.batch.messages.len()) {
+            None => self.batch.messages.get(index),
+            Some(half) => self.halves.get(half).map(|(key, payload, stamp)| Message { key, payload, stamp: *stamp }),
+        }
+    }
+}
+
+/// A snapshot that was delivered.
+#[derive(Debug)]
+pub(crate) struct Delivered {
+    pub(crate) batch: Arc<Batch>,
+    /// When its first message was sent; none where it had none.
+    pub(crate) since: Option<Instant>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Window {
+    format: KafkaFormat,
+    /// Oldest first; delivered ones stay as `None` until those before them are gone.
+    held: VecDeque<Option<Held>>,
+    /// Serial number of the first of them.
+    first: u64,
+    /// Serial number of the first of which something may wait.
+    next: u64,
+    generation: u32,
+    /// To be sent by themselves.
+    large: VecDeque<(u64, usize)>,
+    flying: usize,
+    alone: bool,
+    refused: usize,
+    lines: usize,
+    bytes: usize,
+    unsent: usize,
+}
+
+impl Window {
+    pub(crate) fn new(format: KafkaFormat) -> Self {
+        Self {
+            format,
+            held: VecDeque::new(),
+            first: 0,
+            next: 0,
+            generation: 0,
+            large: VecDeque::new(),
+            flying: 0,
+            alone: false,
+            refused: 0,
+            lines: 0,
+            bytes: 0,
+            unsent: 0,
+        }
+    }
+
+    /// Takes a batch.
+    pub(crate) fn push(&mut self, batch: Arc<Batch>) {
+        let count = batch.messages.len();
+        self.lines += batch.lines;
+        self.bytes += batch.messages.bytes();
+        self.unsent += batch.messages.bytes();
+        let states = vec![State::Waiting; count];
+        self.held.push_back(Some(Held { batch, halves: Vec::new(), states, next: 0, left: count, since: None }));
+    }
+
+    /// The message to be sent now, if any.
+    pub(crate) fn next(&mut self) -> Option<(Token, Message<'_>)> {
+        if self.alone {
+            return None;
+        }
+        let (serial, index) = match self.waiting() {
+            Some(place) => place,
+            // By themselves: when nothing else is under way.
+            None => *self.large.front().filter(|_| self.flying == 0)?,
+        };
+        let token = Token { generation: self.generation, serial, index };
+        self.held(serial)?.message(index).map(|message| (token, message))
+    }
+
+    /// The next message that waits.
+    fn waiting(&mut self) -> Option<(u64, usize)> {
+        self.next = self.next.max(self.first);
+        loop {
+            let place = usize::try_from(self.next - self.first).ok()?;
+            if let Some(held) = self.held.get_mut(place)? {
+                let waits = |state: &State| *state == State::Waiting;
+                match held.states.get(held.next..).and_then(|rest| rest.iter().position(waits)) {
+                    Some(further) => {
+                        held.next += further;
+                        return Some((self.next, held.next));
+                    }
+                    None => held.next = held.states.len(),
+                }
+            }
+            self.next += 1;
+        }
+    }
+
+    /// The message that [`Window::next`] gave is under way.
+    pub(crate) fn sent(&mut self, token: Token, now: Instant) {
+        let large = self.large.front() == Some(&(token.serial, token.index));
+        if large {
+            self.large.pop_front();
+            self.alone = true;
+        }
+        if let Some(held) = self.held_mut(token.serial) {
+            held.since.get_or_insert(now);
+            let bytes = held.message(token.index).map_or(0, |message| message.key.len() + message.payload.len());
+            if let Some(state) = held.states.get_mut(token.index) {
+                *state = if large { State::FlyingAlone } else { State::Flying };
+            }
+            self.flying += 1;
+            if !large {
+                self.unsent = self.unsent.saturating_sub(bytes);
+            }
+        }
+    }
+
+    /// What became of a message. True when it was news: reports of what was given up are not.
+    pub(crate) fn report(&mut self, token: Token, outcome: Outcome) -> bool {
+        if token.generation != self.generation {
+            return false;
+        }
+        let Some(held) = self.held_mut(token.serial) else { return false };
+        let Some(state) = held.states.get_mut(token.index) else { return false };
+        let alone = *state == State::FlyingAlone;
+        if !alone && *state != State::Flying {
+            return false;
+        }
+        let outcome = if alone && outcome == Outcome::TooLarge { Outcome::MuchTooLarge } else { outcome };
+        match outcome {
+            Outcome::Delivered => {
+                *state = State::Done;
+                held.left -= 1;
+            }
+            Outcome::Refused => *state = State::Refused,
+            Outcome::TooLarge => *state = State::Large,
+            // Divided, or refused where that is not possible.
+            Outcome::MuchTooLarge => *state = State::Refused,
+        }
+        self.flying -= 1;
+        if alone {
+            self.alone = false;
+        }
+        match outcome {
+            Outcome::Delivered => {}
+            Outcome::Refused => self.refused += 1,
+            Outcome::TooLarge => self.large.push_back((token.serial, token.index)),
+            Outcome::MuchTooLarge => {
+                if !self.divide(token) {
+                    self.refused += 1;
+                }
+            }
+        }
+        true
+    }
+
+    fn divide(&mut self, token: Token) -> bool {
+        let format = self.format;
+        let Some(held) = self.held_mut(token.serial) else { return false };
+        let Some(message) = held.message(token.index) else { return false };
+        let (key, stamp) = (message.key.to_vec(), message.stamp);
+        let Some((one, other)) = halves(format, message.payload) else { return false };
+        let places = [held.states.len(), held.states.len() + 1];
+        held.halves.extend([(key.clone(), one, stamp), (key, other, stamp)]);
+        held.states.extend([State::Large; 2]);
+        if let Some(state) = held.states.get_mut(token.index) {
+            *state = State::Done;
+        }
+        // One message less, two more.
+        held.left += 1;
+        self.large.extend(places.map(|place| (token.serial, place)));
+        true
+    }
+
+    /// Snapshots of which every message is delivered; they are forgotten here.
+    pub(crate) fn delivered(&mut self) -> Vec<Delivered> {
+        let mut delivered = Vec::new();
+        for place in &mut self.held {
+            if let Some(held) = place.take_if(|held| held.left == 0) {
+                self.lines -= held.batch.lines;
+                self.bytes -= held.batch.messages.bytes();
+                delivered.push(Delivered { batch: held.batch, since: held.since });
+            }
+        }
+        while self.held.front().is_some_and(Option::is_none) {
+            self.held.pop_front();
+            self.first += 1;
+        }
+        delivered
+    }
+
+    /// What was refused waits again.
+    pub(crate) fn try_again(&mut self) -> usize {
+        let again = std::mem::take(&mut self.refused);
+        if again > 0 {
+            self.again(State::Refused);
+        }
+        again
+    }
+
+    /// Everything under way is given up, and waits again; reports of it will not be news. Returns how many that were.
+    pub(crate) fn give_up(&mut self) -> usize {
+        let again = std::mem::take(&mut self.flying);
+        self.generation = self.generation.wrapping_add(1);
+        self.alone = false;
+        self.again(State::Flying);
+        self.again(State::FlyingAlone);
+        again
+    }
+
+    fn again(&mut self, from: State) {
+        for held in self.held.iter_mut().flatten() {
+            for state in held.states.iter_mut().filter(|state| **state == from) {
+                *state = State::Waiting;
+            }
+            held.next = 0;
+        }
+        self.next = self.first;
+    }
+
+    /// Lines of the snapshots held.
+    pub(crate) fn lines(&self) -> usize {
+        self.lines
+    }
+
+    /// Bytes of the messages held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Bytes of messages that were never sent.
+    pub(crate) fn unsent(&self) -> usize {
+        self.unsent
+    }
+
+    /// Snapshots held.
+    pub(crate) fn batches(&self) -> usize {
+        self.held.iter().flatten().count()
+    }
+
+    /// Messages under way.
+    pub(crate) fn flying(&self) -> usize {
+        self.flying
+    }
+
+    /// Messages that were refused and wait until they are tried again.
+    pub(crate) fn refused(&self) -> usize {
+        self.refused
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    fn held(&self, serial: u64) -> Option<&Held> {
+        self.held.get(usize::try_from(serial.checked_sub(self.first)?).ok()?)?.as_ref()
+    }
+
+    fn held_mut(&mut self, serial: u64) -> Option<&mut Held> {
+        self.held.get_mut(usize::try_from(serial.checked_sub(self.first)?).ok()?)?.as_mut()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::messages::Messages;
+    use crate::snapshot::Epoch;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn batch(epoch: u64, messages: usize) -> Arc<Batch> {
+        let mut all = Messages::default();
+        for number in 0..messages {
+            let payload = format!("{epoch}.{number}.a 1 1\n{epoch}.{number}.b 1 1\n");
+            all.push(b"key", Epoch(epoch), [payload.as_bytes()]);
+        }
+        Arc::new(Batch { epoch: Epoch(epoch), lines: 2 * messages, messages: all, ..Batch::default() })
+    }
+
+    #[derive(Debug, Clone)]
+    enum Action {
+        Push(usize),
+        Send,
+        Report(usize, Outcome),
+        TryAgain,
+        GiveUp,
+    }
+
+    fn actions() -> impl Strategy<Value = Vec<Action>> {
+        let outcome = prop_oneof![
+            4 => Just(Outcome::Delivered),
+            1 => Just(Outcome::Refused),
+            2 => Just(Outcome::TooLarge),
+            1 => Just(Outcome::MuchTooLarge),
+        ];
+        let action = prop_oneof![
+            2 => (0_usize..4).prop_map(Action::Push),
+            6 => Just(Action::Send),
+            6 => (0_usize..50, outcome).prop_map(|(which, outcome)| Action::Report(which, outcome)),
+            1 => Just(Action::TryAgain),
+            1 => Just(Action::GiveUp),
+        ];
+        proptest::collection::vec(action, 0..150)
+    }
+
+    /// The brokers, and what they have.
+    #[derive(Default)]
+    struct World {
+        flying: Vec<(Token, String)>,
+        has: BTreeSet<String>,
+        pushed: BTreeSet<u64>,
+        delivered: Vec<u64>,
+    }
+
+    impl World {
+        fn send(&mut self, window: &mut Window) -> bool {
+            let Some((token, message)) = window.next() else { return false };
+            let payload = String::from_utf8(message.payload.to_vec()).unwrap();
+            window.sent(token, Instant::now());
+            self.flying.push((token, payload));
+            true
+        }
+
+        fn report(&mut self, window: &mut Window, which: usize, outcome: Outcome) {
+            let (token, payload) = self.flying.remove(which);
+            if outcome == Outcome::Delivered {
+                self.has.extend(payload.lines().map(str::to_owned));
+            }
+            window.report(token, outcome);
+            for delivered in window.delivered() {
+                let epoch = delivered.batch.epoch.0;
+                for message in delivered.batch.messages.iter() {
+                    for line in std::str::from_utf8(message.payload).unwrap().lines() {
+                        assert!(self.has.contains(line), "{line} is not there");
+                    }
+                }
+                assert!(!self.delivered.contains(&epoch), "twice");
+                self.delivered.push(epoch);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+        #[test]
+        fn a_snapshot_counts_as_delivered_when_all_of_it_is_and_all_of_it_gets_through(actions in actions()) {
+            let (mut window, mut world) = (Window::new(KafkaFormat::Graphite), World::default());
+            for action in actions {
+                match action {
+                    Action::Push(messages) => {
+                        let epoch = world.pushed.len() as u64;
+                        world.pushed.insert(epoch);
+                        window.push(batch(epoch, messages));
+                    }
+                    Action::Send => drop(world.send(&mut window)),
+                    Action::Report(which, outcome) if !world.flying.is_empty() => {
+                        let which = which % world.flying.len();
+                        world.report(&mut window, which, outcome);
+                    }
+                    Action::Report(..) => {}
+                    Action::TryAgain => drop(window.try_again()),
+                    // The reports of what was given up still come.
+                    Action::GiveUp => drop(window.give_up()),
+                }
+                let states = || window.held.iter().flatten().flat_map(|held| held.states.iter());
+                let count = |wanted: State| states().filter(|state| **state == wanted).count();
+                prop_assert_eq!(window.flying(), count(State::Flying) + count(State::FlyingAlone));
+                prop_assert_eq!(window.refused(), count(State::Refused));
+                prop_assert_eq!(window.large.len(), count(State::Large));
+                prop_assert!(count(State::FlyingAlone) == 0 || window.flying() == 1);
+            }
+            for _ in 0..1000 {
+                while world.send(&mut window) {}
+                while !world.flying.is_empty() {
+                    world.report(&mut window, 0, Outcome::Delivered);
+                }
+                window.try_again();
+                window.delivered().into_iter().for_each(|delivered| world.delivered.push(delivered.batch.epoch.0));
+            }
+            prop_assert!(window.is_empty() && window.lines() == 0 && window.bytes() == 0);
+            prop_assert_eq!(world.delivered.into_iter().collect::<BTreeSet<_>>(), world.pushed);
+        }
+    }
+
+    #[test]
+    fn messages_go_out_in_order() {
+        let mut window = Window::new(KafkaFormat::Graphite);
+        window.push(batch(1, 2));
+        window.push(batch(2, 1));
+        let mut world = World::default();
+        while world.send(&mut window) {}
+        let sent: Vec<&str> = world.flying.iter().map(|(_, payload)| &payload[..3]).collect();
+        assert_eq!(sent, ["1.0", "1.1", "2.0"]);
+        assert_eq!(window.unsent(), 0);
+    }
+}
