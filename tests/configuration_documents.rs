@@ -77,7 +77,7 @@ fn the_shipped_file_starts_every_program() {
     for program in Program::ALL {
         let loaded = load::from_text(program, &shipped(), "haproxystats.conf").unwrap();
         assert_eq!(loaded.warnings, [], "{program:?}");
-        assert!(loaded.config.local_store.is_none());
+        assert!(loaded.config.local_store.is_none() && loaded.config.kafka.is_none());
         // What it sets beyond the defaults is where sockets are.
         let mut pull = loaded.config.pull;
         assert_eq!(pull.socket_dir.take(), Some("/run/haproxy".into()));
@@ -95,10 +95,13 @@ fn every_option_of_the_shipped_file_is_good_and_shows_its_default() {
     for program in Program::ALL {
         let loaded = load::from_text(program, &text, "haproxystats.conf").unwrap();
         let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
-        // The example of [server-groups] stands beside the default of the option that it needs.
-        assert_eq!(warnings.len(), 1, "{warnings:#?}");
-        assert!(warnings[0].contains("[server-groups]: has no effect without aggr-server-metrics"), "{warnings:#?}");
-        for spec in OPTIONS.iter().filter(|spec| !is_obsolete(spec) && spec.name != "*") {
+        // These examples stand beside the default of the option that they need.
+        let expected = |warning: &String| {
+            warning.contains("[server-groups]: has no effect without aggr-server-metrics")
+                || (warning.contains("[kafka] tls-") && warning.contains("has no effect without tls = true"))
+        };
+        assert!(warnings.len() == 4 && warnings.iter().all(expected), "{warnings:#?}");
+        for spec in OPTIONS.iter().filter(|spec| !is_obsolete(spec) && !spec.name.ends_with('*')) {
             let own = loaded.ini.raw(spec.section, spec.name).filter(|raw| raw.place.is_some());
             assert!(own.is_some(), "[{}] {} is missing", spec.section, spec.name);
             if let Some(default) = spec.default {
@@ -116,10 +119,15 @@ fn every_option_of_the_shipped_file_is_good_and_shows_its_default() {
 fn the_shipped_file_says_what_is_unset() {
     let text = shipped();
     let unset = OPTIONS.iter().filter(|spec| spec.default.is_none() && !is_obsolete(spec) && spec.name != "*");
+    let written = |spec: &OptionSpec| spec.name.trim_end_matches('*').to_owned();
     for spec in unset {
-        let section = text.split(&format!("\n[{}]\n", spec.section)).nth(1).unwrap();
-        let line =
-            section.lines().position(|line| line.trim_start_matches('#').starts_with(&format!("{} =", spec.name)));
+        let section = text.split(&format!("[{}]\n", spec.section)).nth(1).unwrap();
+        let line = section.lines().position(|line| {
+            line.trim_start_matches('#').starts_with(&match written(spec) {
+                beginning if beginning != spec.name => beginning,
+                name => format!("{name} ="),
+            })
+        });
         let above: Vec<&str> = section.lines().take(line.unwrap()).collect();
         // The comment above may serve several options.
         let comment =

@@ -206,10 +206,16 @@ pub const DISPATCHER: &[Definition] = &[
         kind: Kind::Gauge,
         about: "Lines that workers hold in memory for this destination.",
     },
+    Definition {
+        name: "SnapshotsPutOff",
+        unit: "snapshots",
+        kind: Kind::Gauge,
+        about: "Snapshots that stay on disk until this destination takes them, while the others have them already.",
+    },
 ];
 
 /// The destination that takes messages.
-const MESSAGING: &str = "kafka";
+pub const MESSAGING: &str = "kafka";
 
 /// Further figures of a destination that takes messages.
 pub const MESSAGES: &[Definition] = &[
@@ -276,6 +282,7 @@ pub fn dispatcher_values(counters: &Counters) -> [f64; DISPATCHER.len()] {
         counters.stalls,
         counters.queued_batches,
         counters.queued_lines,
+        counters.put_off,
     ]
     .map(as_f64)
 }
@@ -377,11 +384,11 @@ mod tests {
 
     #[test]
     fn a_destinations_name_becomes_a_part_of_the_metrics_name() {
-        let counters = Counters { delivered_lines: 7, queued_lines: 3, ..Counters::default() };
+        let counters = Counters { delivered_lines: 7, put_off: 4, ..Counters::default() };
         let figures = of_dispatcher("local-store", &counters);
         assert_eq!(figures.len(), DISPATCHER.len());
         assert_eq!(figures.first(), Some(&("LocalStoreLinesDelivered".to_owned(), 7.0)));
-        assert_eq!(figures.last(), Some(&("LocalStoreQueuedLines".to_owned(), 3.0)));
+        assert_eq!(figures.last(), Some(&("LocalStoreSnapshotsPutOff".to_owned(), 4.0)));
     }
 
     #[test]

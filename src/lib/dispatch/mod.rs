@@ -82,6 +82,8 @@ pub struct Counters {
     pub queued_batches: u64,
     /// Lines held now.
     pub queued_lines: u64,
+    /// Snapshots that stay on disk until it has room, while the other dispatchers go on. Counted by the worker.
+    pub put_off: u64,
     /// Of dispatchers that send messages.
     pub messages: MessageCounters,
 }

@@ -46,7 +46,7 @@ impl Totals {
             if let Some(counters) = self.live.remove(&key) {
                 let messages =
                     MessageCounters { in_flight: 0, parked: 0, queued_bytes: 0, latency_ms: 0, ..counters.messages };
-                let kept = Counters { queued_batches: 0, queued_lines: 0, messages, ..counters };
+                let kept = Counters { queued_batches: 0, queued_lines: 0, put_off: 0, messages, ..counters };
                 add(self.dead.entry(key.1).or_default(), &kept);
             }
         }
@@ -114,6 +114,7 @@ fn add(sum: &mut Counters, more: &Counters) {
     sum.stalls += more.stalls;
     sum.queued_batches += more.queued_batches;
     sum.queued_lines += more.queued_lines;
+    sum.put_off += more.put_off;
     let (sum, more) = (&mut sum.messages, &more.messages);
     sum.sent += more.sent;
     sum.failed += more.failed;

@@ -216,7 +216,7 @@ fn decode<T>(packet: &[u8], read: impl Fn(&[&str]) -> Option<T>) -> Result<T, Me
     })
 }
 
-fn numbers_of(counters: &Counters) -> [u64; 16] {
+fn numbers_of(counters: &Counters) -> [u64; 17] {
     let (c, m) = (counters, &counters.messages);
     [
         c.delivered_lines,
@@ -227,6 +227,7 @@ fn numbers_of(counters: &Counters) -> [u64; 16] {
         c.stalls,
         c.queued_batches,
         c.queued_lines,
+        c.put_off,
         m.sent,
         m.failed,
         m.retried,
@@ -238,7 +239,7 @@ fn numbers_of(counters: &Counters) -> [u64; 16] {
     ]
 }
 
-fn counters_of(numbers: [u64; 16]) -> Counters {
+fn counters_of(numbers: [u64; 17]) -> Counters {
     let [
         delivered_lines,
         resent_lines,
@@ -248,6 +249,7 @@ fn counters_of(numbers: [u64; 16]) -> Counters {
         stalls,
         queued_batches,
         queued_lines,
+        put_off,
         sent,
         failed,
         retried,
@@ -266,6 +268,7 @@ fn counters_of(numbers: [u64; 16]) -> Counters {
         stalls,
         queued_batches,
         queued_lines,
+        put_off,
         messages: MessageCounters {
             sent,
             failed,
@@ -334,6 +337,7 @@ mod tests {
             stalls: seed + 5,
             queued_batches: seed + 6,
             queued_lines: u64::MAX,
+            put_off: seed + 9,
             messages: MessageCounters { sent: seed + 7, latency_ms: seed + 8, ..MessageCounters::default() },
         }
     }

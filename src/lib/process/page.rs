@@ -3,7 +3,7 @@
 use super::figures::Totals;
 use crate::exporter::Page;
 use crate::queue::Queue;
-use crate::telemetry::{DISPATCHER, dispatcher_values};
+use crate::telemetry::{DISPATCHER, MESSAGES, MESSAGING, dispatcher_values, message_values};
 use std::time::Duration;
 
 /// Prefix of the names.
@@ -26,20 +26,26 @@ pub fn page(totals: &Totals, queue: &Queue, workers: usize, now: Duration) -> Pa
             }
         }
     }
+    if let Some(counters) = totals.dispatchers().get(MESSAGING) {
+        for (definition, value) in MESSAGES.iter().zip(message_values(counters)) {
+            page.figure(&format!("{PREFIX}dispatcher_"), definition).sample(&[("dispatcher", MESSAGING)], value);
+        }
+    }
     page
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatch::Counters;
+    use crate::dispatch::{Counters, MessageCounters};
     use crate::queue::Slot;
 
     #[test]
     fn every_destination_has_its_samples() {
         let mut totals = Totals::default();
-        for (name, lines) in [("graphite", 7), ("local-store", 9)] {
-            let counters = Counters { delivered_lines: lines, ..Counters::default() };
+        for (name, lines) in [("graphite", 7), ("kafka", 8), ("local-store", 9)] {
+            let messages = MessageCounters { sent: lines, ..MessageCounters::default() };
+            let counters = Counters { delivered_lines: lines, messages, ..Counters::default() };
             totals.heard(Slot(0), name.to_owned(), counters);
         }
         let text = page(&totals, &Queue::new(), 2, Duration::from_secs(100)).into_text();
@@ -49,6 +55,7 @@ mod tests {
             "# TYPE haproxystats_process_dispatcher_lines_delivered_total counter",
             "haproxystats_process_dispatcher_lines_delivered_total{dispatcher=\"graphite\"} 7",
             "haproxystats_process_dispatcher_lines_delivered_total{dispatcher=\"local-store\"} 9",
+            "haproxystats_process_dispatcher_messages_sent_total{dispatcher=\"kafka\"} 8",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }

@@ -17,7 +17,7 @@ use crate::exit;
 use crate::logging::{self, Chain};
 use crate::snapshot::Epoch;
 use nix::sys::signal::Signal;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -31,6 +31,9 @@ use tokio::task::LocalSet;
 
 /// A worker that had nothing to do for this long gives unused memory back.
 const IDLE: Duration = Duration::from_secs(5);
+
+/// For so long the others wait for a destination that has no room; longer than one that is busy takes to have some again.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a worker ends other than by being told.
 #[derive(Debug, thiserror::Error)]
@@ -88,8 +91,14 @@ fn start(config: i32) -> Result<(), WorkerError> {
         match tasks.block_on(&runtime, worker.next())? {
             // Outside of the runtime: polars refuses to run inside of one that has a single thread.
             Step::Take { epoch, figures } => {
+                worker.asked = false;
                 let outcome = worker.render(epoch, figures.as_ref());
-                tasks.block_on(&runtime, worker.hand_over(epoch, outcome))?;
+                tasks.block_on(&runtime, worker.hand_over(epoch, figures, outcome))?;
+            }
+            Step::Again { epoch, destination } => {
+                let figures = worker.open.get(&epoch).and_then(|open| open.figures.clone());
+                let outcome = worker.render(epoch, figures.as_ref());
+                tasks.block_on(&runtime, worker.hand_over_again(epoch, destination, outcome))?;
             }
             Step::Drain(grace) => return tasks.block_on(&runtime, worker.drain(grace)),
             Step::Orphaned => {
@@ -143,15 +152,67 @@ fn read_config(descriptor: i32) -> Result<Config, WorkerError> {
 }
 
 /// What is known of a snapshot that the dispatchers have.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Open {
     waiting_for: usize,
     dropped: bool,
+    /// What came along with it, while a dispatcher is still to get it.
+    figures: Option<Figures>,
+}
+
+/// A destination, and the snapshots that it is to get once it has room.
+///
+/// A destination that is away must not hold up the others. Where one has had no room for [`PATIENCE`] and another has,
+/// snapshots are taken on, without being given to the one that is away: they stay on disk, and are rendered once more for
+/// it when it has room again, oldest first. What is put off costs a number in memory.
+struct Destination {
+    dispatcher: Box<dyn Dispatcher>,
+    put_off: VecDeque<Epoch>,
+    /// Since when it has had no room.
+    full_since: Option<Instant>,
+}
+
+impl Destination {
+    fn new(dispatcher: Box<dyn Dispatcher>) -> Self {
+        Self { dispatcher, put_off: VecDeque::new(), full_since: None }
+    }
+
+    /// Whether a further snapshot can be given to it.
+    fn has_room(&self) -> bool {
+        self.put_off.is_empty() && self.dispatcher.has_room()
+    }
+
+    /// Whether the others should wait for it no longer.
+    fn is_away(&self, now: Instant) -> bool {
+        !self.put_off.is_empty()
+            || self.full_since.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE)
+    }
+}
+
+/// Whether a further snapshot should be taken: by all destinations, or by those that are not away.
+fn wants_more(destinations: &mut [Destination], now: Instant) -> bool {
+    for destination in &mut *destinations {
+        if destination.dispatcher.has_room() {
+            destination.full_since = None;
+        } else {
+            destination.full_since.get_or_insert(now);
+        }
+    }
+    destinations.iter().any(Destination::has_room)
+        && destinations.iter().all(|destination| destination.has_room() || destination.is_away(now))
 }
 
 /// What the worker is to do next.
 enum Step {
-    Take { epoch: Epoch, figures: Option<Figures> },
+    Take {
+        epoch: Epoch,
+        figures: Option<Figures>,
+    },
+    /// Render it once more for this destination.
+    Again {
+        epoch: Epoch,
+        destination: usize,
+    },
     Drain(Duration),
     Orphaned,
 }
@@ -168,7 +229,7 @@ struct Worker<'a> {
     hostname: String,
     pipeline: Pipeline,
     channel: Channel,
-    dispatchers: Vec<Box<dyn Dispatcher>>,
+    destinations: Vec<Destination>,
     notices: UnboundedReceiver<Notice>,
     open: BTreeMap<Epoch, Open>,
     /// The parent knows that there is room.
@@ -213,7 +274,7 @@ impl<'a> Worker<'a> {
             pipeline: Pipeline::new(config, &hostname),
             hostname,
             channel: Channel::new(end).map_err(WorkerError::SetUp)?,
-            dispatchers,
+            destinations: dispatchers.into_iter().map(Destination::new).collect(),
             notices,
             open: BTreeMap::new(),
             asked: false,
@@ -230,10 +291,15 @@ impl<'a> Worker<'a> {
             if panics::seen() {
                 return Err(WorkerError::Panicked);
             }
-            if !self.asked && self.dispatchers.iter().all(|dispatcher| dispatcher.has_room()) {
+            let again = self.put_off();
+            let now = Instant::now();
+            if !self.asked && wants_more(&mut self.destinations, now) {
                 self.asked = true;
                 self.say(&ToParent::Room).await?;
             }
+            // Looked at again when the last of patience ends.
+            let impatient_at = self.destinations.iter().filter_map(|destination| destination.full_since);
+            let impatient_at = impatient_at.map(|since| since + PATIENCE).filter(|at| !self.asked && *at > now).min();
             let release_at = self.idle_since.filter(|_| self.open.is_empty()).map(|since| since + IDLE);
             tokio::select! {
                 packet = self.channel.receive() => {
@@ -248,6 +314,13 @@ impl<'a> Worker<'a> {
                     }
                 }
                 Some(notice) = self.notices.recv() => self.heed(notice).await?,
+                // In turns with what the parent and the destinations have to say.
+                () = tokio::task::yield_now(), if again.is_some() => {
+                    if let Some((epoch, destination)) = again {
+                        return Ok(Step::Again { epoch, destination });
+                    }
+                }
+                () = sleep_until(impatient_at), if impatient_at.is_some() => {}
                 () = sleep_until(release_at), if release_at.is_some() => {
                     memory::release();
                     self.idle_since = None;
@@ -262,7 +335,6 @@ impl<'a> Worker<'a> {
 
     /// Makes lines of a snapshot.
     fn render(&mut self, epoch: Epoch, figures: Option<&Figures>) -> Outcome {
-        self.asked = false;
         self.trap.spring(epoch);
         let dir = self.config.process.src_dir.join(epoch.to_string());
         let mut text = Vec::with_capacity(self.capacity);
@@ -291,23 +363,69 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Tells the parent what became of a snapshot, and gives its lines to the dispatchers.
-    async fn hand_over(&mut self, epoch: Epoch, outcome: Outcome) -> Result<(), WorkerError> {
+    /// The oldest snapshot that was put off for a destination that has room now.
+    fn put_off(&mut self) -> Option<(Epoch, usize)> {
+        self.destinations.iter_mut().enumerate().find_map(|(number, destination)| {
+            // Some were given to another worker, or are gone.
+            while destination.put_off.front().is_some_and(|epoch| !self.open.contains_key(epoch)) {
+                destination.put_off.pop_front();
+            }
+            let oldest = *destination.put_off.front()?;
+            destination.dispatcher.has_room().then_some((oldest, number))
+        })
+    }
+
+    /// Tells the parent what became of a snapshot, and gives its lines to the destinations that have room.
+    async fn hand_over(&mut self, epoch: Epoch, figures: Option<Figures>, outcome: Outcome) -> Result<(), WorkerError> {
         self.idle_since = Some(Instant::now());
+        let Outcome::Rendered { batch, refused_rows, refused_files } = outcome else {
+            return self.say_failed(epoch, outcome).await;
+        };
+        let lines = u64::try_from(batch.lines).unwrap_or(u64::MAX);
+        // First the word, then the hand-over: what happens from now on is not the snapshot's fault.
+        self.say(&ToParent::Rendered { epoch, lines, refused_rows, refused_files }).await?;
+        let (batch, now) = (Arc::new(batch), Instant::now());
+        let mut some_put_off = false;
+        for destination in &mut self.destinations {
+            if destination.has_room() || !destination.is_away(now) {
+                destination.dispatcher.submit(Arc::clone(&batch));
+            } else {
+                if destination.put_off.is_empty() {
+                    let name = destination.dispatcher.name();
+                    tracing::warn!(dispatcher = name, "is away: the others go on, snapshots stay on disk for it");
+                }
+                destination.put_off.push_back(epoch);
+                some_put_off = true;
+            }
+        }
+        let figures = figures.filter(|_| some_put_off);
+        self.open.insert(epoch, Open { waiting_for: self.destinations.len(), dropped: false, figures });
+        Ok(())
+    }
+
+    /// Gives a snapshot that was rendered once more to the destination that had been away.
+    async fn hand_over_again(&mut self, epoch: Epoch, destination: usize, outcome: Outcome) -> Result<(), WorkerError> {
+        self.idle_since = Some(Instant::now());
+        let Outcome::Rendered { batch, .. } = outcome else {
+            // The parent decides: it is gone for good, or comes again.
+            self.open.remove(&epoch);
+            return self.say_failed(epoch, outcome).await;
+        };
+        if let Some(destination) = self.destinations.get_mut(destination) {
+            destination.put_off.pop_front();
+            destination.dispatcher.submit(Arc::new(batch));
+            if destination.put_off.is_empty() {
+                tracing::info!(dispatcher = destination.dispatcher.name(), "has what stayed on disk for it");
+            }
+        }
+        Ok(())
+    }
+
+    async fn say_failed(&mut self, epoch: Epoch, outcome: Outcome) -> Result<(), WorkerError> {
         match outcome {
+            Outcome::Rendered { .. } => Ok(()),
             Outcome::Gone => self.say(&ToParent::Gone(epoch)).await,
             Outcome::Failed { failure, reason } => self.say(&ToParent::Failed { epoch, failure, reason }).await,
-            Outcome::Rendered { batch, refused_rows, refused_files } => {
-                let lines = u64::try_from(batch.lines).unwrap_or(u64::MAX);
-                // First the word, then the hand-over: what happens from now on is not the snapshot's fault.
-                self.say(&ToParent::Rendered { epoch, lines, refused_rows, refused_files }).await?;
-                self.open.insert(epoch, Open { waiting_for: self.dispatchers.len(), dropped: false });
-                let batch = Arc::new(batch);
-                for dispatcher in &self.dispatchers {
-                    dispatcher.submit(Arc::clone(&batch));
-                }
-                Ok(())
-            }
         }
     }
 
@@ -334,8 +452,9 @@ impl<'a> Worker<'a> {
     /// Tells the parent the figures that have changed. They are told before what they count is done: should this
     /// process die, the parent has them.
     async fn tell_counters(&mut self) -> Result<(), WorkerError> {
-        for dispatcher in &self.dispatchers {
-            let (name, counters) = (dispatcher.name(), dispatcher.counters());
+        for Destination { dispatcher, put_off, .. } in &self.destinations {
+            let (name, mut counters) = (dispatcher.name(), dispatcher.counters());
+            counters.put_off = put_off.len() as u64;
             if self.told.insert(name, counters) != Some(counters) {
                 self.say(&ToParent::Counters { dispatcher: name.to_owned(), counters }).await?;
             }
@@ -347,10 +466,10 @@ impl<'a> Worker<'a> {
     async fn drain(&mut self, grace: Duration) -> Result<(), WorkerError> {
         let deadline = tokio::time::Instant::now() + grace;
         // Out of the worker, so that it can go on hearing while they drain.
-        let dispatchers = std::mem::take(&mut self.dispatchers);
+        let destinations = std::mem::take(&mut self.destinations);
         let all = async {
             // One after the other, but each drains by itself meanwhile.
-            for dispatcher in &dispatchers {
+            for Destination { dispatcher, .. } in &destinations {
                 dispatcher.drain(deadline).await;
             }
         };
