@@ -4,5 +4,6 @@ pub mod answer;
 pub mod columns;
 pub mod info;
 pub mod reply;
+pub mod runtime;
 pub mod socket;
 pub mod status;

@@ -1,0 +1,26 @@
+//! HAProxy's Runtime API: commands that change a running process, and what it says about its servers.
+//!
+//! ```text
+//! Command ─► Batch (one line, at most 8 KiB) ─► Session (one connection) ─► replies, matched to the commands
+//! show info; show servers state ─► Process, Servers
+//! ```
+//!
+//! Replies are hints. Some errors of HAProxy 2.x lack the empty line that ends a reply, and a port of 99999 is accepted
+//! and becomes another one. So what goes out is validated here, and what came of it is read back from
+//! `show servers state`.
+
+pub mod batch;
+pub mod command;
+pub mod process;
+pub mod reply;
+pub mod session;
+pub mod sessions;
+pub mod state;
+
+pub use batch::{Batch, LINE_LIMIT};
+pub use command::{AdminState, Command, Endpoint, InvalidValue, Name, ServerName, ServerOptions, Weight};
+pub use process::{Process, ProcessId};
+pub use reply::{Refusal, Reply};
+pub use session::{Observation, Session, SessionError};
+pub use sessions::OpenSessions;
+pub use state::{ServerState, Servers};
