@@ -168,9 +168,9 @@ impl FromStr for ServerOptions {
 
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
-        // `weight` and `id` are ours; a backslash, a quote or `<<` changes how HAProxy reads the rest of the line.
+        // `id` and the state are ours; a backslash, a quote or `<<` changes how HAProxy reads the rest of the line.
         let refused = |word: &&&str| {
-            matches!(**word, "weight" | "id" | "disabled" | "enabled")
+            matches!(**word, "id" | "disabled" | "enabled")
                 || word.contains([';', '\\', '"', '\'', '#'])
                 || word.contains("<<")
                 || !word.bytes().all(|byte| byte.is_ascii_graphic())
@@ -183,7 +183,7 @@ impl FromStr for ServerOptions {
 }
 
 /// Administrative states of `set server ... state`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AdminState {
     /// Takes traffic when it is up.
     Ready,
@@ -235,7 +235,7 @@ pub enum Command {
     /// Ends what is still open on it.
     ShutdownSessions(ServerName),
     /// A new server, in maintenance, with this number as `id`.
-    Add(ServerName, Endpoint, u32, Weight, ServerOptions),
+    Add(ServerName, Endpoint, Option<u32>, ServerOptions),
     /// Removes a server that is in maintenance.
     Delete(ServerName),
 }
@@ -268,8 +268,11 @@ impl fmt::Display for Command {
             Self::EnableHealth(server) => write!(f, "enable health {server}"),
             Self::EnableAgent(server) => write!(f, "enable agent {server}"),
             Self::ShutdownSessions(server) => write!(f, "shutdown sessions server {server}"),
-            Self::Add(server, at, id, weight, options) => {
-                write!(f, "add server {server} {at} id {id} weight {weight}")?;
+            Self::Add(server, at, id, options) => {
+                write!(f, "add server {server} {at}")?;
+                if let Some(id) = id {
+                    write!(f, " id {id}")?;
+                }
                 if options.0.is_empty() { Ok(()) } else { write!(f, " {}", options.0) }
             }
             Self::Delete(server) => write!(f, "del server {server}"),
@@ -314,8 +317,7 @@ mod tests {
 
     #[test]
     fn options_cannot_carry_another_command_nor_what_is_ours() {
-        for text in ["check;del server a/b", "check\\", "weight 3", "id 9", "check <<", "a\"b", "check #x", "disabled"]
-        {
+        for text in ["check;del server a/b", "check\\", "id 9", "check <<", "a\"b", "check #x", "disabled"] {
             assert!(text.parse::<ServerOptions>().is_err(), "{text:?}");
         }
         let options: ServerOptions = " check  inter 2s\tagent-check ".parse().unwrap();
@@ -337,13 +339,10 @@ mod tests {
             (Command::ShutdownSessions(server()), "shutdown sessions server web/web1"),
             (Command::Delete(server()), "del server web/web1"),
             (
-                Command::Add(server(), six, 1, weight, "check inter 1s".parse().unwrap()),
-                "add server web/web1 [::1]:8080 id 1 weight 10 check inter 1s",
+                Command::Add(server(), six, Some(1), "check weight 9".parse().unwrap()),
+                "add server web/web1 [::1]:8080 id 1 check weight 9",
             ),
-            (
-                Command::Add(server(), six, 1, weight, ServerOptions::default()),
-                "add server web/web1 [::1]:8080 id 1 weight 10",
-            ),
+            (Command::Add(server(), six, None, ServerOptions::default()), "add server web/web1 [::1]:8080"),
         ] {
             assert_eq!(command.to_string(), text);
             assert_eq!(command.server(), &server());
