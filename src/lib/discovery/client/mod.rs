@@ -1,5 +1,11 @@
 //! Store to HAProxy.
 
+#[cfg(test)]
+mod model;
+pub mod reconcile;
+pub mod record;
+pub mod slots;
+
 use super::Context;
 
 /// Why the client ends.

@@ -1,0 +1,503 @@
+//! Facts and properties of [`super::reconcile`], against a model of HAProxy.
+
+use super::*;
+use crate::config::discovery::{Backend as Configured, BackendMode, Ramp, Serves};
+use crate::discovery::client::model::{Model, PLACEHOLDER};
+use crate::discovery::client::slots::{Desired, desired};
+use crate::discovery::document::{Document, Server, State};
+use crate::haproxy::runtime::Batch;
+use proptest::prelude::*;
+use std::collections::HashSet;
+
+const SETTINGS: Settings = Settings { drain_timeout: Duration::from_secs(30), shutdown_sessions: false };
+
+fn document(servers: &[Option<(u8, &str, State)>]) -> Document {
+    let ramp = Ramp { min: 10, max: 10, step: 1, interval: Duration::from_secs(30) };
+    let mut document = Document::empty(servers.len(), ramp);
+    for (slot, server) in document.slots.iter_mut().zip(servers) {
+        slot.server = server.map(|(number, group, state)| Server {
+            instance: format!("i-{number}"),
+            name: String::new(),
+            addresses: vec![format!("10.0.0.{number}").parse().unwrap()],
+            port: None,
+            group: group.to_owned(),
+            zone: String::new(),
+            hint: 100,
+            since: 0,
+            state,
+            weight: 10,
+            doubt: None,
+        });
+    }
+    document
+}
+
+fn active(number: u8) -> Option<(u8, &'static str, State)> {
+    Some((number, "asg-0", State::Active))
+}
+
+fn backend(serves: Serves, mode: BackendMode) -> Configured {
+    let (name, base_name) = ("web".to_owned(), "web".to_owned());
+    Configured { name, base_name, port: 8765, mode, serves, server_options: "check".to_owned() }
+}
+
+fn wanted(document: &Document) -> Desired {
+    desired(document, &backend(Serves::All, BackendMode::Template), true, 1000).unwrap()
+}
+
+/// One HAProxy and what we know of it.
+struct Site {
+    model: Model,
+    record: Record,
+    now: u64,
+}
+
+impl Site {
+    fn new(slots: u32, checked: bool) -> Self {
+        Self { model: Model::new(slots, checked, true), record: Record::default(), now: 1000 }
+    }
+
+    fn look(&self, desired: &Desired) -> Outcome {
+        let (process, servers, sessions) = (&self.model.process, &self.model.servers, &self.model.sessions);
+        let view = View { process, servers, sessions, fixed_weights: false, now: self.now };
+        reconcile(desired, view, &self.record, SETTINGS)
+    }
+
+    /// One pass as the client does it; what was sent.
+    fn pass(&mut self, desired: &Desired) -> Vec<String> {
+        let outcome = self.look(desired);
+        for (server, entry) in &outcome.noted {
+            self.record.set(server, *entry);
+        }
+        for step in &outcome.steps {
+            if let Some(entry) = step.entry {
+                self.record.set(&step.server, entry);
+            }
+        }
+        let batches = Batch::pack(outcome.steps.iter().map(|step| step.commands.as_slice()));
+        for batch in &batches {
+            self.model.run(batch);
+            self.never_twice();
+        }
+        for step in &outcome.steps {
+            let server = self.model.servers.find("web", step.server.server.as_str());
+            assert!(step.expected.is_met(server), "{step:?} {server:?}");
+            match step.entry {
+                Some(mut entry) => {
+                    entry.verified = true;
+                    self.record.set(&step.server, entry);
+                }
+                None => drop(self.record.remove(&step.server)),
+            }
+        }
+        batches.iter().flat_map(|batch| batch.commands().iter().map(Command::to_string)).collect()
+    }
+
+    /// Passes, passed checks and time until nothing is left to do.
+    fn settle(&mut self, desired: &Desired) -> Vec<String> {
+        let mut all = Vec::new();
+        for round in 0..60 {
+            let sent = self.pass(desired);
+            if sent.is_empty() && round > 45 {
+                return all;
+            }
+            all.extend(sent);
+            self.model.pass_checks();
+            self.now += 1;
+            for row in &self.model.servers.rows {
+                self.model.sessions.insert("web", &row.server, 0);
+            }
+        }
+        panic!("no end: {all:?}\n{:?}", self.look(desired));
+    }
+
+    /// No server takes new sessions through two slots.
+    fn never_twice(&self) {
+        let mut seen = HashSet::new();
+        for row in self.model.servers.rows.iter().filter(|row| row.state() == AdminState::Ready) {
+            let fresh = row.address == Some(PLACEHOLDER) || seen.insert((row.address, row.port));
+            assert!(fresh, "{:?} twice: {:?}", row.address, self.model.servers.rows);
+        }
+    }
+
+    fn server(&self, slot: u32) -> &ServerState {
+        self.model.servers.find("web", &format!("web{slot}")).expect("a server")
+    }
+}
+
+#[test]
+fn an_empty_slot_goes_to_maintenance() {
+    // The original's cases "disabled server" and "fallback disabled server": one command, `state maint`; an occupied
+    // slot is drained before.
+    let mut site = Site::new(1, true);
+    assert!(site.pass(&wanted(&document(&[None]))).is_empty(), "a disabled slot is in maintenance already");
+    site.settle(&wanted(&document(&[active(1)])));
+    let sent = site.settle(&wanted(&document(&[None])));
+    assert_eq!(sent, ["set server web/web1 state drain", "set server web/web1 state maint"]);
+}
+
+#[test]
+fn an_occupied_slot_gets_address_weight_and_ready() {
+    // The original's cases "enabled server" and "fallback enabled server": addr, weight, ready, in this order.
+    let mut site = Site::new(1, false);
+    assert_eq!(
+        site.pass(&wanted(&document(&[active(1)]))),
+        [
+            "set server web/web1 addr 10.0.0.1 port 8765",
+            "set server web/web1 weight 10",
+            "set server web/web1 state ready"
+        ]
+    );
+    assert!(site.pass(&wanted(&document(&[active(1)]))).is_empty());
+}
+
+#[test]
+fn a_checked_slot_has_no_weight_until_it_is_down() {
+    let mut site = Site::new(1, true);
+    let sent = site.pass(&wanted(&document(&[active(1)])));
+    assert_eq!(
+        sent,
+        [
+            "set server web/web1 addr 10.0.0.1 port 8765",
+            "set server web/web1 weight 0",
+            "set server web/web1 state ready",
+            "set server web/web1 health down",
+            "set server web/web1 weight 10",
+        ]
+    );
+    assert!(!site.server(1).is_up());
+}
+
+#[test]
+fn a_server_of_another_group_leaves_the_dedicated_backend_and_the_fallback() {
+    let only = backend(Serves::Only(vec!["asg-0".into()]), BackendMode::Template);
+    let except = backend(Serves::Except(vec!["asg-0".into()]), BackendMode::Template);
+    let all = backend(Serves::All, BackendMode::Template);
+    let of = |backend: &Configured, group: &'static str| {
+        desired(&document(&[Some((1, group, State::Active))]), backend, true, 0).unwrap().slots[&1].clone()
+    };
+    assert!(matches!(of(&only, "asg-0"), Wanted::Serve(_)));
+    assert_eq!(of(&only, "asg-1"), Wanted::Empty);
+    assert_eq!(of(&except, "asg-0"), Wanted::Empty);
+    assert!(matches!(of(&except, "asg-1"), Wanted::Serve(_)));
+    assert!(matches!(of(&all, "asg-1"), Wanted::Serve(_)));
+    // And a freed slot is empty in both, whatever its group was.
+    let freed = document(&[None]);
+    for backend in [&only, &except, &all] {
+        assert_eq!(desired(&freed, backend, true, 0).unwrap().slots[&1], Wanted::Empty);
+    }
+}
+
+#[test]
+fn a_slot_is_drained_before_it_gets_another_address() {
+    let mut site = Site::new(2, true);
+    site.settle(&wanted(&document(&[active(1), active(2)])));
+    let next = wanted(&document(&[active(3), active(2)]));
+    site.model.sessions.insert("web", "web1", 4);
+    assert_eq!(site.pass(&next), ["set server web/web1 state drain"]);
+    assert!(site.pass(&next).is_empty(), "sessions are open");
+    assert_eq!(site.look(&next).waiting, [(1, Waiting::Draining)]);
+    site.model.sessions.insert("web", "web1", 0);
+    assert_eq!(site.pass(&next), ["set server web/web1 state maint"]);
+    assert_eq!(site.pass(&next)[0], "set server web/web1 addr 10.0.0.3 port 8765");
+}
+
+#[test]
+fn draining_ends_with_its_time() {
+    let mut site = Site::new(1, true);
+    site.settle(&wanted(&document(&[active(1)])));
+    let next = wanted(&document(&[None]));
+    site.model.sessions.insert("web", "web1", 4);
+    assert_eq!(site.pass(&next), ["set server web/web1 state drain"]);
+    site.now += 29;
+    assert!(site.pass(&next).is_empty());
+    site.now += 1;
+    assert_eq!(site.pass(&next), ["set server web/web1 state maint"]);
+}
+
+#[test]
+fn an_operators_state_stays_until_the_operator_ends_it() {
+    for state in [AdminState::Maint, AdminState::Drain] {
+        let mut site = Site::new(2, true);
+        let both = wanted(&document(&[active(1), active(2)]));
+        site.settle(&both);
+        site.model.force("web1", state);
+        for next in [both.clone(), wanted(&document(&[None, active(2)])), wanted(&document(&[active(3), active(2)]))] {
+            assert!(site.pass(&next).is_empty());
+            assert_eq!(site.look(&next).waiting, [(1, Waiting::Held(state))]);
+        }
+        site.model.force("web1", AdminState::Ready);
+        assert!(site.settle(&both).is_empty());
+        assert!(site.look(&both).waiting.is_empty());
+    }
+}
+
+#[test]
+fn a_server_that_is_held_in_one_slot_does_not_come_up_in_another() {
+    let mut site = Site::new(2, true);
+    site.settle(&wanted(&document(&[active(1), None])));
+    site.model.force("web1", AdminState::Maint);
+    let moved = wanted(&document(&[None, active(1)]));
+    assert!(site.pass(&moved).is_empty());
+    assert_eq!(site.look(&moved).waiting, [(1, Waiting::Held(AdminState::Maint)), (2, Waiting::HeldElsewhere(1))]);
+}
+
+#[test]
+fn our_own_maintenance_is_ours_after_a_reload_and_without_a_record() {
+    let mut site = Site::new(1, true);
+    site.settle(&wanted(&document(&[active(1)])));
+    site.settle(&wanted(&document(&[None])));
+    site.model.reload();
+    assert!(site.look(&wanted(&document(&[None]))).waiting.is_empty());
+    site.record = Record::default();
+    assert!(!site.settle(&wanted(&document(&[active(1)]))).is_empty());
+    assert_eq!(site.server(1).state(), AdminState::Ready);
+}
+
+#[test]
+fn what_was_up_before_a_reload_is_up_at_once_after_it() {
+    let mut site = Site::new(2, true);
+    let one = wanted(&document(&[active(1), active(2)]));
+    site.settle(&one);
+    site.model.row("web2").unwrap().operation = 0;
+    site.pass(&one);
+    site.model.reload();
+    let sent = site.pass(&one);
+    assert!(site.server(1).is_up() && !site.server(2).is_up(), "{sent:?}");
+    assert!(!sent.contains(&"set server web/web1 health down".to_owned()), "{sent:?}");
+}
+
+#[test]
+fn a_state_that_a_state_file_kept_over_a_reload_is_still_the_operators() {
+    let mut site = Site::new(1, true);
+    let one = wanted(&document(&[active(1)]));
+    site.settle(&one);
+    let rows = site.model.servers.rows.clone();
+    site.model.reload();
+    site.model.servers.rows = rows;
+    site.model.force("web1", AdminState::Maint);
+    assert!(site.pass(&one).is_empty());
+    assert_eq!(site.look(&one).waiting, [(1, Waiting::Held(AdminState::Maint))]);
+}
+
+#[test]
+fn an_operators_maintenance_is_seen_without_a_record() {
+    let mut site = Site::new(1, true);
+    let one = wanted(&document(&[active(1)]));
+    site.settle(&one);
+    site.model.force("web1", AdminState::Maint);
+    site.record = Record::default();
+    assert!(site.pass(&one).is_empty());
+    assert_eq!(site.look(&one).waiting, [(1, Waiting::Held(AdminState::Maint))]);
+}
+
+#[test]
+fn a_server_that_goes_to_another_slot_serves_without_a_gap() {
+    let mut site = Site::new(2, true);
+    site.settle(&wanted(&document(&[active(1), None])));
+    let moved = wanted(&document(&[None, active(1)]));
+    let sent = site.pass(&moved);
+    assert_eq!(sent[0], "set server web/web1 state drain");
+    assert!(site.server(2).is_up() && site.server(2).state() == AdminState::Ready, "{sent:?}");
+}
+
+#[test]
+fn not_all_servers_leave_before_others_are_up() {
+    let mut site = Site::new(4, true);
+    site.settle(&wanted(&document(&[active(1), active(2), active(3), active(4)])));
+    let next = wanted(&document(&[active(5), active(6), active(7), active(8)]));
+    for _ in 0..20 {
+        site.pass(&next);
+        for row in &site.model.servers.rows {
+            site.model.sessions.insert("web", &row.server, 0);
+        }
+        let up = site.model.servers.rows.iter().filter(|row| has_traffic(row)).count();
+        assert!(up >= 2, "{up} up: {:?}", site.model.servers.rows);
+    }
+    assert!(site.look(&next).waiting.contains(&(3, Waiting::Capacity)), "{:?}", site.look(&next));
+    site.settle(&next);
+    assert_eq!(site.look(&next).serving, 4);
+}
+
+#[test]
+fn two_servers_change_places() {
+    let mut site = Site::new(2, true);
+    site.settle(&wanted(&document(&[active(1), active(2)])));
+    site.settle(&wanted(&document(&[active(2), active(1)])));
+    assert_eq!(site.server(1).address, Some("10.0.0.2".parse().unwrap()));
+    assert_eq!(site.server(2).address, Some("10.0.0.1".parse().unwrap()));
+}
+
+#[test]
+fn the_same_server_in_two_slots_of_the_list_is_put_into_one() {
+    let twice = wanted(&document(&[active(1), active(1)]));
+    assert_eq!(twice.slots[&2], Wanted::Empty);
+    assert_eq!(twice.unfit.len(), 1);
+}
+
+#[test]
+fn weights_follow_the_list_and_leave_agents_alone() {
+    let mut site = Site::new(1, true);
+    let one = wanted(&document(&[active(1)]));
+    site.settle(&one);
+    site.model.row("web1").unwrap().weight = 3;
+    assert_eq!(site.pass(&one), ["set server web/web1 weight 10"]);
+    site.model.row("web1").unwrap().weight = 3;
+    site.model.row("web1").unwrap().agent = 22;
+    assert!(site.pass(&one).is_empty());
+    site.model.row("web1").unwrap().agent = 0;
+    let unmanaged = desired(&document(&[active(1)]), &backend(Serves::All, BackendMode::Template), false, 0).unwrap();
+    assert!(site.pass(&unmanaged).is_empty());
+}
+
+#[test]
+fn slots_that_haproxy_lacks_are_told() {
+    let site = Site::new(1, true);
+    let outcome = site.look(&wanted(&document(&[active(1), active(2)])));
+    assert_eq!(outcome.waiting, [(2, Waiting::Missing)]);
+}
+
+#[test]
+fn dynamic_servers_are_added_and_deleted() {
+    let mut site = Site::new(0, true);
+    let dynamic = |servers: &[Option<(u8, &str, State)>]| {
+        desired(&document(servers), &backend(Serves::All, BackendMode::Dynamic), true, 1000).unwrap()
+    };
+    assert_eq!(
+        site.pass(&dynamic(&[active(1)])),
+        [
+            "add server web/web1 10.0.0.1:8765 id 1 check",
+            "enable health web/web1",
+            "set server web/web1 weight 0",
+            "set server web/web1 state ready",
+            "set server web/web1 health down",
+            "set server web/web1 weight 10",
+        ]
+    );
+    site.settle(&dynamic(&[active(1)]));
+    let sent = site.settle(&dynamic(&[None]));
+    assert_eq!(sent.last().map(String::as_str), Some("del server web/web1"));
+    assert!(site.model.servers.rows.is_empty());
+    site.model.process.release = (2, 4);
+    assert_eq!(site.look(&dynamic(&[active(1)])).waiting, [(1, Waiting::TooOld)]);
+}
+
+#[test]
+fn a_server_that_is_led_by_others_is_left_alone() {
+    let mut site = Site::new(2, true);
+    site.model.row("web1").unwrap().address = None;
+    site.model.row("web2").unwrap().admin = 2;
+    let both = wanted(&document(&[active(1), active(2)]));
+    assert!(site.pass(&both).is_empty());
+    assert_eq!(site.look(&both).waiting, [(1, Waiting::NotOurs), (2, Waiting::NotOurs)]);
+}
+
+/// What may happen between two rounds.
+#[derive(Debug, Clone)]
+enum Event {
+    List(Vec<Option<(u8, bool)>>),
+    Operator(u32, AdminState),
+    Reload,
+    Checks,
+    Sessions(u32, u64),
+    Time(u64),
+    Forget,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let slot = prop_oneof![1 => Just(None), 3 => (1_u8..9, any::<bool>()).prop_map(Some)];
+    prop_oneof![
+        4 => prop::collection::vec(slot, 0..6).prop_map(Event::List),
+        2 => (1_u32..6, prop_oneof![Just(AdminState::Ready), Just(AdminState::Drain), Just(AdminState::Maint)])
+            .prop_map(|(slot, state)| Event::Operator(slot, state)),
+        1 => Just(Event::Reload),
+        3 => Just(Event::Checks),
+        2 => (1_u32..6, 0_u64..3).prop_map(|(slot, open)| Event::Sessions(slot, open)),
+        2 => (0_u64..40).prop_map(Event::Time),
+        1 => Just(Event::Forget),
+    ]
+}
+
+fn from_list(list: &[Option<(u8, bool)>]) -> Document {
+    let servers: Vec<_> = list
+        .iter()
+        .map(|slot| {
+            slot.map(|(number, active)| {
+                (number, "asg-0", if active { State::Active } else { State::Draining { since: 0 } })
+            })
+        })
+        .collect();
+    document(&servers)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever happened before: left alone, HAProxy becomes as the list says, and then nothing is sent any more; what an
+    /// operator has set stays; no server is ever in two slots (asserted with every line that is sent).
+    #[test]
+    fn always_converges_and_never_overrides(
+        events in prop::collection::vec(event(), 1..25), checked in any::<bool>(), dynamic in any::<bool>(),
+    ) {
+        let mut site = Site::new(if dynamic { 0 } else { 5 }, checked);
+        let mode = if dynamic { BackendMode::Dynamic } else { BackendMode::Template };
+        let of = |list: &Document| desired(list, &backend(Serves::All, mode), true, 1000).unwrap();
+        let mut list = of(&from_list(&[None; 5]));
+        let mut operators: HashSet<u32> = HashSet::new();
+        for event in events {
+            match event {
+                Event::List(slots) => list = of(&from_list(&slots)),
+                Event::Operator(slot, state) => {
+                    let name = format!("web{slot}");
+                    // Only what is seen as another state than ours can be told from it.
+                    let before = site.model.row(&name).map(|row| row.state());
+                    if before.is_some_and(|before| before == AdminState::Ready || operators.contains(&slot)) {
+                        site.model.force(&name, state);
+                        if state == AdminState::Ready { operators.remove(&slot); } else { operators.insert(slot); }
+                    }
+                }
+                Event::Reload => { site.model.reload(); operators.clear(); }
+                Event::Checks => site.model.pass_checks(),
+                Event::Sessions(slot, open) => site.model.sessions.insert("web", &format!("web{slot}"), open),
+                Event::Time(seconds) => site.now += seconds,
+                // Without a record, our own drain and maintenance at an address that comes back is taken for an operator's,
+                // and what is beyond the list is nobody's.
+                Event::Forget => {
+                    let mut rows = site.model.servers.rows.iter();
+                    let serves = |row: &ServerState| match list.slots.get(&row.server_id) {
+                        Some(Wanted::Serve(occupant)) => is_at(row, occupant.endpoint),
+                        _ => false,
+                    };
+                    let known = |row: &ServerState| {
+                        row.address == Some(PLACEHOLDER) || (row.state() == AdminState::Ready && serves(row))
+                    };
+                    if operators.is_empty() && rows.all(known)
+                    {
+                        site.record = Record::default();
+                    }
+                }
+            }
+            let before: Vec<_> = operators.iter().map(|slot| site.model.row(&format!("web{slot}")).cloned()).collect();
+            site.pass(&list);
+            let after: Vec<_> = operators.iter().map(|slot| site.model.row(&format!("web{slot}")).cloned()).collect();
+            prop_assert_eq!(before, after);
+        }
+        for slot in &operators {
+            site.model.force(&format!("web{slot}"), AdminState::Ready);
+        }
+        site.settle(&list);
+        prop_assert!(site.pass(&list).is_empty(), "applying twice changes nothing");
+        for (slot, wanted) in &list.slots {
+            let row = site.model.servers.find("web", &format!("web{slot}"));
+            match wanted {
+                Wanted::Serve(occupant) => {
+                    let row = row.expect("a server");
+                    prop_assert!(is_at(row, occupant.endpoint) && row.state() == AdminState::Ready && row.is_up(), "{:?}", row);
+                    prop_assert_eq!(row.weight, 10);
+                }
+                Wanted::Drain(_) => prop_assert!(row.is_none_or(|row| row.state() != AdminState::Ready)),
+                Wanted::Empty => prop_assert!(row.is_none_or(|row| row.state() == AdminState::Maint), "{:?}", row),
+            }
+        }
+    }
+}
