@@ -28,6 +28,7 @@ fn tables() -> String {
                 Reader::Discovery => "discovery",
                 Reader::All => "all",
                 Reader::Both => "pull, process",
+                Reader::Senders => "process, agent",
                 Reader::None => "-",
             };
             let name = if spec.name == "*" { "any name".to_owned() } else { format!("`{}`", spec.name) };
@@ -78,14 +79,16 @@ fn the_shipped_file_starts_every_program() {
         let loaded = load::from_text(program, &shipped(), "haproxystats.conf").unwrap();
         assert_eq!(loaded.warnings, [], "{program:?}");
         assert!(loaded.config.local_store.is_none() && loaded.config.kafka.is_none());
-        // What it sets beyond the defaults is where sockets are.
+        // What it sets beyond the defaults is where sockets are, and that there is a Graphite.
         let mut pull = loaded.config.pull;
         assert_eq!(pull.socket_dir.take(), Some("/run/haproxy".into()));
         let defaults = load::from_text(program, "", "nothing").unwrap().config;
         assert_eq!(format!("{pull:?}"), format!("{:?}", defaults.pull));
         assert_eq!(format!("{:?}", loaded.config.process), format!("{:?}", defaults.process));
         assert_eq!(format!("{:?}", loaded.config.graphite), format!("{:?}", defaults.graphite));
-        assert_eq!(format!("{:?}", loaded.config.agent), format!("{:?}", defaults.agent));
+        let mut agent = loaded.config.agent;
+        assert!(agent.self_metrics.take().is_some());
+        assert_eq!(format!("{agent:?}"), format!("{:?}", defaults.agent));
     }
 }
 

@@ -1,12 +1,26 @@
 //! Names of proxies and servers: made safe for Graphite in one place, and interned, because they hardly change from one
 //! snapshot to the next.
 
+use crate::config::Graphite;
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 
 /// Most bytes of a name in a path. A path element becomes a file name with `.wsp` behind it in whisper, where 255 bytes
 /// are the limit of the file system; the rest is left to the store's own additions.
 pub const MAX_NAME: usize = 200;
+
+/// `<namespace>[.<host>].haproxy`, with which every path begins. `hostname` is what gethostname(2) says.
+#[must_use]
+pub fn base(config: &Graphite, hostname: &str) -> String {
+    let mut base = config.namespace.clone();
+    if config.prefix_hostname {
+        let host = if config.fqdn { hostname } else { hostname.split('.').next().unwrap_or(hostname) };
+        base.push('.');
+        base.push_str(&sanitize(host.as_bytes()));
+    }
+    base.push_str(".haproxy");
+    base
+}
 
 /// The path element for a name.
 ///

@@ -270,6 +270,74 @@ pub const MESSAGES: &[Definition] = &[
     },
 ];
 
+const fn row(name: &'static str, unit: &'static str, kind: Kind, about: &'static str) -> Definition {
+    Definition { name, unit, kind, about }
+}
+
+/// Of haproxystats-agent.
+pub static AGENT: [Definition; 5] = [
+    row("AgentServices", "services", Kind::Gauge, "Services that are configured."),
+    row(
+        "AgentConnectionsClosed",
+        "connections",
+        Kind::Counter,
+        "Connections closed without an answer because there were max-connections already.",
+    ),
+    row(
+        "AgentConnectionsRefused",
+        "connections",
+        Kind::Counter,
+        "Connections from addresses that may not ask (allow).",
+    ),
+    row(
+        "AgentRequestsUnknown",
+        "requests",
+        Kind::Counter,
+        "Requests for a service that is not there, or not for who asked; answered by an empty line.",
+    ),
+    row(
+        "AgentReportsSkipped",
+        "reports",
+        Kind::Counter,
+        "Reports to Graphite left out because it had not taken the one before; counters lose nothing by it.",
+    ),
+];
+
+/// Of each service of the agent.
+pub static AGENT_SERVICE: [Definition; 6] = [
+    row(
+        "Answers",
+        "answers",
+        Kind::Counter,
+        "Answers given, by word (up, drain, maint, down, or empty for no change); with own-admin-state off, drain is \
+         said as weight 0 and maint as down.",
+    ),
+    row(
+        "AnswerChanges",
+        "changes",
+        Kind::Counter,
+        "Times that the state or the weight given differed from the one before.",
+    ),
+    row("State", "1 or 0", Kind::Gauge, "1 for the word that would be answered now, 0 for the others."),
+    row("Weight", "percent", Kind::Gauge, "Weight that would be answered now; not there while nothing would change."),
+    row("ResultAge", "seconds", Kind::Gauge, "Age of the last result of the checks; not there before the first one."),
+    row("Stale", "1 or 0", Kind::Gauge, "Whether the last result is older than staleness-interval."),
+];
+
+/// Of each check of a service of the agent.
+pub static AGENT_CHECK: [Definition; 5] = [
+    row("CheckRuns", "checks", Kind::Counter, "Checks that were made."),
+    row(
+        "CheckFailures",
+        "checks",
+        Kind::Counter,
+        "Checks without a result, by reason: down, unavailable, timeout, error.",
+    ),
+    row("CheckTime", "seconds", Kind::Counter, "Time that all checks took together."),
+    row("CheckTimeLast", "seconds", Kind::Gauge, "Time that the last check took."),
+    row("CheckTimeLongest", "seconds", Kind::Gauge, "Longest time that a check took, since the agent started."),
+];
+
 /// The figures of a destination, in the order of [`DISPATCHER`].
 #[must_use]
 pub fn dispatcher_values(counters: &Counters) -> [f64; DISPATCHER.len()] {
@@ -337,7 +405,7 @@ fn camel_case(name: &str) -> String {
 pub fn markdown() -> String {
     let own: Vec<Definition> = Figure::ALL.iter().map(|figure| figure.definition()).collect();
     let mut text = String::new();
-    let sections: [(&str, &[Definition]); 5] = [
+    let sections: [(&str, &[Definition]); 8] = [
         ("Sent with every snapshot, with its timestamp", SNAPSHOT),
         ("Of the process daemon (`self-metrics = true`), with the moment that they describe", &own),
         (
@@ -350,6 +418,16 @@ pub fn markdown() -> String {
             "Of the pull daemon (`self-metrics = true`), with the timestamp of the snapshot that carries them; counters \
              start from 0 with haproxystats-pull",
             crate::pull::counters::TABLE,
+        ),
+        ("Of the agent (`self-metrics` of `[agent]`)", &AGENT),
+        (
+            "Of each service of the agent, behind `agent.<service>.`; where the figure is one of several, the word follows \
+             its name: `AnswersUp`, `StateDrain`",
+            &AGENT_SERVICE,
+        ),
+        (
+            "Of each check of a service of the agent, behind `agent.<service>.<check>.`: `CheckFailuresTimeout`",
+            &AGENT_CHECK,
         ),
     ];
     for (title, definitions) in sections {
@@ -372,9 +450,10 @@ mod tests {
     fn every_name_is_a_unique_leaf_of_a_metric_path() {
         let own = Figure::ALL.iter().map(|figure| figure.definition());
         let pull = crate::pull::counters::TABLE;
-        let all: Vec<Definition> = SNAPSHOT.iter().chain(pull).copied().chain(own).collect();
+        let agent = AGENT.iter().chain(&AGENT_SERVICE).chain(&AGENT_CHECK);
+        let all: Vec<Definition> = SNAPSHOT.iter().chain(pull).chain(agent).copied().chain(own).collect();
         let mut names: Vec<String> = all.iter().map(|definition| definition.name.to_owned()).collect();
-        for dispatcher in ["graphite", "kafka", "local-store"] {
+        for dispatcher in ["graphite", "kafka", "local-store", "agent-graphite"] {
             names.extend(of_dispatcher(dispatcher, &Counters::default()).into_iter().map(|(name, _)| name));
         }
         assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_alphanumeric())), "{names:?}");

@@ -10,6 +10,7 @@
     reason = "each test binary compiles the whole harness and uses a part of it; a broken machine may fail the test"
 )]
 
+pub mod agent;
 pub mod carbon;
 pub mod graphite;
 pub mod haproxy;

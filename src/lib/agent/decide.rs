@@ -11,14 +11,15 @@ use std::time::{Duration, Instant};
 #[must_use]
 pub fn combine(findings: Vec<Finding>, config: &Service) -> (Response, bool) {
     let mut answers = Vec::with_capacity(findings.len());
+    let shares = config.checks.iter().map(|(_, share)| *share).chain(std::iter::repeat(1));
     let mut silent = false;
     let (mut forced, mut ceiling) = (None, 100);
-    for finding in findings {
+    for (finding, share) in findings.into_iter().zip(shares) {
         match finding {
-            Finding::Answer(answer) => answers.push(answer),
+            Finding::Answer(answer) => answers.push((answer, share)),
             Finding::Silent => silent = true,
             Finding::Failure(failure, reason) => match failure_response(&config.responses, failure, reason) {
-                Some(answer) => answers.push(answer),
+                Some(answer) => answers.push((answer, share)),
                 None => silent = true,
             },
             Finding::Nothing => {}
@@ -45,16 +46,23 @@ pub fn combine(findings: Vec<Finding>, config: &Service) -> (Response, bool) {
     }
 }
 
-fn join(answers: Vec<Answer>, combine: Combine) -> Answer {
-    let weights: Vec<u32> = answers.iter().map(|answer| u32::from(answer.weight)).collect();
-    let count = u32::try_from(weights.len()).unwrap_or(u32::MAX);
+/// Answers with their shares to one answer.
+fn join(answers: Vec<(Answer, u32)>, combine: Combine) -> Answer {
+    let weights = || answers.iter().map(|(answer, share)| (u32::from(answer.weight), *share));
     let weight = match combine {
-        Combine::Worst => weights.iter().min().copied(),
-        Combine::Mean => (weights.iter().sum::<u32>() + count / 2).checked_div(count),
+        Combine::Worst => weights().map(|(weight, _)| weight).min(),
+        Combine::Mean => {
+            let whole: u32 = weights().map(|(_, share)| share).sum();
+            let sum: u32 = weights().map(|(weight, share)| weight * share).sum();
+            let mean = (sum + whole / 2).checked_div(whole);
+            // Rounded down to nothing, a server that should serve a little would be drained.
+            mean.map(|mean| if sum > 0 { mean.max(1) } else { mean })
+        }
     };
     let weight = weight.and_then(|weight| u8::try_from(weight).ok()).unwrap_or(100);
     // Of two equal states the lower weight has the better reason.
-    let worst = answers.into_iter().max_by_key(|answer| (answer.state, 100 - answer.weight.min(100)));
+    let worst =
+        answers.into_iter().map(|(answer, _)| answer).max_by_key(|answer| (answer.state, 100 - answer.weight.min(100)));
     Answer { weight, ..worst.unwrap_or_else(Answer::up) }
 }
 
@@ -155,6 +163,14 @@ mod tests {
         assert_eq!((joined.state, joined.weight, joined.reason.as_str()), (State::Drain, 40, "drain"));
         let (joined, _) = combine(findings(), &config("combine = mean\n"));
         assert_eq!(joined.unwrap().weight, 60);
+        let (joined, _) = combine(
+            findings(),
+            &config("checks = load:3 http:1 file\ncombine = mean\ncheck-url = http://a/\noverride-file = /x\n"),
+        );
+        assert_eq!(joined.unwrap().weight, 50);
+        let little = vec![Finding::Answer(answer(State::Up, 1)), Finding::Answer(answer(State::Up, 0))];
+        let (joined, _) = combine(little, &config("checks = load:1 http:9\ncombine = mean\ncheck-url = http://a/\n"));
+        assert_eq!(joined.unwrap().weight, 1);
     }
 
     #[test]

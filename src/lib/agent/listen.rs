@@ -1,6 +1,7 @@
 //! The ports: who may ask, what for, and the line back. Everything from outside is bounded in bytes and time.
 
 use super::AgentError;
+use super::figures::Program;
 use super::service::Service;
 use crate::config::agent::LONGEST_REQUEST;
 use std::cell::Cell;
@@ -22,6 +23,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(super) struct Port {
     listener: TcpListener,
     services: Vec<Rc<Service>>,
+    figures: Rc<Program>,
     /// Connections at present.
     open: Cell<usize>,
     /// Whether the log has it that connections are refused.
@@ -31,7 +33,7 @@ pub(super) struct Port {
 }
 
 /// Opens every port once.
-pub(super) fn open(services: &[Rc<Service>]) -> Result<Vec<Rc<Port>>, AgentError> {
+pub(super) fn open(services: &[Rc<Service>], figures: &Rc<Program>) -> Result<Vec<Rc<Port>>, AgentError> {
     let mut ports: Vec<(SocketAddr, Vec<Rc<Service>>)> = Vec::new();
     for service in services {
         let address = SocketAddr::new(service.config.bind, service.config.port);
@@ -43,7 +45,8 @@ pub(super) fn open(services: &[Rc<Service>]) -> Result<Vec<Rc<Port>>, AgentError
     let open = |(address, services)| {
         let listener = bind(address).map_err(|source| AgentError::Listen { address, source })?;
         let (open, crowded, puzzled) = (Cell::new(0), Cell::new(false), Cell::new(false));
-        Ok(Rc::new(Port { listener, services, open, crowded, puzzled }))
+        let figures = Rc::clone(figures);
+        Ok(Rc::new(Port { listener, services, figures, open, crowded, puzzled }))
     };
     ports.into_iter().map(open).collect()
 }
@@ -80,6 +83,7 @@ impl Port {
     fn accepted(self: &Rc<Self>, stream: TcpStream, peer: IpAddr) {
         let most = self.services.iter().map(|service| service.config.max_connections.get()).max().unwrap_or(1);
         if self.open.get() >= most {
+            self.figures.closed.add();
             if !self.crowded.replace(true) {
                 tracing::warn!(connections = most, "too many connections: further ones are closed without an answer");
             }
@@ -87,6 +91,7 @@ impl Port {
         }
         self.crowded.set(false);
         if !self.services.iter().any(|service| allows(service, peer)) {
+            self.figures.refused.add();
             self.puzzle(peer, "may not ask");
             return;
         }
@@ -108,6 +113,7 @@ impl Port {
         let line = match self.find(&request).filter(|service| allows(service, peer)) {
             Some(service) => service.line().await,
             None => {
+                self.figures.unknown.add();
                 self.puzzle(peer, "asks for a service that is not there or not for it");
                 "\n".to_owned()
             }

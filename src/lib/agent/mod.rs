@@ -11,15 +11,19 @@
 pub mod check;
 pub mod client;
 pub mod decide;
+mod figures;
 mod listen;
+mod report;
 mod service;
 
 use crate::cli::{self, Command};
 use crate::config;
 use crate::exit;
+use crate::exporter;
 use crate::logging::{self, Chain, Output};
 use crate::systemd;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use report::{Reporting, Sources};
 use service::Service;
 use std::cell::Cell;
 use std::io;
@@ -31,6 +35,9 @@ use tokio::task::LocalSet;
 
 /// Threads that resolve names. They exist only while names have to be resolved.
 const RESOLVERS: usize = 8;
+
+/// Time for the last figures to reach Graphite, when the agent ends.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Why the agent cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -65,12 +72,13 @@ pub fn main() -> ExitCode {
         Command::Run(loaded) => {
             logging::init(loaded.config.agent.loglevel, Output::Stdout);
             loaded.log();
-            loaded.config.agent
+            loaded.config
         }
         Command::Once { .. } | Command::Discover { .. } => return ExitCode::from(exit::USAGE),
         Command::Done(code) => return ExitCode::from(code),
     };
-    match Agent::open(config).and_then(Agent::run) {
+    let reporting = Reporting::of(&config);
+    match Agent::open(config.agent).and_then(|agent| agent.run(reporting)) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
             tracing::error!(error = %Chain(&error), "haproxystats-agent ends");
@@ -103,7 +111,7 @@ impl Agent {
     ///
     /// # Errors
     /// A port cannot be opened. Nothing else ends it.
-    pub fn run(self) -> Result<(), AgentError> {
+    fn run(self, reporting: Reporting) -> Result<(), AgentError> {
         raise_open_files();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -111,17 +119,24 @@ impl Agent {
             .build()
             .map_err(AgentError::EventLoop)?;
         let tasks = LocalSet::new();
-        let result = tasks.block_on(&runtime, self.main());
+        let result = tasks.block_on(&runtime, self.main(reporting));
         drop(tasks);
         // A resolver that hangs must not delay the end.
         runtime.shutdown_background();
         result
     }
 
-    async fn main(self) -> Result<(), AgentError> {
+    async fn main(self, reporting: Reporting) -> Result<(), AgentError> {
         let mut term = signal(SignalKind::terminate()).map_err(AgentError::EventLoop)?;
         let mut int = signal(SignalKind::interrupt()).map_err(AgentError::EventLoop)?;
-        let ports = listen::open(&self.services)?;
+        let program = Rc::new(figures::Program::default());
+        let ports = listen::open(&self.services, &program)?;
+        let sources = Sources::new(program, &self.services);
+        let page = sources.clone();
+        tokio::task::spawn_local(exporter::start(reporting.listen).serve(move || page.page()));
+        if let Some((graphite, interval)) = reporting.graphite {
+            tokio::task::spawn_local(sources.clone().report(graphite, interval));
+        }
         for service in &self.services {
             tokio::task::spawn_local(Rc::clone(service).poll());
         }
@@ -155,6 +170,7 @@ impl Agent {
             _ = term.recv() => {}
             _ = int.recv() => {}
         }
+        sources.drain(FAREWELL).await;
         Ok(())
     }
 }

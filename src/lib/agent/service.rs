@@ -3,6 +3,7 @@
 use super::AgentError;
 use super::check::{self, Check, Failure, Finding};
 use super::decide::{Steady, because, combine, waited};
+use super::figures::{self, Now, Sample};
 use crate::config::agent::{self, Response};
 use crate::haproxy::answer::{Answer, State};
 use std::cell::{Cell, RefCell};
@@ -25,18 +26,24 @@ pub(super) struct Service {
     /// What was answered last, for the log; the reason is not compared.
     logged: Cell<Option<Option<(State, u8)>>>,
     stopping: Rc<Cell<bool>>,
+    figures: figures::Service,
+    /// In the order of `checks`.
+    check_figures: Vec<figures::Check>,
 }
 
 impl Service {
     /// Sets up its checks.
     pub(super) fn open(config: agent::Service, stopping: Rc<Cell<bool>>) -> Result<Self, AgentError> {
-        let checks = config.checks.iter().map(|kind| {
+        let checks = config.checks.iter().map(|(kind, _)| {
             let failed = |source| AgentError::Check { service: config.name.clone(), check: kind.word(), source };
             check::open(*kind, &config).map_err(failed)
         });
         let checks = checks.collect::<Result<_, _>>()?;
+        let check_figures = config.checks.iter().map(|_| figures::Check::default()).collect();
         Ok(Self {
             checks,
+            figures: figures::Service::default(),
+            check_figures,
             steady: RefCell::default(),
             result: RefCell::default(),
             flight: RefCell::default(),
@@ -63,6 +70,7 @@ impl Service {
         }
         let response = self.response(Instant::now());
         self.log(response.as_ref());
+        self.figures.answered(response.as_ref().map(|answer| answer.state));
         response.map_or_else(|| "\n".to_owned(), |answer| answer.line(self.config.owner))
     }
 
@@ -80,6 +88,18 @@ impl Service {
             }
         };
         response.map(|answer| Answer { maxconn: self.config.maxconn, ..answer })
+    }
+
+    /// The figures at this moment.
+    pub(super) fn samples(&self, now: Instant) -> Vec<Sample<'_>> {
+        let answer = self.response(now).map(|answer| (answer.state, answer.weight));
+        let age = self.result.borrow().as_ref().map(|(_, found)| waited(*found, now));
+        let stale = age.is_some_and(|age| age > self.config.staleness);
+        let mut samples = self.figures.samples(&self.config.name, Now { answer, age, stale });
+        for ((kind, _), figures) in self.config.checks.iter().zip(&self.check_figures) {
+            samples.extend(figures.samples(&self.config.name, kind.word()));
+        }
+        samples
     }
 
     /// Checks, unless a check is under way: then that one is waited for.
@@ -104,11 +124,20 @@ impl Service {
     /// Runs all checks at the same time, each within its limit of time, and keeps what comes out.
     async fn check(&self) {
         let limit = self.config.check_timeout;
-        let checks = self.checks.iter().map(|check| {
+        let checks = self.checks.iter().zip(&self.check_figures).map(|(check, figures)| {
             let found = async move {
+                let begun = Instant::now();
                 let found = tokio::time::timeout(limit, check.check()).await;
+                let late = found.is_err().then_some(Failure::Timeout);
                 let reason = || format!("{}: no result within {} s", check.name(), limit.as_secs_f64());
-                found.unwrap_or_else(|_| check.timed_out(reason()))
+                let found = found.unwrap_or_else(|_| check.timed_out(reason()));
+                let failure = match &found {
+                    Finding::Failure(failure, _) => Some(*failure),
+                    // What a check remembers in place of a result does not hide that it has none.
+                    _ => late.or_else(|| check.concealed()),
+                };
+                figures.done(failure, begun.elapsed());
+                found
             };
             Box::pin(found) as Pin<Box<dyn Future<Output = Finding>>>
         });
@@ -126,6 +155,7 @@ impl Service {
         if self.logged.replace(Some(said)) == Some(said) {
             return;
         }
+        self.figures.changes.add();
         let service = self.config.name.as_str();
         match response {
             Some(answer) => tracing::info!(service, answer = %answer.words(self.config.owner), "answer changes"),

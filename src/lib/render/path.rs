@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Group};
 use crate::haproxy::columns::Kind;
-use crate::names::sanitize;
+use crate::names::base;
 
 /// Knows the fixed part of every path, and the groups.
 #[derive(Debug, Clone)]
@@ -19,13 +19,7 @@ impl Paths {
     #[must_use]
     pub fn new(config: &Config, hostname: &str) -> Self {
         let graphite = &config.graphite;
-        let mut base = graphite.namespace.clone();
-        if graphite.prefix_hostname {
-            let host = if graphite.fqdn { hostname } else { hostname.split('.').next().unwrap_or(hostname) };
-            base.push('.');
-            base.push_str(&sanitize(host.as_bytes()));
-        }
-        base.push_str(".haproxy");
+        let base = base(graphite, hostname);
         let groups = [config.groups.frontend.clone(), config.groups.backend.clone(), config.groups.server.clone()];
         let grouping = graphite.group_namespace.as_ref().map(|group| (group.name.clone(), group.double_writes));
         Self { base, groups, grouping }

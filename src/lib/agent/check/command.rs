@@ -2,12 +2,26 @@
 
 use super::{Check, Checking, Failure, Finding};
 use crate::haproxy::answer::{Answer, State};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use std::process::Stdio;
 use tokio::io::AsyncReadExt;
 use tokio::process;
 
 /// Most bytes of output that are read.
 const OUTPUT: u64 = 4096;
+
+/// The program and what it started, all of which end when the check is given up.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // An empty group is what there should be.
+            let _ = killpg(leader, Signal::SIGKILL);
+        }
+    }
+}
 
 /// A program and its arguments; no shell is between.
 pub(super) struct Command {
@@ -24,18 +38,24 @@ impl Command {
         let failed = |reason: String| Finding::Failure(Failure::Error, reason);
         let Some((program, arguments)) = self.words.split_first() else { return failed("no program".to_owned()) };
         let mut command = process::Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        // A group of its own, so that what the program starts ends with it.
+        command.process_group(0).kill_on_drop(true);
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => return failed(format!("{program}: {error}")),
         };
+        let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
         let mut output = Vec::new();
         if let Some(mut stdout) = child.stdout.take() {
             // What cannot be read is no reason to give.
             let _ = (&mut stdout).take(OUTPUT).read_to_end(&mut output).await;
             let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
         }
-        match child.wait().await {
+        let ended = child.wait().await;
+        // It is gone, and its number may soon be another's.
+        group.0 = None;
+        match ended {
             Ok(status) => self.meaning(status.code(), &output),
             Err(error) => failed(format!("{program}: {error}")),
         }
@@ -86,6 +106,28 @@ mod tests {
         }
         assert!(matches!(run(&["sh", "-c", "kill -9 $$"]).await, Finding::Failure(Failure::Error, _)));
         assert!(matches!(run(&["/no/such/program"]).await, Finding::Failure(Failure::Error, _)));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_the_program_started_ends_with_it_at_the_time_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("pid");
+        let script = format!("sh -c 'sleep 1000 & echo $! >{0}; sleep 1000' & sleep 1000", file.display());
+        let command = Command::new(["sh", "-c", &script].map(str::to_owned).to_vec(), 40);
+        let running = tokio::time::timeout(std::time::Duration::from_secs(2), command.run());
+        assert!(running.await.is_err());
+        let pid: i32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
+        let alive = || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+        };
+        for _ in 0..1000 {
+            if !alive() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("{pid} is alive");
     }
 
     #[tokio::test(flavor = "current_thread")]

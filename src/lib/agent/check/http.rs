@@ -2,7 +2,7 @@
 
 use super::{Check, Checking, Failure, Finding, weight};
 use crate::agent::client::{Client, Reply};
-use crate::config::agent::{Reduction, Service};
+use crate::config::agent::{self, Reduction, Service};
 use crate::haproxy::answer::{Answer, State};
 use serde_json::Value;
 
@@ -24,8 +24,8 @@ impl Rules {
     /// Those of a service.
     #[must_use]
     pub fn of(config: &Service) -> Self {
-        let (expect, status) = (config.expect_status.clone(), config.status_pointer.clone());
-        Self { expect, status, reductions: config.reductions.clone() }
+        let agent::Rules { expect_status: expect, status_pointer: status, reductions } = config.rules.clone();
+        Self { expect, status, reductions }
     }
 
     /// Those of Datawave, with the factors of query slots, load and swap.

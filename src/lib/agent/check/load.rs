@@ -1,19 +1,67 @@
 //! The host's own load: runnable tasks per CPU, pressure, memory, swap. Each takes its part off the weight.
 
 use super::{Check, Checking, Failure, Finding, weight};
+use crate::agent::decide::{because, waited};
+use crate::config::agent::{self, Overload};
 use crate::haproxy::answer::Answer;
+use std::cell::Cell;
+use std::time::Instant;
 
-/// The factors of CPU, pressure, memory and swap.
+/// The factors of CPU, pressure, memory and swap, and when they are too much.
 pub(super) struct Load {
     factors: [f64; 4],
+    overload: Option<Overload>,
+    condition: Cell<Condition>,
+}
+
+/// Whether the host is overloaded, and since when the contrary holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Condition {
+    overloaded: bool,
+    contrary: Option<Instant>,
+}
+
+impl Condition {
+    /// What it is after `reduction` was measured.
+    fn step(self, overload: &Overload, reduction: f64, now: Instant) -> Self {
+        let (crossed, delay) = match self.overloaded {
+            false => (reduction >= overload.enter, overload.enter_delay),
+            true => (reduction <= overload.leave && reduction < overload.enter, overload.leave_delay),
+        };
+        if !crossed {
+            return Self { contrary: None, ..self };
+        }
+        let since = self.contrary.unwrap_or(now);
+        if waited(since, now) >= delay {
+            Self { overloaded: !self.overloaded, contrary: None }
+        } else {
+            Self { contrary: Some(since), ..self }
+        }
+    }
 }
 
 /// What was measured, each from 0 (idle) to 1 (full).
 type Measures = [(&'static str, f64); 4];
 
 impl Load {
-    pub(super) fn new(factors: [f64; 4]) -> Self {
-        Self { factors }
+    pub(super) fn new(config: agent::Load) -> Self {
+        Self { factors: config.factors, overload: config.overload, condition: Cell::default() }
+    }
+
+    fn find(&self) -> Result<Finding, String> {
+        let measures = self.measure()?;
+        let reduction = measures.iter().zip(self.factors).map(|((_, measure), factor)| measure * factor).sum();
+        let words = measures.iter().zip(self.factors).filter(|(_, factor)| *factor > 0.0);
+        let words = words.map(|((name, measure), _)| format!("{name} {measure:.2}")).collect::<Vec<_>>().join(" ");
+        if let Some(overload) = &self.overload {
+            self.condition.set(self.condition.get().step(overload, reduction, Instant::now()));
+            if self.condition.get().overloaded
+                && let Some(answer) = because(&overload.response, format!("overloaded: {words}"))
+            {
+                return Ok(Finding::Answer(answer));
+            }
+        }
+        Ok(Finding::Answer(Answer { weight: weight(reduction), reason: words, ..Answer::up() }))
     }
 
     fn measure(&self) -> Result<Measures, String> {
@@ -72,16 +120,8 @@ impl Check for Load {
     }
 
     fn check(&self) -> Checking<'_> {
-        let found = match self.measure() {
-            Ok(measures) => {
-                let reduction = measures.iter().zip(self.factors).map(|((_, measure), factor)| measure * factor).sum();
-                let words = measures.iter().zip(self.factors).filter(|(_, factor)| *factor > 0.0);
-                let words = words.map(|((name, measure), _)| format!("{name} {measure:.2}")).collect::<Vec<_>>();
-                Finding::Answer(Answer { weight: weight(reduction), reason: words.join(" "), ..Answer::up() })
-            }
-            Err(reason) => Finding::Failure(Failure::Error, reason),
-        };
-        Box::pin(std::future::ready(found))
+        let found = self.find();
+        Box::pin(std::future::ready(found.unwrap_or_else(|reason| Finding::Failure(Failure::Error, reason))))
     }
 }
 
@@ -102,8 +142,51 @@ mod tests {
     }
 
     #[test]
+    fn overload_has_thresholds_and_delays_of_its_own() {
+        let seconds = std::time::Duration::from_secs;
+        let overload =
+            Overload { enter: 0.8, enter_delay: seconds(5), leave: 0.5, leave_delay: seconds(10), response: None };
+        let start = Instant::now();
+        let mut condition = Condition::default();
+        let mut at = |reduction, second| {
+            condition = condition.step(&overload, reduction, start + seconds(second));
+            condition.overloaded
+        };
+        assert!(!at(0.9, 0) && !at(0.9, 4));
+        // Interrupted: the delay begins anew.
+        assert!(!at(0.7, 5) && !at(0.9, 6) && !at(0.9, 10) && at(0.9, 11));
+        // Between the thresholds nothing changes.
+        assert!(at(0.6, 12) && at(0.5, 13) && at(0.6, 20) && at(0.4, 21) && at(0.4, 30) && !at(0.4, 31));
+        let mut one = Condition::default();
+        let same = Overload { leave: 0.8, enter_delay: seconds(0), leave_delay: seconds(0), ..overload };
+        one = one.step(&same, 0.8, start);
+        assert!(one.overloaded && one.step(&same, 0.8, start).overloaded && !one.step(&same, 0.7, start).overloaded);
+    }
+
+    #[test]
+    fn an_overloaded_host_answers_what_is_configured() {
+        let overload = |response| Overload {
+            enter: 0.0,
+            enter_delay: std::time::Duration::ZERO,
+            leave: 0.0,
+            leave_delay: std::time::Duration::ZERO,
+            response,
+        };
+        let found = |response| {
+            let load = Load::new(agent::Load { factors: [0.0; 4], overload: Some(overload(response)) });
+            match load.find() {
+                Ok(Finding::Answer(answer)) => (answer.weight, answer.reason),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(found(Some(Answer { weight: 1, ..Answer::up() })), (1, "overloaded: ".to_owned()));
+        assert_eq!(found(None), (100, String::new()));
+    }
+
+    #[test]
     fn this_host_has_a_load() {
-        let measures = Load::new([1.0, 0.0, 1.0, 1.0]).measure().unwrap();
+        let config = agent::Load { factors: [1.0, 0.0, 1.0, 1.0], overload: None };
+        let measures = Load::new(config).measure().unwrap();
         assert!(measures.iter().all(|(_, measure)| (0.0..=1.0).contains(measure)), "{measures:?}");
         assert!(measures[2].1 > 0.0);
     }

@@ -61,6 +61,11 @@ pub trait Check {
     /// Looks once.
     fn check(&self) -> Checking<'_>;
 
+    /// The failure behind the last finding, where the check gave an older result in place of it.
+    fn concealed(&self) -> Option<Failure> {
+        None
+    }
+
     /// What it means that [`Check::check`] took too long.
     fn timed_out(&self, reason: String) -> Finding {
         Finding::Failure(Failure::Timeout, reason)
@@ -89,7 +94,7 @@ pub fn open(kind: Kind, config: &Service) -> Result<Box<dyn Check>, SetupError> 
         Kind::Patroni => {
             Box::new(patroni::Patroni::open(Client::open(&config.http, patroni::URL)?, config.patroni.clone()))
         }
-        Kind::Load => Box::new(load::Load::new(config.load)),
+        Kind::Load => Box::new(load::Load::new(config.load.clone())),
         Kind::File => Box::new(file::File::new(config.override_file.clone().unwrap_or_default())),
         Kind::Command => Box::new(command::Command::new(config.command.clone(), config.warning_weight)),
     })

@@ -23,6 +23,8 @@ pub(super) struct Patroni {
     path: String,
     /// The last finding that came from Patroni, and when.
     last: RefCell<Option<(Finding, Instant)>>,
+    /// Why there is no result, when the last finding was an older one.
+    concealed: Cell<Option<Failure>>,
     /// Since when the lag is above its limit.
     behind: Cell<Option<Instant>>,
 }
@@ -142,10 +144,11 @@ impl Patroni {
                 format!("{}{question}{}", config.replica_path, tags.join("&"))
             }
         };
-        Self { client, config, path, last: RefCell::default(), behind: Cell::new(None) }
+        Self { client, config, path, last: RefCell::default(), concealed: Cell::new(None), behind: Cell::new(None) }
     }
 
     async fn ask(&self) -> Finding {
+        self.concealed.set(None);
         let Reply { status, body } = match self.client.get(&self.path).await {
             Ok(reply) => reply,
             Err(error) => return self.unreachable(error.finding()),
@@ -182,7 +185,12 @@ impl Patroni {
     /// The last finding while the time of grace lasts: a restart of Patroni alone takes nobody out of service.
     fn unreachable(&self, failure: Finding) -> Finding {
         match &*self.last.borrow() {
-            Some((found, when)) if waited(*when, Instant::now()) < self.config.grace => found.clone(),
+            Some((found, when)) if waited(*when, Instant::now()) < self.config.grace => {
+                if let Finding::Failure(reason, _) = &failure {
+                    self.concealed.set(Some(*reason));
+                }
+                found.clone()
+            }
             _ => failure,
         }
     }
@@ -195,6 +203,10 @@ impl Check for Patroni {
 
     fn check(&self) -> Checking<'_> {
         Box::pin(self.ask())
+    }
+
+    fn concealed(&self) -> Option<Failure> {
+        self.concealed.get()
     }
 
     fn timed_out(&self, reason: String) -> Finding {

@@ -1,0 +1,132 @@
+//! The checks `http` and `datawave`, and how endpoints are asked.
+
+use super::super::value::{self, Refusal};
+use super::reader::Reader;
+use super::words::fraction;
+use std::path::PathBuf;
+
+/// How endpoints are asked.
+#[derive(Debug, Clone, Default)]
+pub struct Http {
+    /// `None`: the check's own default.
+    pub url: Option<String>,
+    /// Connect there rather than to the host in the URL.
+    pub socket: Option<PathBuf>,
+    /// `Name: value` lines.
+    pub headers_file: Option<PathBuf>,
+    /// `user:password`.
+    pub credentials_file: Option<PathBuf>,
+    /// Trusted authorities.
+    pub ca_file: Option<PathBuf>,
+    /// Certificate and key of the agent.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// A number that lowers the weight.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reduction {
+    /// JSON pointer to it.
+    pub pointer: String,
+    /// Part of the weight that it takes off at `to` and beyond.
+    pub factor: f64,
+    /// Value at which it begins to take something off.
+    pub from: f64,
+    /// Value at which it takes off `factor`; may be below `from`, for numbers of which more is better.
+    pub to: f64,
+}
+
+/// How the replies of `http` are understood.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// Statuses that are good.
+    pub expect_status: Vec<u16>,
+    /// Where the state stands.
+    pub status_pointer: Option<String>,
+    /// Numbers that lower the weight.
+    pub reductions: Vec<Reduction>,
+}
+
+impl Http {
+    pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
+        let url = r.optional("check-url", url);
+        let [socket, headers_file, credentials_file, ca_file, certificate, key] =
+            ["check-socket", "headers-file", "credentials-file", "tls-ca-file", "tls-certificate-file", "tls-key-file"]
+                .map(|option| r.optional(option, value::path));
+        let identity = match (certificate?, key?) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => {
+                r.error("tls-key-file", "and tls-certificate-file belong together; set both or none");
+                return None;
+            }
+        };
+        Some(Self {
+            url: url?,
+            socket: socket?,
+            headers_file: headers_file?,
+            credentials_file: credentials_file?,
+            ca_file: ca_file?,
+            identity,
+        })
+    }
+}
+
+impl Rules {
+    pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
+        let expect_status = r.get("expect-status", statuses);
+        let status_pointer = r.optional("status-pointer", pointer);
+        let reductions = r.optional("reductions", reductions);
+        Some(Self {
+            expect_status: expect_status?,
+            status_pointer: status_pointer?,
+            reductions: reductions?.unwrap_or_default(),
+        })
+    }
+}
+
+fn url(text: &str) -> Result<String, Refusal> {
+    let good = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme) && text.len() > scheme.len());
+    if !good || text.contains(|c: char| c.is_whitespace() || c.is_control() || !c.is_ascii()) {
+        return Err("not a URL; write http://host:port/path or https://host/path".to_owned());
+    }
+    let authority = text.split("://").nth(1).and_then(|rest| rest.split(['/', '?']).next()).unwrap_or_default();
+    if authority.contains('@') {
+        return Err("has credentials in it; put them into credentials-file".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn statuses(text: &str) -> Result<Vec<u16>, Refusal> {
+    let status = |word: &str| word.parse().ok().filter(|status| (100..600).contains(status));
+    let statuses: Option<Vec<u16>> = text.split_whitespace().map(status).collect();
+    statuses
+        .filter(|statuses| !statuses.is_empty())
+        .ok_or_else(|| "not a list of statuses; write for example 200 204".to_owned())
+}
+
+fn pointer(text: &str) -> Result<String, Refusal> {
+    if text.starts_with('/') {
+        return Ok(text.to_owned());
+    }
+    Err("not a JSON pointer; write for example /status or /data/0/load".to_owned())
+}
+
+fn reductions(text: &str) -> Result<Vec<Reduction>, Refusal> {
+    let line = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (name, factor, range) = match words.as_slice() {
+            [name, factor] => (name, factor, (0.0, 1.0)),
+            [name, factor, from, to] => (name, factor, (value::float(from)?, value::float(to)?)),
+            _ => return None,
+        };
+        let good = range.0 < range.1 || range.1 < range.0;
+        let factor = fraction(factor).ok()?;
+        let pointer = pointer(name).ok().filter(|_| good)?;
+        Some(Reduction { pointer, factor, from: range.0, to: range.1 })
+    };
+    text.lines()
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(|text| line(text).ok_or_else(|| format!("{text:?} is no reduction; write for example /load 0.4 0 8")))
+        .collect()
+}

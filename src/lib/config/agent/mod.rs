@@ -1,0 +1,173 @@
+//! `[agent]`, and `[agent:NAME]` for each service.
+
+mod http;
+mod load;
+mod network;
+mod patroni;
+mod reader;
+mod responses;
+mod service;
+mod words;
+
+use super::ini::Ini;
+use super::options::AGENT;
+use super::problem::Report;
+use super::section::Section;
+use super::{LogLevel, options, value};
+use std::time::Duration;
+
+pub use http::{Http, Reduction, Rules};
+pub use load::{Load, Overload};
+pub use network::Network;
+pub use patroni::Patroni;
+pub use responses::{Response, Responses};
+pub use service::{Combine, Kind, Service};
+pub use words::LONGEST_REQUEST;
+
+/// The section and its services.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    /// Messages below this level are dropped.
+    pub loglevel: LogLevel,
+    /// How long the agent answers `stop-response` before it ends.
+    pub stop_timeout: Duration,
+    /// How often figures about the agent are sent to Graphite; `None`: never.
+    pub self_metrics: Option<Duration>,
+    /// Never empty: without `[agent:NAME]` sections the only service is `[agent]` itself.
+    pub services: Vec<Service>,
+}
+
+/// Options of the program as a whole.
+const OF_THE_PROGRAM: [&str; 4] = ["loglevel", "stop-timeout", "self-metrics", "self-metrics-interval"];
+
+/// Reads the section and its services; `None` when a value cannot be right, which is in the report then.
+pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Agent> {
+    let mut section = Section::new(AGENT, ini, report);
+    let loglevel = section.get("loglevel", value::loglevel);
+    let stop_timeout = section.get("stop-timeout", value::pause);
+    let self_metrics = section.optional("self-metrics", value::boolean);
+    let self_metrics_interval = section.get("self-metrics-interval", value::whole_seconds);
+    // Where nobody has written of Graphite, nothing is sent to where it might be.
+    let self_metrics = self_metrics.map(|wanted| wanted.unwrap_or_else(|| ini.section_place("graphite").is_some()));
+    let names: Vec<&str> = ini.sections().filter(|name| *name != AGENT && options::base(name) == AGENT).collect();
+    let names = if names.is_empty() { vec![AGENT] } else { names };
+    let services: Vec<Option<Service>> = names.iter().map(|name| service::read(name, ini, report)).collect();
+    for name in names.iter().filter(|name| **name != AGENT) {
+        for option in OF_THE_PROGRAM {
+            if ini.has_own(name, option) {
+                Section::new(name, ini, report).warn(option, "has no effect here; set it in [agent]");
+            }
+        }
+    }
+    let services = services.into_iter().collect::<Option<Vec<_>>>()?;
+    let good = pairs(&names, &services, ini, report);
+    let self_metrics = self_metrics?.then_some(self_metrics_interval?);
+    let config = Agent { loglevel: loglevel?, stop_timeout: stop_timeout?, self_metrics, services };
+    good.then_some(config)
+}
+
+/// Services of one port must be told apart, and share what belongs to the port.
+fn pairs(names: &[&str], services: &[Service], ini: &Ini, report: &mut Report) -> bool {
+    let mut good = true;
+    for (index, service) in services.iter().enumerate() {
+        let Some(name) = names.get(index) else { continue };
+        let mut section = Section::new(name, ini, report);
+        for other in services.iter().take(index).filter(|other| other.port == service.port) {
+            if other.bind != service.bind {
+                section.error("bind", format!("is another than that of {}, which has the same port", other.name));
+                good = false;
+            } else if other.request == service.request {
+                let message =
+                    format!("is that of {} on the same port; write what HAProxy sends (agent-send)", other.name);
+                section.error("request", message);
+                good = false;
+            }
+            if other.max_connections != service.max_connections || other.request_timeout != service.request_timeout {
+                section.warn("port", format!("shares max-connections and request-timeout of {}", other.name));
+            }
+        }
+        let spare = service.check_timeout.saturating_add(service.interval.unwrap_or_default());
+        if service.staleness < spare {
+            section.warn("staleness-interval", "is below interval and check-timeout together: slow results are stale");
+        }
+    }
+    good
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load;
+    use super::super::options::Program;
+    use super::*;
+    use crate::haproxy::answer::State;
+
+    fn services(text: &str) -> Vec<Service> {
+        load::from_text(Program::Agent, text, "x.conf").unwrap().config.agent.services
+    }
+
+    fn refusal(text: &str) -> String {
+        let refused = load::from_text(Program::Agent, text, "x.conf").unwrap_err();
+        refused.report.errors.iter().map(|error| format!("{error}\n")).collect()
+    }
+
+    #[test]
+    fn the_defaults_are_one_service() {
+        let services = services("");
+        assert_eq!(services.len(), 1);
+        assert_eq!((services[0].port, services[0].checks.as_slice()), (5555, [(Kind::Datawave, 1)].as_slice()));
+        assert_eq!(services[0].staleness, Duration::from_secs(3));
+        assert_eq!(services[0].responses.unavailable.as_ref().unwrap().state, State::Drain);
+        assert_eq!(services[0].responses.initial, None);
+    }
+
+    #[test]
+    fn services_inherit_and_underscores_are_dashes() {
+        let text = "[agent]\nport = 7000\ncheck_url = http://a/\n[agent:x]\nrequest = x\\n\nos_load_reduction = 0.1\n\
+                    [agent:y]\nrequest = y\ninterval = 5\n";
+        let services = services(text);
+        let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
+        assert_eq!(names, ["x", "y"]);
+        assert!(
+            services.iter().all(|service| service.port == 7000 && service.http.url.as_deref() == Some("http://a/"))
+        );
+        assert_eq!((services[0].datawave[1], services[1].datawave[1]), (0.1, 0.4));
+        assert_eq!((services[0].request.as_deref(), services[1].interval), (Some("x"), Some(Duration::from_secs(5))));
+    }
+
+    #[test]
+    fn figures_are_sent_where_graphite_is_written_of() {
+        let of = |text: &str| load::from_text(Program::Agent, text, "x.conf").unwrap().config.agent.self_metrics;
+        assert_eq!(of(""), None);
+        assert_eq!(of("[graphite]\n"), Some(Duration::from_secs(10)));
+        assert_eq!(of("[graphite]\n[agent]\nself-metrics = false\n"), None);
+        assert_eq!(of("[agent]\nself-metrics = true\nself-metrics-interval = 60\n"), Some(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn checks_have_shares() {
+        let services = services("[agent]\nchecks = load:3 http\ncheck-url = http://a/\n");
+        assert_eq!(services[0].checks, [(Kind::Load, 3), (Kind::Http, 1)]);
+    }
+
+    #[test]
+    fn refusals_say_where_and_what() {
+        for (text, words) in [
+            ("[agent:a]\n[agent:b]\n", "agent-send"),
+            ("[agent:a]\nchecks = http\n", "the check http needs it"),
+            ("[agent:a]\nchecks = htp\n", "did you mean \"http\"?"),
+            ("[agent]\ndown-response = dwn\n", "\"dwn\" is no word of an answer"),
+            ("[agent]\nallow = 10.0.0.0/33\n", "no network"),
+            ("[agent]\ncheck-url = http://u:p@h/\n", "credentials-file"),
+            ("[agent]\nos-load-reduction = 2\n", "fraction"),
+            ("[agent]\nchecks = datawave patroni\n", "a service for each"),
+            ("[agent]\nreductions = load 1\n", "no reduction"),
+            ("[agent]\ntls-key-file = /k\n", "both or none"),
+            ("[agent]\nchecks = load:0\n", "no share"),
+            ("[agent]\nchecks = load load:2\n", "stands twice"),
+            ("[agent]\noverload-leave = 0.5\n", "without overload-enter"),
+            ("[agent]\noverload-enter = 0.5\noverload-leave = 0.6\n", "above overload-enter"),
+        ] {
+            assert!(refusal(text).contains(words), "{text:?}: {}", refusal(text));
+        }
+    }
+}

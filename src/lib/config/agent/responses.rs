@@ -1,0 +1,81 @@
+//! Answers that the operator chooses.
+
+use super::super::value::Refusal;
+use super::reader::Reader;
+use crate::haproxy::answer::grammar::{self, Admin, Health, Version, Weight};
+use crate::haproxy::answer::{Answer, State};
+
+/// A response; `None` (written as nothing) changes nothing at HAProxy.
+pub type Response = Option<Answer>;
+
+/// Answers for what is not a result.
+#[derive(Debug, Clone)]
+pub struct Responses {
+    /// Before the first result.
+    pub initial: Response,
+    /// Instead of a stale one.
+    pub stale: Response,
+    /// The endpoint is not there.
+    pub down: Response,
+    /// The endpoint says that it is unavailable.
+    pub unavailable: Response,
+    /// The check took too long.
+    pub timeout: Response,
+    /// The check ended with what it should not.
+    pub error: Response,
+    /// While the agent stops.
+    pub stop: Response,
+}
+
+impl Responses {
+    pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
+        let [initial, stale, down, unavailable, timeout, error, stop] = [
+            "initial-response",
+            "staleness-response",
+            "down-response",
+            "unavailable-response",
+            "timeout-response",
+            "error-response",
+            "stop-response",
+        ]
+        .map(|option| r.get(option, response));
+        Some(Self {
+            initial: initial?,
+            stale: stale?,
+            down: down?,
+            unavailable: unavailable?,
+            timeout: timeout?,
+            error: error?,
+            stop: stop?,
+        })
+    }
+}
+
+/// Words of an answer, as the agents that went before have them in their configuration. No words: no change.
+pub(super) fn response(text: &str) -> Result<Response, Refusal> {
+    let right = "write for example down, 0% drain, maint #why, or nothing for no change";
+    let reading =
+        grammar::read(format!("{text}\n").as_bytes(), Version::Until30).map_err(|error| format!("{error}; {right}"))?;
+    if let Some(word) = reading.unknown.first() {
+        return Err(format!("{word:?} is no word of an answer; {right}"));
+    }
+    if reading.maxconn.is_some() {
+        return Err(format!("maxconn has an option of its own; {right}"));
+    }
+    let state = match (reading.admin, reading.health) {
+        (Some(Admin::Maint), _) => State::Maint,
+        (_, Some(Health::Down)) => State::Down,
+        (Some(Admin::Drain), _) => State::Drain,
+        (_, Some(Health::Up)) | (Some(Admin::Ready), None) => State::Up,
+        (None, None) if reading.weight.is_some() => State::Up,
+        (None, None) => return Ok(None),
+    };
+    let weight = match reading.weight {
+        None => 100,
+        Some(Ok(Weight::Percent(percent))) if percent <= 100 => u8::try_from(percent).unwrap_or(100),
+        Some(_) => return Err(format!("the weight is no percentage from 0% to 100%; {right}")),
+    };
+    // A drained server answers weight 0 anyhow; its weight comes back with the next result.
+    let weight = if state == State::Drain { 0 } else { weight };
+    Ok(Some(Answer { state, weight, maxconn: None, reason: reading.description.unwrap_or_default() }))
+}

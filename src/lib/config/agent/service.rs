@@ -1,0 +1,233 @@
+//! One service.
+
+use super::super::ini::Ini;
+use super::super::nearest::did_you_mean;
+use super::super::problem::Report;
+use super::super::value::{self, Refusal};
+use super::http::{Http, Rules};
+use super::load::Load;
+use super::network::{Network, networks};
+use super::patroni::Patroni;
+use super::reader::Reader;
+use super::responses::Responses;
+use super::words::{address, fraction, percent, request, words};
+use crate::haproxy::answer::AdminState;
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One service.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// NAME of its section; `agent` for the section without one.
+    pub name: String,
+    /// Where it is asked.
+    pub bind: IpAddr,
+    /// TCP port.
+    pub port: u16,
+    /// Who may ask; empty: everybody.
+    pub allow: Vec<Network>,
+    /// What HAProxy sends to ask for it.
+    pub request: Option<String>,
+    /// Time for the request to come.
+    pub request_timeout: Duration,
+    /// Most connections at a time.
+    pub max_connections: NonZeroUsize,
+    /// Who owns ready, drain and maint.
+    pub owner: AdminState,
+    /// Part of every answer when it is set.
+    pub maxconn: Option<u32>,
+    /// What the answer is made from, each with its share of the mean weight.
+    pub checks: Vec<(Kind, u32)>,
+    /// Weight of several checks.
+    pub combine: Combine,
+    /// Least change of the weight that is answered, percent.
+    pub weight_step: u8,
+    /// How long a worse state must last.
+    pub fall_delay: Duration,
+    /// How long a better state must last.
+    pub rise_delay: Duration,
+    /// Pause between checks; `None`: when asked.
+    pub interval: Option<Duration>,
+    /// Time for a whole check.
+    pub check_timeout: Duration,
+    /// Age at which a result is stale.
+    pub staleness: Duration,
+    /// Answers for what is not a result.
+    pub responses: Responses,
+    /// How endpoints are asked.
+    pub http: Http,
+    /// `http`
+    pub rules: Rules,
+    /// `datawave`: the three factors: query slots, load, swap.
+    pub datawave: [f64; 3],
+    /// `patroni`
+    pub patroni: Patroni,
+    /// `load`
+    pub load: Load,
+    /// `file`
+    pub override_file: Option<PathBuf>,
+    /// `command`: program and arguments.
+    pub command: Vec<String>,
+    /// `command`: weight at exit code 1.
+    pub warning_weight: u8,
+}
+
+/// A check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The health endpoint of Datawave's web server.
+    Datawave,
+    /// Any HTTP endpoint.
+    Http,
+    /// The REST API of Patroni.
+    Patroni,
+    /// Load of this host.
+    Load,
+    /// An operator's override on disk.
+    File,
+    /// A program.
+    Command,
+}
+
+impl Kind {
+    const WORDS: [(&'static str, Self); 6] = [
+        ("datawave", Self::Datawave),
+        ("http", Self::Http),
+        ("patroni", Self::Patroni),
+        ("load", Self::Load),
+        ("file", Self::File),
+        ("command", Self::Command),
+    ];
+
+    /// Its name in `checks`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, kind)| *kind == self).map_or("", |(word, _)| word)
+    }
+}
+
+/// `combine`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Combine {
+    /// The lowest weight.
+    Worst,
+    /// The mean of the weights, by the shares of the checks.
+    Mean,
+}
+
+/// Reads a section with all that it inherits from `[agent]`.
+pub(super) fn read(own: &str, ini: &Ini, report: &mut Report) -> Option<Service> {
+    let mut r = Reader { own, ini, report };
+    let name = own.strip_prefix("agent:").unwrap_or(own).to_owned();
+    let bind = r.get("bind", address);
+    let port = r.get("port", value::port);
+    let allow = r.optional("allow", networks);
+    let request = r.optional("request", request);
+    let request_timeout = r.get("request-timeout", value::time_limit);
+    let max_connections = r.get("max-connections", value::count);
+    let own_admin = r.get("own-admin-state", value::boolean);
+    let maxconn = r.optional("maxconn", |text| {
+        value::count(text)
+            .and_then(|n| u32::try_from(n.get()).map_err(|_| "too large; write 100, for example".to_owned()))
+    });
+    let checks = r.get("checks", checks);
+    let combine = r.get("combine", |text| value::choice(text, &[("worst", Combine::Worst), ("mean", Combine::Mean)]));
+    let weight_step = r.get("weight-step", percent);
+    let fall_delay = r.get("fall-delay", value::pause);
+    let rise_delay = r.get("rise-delay", value::pause);
+    let interval = r.get("interval", value::optional_time_limit);
+    let check_timeout = r.get("check-timeout", value::time_limit);
+    let staleness = r.optional("staleness-interval", value::optional_time_limit);
+    let responses = Responses::read(&mut r);
+    let http = Http::read(&mut r);
+    let rules = Rules::read(&mut r);
+    let datawave = ["connection-usage-reduction", "os-load-reduction", "swap-usage-reduction"]
+        .map(|option| r.get(option, fraction));
+    let patroni = Patroni::read(&mut r);
+    let load = Load::read(&mut r);
+    let override_file = r.optional("override-file", value::path);
+    let command = r.optional("command", words);
+    let warning_weight = r.get("warning-weight", percent);
+
+    let (checks, http) = (checks?, http?);
+    let mut complete = true;
+    for (kind, option, missing) in [
+        (Kind::Http, "check-url", http.url.is_none()),
+        (Kind::File, "override-file", override_file == Some(None)),
+        (Kind::Command, "command", command == Some(None)),
+    ] {
+        if missing && checks.iter().any(|(check, _)| *check == kind) {
+            r.error(option, &format!("is not set, and the check {} needs it", kind.word()));
+            complete = false;
+        }
+    }
+    let endpoints = [Kind::Datawave, Kind::Http, Kind::Patroni];
+    if checks.iter().filter(|(kind, _)| endpoints.contains(kind)).count() > 1 {
+        r.error("checks", "has two that ask check-url; make a service for each");
+        complete = false;
+    }
+    let (interval, check_timeout) = (interval?, check_timeout?);
+    let own_staleness = interval.unwrap_or_default().saturating_mul(3);
+    let staleness = match staleness? {
+        Some(Some(limit)) => limit,
+        // As in the agent of Datawave, 0 switches it off.
+        Some(None) => Duration::MAX,
+        None => own_staleness.max(check_timeout.saturating_add(interval.unwrap_or_default())),
+    };
+    complete.then_some(())?;
+    Some(Service {
+        name,
+        bind: bind?,
+        port: port?,
+        allow: allow?.unwrap_or_default(),
+        request: request?,
+        request_timeout: request_timeout?,
+        max_connections: max_connections?,
+        owner: if own_admin? { AdminState::Agent } else { AdminState::Operator },
+        maxconn: maxconn?,
+        checks,
+        combine: combine?,
+        weight_step: weight_step?,
+        fall_delay: fall_delay?,
+        rise_delay: rise_delay?,
+        interval,
+        check_timeout,
+        staleness,
+        responses: responses?,
+        http,
+        rules: rules?,
+        datawave: all(datawave)?,
+        patroni: patroni?,
+        load: load?,
+        override_file: override_file?,
+        command: command?.unwrap_or_default(),
+        warning_weight: warning_weight?,
+    })
+}
+
+/// All values, if all are there.
+pub(super) fn all<const N: usize>(values: [Option<f64>; N]) -> Option<[f64; N]> {
+    values.iter().all(Option::is_some).then(|| values.map(Option::unwrap_or_default))
+}
+
+/// Names of checks, each with its share (`http:3`) at will.
+fn checks(text: &str) -> Result<Vec<(Kind, u32)>, Refusal> {
+    let mut kinds = Vec::new();
+    for word in text.split([' ', '\t', '\n', ',']).filter(|word| !word.is_empty()) {
+        let (name, share) = word.split_once(':').unwrap_or((word, "1"));
+        let kind = Kind::WORDS.iter().find(|(word, _)| *word == name).map(|(_, kind)| *kind);
+        let kind = kind.ok_or_else(|| {
+            let advice = did_you_mean(name, Kind::WORDS.iter().map(|(name, _)| *name));
+            format!("{name:?} is no check; write names such as http or load{advice}")
+        })?;
+        let share = share.parse().ok().filter(|share| (1..=1000).contains(share));
+        let share = share.ok_or_else(|| format!("{word:?} has no share; write for example {name}:3, up to 1000"))?;
+        if kinds.iter().any(|(other, _)| *other == kind) {
+            return Err(format!("{name:?} stands twice; write it once"));
+        }
+        kinds.push((kind, share));
+    }
+    if kinds.is_empty() { Err("empty; write the name of a check, such as http".to_owned()) } else { Ok(kinds) }
+}
