@@ -4,6 +4,7 @@ use super::figures::{Program, Sample};
 use super::service::Service;
 use crate::config::{self, Config};
 use crate::dispatch::graphite::Graphite;
+use crate::dispatch::messages::Messages;
 use crate::dispatch::{Batch, Dispatcher};
 use crate::exporter::Page;
 use crate::names::{base, sanitize};
@@ -90,7 +91,7 @@ impl Sources {
                 line(format!("Agent{name}"), value);
             }
         }
-        Batch { epoch, text: text.into_bytes(), lines }
+        Batch { epoch, text: text.into_bytes(), lines, messages: Messages::default() }
     }
 
     /// Reports to Graphite at every `interval`, for ever.
