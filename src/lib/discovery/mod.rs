@@ -9,8 +9,11 @@
 //! planned from the one that is there, or nothing. Clients only read. Time is that of the wall clock in UTC, since
 //! several machines have to agree on it.
 
+pub mod aws;
 pub mod client;
 pub mod document;
+pub mod http;
+pub mod plan;
 pub mod source;
 pub mod store;
 

@@ -1,8 +1,19 @@
 //! Where the document is kept: one trait, and the stores behind it.
 
+mod consul;
+mod dynamodb;
+mod etcd;
+pub(super) mod file;
+
 use super::LocalFuture;
-use super::document::Document;
+use super::aws::AwsError;
+use super::document::{Document, FORMAT};
+use super::http::{HttpError, SetupError};
 use crate::config;
+use crate::config::discovery::StoreKind;
+use serde::Deserialize;
+use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -34,9 +45,42 @@ pub enum StoreError {
     /// Somebody else has written since: load and plan again.
     #[error("the document has changed since it was read")]
     Conflict,
-    /// It took too long.
-    #[error("no answer from the store after {} s", .0.as_secs_f64())]
-    Timeout(Duration),
+    /// A file of the store cannot be used.
+    #[error("{} cannot be used", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What the store holds is no document.
+    #[error("what the store holds is no list of servers")]
+    Decode(#[source] serde_json::Error),
+    /// What the store holds was written by a later version of this program.
+    #[error("the list in the store has the format {0}, which this version does not know")]
+    Format(u32),
+    /// The document cannot be written as JSON.
+    #[error("the list cannot be written")]
+    Encode(#[source] serde_json::Error),
+    /// The client of the store cannot be set up.
+    #[error("the client of the store cannot be set up")]
+    Setup(#[from] SetupError),
+    /// The store does not reply.
+    #[error("the store does not answer")]
+    Http(#[from] HttpError),
+    /// The request to AWS cannot be made.
+    #[error("the request to DynamoDB cannot be made")]
+    Aws(#[from] AwsError),
+    /// The store replies, but not as it should.
+    #[error("{request} was answered by {status}: {text}")]
+    Refused {
+        /// What was asked.
+        request: String,
+        /// The HTTP status.
+        status: u16,
+        /// The beginning of the answer.
+        text: String,
+    },
 }
 
 /// Where the document is kept.
@@ -82,6 +126,29 @@ pub trait Store {
 /// # Errors
 /// Credentials or certificates cannot be read, or a directory cannot be made.
 pub async fn open(config: &config::Discovery) -> Result<Rc<dyn Store>, StoreError> {
-    let _ = config;
-    Err(StoreError::Timeout(Duration::ZERO))
+    let store = &config.store;
+    Ok(match store.kind {
+        StoreKind::File => Rc::new(file::FileStore::open(&config.state_dir)?),
+        StoreKind::DynamoDb => Rc::new(dynamodb::DynamoDb::open(config).await?),
+        StoreKind::Consul => Rc::new(consul::ConsulKv::open(store)?),
+        StoreKind::Etcd => Rc::new(etcd::Etcd::open(store)?),
+    })
+}
+
+/// Reads a document of any store.
+fn parse(bytes: &[u8]) -> Result<Document, StoreError> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let Format { format } = serde_json::from_slice(bytes).map_err(StoreError::Decode)?;
+    if format != FORMAT {
+        return Err(StoreError::Format(format));
+    }
+    serde_json::from_slice(bytes).map_err(StoreError::Decode)
+}
+
+/// The document as every store keeps it.
+fn text(document: &Document) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(document).map_err(StoreError::Encode)
 }

@@ -1,0 +1,539 @@
+//! The rules of the plan one by one, and what must hold for any source at any time.
+
+use super::*;
+use crate::config::discovery::Ramp;
+use proptest::prelude::*;
+use std::time::Duration;
+
+const START: u64 = 1_700_000_000;
+
+fn settings(list_size: usize) -> Settings {
+    Settings {
+        list_size,
+        ramp: Ramp { min: 1, max: 10, step: 1, interval: Duration::from_secs(30) },
+        source_weights: true,
+        drain_time: Duration::from_secs(60),
+        confirmations: 3,
+        ratio: 0.5,
+        floor: 1,
+        hold: Duration::from_secs(300),
+    }
+}
+
+fn instance(number: u8) -> Instance {
+    Instance {
+        id: format!("i-{number:02}"),
+        name: format!("web{number}"),
+        addresses: vec![IpAddr::from([10, 0, 0, number])],
+        port: None,
+        group: "asg".to_owned(),
+        zone: "a".to_owned(),
+        healthy: true,
+        life: Life::InService,
+        hint: 100,
+    }
+}
+
+fn listing(at: u64, instances: impl IntoIterator<Item = Instance>) -> Listing {
+    Listing { taken: at * 1000, instances: instances.into_iter().collect() }
+}
+
+fn numbers(at: u64, numbers: impl IntoIterator<Item = u8>) -> Listing {
+    listing(at, numbers.into_iter().map(instance))
+}
+
+/// The instances by slot; `-` for a free one, `~` before a draining one.
+fn shown(document: &Document) -> String {
+    let slot = |slot: &Slot| match &slot.server {
+        None => "-".to_owned(),
+        Some(server) if server.state == State::Active => server.instance.replace("i-", ""),
+        Some(server) => server.instance.replace("i-", "~"),
+    };
+    document.slots.iter().map(slot).collect::<Vec<_>>().join(" ")
+}
+
+fn whats(document: &Document) -> Vec<What> {
+    document.reasons.iter().map(|reason| reason.what).collect()
+}
+
+/// A server's rounds: each call is one listing, a second later than the one before.
+struct Rounds {
+    document: Document,
+    now: u64,
+    settings: Settings,
+}
+
+impl Rounds {
+    fn new(settings: Settings) -> Self {
+        Self { document: Document::empty(settings.list_size, settings.ramp), now: START, settings }
+    }
+
+    fn see(&mut self, instances: impl IntoIterator<Item = Instance>) -> String {
+        self.now += 1;
+        let listing = listing(self.now, instances);
+        self.document = plan(Some(&self.document), Some(&listing), self.now, &self.settings);
+        shown(&self.document)
+    }
+
+    fn see_numbers(&mut self, list: impl IntoIterator<Item = u8>) -> String {
+        self.see(list.into_iter().map(instance))
+    }
+
+    fn wait(&mut self, seconds: u64) -> String {
+        self.now += seconds;
+        self.document = plan(Some(&self.document), None, self.now, &self.settings);
+        shown(&self.document)
+    }
+}
+
+// The seed's own cases.
+
+#[test]
+fn as_in_the_seed_a_weight_grows_after_its_interval() {
+    let mut rounds = Rounds::new(settings(10));
+    rounds.see_numbers([1]);
+    let weight = |rounds: &Rounds| rounds.document.slots[0].server.as_ref().unwrap().weight;
+    assert_eq!(weight(&rounds), 1);
+    rounds.wait(29);
+    assert_eq!(weight(&rounds), 1);
+    rounds.wait(11);
+    assert_eq!(weight(&rounds), 2);
+    assert_eq!(whats(&rounds.document), [What::Weight]);
+    rounds.wait(10_000);
+    assert_eq!(weight(&rounds), 10);
+}
+
+#[test]
+fn as_in_the_seed_new_servers_fill_the_first_free_slots() {
+    let mut rounds = Rounds::new(settings(5));
+    rounds.see_numbers([6, 9, 1]);
+    assert_eq!(shown(&rounds.document), "01 06 09 - -");
+    for _ in 0..3 {
+        rounds.see_numbers([1, 9]);
+    }
+    assert_eq!(rounds.wait(60), "01 - 09 - -");
+    assert_eq!(rounds.see_numbers([1, 9, 2, 3]), "01 02 09 03 -");
+}
+
+#[test]
+fn as_in_the_seed_a_server_that_has_a_slot_is_not_added_again() {
+    let mut rounds = Rounds::new(settings(5));
+    rounds.see_numbers([2, 3]);
+    assert_eq!(rounds.see_numbers([3, 2, 7, 7]), "02 03 07 - -");
+    assert_eq!(whats(&rounds.document), [What::Added]);
+}
+
+#[test]
+fn as_in_the_seed_servers_that_are_gone_leave_and_others_stay() {
+    let mut rounds = Rounds::new(settings(5));
+    rounds.see_numbers([1, 2, 3, 4, 5]);
+    for _ in 0..3 {
+        rounds.see_numbers([2, 3, 5]);
+    }
+    assert_eq!(shown(&rounds.document), "~01 02 03 ~04 05");
+    assert_eq!(rounds.wait(60), "- 02 03 - 05");
+}
+
+// Identity.
+
+#[test]
+fn who_takes_over_an_address_is_another_server_and_begins_its_ramp() {
+    let mut rounds = Rounds::new(settings(3));
+    rounds.see_numbers([1, 2]);
+    rounds.wait(1000);
+    let mut heir = instance(1);
+    heir.id = "i-77".to_owned();
+    heir.group = "other".to_owned();
+    assert_eq!(rounds.see([heir, instance(2)]), "77 02 -");
+    let server = rounds.document.slots[0].server.clone().unwrap();
+    assert_eq!((server.weight, server.group.as_str(), server.name.as_str()), (1, "other", "web1"));
+    assert_eq!(rounds.document.slots[1].server.as_ref().unwrap().weight, 10);
+}
+
+#[test]
+fn an_instance_with_another_address_or_port_is_another_server() {
+    let mut rounds = Rounds::new(settings(4));
+    rounds.see_numbers([1, 2]);
+    let mut moved = instance(1);
+    moved.addresses = vec![IpAddr::from([10, 0, 0, 99])];
+    let mut other = instance(2);
+    other.port = Some(81);
+    rounds.see([moved.clone(), other.clone(), instance(2)]);
+    assert_eq!(shown(&rounds.document), "01 02 01 02");
+    let addresses: Vec<_> =
+        rounds.document.servers().map(|(_, server)| server.address().unwrap().to_string()).collect();
+    assert_eq!(addresses, ["10.0.0.1", "10.0.0.2", "10.0.0.99", "10.0.0.2"]);
+}
+
+#[test]
+fn a_server_that_somebody_wrote_into_two_slots_leaves_the_later_one() {
+    let mut rounds = Rounds::new(settings(3));
+    rounds.see_numbers([1, 2]);
+    rounds.document.slots[2].server = rounds.document.slots[0].server.clone();
+    assert_eq!(rounds.see_numbers([1, 2]), "01 02 ~01");
+    assert_eq!(rounds.wait(60), "01 02 -");
+}
+
+// Life and health.
+
+#[test]
+fn only_who_is_healthy_and_in_service_gets_a_slot() {
+    let mut rounds = Rounds::new(settings(4));
+    let mut list: Vec<Instance> = (1..=4).map(instance).collect();
+    list[0].healthy = false;
+    list[1].life = Life::Pending;
+    list[2].life = Life::Leaving;
+    assert_eq!(rounds.see(list.clone()), "04 - - -");
+    list[0].healthy = true;
+    rounds.wait(500);
+    assert_eq!(rounds.see(list), "04 01 - -");
+    assert_eq!(rounds.document.slots[1].server.as_ref().unwrap().since, rounds.now, "the ramp waits for its health");
+}
+
+#[test]
+fn who_is_taken_out_of_service_drains_at_once() {
+    let mut rounds = Rounds::new(settings(3));
+    rounds.see_numbers([1, 2, 3]);
+    let mut leaving = instance(2);
+    leaving.life = Life::Leaving;
+    assert_eq!(rounds.see([instance(1), leaving, instance(3)]), "01 ~02 03");
+    assert!(rounds.document.reasons[0].why.contains("out of service"), "{:?}", rounds.document.reasons);
+}
+
+#[test]
+fn who_is_unhealthy_or_missing_is_given_some_listings() {
+    let mut rounds = Rounds::new(settings(3));
+    rounds.see_numbers([1, 2, 3]);
+    let mut sick = instance(2);
+    sick.healthy = false;
+    let seen = [instance(1), sick, instance(3)];
+    assert_eq!(rounds.see(seen.clone()), "01 02 03");
+    assert_eq!(rounds.see(seen.clone()), "01 02 03");
+    assert_eq!(rounds.see_numbers([1, 2, 3]), "01 02 03");
+    assert_eq!(rounds.document.slots[1].server.as_ref().unwrap().doubt, None, "a good listing ends the doubt");
+    for _ in 0..2 {
+        assert_eq!(rounds.see(seen.clone()), "01 02 03");
+    }
+    assert_eq!(rounds.see(seen), "01 ~02 03");
+}
+
+#[test]
+fn the_same_listing_counts_once() {
+    let settings = settings(3);
+    let first = plan(None, Some(&numbers(START, [1, 2])), START, &settings);
+    let gone = numbers(START + 1, [1]);
+    let mut document = first;
+    for second in 1..100 {
+        document = plan(Some(&document), Some(&gone), START + second, &settings);
+    }
+    assert_eq!(shown(&document), "01 02 -");
+}
+
+#[test]
+fn who_comes_back_while_it_drains_keeps_its_slot_and_begins_its_ramp() {
+    let mut rounds = Rounds::new(settings(3));
+    rounds.see_numbers([1, 2]);
+    rounds.wait(1000);
+    for _ in 0..3 {
+        rounds.see_numbers([1]);
+    }
+    assert_eq!(shown(&rounds.document), "01 ~02 -");
+    assert_eq!(rounds.see_numbers([1, 2]), "01 02 -");
+    assert_eq!(rounds.document.slots[1].server.as_ref().unwrap().weight, 1);
+    assert_eq!(whats(&rounds.document), [What::Returned]);
+}
+
+// The guard.
+
+#[test]
+fn an_empty_listing_removes_nobody() {
+    let mut rounds = Rounds::new(settings(4));
+    rounds.see_numbers([1, 2, 3, 4]);
+    for _ in 0..20 {
+        assert_eq!(rounds.see_numbers([]), "01 02 03 04");
+    }
+    assert_eq!(rounds.document.held.len(), 4);
+    rounds.see_numbers([1, 2, 3, 4]);
+    assert!(rounds.document.held.is_empty());
+}
+
+#[test]
+fn it_says_once_whom_it_holds_and_why() {
+    let mut rounds = Rounds::new(settings(4));
+    rounds.see_numbers([1, 2, 3, 4]);
+    rounds.see_numbers([1]);
+    rounds.see_numbers([1]);
+    rounds.see_numbers([1]);
+    assert_eq!(whats(&rounds.document), [What::Held; 3]);
+    assert!(rounds.document.reasons[0].why.contains("3 of 4"), "{:?}", rounds.document.reasons);
+    rounds.see_numbers([1]);
+    assert_eq!(rounds.document.reasons, []);
+    assert_eq!(rounds.document.held.len(), 3);
+}
+
+#[test]
+fn after_the_hold_time_the_source_is_believed_down_to_the_floor() {
+    let mut rounds = Rounds::new(Settings { floor: 2, ..settings(4) });
+    rounds.see_numbers([1, 2, 3, 4]);
+    for _ in 0..300 {
+        assert_eq!(rounds.see_numbers([]), "01 02 03 04");
+    }
+    rounds.see_numbers([]);
+    assert_eq!(shown(&rounds.document), "~01 ~02 03 04");
+    for _ in 0..100 {
+        rounds.see_numbers([]);
+    }
+    assert_eq!(shown(&rounds.document), "- - 03 04");
+    let mut never = Rounds::new(Settings { hold: Duration::ZERO, ..settings(4) });
+    never.see_numbers([1, 2, 3, 4]);
+    for _ in 0..2000 {
+        assert_eq!(never.see_numbers([]), "01 02 03 04");
+    }
+}
+
+#[test]
+fn losses_in_a_row_count_together() {
+    let mut rounds = Rounds::new(Settings { confirmations: 1, ..settings(8) });
+    rounds.see_numbers(1..=8);
+    rounds.see_numbers(3..=8);
+    rounds.see_numbers(5..=8);
+    assert_eq!(rounds.document.servers().filter(|(_, s)| s.state == State::Active).count(), 4);
+    rounds.see_numbers(7..=8);
+    assert_eq!(rounds.document.held.len(), 2, "half of them are gone already");
+    rounds.wait(310);
+    assert!(rounds.document.lost.is_empty());
+}
+
+#[test]
+fn replacing_every_server_works_with_the_guard() {
+    let mut rounds = Rounds::new(settings(4));
+    rounds.see_numbers([1, 2]);
+    let leaving = |number| Instance { life: Life::Leaving, ..instance(number) };
+    assert_eq!(rounds.see([leaving(1), leaving(2), instance(3), instance(4)]), "~01 ~02 03 04");
+    assert_eq!(rounds.see([leaving(3), leaving(4)]), "~01 ~02 ~03 04", "the floor keeps one");
+    assert!(
+        rounds.document.reasons.iter().any(|reason| reason.what == What::Held && reason.why.contains("removal-floor"))
+    );
+}
+
+// The list.
+
+#[test]
+fn who_finds_no_slot_is_reported_and_placed_later() {
+    let mut rounds = Rounds::new(Settings { confirmations: 1, ..settings(2) });
+    rounds.see_numbers([1, 2, 3]);
+    assert_eq!(rounds.document.unplaced, [Unplaced { instance: "i-03".to_owned(), group: "asg".to_owned() }]);
+    assert_eq!(whats(&rounds.document), [What::Added, What::Added, What::Unplaced]);
+    rounds.see_numbers([1, 2, 3]);
+    assert_eq!(whats(&rounds.document), []);
+    rounds.see_numbers([1, 3]);
+    rounds.wait(60);
+    assert_eq!(rounds.see_numbers([1, 3]), "01 03");
+    assert!(rounds.document.unplaced.is_empty());
+}
+
+#[test]
+fn the_list_grows_and_fills_its_holes() {
+    let mut rounds = Rounds::new(settings(3));
+    rounds.see_numbers([1, 2, 3]);
+    rounds.document.slots.remove(1);
+    rounds.settings.list_size = 5;
+    assert_eq!(rounds.wait(1), "01 - 03 - -");
+    let ids: Vec<u32> = rounds.document.slots.iter().map(|slot| slot.id).collect();
+    assert_eq!(ids, [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn the_list_shrinks_and_keeps_whom_it_can() {
+    let mut rounds = Rounds::new(Settings { confirmations: 1, ..settings(6) });
+    rounds.see_numbers([1, 2, 3, 4, 5]);
+    rounds.wait(1000);
+    rounds.see_numbers([1, 3, 4, 5]);
+    assert_eq!(rounds.wait(60), "01 - 03 04 05 -");
+    rounds.settings.list_size = 3;
+    assert_eq!(rounds.see_numbers([1, 3, 4, 5]), "01 04 03 ~05");
+    assert_eq!(rounds.document.slots[1].server.as_ref().unwrap().weight, 10, "who moves keeps its weight");
+    assert_eq!(rounds.document.unplaced.len(), 1);
+    assert_eq!(rounds.wait(60), "01 04 03");
+    assert_eq!(rounds.see_numbers([1, 3, 4, 5]), "01 04 03");
+}
+
+// Time.
+
+#[test]
+fn any_server_computes_the_same_weights_whatever_its_time_zone() {
+    let settings = settings(2);
+    let first = plan(None, Some(&numbers(START, [1])), START, &settings);
+    let direct = plan(Some(&first), None, START + 95, &settings);
+    let mut stepwise = first;
+    for second in 1..=95 {
+        stepwise = plan(Some(&stepwise), None, START + second, &settings);
+    }
+    assert!(direct.is_same(&stepwise));
+    assert_eq!(direct.slots[0].server.as_ref().unwrap().weight, 4);
+}
+
+#[test]
+fn a_clock_that_was_ahead_keeps_nothing_waiting() {
+    let settings = settings(2);
+    let document = plan(None, Some(&numbers(START, [1])), START + 1_000_000, &settings);
+    let document = plan(Some(&document), None, START, &settings);
+    assert_eq!(plan(Some(&document), None, START + 30, &settings).slots[0].server.as_ref().unwrap().weight, 2);
+}
+
+#[test]
+fn the_least_weight_may_be_nought_or_many() {
+    let at = |min, seconds| {
+        let ramp = Ramp { min, max: 10, step: 1, interval: Duration::from_secs(30) };
+        let settings = Settings { ramp, ..settings(2) };
+        let first = plan(None, Some(&numbers(START, [1])), START, &settings);
+        plan(Some(&first), None, START + seconds, &settings).slots[0].server.as_ref().unwrap().weight
+    };
+    assert_eq!([at(0, 0), at(0, 30), at(5, 0), at(5, 30), at(5, 1000)], [0, 1, 5, 6, 10]);
+}
+
+// What must hold for any source.
+
+#[derive(Debug, Clone)]
+enum Step {
+    Listing(Vec<(u8, bool, u8)>),
+    Outage(u64),
+    Resize(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let members = prop::collection::vec((1_u8..16, prop::bool::weighted(0.85), 0_u8..6), 0..14);
+    prop_oneof![
+        8 => members.prop_map(Step::Listing),
+        1 => (0_u64..400).prop_map(Step::Outage),
+        1 => (1_usize..12).prop_map(Step::Resize),
+    ]
+}
+
+fn instances_of(members: &[(u8, bool, u8)]) -> Vec<Instance> {
+    let life = |life| match life {
+        0 => Life::Pending,
+        1 => Life::Leaving,
+        _ => Life::InService,
+    };
+    members
+        .iter()
+        .map(|(number, healthy, n)| Instance { healthy: *healthy, life: life(*n), ..instance(*number) })
+        .collect()
+}
+
+fn active(document: &Document) -> HashMap<Identity, u32> {
+    let active = document.servers().filter(|(_, server)| server.state == State::Active);
+    active.map(|(id, server)| (identity_of(server), id)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn whatever_a_source_says(
+        steps in prop::collection::vec(step(), 1..60),
+        floor in 0_usize..4,
+        ratio in 0.0..1.0_f64,
+        confirmations in 1_u32..4,
+        size in 1_usize..12,
+    ) {
+        let mut rounds = Rounds::new(Settings { floor, ratio, confirmations, ..settings(size) });
+        for step in steps {
+            let before = rounds.document.clone();
+            let resized = matches!(step, Step::Resize(_));
+            let mut listed = None;
+            match step {
+                Step::Listing(members) => {
+                    let instances = instances_of(&members);
+                    rounds.see(instances.clone());
+                    listed = Some(instances);
+                }
+                Step::Outage(seconds) => {
+                    rounds.wait(seconds);
+                    prop_assert_eq!(active(&before), active(&rounds.document), "an outage removes and moves nobody");
+                }
+                Step::Resize(size) => {
+                    rounds.settings.list_size = size;
+                    rounds.wait(1);
+                }
+            }
+            let after = &rounds.document;
+            // Slots: 1 to the size, and beyond it only those that drain.
+            let ids: Vec<u32> = after.slots.iter().map(|slot| slot.id).collect();
+            let size = u32::try_from(rounds.settings.list_size).unwrap();
+            prop_assert!(ids.iter().copied().take(rounds.settings.list_size).eq(1..=size), "{:?}", ids);
+            prop_assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+            let beyond = after.servers().filter(|(id, _)| *id > size);
+            prop_assert!(beyond.into_iter().all(|(_, server)| server.state != State::Active));
+            // Nobody has two slots, and who stays is where it was.
+            let now_active = active(after);
+            let count = after.servers().filter(|(_, server)| server.state == State::Active).count();
+            prop_assert_eq!(now_active.len(), count);
+            if !resized {
+                for (identity, slot) in active(&before) {
+                    prop_assert!(now_active.get(&identity).is_none_or(|now| *now == slot));
+                }
+            }
+            // The guard.
+            if !resized {
+                let were = active(&before);
+                // Somebody may only be replaced by whoever has its address.
+                let addresses: HashSet<Option<IpAddr>> = now_active.keys().map(|(_, address, _)| *address).collect();
+                let gone: Vec<_> = were.keys().filter(|id| !now_active.contains_key(*id) && !addresses.contains(&id.1)).collect();
+                prop_assert!(gone.is_empty() || now_active.len() >= floor.min(were.len()), "{} left of {}", now_active.len(), were.len());
+                let leaving = |identity: &Identity| listed.as_ref().is_some_and(|list| {
+                    list.iter().any(|i| identity_in(i) == *identity && i.life == Life::Leaving)
+                });
+                let overdue = |identity: &Identity| before.servers().any(|(_, server)| {
+                    identity_of(server) == *identity && server.doubt.is_some_and(|doubt| doubt.since + 300 <= rounds.now)
+                });
+                let lost = gone.iter().filter(|id| !leaving(id) && !overdue(id)).count();
+                let serving = were.keys().chain(now_active.keys()).collect::<HashSet<_>>().len();
+                prop_assert!(lost <= allowance(serving, 0, ratio), "{lost} of {serving}");
+            }
+            // Every weight is in HAProxy's range and that of the ramp.
+            for (_, server) in after.servers().filter(|(_, server)| server.state == State::Active) {
+                prop_assert_eq!(server.weight, after.weight_at(server, rounds.now));
+                prop_assert!((1..=10).contains(&server.weight));
+            }
+            // A second application changes nothing and has nothing to say.
+            let again = match &listed {
+                Some(list) => plan(Some(after), Some(&listing(rounds.now, list.clone())), rounds.now, &rounds.settings),
+                None => plan(Some(after), None, rounds.now, &rounds.settings),
+            };
+            prop_assert!(again.is_same(after), "{:#?}", again.reasons);
+            prop_assert!(again.reasons.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_source_that_stays_the_same_is_reached(
+        steps in prop::collection::vec(step(), 0..30),
+        last in prop::collection::vec((1_u8..16, prop::bool::weighted(0.85), 0_u8..6), 1..14),
+        size in 1_usize..12,
+    ) {
+        let mut rounds = Rounds::new(settings(size));
+        for step in steps {
+            match step {
+                Step::Listing(members) => drop(rounds.see(instances_of(&members))),
+                Step::Outage(seconds) => drop(rounds.wait(seconds)),
+                Step::Resize(_) => {}
+            }
+        }
+        let instances = instances_of(&last);
+        for _ in 0..60 {
+            rounds.now += 20;
+            rounds.see(instances.clone());
+        }
+        let listing = listing(rounds.now, instances.clone());
+        let known = known(&listing);
+        let wanted: HashSet<Identity> = known.iter().filter(|i| serves(i)).map(|i| identity_in(i)).collect();
+        let got: HashSet<Identity> = active(&rounds.document).into_keys().collect();
+        // The floor keeps one that is not wanted only where nobody is.
+        let kept = got.difference(&wanted).count();
+        prop_assert!(kept == 0 || (wanted.is_empty() && kept == 1), "{} and {:?}", shown(&rounds.document), wanted);
+        prop_assert_eq!(got.intersection(&wanted).count(), wanted.len().min(size), "{}", shown(&rounds.document));
+        prop_assert_eq!(rounds.document.unplaced.len(), wanted.len().saturating_sub(size));
+    }
+}

@@ -1,0 +1,171 @@
+//! The document in Consul's KV store: check-and-set for the document, a session for the lease.
+
+use super::{Lease, Revision, Store, StoreError, Stored};
+use crate::config;
+use crate::discovery::LocalFuture;
+use crate::discovery::document::Document;
+use crate::discovery::http::{Http, Reply, secret};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::Method;
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The least and the greatest time for which Consul gives a session.
+const SESSION: (u64, u64) = (10, 86_400);
+
+/// The store.
+pub(super) struct ConsulKv {
+    http: Http,
+    /// A connection of its own for requests that wait.
+    waiting: Http,
+    list: String,
+    lease: String,
+    timeout: Duration,
+    token_file: Option<PathBuf>,
+    /// Our session; `None`: there is none so far.
+    session: RefCell<Option<String>>,
+}
+
+impl ConsulKv {
+    pub(super) fn open(config: &config::discovery::Store) -> Result<Self, StoreError> {
+        if let Some(path) = &config.token_file {
+            secret(path, "token")?;
+        }
+        Ok(Self {
+            http: Http::open(&config.urls, &config.tls)?,
+            waiting: Http::open(&config.urls, &config.tls)?,
+            list: format!("/v1/kv/{}/list", config.key),
+            lease: format!("/v1/kv/{}/lease", config.key),
+            timeout: config.timeout,
+            token_file: config.token_file.clone(),
+            session: RefCell::new(None),
+        })
+    }
+
+    async fn call(
+        &self,
+        http: &Http,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+        time: Duration,
+    ) -> Result<Reply, StoreError> {
+        // Read anew each time: tokens are exchanged.
+        let token = self.token_file.as_ref().map(|path| secret(path, "token")).transpose()?;
+        let headers: Vec<_> = token.as_deref().map(|token| ("x-consul-token", token)).into_iter().collect();
+        let request = format!("{method} {}", path.split('?').next().unwrap_or(path));
+        let reply = http.send(method, path, &headers, body, time).await?;
+        match reply.status {
+            200 | 404 => Ok(reply),
+            status => Err(StoreError::Refused { request, status, text: reply.excerpt() }),
+        }
+    }
+
+    async fn put(&self, path: &str, body: Vec<u8>) -> Result<Reply, StoreError> {
+        self.call(&self.http, Method::PUT, path, body, self.timeout).await
+    }
+
+    /// Value and modify index of a key.
+    async fn get(&self, path: &str) -> Result<Option<(Vec<u8>, String)>, StoreError> {
+        let path = format!("{path}?consistent");
+        let reply = self.call(&self.http, Method::GET, &path, Vec::new(), self.timeout).await?;
+        if reply.status == 404 {
+            return Ok(None);
+        }
+        let answer: Value = serde_json::from_slice(&reply.body).map_err(StoreError::Decode)?;
+        let index = answer.pointer("/0/ModifyIndex").map(ToString::to_string);
+        let value = answer.pointer("/0/Value").and_then(Value::as_str).unwrap_or_default();
+        Ok(index.map(|index| (STANDARD.decode(value).unwrap_or_default(), index)))
+    }
+
+    /// Renews our session, or makes one.
+    async fn session(&self, holder: &str, time: Duration) -> Result<String, StoreError> {
+        let kept = self.session.borrow().clone();
+        if let Some(session) = kept
+            && self.put(&format!("/v1/session/renew/{session}"), Vec::new()).await?.status == 200
+        {
+            return Ok(session);
+        }
+        let seconds = time.as_secs().clamp(SESSION.0, SESSION.1);
+        let body = json!({
+            "Name": format!("haproxystats-discovery {holder}"),
+            "TTL": format!("{seconds}s"),
+            "LockDelay": "0s",
+            "Behavior": "release",
+        });
+        let reply = self.put("/v1/session/create", body.to_string().into_bytes()).await?;
+        let answer: Value = serde_json::from_slice(&reply.body).map_err(StoreError::Decode)?;
+        let session = answer.get("ID").and_then(Value::as_str).unwrap_or_default().to_owned();
+        self.session.replace(Some(session.clone()));
+        Ok(session)
+    }
+}
+
+fn said_yes(reply: &Reply) -> bool {
+    reply.status == 200 && reply.body.trim_ascii() == b"true"
+}
+
+impl Store for ConsulKv {
+    fn load(&self) -> LocalFuture<'_, Result<Stored, StoreError>> {
+        Box::pin(async {
+            Ok(match self.get(&self.list).await? {
+                None => Stored { document: None, revision: Revision("0".to_owned()) },
+                Some((value, index)) => Stored { document: Some(super::parse(&value)?), revision: Revision(index) },
+            })
+        })
+    }
+
+    fn compare_and_set<'a>(
+        &'a self,
+        document: &'a Document,
+        expected: &'a Revision,
+    ) -> LocalFuture<'a, Result<Revision, StoreError>> {
+        Box::pin(async move {
+            let path = format!("{}?cas={}", self.list, expected.0);
+            if !said_yes(&self.put(&path, super::text(document)?).await?) {
+                return Err(StoreError::Conflict);
+            }
+            // The answer does not say the index. Whoever writes between the two requests makes the next write a conflict.
+            match self.get(&self.list).await? {
+                Some((value, index)) if super::parse(&value)? == *document => Ok(Revision(index)),
+                _ => Err(StoreError::Conflict),
+            }
+        })
+    }
+
+    fn watch<'a>(&'a self, seen: &'a Revision, time: Duration) -> LocalFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            // Consul adds up to a sixteenth to the time. An index below 1 would not wait.
+            let index = seen.0.parse::<u64>().unwrap_or(0).max(1);
+            let path = format!("{}?index={index}&wait={}ms", self.list, time.as_millis().max(1));
+            let limit = time + time / 8 + self.timeout;
+            self.call(&self.waiting, Method::GET, &path, Vec::new(), limit).await.map(drop)
+        })
+    }
+
+    fn lease<'a>(&'a self, holder: &'a str, time: Duration) -> LocalFuture<'a, Result<Lease, StoreError>> {
+        Box::pin(async move {
+            let session = self.session(holder, time).await?;
+            let path = format!("{}?acquire={session}", self.lease);
+            if said_yes(&self.put(&path, holder.as_bytes().to_vec()).await?) {
+                return Ok(Lease::Ours);
+            }
+            let owner = self.get(&self.lease).await?.map(|(value, _)| String::from_utf8_lossy(&value).into_owned());
+            Ok(Lease::Theirs(owner.unwrap_or_default()))
+        })
+    }
+
+    fn release<'a>(&'a self, _: &'a str) -> LocalFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let session = self.session.take();
+            match session {
+                // The lock goes with its session.
+                Some(session) => self.put(&format!("/v1/session/destroy/{session}"), Vec::new()).await.map(drop),
+                None => Ok(()),
+            }
+        })
+    }
+}
