@@ -3,7 +3,7 @@
 //! The lazy API is polars' public and supported one. `group_by_stable` costs a fraction of `group_by` here, because rows
 //! of one object stand at like places in each process, and its order does not change from run to run.
 
-use super::aligned;
+use super::{aligned, thread};
 use crate::haproxy::columns::Combine;
 use crate::parse::table::{ABSENT, Column, Table};
 use crate::plan::{Field, KindPlan};
@@ -98,6 +98,7 @@ pub fn group(plan: &KindPlan, table: &mut Table) -> PolarsResult<Groups> {
     if rows == 0 {
         return Ok(Groups::default());
     }
+    thread::stay();
     let aggregated = !plan.send_aggregated.is_empty();
     if !aggregated && let Some(objects) = aligned::combine(plan, table)? {
         return Ok(Groups { objects, servers: None });

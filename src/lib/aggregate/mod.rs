@@ -3,3 +3,4 @@
 pub mod aligned;
 pub mod daemon;
 pub mod group;
+pub mod thread;

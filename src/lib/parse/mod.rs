@@ -4,6 +4,7 @@ pub mod commas;
 pub mod info;
 pub mod number;
 pub mod order;
+pub mod quoted;
 pub mod rows;
 pub mod stat;
 pub mod table;

@@ -6,6 +6,7 @@
 use super::commas::{Cells, MOST_CELLS};
 use super::number::{self, Number};
 use super::order::Order;
+use super::quoted::{Quoted, QuotedRow};
 use super::rows::{Buffer, Quotes, Row, Rows};
 use super::table::{ABSENT, Table};
 use crate::haproxy::columns::{Combine, Kind};
@@ -42,9 +43,6 @@ pub enum RowError {
     /// Longer than any row of HAProxy.
     #[error("longer than 64 KiB")]
     TooLong,
-    /// The quotes cannot be read.
-    #[error("broken quotes")]
-    Quotes,
 }
 
 /// Why a file was left out.
@@ -140,6 +138,7 @@ pub struct Stats {
     layouts: HashMap<Vec<u8>, Layout>,
     buffer: Buffer,
     cells: Cells,
+    quoted: Quoted,
     generation: u64,
 }
 
@@ -157,6 +156,7 @@ impl Stats {
             layouts: HashMap::new(),
             buffer: Buffer::default(),
             cells: Cells::default(),
+            quoted: Quoted::default(),
             generation: 0,
         }
     }
@@ -240,12 +240,12 @@ impl Stats {
                 Row::TooLong => Err(RowError::TooLong),
                 Row::Line => match rows.quotes() {
                     Quotes::None => self.plain_row(layout, rows.line()),
-                    Quotes::Balanced => self.collected.quoted_row(layout, rows.line()),
+                    Quotes::Balanced => self.quoted_row(layout, rows.line()),
                     // A quote inside a field that does not begin with one is only a character: the line may be a row
                     // by itself. Otherwise the field goes on in the lines that follow, if they complete the row.
-                    Quotes::Open => match self.collected.quoted_row(layout, rows.line()) {
+                    Quotes::Open => match self.quoted_row(layout, rows.line()) {
                         Err(alone) if rows.extend()? => {
-                            let joined = self.collected.quoted_row(layout, rows.line());
+                            let joined = self.quoted_row(layout, rows.line());
                             if joined.is_err() {
                                 rows.shorten();
                             }
@@ -268,13 +268,24 @@ impl Stats {
     /// A row without quotes: every comma separates.
     fn plain_row(&mut self, layout: &Layout, row: &[u8]) -> Result<(), RowError> {
         if layout.needed > MOST_CELLS {
-            return self.collected.quoted_row(layout, row);
+            return self.quoted_row(layout, row);
         }
         let width = self.cells.find(row, layout.needed);
         if width != layout.width {
             return Err(RowError::Fields { found: width, expected: layout.width });
         }
         self.collected.row(layout, &Plain { row, cells: &self.cells })
+    }
+
+    /// A row with quotes goes through the reference reader.
+    #[inline(never)]
+    fn quoted_row(&mut self, layout: &Layout, row: &[u8]) -> Result<(), RowError> {
+        let row = self.quoted.split(row);
+        // Several lines are one row only when the reader takes them all for one.
+        if row.width() != layout.width || !row.is_whole() {
+            return Err(RowError::Fields { found: row.width(), expected: layout.width });
+        }
+        self.collected.row(layout, &row)
     }
 }
 
@@ -311,36 +322,21 @@ impl RowCells for Plain<'_> {
     }
 }
 
-impl RowCells for csv::ByteRecord {
+impl RowCells for QuotedRow<'_> {
     fn text(&self, position: usize) -> &[u8] {
-        self.get(position).unwrap_or_default()
+        self.cell(position)
     }
 
     fn number(&self, position: usize) -> Number {
-        number::parse(self.text(position))
+        number::parse(self.cell(position))
     }
 
     fn names(&self) -> Option<&[u8]> {
-        None
+        self.first_two()
     }
 }
 
 impl Collected {
-    /// A row with quotes goes through the reference reader. HAProxy quotes check output that holds commas, quotes or
-    /// line ends, and doubles quotes inside.
-    fn quoted_row(&mut self, layout: &Layout, row: &[u8]) -> Result<(), RowError> {
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(row);
-        let mut record = csv::ByteRecord::new();
-        match reader.read_byte_record(&mut record) {
-            // Several lines are one row only when the reader takes them all for one.
-            Ok(true) if record.len() == layout.width && reader.position().byte() >= row.len() as u64 => {
-                self.row(layout, &record)
-            }
-            Ok(_) => Err(RowError::Fields { found: record.len(), expected: layout.width }),
-            Err(_) => Err(RowError::Quotes),
-        }
-    }
-
     #[inline(always)]
     fn row(&mut self, layout: &Layout, row: &impl RowCells) -> Result<(), RowError> {
         // A server may be called BACKEND, so the type decides where there is one.
