@@ -1,6 +1,8 @@
-//! The usual case: every process has the same objects in the same order. Then the rows of an object stand at like places,
-//! one in each process, and there is nothing to group: polars adds up whole columns, process upon process, which takes a
-//! tenth of what grouping takes, and takes it on the calling thread.
+//! Rows of an object stand at like places, one in each process. Then there is nothing to group: polars adds up whole
+//! columns, process upon process, which takes a tenth of what grouping takes, and takes it on the calling thread.
+//!
+//! Usually every process has the same objects in the same order, and rows stand that way as they are read. Where they do
+//! not (a process was reloaded with another configuration), they are moved to such places first.
 
 use super::group::{Grouped, Values};
 use crate::haproxy::columns::Combine;
@@ -8,14 +10,31 @@ use crate::parse::table::{ABSENT, Column, Table};
 use crate::plan::KindPlan;
 use polars::prelude::{ChunkCompareIneq, ChunkZip, DataType, Float64Chunked, Int64Chunked, PlSmallStr, PolarsResult};
 
-/// Combines the rows of a finished table, and takes its columns; `None`, and nothing taken, when the processes do not have
-/// the same objects in the same order, or when a column is not of integers.
+/// How many objects there are, and how many rows there are places for of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shape {
+    objects: usize,
+    processes: usize,
+}
+
+/// Combines the rows of a finished table, and takes its columns; `None` when that needs grouping: when some objects have
+/// many more rows than others, or a column is not of integers.
 pub fn combine(plan: &KindPlan, table: &mut Table) -> PolarsResult<Option<Grouped>> {
-    let Some(objects) = objects(table) else { return Ok(None) };
+    let (shape, places) = match shape(&table.keys) {
+        Some(shape) => (shape, None),
+        None => match Places::new(&table.keys) {
+            Some(places) => (places.shape, Some(places)),
+            None => return Ok(None),
+        },
+    };
+    table.widen_beyond(shape.processes);
     if table.columns.iter().any(|column| column.floats.is_some()) {
         return Ok(None);
     }
-    let processes = table.keys.len() / objects.max(1);
+    if let Some(places) = places {
+        places.arrange(plan, table);
+    }
+    let Shape { objects, processes } = shape;
     let busy = std::mem::take(&mut table.busy);
     let mut busy_rows = None;
     let mut values = Vec::with_capacity(plan.fields.len());
@@ -62,14 +81,80 @@ pub fn combine(plan: &KindPlan, table: &mut Table) -> PolarsResult<Option<Groupe
     Ok(Some(Grouped::new(keys, values, states)))
 }
 
-/// The number of objects, if every process has the same ones in the same order, each once.
-fn objects(table: &Table) -> Option<usize> {
-    let keys = &table.keys;
+/// The shape, if every process has the same objects in the same order, each once.
+fn shape(keys: &[u32]) -> Option<Shape> {
     let (first, rest) = keys.split_first()?;
     // Where the second process begins, if there is one.
     let objects = rest.iter().position(|key| key == first).map_or(keys.len(), |place| place + 1);
     let process = keys.get(..objects)?;
-    (keys.chunks(objects).all(|other| other == process) && unique(process)).then_some(objects)
+    let aligned = keys.chunks(objects).all(|other| other == process) && unique(process);
+    aligned.then_some(Shape { objects, processes: keys.len() / objects })
+}
+
+/// Where each row is to stand.
+struct Places {
+    shape: Shape,
+    /// The objects, in the order in which they appear first.
+    keys: Vec<u32>,
+    /// By row: process times objects, and the object.
+    places: Vec<usize>,
+}
+
+impl Places {
+    /// `None` when most places would be empty.
+    fn new(keys: &[u32]) -> Option<Self> {
+        const NONE: usize = usize::MAX;
+        let mut objects = Vec::new();
+        let mut by_key = vec![NONE; keys.iter().max().map_or(0, |largest| *largest as usize + 1)];
+        // Rows of each object so far.
+        let mut rows: Vec<usize> = Vec::new();
+        let mut places = Vec::with_capacity(keys.len());
+        for key in keys {
+            let object = by_key.get_mut(*key as usize)?;
+            if *object == NONE {
+                *object = objects.len();
+                objects.push(*key);
+                rows.push(0);
+            }
+            let process = rows.get_mut(*object)?;
+            places.push((*process, *object));
+            *process += 1;
+        }
+        let shape = Shape { objects: objects.len(), processes: *rows.iter().max()? };
+        let worthwhile = shape.objects.checked_mul(shape.processes)? <= 4 * keys.len() + 1024;
+        let places = places.into_iter().map(|(process, object)| process * shape.objects + object).collect();
+        worthwhile.then_some(Self { shape, keys: objects, places })
+    }
+
+    /// Moves the rows. Where an object has none in a process, a sum stays what it is, and nothing else has a value.
+    fn arrange(self, plan: &KindPlan, table: &mut Table) {
+        let Shape { objects, processes } = self.shape;
+        let full = self.places.len() == objects * processes;
+        for (field, column) in plan.fields.iter().zip(&mut table.columns).filter(|(field, column)| column.counts(field))
+        {
+            let absent = match field.combine {
+                Combine::Sum | Combine::BusyMean if !column.gaps => 0,
+                _ => ABSENT,
+            };
+            self.move_all(&mut column.ints, absent);
+            column.gaps |= absent == ABSENT && !full;
+        }
+        for state in table.states.iter_mut().filter(|state| !state.ints.is_empty()) {
+            self.move_all(&mut state.ints, ABSENT);
+        }
+        self.move_all(&mut table.busy, 0);
+        table.keys = self.keys;
+    }
+
+    fn move_all(&self, column: &mut Vec<i64>, absent: i64) {
+        let mut moved = vec![absent; self.shape.objects * self.shape.processes];
+        for (value, place) in column.iter().zip(&self.places) {
+            if let Some(cell) = moved.get_mut(*place) {
+                *cell = *value;
+            }
+        }
+        *column = moved;
+    }
 }
 
 /// Whether no key is there twice.
@@ -132,7 +217,7 @@ fn column(ints: Vec<i64>) -> Int64Chunked {
     Int64Chunked::from_vec(PlSmallStr::EMPTY, ints)
 }
 
-/// Adds the processes up. [`Table::finish`] made sure that no sum leaves the type.
+/// Adds the processes up. [`Table::widen_beyond`] made sure that no sum leaves the type.
 fn add(ints: Vec<i64>, objects: usize) -> PolarsResult<Int64Chunked> {
     fold(ints, objects, |sum, process| Ok(&sum + process))
 }

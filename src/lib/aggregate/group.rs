@@ -103,6 +103,7 @@ pub fn group(plan: &KindPlan, table: &mut Table) -> PolarsResult<Groups> {
     if !aggregated && let Some(objects) = aligned::combine(plan, table)? {
         return Ok(Groups { objects, servers: None });
     }
+    table.widen_beyond(rows);
     let with_states = table.states.iter().any(|state| !state.ints.is_empty());
     let mut rules = Vec::with_capacity(plan.fields.len());
     let mut columns = Vec::with_capacity(plan.fields.len() + 5);

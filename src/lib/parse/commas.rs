@@ -15,51 +15,99 @@ pub const MOST_CELLS: usize = MOST - BLOCK - 2;
 pub struct Cells {
     /// Cell `n` begins at `begins[n]`, and ends one byte before `begins[n + 1]`.
     begins: Box<[u32; MOST]>,
+    /// Whether this processor has AVX2, and what came with it.
+    #[cfg(target_arch = "x86_64")]
+    wide: bool,
 }
 
 impl Default for Cells {
     fn default() -> Self {
-        Self { begins: Box::new([0; MOST]) }
+        Self {
+            begins: Box::new([0; MOST]),
+            #[cfg(target_arch = "x86_64")]
+            wide: is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("popcnt"),
+        }
     }
 }
 
+/// The bytes of a block that are commas, and those that are quotes, a bit for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Found {
+    commas: u64,
+    quotes: u64,
+}
+
 impl Cells {
-    /// Finds the first `wanted` cells of `row`, and returns how many cells there are in all. `row` must be shorter than
-    /// 4 GiB, and `wanted` at most [`MOST_CELLS`].
-    pub fn find(&mut self, row: &[u8], wanted: usize) -> usize {
+    /// Finds the first `wanted` cells of `row`, and returns how many cells there are in all; `None` when there is a quote
+    /// in it, since then a comma need not separate cells. `row` must be shorter than 4 GiB, and `wanted` at most
+    /// [`MOST_CELLS`].
+    #[inline(always)]
+    pub fn find(&mut self, row: &[u8], wanted: usize) -> Option<usize> {
+        #[cfg(target_arch = "x86_64")]
+        if self.wide {
+            // SAFETY: the processor was asked whether it has what this function is compiled for.
+            return unsafe { self.find_wide(row, wanted) };
+        }
+        self.find_narrow(row, wanted)
+    }
+
+    #[inline(never)]
+    fn find_narrow(&mut self, row: &[u8], wanted: usize) -> Option<usize> {
+        self.find_by(row, wanted, look)
+    }
+
+    /// Two thirds of the instructions of the other way.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,popcnt")]
+    fn find_wide(&mut self, row: &[u8], wanted: usize) -> Option<usize> {
+        self.find_by(row, wanted, |block| look_wide(block))
+    }
+
+    #[inline(always)]
+    fn find_by(&mut self, row: &[u8], wanted: usize, look: impl Fn(&[u8; BLOCK]) -> Found) -> Option<usize> {
         let (blocks, rest) = row.as_chunks::<BLOCK>();
         let mut blocks = blocks.iter();
-        let (mut base, mut count) = (0, 0);
+        let (mut base, mut count, mut quotes) = (0, 0, 0);
         while count < wanted
             && let Some(block) = blocks.next()
         {
-            count = self.note(commas(block), base, count);
+            let found = look(block);
+            quotes |= found.quotes;
+            count = self.note(found.commas, base, count);
             base += BLOCK;
         }
         for block in blocks {
-            count += commas(block).count_ones() as usize;
+            let found = look(block);
+            quotes |= found.quotes;
+            count += found.commas.count_ones() as usize;
         }
         if !rest.is_empty() {
             // Only the last block is not whole.
             let found = match row.last_chunk::<BLOCK>() {
-                Some(last) => commas(last) >> (BLOCK - rest.len()),
+                Some(last) => {
+                    let (found, before) = (look(last), BLOCK - rest.len());
+                    Found { commas: found.commas >> before, quotes: found.quotes }
+                }
                 None => {
                     let mut block = [0; BLOCK];
                     block.iter_mut().zip(rest).for_each(|(byte, of_row)| *byte = *of_row);
-                    commas(&block)
+                    look(&block)
                 }
             };
+            quotes |= found.quotes;
             if count < wanted {
-                count = self.note(found, base, count);
+                count = self.note(found.commas, base, count);
             } else {
-                count += found.count_ones() as usize;
+                count += found.commas.count_ones() as usize;
             }
         }
         if count < wanted {
             // The last cell ends where the row does, as if there were a comma.
             self.begin(count + 1, row.len() + 1);
         }
-        count + 1
+        (quotes == 0).then_some(count + 1)
     }
 
     /// Where a cell begins and ends; of use only for cells that were found.
@@ -98,44 +146,69 @@ impl Cells {
 /// Proves to the compiler that no index is out of bounds.
 const MASK: usize = MOST - 1;
 
-/// A bit for every byte that is a comma, sixteen bytes at a time: a third of the instructions of [`portable`].
+/// Sixteen bytes at a time, which every x86-64 processor can.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn commas(block: &[u8; BLOCK]) -> u64 {
+fn look(block: &[u8; BLOCK]) -> Found {
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn sixteen(bytes: [u8; 16]) -> u64 {
+    fn sixteen(bytes: [u8; 16]) -> Found {
         use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
         let both = u128::from_le_bytes(bytes);
         #[expect(clippy::cast_possible_truncation, reason = "two halves of 128 bits")]
         let bytes = _mm_set_epi64x((both >> 64) as i64, both as i64);
-        let found = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(b',' as i8)));
-        u64::from(found.cast_unsigned())
+        let equal = |byte: u8| {
+            let found = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte.cast_signed())));
+            u64::from(found.cast_unsigned())
+        };
+        Found { commas: equal(b','), quotes: equal(b'"') }
     }
     let (quarters, _) = block.as_chunks::<16>();
-    quarters.iter().enumerate().fold(0, |bits, (place, quarter)| {
+    quarters.iter().enumerate().fold(Found { commas: 0, quotes: 0 }, |all, (place, quarter)| {
         // SAFETY: SSE2 is part of every x86-64 processor.
-        bits | unsafe { sixteen(*quarter) } << (16 * place)
+        let found = unsafe { sixteen(*quarter) };
+        Found { commas: all.commas | found.commas << (16 * place), quotes: all.quotes | found.quotes << (16 * place) }
     })
 }
 
-/// A bit for every byte that is a comma, in plain integer arithmetic, eight bytes at a time.
-#[cfg(any(test, not(target_arch = "x86_64")))]
-fn portable(block: &[u8; BLOCK]) -> u64 {
-    const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);
-    const COMMAS: u64 = u64::from_ne_bytes([b','; 8]);
+/// Thirty-two bytes at a time.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx2")]
+fn look_wide(block: &[u8; BLOCK]) -> Found {
+    use std::arch::x86_64::{__m256i, _mm256_cmpeq_epi8, _mm256_movemask_epi8, _mm256_set_epi64x, _mm256_set1_epi8};
     let (words, _) = block.as_chunks::<8>();
-    words.iter().enumerate().fold(0, |bits, (place, word)| {
-        // A byte is zero exactly where there is a comma; adding 0x7f carries into the top bit of all others.
-        let bytes = u64::from_le_bytes(*word) ^ COMMAS;
-        let tops = !(((bytes & LOW) + LOW) | bytes | LOW);
-        // The product moves the eight top bits next to each other.
-        bits | ((tops >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * place)
-    })
+    let word = |place: usize| words.get(place).map_or(0, |word| i64::from_le_bytes(*word));
+    let half = |first: usize| _mm256_set_epi64x(word(first + 3), word(first + 2), word(first + 1), word(first));
+    let (low, high) = (half(0), half(4));
+    let equal = |half: __m256i, byte: u8| {
+        let found = _mm256_movemask_epi8(_mm256_cmpeq_epi8(half, _mm256_set1_epi8(byte.cast_signed())));
+        u64::from(found.cast_unsigned())
+    };
+    let both = |byte| equal(low, byte) | equal(high, byte) << 32;
+    Found { commas: both(b','), quotes: both(b'"') }
+}
+
+/// In plain integer arithmetic, eight bytes at a time.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn portable(block: &[u8; BLOCK]) -> Found {
+    const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);
+    let (words, _) = block.as_chunks::<8>();
+    let equal = |byte: u8| {
+        words.iter().enumerate().fold(0, |bits, (place, word)| {
+            // A byte is zero exactly where it is the one that is looked for; adding 0x7f carries into the top bit of all
+            // others.
+            let bytes = u64::from_le_bytes(*word) ^ u64::from_ne_bytes([byte; 8]);
+            let tops = !(((bytes & LOW) + LOW) | bytes | LOW);
+            // The product moves the eight top bits next to each other.
+            bits | ((tops >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * place)
+        })
+    };
+    Found { commas: equal(b','), quotes: equal(b'"') }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-use portable as commas;
+use portable as look;
 
 #[cfg(test)]
 mod tests {
@@ -145,23 +218,32 @@ mod tests {
     proptest! {
         #[test]
         fn all_cells_count_and_the_first_are_found(
-            row in proptest::collection::vec(prop_oneof![Just(b','), any::<u8>()], 0..300),
+            row in proptest::collection::vec(prop_oneof![40 => Just(b','), 200 => any::<u8>(), 1 => Just(b'"')], 0..300),
             wanted in 0_usize..160,
         ) {
-            let mut cells = Cells::default();
-            let count = cells.find(&row, wanted);
             let expected: Vec<&[u8]> = row.split(|byte| *byte == b',').collect();
-            prop_assert_eq!(count, expected.len());
+            let (mut cells, mut narrow) = (Cells::default(), Cells::default());
+            let count = cells.find(&row, wanted);
+            prop_assert_eq!(count, (!row.contains(&b'"')).then_some(expected.len()));
+            prop_assert_eq!(narrow.find_narrow(&row, wanted), count);
             for (index, expected) in expected.iter().enumerate().take(wanted) {
+                prop_assert_eq!(narrow.range(index), cells.range(index));
                 let (from, to) = cells.range(index);
                 prop_assert_eq!(&row[from..to], *expected);
             }
         }
 
         #[test]
-        fn both_ways_find_the_same(bytes in proptest::collection::vec(prop_oneof![Just(b','), any::<u8>()], BLOCK)) {
+        fn all_ways_find_the_same(
+            bytes in proptest::collection::vec(prop_oneof![Just(b','), Just(b'"'), any::<u8>()], BLOCK),
+        ) {
             let block: [u8; BLOCK] = bytes.try_into().unwrap();
-            prop_assert_eq!(commas(&block), portable(&block));
+            prop_assert_eq!(look(&block), portable(&block));
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx2") {
+                // SAFETY: the processor has it.
+                prop_assert_eq!(unsafe { look_wide(&block) }, portable(&block));
+            }
         }
     }
 }

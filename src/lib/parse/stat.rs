@@ -101,6 +101,8 @@ struct Fields {
     zero_when_idle: Vec<usize>,
     /// Fields in which a negative number is "no value".
     never_negative: Vec<usize>,
+    /// Where `lbtot` is, which tells rows with traffic apart, when it is among the fields.
+    lbtot: Option<usize>,
 }
 
 /// Where a field stands in a row.
@@ -238,21 +240,9 @@ impl Stats {
             let outcome = match rows.advance()? {
                 Row::End => return Ok(report),
                 Row::TooLong => Err(RowError::TooLong),
-                Row::Line => match rows.quotes() {
-                    Quotes::None => self.plain_row(layout, rows.line()),
-                    Quotes::Balanced => self.quoted_row(layout, rows.line()),
-                    // A quote inside a field that does not begin with one is only a character: the line may be a row
-                    // by itself. Otherwise the field goes on in the lines that follow, if they complete the row.
-                    Quotes::Open => match self.quoted_row(layout, rows.line()) {
-                        Err(alone) if rows.extend()? => {
-                            let joined = self.quoted_row(layout, rows.line());
-                            if joined.is_err() {
-                                rows.shorten();
-                            }
-                            joined.map_err(|_| alone)
-                        }
-                        outcome => outcome,
-                    },
+                Row::Line => match self.plain_row(layout, rows.line()) {
+                    Some(outcome) => outcome,
+                    None => self.row_with_quotes(layout, rows)?,
                 },
             };
             match outcome {
@@ -265,20 +255,37 @@ impl Stats {
         }
     }
 
-    /// A row without quotes: every comma separates.
-    fn plain_row(&mut self, layout: &Layout, row: &[u8]) -> Result<(), RowError> {
+    /// A row without quotes: every comma separates. `None` when it is not one.
+    #[inline(always)]
+    fn plain_row(&mut self, layout: &Layout, row: &[u8]) -> Option<Result<(), RowError>> {
         if layout.needed > MOST_CELLS {
-            return self.quoted_row(layout, row);
+            return None;
         }
-        let width = self.cells.find(row, layout.needed);
+        let width = self.cells.find(row, layout.needed)?;
         if width != layout.width {
-            return Err(RowError::Fields { found: width, expected: layout.width });
+            return Some(Err(RowError::Fields { found: width, expected: layout.width }));
         }
-        self.collected.row(layout, &Plain { row, cells: &self.cells })
+        Some(self.collected.row(layout, &Plain { row, cells: &self.cells }))
     }
 
-    /// A row with quotes goes through the reference reader.
+    /// A row with quotes, or with more cells than fit a plain one.
     #[inline(never)]
+    fn row_with_quotes<R: Read>(&mut self, layout: &Layout, rows: &mut Rows<R>) -> io::Result<Result<(), RowError>> {
+        let alone = self.quoted_row(layout, rows.line());
+        // A quote inside a field that does not begin with one is only a character: the line may be a row by itself.
+        // Otherwise the field goes on in the lines that follow, if they complete the row.
+        let (Err(alone), Quotes::Open) = (alone, rows.quotes()) else { return Ok(alone) };
+        if !rows.extend()? {
+            return Ok(Err(alone));
+        }
+        let joined = self.quoted_row(layout, rows.line());
+        if joined.is_err() {
+            rows.shorten();
+        }
+        Ok(joined.map_err(|_| alone))
+    }
+
+    /// Such a row goes through the reference reader.
     fn quoted_row(&mut self, layout: &Layout, row: &[u8]) -> Result<(), RowError> {
         let row = self.quoted.split(row);
         // Several lines are one row only when the reader takes them all for one.
@@ -361,14 +368,8 @@ impl Collected {
         else {
             return Ok(());
         };
-        let busy = match layout.lbtot.map(|position| row.number(position)) {
-            // Without the field nothing tells idle rows apart.
-            None => true,
-            Some(Number::Int(count)) => count > 0,
-            Some(Number::Big(_)) => true,
-            Some(Number::Blank | Number::Bad) => false,
-        };
         self.bigs.clear();
+        let mut cells = table.next_row();
         for slot in &fields.present {
             let value = match row.number(slot.position) {
                 Number::Int(value) => value,
@@ -382,8 +383,14 @@ impl Collected {
                     return Err(RowError::NotANumber { field });
                 }
             };
-            table.set(slot.index, value);
+            cells.set(slot.index, value);
         }
+        let busy = match (fields.lbtot, layout.lbtot) {
+            (Some(index), _) => table.cell(index) > 0 || self.bigs.iter().any(|(big, _)| *big == index),
+            (None, Some(position)) => matches!(row.number(position), Number::Int(1..) | Number::Big(_)),
+            // Without the field nothing tells idle rows apart.
+            (None, None) => true,
+        };
         fields.complete(table, busy, &mut self.bigs);
         let key = match expected {
             Some(key) => key,
@@ -421,6 +428,9 @@ impl Fields {
         for (index, field) in plan.fields.iter().enumerate() {
             match position(field.column.name) {
                 Some(position) => {
+                    if field.column.name == "lbtot" {
+                        fields.lbtot = Some(index);
+                    }
                     let blank = if field.default { 0 } else { ABSENT };
                     fields.present.push(Slot { position, index, blank });
                 }

@@ -97,6 +97,23 @@ pub struct Table {
     expected: usize,
 }
 
+/// Cells of a row that is not committed yet.
+#[derive(Debug)]
+pub struct NextRow<'a> {
+    block: &'a mut [[i64; BLOCK]],
+    row: usize,
+}
+
+impl NextRow<'_> {
+    /// Sets a cell.
+    #[inline(always)]
+    pub fn set(&mut self, column: usize, value: i64) {
+        if let Some(cells) = self.block.get_mut(column) {
+            cells[self.row % BLOCK] = value;
+        }
+    }
+}
+
 impl Table {
     /// An empty table for a plan.
     #[must_use]
@@ -138,6 +155,12 @@ impl Table {
     #[must_use]
     pub fn expected(&self) -> usize {
         self.expected
+    }
+
+    /// The cells of the next row, to be set one after the other.
+    #[inline(always)]
+    pub fn next_row(&mut self) -> NextRow<'_> {
+        NextRow { block: &mut self.block, row: self.filled % BLOCK }
     }
 
     /// Sets a cell of the next row. What is not set is left over from an earlier row.
@@ -186,8 +209,7 @@ impl Table {
         self.filled = 0;
     }
 
-    /// Completes the columns: brings the last rows over, and makes sure that a sum over all rows cannot leave the type of
-    /// its column, since polars' integer sums wrap silently.
+    /// Completes the columns: brings the last rows over.
     pub fn finish(&mut self) {
         self.flush();
         let rows = self.keys.len();
@@ -197,6 +219,10 @@ impl Table {
                 *cell = value;
             }
         }
+    }
+
+    /// Makes sure that a sum over so many rows cannot leave the type of its column: polars' integer sums wrap silently.
+    pub fn widen_beyond(&mut self, rows: usize) {
         for column in &mut self.columns {
             if column.floats.is_none() && column.bits > i64::MAX.unsigned_abs() / (rows as u64).max(1) {
                 column.widen();
@@ -245,6 +271,7 @@ mod tests {
         for (rows, wide) in [(1, false), (3, true)] {
             let mut table = table(&vec![i64::MAX / 2; rows]);
             table.finish();
+            table.widen_beyond(rows);
             assert_eq!(table.columns[0].floats.is_some(), wide);
         }
     }

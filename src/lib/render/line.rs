@@ -4,6 +4,7 @@ use super::piece::Piece;
 use super::record::{Object, Recorder};
 use super::value::{Short, Value};
 use crate::snapshot::Epoch;
+use std::mem::MaybeUninit;
 
 /// Longest beginning of a line that is kept for the next one. Paths are some 60 bytes, and at most a few hundred.
 const LONGEST: usize = 768;
@@ -11,37 +12,68 @@ const LONGEST: usize = 768;
 /// Room behind it for the name of a metric, its value and the end of the line.
 const ROOM: usize = 128;
 
-/// A line whose beginning stays from one metric of an object to the next.
+/// The beginning of a line, which stays from one metric of an object to the next.
 #[derive(Debug)]
 struct Begun {
-    bytes: Box<[u8; LONGEST + ROOM]>,
-    prefix: usize,
+    bytes: Box<[u8; LONGEST]>,
+    length: usize,
 }
 
 impl Begun {
     fn new(prefix: &[u8]) -> Option<Self> {
-        let mut begun = Self { bytes: Box::new([0; LONGEST + ROOM]), prefix: 0 };
+        let mut begun = Self { bytes: Box::new([0; LONGEST]), length: 0 };
         begun.begin(prefix).then_some(begun)
     }
 
     /// Begins lines with `prefix`; false when it is too long.
     fn begin(&mut self, prefix: &[u8]) -> bool {
-        self.prefix = prefix.len();
-        let place = self.bytes.get_mut(..prefix.len()).filter(|_| prefix.len() <= LONGEST);
-        place.map(|place| place.copy_from_slice(prefix)).is_some()
+        self.length = prefix.len();
+        self.bytes.get_mut(..prefix.len()).map(|place| place.copy_from_slice(prefix)).is_some()
     }
+}
 
-    /// The whole line, put together by copies of fixed lengths; `None` when a part is longer than those.
-    #[inline(always)]
-    fn line(&mut self, metric: &Piece, value: Short, end: &Piece) -> Option<&[u8]> {
-        let ((metric, behind_metric), (end, length)) = (metric.head()?, end.head()?);
-        let room = self.bytes.get_mut(self.prefix..)?.first_chunk_mut::<ROOM>()?;
-        room.first_chunk_mut()?.clone_from(metric);
-        let (text, digits) = value.bytes();
-        room.get_mut(behind_metric..)?.first_chunk_mut()?.clone_from(&text);
-        let behind_value = behind_metric + digits;
-        room.get_mut(behind_value..)?.first_chunk_mut()?.clone_from(end);
-        self.bytes.get(..self.prefix + behind_value + length)
+/// A place in which a line is put together: by copies of fixed lengths, each a few instructions, one over the end of the
+/// one before.
+type Place = [MaybeUninit<u8>; LONGEST + ROOM];
+
+/// Appends a line, put together where it is to stand; false when a part is longer than the fixed lengths.
+#[inline(always)]
+fn append(out: &mut Vec<u8>, begun: &Begun, metric: &Piece, value: Short, end: &Piece) -> bool {
+    let length = out.len();
+    out.reserve(LONGEST + ROOM);
+    let put = out.spare_capacity_mut().first_chunk_mut().and_then(|place| put(place, begun, metric, value, end));
+    if let Some(put) = put {
+        // SAFETY: as many bytes behind the old length have been written by `put`.
+        unsafe { out.set_len(length + put) };
+    }
+    put.is_some()
+}
+
+/// Writes a line from the beginning of `place` without a gap, and returns its length, which fits.
+#[inline(always)]
+fn put(place: &mut Place, begun: &Begun, metric: &Piece, value: Short, end: &Piece) -> Option<usize> {
+    let ((metric, behind_metric), (end, behind_end)) = (metric.head()?, end.head()?);
+    let (text, digits) = value.bytes();
+    for (place, part) in place.as_chunks_mut::<64>().0.iter_mut().zip(begun.bytes.as_chunks::<64>().0).take(2) {
+        *place = part.map(MaybeUninit::new);
+    }
+    if begun.length > 2 * 64 {
+        rest(place, begun);
+    }
+    let room = place.get_mut(begun.length..)?.first_chunk_mut::<ROOM>()?;
+    let behind_value = behind_metric + digits;
+    *room.first_chunk_mut()? = metric.map(MaybeUninit::new);
+    *room.get_mut(behind_metric..)?.first_chunk_mut()? = text.map(MaybeUninit::new);
+    *room.get_mut(behind_value..)?.first_chunk_mut()? = end.map(MaybeUninit::new);
+    Some(begun.length + behind_value + behind_end)
+}
+
+/// Copies what of a long beginning is not copied yet.
+#[cold]
+#[inline(never)]
+fn rest(place: &mut Place, begun: &Begun) {
+    for (place, byte) in place.iter_mut().zip(begun.bytes.iter()).take(begun.length).skip(2 * 64) {
+        *place = MaybeUninit::new(*byte);
     }
 }
 
@@ -88,17 +120,18 @@ impl<'a> Lines<'a> {
 
     /// Appends a line; nothing when the value is not finite.
     pub fn push(&mut self, prefix: &[u8], metric: &[u8], value: Value) {
-        let before = self.out.len();
-        self.out.extend_from_slice(prefix);
-        self.out.extend_from_slice(metric);
-        self.out.push(b' ');
+        let out = &mut *self.out;
+        let before = out.len();
+        out.extend_from_slice(prefix);
+        out.extend_from_slice(metric);
+        out.push(b' ');
         self.finish(before, value);
     }
 
     /// Begins the lines of an object, each metric of which goes to all of these prefixes.
     #[must_use]
     pub fn object<'p>(&'p mut self, prefixes: &'p [Box<[u8]>]) -> ObjectLines<'a, 'p> {
-        let mut fits = prefixes.len() <= self.begun.len();
+        let mut fits = true;
         for (index, prefix) in prefixes.iter().enumerate() {
             fits = match self.begun.get_mut(index) {
                 Some(begun) => begun.begin(prefix),
@@ -111,22 +144,14 @@ impl<'a> Lines<'a> {
         ObjectLines { lines: self, prefixes, fits }
     }
 
-    fn finish(&mut self, before: usize, value: Value) {
-        if value.write(self.out) {
-            self.end.write(self.out);
-            self.count += 1;
-        } else {
-            self.out.truncate(before);
-        }
-    }
-
     /// Appends a time in seconds, with three decimals.
     pub fn push_seconds(&mut self, prefix: &[u8], metric: &[u8], time: std::time::Duration) {
         use std::io::Write;
-        self.out.extend_from_slice(prefix);
-        self.out.extend_from_slice(metric);
+        let out = &mut *self.out;
+        out.extend_from_slice(prefix);
+        out.extend_from_slice(metric);
         // Writing to a vector cannot fail.
-        let _ = write!(self.out, " {:.3}", time.as_secs_f64());
+        let _ = write!(out, " {:.3}", time.as_secs_f64());
         self.end.write(self.out);
         self.count += 1;
     }
@@ -135,6 +160,15 @@ impl<'a> Lines<'a> {
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    fn finish(&mut self, before: usize, value: Value) {
+        if value.write(self.out) {
+            self.end.write(self.out);
+            self.count += 1;
+        } else {
+            self.out.truncate(before);
+        }
     }
 }
 
@@ -154,13 +188,13 @@ impl ObjectLines<'_, '_> {
         if self.fits
             && let Some(text) = value.short()
         {
-            let Lines { out, end, count, begun, .. } = &mut *self.lines;
-            for (done, begun) in begun.iter_mut().take(self.prefixes.len()).enumerate() {
-                match begun.line(metric, text, end) {
-                    Some(line) => out.extend_from_slice(line),
-                    None => return self.slow(metric, value, done),
+            for done in 0..self.prefixes.len() {
+                let Lines { out, end, begun, .. } = &mut *self.lines;
+                let appended = begun.get(done).is_some_and(|begun| append(out, begun, metric, text, end));
+                if !appended {
+                    return self.slow(metric, value, done);
                 }
-                *count += 1;
+                self.lines.count += 1;
             }
         } else {
             self.slow(metric, value, 0);
@@ -170,9 +204,10 @@ impl ObjectLines<'_, '_> {
     #[inline(never)]
     fn slow(&mut self, metric: &Piece, value: Value, done: usize) {
         for prefix in self.prefixes.iter().skip(done) {
-            let before = self.lines.out.len();
-            self.lines.out.extend_from_slice(prefix);
-            metric.write(self.lines.out);
+            let out = &mut *self.lines.out;
+            let before = out.len();
+            out.extend_from_slice(prefix);
+            metric.write(out);
             self.lines.finish(before, value);
         }
     }
@@ -203,7 +238,7 @@ mod tests {
             let mut lines = Lines::new(&mut ours, Epoch(epoch));
             let mut expected = Lines::new(&mut plain, Epoch(epoch));
             let boxed: Vec<Box<[u8]>> = prefixes.iter().map(|prefix| prefix.as_bytes().into()).collect();
-            for several in [&boxed[..1], &boxed[..]] {
+            for several in [&boxed[..1], &boxed[..]].repeat(if epoch % 2 == 0 { 1 } else { 40 }) {
                 let mut object = lines.object(several);
                 for (name, value) in &metrics {
                     object.push(&Piece::new(format!("{name} ").as_bytes()), *value);
