@@ -259,6 +259,8 @@ pub struct Client {
     pub drain_timeout: Duration,
     /// End the sessions that are left after it.
     pub shutdown_sessions: bool,
+    /// HAProxy's `server-state-file`, to be written with each change.
+    pub state_file: Option<PathBuf>,
 }
 
 /// A backend of HAProxy.
@@ -521,6 +523,7 @@ fn client(ini: &Ini, report: &mut Report) -> Option<Client> {
     let socket_timeout = section.get("socket-timeout", value::time_limit);
     let drain_timeout = section.get("drain-timeout", value::pause);
     let shutdown_sessions = section.get("shutdown-sessions", value::boolean);
+    let state_file = section.optional("server-state-file", value::path);
     let (port, dedicated, all_in_fallback, groups) = (port?, dedicated?, all_in_fallback?, groups?);
     let (name, base_name, fallback_name, fallback_base) = (name?, base_name?, fallback_name?, fallback_base?);
     if dedicated && groups.is_none() {
@@ -588,6 +591,7 @@ fn client(ini: &Ini, report: &mut Report) -> Option<Client> {
         socket_timeout: socket_timeout?,
         drain_timeout: drain_timeout?,
         shutdown_sessions: shutdown_sessions?,
+        state_file: state_file?,
     })
 }
 

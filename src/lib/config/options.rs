@@ -676,6 +676,9 @@ pub static OPTIONS: &[OptionSpec] = &[
         "Time for the sessions of a server that leaves a slot to end, before the slot goes to maintenance."),
     row(DISCOVERY_CLIENT, "shutdown-sessions", Type::Boolean, Some("false"), Reader::Discovery,
         "End the sessions that are left after drain-timeout; false: they go on until they end by themselves."),
+    row(DISCOVERY_CLIENT, "server-state-file", Type::File, None, Reader::Discovery,
+        "HAProxy's server-state-file, written with each change so that a reload begins where the process before it ended; \
+         docs/discovery.md says how server-template has to look for it."),
 
     row(DISCOVERY_BACKEND, "base-name", Type::Text, None, Reader::Discovery,
         "Prefix of server-template; of the names of the servers that are added with mode dynamic."),

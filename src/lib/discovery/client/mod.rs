@@ -1,23 +1,180 @@
-//! Store to HAProxy.
+//! Store to HAProxy: what the list says, set over the Runtime API, without a reload.
+//!
+//! ```text
+//! store ─► follow ─► list ─┬─► link (one for each socket): observe ─► slots, reconcile ─► apply ─► observe ─► …
+//! disk (last list, records)┘                                              └─► server-state-file
+//! ```
+//!
+//! Every link goes its own pace: a HAProxy that hangs delays no other. The store may be away; the last list stays in
+//! force, also over a restart of this program.
 
+pub mod disk;
+pub mod figures;
+pub mod follow;
+pub mod link;
 #[cfg(test)]
 mod model;
 pub mod reconcile;
 pub mod record;
 pub mod slots;
 
-use super::Context;
+use super::{Context, Stop};
+use crate::cli::Run;
+use crate::logging::Chain;
+use disk::Disk;
+use figures::{Event, Shown};
+use follow::List;
+use link::{Link, RoundError};
+use std::io::Write;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+/// How often a process is looked for that replaces the one of the last round: until its slots are set, a HAProxy that
+/// was reloaded has no servers.
+const PROBE: Duration = Duration::from_millis(100);
 
 /// Why the client ends.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {}
+pub enum ClientError {
+    /// One round was asked for, and there is no list.
+    #[error("the store has no list")]
+    NoList,
+    /// One round was asked for, and the store cannot be read.
+    #[error("the list cannot be read")]
+    Store(#[from] super::store::StoreError),
+    /// One round was asked for, and it failed for this HAProxy.
+    #[error("HAProxy at {socket} is not as the list says")]
+    Round {
+        /// The socket.
+        socket: String,
+        /// What is wrong.
+        source: RoundError,
+    },
+    /// One round was asked for, and some changes did not come about.
+    #[error("{failures} changes of HAProxy at {socket} did not come about")]
+    Failures {
+        /// The socket.
+        socket: String,
+        /// How many.
+        failures: usize,
+    },
+    /// What a round would do cannot be printed.
+    #[error("cannot print")]
+    Print(#[source] std::io::Error),
+}
 
 /// Keeps HAProxy as the document says, until the program has to end.
 ///
 /// # Errors
-/// What no further attempt can mend.
+/// What no further attempt can mend; for a single round, everything.
 pub async fn run(context: Context) -> Result<(), ClientError> {
-    let mut stop = context.stop;
-    stop.wait().await;
+    run_shown(context, Shown::default()).await
+}
+
+/// The same, with figures that somebody else shows.
+///
+/// # Errors
+/// What no further attempt can mend; for a single round, everything.
+pub async fn run_shown(context: Context, shown: Shown) -> Result<(), ClientError> {
+    let disk = Disk::new(&context.config.state_dir);
+    let client = &context.config.client;
+    let links = client.sockets.iter().map(|socket| Link::new(client, socket.clone(), disk.clone(), shown.clone()));
+    let links: Vec<Link> = links.collect();
+    if context.run != Run::Loop {
+        return single(&context, links).await;
+    }
+    let (sender, list) = watch::channel(None);
+    let tasks = tokio::task::LocalSet::new();
+    for link in links {
+        tasks.spawn_local(keep(link, list.clone(), context.config.interval, context.stop.clone(), shown.clone()));
+    }
+    tasks.spawn_local(follow::follow(context, disk, sender, shown));
+    // Each of them ends when the program has to.
+    tasks.await;
     Ok(())
+}
+
+/// One round, or what it would do.
+async fn single(context: &Context, links: Vec<Link>) -> Result<(), ClientError> {
+    let list = follow::once(context).await?.ok_or(ClientError::NoList)?;
+    let mut result = Ok(());
+    for mut link in links {
+        let socket = link.socket().to_string();
+        let failed = |source| ClientError::Round { socket: socket.clone(), source };
+        if context.run == Run::Dry {
+            match link.preview(&list).await {
+                Ok(lines) => {
+                    let mut out = std::io::stdout().lock();
+                    writeln!(out, "{}", lines.join("\n")).map_err(ClientError::Print)?;
+                }
+                Err(error) => result = Err(failed(error)),
+            }
+            continue;
+        }
+        match link.round(&list).await {
+            Ok(round) if round.failures > 0 => {
+                result = Err(ClientError::Failures { socket: socket.clone(), failures: round.failures });
+            }
+            Ok(round) => {
+                tracing::info!(
+                    socket,
+                    changes = round.changes,
+                    commands = round.commands,
+                    "HAProxy is as the list says"
+                );
+            }
+            Err(error) => result = Err(failed(error)),
+        }
+    }
+    result
+}
+
+/// Keeps one HAProxy as the list says.
+async fn keep(mut link: Link, mut list: watch::Receiver<List>, interval: Duration, mut stop: Stop, shown: Shown) {
+    let mut reachable = None;
+    loop {
+        let now = list.borrow_and_update().clone();
+        if let Some(now) = now {
+            let result = tokio::select! {
+                // What was sent is read back at the next start: it is noted as ours before.
+                () = stop.wait() => return,
+                result = link.round(&now) => result,
+            };
+            let socket = link.socket();
+            match result {
+                Ok(_) => {
+                    shown.count(socket, Event::Round, 1);
+                    if reachable.replace(true) != Some(true) {
+                        tracing::info!(%socket, "HAProxy answers");
+                    }
+                }
+                Err(error) => {
+                    shown.count(socket, Event::RoundFailure, 1);
+                    if reachable.replace(false) != Some(false) {
+                        tracing::warn!(%socket, error = %Chain(&error), "HAProxy stays as it is");
+                    }
+                }
+            }
+        }
+        let next = Instant::now() + interval;
+        while Instant::now() < next {
+            tokio::select! {
+                () = stop.wait() => return,
+                changed = list.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    break;
+                }
+                () = sleep_until(next.min(Instant::now() + PROBE)) => {}
+            }
+            // One that is away is looked for as often as one that may be replaced.
+            match (link.is_replaced().await, reachable) {
+                (Ok(replaced), Some(up)) if replaced || !up => break,
+                (Err(_), Some(true)) => break,
+                _ => {}
+            }
+        }
+    }
 }

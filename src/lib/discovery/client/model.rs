@@ -48,6 +48,7 @@ impl Model {
             initial_weight: 1,
             check: if self.checked { 6 } else { 0 },
             agent: 0,
+            has_name: false,
         });
     }
 

@@ -48,6 +48,8 @@ pub struct ServerState {
     pub check: u32,
     /// `srv_agent_state`, a mask.
     pub agent: u32,
+    /// Whether it is configured by a name. Only then does a state file bring its address back (`init-addr last`).
+    pub has_name: bool,
 }
 
 impl ServerState {
@@ -164,6 +166,7 @@ struct Columns {
     initial_weight: usize,
     check: usize,
     agent: usize,
+    name: usize,
     port: usize,
 }
 
@@ -183,6 +186,7 @@ impl Columns {
             initial_weight: at("srv_iweight")?,
             check: at("srv_check_state")?,
             agent: at("srv_agent_state")?,
+            name: at("srv_fqdn")?,
             port: at("srv_port")?,
         })
     }
@@ -204,6 +208,7 @@ impl Columns {
             initial_weight: text(self.initial_weight)?.parse().ok()?,
             check: number(self.check)?,
             agent: number(self.agent)?,
+            has_name: text(self.name)? != "-",
         })
     }
 }
