@@ -485,7 +485,7 @@ impl Backend<'_> {
             server: slot.name.clone(),
             instance: occupant.instance.clone(),
             commands,
-            reason: format!("{reason} at {}", occupant.endpoint),
+            reason: format!("{reason} ({})", occupant.endpoint),
             expected: Expected { state: Some(AdminState::Ready), endpoint: Some(occupant.endpoint), weight },
             entry: Some(entry),
         }
