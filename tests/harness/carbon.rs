@@ -102,7 +102,8 @@ impl Carbon {
         std::fs::read(file).ok().and_then(|bytes| whisper_points(&bytes)).unwrap_or_default()
     }
 
-    fn root(&self) -> PathBuf {
+    /// The directory of its Whisper files.
+    pub fn root(&self) -> PathBuf {
         self.directory.path().join("whisper")
     }
 }

@@ -13,6 +13,7 @@
 pub mod agent;
 pub mod carbon;
 pub mod graphite;
+pub mod graphite_web;
 pub mod haproxy;
 pub mod incoming;
 pub mod machine;

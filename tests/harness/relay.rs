@@ -16,12 +16,20 @@ impl Relay {
     /// Starts the relay and waits until it listens.
     #[track_caller]
     pub fn start(destination: u16) -> Self {
+        Self::start_with(|port| {
+            format!(
+                "listen type linemode 127.0.0.1:{port} proto tcp ;\ncluster next forward 127.0.0.1:{destination} proto tcp ;\n\
+             match * send to next stop ;\nstatistics submit every 3600 seconds send to blackhole stop ;\n"
+            )
+        })
+    }
+
+    /// Starts the relay with the configuration that `rules` makes of its port, and waits until it listens.
+    #[track_caller]
+    pub fn start_with(rules: impl FnOnce(u16) -> String) -> Self {
         let directory = tempfile::tempdir().expect("a directory for the relay");
         let port = free_port();
-        let rules = format!(
-            "listen type linemode 127.0.0.1:{port} proto tcp ;\ncluster next forward 127.0.0.1:{destination} proto tcp ;\n\
-             match * send to next stop ;\nstatistics submit every 3600 seconds send to blackhole stop ;\n"
-        );
+        let rules = rules(port);
         write(directory.path(), "relay.conf", rules);
         let mut relay = Self { directory, port, daemon: None };
         relay.launch();
