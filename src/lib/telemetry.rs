@@ -338,6 +338,52 @@ pub static AGENT_CHECK: [Definition; 5] = [
     row("CheckTimeLongest", "seconds", Kind::Gauge, "Longest time that a check took, since the agent started."),
 ];
 
+/// Of the server of haproxystats-discovery.
+pub static DISCOVERY: [Definition; 16] = [
+    row("DiscoveryLeader", "1 or 0", Kind::Gauge, "Whether this server has the lease: exactly one of all should."),
+    row("DiscoverySlots", "slots", Kind::Gauge, "Slots of the list."),
+    row("DiscoveryServers", "servers", Kind::Gauge, "Servers that have a slot and traffic."),
+    row("DiscoveryDraining", "servers", Kind::Gauge, "Servers that are being drained before their slot is free."),
+    row("DiscoveryUnplaced", "servers", Kind::Gauge, "Healthy servers for which there is no slot."),
+    row(
+        "DiscoveryHeld",
+        "servers",
+        Kind::Gauge,
+        "Servers that the source lacks, calls unhealthy or takes out of service, and which the guard keeps all the same.",
+    ),
+    row("DiscoveryVersion", "documents", Kind::Gauge, "Version of the list; it grows with each change."),
+    row(
+        "DiscoverySourceAge",
+        "seconds",
+        Kind::Gauge,
+        "Age of the last listing of the source; not there before the first one.",
+    ),
+    row("DiscoverySourceInstances", "instances", Kind::Gauge, "Instances in the last listing, whatever their state."),
+    row("DiscoveryListings", "listings", Kind::Counter, "Listings that the source gave."),
+    row("DiscoverySourceFailures", "attempts", Kind::Counter, "Attempts to list the source that failed."),
+    row("DiscoveryStoreFailures", "attempts", Kind::Counter, "Requests to the store that failed."),
+    row(
+        "DiscoveryConflicts",
+        "attempts",
+        Kind::Counter,
+        "Plans that were made anew because somebody else wrote in between.",
+    ),
+    row("DiscoveryWrites", "documents", Kind::Counter, "Lists that were written."),
+    row(
+        "DiscoveryChanges",
+        "changes",
+        Kind::Counter,
+        "Changes of the list, by kind: added, draining, returned, freed, held, unplaced, moved, updated, weight, \
+         list_resized.",
+    ),
+    row(
+        "DiscoveryReportsSkipped",
+        "reports",
+        Kind::Counter,
+        "Reports to Graphite left out because it had not taken the one before; counters lose nothing by it.",
+    ),
+];
+
 /// The figures of a destination, in the order of [`DISPATCHER`].
 #[must_use]
 pub fn dispatcher_values(counters: &Counters) -> [f64; DISPATCHER.len()] {
@@ -405,7 +451,7 @@ fn camel_case(name: &str) -> String {
 pub fn markdown() -> String {
     let own: Vec<Definition> = Figure::ALL.iter().map(|figure| figure.definition()).collect();
     let mut text = String::new();
-    let sections: [(&str, &[Definition]); 8] = [
+    let sections: [(&str, &[Definition]); 9] = [
         ("Sent with every snapshot, with its timestamp", SNAPSHOT),
         ("Of the process daemon (`self-metrics = true`), with the moment that they describe", &own),
         (
@@ -429,6 +475,12 @@ pub fn markdown() -> String {
             "Of each check of a service of the agent, behind `agent.<service>.<check>.`: `CheckFailuresTimeout`",
             &AGENT_CHECK,
         ),
+        (
+            "Of the server of discovery (`graphite = true` in `[discovery]`); where the figure is one of several, the word \
+             stands before its name: `discovery.added.DiscoveryChanges`. The weight of each server is \
+             `discovery.server.<name>.Weight`, on the page `hsdo_server_weight{id,name,ip,asg}`",
+            &DISCOVERY,
+        ),
     ];
     for (title, definitions) in sections {
         // Writing to a string cannot fail.
@@ -451,7 +503,8 @@ mod tests {
         let own = Figure::ALL.iter().map(|figure| figure.definition());
         let pull = crate::pull::counters::TABLE;
         let agent = AGENT.iter().chain(&AGENT_SERVICE).chain(&AGENT_CHECK);
-        let all: Vec<Definition> = SNAPSHOT.iter().chain(pull).chain(agent).copied().chain(own).collect();
+        let all: Vec<Definition> =
+            SNAPSHOT.iter().chain(pull).chain(agent).chain(&DISCOVERY).copied().chain(own).collect();
         let mut names: Vec<String> = all.iter().map(|definition| definition.name.to_owned()).collect();
         for dispatcher in ["graphite", "kafka", "local-store", "agent-graphite"] {
             names.extend(of_dispatcher(dispatcher, &Counters::default()).into_iter().map(|(name, _)| name));

@@ -14,13 +14,17 @@ pub mod client;
 pub mod document;
 pub mod http;
 pub mod plan;
+pub mod report;
+pub mod server;
 pub mod source;
 pub mod store;
 
 use crate::cli::{self, Command, Run};
 use crate::config;
 use crate::exit;
+use crate::exporter;
 use crate::logging::{self, Chain, Output};
+use crate::systemd;
 use std::io;
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -29,6 +33,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
+
+/// Time for the last report to Graphite.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// A future that stays on its thread.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -48,6 +55,9 @@ pub enum DiscoveryError {
     /// The store cannot be set up.
     #[error("the store cannot be set up")]
     Store(#[from] store::StoreError),
+    /// The server ends.
+    #[error("the server ends")]
+    Server(#[from] server::ServerError),
     /// The client ends.
     #[error("the client ends")]
     Client(#[from] client::ClientError),
@@ -97,6 +107,8 @@ pub struct Context {
     pub run: Run,
     /// When to end.
     pub stop: Stop,
+    /// Where figures are told.
+    pub reports: Rc<report::Reports>,
 }
 
 /// The whole program: command line, environment, configuration, log, and server and client until a signal comes.
@@ -107,7 +119,11 @@ pub fn main() -> ExitCode {
             let output = if discover.run == Run::Dry { Output::Stderr } else { Output::Stdout };
             logging::init(loaded.config.discovery.loglevel, output);
             loaded.log();
-            (discover, loaded.config.discovery)
+            let listen = loaded.config.exporter.listen;
+            let mut config = loaded.config.discovery;
+            // The page of all programs may be switched on for this one too; it has but one address.
+            config.exporter = listen.or(config.exporter);
+            (discover, config)
         }
         Command::Run(_) | Command::Once { .. } => return ExitCode::from(exit::USAGE),
         Command::Done(code) => return ExitCode::from(code),
@@ -137,16 +153,56 @@ async fn run(discover: cli::Discover, config: config::Discovery) -> Result<(), D
     let mut int = signal(SignalKind::interrupt()).map_err(DiscoveryError::EventLoop)?;
     let (stopper, stop) = Stop::pair();
     let store = store::open(&config).await?;
-    let context = Context { config: Rc::new(config), store, run: discover.run, stop };
-    tokio::task::spawn_local(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
+    let reports = Rc::new(report::Reports::default());
+    let lasting = discover.run == Run::Loop;
+    if lasting {
+        let page = Rc::clone(&reports);
+        tokio::task::spawn_local(exporter::start(config.exporter).serve(move || page.page()));
+        if let Some((graphite, interval)) = config.graphite.clone() {
+            tokio::task::spawn_local(Rc::clone(&reports).report(graphite, interval));
         }
+    }
+    let context = Context { config: Rc::new(config), store, run: discover.run, stop: stop.clone(), reports };
+    tokio::task::spawn_local(async move {
+        let name = tokio::select! {
+            _ = term.recv() => "SIGTERM",
+            _ = int.recv() => "SIGINT",
+        };
+        tracing::info!(signal = name, "haproxystats-discovery stops");
+        systemd::stopping();
         let _ = stopper.send(true);
     });
-    if discover.client {
-        client::run(context).await?;
+    if let Some(period) = systemd::watchdog_interval().filter(|_| lasting) {
+        tokio::task::spawn_local(async move {
+            loop {
+                systemd::watchdog();
+                tokio::time::sleep(period).await;
+            }
+        });
     }
-    Ok(())
+    systemd::ready();
+    let result = both(discover, context.clone()).await;
+    context.reports.drain(DRAIN).await;
+    result
+}
+
+/// Server and client side by side, or, for one round, one after the other.
+async fn both(discover: cli::Discover, context: Context) -> Result<(), DiscoveryError> {
+    match (discover.server, discover.client) {
+        (true, true) if discover.run == Run::Loop => {
+            let server = async { server::run(context.clone()).await.map_err(DiscoveryError::from) };
+            let client = async { client::run(context.clone()).await.map_err(DiscoveryError::from) };
+            // Where one of them cannot go on, the program ends, and is started anew.
+            tokio::try_join!(server, client).map(|_| ())
+        }
+        (server, client) => {
+            if server {
+                server::run(context.clone()).await?;
+            }
+            if client {
+                client::run(context).await?;
+            }
+            Ok(())
+        }
+    }
 }

@@ -261,7 +261,9 @@ impl Planning<'_> {
                 let id = slot.id;
                 slot.server = Some(occupant(instance, self.now, self.settings));
                 let address = instance.addresses.first().map_or_else(String::new, ToString::to_string);
-                let why = format!("{address} of group {} is healthy and in service", instance.group);
+                let group =
+                    if instance.group.is_empty() { String::new() } else { format!(" of group {}", instance.group) };
+                let why = format!("{address}{group} is healthy and in service");
                 self.reason(Some(id), &instance.id, What::Added, why);
                 continue;
             }

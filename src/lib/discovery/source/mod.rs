@@ -1,11 +1,23 @@
 //! Who exists: one trait, and the sources behind it. An error is never an empty list.
 
+mod aws;
+mod consul;
+mod dns;
+mod file;
+pub mod good;
+
 use super::LocalFuture;
+use super::aws::AwsError;
+use super::http::{HttpError, SetupError};
+use crate::config::discovery::{Discovery, Source as Settings};
+use serde::{Deserialize, Serialize};
+use std::io;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What a source says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// When it was taken, UTC milliseconds.
     pub taken: u64,
@@ -13,14 +25,22 @@ pub struct Listing {
     pub instances: Vec<Instance>,
 }
 
+impl Listing {
+    /// A listing that was taken now.
+    fn now(instances: Vec<Instance>) -> Self {
+        let taken = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        Self { taken: u64::try_from(taken).unwrap_or(u64::MAX), instances }
+    }
+}
+
 /// One server as the source knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
     /// With address and port its identity.
     pub id: String,
     /// For people.
     pub name: String,
-    /// HAProxy is given the first; never empty.
+    /// HAProxy is given the first; an instance that has none so far cannot be used.
     pub addresses: Vec<IpAddr>,
     /// Where the source knows it.
     pub port: Option<u16>,
@@ -37,7 +57,8 @@ pub struct Instance {
 }
 
 /// Where an instance is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Life {
     /// It is being started.
     Pending,
@@ -53,6 +74,57 @@ pub enum SourceError {
     /// It took too long.
     #[error("no listing after {} s", .0.as_secs_f64())]
     Timeout(Duration),
+    /// The source cannot be set up.
+    #[error("the source cannot be set up")]
+    Setup(#[from] SetupError),
+    /// No reply.
+    #[error("the source does not answer")]
+    Http(#[from] HttpError),
+    /// AWS says no.
+    #[error("AWS has no listing")]
+    Aws(#[from] AwsError),
+    /// A reply that says no.
+    #[error("{request} was answered by {status}: {text}")]
+    Refused {
+        /// What was asked.
+        request: String,
+        /// The HTTP status.
+        status: u16,
+        /// The beginning of the answer.
+        text: String,
+    },
+    /// A reply that may lack servers.
+    #[error("the answer for {service} may lack servers: {reason}")]
+    Incomplete {
+        /// The service.
+        service: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A reply that is not what was asked for.
+    #[error("{what} cannot be understood: {reason}")]
+    Content {
+        /// What was read.
+        what: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A name cannot be resolved.
+    #[error("{name} cannot be resolved: {reason}")]
+    Dns {
+        /// The name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Where servers are found.
@@ -62,4 +134,26 @@ pub trait Source {
     /// # Errors
     /// Whatever keeps the source from saying everything that it knows.
     fn list(&mut self, wait: Option<Duration>) -> LocalFuture<'_, Result<Listing, SourceError>>;
+
+    /// Whether it makes use of `wait`.
+    fn waits(&self) -> bool {
+        false
+    }
+}
+
+/// Opens the source that the configuration names; `None` where it names none.
+///
+/// # Errors
+/// Credentials or certificates cannot be read.
+pub async fn open(config: &Discovery) -> Result<Option<Box<dyn Source>>, SourceError> {
+    let time = config.server.source_timeout;
+    Ok(Some(match &config.server.source {
+        None => return Ok(None),
+        Some(Settings::Aws { groups, address }) => {
+            Box::new(aws::Groups::open(groups.clone(), *address, config.region.as_deref(), time).await?)
+        }
+        Some(settings @ Settings::Consul { .. }) => Box::new(consul::Consul::open(settings, &config.store.tls, time)?),
+        Some(Settings::Dns { names, kind, servers }) => Box::new(dns::Dns::open(names.clone(), *kind, servers, time)?),
+        Some(Settings::File { path }) => Box::new(file::SourceFile::open(path.clone())),
+    }))
 }

@@ -1,0 +1,462 @@
+//! Source to store: asks the source, plans, and writes the next document, for as long as it has the lease.
+
+use super::document::{Document, Reason, State, What};
+use super::plan::plan;
+use super::report::{Reports, Sample, ServerWeight, Side};
+use super::source::{self, Instance, Listing, Source, SourceError, good};
+use super::store::{Lease, Revision, Store, StoreError, Stored};
+use super::{Context, Stop, utc_seconds};
+use crate::backoff::{Backoff, jitter};
+use crate::cli::Run;
+use crate::config;
+use crate::logging::Chain;
+use crate::telemetry::{DISCOVERY, Definition};
+use std::cell::{Cell, RefCell};
+use std::io::Write;
+use std::rc::Rc;
+use tokio::time::Instant;
+
+/// How often a round plans anew because somebody else wrote in between.
+const ATTEMPTS: usize = 5;
+
+/// Why the server ends.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The source cannot be set up, or (with --once) has no listing.
+    #[error("the source cannot be used")]
+    Source(#[from] SourceError),
+    /// With --once: the store cannot be used.
+    #[error("the store cannot be used")]
+    Store(#[from] StoreError),
+    /// With --once: another server is at work.
+    #[error("{0} has the lease")]
+    Elsewhere(String),
+    /// Nobody reads what --dry-run prints.
+    #[error("the plan cannot be printed")]
+    Print(#[source] std::io::Error),
+}
+
+/// What is counted.
+#[derive(Default)]
+struct Figures {
+    listings: Cell<u32>,
+    source_failures: Cell<u32>,
+    store_failures: Cell<u32>,
+    conflicts: Cell<u32>,
+    writes: Cell<u32>,
+    leader: Cell<bool>,
+    /// UTC milliseconds; 0: none so far.
+    listed: Cell<u64>,
+    instances: Cell<usize>,
+    document: RefCell<Option<Document>>,
+    changes: RefCell<Vec<(What, u32)>>,
+}
+
+fn add(counter: &Cell<u32>) {
+    counter.set(counter.get().saturating_add(1));
+}
+
+impl Figures {
+    fn count(&self, reasons: &[Reason]) {
+        let mut changes = self.changes.borrow_mut();
+        for reason in reasons {
+            match changes.iter_mut().find(|(what, _)| *what == reason.what) {
+                Some((_, count)) => *count = count.saturating_add(1),
+                None => changes.push((reason.what, 1)),
+            }
+        }
+    }
+
+    fn samples(&self, skipped: u32) -> Vec<Sample> {
+        let number = |value: usize| f64::from(u32::try_from(value).unwrap_or(u32::MAX));
+        let seconds = |value: u64| f64::from(u32::try_from(value).unwrap_or(u32::MAX));
+        let mut samples = Vec::new();
+        let mut tell = |name: &str, value: f64| {
+            samples.extend(definition(name).map(|definition| Sample::of(definition, value)));
+        };
+        tell("DiscoveryLeader", f64::from(u8::from(self.leader.get())));
+        tell("DiscoveryListings", f64::from(self.listings.get()));
+        tell("DiscoverySourceFailures", f64::from(self.source_failures.get()));
+        tell("DiscoveryStoreFailures", f64::from(self.store_failures.get()));
+        tell("DiscoveryConflicts", f64::from(self.conflicts.get()));
+        tell("DiscoveryWrites", f64::from(self.writes.get()));
+        tell("DiscoveryReportsSkipped", f64::from(skipped));
+        if self.listed.get() > 0 {
+            tell("DiscoverySourceAge", seconds(utc_seconds().saturating_sub(self.listed.get() / 1000)));
+            tell("DiscoverySourceInstances", number(self.instances.get()));
+        }
+        if let Some(document) = &*self.document.borrow() {
+            let active = document.servers().filter(|(_, server)| server.state == State::Active).count();
+            let occupied = document.servers().count();
+            tell("DiscoverySlots", number(document.slots.len()));
+            tell("DiscoveryServers", number(active));
+            tell("DiscoveryDraining", number(occupied - active));
+            tell("DiscoveryUnplaced", number(document.unplaced.len()));
+            tell("DiscoveryHeld", number(document.held.len()));
+            tell("DiscoveryVersion", seconds(document.version));
+        }
+        if let Some(definition) = definition("DiscoveryChanges") {
+            for (what, count) in self.changes.borrow().iter() {
+                let labels = vec![("change", what.to_string().replace(' ', "_"))];
+                samples.push(Sample { definition, labels, value: f64::from(*count) });
+            }
+        }
+        samples
+    }
+}
+
+fn definition(name: &str) -> Option<&'static Definition> {
+    DISCOVERY.iter().find(|definition| definition.name == name)
+}
+
+/// What is told once, when it begins and when it is over.
+#[derive(Default)]
+struct Trouble {
+    source: bool,
+    store: bool,
+    disk: bool,
+}
+
+struct Server {
+    config: Rc<config::Discovery>,
+    store: Rc<dyn Store>,
+    source: Box<dyn Source>,
+    name: String,
+    figures: Rc<Figures>,
+    reports: Rc<Reports>,
+    trouble: Trouble,
+    /// Until when the lease is surely ours.
+    leased: Option<Instant>,
+    /// When it has to be renewed.
+    renew: Instant,
+    owner: Option<String>,
+    failures: u32,
+    /// When the source may be asked again.
+    ask_again: Instant,
+    /// What is on disk.
+    kept: Option<Vec<Instance>>,
+    stop: Stop,
+}
+
+/// Keeps the list until the program has to end.
+///
+/// # Errors
+/// The source cannot be set up; with one round alone, whatever kept it from its end.
+pub async fn run(context: Context) -> Result<(), ServerError> {
+    let Context { config, store, run, stop, reports } = context;
+    let Some(source) = source::open(&config).await? else { return Ok(()) };
+    let name = config.server.name.clone().unwrap_or_else(|| {
+        let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
+        format!("{host}/{}", std::process::id())
+    });
+    let figures = Rc::new(Figures::default());
+    let (told, skipped) = (Rc::clone(&figures), Rc::downgrade(&reports));
+    reports.register(move || told.samples(skipped.upgrade().map_or(0, |reports| reports.skipped())));
+    let now = Instant::now();
+    let mut server = Server {
+        config,
+        store,
+        source,
+        name,
+        figures,
+        reports,
+        trouble: Trouble::default(),
+        leased: None,
+        renew: now,
+        owner: None,
+        failures: 0,
+        ask_again: now,
+        kept: None,
+        stop,
+    };
+    match run {
+        Run::Dry => server.print().await,
+        Run::Once => server.once().await,
+        Run::Loop => {
+            server.serve().await;
+            Ok(())
+        }
+    }
+}
+
+impl Server {
+    async fn serve(&mut self) {
+        tracing::info!(server = %self.name, "the server of haproxystats-discovery is running");
+        let mut stop = self.stop.clone();
+        while !stop.stopped() {
+            tokio::select! {
+                () = stop.wait() => break,
+                () = self.round() => {}
+            }
+            if !stop.sleep(jitter(self.config.interval, fastrand::f64())).await {
+                break;
+            }
+        }
+        if self.leased.is_some() {
+            let limit = self.config.store.timeout;
+            let released = tokio::time::timeout(limit, self.store.release(&self.name)).await;
+            if let Ok(Err(error)) = released {
+                tracing::debug!(error = %Chain(&error), "the lease ends by itself");
+            }
+        }
+    }
+
+    /// One round: lease, listing, plan, write.
+    async fn round(&mut self) {
+        if !self.elect().await {
+            self.look().await;
+            return;
+        }
+        let listing = self.ask(true).await;
+        if !self.elect().await {
+            return;
+        }
+        match self.advance(listing.as_ref()).await {
+            Ok(()) => self.store_answers(),
+            Err(error) => self.store_fails(&error),
+        }
+    }
+
+    /// Whether the lease is ours.
+    async fn elect(&mut self) -> bool {
+        let now = Instant::now();
+        if self.leased.is_some_and(|until| now < until) && now < self.renew {
+            return true;
+        }
+        let time = self.config.server.lease_time;
+        // It counts from before the question: the store may have given it then.
+        match self.store.lease(&self.name, time).await {
+            Ok(Lease::Ours) => {
+                if self.leased.is_none() {
+                    tracing::info!(server = %self.name, "this server has the lease: it keeps the list");
+                }
+                self.leased = Some(now + time);
+                self.renew = now + time / 3;
+                self.owner = None;
+                self.figures.leader.set(true);
+                self.store_answers();
+                return true;
+            }
+            Ok(Lease::Theirs(owner)) => {
+                if self.owner.as_ref() != Some(&owner) {
+                    tracing::info!(holder = %owner, "another server has the lease: this one stands by");
+                    self.owner = Some(owner);
+                }
+                self.leased = None;
+                self.store_answers();
+            }
+            Err(error) => {
+                self.store_fails(&error);
+                if self.leased.is_some_and(|until| Instant::now() < until) {
+                    return true;
+                }
+                if self.leased.take().is_some() {
+                    tracing::warn!("the lease could not be renewed in time: this server stands by");
+                }
+            }
+        }
+        self.figures.leader.set(false);
+        false
+    }
+
+    /// Reads the list for the figures alone.
+    async fn look(&mut self) {
+        match self.store.load().await {
+            Ok(stored) => self.show(stored.document),
+            Err(error) => self.store_fails(&error),
+        }
+    }
+
+    /// Asks the source; `None` while it does not answer, or is given a pause.
+    async fn ask(&mut self, may_wait: bool) -> Option<Listing> {
+        if Instant::now() < self.ask_again {
+            return None;
+        }
+        // With servers in doubt the next listing decides; a drain and a ramp go on with time.
+        let settled = self.figures.document.borrow().as_ref().is_some_and(|document| {
+            let now = utc_seconds();
+            document.servers().all(|(_, server)| {
+                let full = document.weight_at(server, u64::MAX) == document.weight_at(server, now);
+                server.state == State::Active && server.doubt.is_none() && full
+            })
+        });
+        let wait = (may_wait && settled && self.failures == 0 && self.source.waits())
+            .then(|| self.config.server.lease_time / 3);
+        let limit = self.config.server.source_timeout + wait.unwrap_or_default() * 9 / 8;
+        let listing = match tokio::time::timeout(limit, self.source.list(wait)).await {
+            Ok(listing) => listing,
+            Err(_) => Err(SourceError::Timeout(limit)),
+        };
+        match listing {
+            Ok(listing) => {
+                if std::mem::take(&mut self.trouble.source) {
+                    tracing::info!(instances = listing.instances.len(), "the source answers again");
+                }
+                self.failures = 0;
+                add(&self.figures.listings);
+                self.figures.listed.set(listing.taken);
+                self.keep(&listing);
+                self.figures.instances.set(listing.instances.len());
+                Some(listing)
+            }
+            Err(error) => {
+                add(&self.figures.source_failures);
+                self.failures = self.failures.saturating_add(1);
+                let longest = self.config.server.longest_pause.max(self.config.interval);
+                let pause = Backoff::new(self.config.interval, 2.0, longest).after(self.failures);
+                self.ask_again = Instant::now() + jitter(pause, fastrand::f64());
+                let text = Chain(&error);
+                if std::mem::replace(&mut self.trouble.source, true) {
+                    tracing::debug!(error = %text, "the source still fails");
+                } else {
+                    tracing::error!(error = %text, "the source has no listing: the list stays as it is");
+                }
+                None
+            }
+        }
+    }
+
+    /// Keeps a listing on disk where it differs from the one before.
+    fn keep(&mut self, listing: &Listing) {
+        if self.kept.as_ref() == Some(&listing.instances) {
+            return;
+        }
+        let directory = &self.config.state_dir;
+        match good::keep(directory, listing) {
+            Ok(()) => {
+                self.kept = Some(listing.instances.clone());
+                self.trouble.disk = false;
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.trouble.disk, true) {
+                    tracing::warn!(directory = %directory.display(), %error, "the listing cannot be kept on disk");
+                }
+            }
+        }
+    }
+
+    /// Plans and writes, again where somebody else wrote in between.
+    async fn advance(&mut self, listing: Option<&Listing>) -> Result<(), StoreError> {
+        for _ in 0..ATTEMPTS {
+            let Stored { document: present, revision } = self.store.load().await?;
+            let kept = if present.is_none() && listing.is_none() { good::last(&self.config.state_dir) } else { None };
+            if present.is_none() && listing.is_none() && kept.is_none() {
+                // Nothing is known: an empty list would say that there is nobody.
+                return Ok(());
+            }
+            let next = plan(present.as_ref(), listing.or(kept.as_ref()), utc_seconds(), &self.config.server.plan);
+            if present.as_ref().is_some_and(|present| present.is_same(&next) && present.version > 0) {
+                self.show(present);
+                return Ok(());
+            }
+            if self.leased.is_none_or(|until| Instant::now() >= until) {
+                // The store was slow: somebody else may have the lease by now.
+                return Ok(());
+            }
+            match self.write(next, &revision).await {
+                Err(StoreError::Conflict) => add(&self.figures.conflicts),
+                other => return other,
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    async fn write(&mut self, mut next: Document, revision: &Revision) -> Result<(), StoreError> {
+        next.version += 1;
+        next.written = utc_seconds();
+        next.by.clone_from(&self.name);
+        self.store.compare_and_set(&next, revision).await?;
+        add(&self.figures.writes);
+        self.figures.count(&next.reasons);
+        for reason in &next.reasons {
+            log(reason);
+        }
+        self.show(Some(next));
+        Ok(())
+    }
+
+    fn show(&self, document: Option<Document>) {
+        let now = utc_seconds();
+        let weights = document.iter().flat_map(|document| {
+            let active = document.servers().filter(|(_, server)| server.state == State::Active);
+            active.map(|(id, server)| ServerWeight {
+                id,
+                name: server.name.clone(),
+                ip: server.address().map_or_else(String::new, |address| address.to_string()),
+                asg: server.group.clone(),
+                weight: document.weight_at(server, now),
+            })
+        });
+        self.reports.set_weights(Side::Server, weights.collect());
+        self.figures.document.replace(document);
+    }
+
+    fn store_answers(&mut self) {
+        if std::mem::take(&mut self.trouble.store) {
+            tracing::info!("the store answers again");
+        }
+    }
+
+    fn store_fails(&mut self, error: &StoreError) {
+        add(&self.figures.store_failures);
+        let text = Chain(error);
+        if std::mem::replace(&mut self.trouble.store, true) {
+            tracing::debug!(error = %text, "the store still fails");
+        } else {
+            tracing::error!(error = %text, "the store cannot be used: the list stays as it is");
+        }
+    }
+
+    /// One round, whose failure ends the program.
+    async fn once(&mut self) -> Result<(), ServerError> {
+        let listing = self.list_now().await?;
+        let now = Instant::now();
+        match self.store.lease(&self.name, self.config.server.lease_time).await? {
+            Lease::Ours => self.leased = Some(now + self.config.server.lease_time),
+            Lease::Theirs(owner) => return Err(ServerError::Elsewhere(owner)),
+        }
+        self.keep(&listing);
+        let result = self.advance(Some(&listing)).await;
+        self.store.release(&self.name).await?;
+        Ok(result?)
+    }
+
+    async fn list_now(&mut self) -> Result<Listing, SourceError> {
+        let limit = self.config.server.source_timeout;
+        tokio::time::timeout(limit, self.source.list(None)).await.unwrap_or(Err(SourceError::Timeout(limit)))
+    }
+
+    /// Prints the plan, and changes nothing.
+    async fn print(&mut self) -> Result<(), ServerError> {
+        let listing = self.list_now().await?;
+        let present = self.store.load().await?.document;
+        let next = plan(present.as_ref(), Some(&listing), utc_seconds(), &self.config.server.plan);
+        let mut text = String::new();
+        for reason in &next.reasons {
+            text.push_str(&format!("{reason}\n"));
+        }
+        if next.reasons.is_empty() {
+            text.push_str("nothing changes\n");
+        }
+        for (id, server) in next.servers() {
+            let address = server.address().map_or_else(String::new, |address| address.to_string());
+            let port = server.port.map_or_else(String::new, |port| format!(" port {port}"));
+            let state = if server.state == State::Active { "active" } else { "draining" };
+            let group = if server.group.is_empty() { "-" } else { &server.group };
+            text.push_str(&format!(
+                "  {id} {} {address}{port} group {group} weight {} {state}\n",
+                server.instance, server.weight
+            ));
+        }
+        std::io::stdout().write_all(text.as_bytes()).map_err(ServerError::Print)
+    }
+}
+
+/// One line for each change.
+fn log(reason: &Reason) {
+    let (slot, instance, why) = (reason.slot, reason.instance.as_str(), reason.why.as_str());
+    match reason.what {
+        What::Held | What::Unplaced => tracing::warn!(slot, server = instance, why, "{}", reason.what),
+        what => tracing::info!(slot, server = instance, why, "{what}"),
+    }
+}

@@ -1,0 +1,218 @@
+//! Servers from Consul's health endpoint, by blocking queries: each service is a group.
+//!
+//! Consul answers 200 with an empty list where the token may not see a service, and from old data where there is no
+//! leader: both are errors here. A service that nobody has registered is empty.
+
+use super::{Instance, Life, Listing, Source, SourceError};
+use crate::config::discovery::{Source as Settings, Tls};
+use crate::discovery::LocalFuture;
+use crate::discovery::http::{Http, escaped, secret};
+use hyper::Method;
+use serde::Deserialize;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Longest time for which Consul lets a query wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// The source.
+pub(super) struct Consul {
+    services: Vec<Service>,
+    query: Query,
+}
+
+/// What all requests have in common.
+struct Query {
+    /// `&tag=…&dc=…`
+    suffix: String,
+    token_file: Option<PathBuf>,
+    warning: bool,
+    timeout: Duration,
+}
+
+/// One service, with a connection of its own.
+struct Service {
+    name: String,
+    http: Http,
+    /// Index of the last answer; 0: none.
+    index: u64,
+    instances: Vec<Instance>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry {
+    node: Node,
+    service: Registered,
+    #[serde(default)]
+    checks: Vec<Check>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Node {
+    node: String,
+    #[serde(default)]
+    address: String,
+    #[serde(default)]
+    datacenter: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Registered {
+    #[serde(rename = "ID")]
+    id: String,
+    #[serde(default)]
+    address: String,
+    #[serde(default)]
+    port: u16,
+    weights: Option<Weights>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Weights {
+    passing: u32,
+    warning: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Check {
+    #[serde(rename = "CheckID", default)]
+    id: String,
+    #[serde(default)]
+    status: String,
+}
+
+impl Consul {
+    pub(super) fn open(settings: &Settings, tls: &Tls, timeout: Duration) -> Result<Self, SourceError> {
+        let Settings::Consul { urls, services, token_file, tags, datacenter, warning } = settings else {
+            return Ok(Self {
+                services: Vec::new(),
+                query: Query { suffix: String::new(), token_file: None, warning: true, timeout },
+            });
+        };
+        if let Some(path) = token_file {
+            secret(path, "token")?;
+        }
+        let tags = tags.iter().map(|tag| format!("&tag={}", escaped(tag)));
+        let datacenter = datacenter.iter().map(|name| format!("&dc={}", escaped(name)));
+        let suffix: String = tags.chain(datacenter).collect();
+        let service = |name: &String| {
+            let http = Http::open(urls, tls)?;
+            Ok(Service { name: name.clone(), http, index: 0, instances: Vec::new() })
+        };
+        let services = services.iter().map(service).collect::<Result<_, SourceError>>()?;
+        Ok(Self { services, query: Query { suffix, token_file: token_file.clone(), warning: *warning, timeout } })
+    }
+}
+
+impl Service {
+    /// Asks for the service; with `wait` after its last index.
+    async fn ask(&mut self, query: &Query, wait: Option<Duration>) -> Result<(), SourceError> {
+        let token = query.token_file.as_ref().map(|path| secret(path, "token")).transpose()?;
+        let headers: Vec<_> = token.as_deref().map(|token| ("x-consul-token", token)).into_iter().collect();
+        let mut path = format!("/v1/health/service/{}?", escaped(&self.name));
+        let mut time = query.timeout;
+        if let Some(wait) = wait.filter(|_| self.index > 0) {
+            let wait = wait.min(LONGEST_WAIT);
+            path.push_str(&format!("index={}&wait={}ms", self.index, wait.as_millis()));
+            // Consul adds up to a sixteenth.
+            time += wait + wait / 8;
+        }
+        path.push_str(&query.suffix);
+        let reply = self.http.send(Method::GET, &path, &headers, "", time).await?;
+        if reply.status != 200 {
+            let request = format!("GET /v1/health/service/{}", self.name);
+            return Err(SourceError::Refused { request, status: reply.status, text: reply.excerpt() });
+        }
+        let says =
+            |header: &str, word: &str| reply.header(header).is_some_and(|value| value.eq_ignore_ascii_case(word));
+        let incomplete = |reason| SourceError::Incomplete { service: self.name.clone(), reason };
+        if says("x-consul-results-filtered-by-acls", "true") {
+            return Err(incomplete("the token may not see all of it"));
+        }
+        if says("x-consul-knownleader", "false") {
+            return Err(incomplete("Consul has no leader"));
+        }
+        let entries: Vec<Entry> = serde_json::from_slice(&reply.body).map_err(|error| SourceError::Content {
+            what: format!("what Consul says about {}", self.name),
+            reason: error.to_string(),
+        })?;
+        // An index that goes backwards is that of another state of affairs (a restored snapshot): begin anew. One of 0
+        // would not wait.
+        let index = reply.header("x-consul-index").and_then(|index| index.parse::<u64>().ok()).unwrap_or(0);
+        self.index = if index < self.index { 0 } else { index.max(1) };
+        self.instances = entries.into_iter().map(|entry| instance(entry, &self.name, query.warning)).collect();
+        Ok(())
+    }
+}
+
+fn instance(entry: Entry, group: &str, warning_serves: bool) -> Instance {
+    let Entry { node, service, checks } = entry;
+    let has = |status: &str| checks.iter().any(|check| check.status == status);
+    let maintenance = checks.iter().any(|check| {
+        (check.id.starts_with("_service_maintenance:") || check.id == "_node_maintenance") && check.status == "critical"
+    });
+    let weights = service.weights.unwrap_or(Weights { passing: 1, warning: 1 });
+    let weight = if has("warning") { weights.warning } else { weights.passing };
+    let text = if service.address.is_empty() { &node.address } else { &service.address };
+    let address: Option<IpAddr> = text.parse().ok();
+    if address.is_none() {
+        tracing::debug!(service = group, instance = %service.id, address = %text, "an instance without an IP address is left out");
+    }
+    Instance {
+        id: format!("{}/{}", node.node, service.id),
+        name: node.node,
+        addresses: address.into_iter().collect(),
+        port: Some(service.port).filter(|port| *port > 0),
+        group: group.to_owned(),
+        zone: node.datacenter,
+        healthy: !has("critical") && (warning_serves || !has("warning")),
+        life: if maintenance { Life::Leaving } else { Life::InService },
+        hint: weight.saturating_mul(100),
+    }
+}
+
+impl Source for Consul {
+    fn list(&mut self, wait: Option<Duration>) -> LocalFuture<'_, Result<Listing, SourceError>> {
+        Box::pin(async move {
+            let query = &self.query;
+            let mut asked: Vec<Pin<Box<dyn Future<Output = Result<(), SourceError>> + '_>>> = Vec::new();
+            for service in &mut self.services {
+                asked.push(Box::pin(service.ask(query, wait)));
+            }
+            // With `wait` the first answer ends the waiting for the others; without it all have to answer.
+            poll_fn(|context| {
+                let mut failure = None;
+                let before = asked.len();
+                asked.retain_mut(|request| match request.as_mut().poll(context) {
+                    Poll::Pending => true,
+                    Poll::Ready(answer) => {
+                        failure = failure.take().or(answer.err());
+                        false
+                    }
+                });
+                match failure {
+                    Some(error) => Poll::Ready(Err(error)),
+                    None if asked.is_empty() || (wait.is_some() && asked.len() < before) => Poll::Ready(Ok(())),
+                    None => Poll::Pending,
+                }
+            })
+            .await?;
+            drop(asked);
+            let instances = self.services.iter().flat_map(|service| service.instances.iter().cloned()).collect();
+            Ok(Listing::now(instances))
+        })
+    }
+
+    fn waits(&self) -> bool {
+        true
+    }
+}
