@@ -12,7 +12,6 @@ use serde::Deserialize;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -184,7 +183,7 @@ impl Source for Consul {
     fn list(&mut self, wait: Option<Duration>) -> LocalFuture<'_, Result<Listing, SourceError>> {
         Box::pin(async move {
             let query = &self.query;
-            let mut asked: Vec<Pin<Box<dyn Future<Output = Result<(), SourceError>> + '_>>> = Vec::new();
+            let mut asked: Vec<LocalFuture<'_, Result<(), SourceError>>> = Vec::new();
             for service in &mut self.services {
                 asked.push(Box::pin(service.ask(query, wait)));
             }
