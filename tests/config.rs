@@ -206,10 +206,10 @@ fn words_that_are_not_understood() {
             let output = run(program, &original.arguments);
             assert_eq!(output.status.code(), original.status, "{name}");
             assert_eq!(stdout(&output), "");
-            // The lines differ in what is new: -d of pull, --check, --once.
+            // The lines differ in what is new: -d of pull, --check, --once, --status, and a line for --nagios.
             let words = stderr(&output);
             let lines: Vec<&str> = words.lines().collect();
-            assert_eq!(lines.len(), original.output.lines().count());
+            assert_eq!(lines.len(), original.output.lines().count() + 1);
             assert_eq!(lines[0], "Usage:");
             assert!(
                 lines[1].starts_with(&format!("    {} [-f <file>] [-d <dir>] [-p | -P", program.name())),

@@ -6,6 +6,8 @@ pub const OK: u8 = 0;
 pub const USAGE: u8 = 1;
 /// Something outside the program failed for good; systemd may restart it.
 pub const FAILURE: u8 = 1;
+/// `--status`: the program does not run (as LSB has it for init scripts).
+pub const NOT_RUNNING: u8 = 3;
 /// A file or directory that was named on the command line cannot be read (sysexits EX_NOINPUT).
 pub const NO_INPUT: u8 = 66;
 /// Workers died faster than they can usefully be replaced (sysexits EX_SOFTWARE).

@@ -35,6 +35,7 @@ pub mod queue;
 #[cfg(feature = "process")]
 pub mod render;
 pub mod snapshot;
+pub mod status;
 pub mod systemd;
 pub mod telemetry;
 #[cfg(test)]

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 const PULL: &str = "Pulls statistics from HAProxy daemon over UNIX/TCP socket(s).
 
 Usage:
-    haproxystats-pull [-f <file>] [-d <dir>] [-p | -P | --check]
+    haproxystats-pull [-f <file>] [-d <dir>] [-p | -P | --check | --status [--json]]
+    haproxystats-pull --nagios <check> [<option>...]
 
 Options:
     -f, --file <file>  configuration file with settings
@@ -21,13 +22,17 @@ Options:
     -p, --print        show default settings
     -P, --print-conf   show configuration
     --check            check configuration and directories, start nothing
+    --status           say what can be seen of the running program
+    --json             the same for programs
+    --nagios <check>   be a plug-in of Nagios; see contrib/nagios
     -h, --help         show this screen
     -v, --version      show version";
 
 const PROCESS: &str = "Processes statistics from HAProxy and pushes them to Graphite.
 
 Usage:
-    haproxystats-process [-f <file>] [-d <dir>] [-p | -P | --check | --once <snapshot>]
+    haproxystats-process [-f <file>] [-d <dir>] [-p | -P | --check | --once <snapshot> | --status [--json]]
+    haproxystats-process --nagios <check> [<option>...]
 
 Options:
     -f, --file <file>  configuration file with settings
@@ -38,13 +43,17 @@ Options:
     --check            check configuration and directories, start nothing
     --once <snapshot>  process one directory of statistics, print its metrics,
                        remove nothing, send nothing
+    --status           say what can be seen of the running program
+    --json             the same for programs
+    --nagios <check>   be a plug-in of Nagios; see contrib/nagios
     -h, --help         show this screen
     -v, --version      show version";
 
 const AGENT: &str = "Answers the agent checks of HAProxy: state and weight of the services of this host.
 
 Usage:
-    haproxystats-agent [-f <file>] [-d <dir>] [--skip-config] [-b <addr>] [--port <port>] [-p | -P | --check]
+    haproxystats-agent [-f <file>] [-d <dir>] [--skip-config] [-b <addr>] [--port <port>] [-p | -P | --check | --status [--json]]
+    haproxystats-agent --nagios <check> [<option>...]
     haproxystats-agent --explain <line>
 
 Options:
@@ -58,6 +67,9 @@ Options:
     -P, --print-conf   show configuration
     --check            check configuration, start nothing
     --explain <line>   say what HAProxy does with an answer, start nothing
+    --status           say what can be seen of the running program
+    --json             the same for programs
+    --nagios <check>   be a plug-in of Nagios; see contrib/nagios
     -h, --help         show this screen
     -v, --version      show version";
 
@@ -65,7 +77,8 @@ const DISCOVERY: &str = "Puts servers and their weights into HAProxy, without a 
 
 Usage:
     haproxystats-discovery [-f <file>] [--dir <dir>] [-s] [-c] [-d] [--once | --dry-run]
-    haproxystats-discovery [-f <file>] [--dir <dir>] [-s] [-c] [-d] [-p | -P | --check]
+    haproxystats-discovery [-f <file>] [--dir <dir>] [-s] [-c] [-d] [-p | -P | --check | --status [--json]]
+    haproxystats-discovery --nagios <check> [<option>...]
 
 Options:
     -s, --server       keep the list of servers: source to store
@@ -79,6 +92,9 @@ Options:
     -p, --print        show default settings
     -P, --print-conf   show configuration
     --check            check configuration, start nothing
+    --status           say what can be seen of the running program
+    --json             the same for programs
+    --nagios <check>   be a plug-in of Nagios; see contrib/nagios
     -h, --help         show this screen
     -v, --version      show version";
 
@@ -97,7 +113,7 @@ const OWN: [(&str, Program); 8] = [
 /// An option: its long form, its short form, and whether a value follows.
 type Known = (&'static str, Option<char>, bool);
 
-const OPTIONS: [Known; 15] = [
+const OPTIONS: [Known; 17] = [
     ("--server", Some('s'), false),
     ("--client", Some('c'), false),
     ("--debug", Some('d'), false),
@@ -107,6 +123,8 @@ const OPTIONS: [Known; 15] = [
     ("--print", Some('p'), false),
     ("--print-conf", Some('P'), false),
     ("--check", None, false),
+    ("--status", None, false),
+    ("--json", None, false),
     ("--skip-config", None, false),
     ("--bind", Some('b'), true),
     ("--port", None, true),
@@ -136,6 +154,10 @@ pub(super) enum Action {
     Once(PathBuf),
     Explain(String),
     Check,
+    /// `--status`, and whether as JSON.
+    Status(bool),
+    /// `--nagios` and what follows it.
+    Nagios(Vec<String>),
     PrintDefaults,
     PrintConfiguration,
     Help,
@@ -179,6 +201,13 @@ pub(super) fn parse(program: Program, words: impl Iterator<Item = OsString>) -> 
         let text = word.into_string().map_err(|word| usage_after(&format!("{word:?} is not UTF-8")))?;
         texts.push(text);
     }
+    // A plug-in has options of its own.
+    if let Some((first, rest)) = texts.split_first()
+        && first == "--nagios"
+    {
+        let action = Action::Nagios(rest.to_vec());
+        return Ok(Arguments { file: PathBuf::new(), dir: None, overrides: String::new(), action });
+    }
     let words = canonical(program, texts).map_err(|reason| usage_after(&reason))?;
     let arguments = |action| Arguments { file: PathBuf::new(), dir: None, overrides: String::new(), action };
     for (word, action) in [("--help", Action::Help), ("--version", Action::Version)] {
@@ -216,6 +245,7 @@ pub(super) fn parse(program: Program, words: impl Iterator<Item = OsString>) -> 
     let action = match (once, parsed.get_bool("--check")) {
         (Some(snapshot), _) => Action::Once(snapshot),
         (None, true) => Action::Check,
+        (None, false) if parsed.get_bool("--status") => Action::Status(parsed.get_bool("--json")),
         (None, false) if parsed.get_bool("--print") => Action::PrintDefaults,
         (None, false) if parsed.get_bool("--print-conf") => Action::PrintConfiguration,
         (None, false) if program == Program::Discovery => discover()?,

@@ -9,6 +9,7 @@ use crate::config::load::{self, Loaded};
 use crate::config::problem::{Problem, Report};
 use crate::config::{Program, check_directories_process, check_directories_pull, options, print};
 use crate::exit;
+use crate::status::{self, Depth, Status};
 use arguments::{Action, Arguments};
 use std::ffi::OsString;
 use std::io::Write;
@@ -79,6 +80,18 @@ pub fn discovery(arguments: impl IntoIterator<Item = OsString>) -> Command {
     command(Program::Discovery, arguments)
 }
 
+/// The configuration file of a daemon that was started with these words, without the name of the program; `None` when
+/// they start none.
+pub fn daemon_configuration(program: Program, words: impl Iterator<Item = OsString>) -> Option<PathBuf> {
+    let arguments = arguments::parse(program, words).ok()?;
+    let runs = match arguments.action {
+        Action::Run => true,
+        Action::Discover(discover) => discover.run == Run::Loop,
+        _ => false,
+    };
+    runs.then_some(arguments.file)
+}
+
 fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> Command {
     let Arguments { file, dir, overrides, action } = match arguments::parse(program, arguments.into_iter().skip(1)) {
         Ok(arguments) => arguments,
@@ -87,6 +100,24 @@ fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> C
     match action {
         Action::Help => say(&format!("{}\n", arguments::usage(program))),
         Action::Version => say(&format!("{}\n", crate::version::line())),
+        Action::Nagios(words) => {
+            let (text, code) = status::nagios::run(&words);
+            match say(&text) {
+                Command::Done(exit::OK) => Command::Done(code),
+                failed => failed,
+            }
+        }
+        Action::Status(as_json) => match load::from_files_with(program, &file, dir.as_deref(), &overrides) {
+            Ok(loaded) => {
+                let status = Status::take(program, &file, loaded.config, Depth::Ports);
+                let text = if as_json { status::report::json(&status) } else { status::report::text(&status) };
+                match say(&text) {
+                    Command::Done(exit::OK) if !status.runs() => Command::Done(exit::NOT_RUNNING),
+                    done => done,
+                }
+            }
+            Err(refused) => refuse(program, &refused.report),
+        },
         Action::Explain(line) => say(&crate::haproxy::answer::explain::explain(&line)),
         Action::PrintDefaults => say(&print::defaults(program)),
         Action::PrintConfiguration => match load::read_for(program, &file, dir.as_deref(), &overrides) {

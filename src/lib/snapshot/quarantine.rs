@@ -76,22 +76,40 @@ fn move_into(path: &Path, place: &Path, epoch: Epoch) -> io::Result<PathBuf> {
     }
 }
 
+/// Number of snapshots in quarantine, in both places that it may have.
+///
+/// # Errors
+/// A quarantine that is there cannot be read.
+pub fn count(src_dir: &Path) -> io::Result<usize> {
+    let beside = src_dir.parent().map(|parent| parent.join(BESIDE));
+    let mut count = 0;
+    for place in beside.into_iter().chain([src_dir.join(INSIDE)]) {
+        match fs::read_dir(&place) {
+            Ok(entries) => count += snapshots(entries).count(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count)
+}
+
 /// Deletes the oldest snapshots of a quarantine until `kept` are left. Other entries are not ours and stay.
 fn keep_newest(place: &Path, kept: usize) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(place) else { return Vec::new() };
-    let mut snapshots: Vec<(Epoch, u32, PathBuf)> = entries
-        .flatten()
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .filter_map(|entry| {
-            let name = entry.file_name();
-            let (epoch, number) = name.to_str().map(|name| name.split_once('.').unwrap_or((name, "0")))?;
-            Some((Epoch::from_name(epoch)?, number.parse().ok()?, entry.path()))
-        })
-        .collect();
+    let mut snapshots: Vec<(Epoch, u32, PathBuf)> = snapshots(entries).collect();
     snapshots.sort();
     let surplus = snapshots.len().saturating_sub(kept);
     let oldest = snapshots.into_iter().take(surplus).map(|(_, _, path)| path);
     oldest.filter(|path| disk::remove_directory(path).is_ok()).collect()
+}
+
+/// What of a quarantine are snapshots: moment, number, path.
+fn snapshots(entries: fs::ReadDir) -> impl Iterator<Item = (Epoch, u32, PathBuf)> {
+    entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).filter_map(|entry| {
+        let name = entry.file_name();
+        let (epoch, number) = name.to_str().map(|name| name.split_once('.').unwrap_or((name, "0")))?;
+        Some((Epoch::from_name(epoch)?, number.parse().ok()?, entry.path()))
+    })
 }
 
 #[cfg(test)]
