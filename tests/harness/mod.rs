@@ -100,9 +100,14 @@ pub fn agent() -> Command {
     program("haproxystats-agent", env!("CARGO_BIN_EXE_haproxystats-agent"))
 }
 
+/// The discovery program that this build made.
+pub fn discovery() -> Command {
+    program("haproxystats-discovery", env!("CARGO_BIN_EXE_haproxystats-discovery"))
+}
+
 /// All programs that this build made.
 pub fn programs() -> Vec<PathBuf> {
-    [pull(), process(), agent()].iter().map(|command| PathBuf::from(command.get_program())).collect()
+    [pull(), process(), agent(), discovery()].iter().map(|command| PathBuf::from(command.get_program())).collect()
 }
 
 /// What `HAPROXYSTATS_PROGRAMS` holds is tested instead, when it is set: a release build, an installed package.

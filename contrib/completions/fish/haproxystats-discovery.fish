@@ -11,5 +11,8 @@ complete -c haproxystats-discovery -l dry-run -d 'print what one round would do 
 complete -c haproxystats-discovery -s p -l print -d 'show default settings'
 complete -c haproxystats-discovery -s P -l print-conf -d 'show configuration'
 complete -c haproxystats-discovery -l check -d 'check configuration, start nothing'
+complete -c haproxystats-discovery -l status -d 'say what can be seen of the running program'
+complete -c haproxystats-discovery -l json -d 'the same for programs'
+complete -c haproxystats-discovery -l nagios -x -d 'be a plug-in of Nagios; see contrib/nagios'
 complete -c haproxystats-discovery -s h -l help -d 'show this screen'
 complete -c haproxystats-discovery -s v -l version -d 'show version'
