@@ -12,9 +12,11 @@
 
 pub mod agent;
 pub mod carbon;
+pub mod discovery;
 pub mod graphite;
 pub mod graphite_web;
 pub mod haproxy;
+#[cfg(feature = "process")]
 pub mod incoming;
 pub mod machine;
 pub mod peers;
@@ -87,17 +89,17 @@ pub fn listens(port: u16) -> bool {
 
 /// The pull program that this build made.
 pub fn pull() -> Command {
-    program("haproxystats-pull", env!("CARGO_BIN_EXE_haproxystats-pull"))
+    program("haproxystats-pull", Some(env!("CARGO_BIN_EXE_haproxystats-pull")))
 }
 
 /// The process program that this build made.
 pub fn process() -> Command {
-    program("haproxystats-process", env!("CARGO_BIN_EXE_haproxystats-process"))
+    program("haproxystats-process", option_env!("CARGO_BIN_EXE_haproxystats-process"))
 }
 
 /// The agent program that this build made.
 pub fn agent() -> Command {
-    program("haproxystats-agent", env!("CARGO_BIN_EXE_haproxystats-agent"))
+    program("haproxystats-agent", option_env!("CARGO_BIN_EXE_haproxystats-agent"))
 }
 
 /// The discovery program that this build made.
@@ -110,11 +112,19 @@ pub fn programs() -> Vec<PathBuf> {
     [pull(), process(), agent(), discovery()].iter().map(|command| PathBuf::from(command.get_program())).collect()
 }
 
+/// The discovery program that this build made.
+pub fn discovery() -> Command {
+    program("haproxystats-discovery", option_env!("CARGO_BIN_EXE_haproxystats-discovery"))
+}
+
 /// What `HAPROXYSTATS_PROGRAMS` holds is tested instead, when it is set: a release build, an installed package.
-fn program(name: &str, built: &str) -> Command {
+#[track_caller]
+fn program(name: &str, built: Option<&str>) -> Command {
     match std::env::var_os("HAPROXYSTATS_PROGRAMS") {
         Some(directory) => Command::new(Path::new(&directory).join(name)),
-        None => Command::new(built),
+        None => {
+            Command::new(built.unwrap_or_else(|| panic!("{name} is not part of this build; see its cargo feature")))
+        }
     }
 }
 

@@ -1,0 +1,456 @@
+//! The client of haproxystats-discovery from outside: real HAProxy, real web servers, real requests.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken machine may fail the test")]
+
+mod harness;
+
+use harness::discovery::{Balancer, Slot, Traffic, Web, get, list, ramped};
+use harness::{Daemon, SOON, discovery, free_port, run, wait_until, with_config, write};
+use nix::sys::signal::{Signal, kill};
+use std::path::Path;
+use tempfile::TempDir;
+
+const TEMPLATE: &str = "balance roundrobin\nserver-template web 1-4 127.0.0.2:80 check disabled";
+/// Slots whose address a state file brings back after a reload.
+const NAMED: &str =
+    "balance roundrobin\nserver-template web 1-4 slot.invalid:80 check disabled init-addr last,127.0.0.2";
+
+/// A client with its state, and web servers on one port.
+struct Site {
+    directory: TempDir,
+    port: u16,
+    client: Option<Daemon>,
+}
+
+fn a(number: u8) -> Option<Slot> {
+    Some(Slot(number, "asg-0", false))
+}
+
+impl Site {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), port: free_port(), client: None }
+    }
+
+    fn state(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn webs<const N: usize>(&self, numbers: [u8; N]) -> [Web; N] {
+        numbers.map(|number| Web::start(number, self.port))
+    }
+
+    /// The configuration: sockets, what else stands in the client's section, backends.
+    fn configure(&self, sockets: &str, options: &str, backends: &str) {
+        let text = format!(
+            "[discovery]\nstate-dir = {}\ninterval = 0.3\nexporter-port = 0\n\
+             [discovery-client]\nhaproxy-socket-path = {sockets}\nhaproxy-backend-server-port = {}\n{options}\n{backends}",
+            self.state().display(),
+            self.port
+        );
+        write(self.state(), "discovery.conf", text);
+    }
+
+    fn one(&self, balancer: &Balancer) {
+        self.configure(&balancer.socket().display().to_string(), "", "[discovery-backend:web]\nbase-name = web\n");
+    }
+
+    fn command(&self) -> std::process::Command {
+        let mut command = with_config(discovery(), &self.state().join("discovery.conf"));
+        command.arg("--client");
+        command
+    }
+
+    fn start(&mut self) {
+        self.client = Some(Daemon::spawn(self.command()));
+    }
+
+    fn output(&self) -> String {
+        self.client.as_ref().unwrap().output()
+    }
+
+    #[track_caller]
+    fn wait_for(&mut self, text: &str) {
+        self.client.as_mut().unwrap().wait_for_output(text, SOON);
+    }
+
+    /// What a round would send.
+    #[track_caller]
+    fn dry_run(&self) -> String {
+        let mut command = self.command();
+        command.arg("--dry-run");
+        let (status, output) = run(command, SOON);
+        assert!(status.success(), "{output}");
+        output
+    }
+
+    fn list(&self, version: u64, slots: &[Option<Slot>]) {
+        list(self.state(), version, slots);
+    }
+}
+
+#[test]
+fn two_haproxies_have_the_same_slots_and_then_nothing_is_sent() {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 2, 3]);
+    let (one, two) = (Balancer::start(&[("web", TEMPLATE)], "admin"), Balancer::start(&[("web", TEMPLATE)], "admin"));
+    let sockets = format!("unix://{}, tcp://127.0.0.1:{}", one.socket().display(), two.stats_port);
+    site.configure(&sockets, "", "[discovery-backend:web]\nbase-name = web\n");
+    site.list(1, &[a(3), None, a(1), a(2)]);
+    let preview = site.dry_run();
+    assert!(
+        preview.contains("web/web1: i-3: ") && preview.contains("    set server web/web1 state ready"),
+        "{preview}"
+    );
+    assert!(one.serving("web").is_empty(), "a dry run changes nothing");
+    site.start();
+    for balancer in [&one, &two] {
+        balancer.wait_for_serving("web", &[1, 2, 3]);
+    }
+    assert_eq!(one.servers("web"), two.servers("web"));
+    assert_eq!(one.servers("web")["web1"].at, format!("127.0.9.3:{}", site.port));
+    assert!(one.servers("web")["web2"].is_maint());
+    assert_eq!(site.dry_run().matches("nothing to send").count(), 2, "{}", site.dry_run());
+    site.client.as_mut().unwrap().stop(SOON);
+}
+
+#[test]
+fn servers_come_go_and_are_replaced_without_a_failed_request() {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 2, 3, 4, 5, 6, 7]);
+    let balancer = Balancer::start(&[("web", TEMPLATE)], "admin");
+    site.one(&balancer);
+    site.list(1, &[a(1), a(2), None, None]);
+    site.start();
+    balancer.wait_for_serving("web", &[1, 2]);
+    let traffic = Traffic::start(balancer.ports[0]);
+    for (version, slots, serving) in [
+        (2, [a(1), a(2), a(3), a(4)], vec![1, 2, 3, 4]),
+        (3, [a(1), None, None, a(4)], vec![1, 4]),
+        (4, [a(5), None, None, a(4)], vec![4, 5]),
+        (5, [a(1), a(2), a(6), a(7)], vec![1, 2, 6, 7]),
+        // All at once, and two change places.
+        (6, [a(3), a(4), a(7), a(6)], vec![3, 4, 6, 7]),
+        (7, [None, a(3), None, None], vec![3]),
+    ] {
+        site.list(version, &slots);
+        balancer.wait_for_serving("web", &serving);
+        traffic.more();
+    }
+    traffic.assert_clean();
+}
+
+#[test]
+fn a_server_gets_no_request_before_its_check_has_passed() {
+    let mut site = Site::new();
+    let [_one, two] = site.webs([1, 2]);
+    two.set_sick(true);
+    let balancer = Balancer::start(&[("web", TEMPLATE)], "admin");
+    site.one(&balancer);
+    // Nobody listens on the address of the third.
+    site.list(1, &[a(1), a(2), a(99), None]);
+    site.start();
+    balancer.wait_for_serving("web", &[1]);
+    let traffic = Traffic::start(balancer.ports[0]);
+    wait_until(SOON, "checks", || two.checks() > 5);
+    assert_eq!(two.requests(), 0);
+    two.set_sick(false);
+    balancer.wait_for_serving("web", &[1, 2]);
+    wait_until(SOON, "requests", || two.requests() > 0);
+    traffic.assert_clean();
+}
+
+#[test]
+fn requests_that_are_under_way_end_before_a_slot_goes_to_maintenance() {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 2, 3]);
+    let balancer = Balancer::start(&[("web", TEMPLATE)], "admin");
+    site.one(&balancer);
+    site.list(1, &[a(1), None, None, None]);
+    site.start();
+    balancer.wait_for_serving("web", &[1]);
+    let port = balancer.ports[0];
+    let slow = std::thread::spawn(move || get(port, "/slow"));
+    wait_until(SOON, "the request is under way", || balancer.stat("web", "web1", "scur") == "1");
+    site.list(2, &[a(2), a(3), None, None]);
+    wait_until(SOON, "drain", || balancer.servers("web")["web1"].is_drain());
+    assert_eq!(slow.join().unwrap().as_deref(), Ok("127.0.9.1 slowly"));
+    balancer.wait_for_serving("web", &[2, 3]);
+}
+
+#[test]
+fn what_an_operator_sets_stays_over_restarts_until_the_operator_ends_it() {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 2, 3]);
+    let balancer = Balancer::start(&[("web", TEMPLATE)], "admin");
+    site.one(&balancer);
+    site.list(1, &[a(1), a(2), a(3), None]);
+    site.start();
+    balancer.wait_for_serving("web", &[1, 2, 3]);
+    balancer.ask("set server web/web1 state maint;set server web/web2 state drain");
+    site.wait_for("somebody else has set it to maint");
+    site.wait_for("somebody else has set it to drain");
+    site.list(2, &[a(1), a(2), None, a(3)]);
+    wait_until(SOON, "the third moves", || balancer.servers("web")["web3"].is_maint());
+    site.client.as_mut().unwrap().stop(SOON);
+    site.start();
+    site.wait_for("somebody else has set it to drain");
+    let servers = balancer.servers("web");
+    assert!(servers["web1"].is_maint() && servers["web2"].is_drain(), "{servers:?}");
+    balancer.ask("set server web/web1 state ready;set server web/web2 state ready");
+    balancer.wait_for_serving("web", &[1, 2, 3]);
+    site.wait_for("not held any more");
+}
+
+#[test]
+fn a_dedicated_backend_is_emptied_and_the_fallback_has_the_others() {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 2, 3, 4]);
+    let fallback = TEMPLATE.replace("template web", "template back");
+    let balancer = Balancer::start(&[("web", TEMPLATE), ("fall", &fallback)], "admin");
+    let socket = balancer.socket().display().to_string();
+    let options = "haproxy-backend-list = web:web\ndedicated-asg = true\nasg-names = asg-0\n\
+                   haproxy-fallback-backend-name = fall\nhaproxy-fallback-backend-base-name = back\n";
+    site.configure(&socket, options, "");
+    let b = |number| Some(Slot(number, "asg-1", false));
+    site.list(1, &[a(1), b(2), a(3), None]);
+    site.start();
+    balancer.wait_for_serving("web", &[1, 3]);
+    balancer.wait_for_serving("fall", &[2]);
+    // A slot that goes to a server of the other group, either way, and a slot that is freed.
+    site.list(2, &[b(4), a(2), None, None]);
+    balancer.wait_for_serving("web", &[2]);
+    balancer.wait_for_serving("fall", &[4]);
+    site.client.as_mut().unwrap().stop(SOON);
+    site.configure(&socket, &format!("{options}all-servers-in-fallback-backend = true\n"), "");
+    site.start();
+    balancer.wait_for_serving("fall", &[2, 4]);
+    balancer.wait_for_serving("web", &[2]);
+    assert!(balancer.servers("web")["web1"].is_maint());
+}
+
+#[test]
+fn haproxy_may_start_later_stop_and_be_replaced() {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 2]);
+    let mut balancer = Balancer::prepare(&[("web", TEMPLATE)], "admin");
+    site.one(&balancer);
+    site.list(1, &[a(1), a(2), None, None]);
+    site.start();
+    site.wait_for("HAProxy stays as it is");
+    balancer.launch();
+    balancer.wait_for_serving("web", &[1, 2]);
+    balancer.stop();
+    balancer.launch();
+    balancer.wait_for_serving("web", &[1, 2]);
+    balancer.reload();
+    // Without a state file the slots are empty for a moment; what was up is up again without waiting for checks.
+    balancer.wait_for_serving("web", &[1, 2]);
+    assert!(site.output().contains("it was up before HAProxy was replaced"), "{}", site.output());
+}
+
+#[test]
+fn a_reload_with_a_state_file_fails_no_request() {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 2, 3]);
+    let balancer = Balancer::start(&[("web", NAMED)], "admin");
+    let (socket, state) = (balancer.socket().display().to_string(), balancer.state_file());
+    let options = format!("server-state-file = {}\n", state.display());
+    site.configure(&socket, &options, "[discovery-backend:web]\nbase-name = web\n");
+    site.list(1, &[a(1), a(2), None, None]);
+    site.start();
+    balancer.wait_for_serving("web", &[1, 2]);
+    let written = |text: &str| std::fs::read_to_string(&state).is_ok_and(|state| state.contains(text));
+    wait_until(SOON, "the state file", || written("web2 127.0.9.2 2 "));
+    let traffic = Traffic::start(balancer.ports[0]);
+    traffic.more();
+    balancer.reload();
+    traffic.more();
+    balancer.wait_for_serving("web", &[1, 2]);
+    site.wait_for("HAProxy was replaced");
+    site.list(2, &[a(3), a(2), None, None]);
+    balancer.wait_for_serving("web", &[2, 3]);
+    wait_until(SOON, "the state file", || written("web1 127.0.9.3 2 "));
+    balancer.reload();
+    traffic.more();
+    balancer.wait_for_serving("web", &[2, 3]);
+    traffic.assert_clean();
+}
+
+#[test]
+fn a_state_file_that_would_bring_slots_back_without_their_addresses_is_not_written() {
+    let mut site = Site::new();
+    let _webs = site.webs([1]);
+    let balancer = Balancer::start(&[("web", TEMPLATE)], "admin");
+    let (socket, state) = (balancer.socket().display().to_string(), balancer.state_file());
+    let options = format!("server-state-file = {}\n", state.display());
+    site.configure(&socket, &options, "[discovery-backend:web]\nbase-name = web\n");
+    site.list(1, &[a(1)]);
+    site.start();
+    site.wait_for("server-state-file is not written");
+    balancer.wait_for_serving("web", &[1]);
+    assert!(!state.exists());
+}
+
+#[test]
+fn the_last_list_stays_in_force_while_the_store_is_away() {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 2, 3]);
+    let balancer = Balancer::start(&[("web", TEMPLATE)], "admin");
+    site.one(&balancer);
+    site.list(1, &[a(1), a(2), None, None]);
+    site.start();
+    balancer.wait_for_serving("web", &[1, 2]);
+    let traffic = Traffic::start(balancer.ports[0]);
+    write(site.state(), "list.json", "{ this is no list");
+    site.wait_for("the last list stays in force");
+    traffic.more();
+    traffic.assert_clean();
+    drop(traffic);
+    balancer.reload();
+    balancer.wait_for_serving("web", &[1, 2]);
+    site.client.as_mut().unwrap().stop(SOON);
+    balancer.reload();
+    assert!(balancer.serving("web").is_empty());
+    site.start();
+    site.wait_for("the list of the disk is in force");
+    balancer.wait_for_serving("web", &[1, 2]);
+    site.list(2, &[a(3), a(2), None, None]);
+    site.wait_for("the store answers again");
+    balancer.wait_for_serving("web", &[2, 3]);
+}
+
+#[test]
+fn servers_are_added_and_deleted_where_no_template_is() {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 2, 3]);
+    let balancer = Balancer::start(&[("web", "balance roundrobin")], "admin");
+    let backends = "[discovery-backend:web]\nbase-name = web\nmode = dynamic\n\
+                    server-options = check inter 100ms rise 2 fall 2\n";
+    site.configure(&balancer.socket().display().to_string(), "", backends);
+    site.list(1, &[a(1), a(2), None]);
+    site.start();
+    balancer.wait_for_serving("web", &[1, 2]);
+    let traffic = Traffic::start(balancer.ports[0]);
+    // A keyword of the slot's number as id: consistent hashing is the same in every HAProxy.
+    assert!(balancer.ask("show servers state web").contains(" 2 web2 "), "{}", balancer.ask("show servers state web"));
+    site.list(2, &[None, a(2), a(3)]);
+    balancer.wait_for_serving("web", &[2, 3]);
+    wait_until(SOON, "the first is deleted", || !balancer.servers("web").contains_key("web1"));
+    site.list(3, &[a(1), a(3), None]);
+    balancer.wait_for_serving("web", &[1, 3]);
+    wait_until(SOON, "the third is deleted", || !balancer.servers("web").contains_key("web3"));
+    traffic.assert_clean();
+    drop(traffic);
+    balancer.reload();
+    balancer.wait_for_serving("web", &[1, 3]);
+}
+
+#[test]
+fn what_haproxy_lacks_or_refuses_is_told_and_harms_nothing_else() {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 2, 3, 4, 5]);
+    let fixed = "balance static-rr\nserver-template st 1-2 127.0.0.2:80 check disabled";
+    let balancer = Balancer::start(&[("web", TEMPLATE), ("fixed", fixed)], "admin");
+    let backends = "[discovery-backend:web]\nbase-name = web\n[discovery-backend:fixed]\nbase-name = st\n\
+                    [discovery-backend:nope]\nbase-name = web\n";
+    site.configure(&balancer.socket().display().to_string(), "", backends);
+    site.list(1, &[a(1), a(2), a(3), a(4), a(5)]);
+    site.start();
+    balancer.wait_for_serving("web", &[1, 2, 3, 4]);
+    balancer.wait_for_serving("fixed", &[1, 2]);
+    site.wait_for("HAProxy has no such backend");
+    site.wait_for("make server-template larger");
+    site.wait_for("the balance algorithm takes no weights");
+    assert_eq!(site.output().matches("takes no weights").count(), 1, "{}", site.output());
+}
+
+#[test]
+fn a_socket_without_level_admin_is_told_once() {
+    let mut site = Site::new();
+    let balancer = Balancer::start(&[("web", TEMPLATE)], "operator");
+    site.one(&balancer);
+    site.list(1, &[a(1), a(2)]);
+    site.start();
+    site.wait_for("the socket needs level admin");
+    let seen = site.output().matches("level admin").count();
+    assert_eq!(seen, 1, "{}", site.output());
+    let mut command = site.command();
+    command.arg("--once");
+    let (status, output) = run(command, SOON);
+    assert_eq!(status.code(), Some(1), "{output}");
+    assert!(output.contains("2 changes of HAProxy at"), "{output}");
+}
+
+#[test]
+fn a_haproxy_that_hangs_delays_no_other() {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 2]);
+    let (one, two) = (Balancer::start(&[("web", TEMPLATE)], "admin"), Balancer::start(&[("web", TEMPLATE)], "admin"));
+    let sockets = format!("{}, {}", one.socket().display(), two.socket().display());
+    site.configure(&sockets, "socket-timeout = 1", "[discovery-backend:web]\nbase-name = web\n");
+    site.list(1, &[a(1)]);
+    site.start();
+    one.wait_for_serving("web", &[1]);
+    let worker = one.workers()[0];
+    kill(worker, Signal::SIGSTOP).unwrap();
+    site.list(2, &[a(1), a(2)]);
+    two.wait_for_serving("web", &[1, 2]);
+    site.wait_for("no complete answer within 1 s");
+    kill(worker, Signal::SIGCONT).unwrap();
+    one.wait_for_serving("web", &[1, 2]);
+}
+
+#[test]
+fn weights_follow_the_ramp_of_the_list_without_the_server() {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 2]);
+    let balancer = Balancer::start(&[("web", TEMPLATE)], "admin");
+    site.one(&balancer);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let ramp = "{\"min\":20,\"max\":60,\"step\":20,\"interval_ms\":1000}";
+    ramped(site.state(), 1, &[a(1), a(2)], now + 1, ramp);
+    site.start();
+    let mut seen = Vec::new();
+    wait_until(SOON, "the end of the ramp", || {
+        let weight = balancer.servers("web")["web1"].weight;
+        if seen.last() != Some(&weight) {
+            seen.push(weight);
+        }
+        weight == 60
+    });
+    assert!(seen.contains(&20) && seen.contains(&40), "{seen:?}");
+    balancer.ask("set server web/web1 weight 7");
+    wait_until(SOON, "the weight of the list", || balancer.servers("web")["web1"].weight == 60);
+}
+
+#[test]
+fn the_client_takes_slots_over_that_were_set_by_the_original() {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 2, 3]);
+    let balancer = Balancer::start(&[("web", TEMPLATE)], "admin");
+    let port = site.port;
+    // As HSDO sends it, one connection for each command.
+    for command in [
+        format!("set server web/web1 addr 127.0.9.1 port {port}"),
+        "set server web/web1 weight 10".to_owned(),
+        "set server web/web1 state ready".to_owned(),
+        format!("set server web/web2 addr 127.0.9.2 port {port}"),
+        "set server web/web2 weight 10".to_owned(),
+        "set server web/web2 state ready".to_owned(),
+        "set server web/web3 state maint".to_owned(),
+        "set server web/web4 state maint".to_owned(),
+    ] {
+        balancer.ask(&command);
+    }
+    balancer.wait_for_serving("web", &[1, 2]);
+    site.one(&balancer);
+    site.list(1, &[a(1), a(2), None, None]);
+    assert!(site.dry_run().contains("nothing to send"), "{}", site.dry_run());
+    let traffic = Traffic::start(balancer.ports[0]);
+    site.start();
+    site.wait_for("HAProxy answers");
+    traffic.more();
+    site.list(2, &[a(1), a(2), a(3), None]);
+    balancer.wait_for_serving("web", &[1, 2, 3]);
+    traffic.more();
+    traffic.assert_clean();
+}
