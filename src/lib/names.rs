@@ -91,7 +91,7 @@ impl Names {
             None => {
                 // Four thousand million names would have exhausted memory long before.
                 let id = NameId(u32::try_from(self.safe.len()).unwrap_or(u32::MAX));
-                if safe.as_bytes() != raw {
+                if safe.as_bytes() != raw && !raw.is_empty() {
                     self.spelled.insert(id, String::from_utf8_lossy(raw).into_owned());
                 }
                 self.by_safe.insert(safe.clone(), id);

@@ -128,6 +128,18 @@ impl Incoming {
         assert_eq!(record.malformed, Vec::<String>::new());
     }
 
+    /// The lines that these snapshots stand for, without those about haproxystats itself.
+    pub fn expected(&self, snapshots: &[String]) -> BTreeSet<String> {
+        let expected = self.expected.borrow();
+        let of = |name| expected.get(name).expect("the snapshot was published").iter().cloned();
+        snapshots.iter().flat_map(of).collect()
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
     /// The daemon, on this configuration.
     pub fn daemon(&self) -> Daemon {
         Daemon::spawn(with_config(process(), &self.config))

@@ -18,6 +18,8 @@ pub mod graphite_web;
 pub mod haproxy;
 #[cfg(feature = "process")]
 pub mod incoming;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod machine;
 pub mod peers;
 pub mod prometheus;

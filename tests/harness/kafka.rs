@@ -1,0 +1,211 @@
+//! Brokers, and an independent reader of what they have.
+//!
+//! [`Brokers`] is the mock cluster of librdkafka: real TCP ports and Kafka's own protocol, with brokers that can be taken
+//! down and told to refuse. [`Reader`] is kcat, which follows a topic from its beginning; [`Message::points`] decodes each
+//! format back to the points that Graphite would have got.
+
+use super::{Daemon, peer};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::process::Command;
+
+/// A cluster.
+pub struct Brokers {
+    cluster: MockCluster<'static, DefaultProducerContext>,
+    count: i32,
+}
+
+impl Brokers {
+    /// Starts so many brokers.
+    pub fn start(count: i32) -> Self {
+        Self { cluster: MockCluster::new(count).expect("a mock cluster"), count }
+    }
+
+    /// Where to begin.
+    pub fn address(&self) -> String {
+        self.cluster.bootstrap_servers()
+    }
+
+    /// Takes all of them down.
+    pub fn down(&self) {
+        (1..=self.count).for_each(|broker| self.cluster.broker_down(broker).expect("there is such a broker"));
+    }
+
+    /// Brings them up again, with what they had.
+    pub fn up(&self) {
+        (1..=self.count).for_each(|broker| self.cluster.broker_up(broker).expect("there is such a broker"));
+    }
+
+    /// Makes a topic.
+    pub fn create_topic(&self, topic: &str, partitions: i32) {
+        self.cluster.create_topic(topic, partitions, 1).expect("a topic");
+    }
+
+    /// Refuses the next requests to write, one for each error.
+    pub fn refuse(&self, errors: &[RDKafkaRespErr]) {
+        self.cluster.request_errors(RDKafkaApiKey::Produce, errors);
+    }
+
+    /// Says this about a topic, until it is `RD_KAFKA_RESP_ERR_NO_ERROR`.
+    pub fn topic_error(&self, topic: &str, error: RDKafkaRespErr) {
+        self.cluster.topic_error(topic, error).expect("a topic");
+    }
+}
+
+/// What kcat read.
+#[derive(Debug, Clone)]
+pub struct Message {
+    pub partition: i64,
+    pub key: String,
+    pub milliseconds: i64,
+    pub payload: String,
+}
+
+/// Follows a topic. kcat ends when no broker is left; then another one begins anew.
+pub struct Reader {
+    brokers: String,
+    topic: String,
+    kcat: RefCell<Daemon>,
+    /// By partition and offset.
+    kept: RefCell<BTreeMap<(i64, i64), Message>>,
+}
+
+impl Reader {
+    /// `None`, with a word about it, where kcat is not installed.
+    #[track_caller]
+    pub fn start(brokers: &str, topic: &str) -> Option<Self> {
+        let kcat = RefCell::new(kcat(brokers, topic)?);
+        Some(Self { brokers: brokers.to_owned(), topic: topic.to_owned(), kcat, kept: RefCell::default() })
+    }
+
+    /// Everything so far. What kcat says beside messages is no message.
+    pub fn messages(&self) -> Vec<Message> {
+        let mut daemon = self.kcat.borrow_mut();
+        let ended = !daemon.is_running();
+        let output = daemon.output();
+        let whole = output.rfind('\n').map_or("", |end| &output[..end]);
+        let mut kept = self.kept.borrow_mut();
+        kept.extend(whole.lines().filter_map(read));
+        if let Some(another) = ended.then(|| kcat(&self.brokers, &self.topic)).flatten() {
+            *daemon = another;
+        }
+        kept.values().cloned().collect()
+    }
+}
+
+fn kcat(brokers: &str, topic: &str) -> Option<Daemon> {
+    let mut command = Command::new(peer("kcat")?);
+    command.args(["-C", "-q", "-u", "-J", "-o", "beginning", "-b", brokers, "-t", topic]);
+    command.args(["-X", "reconnect.backoff.max.ms=200", "-X", "fetch.wait.max.ms=50"]);
+    Some(Daemon::spawn(command))
+}
+
+fn read(line: &str) -> Option<((i64, i64), Message)> {
+    let value: Value = serde_json::from_str(line).ok()?;
+    let partition = value["partition"].as_i64()?;
+    let message = Message {
+        partition,
+        key: value["key"].as_str().unwrap_or_default().to_owned(),
+        milliseconds: value["ts"].as_i64()?,
+        payload: value["payload"].as_str()?.to_owned(),
+    };
+    Some(((partition, value["offset"].as_i64()?), message))
+}
+
+/// Points by `path timestamp`, each value with the number of times that it came.
+pub type Points = BTreeMap<String, (f64, u32)>;
+
+/// The points of lines of Graphite.
+pub fn points_of_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Points {
+    let mut points = Points::new();
+    for line in lines {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [path, value, timestamp] = words.as_slice() else { panic!("not a line: {line:?}") };
+        add(&mut points, format!("{path} {timestamp}"), value.parse().expect("a number"));
+    }
+    points
+}
+
+fn add(points: &mut Points, point: String, value: f64) {
+    let entry = points.entry(point).or_insert((value, 0));
+    entry.1 += 1;
+}
+
+/// What an object's path is, by the rules of docs/fields.md.
+fn path(namespace: &str, property: impl Fn(&str) -> String) -> String {
+    let safe = |name: &str| haproxystats::names::sanitize(property(name).as_bytes());
+    let object = match property("kind").as_str() {
+        "daemon" => "daemon".to_owned(),
+        "process" => format!("daemon.process.{}", safe("process")),
+        "frontend" => format!("frontend.{}", safe("proxy")),
+        "backend" => format!("backend.{}", safe("proxy")),
+        "server" => format!("backend.{}.server.{}", safe("proxy"), safe("server")),
+        "server-total" => format!("server.{}", safe("server")),
+        "haproxystats" => "haproxystats".to_owned(),
+        other => panic!("an object of kind {other:?}"),
+    };
+    format!("{namespace}.{}.haproxy.{object}", safe("host"))
+}
+
+/// Adds the points of a document of `format = json`.
+fn of_document(document: &Value, namespace: &str, points: &mut Points) {
+    let path = path(namespace, |name| document[name].as_str().unwrap_or_default().to_owned());
+    for (field, value) in document["fields"].as_object().expect("fields") {
+        let point = format!("{path}.{field} {}", document["timestamp"]);
+        add(points, point, value.as_f64().expect("a number"));
+    }
+}
+
+/// Adds the points of a line of InfluxDB. The names of tests have nothing in them that is escaped.
+fn of_influx(line: &str, namespace: &str, points: &mut Points) {
+    let words: Vec<&str> = line.split(' ').collect();
+    let [series, fields, nanoseconds] = words.as_slice() else { panic!("not a line: {line:?}") };
+    let mut tags = series.split(',');
+    let kind = match tags.next().expect("a measurement") {
+        "haproxystats" => "haproxystats",
+        "haproxy_server_total" => "server-total",
+        other => other.strip_prefix("haproxy_").expect("a measurement of ours"),
+    };
+    let tags: BTreeMap<&str, &str> = tags.map(|tag| tag.split_once('=').expect("a tag")).collect();
+    let path = path(namespace, |name| match name {
+        "kind" => kind.to_owned(),
+        name => tags.get(name).copied().unwrap_or_default().to_owned(),
+    });
+    let timestamp = nanoseconds.strip_suffix("000000000").expect("whole seconds");
+    for (field, value) in fields.split(',').map(|field| field.split_once('=').expect("a field")) {
+        add(points, format!("{path}.{field} {timestamp}"), value.parse().expect("a number"));
+    }
+}
+
+/// The points of all messages, whatever their format.
+pub fn points_of(messages: &[Message], namespace: &str) -> Points {
+    let mut points = Points::new();
+    for message in messages {
+        if let Ok(document) = serde_json::from_str::<Value>(&message.payload) {
+            of_document(&document, namespace, &mut points);
+            continue;
+        }
+        assert!(message.payload.ends_with('\n'), "a line is cut off: {:?}", message.payload);
+        for line in message.payload.lines() {
+            if line.contains('=') {
+                of_influx(line, namespace, &mut points);
+            } else {
+                for (point, (value, _)) in points_of_lines([line]) {
+                    add(&mut points, point, value);
+                }
+            }
+        }
+    }
+    points
+}
+
+/// Points that are not there, or have another value. JSON parsers may be off by the last bit.
+pub fn missing<'a>(expected: &'a Points, arrived: &Points) -> Vec<&'a String> {
+    let same = |one: f64, other: f64| (one - other).abs() <= one.abs() * 1e-12;
+    let there = |point: &String, value: f64| arrived.get(point).is_some_and(|(other, _)| same(value, *other));
+    expected.iter().filter(|(point, (value, _))| !there(point, *value)).map(|(point, _)| point).collect()
+}
