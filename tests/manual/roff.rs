@@ -128,7 +128,7 @@ pub fn configuration(programs: &[String]) -> String {
     text.push_str(".SH FILES\n");
     entry(&mut text, "/etc/haproxystats.conf", "The configuration of every program.");
     text.push_str(
-        ".SH EXAMPLES\n.nf\n.RS\n[pull]\nsocket\\-dir = /run/haproxy\n\n[graphite]\nserver = graphite.example.com\n.RE\n.fi\n",
+        ".SH EXAMPLES\n.nf\n.RS\n[pull]\nsocket\\-dir = /run/haproxy\n\n[graphite]\nserver = graphite.example.com\nport = 2003\n.RE\n.fi\n",
     );
     see_also(&mut text, "haproxystats.conf", programs);
     text
