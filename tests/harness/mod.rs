@@ -104,11 +104,6 @@ pub fn agent() -> Command {
     program("haproxystats-agent", option_env!("CARGO_BIN_EXE_haproxystats-agent"))
 }
 
-/// The discovery program that this build made.
-pub fn discovery() -> Command {
-    program("haproxystats-discovery", env!("CARGO_BIN_EXE_haproxystats-discovery"))
-}
-
 /// All programs that this build made.
 pub fn programs() -> Vec<PathBuf> {
     [pull(), process(), agent(), discovery()].iter().map(|command| PathBuf::from(command.get_program())).collect()
