@@ -21,6 +21,7 @@ pub mod incoming;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod machine;
+pub mod patroni;
 pub mod peers;
 pub mod prometheus;
 pub mod relay;

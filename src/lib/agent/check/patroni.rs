@@ -124,13 +124,14 @@ fn read_only(
     Finding::Answer(Answer { weight: weight(part), ..Answer::of(State::Up, reason) })
 }
 
-/// Lag of a member in the reply of `/cluster`, bytes. A lag that Patroni does not know is `None`.
+/// Lag of a member, bytes: what the leader has and it has not received, by the reply of `/cluster`, and what it has
+/// received and not replayed, by its own status. A lag that Patroni does not know is `None`.
 fn lag_of(body: &[u8], node: &Node) -> Option<u64> {
     let json: Value = serde_json::from_slice(body).ok()?;
     let name = node.name.as_deref()?;
     let member =
         json.get("members")?.as_array()?.iter().find(|member| member.get("name").is_some_and(|n| n == name))?;
-    member.get("lag")?.as_u64()
+    Some(member.get("lag")?.as_u64()?.saturating_add(node.unreplayed.unwrap_or_default()))
 }
 
 impl Patroni {
@@ -171,7 +172,8 @@ impl Patroni {
         found
     }
 
-    /// Lag against the leader, as far as Patroni knows; otherwise what is received and not replayed.
+    /// Lag against the leader, as far as Patroni knows; versions that do not tell the name of the node know only what is
+    /// received and not replayed.
     async fn lag(&self, node: &Node) -> Option<u64> {
         if node.name.is_none() {
             return node.unreplayed;
@@ -297,6 +299,10 @@ mod tests {
         let body = br#"{"members":[{"name":"a","lag":5},{"name":"b","lag":"unknown"},{"name":"c"}]}"#;
         let of = |name: &str| lag_of(body, &Node { name: Some(name.to_owned()), ..node("replica", "running") });
         assert_eq!((of("a"), of("b"), of("c"), of("d")), (Some(5), None, None, None));
+        // Replay that stands still is no lag to /cluster, which knows what was received.
+        let status = br#"{"role":"replica","state":"running","patroni":{"name":"a"},
+            "xlog":{"received_location":1000,"replayed_location":300,"paused":true}}"#;
+        assert_eq!(lag_of(body, &Node::read(status).unwrap()), Some(705));
     }
 
     #[test]

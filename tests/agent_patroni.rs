@@ -1,0 +1,337 @@
+//! haproxystats-agent on a real Patroni cluster of two nodes, with a real HAProxy in front. While the cluster goes
+//! through what clusters go through, writers and readers work through HAProxy and ask PostgreSQL itself who it is.
+//!
+//! `HAPROXYSTATS_PATRONI_ROUNDS=5` does everything five times, and what else is too slow for each run.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken machine may fail the test")]
+
+mod harness;
+
+use harness::agent::Agent;
+use harness::haproxy::ask as runtime;
+use harness::patroni::{Cluster, Session, SqlError};
+use harness::{Daemon, SOON, debian, free_port, peer, wait_for, wait_until, write};
+use nix::sys::signal::Signal;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A take-over waits for Patroni's ttl of 20 seconds; the rest is for loaded machines.
+const TAKE_OVER: Duration = Duration::from_secs(120);
+/// Bytes; `max-lag` of the agents.
+const MAX_LAG: u64 = 1_000_000;
+/// How long Patroni may take to know of a lag: each node tells of itself every `loop_wait` (2 s).
+const LAG_IS_KNOWN: Duration = Duration::from_secs(6);
+
+/// What a client learnt from the session of each moment.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    at: Instant,
+    /// Port of the node that answered.
+    node: u16,
+    in_recovery: bool,
+}
+
+/// A client that works through HAProxy until it is dropped.
+struct Client {
+    samples: Arc<Mutex<Vec<Sample>>>,
+    /// Errors that PostgreSQL itself sent, by code.
+    refusals: Arc<Mutex<Vec<String>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Client {
+    /// `lasting`: keeps its session as long as it lives, rather than opening one for each sample. `writes`: writes too.
+    fn start(port: u16, lasting: bool, writes: bool) -> Self {
+        let (samples, refusals, stop) = (Arc::default(), Arc::default(), Arc::default());
+        let (to, refused, end): (Arc<Mutex<Vec<Sample>>>, Arc<Mutex<Vec<String>>>, Arc<AtomicBool>) =
+            (Arc::clone(&samples), Arc::clone(&refusals), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            let mut session = None;
+            while !end.load(Ordering::SeqCst) {
+                match sample(port, session.take(), writes) {
+                    Ok((sample, open)) => {
+                        to.lock().unwrap().push(sample);
+                        session = lasting.then_some(open);
+                    }
+                    Err(SqlError::Refused(code)) => refused.lock().unwrap().push(code),
+                    Err(SqlError::Connection) => {}
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        Self { samples, refusals, stop, thread: Some(thread) }
+    }
+
+    fn samples(&self) -> Vec<Sample> {
+        self.samples.lock().unwrap().clone()
+    }
+
+    /// Waits for a sample from a node that was taken from now on.
+    #[track_caller]
+    fn wait_for(&self, node: u16, limit: Duration) -> Duration {
+        let begun = Instant::now();
+        wait_until(limit, "a client reaches the node", || {
+            self.samples().iter().any(|sample| sample.at >= begun && sample.node == node)
+        });
+        begun.elapsed()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn sample(port: u16, session: Option<Session>, writes: bool) -> Result<(Sample, Session), SqlError> {
+    let mut session = session.map_or_else(|| Session::open(port), Ok)?;
+    let at = Instant::now();
+    let columns = session.query("select pg_is_in_recovery(), inet_server_port()")?;
+    let [recovery, node] = columns.as_slice() else { panic!("{columns:?}") };
+    let sample = Sample { at, node: node.parse().unwrap(), in_recovery: recovery == "t" };
+    if writes {
+        session.query("insert into written values (clock_timestamp())")?;
+    }
+    Ok((sample, session))
+}
+
+/// The cluster, an agent on each node, HAProxy in front, and clients.
+struct Site {
+    writers: [Client; 2],
+    readers: [Client; 1],
+    socket: PathBuf,
+    _haproxy: Daemon,
+    _directory: TempDir,
+    _agents: [Agent; 2],
+    cluster: Cluster,
+}
+
+impl Site {
+    #[track_caller]
+    fn start() -> Self {
+        let cluster = Cluster::start();
+        let agents = cluster.nodes().each_ref().map(|node| {
+            Agent::start(&format!(
+                "own-admin-state = true\ninterval = 0.1\nchecks = patroni\ncheck-url = http://127.0.0.1:{}\n\
+                 check-timeout = 1\nrequest-timeout = 1\nmax-lag = {MAX_LAG}\n\
+                 [agent:rw]\nrequest = rw\n[agent:ro]\nrequest = ro\npatroni-mode = read-only\n",
+                node.api
+            ))
+        });
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("haproxy.sock");
+        let [writes, reads] = [free_port(), free_port()];
+        let mut text = format!(
+            "global\n\tnbthread 1\n\tstats socket {} mode 600 level admin\n\
+             defaults\n\tmode tcp\n\ttimeout connect 1s\n\ttimeout client 60s\n\ttimeout server 60s\n\tretries 0\n\
+             listen rw\n\tbind 127.0.0.1:{writes}\n\tdefault-server on-marked-down shutdown-sessions\n@rw@\
+             listen ro\n\tbind 127.0.0.1:{reads}\n\tbalance roundrobin\n@ro@",
+            socket.display()
+        );
+        for word in ["rw", "ro"] {
+            let servers = cluster.nodes().iter().zip(&agents).map(|(node, agent)| {
+                format!(
+                    "\tserver {} 127.0.0.1:{} weight 100 check inter 500ms agent-check agent-addr 127.0.0.1 agent-port \
+                     {} agent-inter 100ms agent-send \"{word}\\n\" disabled\n",
+                    node.name, node.postgres, agent.port
+                )
+            });
+            text = text.replace(&format!("@{word}@"), &servers.collect::<String>());
+        }
+        let mut command = Command::new(debian("haproxy"));
+        command.arg("-db").arg("-f").arg(write(directory.path(), "haproxy.cfg", text));
+        let haproxy = Daemon::spawn(command);
+        let (leader, _) = cluster.settle(SOON);
+        let port = cluster.nodes().iter().find(|node| node.name == leader).unwrap().postgres;
+        let mut session = wait_for(SOON, "the leader", || Session::open(port).ok());
+        session.query("create table written (at timestamptz)").unwrap();
+        session.query("create table ballast (text text)").unwrap();
+        let writers = [Client::start(writes, false, true), Client::start(writes, true, true)];
+        let readers = [Client::start(reads, false, false)];
+        let (haproxy, directory) = (haproxy, directory);
+        let site =
+            Self { writers, readers, socket, _haproxy: haproxy, _directory: directory, _agents: agents, cluster };
+        for writer in &site.writers {
+            writer.wait_for(port, SOON);
+        }
+        site
+    }
+
+    /// Names and ports of leader and replica.
+    #[track_caller]
+    fn roles(&self, limit: Duration) -> [(&'static str, u16); 2] {
+        let (leader, replica) = self.cluster.settle(limit);
+        [leader, replica]
+            .map(|name| (name, self.cluster.nodes().iter().find(|node| node.name == name).unwrap().postgres))
+    }
+
+    /// Column `status` of a server.
+    fn status(&self, proxy: &str, server: &str) -> String {
+        let table = runtime(&self.socket, "show stat").unwrap_or_default();
+        let row = table.lines().find(|line| line.starts_with(&format!("{proxy},{server},"))).unwrap_or_default();
+        row.split(',').nth(17).unwrap_or_default().to_owned()
+    }
+
+    /// Waits until writes go to this node.
+    #[track_caller]
+    fn writes_go_to(&self, node: u16, what: &str, limit: Duration) {
+        let took = self.writers.each_ref().map(|writer| writer.wait_for(node, limit));
+        eprintln!("{what}: writes go to the right node after {:.1} s", took[0].max(took[1]).as_secs_f64());
+    }
+
+    /// What must hold at every moment of the whole test.
+    #[track_caller]
+    fn no_write_reached_a_replica(&self) {
+        for writer in &self.writers {
+            let samples = writer.samples();
+            let wrong: Vec<&Sample> = samples.iter().filter(|sample| sample.in_recovery).collect();
+            assert!(wrong.is_empty(), "{} of {}: {wrong:?}", wrong.len(), samples.len());
+            let refusals = writer.refusals.lock().unwrap();
+            // 25006: a write in a read-only transaction.
+            assert!(!refusals.iter().any(|code| code == "25006"), "{refusals:?}");
+            assert!(samples.len() > 100, "{}", samples.len());
+        }
+        let [writers, readers] = [&self.writers[..], &self.readers[..]]
+            .map(|clients| clients.iter().map(|client| client.samples().len()).sum::<usize>());
+        eprintln!("{writers} samples of writers, {readers} of readers");
+    }
+
+    /// A replica that stops replaying is left alone by readers, and gets them back.
+    #[track_caller]
+    fn lag(&self) {
+        let [leader, replica] = self.roles(SOON);
+        let begun = Instant::now();
+        wait_until(SOON, "readers reach the replica", || {
+            self.readers[0].samples().iter().any(|sample| sample.at > begun && sample.node == replica.1)
+        });
+        let mut direct = Session::open(replica.1).unwrap();
+        direct.query("select pg_wal_replay_pause()").unwrap();
+        let fill = "insert into ballast select repeat('x', 1000) from generate_series(1, 4000)";
+        Session::open(leader.1).unwrap().query(fill).unwrap();
+        let over = Instant::now();
+        wait_until(SOON, "the replica is drained", || self.status("ro", replica.0) == "DRAIN (agent)");
+        let drained = over.elapsed();
+        eprintln!("lag: the replica is drained after {:.1} s", drained.as_secs_f64());
+        assert!(drained < LAG_IS_KNOWN, "{drained:?}");
+        // A read that had begun before.
+        let from = Instant::now() + Duration::from_millis(100);
+        wait_until(SOON, "the leader takes reads", || {
+            let samples = self.readers[0].samples();
+            samples.iter().filter(|sample| sample.at > from && sample.node == leader.1).count() > 50
+        });
+        let stray = self.readers[0].samples().iter().filter(|s| s.at > from && s.node == replica.1).count();
+        assert_eq!(stray, 0, "reads of a replica over its limit");
+        direct.query("select pg_wal_replay_resume()").unwrap();
+        self.readers[0].wait_for(replica.1, SOON);
+    }
+
+    #[track_caller]
+    fn switch_over(&self) {
+        let [_, replica] = self.roles(SOON);
+        self.cluster.switch_over();
+        self.writes_go_to(replica.1, "switch-over", SOON);
+    }
+
+    /// Under `pause` nothing changes, not even when PostgreSQL stops: but then nobody is asked to write to it.
+    #[track_caller]
+    fn pause(&self) {
+        let [leader, _] = self.roles(SOON);
+        self.cluster.pause(true);
+        self.writes_go_to(leader.1, "pause", SOON);
+        let node = self.cluster.nodes().iter().find(|node| node.name == leader.0).unwrap();
+        node.kill_postgres(Signal::SIGINT);
+        wait_until(SOON, "the stopped leader is in maintenance", || self.status("rw", leader.0) == "MAINT");
+        self.cluster.pause(false);
+        let [leader, _] = self.roles(TAKE_OVER);
+        self.writes_go_to(leader.1, "end of the pause", TAKE_OVER);
+    }
+
+    /// Without its store no node may lead.
+    #[track_caller]
+    fn lose_the_store(&mut self) {
+        self.roles(SOON);
+        self.cluster.kill_etcd();
+        wait_until(TAKE_OVER, "no node takes writes", || {
+            ["n1", "n2"].iter().all(|name| self.status("rw", name).starts_with("MAINT"))
+        });
+        self.cluster.start_etcd();
+        let [leader, _] = self.roles(TAKE_OVER);
+        self.writes_go_to(leader.1, "store lost and found", TAKE_OVER);
+    }
+
+    /// Patroni and PostgreSQL of the leader are killed.
+    #[track_caller]
+    fn kill_the_leader(&mut self, and_postgres: bool) -> &'static str {
+        let [leader, replica] = self.roles(SOON);
+        let node = self.cluster.node(leader.0);
+        node.kill_patroni();
+        if and_postgres {
+            node.kill_postgres(Signal::SIGKILL);
+        }
+        self.writes_go_to(replica.1, if and_postgres { "kill" } else { "kill of Patroni alone" }, TAKE_OVER);
+        leader.0
+    }
+
+    /// Patroni of the leader stands still: neither lock nor API, PostgreSQL goes on.
+    #[track_caller]
+    fn freeze_the_leader(&mut self) {
+        let [leader, replica] = self.roles(SOON);
+        self.cluster.node(leader.0).signal_patroni(Signal::SIGSTOP);
+        self.writes_go_to(replica.1, "frozen Patroni", TAKE_OVER);
+        self.cluster.node(leader.0).signal_patroni(Signal::SIGCONT);
+        self.roles(TAKE_OVER);
+    }
+}
+
+/// How often everything is done; more than once only where it was asked for.
+fn rounds() -> Option<u32> {
+    std::env::var("HAPROXYSTATS_PATRONI_ROUNDS").ok().map(|text| text.parse().expect("a number of rounds"))
+}
+
+fn installed() -> bool {
+    ["patroni", "etcd", "setpriv"].iter().all(|program| peer(program).is_some())
+}
+
+#[test]
+fn writes_reach_no_replica_when_the_lead_is_handed_over() {
+    if !installed() {
+        return;
+    }
+    let site = Site::start();
+    for _ in 0..rounds().unwrap_or(1) {
+        site.lag();
+        site.switch_over();
+        site.pause();
+    }
+    site.no_write_reached_a_replica();
+}
+
+#[test]
+fn writes_reach_no_replica_when_nodes_and_store_are_lost() {
+    if !installed() {
+        return;
+    }
+    let mut site = Site::start();
+    for round in 0..rounds().unwrap_or(1) {
+        site.lose_the_store();
+        if rounds().is_some() {
+            site.freeze_the_leader();
+            let killed = site.kill_the_leader(false);
+            // Its PostgreSQL thinks that it leads; Patroni will tell it.
+            site.cluster.node(killed).start();
+            site.roles(TAKE_OVER);
+        }
+        let killed = site.kill_the_leader(true);
+        if round + 1 < rounds().unwrap_or(1) {
+            site.cluster.node(killed).start();
+            site.roles(TAKE_OVER);
+        }
+    }
+    site.no_write_reached_a_replica();
+}
