@@ -171,6 +171,18 @@ impl Site {
             .map(|name| (name, self.cluster.nodes().iter().find(|node| node.name == name).unwrap().postgres))
     }
 
+    /// Starts Patroni of a node again, and waits until the node follows the leader for good: one that still has to be
+    /// rewound is a replica to Patroni before that, and could not take over.
+    #[track_caller]
+    fn restart(&mut self, name: &str) {
+        self.cluster.node(name).start();
+        wait_until(TAKE_OVER, "the node that came back streams from the leader", || {
+            let [leader, _] = self.roles(TAKE_OVER);
+            let count = "select count(*) from pg_stat_replication where state = 'streaming' and replay_lsn = sent_lsn";
+            Session::open(leader.1).and_then(|mut session| session.query(count)).is_ok_and(|row| row == ["1"])
+        });
+    }
+
     /// Column `status` of a server.
     fn status(&self, proxy: &str, server: &str) -> String {
         let table = runtime(&self.socket, "show stat").unwrap_or_default();
@@ -324,13 +336,11 @@ fn writes_reach_no_replica_when_nodes_and_store_are_lost() {
             site.freeze_the_leader();
             let killed = site.kill_the_leader(false);
             // Its PostgreSQL thinks that it leads; Patroni will tell it.
-            site.cluster.node(killed).start();
-            site.roles(TAKE_OVER);
+            site.restart(killed);
         }
         let killed = site.kill_the_leader(true);
         if round + 1 < rounds().unwrap_or(1) {
-            site.cluster.node(killed).start();
-            site.roles(TAKE_OVER);
+            site.restart(killed);
         }
     }
     site.no_write_reached_a_replica();

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -94,20 +94,38 @@ pub struct Endpoint {
     pub reply: Arc<Mutex<Reply>>,
     pub requests: Arc<AtomicUsize>,
     pub last: Arc<Mutex<String>>,
+    gone: Arc<AtomicBool>,
 }
 
 impl Endpoint {
     pub fn start(reply: Reply) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        Self::start_on(0, reply)
+    }
+
+    /// At a port of the test's choice; 0: any.
+    pub fn start_on(port: u16, reply: Reply) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let endpoint =
-            Self { port, reply: Arc::new(Mutex::new(reply)), requests: Arc::default(), last: Arc::default() };
-        let (reply, requests, last) =
-            (Arc::clone(&endpoint.reply), Arc::clone(&endpoint.requests), Arc::clone(&endpoint.last));
+        let endpoint = Self {
+            port,
+            reply: Arc::new(Mutex::new(reply)),
+            requests: Arc::default(),
+            last: Arc::default(),
+            gone: Arc::default(),
+        };
+        let (reply, requests, last, gone) = (
+            Arc::clone(&endpoint.reply),
+            Arc::clone(&endpoint.requests),
+            Arc::clone(&endpoint.last),
+            Arc::clone(&endpoint.gone),
+        );
         // The thread ends with the test program.
         std::thread::spawn(move || {
             let mut hanging = Vec::new();
             for mut stream in listener.incoming().flatten() {
+                if gone.load(Ordering::SeqCst) {
+                    break;
+                }
                 let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
                 let mut head = Vec::new();
                 let mut byte = [0];
@@ -151,14 +169,26 @@ impl Endpoint {
         *self.reply.lock().unwrap() = reply;
     }
 
+    /// From now on connections are refused.
+    pub fn vanish(&self) {
+        self.gone.store(true, Ordering::SeqCst);
+        wait_until(SOON, "the endpoint is gone", || !listens(self.port));
+    }
+
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
 }
 
 pub fn datawave(status: &str, slots: u8) -> Reply {
-    let body =
-        format!(r#"{{"Status":"{status}","ConnectionUsagePercent":{slots},"SystemLoad":0.0,"SwapBytesUsed":0}}"#);
+    health(status, f64::from(slots), 0.0, 0)
+}
+
+/// What the health endpoint of Datawave says.
+pub fn health(status: &str, slots: f64, load: f64, swap: u64) -> Reply {
+    let body = format!(
+        r#"{{"Status":"{status}","ConnectionUsagePercent":{slots:?},"SystemLoad":{load:?},"SwapBytesUsed":{swap}}}"#
+    );
     Reply::Http(200, body)
 }
 

@@ -191,6 +191,23 @@ pub fn peer(program: &str) -> Option<PathBuf> {
     found
 }
 
+/// A program that `scripts/python-tools` installs, or that `variable` names; as [`peer`] where it is not there.
+#[track_caller]
+pub fn python_tool(program: &str, variable: &str) -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
+        return Some(path.into());
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(target).join("python-tools/bin").join(program);
+    let required = ["CI", "HAPROXYSTATS_REQUIRE_PEERS"].iter().any(|name| std::env::var_os(name).is_some());
+    if !path.exists() {
+        assert!(!required, "{program} is not installed; ./test packages installs it");
+        eprintln!("skipped: {program} is not installed; ./test packages installs it, {variable} names another one");
+        return None;
+    }
+    Some(path)
+}
+
 /// A running program. Its output is kept; it is killed with its children when this value goes away, and its output
 /// is printed when that happens in a failing test.
 pub struct Daemon {

@@ -171,8 +171,9 @@ async fn read_request(stream: &mut TcpStream, limit: Duration) -> io::Result<Str
     }
 }
 
-/// What was asked for.
-fn request(bytes: &[u8]) -> String {
+/// What was asked for: the first line, without the blanks around it.
+#[must_use]
+pub fn request(bytes: &[u8]) -> String {
     let line = bytes.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
     String::from_utf8_lossy(line).trim().to_owned()
 }

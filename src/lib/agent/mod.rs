@@ -16,6 +16,8 @@ mod listen;
 mod report;
 mod service;
 
+pub use listen::request;
+
 use crate::cli::{self, Command};
 use crate::config;
 use crate::exit;

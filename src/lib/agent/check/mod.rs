@@ -14,6 +14,7 @@ use std::pin::Pin;
 
 pub use file::read_override;
 pub use http::{Rules, evaluate};
+pub use patroni::evaluate as evaluate_patroni;
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -134,6 +134,21 @@ fn lag_of(body: &[u8], node: &Node) -> Option<u64> {
     Some(member.get("lag")?.as_u64()?.saturating_add(node.unreplayed.unwrap_or_default()))
 }
 
+/// What the replies of a node mean: status and body of the endpoint, and the body of `/cluster` where it was asked for.
+/// A lag above its limit counts as new.
+#[must_use]
+pub fn evaluate(config: &agent::Patroni, status: u16, body: &[u8], cluster: Option<&[u8]>) -> Finding {
+    let node = match Node::read(body) {
+        Ok(node) => node,
+        Err(reason) => return Finding::Failure(Failure::Error, reason),
+    };
+    if !config.read_only {
+        return read_write(config, status == 200, &node);
+    }
+    let lag = if node.name.is_none() { node.unreplayed } else { cluster.and_then(|cluster| lag_of(cluster, &node)) };
+    read_only(config, status == 200, &node, lag, &Cell::new(None), Instant::now())
+}
+
 impl Patroni {
     pub(super) fn open(client: Client, config: agent::Patroni) -> Self {
         let path = match (config.read_only, config.standby_cluster) {
