@@ -82,6 +82,16 @@ impl Site {
         output
     }
 
+    /// Waits until the client has seen this many servers up.
+    #[track_caller]
+    fn wait_for_seen(&self, count: usize) {
+        let records = || harness::names(self.state()).into_iter().filter(|name| name.starts_with("client-record"));
+        wait_until(SOON, "the client has seen the servers up", || {
+            let read = |name: String| std::fs::read_to_string(self.state().join(name)).unwrap_or_default();
+            records().map(read).any(|record| record.matches("\"up\":true").count() == count)
+        });
+    }
+
     fn list(&self, version: u64, slots: &[Option<Slot>]) {
         list(self.state(), version, slots);
     }
@@ -241,6 +251,7 @@ fn haproxy_may_start_later_stop_and_be_replaced() {
     balancer.stop();
     balancer.launch();
     balancer.wait_for_serving("web", &[1, 2]);
+    site.wait_for_seen(2);
     balancer.reload();
     // Without a state file the slots are empty for a moment; what was up is up again without waiting for checks.
     balancer.wait_for_serving("web", &[1, 2]);
@@ -453,4 +464,48 @@ fn the_client_takes_slots_over_that_were_set_by_the_original() {
     balancer.wait_for_serving("web", &[1, 2, 3]);
     traffic.more();
     traffic.assert_clean();
+}
+
+#[test]
+fn the_page_of_metrics_tells_what_was_applied() {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 2, 3]);
+    let balancer = Balancer::start(&[("web", TEMPLATE)], "admin");
+    let port = free_port();
+    let text = format!(
+        "[discovery]\nstate-dir = {}\ninterval = 0.2\nexporter-address = 127.0.0.1\nexporter-port = {port}\n\
+         [discovery-client]\nhaproxy-socket-path = {}\nhaproxy-backend-server-port = {}\n\
+         [discovery-backend:web]\nbase-name = web\n",
+        site.state().display(),
+        balancer.socket().display(),
+        site.port
+    );
+    write(site.state(), "discovery.conf", text);
+    site.list(7, &[a(1), a(2), a(3), a(1), a(99)]);
+    site.start();
+    balancer.wait_for_serving("web", &[1, 2, 3]);
+    balancer.ask("set server web/web2 state maint");
+    let socket = format!("socket=\"{}\"", balancer.socket().display());
+    let backend = format!("{{{socket},backend=\"web\"}}");
+    let all = [
+        "hsdo_server_weight{id=\"1\",name=\"web-1\",ip=\"127.0.9.1\",asg=\"asg-0\"} 10".to_owned(),
+        "hsdo_server_weight{id=\"2\",name=\"web-2\",ip=\"127.0.9.2\",asg=\"asg-0\"} 0".to_owned(),
+        "haproxystats_discovery_client_version 7".to_owned(),
+        format!("haproxystats_discovery_client_up{{{socket}}} 1"),
+        format!("haproxystats_discovery_client_changes_total{{{socket}}} 3"),
+        format!("haproxystats_discovery_client_commands_total{{{socket}}} 15"),
+        format!("haproxystats_discovery_client_slots{backend} 4"),
+        format!("haproxystats_discovery_client_servers_up{backend} 2"),
+        format!("haproxystats_discovery_client_held{backend} 1"),
+        format!("haproxystats_discovery_client_unplaced{backend} 1"),
+        format!("haproxystats_discovery_client_left_out{backend} 1"),
+        format!("haproxystats_discovery_client_drift{backend} 0"),
+    ];
+    let mut page = String::new();
+    let found = harness::poll(SOON, || {
+        page = get(port, "/metrics").unwrap_or_default();
+        all.iter().all(|line| page.contains(line)).then_some(())
+    });
+    let missing: Vec<_> = all.iter().filter(|line| !page.contains(*line)).collect();
+    assert!(found.is_some(), "{missing:#?}\n{page}");
 }

@@ -338,6 +338,78 @@ pub static AGENT_CHECK: [Definition; 5] = [
     row("CheckTimeLongest", "seconds", Kind::Gauge, "Longest time that a check took, since the agent started."),
 ];
 
+/// Of the client of haproxystats-discovery: about the list.
+pub static DISCOVERY_CLIENT: [Definition; 3] = [
+    row("DiscoveryClientStoreUp", "1 or 0", Kind::Gauge, "Whether the store answered the client last time."),
+    row("DiscoveryClientVersion", "documents", Kind::Gauge, "Version of the list that the client goes by; 0 for none."),
+    row(
+        "DiscoveryClientListAge",
+        "seconds",
+        Kind::Gauge,
+        "Time since the store last gave the list that the client goes by, or said that it is still the same.",
+    ),
+];
+
+/// Of the client of haproxystats-discovery: about each HAProxy.
+pub static DISCOVERY_SOCKET: [Definition; 9] = [
+    row("DiscoveryClientUp", "1 or 0", Kind::Gauge, "Whether HAProxy answered in the last round."),
+    row("DiscoveryClientRoundAge", "seconds", Kind::Gauge, "Time since the last round that was completed."),
+    row(
+        "DiscoveryClientRounds",
+        "rounds",
+        Kind::Counter,
+        "Rounds that were completed: HAProxy was looked at, and changed where it differed from the list.",
+    ),
+    row("DiscoveryClientRoundFailures", "rounds", Kind::Counter, "Rounds that ended early, as HAProxy did not answer."),
+    row(
+        "DiscoveryClientReplacements",
+        "processes",
+        Kind::Counter,
+        "Times that another process answered: reloads and restarts of HAProxy.",
+    ),
+    row("DiscoveryClientCommands", "commands", Kind::Counter, "Commands that were sent to change something."),
+    row("DiscoveryClientChanges", "changes", Kind::Counter, "Changes that were made and read back."),
+    row(
+        "DiscoveryClientFailures",
+        "changes",
+        Kind::Counter,
+        "Changes that HAProxy refused, or that did not show when the servers were read back.",
+    ),
+    row("DiscoveryClientRefusedRows", "servers", Kind::Gauge, "Servers in HAProxy's last answer that cannot be read."),
+];
+
+/// Of the client of haproxystats-discovery: about each backend of each HAProxy.
+pub static DISCOVERY_BACKEND: [Definition; 8] = [
+    row("DiscoveryClientSlots", "slots", Kind::Gauge, "Slots for which the list has a server in this backend."),
+    row("DiscoveryClientServing", "slots", Kind::Gauge, "Slots that have the server of the list, ready."),
+    row("DiscoveryClientServersUp", "slots", Kind::Gauge, "Of these, slots whose server is up."),
+    row(
+        "DiscoveryClientDrift",
+        "slots",
+        Kind::Gauge,
+        "Slots that differ from the list and are not held: changes that are under way, or fail.",
+    ),
+    row(
+        "DiscoveryClientHeld",
+        "slots",
+        Kind::Gauge,
+        "Slots that somebody else has set to drain or maint, or whose server somebody has taken out in another slot.",
+    ),
+    row("DiscoveryClientWaiting", "slots", Kind::Gauge, "Slots that wait for sessions to end, or for others to be up."),
+    row(
+        "DiscoveryClientUnplaced",
+        "slots",
+        Kind::Gauge,
+        "Servers of the list for which HAProxy has no slot, or none that can be set.",
+    ),
+    row(
+        "DiscoveryClientLeftOut",
+        "slots",
+        Kind::Gauge,
+        "Servers of the list that are not put into HAProxy: they are there twice, or have no address that can be right.",
+    ),
+];
+
 /// Of the server of haproxystats-discovery.
 pub static DISCOVERY: [Definition; 16] = [
     row("DiscoveryLeader", "1 or 0", Kind::Gauge, "Whether this server has the lease: exactly one of all should."),
@@ -451,7 +523,7 @@ fn camel_case(name: &str) -> String {
 pub fn markdown() -> String {
     let own: Vec<Definition> = Figure::ALL.iter().map(|figure| figure.definition()).collect();
     let mut text = String::new();
-    let sections: [(&str, &[Definition]); 9] = [
+    let sections: [(&str, &[Definition]); 12] = [
         ("Sent with every snapshot, with its timestamp", SNAPSHOT),
         ("Of the process daemon (`self-metrics = true`), with the moment that they describe", &own),
         (
@@ -481,6 +553,12 @@ pub fn markdown() -> String {
              `discovery.server.<name>.Weight`, on the page `hsdo_server_weight{id,name,ip,asg}`",
             &DISCOVERY,
         ),
+        ("Of the client of discovery (`graphite = true` in `[discovery]`)", &DISCOVERY_CLIENT),
+        ("Of the client of discovery, of each socket: `discovery.<socket>.DiscoveryClientUp`", &DISCOVERY_SOCKET),
+        (
+            "Of the client of discovery, of each backend: `discovery.<socket>.<backend>.DiscoveryClientDrift`",
+            &DISCOVERY_BACKEND,
+        ),
     ];
     for (title, definitions) in sections {
         // Writing to a string cannot fail.
@@ -503,8 +581,9 @@ mod tests {
         let own = Figure::ALL.iter().map(|figure| figure.definition());
         let pull = crate::pull::counters::TABLE;
         let agent = AGENT.iter().chain(&AGENT_SERVICE).chain(&AGENT_CHECK);
+        let discovery = DISCOVERY.iter().chain(&DISCOVERY_CLIENT).chain(&DISCOVERY_SOCKET).chain(&DISCOVERY_BACKEND);
         let all: Vec<Definition> =
-            SNAPSHOT.iter().chain(pull).chain(agent).chain(&DISCOVERY).copied().chain(own).collect();
+            SNAPSHOT.iter().chain(pull).chain(agent).chain(discovery).copied().chain(own).collect();
         let mut names: Vec<String> = all.iter().map(|definition| definition.name.to_owned()).collect();
         for dispatcher in ["graphite", "kafka", "local-store", "agent-graphite"] {
             names.extend(of_dispatcher(dispatcher, &Counters::default()).into_iter().map(|(name, _)| name));

@@ -4,87 +4,13 @@ use super::reconcile::{Outcome, Waiting};
 use super::slots::{Desired, Occupant, Wanted};
 use crate::config::Server;
 use crate::discovery::document::Document;
+use crate::discovery::report::{Sample, ServerWeight};
 use crate::discovery::utc_seconds;
-use crate::exporter::{Page, name_of};
-use crate::haproxy::runtime::{AdminState, Process, Servers};
-use crate::telemetry::{Definition, Kind, as_f64};
+use crate::haproxy::runtime::{AdminState, Servers};
+use crate::telemetry::{DISCOVERY_BACKEND as BACKEND, DISCOVERY_CLIENT as LIST, DISCOVERY_SOCKET as SOCKET, as_f64};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-
-/// Beginning of the names of the client's figures on the page of metrics.
-pub const PREFIX: &str = "haproxystats_discovery_client";
-
-/// HSDO's only metric: its name on the page, as dashboards have it.
-pub const WEIGHT: &str = "hsdo_server_weight";
-/// What it says.
-pub const WEIGHT_ABOUT: &str = "Weight of a server of the list in HAProxy: of all processes and backends, the largest.";
-
-const fn row(name: &'static str, unit: &'static str, kind: Kind, about: &'static str) -> Definition {
-    Definition { name, unit, kind, about }
-}
-
-/// About the list.
-pub const LIST: [Definition; 3] = [
-    row("StoreUp", "", Kind::Gauge, "Whether the store answered last time: 1 or 0."),
-    row("ListVersion", "", Kind::Gauge, "Version of the list that is in force; 0 when there is none."),
-    row(
-        "ListAge",
-        "seconds",
-        Kind::Gauge,
-        "Time since the list in force was last read from the store, or confirmed by it.",
-    ),
-];
-
-/// About each HAProxy (label `socket`).
-pub const SOCKET: [Definition; 9] = [
-    row("HaproxyUp", "", Kind::Gauge, "Whether HAProxy answered in the last round: 1 or 0."),
-    row("RoundAge", "seconds", Kind::Gauge, "Time since the last round that was completed."),
-    row(
-        "Rounds",
-        "rounds",
-        Kind::Counter,
-        "Rounds that were completed: HAProxy looked at, and changed where it differed.",
-    ),
-    row("RoundFailures", "rounds", Kind::Counter, "Rounds that ended early, because HAProxy did not answer."),
-    row("Replacements", "processes", Kind::Counter, "Times another process answered: reloads and restarts of HAProxy."),
-    row("Commands", "commands", Kind::Counter, "Commands that were sent."),
-    row("Changes", "changes", Kind::Counter, "Changes that were made and read back."),
-    row("Failures", "changes", Kind::Counter, "Changes that HAProxy refused, or that could not be read back."),
-    row("RefusedRows", "rows", Kind::Gauge, "Servers in HAProxy's last answer that could not be read."),
-];
-
-/// About each backend of each HAProxy (labels `socket`, `backend`).
-pub const BACKEND: [Definition; 8] = [
-    row("Slots", "slots", Kind::Gauge, "Slots that the list has a server for in this backend."),
-    row("Serving", "slots", Kind::Gauge, "Slots that are as the list has them, and ready."),
-    row("Up", "slots", Kind::Gauge, "Of these, slots whose server is up."),
-    row(
-        "Drift",
-        "slots",
-        Kind::Gauge,
-        "Slots that differ from the list and are not held: changes under way, or failing.",
-    ),
-    row(
-        "Held",
-        "slots",
-        Kind::Gauge,
-        "Slots that somebody else has set to drain or maint, or whose server somebody has taken out in another slot.",
-    ),
-    row("Draining", "slots", Kind::Gauge, "Slots that wait for sessions to end, or for others to be up."),
-    row(
-        "Unplaced",
-        "slots",
-        Kind::Gauge,
-        "Servers of the list for which HAProxy has no slot, or one that cannot be set.",
-    ),
-    row(
-        "LeftOut",
-        "slots",
-        Kind::Gauge,
-        "Servers of the list that are not put into HAProxy: twice there, or with an address that is none.",
-    ),
-];
 
 /// What is counted for each HAProxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,17 +92,6 @@ struct Figures {
 #[derive(Debug, Clone, Default)]
 pub struct Shown(Rc<RefCell<Figures>>);
 
-/// One value.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
-    /// What it is.
-    pub definition: Definition,
-    /// Socket and backend, as far as it belongs to one.
-    pub labels: Vec<(&'static str, String)>,
-    /// The value.
-    pub value: f64,
-}
-
 impl Shown {
     /// Whether the store answered.
     pub fn store(&self, up: bool) {
@@ -213,21 +128,22 @@ impl Shown {
     }
 
     /// What its answer was like.
-    pub fn rows(&self, socket: &Server, _process: &Process, refused: usize) {
+    pub fn rows(&self, socket: &Server, refused: usize) {
         self.0.borrow_mut().sockets.entry(socket.to_string()).or_default().refused = refused;
     }
 
-    /// All values, family by family.
+    /// All values, figure by figure.
     #[must_use]
     pub fn samples(&self) -> Vec<Sample> {
         let figures = self.0.borrow();
         let now = utc_seconds();
+        // Nothing is told about what never happened.
         let age = |since: u64| if since == 0 { f64::NAN } else { as_f64(now.saturating_sub(since)) };
         let size = |value: usize| as_f64(u64::try_from(value).unwrap_or(u64::MAX));
         let mut samples = Vec::new();
         let list = [f64::from(u8::from(figures.store_up)), as_f64(figures.version), age(figures.read)];
         for (definition, value) in LIST.iter().zip(list) {
-            samples.push(Sample { definition: *definition, labels: Vec::new(), value });
+            samples.push(Sample { definition, labels: Vec::new(), value });
         }
         for (index, definition) in SOCKET.iter().enumerate() {
             for (socket, of) in &figures.sockets {
@@ -244,7 +160,7 @@ impl Shown {
                     size(of.refused),
                 ];
                 let value = values.get(index).copied().unwrap_or(f64::NAN);
-                samples.push(Sample { definition: *definition, labels: vec![("socket", socket.clone())], value });
+                samples.push(Sample { definition, labels: vec![("socket", socket.clone())], value });
             }
         }
         for (index, definition) in BACKEND.iter().enumerate() {
@@ -252,41 +168,32 @@ impl Shown {
                 for (backend, of) in &of.backends {
                     let labels = vec![("socket", socket.clone()), ("backend", backend.clone())];
                     let value = of.values.get(index).copied().map_or(f64::NAN, size);
-                    samples.push(Sample { definition: *definition, labels, value });
+                    samples.push(Sample { definition, labels, value });
                 }
             }
         }
+        samples.retain(|sample| !sample.value.is_nan());
         samples
     }
 
-    /// Writes them onto the page of metrics, HSDO's metric first.
-    pub fn append(&self, page: &mut Page) {
-        let mut weights: BTreeMap<(u32, String), (Occupant, u16)> = BTreeMap::new();
-        for of in self.0.borrow().sockets.values().flat_map(|of| of.backends.values()) {
+    /// The weight of each server of the list in HAProxy: of all processes and backends, the largest.
+    #[must_use]
+    pub fn weights(&self) -> Vec<ServerWeight> {
+        let mut weights: BTreeMap<(u32, &str), (&Occupant, u16)> = BTreeMap::new();
+        let figures = self.0.borrow();
+        for of in figures.sockets.values().flat_map(|of| of.backends.values()) {
             for (slot, occupant, weight) in &of.weights {
-                let entry = weights.entry((*slot, occupant.instance.clone())).or_insert_with(|| (occupant.clone(), 0));
-                entry.1 = entry.1.max(*weight);
+                let (_, largest) = weights.entry((*slot, &occupant.instance)).or_insert((occupant, 0));
+                *largest = (*largest).max(*weight);
             }
         }
-        let mut family = page.family(WEIGHT, Kind::Gauge, WEIGHT_ABOUT);
-        for ((slot, _), (occupant, weight)) in &weights {
-            let (id, ip) = (slot.to_string(), occupant.endpoint.ip().to_string());
-            let labels = [
-                ("id", id.as_str()),
-                ("name", occupant.name.as_str()),
-                ("ip", ip.as_str()),
-                ("asg", occupant.group.as_str()),
-            ];
-            family.sample(&labels, f64::from(*weight));
-        }
-        let samples = self.samples();
-        for definition in LIST.iter().chain(&SOCKET).chain(&BACKEND) {
-            let mut family = page.family(&name_of(PREFIX, definition), definition.kind, definition.about);
-            for sample in samples.iter().filter(|sample| sample.definition == *definition && !sample.value.is_nan()) {
-                let labels: Vec<(&str, &str)> =
-                    sample.labels.iter().map(|(label, value)| (*label, value.as_str())).collect();
-                family.sample(&labels, sample.value);
-            }
-        }
+        let weight = |((id, _), (occupant, weight)): ((u32, &str), (&Occupant, u16))| ServerWeight {
+            id,
+            name: occupant.name.clone(),
+            ip: occupant.endpoint.ip().to_string(),
+            asg: occupant.group.clone(),
+            weight,
+        };
+        weights.into_iter().map(weight).collect()
     }
 }

@@ -394,7 +394,7 @@ impl Link {
                 unfit.insert(format!("{backend}: {instance} of slot {slot} is left out: {reason}"));
             }
         }
-        self.shown.rows(self.session.socket(), &observation.process, observation.servers.refused);
+        self.shown.rows(self.session.socket(), observation.servers.refused);
         let socket = self.session.socket().to_string();
         for ((base, slot), why) in &waiting {
             let server = format!("{base}{slot}");

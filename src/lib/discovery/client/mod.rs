@@ -18,7 +18,8 @@ pub mod reconcile;
 pub mod record;
 pub mod slots;
 
-use super::{Context, Stop};
+use super::Context;
+use super::report::Side;
 use crate::cli::Run;
 use crate::logging::Chain;
 use disk::Disk;
@@ -69,14 +70,7 @@ pub enum ClientError {
 /// # Errors
 /// What no further attempt can mend; for a single round, everything.
 pub async fn run(context: Context) -> Result<(), ClientError> {
-    run_shown(context, Shown::default()).await
-}
-
-/// The same, with figures that somebody else shows.
-///
-/// # Errors
-/// What no further attempt can mend; for a single round, everything.
-pub async fn run_shown(context: Context, shown: Shown) -> Result<(), ClientError> {
+    let shown = Shown::default();
     let disk = Disk::new(&context.config.state_dir);
     let client = &context.config.client;
     let links = client.sockets.iter().map(|socket| Link::new(client, socket.clone(), disk.clone(), shown.clone()));
@@ -84,10 +78,12 @@ pub async fn run_shown(context: Context, shown: Shown) -> Result<(), ClientError
     if context.run != Run::Loop {
         return single(&context, links).await;
     }
+    let told = shown.clone();
+    context.reports.register(move || told.samples());
     let (sender, list) = watch::channel(None);
     let tasks = tokio::task::LocalSet::new();
     for link in links {
-        tasks.spawn_local(keep(link, list.clone(), context.config.interval, context.stop.clone(), shown.clone()));
+        tasks.spawn_local(keep(link, list.clone(), context.clone(), shown.clone()));
     }
     tasks.spawn_local(follow::follow(context, disk, sender, shown));
     // Each of them ends when the program has to.
@@ -131,7 +127,8 @@ async fn single(context: &Context, links: Vec<Link>) -> Result<(), ClientError> 
 }
 
 /// Keeps one HAProxy as the list says.
-async fn keep(mut link: Link, mut list: watch::Receiver<List>, interval: Duration, mut stop: Stop, shown: Shown) {
+async fn keep(mut link: Link, mut list: watch::Receiver<List>, context: Context, shown: Shown) {
+    let (interval, mut stop) = (context.config.interval, context.stop);
     let mut reachable = None;
     loop {
         let now = list.borrow_and_update().clone();
@@ -145,6 +142,7 @@ async fn keep(mut link: Link, mut list: watch::Receiver<List>, interval: Duratio
             match result {
                 Ok(_) => {
                     shown.count(socket, Event::Round, 1);
+                    context.reports.set_weights(Side::Client, shown.weights());
                     if reachable.replace(true) != Some(true) {
                         tracing::info!(%socket, "HAProxy answers");
                     }
