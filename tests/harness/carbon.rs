@@ -15,6 +15,7 @@ pub const RETENTION: Duration = Duration::from_secs(30 * 60);
 pub struct Carbon {
     directory: TempDir,
     port: u16,
+    pickle_port: u16,
     daemon: Option<Daemon>,
 }
 
@@ -31,9 +32,9 @@ impl Carbon {
     #[track_caller]
     pub fn stopped() -> Self {
         let directory = tempfile::tempdir().expect("a directory for carbon");
-        let port = free_port();
-        write_settings(directory.path(), port);
-        Self { directory, port, daemon: None }
+        let (port, pickle_port) = (free_port(), free_port());
+        write_settings(directory.path(), port, pickle_port);
+        Self { directory, port, pickle_port, daemon: None }
     }
 
     /// Starts the program on the same port and files as before.
@@ -44,10 +45,10 @@ impl Carbon {
         command.arg(format!("--logdir={}", self.directory.path().join("log").display()));
         command.args(["--nodaemon", "start"]);
         let mut daemon = Daemon::spawn(command);
-        let port = self.port;
+        let ports = [self.port, self.pickle_port];
         wait_until(SOON * 2, "carbon-cache listens", || {
             assert!(daemon.is_running(), "carbon-cache ended:\n{}", daemon.output());
-            listens(port)
+            ports.into_iter().all(listens)
         });
         self.daemon = Some(daemon);
     }
@@ -75,6 +76,11 @@ impl Carbon {
     /// Port of the plaintext protocol, on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Port of the pickle protocol, on 127.0.0.1.
+    pub fn pickle_port(&self) -> u16 {
+        self.pickle_port
     }
 
     /// Names of all series that have a file.
@@ -108,14 +114,14 @@ impl Carbon {
     }
 }
 
-fn write_settings(directory: &Path, port: u16) {
+fn write_settings(directory: &Path, port: u16, pickle_port: u16) {
     for folder in ["conf", "log", "run", "whisper"] {
         std::fs::create_dir(directory.join(folder)).expect("a folder for carbon");
     }
     let conf = directory.join("conf");
     let root = directory.display();
-    // Without the limits on creations and updates, which protect slow disks, every series appears at once. The port
-    // of the pickle protocol is not used, and carbon's figures about itself would stand between ours.
+    // Without the limits on creations and updates, which protect slow disks, every series appears at once.
+    // carbon's figures about itself would stand between ours.
     write(
         &conf,
         "carbon.conf",
@@ -123,7 +129,7 @@ fn write_settings(directory: &Path, port: u16) {
             "[cache]\nSTORAGE_DIR = {root}\nLOCAL_DATA_DIR = {root}/whisper\nCONF_DIR = {root}/conf\n\
              LOG_DIR = {root}/log\nPID_DIR = {root}/run\nUSER =\nMAX_UPDATES_PER_SECOND = inf\n\
              MAX_CREATES_PER_MINUTE = inf\nLINE_RECEIVER_INTERFACE = 127.0.0.1\nLINE_RECEIVER_PORT = {port}\n\
-             PICKLE_RECEIVER_PORT = 0\nCACHE_QUERY_INTERFACE = 127.0.0.1\nCACHE_QUERY_PORT = {query}\n\
+             PICKLE_RECEIVER_INTERFACE = 127.0.0.1\nPICKLE_RECEIVER_PORT = {pickle_port}\nCACHE_QUERY_INTERFACE = 127.0.0.1\nCACHE_QUERY_PORT = {query}\n\
              WHISPER_AUTOFLUSH = False\nCARBON_METRIC_INTERVAL = 0\nENABLE_TAGS = False\n",
             query = free_port()
         ),

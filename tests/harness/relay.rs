@@ -16,10 +16,17 @@ impl Relay {
     /// Starts the relay and waits until it listens.
     #[track_caller]
     pub fn start(destination: u16) -> Self {
+        Self::behind("", destination)
+    }
+
+    /// The same with a transport of its listener, such as `transport plain ssl /path/to/certificate`.
+    #[track_caller]
+    pub fn behind(transport: &str, destination: u16) -> Self {
         Self::start_with(|port| {
             format!(
-                "listen type linemode 127.0.0.1:{port} proto tcp ;\ncluster next forward 127.0.0.1:{destination} proto tcp ;\n\
-             match * send to next stop ;\nstatistics submit every 3600 seconds send to blackhole stop ;\n"
+                "listen type linemode {transport} 127.0.0.1:{port} proto tcp ;\n\
+                 cluster next forward 127.0.0.1:{destination} proto tcp ;\n\
+                 match * send to next stop ;\nstatistics submit every 3600 seconds send to blackhole stop ;\n"
             )
         })
     }

@@ -185,7 +185,15 @@ fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> C
 fn directories(program: Program, loaded: &Loaded, create: bool) -> Report {
     match program {
         Program::Pull => check_directories_pull(&loaded.config, &loaded.ini, create),
-        Program::Process => check_directories_process(&loaded.config, &loaded.ini, create),
+        Program::Process => {
+            let mut report = check_directories_process(&loaded.config, &loaded.ini, create);
+            // The parent looks at the files for TLS itself when it starts.
+            #[cfg(feature = "process")]
+            if let (false, Err(error)) = (create, crate::dispatch::graphite::check(&loaded.config)) {
+                report.error(Problem::new(crate::logging::Chain(&error).to_string()));
+            }
+            report
+        }
         // What the agent reads at its start is read once: by the start itself, or by the check.
         #[cfg(feature = "agent")]
         Program::Agent if !create => {

@@ -1,10 +1,13 @@
 //! `[graphite]`: where metrics are sent.
 
 use super::ini::Ini;
+use super::options::LOCAL_STORE;
 use super::problem::Report;
 use super::section::Section;
+use super::value::Refusal;
 use super::{Retries, value};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// `queue-full`: what happens when `[graphite] queue-size` is reached.
@@ -25,6 +28,55 @@ pub enum Acknowledge {
     Kernel,
 }
 
+/// `mode`: who gets what, where there are several servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The first server that can be reached gets everything.
+    Failover,
+    /// Every server gets everything.
+    Duplicate,
+    /// Every server gets its part, by carbon's consistent hashing.
+    Hash,
+}
+
+/// `protocol`: how metrics are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// `path value timestamp`, a line each.
+    Plaintext,
+    /// Lists of points in Python's pickle format, as carbon's pickle receiver takes them.
+    Pickle,
+}
+
+/// A Graphite server or relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Name, IPv4 or IPv6 address, without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Tells servers of the same host apart in the hash, as in the configurations of carbon and its relays.
+    pub instance: Option<String>,
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+/// `tls` and the options that belong to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// Authorities to trust; `None` is those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Whether the server has to prove that it is the one that was named.
+    pub verify: bool,
+    /// Certificate and key of this client.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
 /// `group-namespace` and `group-namespace-double-writes`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupNamespace {
@@ -37,10 +89,18 @@ pub struct GroupNamespace {
 /// `[graphite]`
 #[derive(Debug, Clone)]
 pub struct Graphite {
-    /// Name, IPv4 or IPv6 address.
-    pub server: String,
-    /// TCP port of the plaintext protocol.
-    pub port: u16,
+    /// Whether anything is sent to Graphite at all.
+    pub enabled: bool,
+    /// Where to; never empty.
+    pub servers: Vec<Endpoint>,
+    /// Who gets what.
+    pub mode: Mode,
+    /// How metrics are written.
+    pub protocol: Protocol,
+    /// Names with tags instead of paths.
+    pub tagged: bool,
+    /// Connections are encrypted when this is set.
+    pub tls: Option<Tls>,
     /// Further attempts to connect before `delay`.
     pub retries: Retries,
     /// Pause before the first further attempt.
@@ -74,8 +134,16 @@ pub struct Graphite {
 /// Reads the section; `None` when a value cannot be right, which is in the report then.
 pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Graphite> {
     let mut section = Section::new("graphite", ini, report);
-    let server = section.get("server", value::host);
-    let port = section.get("port", value::port);
+    let enabled = section.get("enabled", value::boolean);
+    let servers = servers(&mut section);
+    let mode = section.get("mode", |text| {
+        value::choice(text, &[("failover", Mode::Failover), ("duplicate", Mode::Duplicate), ("hash", Mode::Hash)])
+    });
+    let protocol = section.get("protocol", |text| {
+        value::choice(text, &[("plaintext", Protocol::Plaintext), ("pickle", Protocol::Pickle)])
+    });
+    let tagged = section.get("tagged", value::boolean);
+    let tls = tls(&mut section);
     let retries = section.get("retries", value::retries);
     let interval = section.get("interval", value::pause);
     let backoff = section.get("backoff", value::factor);
@@ -95,6 +163,10 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Graphite> {
     });
     let group_namespace = group_namespace(&mut section);
 
+    let elsewhere = [LOCAL_STORE, "kafka"].iter().any(|other| ini.has_section(other));
+    if enabled == Some(false) && !elsewhere {
+        section.error("enabled", "is false, and there is no other section to send metrics to, such as [kafka]");
+    }
     if backoff.is_some_and(|factor| factor < 1.0) {
         section.warn("backoff", "is below 1: each pause is shorter than the one before; write 1 or more");
     }
@@ -102,8 +174,12 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Graphite> {
         section.warn("timeout", "has no effect; write connect-timeout and write-timeout instead");
     }
     Some(Graphite {
-        server: server?,
-        port: port?,
+        enabled: enabled?,
+        servers: servers?,
+        mode: mode?,
+        protocol: protocol?,
+        tagged: tagged?,
+        tls: tls?,
         retries: retries?,
         interval: interval?,
         backoff: backoff?,
@@ -119,6 +195,89 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Graphite> {
         queue_full: queue_full?,
         group_namespace: group_namespace?,
     })
+}
+
+/// `servers`, or `server` and `port`.
+fn servers(section: &mut Section<'_>) -> Option<Vec<Endpoint>> {
+    let host = section.get("server", value::host);
+    let port = section.get("port", value::port);
+    let servers = section.optional("servers", |text| endpoints(text, port.unwrap_or_default()));
+    match (host?, port?, servers?) {
+        (host, port, None) => Some(vec![Endpoint { host, port, instance: None }]),
+        (_, _, Some(servers)) => {
+            if section.ini.raw(section.name, "server").is_some_and(|raw| raw.place.is_some()) {
+                section.warn("server", "has no effect beside servers");
+            }
+            Some(servers)
+        }
+    }
+}
+
+/// `host[:port][=instance]`, separated by commas.
+fn endpoints(text: &str, port: u16) -> Result<Vec<Endpoint>, Refusal> {
+    let mut all: Vec<Endpoint> = Vec::new();
+    for element in text.split(',').map(str::trim) {
+        let new = endpoint(element, port).map_err(|refusal| format!("{element:?}: {refusal}"))?;
+        if all.contains(&new) {
+            return Err(format!("{element:?} is listed twice; remove one"));
+        }
+        all.push(new);
+    }
+    Ok(all)
+}
+
+fn endpoint(text: &str, default_port: u16) -> Result<Endpoint, Refusal> {
+    const RIGHT: &str = "write host:port, such as graphite-1:2003, or host:port=instance";
+    let (address, instance) = match text.split_once('=') {
+        Some((address, instance)) => (address.trim_end(), Some(instance.trim_start().to_owned())),
+        None => (text, None),
+    };
+    let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if instance.as_ref().is_some_and(|name| name.is_empty() || !name.chars().all(named)) {
+        return Err(format!("an instance is made of letters, digits, dots, - and _; {RIGHT}"));
+    }
+    let bare = value::host(address).is_ok();
+    let (host, port) = match address.rsplit_once(':').filter(|_| !bare) {
+        Some((host, port)) => (host, value::port(port)?),
+        None => (address, default_port),
+    };
+    let bracketed = host.starts_with('[');
+    let host = value::host(host).map_err(|_| format!("neither a name nor an address; {RIGHT}"))?;
+    if host.contains(':') && !bracketed {
+        return Err("an IPv6 address without brackets; write [::1]:2003".to_owned());
+    }
+    Ok(Endpoint { host, port, instance })
+}
+
+fn tls(section: &mut Section<'_>) -> Option<Option<Tls>> {
+    let on = section.get("tls", value::boolean);
+    let ca_file = section.optional("tls-ca-file", value::path);
+    let verify = section.get("tls-verify", value::boolean);
+    let certificate = section.optional("tls-certificate-file", value::path);
+    let key = section.optional("tls-key-file", value::path);
+    let (on, ca_file, verify) = (on?, ca_file?, verify?);
+    let identity = match (certificate?, key?) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        (Some(_), None) => {
+            section.error("tls-certificate-file", "needs tls-key-file, the file with its private key");
+            return None;
+        }
+        (None, Some(_)) => {
+            section.error("tls-key-file", "needs tls-certificate-file, the file with its certificate");
+            return None;
+        }
+    };
+    if on && !verify {
+        section
+            .warn("tls-verify", "is off: whoever answers gets the metrics; name its authority in tls-ca-file instead");
+    }
+    for (option, set) in [("tls-ca-file", ca_file.is_some()), ("tls-certificate-file", identity.is_some())] {
+        if set && !on {
+            section.warn(option, "has no effect without tls = true");
+        }
+    }
+    Some(on.then_some(Tls { ca_file, verify, identity }))
 }
 
 fn group_namespace(section: &mut Section<'_>) -> Option<Option<GroupNamespace>> {
@@ -138,5 +297,48 @@ fn group_namespace(section: &mut Section<'_>) -> Option<Option<GroupNamespace>> 
             Some(None)
         }
         (None, None) => Some(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(host: &str, port: u16, instance: Option<&str>) -> Endpoint {
+        Endpoint { host: host.to_owned(), port, instance: instance.map(str::to_owned) }
+    }
+
+    #[test]
+    fn servers_in_all_forms() {
+        let text = "graphite-1:2003, 10.0.0.1 ,[::1]:2004=a, [fe80::1], b:2003=b";
+        let all = [
+            endpoint("graphite-1", 2003, None),
+            endpoint("10.0.0.1", 3002, None),
+            endpoint("::1", 2004, Some("a")),
+            endpoint("fe80::1", 3002, None),
+            endpoint("b", 2003, Some("b")),
+        ];
+        assert_eq!(endpoints(text, 3002).unwrap(), all);
+        assert_eq!(all[2].to_string(), "[::1]:2004");
+    }
+
+    #[test]
+    fn servers_that_cannot_be_right() {
+        for (text, words) in [
+            ("", "neither"),
+            ("a:2003,", "neither"),
+            ("a:2003,a:2003", "twice"),
+            ("a:0", "write"),
+            ("a:x", "write"),
+            ("::1", "without brackets"),
+            ("::1:2003", "without brackets"),
+            ("a:2003=", "instance"),
+            ("a:2003='x", "instance"),
+            ("tcp://a:2003", "neither"),
+            ("a b:2003", "neither"),
+        ] {
+            let refusal = endpoints(text, 3002).unwrap_err();
+            assert!(refusal.contains(words), "{text:?}: {refusal}");
+        }
     }
 }

@@ -36,7 +36,7 @@ pub use agent::Agent;
 pub use directories::{check_directories_process, check_directories_pull};
 pub use discovery::Discovery;
 pub use exporter::Exporter;
-pub use graphite::{Acknowledge, Graphite, GroupNamespace, QueueFull};
+pub use graphite::{Acknowledge, Endpoint, Graphite, GroupNamespace, Mode, Protocol, QueueFull, Tls};
 pub use groups::{Group, Groups};
 pub use ini::Ini;
 pub use kafka::{Kafka, KafkaFormat, KeyTemplate};

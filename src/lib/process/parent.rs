@@ -11,6 +11,7 @@ use super::pool::{Event, From, Pool};
 use super::spawn::{SpawnError, Spawner};
 use super::supervisor::{Action, Policy, Supervisor, Why};
 use crate::config::Config;
+use crate::dispatch::graphite::{self, TlsError};
 use crate::exit;
 use crate::exporter::{self, Scrapes};
 use crate::logging::Chain;
@@ -40,6 +41,9 @@ pub enum StartError {
     /// The workers.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
+    /// The files for TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The runtime or its signal handlers.
     #[error("cannot set up the main loop")]
     Runtime(#[from] io::Error),
@@ -51,6 +55,7 @@ pub enum StartError {
 /// # Errors
 /// When it cannot start.
 pub fn run(config: &Config, text: &str, arguments: Vec<OsString>) -> Result<u8, StartError> {
+    graphite::check(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let spawner = Spawner::new(arguments, text)?;
     runtime.block_on(async {

@@ -12,7 +12,9 @@ use super::spawn::WORKER;
 use super::trap::Trap;
 use super::{memory, panics};
 use crate::config::{Config, LogLevel, Program, load};
-use crate::dispatch::{Batch, Counters, Dispatcher, Notice, graphite::Graphite, local_store::LocalStore};
+use crate::dispatch::{
+    Batch, Counters, Dispatcher, Notice, graphite::Graphite, graphite::TlsError, local_store::LocalStore,
+};
 use crate::exit;
 use crate::logging::{self, Chain};
 use crate::snapshot::Epoch;
@@ -48,6 +50,8 @@ enum WorkerError {
     Refused(String),
     #[error("the channel to the parent is broken")]
     Channel(#[source] io::Error),
+    #[error("the connections to Graphite cannot be encrypted")]
+    Tls(#[from] TlsError),
     #[error("a dispatcher panicked")]
     Panicked,
     #[error("the parent says what no parent should say")]
@@ -260,8 +264,10 @@ impl<'a> Worker<'a> {
         let hostname = nix::unistd::gethostname().map_err(|errno| WorkerError::SetUp(errno.into()))?;
         let hostname = hostname.to_string_lossy().into_owned();
         let (sender, notices) = mpsc::unbounded_channel();
-        let mut dispatchers: Vec<Box<dyn Dispatcher>> =
-            vec![Box::new(Graphite::start(&config.graphite, sender.clone()))];
+        let mut dispatchers: Vec<Box<dyn Dispatcher>> = Vec::new();
+        if config.graphite.enabled {
+            dispatchers.push(Box::new(Graphite::start(config, sender.clone())?));
+        }
         #[cfg(feature = "kafka")]
         if let Some(kafka) = &config.kafka {
             dispatchers.push(Box::new(crate::dispatch::kafka::Kafka::start(kafka, sender.clone())));

@@ -1,5 +1,9 @@
-//! From `server` and `port` to an open connection.
+//! From the name of a server to an open connection.
 
+use super::link::Stream;
+use super::session::Session;
+use super::tls::Tls;
+use crate::config::Endpoint;
 use crate::dispatch::aside;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -49,6 +53,33 @@ pub(crate) enum ConnectError {
         /// `connect-timeout`
         limit: Duration,
     },
+    /// The server accepted, and there is no TLS session.
+    #[error("no TLS session with {host} at {address}")]
+    Handshake {
+        /// The name that it has to prove.
+        host: String,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The server accepted, and the handshake of TLS does not get on.
+    #[error("{address} did not finish the handshake of TLS within {limit:?}")]
+    HandshakeTimeout {
+        /// The address.
+        address: SocketAddr,
+        /// `connect-timeout`
+        limit: Duration,
+    },
+}
+
+/// Where to connect to, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// Name and port.
+    pub(crate) endpoint: Endpoint,
+    /// TLS, if that is wanted.
+    pub(crate) tls: Option<Tls>,
 }
 
 type Addresses = io::Result<Vec<SocketAddr>>;
@@ -58,29 +89,50 @@ type Addresses = io::Result<Vec<SocketAddr>>;
 pub(crate) struct Connector {
     host: String,
     port: u16,
+    tls: Option<Tls>,
     limit: Duration,
     /// An answer of the name service that was not waited for; asking again meanwhile would only pile up threads.
     resolving: Option<oneshot::Receiver<Addresses>>,
 }
 
 impl Connector {
-    /// `limit` holds for each address, and for the name service.
-    pub(crate) fn new(host: &str, port: u16, limit: Duration) -> Self {
-        Self { host: host.to_owned(), port, limit, resolving: None }
+    /// `limit` holds for each address, for the name service, and for the handshake of TLS.
+    pub(crate) fn new(target: Target, limit: Duration) -> Self {
+        let Endpoint { host, port, .. } = target.endpoint;
+        Self { host, port, tls: target.tls, limit, resolving: None }
     }
 
     /// Resolves the name anew and tries its addresses in turn.
-    pub(crate) async fn connect(&mut self) -> Result<TcpStream, ConnectError> {
+    pub(crate) async fn connect(&mut self) -> Result<Stream, ConnectError> {
         let mut failure = ConnectError::NoAddress { host: self.host.clone() };
         for address in self.resolve().await? {
             let limit = self.limit;
             match timeout(limit, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Ok(stream)) => match self.secure(stream, address).await {
+                    Ok(stream) => return Ok(stream),
+                    Err(error) => failure = error,
+                },
                 Ok(Err(source)) => failure = ConnectError::Connect { address, source },
                 Err(_) => failure = ConnectError::ConnectTimeout { address, limit },
             }
         }
         Err(failure)
+    }
+
+    /// Begins TLS, if that is wanted.
+    async fn secure(&self, tcp: TcpStream, address: SocketAddr) -> Result<Stream, ConnectError> {
+        let Some(tls) = &self.tls else { return Ok(Stream { tcp, session: None }) };
+        let failed = |source| ConnectError::Handshake { host: self.host.clone(), address, source };
+        let (connector, name) = tls.to(&self.host).map_err(failed)?;
+        let limit = self.limit;
+        match timeout(limit, connector.connect(name, tcp)).await {
+            Ok(Ok(stream)) => {
+                let (tcp, session) = stream.into_inner();
+                Ok(Stream { tcp, session: Some(Session::new(session)) })
+            }
+            Ok(Err(source)) => Err(failed(source)),
+            Err(_) => Err(ConnectError::HandshakeTimeout { address, limit }),
+        }
     }
 
     async fn resolve(&mut self) -> Result<Vec<SocketAddr>, ConnectError> {
@@ -110,6 +162,11 @@ mod tests {
     use super::*;
     use tokio::net::TcpListener;
 
+    fn connector(host: &str, port: u16) -> Connector {
+        let endpoint = Endpoint { host: host.to_owned(), port, instance: None };
+        Connector::new(Target { endpoint, tls: None }, Duration::from_secs(20))
+    }
+
     fn run<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
     }
@@ -120,13 +177,13 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let port = listener.local_addr().unwrap().port();
             for host in ["127.0.0.1", "localhost"] {
-                let stream = Connector::new(host, port, Duration::from_secs(5)).connect().await.unwrap();
-                assert_eq!(stream.peer_addr().unwrap().port(), port, "{host}");
+                let stream = connector(host, port).connect().await.unwrap();
+                assert_eq!(stream.tcp.peer_addr().unwrap().port(), port, "{host}");
             }
             let Ok(listener) = TcpListener::bind("[::1]:0").await else { return };
             let port = listener.local_addr().unwrap().port();
             for host in ["::1", "[::1]"] {
-                Connector::new(host, port, Duration::from_secs(5)).connect().await.unwrap();
+                connector(host, port).connect().await.unwrap();
             }
         });
     }
@@ -137,9 +194,9 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let port = listener.local_addr().unwrap().port();
             drop(listener);
-            let refused = Connector::new("127.0.0.1", port, Duration::from_secs(5)).connect().await.unwrap_err();
+            let refused = connector("127.0.0.1", port).connect().await.unwrap_err();
             assert!(matches!(refused, ConnectError::Connect { .. }), "{refused:?}");
-            let unknown = Connector::new("no-such-host.invalid", port, Duration::from_secs(20)).connect().await;
+            let unknown = connector("no-such-host.invalid", port).connect().await;
             assert!(matches!(unknown, Err(ConnectError::Resolve { .. })), "{unknown:?}");
         });
     }

@@ -1,5 +1,6 @@
 //! One TCP connection to Graphite: what goes in, how much of it the peer's kernel has, whether the peer is still there.
 
+use super::session::Session;
 use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -35,18 +36,31 @@ pub(crate) enum Health {
     Broken(io::Error),
 }
 
+/// What a connection is made of.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    /// The connection.
+    pub(super) tcp: TcpStream,
+    /// TLS on top of it.
+    pub(super) session: Option<Session>,
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Link {
     stream: TcpStream,
+    session: Option<Session>,
     written: u64,
+    /// [`Link::end`] was called, and the kernel does not know yet.
+    ending: bool,
     /// When the connection was opened.
     pub(crate) opened: Instant,
 }
 
 impl Link {
     /// Takes a fresh connection. `silence` is the longest time for which the kernel waits for an acknowledgement.
-    pub(crate) fn new(stream: TcpStream, silence: Duration) -> io::Result<Self> {
+    pub(crate) fn new(stream: Stream, silence: Duration) -> io::Result<Self> {
+        let Stream { tcp: stream, session } = stream;
         let (idle, interval, count) = KEEPALIVE;
         let silence = u32::try_from(silence.as_millis()).unwrap_or(u32::MAX);
         stream.set_nodelay(true)?;
@@ -55,12 +69,17 @@ impl Link {
         setsockopt(&stream, sockopt::TcpKeepInterval, &interval)?;
         setsockopt(&stream, sockopt::TcpKeepCount, &count)?;
         setsockopt(&stream, sockopt::TcpUserTimeout, &silence)?;
-        Ok(Self { stream, written: 0, opened: Instant::now() })
+        Ok(Self { stream, session, written: 0, ending: false, opened: Instant::now() })
     }
 
     /// Hands over the start of `text`, as much as the kernel takes without waiting. 0 when it takes nothing now.
     pub(crate) fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        match self.stream.try_write(text.get(..CHUNK).unwrap_or(text)) {
+        let text = text.get(..CHUNK).unwrap_or(text);
+        let result = match &mut self.session {
+            Some(session) => session.write(&self.stream, text),
+            None => self.stream.try_write(text),
+        };
+        match result {
             Ok(bytes) => {
                 self.written += bytes as u64;
                 Ok(bytes)
@@ -70,18 +89,47 @@ impl Link {
         }
     }
 
-    /// Tells the peer that nothing more will come.
-    pub(crate) fn end(&self) -> io::Result<()> {
-        Ok(shutdown(self.stream.as_raw_fd(), Shutdown::Write)?)
+    /// Tells the peer that nothing more will come, as soon as it has taken what is pending.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        self.ending = true;
+        if let Some(session) = &mut self.session {
+            session.close();
+        }
+        self.flush()
+    }
+
+    /// Whether there is something for the kernel that it has not taken yet: see [`Link::flush`].
+    pub(crate) fn pending(&self) -> bool {
+        self.session.as_ref().is_some_and(Session::pending)
+    }
+
+    /// Hands over what is pending.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if let Some(session) = &mut self.session {
+            session.flush(&self.stream)?;
+        }
+        if self.ending && !self.pending() {
+            self.ending = false;
+            shutdown(self.stream.as_raw_fd(), Shutdown::Write)?;
+        }
+        Ok(())
     }
 
     /// Bytes handed over that the peer's kernel has acknowledged.
-    pub(crate) fn acknowledged(&self) -> u64 {
-        self.written.saturating_sub(self.outstanding())
+    pub(crate) fn acknowledged(&mut self) -> u64 {
+        let outstanding = self.unacknowledged();
+        match &mut self.session {
+            Some(session) => session.acknowledged(outstanding),
+            None => self.written.saturating_sub(outstanding),
+        }
     }
 
     /// Bytes handed over that the peer's kernel has not acknowledged; the end of the stream counts as one.
     pub(crate) fn outstanding(&self) -> u64 {
+        self.unacknowledged().saturating_add(u64::from(self.pending() || self.ending))
+    }
+
+    fn unacknowledged(&self) -> u64 {
         let mut bytes = 0;
         // SAFETY: the descriptor is open as long as `self.stream` lives, and SIOCOUTQ writes one int into `bytes`.
         let result = unsafe { ioctl::outq(self.stream.as_raw_fd(), &raw mut bytes) };
@@ -91,11 +139,15 @@ impl Link {
 
     /// Reads what the peer has to say. Look at [`Link::acknowledged`] before: a broken connection must not be taken for
     /// one whose queue is empty since all has arrived. A broken connection says so once; it is not to be asked again.
-    pub(crate) fn health(&self) -> Health {
+    pub(crate) fn health(&mut self) -> Health {
         let mut buffer = [0; 4096];
         // A peer that talks without end has its turn again after the others.
         for _ in 0..16 {
-            match self.stream.try_read(&mut buffer) {
+            let result = match &mut self.session {
+                Some(session) => session.read(&self.stream),
+                None => self.stream.try_read(&mut buffer),
+            };
+            match result {
                 // Behind the end that a peer sends, reading never tells of the reset that answers what it had not read:
                 // only the pending error does.
                 Ok(0) => match self.stream.take_error() {
@@ -137,7 +189,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (peer, _) = listener.accept().await.unwrap();
-        (Link::new(stream, Duration::from_secs(10)).unwrap(), peer)
+        (Link::new(Stream { tcp: stream, session: None }, Duration::from_secs(10)).unwrap(), peer)
     }
 
     fn run<T>(future: impl Future<Output = T>) -> T {

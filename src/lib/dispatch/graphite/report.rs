@@ -2,6 +2,7 @@
 //! for those who debug.
 
 use super::NAME;
+use crate::config::Endpoint;
 use std::cell::Cell;
 use std::error::Error;
 use std::time::Duration;
@@ -22,10 +23,9 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(server: &str, port: u16, queue_size: usize) -> Self {
-        let server = if server.contains(':') { format!("[{server}]:{port}") } else { format!("{server}:{port}") };
+    pub(super) fn new(server: &Endpoint, queue_size: usize) -> Self {
         Self {
-            server,
+            server: server.to_string(),
             queue_size,
             connected_before: Cell::new(false),
             trouble: Cell::new(None),
@@ -33,6 +33,11 @@ impl Report {
             full_since: Cell::new(None),
             dropping: Cell::new(false),
         }
+    }
+
+    /// Name and port.
+    pub(super) fn server(&self) -> &str {
+        &self.server
     }
 
     /// Since when there is trouble: from a loss or a failed attempt until [`Report::well`].
@@ -68,12 +73,15 @@ impl Report {
         }
     }
 
-    /// Something has been delivered, or a connection stands and there is nothing to deliver.
-    pub(super) fn well(&self, now: Instant) {
-        if let Some(since) = self.trouble.take() {
+    /// Something has been delivered, or a connection stands and there is nothing to deliver. Returns whether that is
+    /// the end of trouble.
+    pub(super) fn well(&self, now: Instant) -> bool {
+        let trouble = self.trouble.take();
+        if let Some(since) = trouble {
             let elapsed_ms = u64::try_from((now - since).as_millis()).unwrap_or(u64::MAX);
             tracing::info!(dispatcher = NAME, server = self.server, elapsed_ms, "connected again");
         }
+        trouble.is_some()
     }
 
     pub(super) fn stalled(&self, queued_lines: usize) {

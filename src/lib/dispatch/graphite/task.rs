@@ -3,10 +3,10 @@
 mod ends;
 mod loss;
 
-use super::Shared;
-use super::connect::{ConnectError, Connector};
-use super::link::{Health, Link};
+use super::connect::{ConnectError, Connector, Target};
+use super::link::{Health, Link, Stream};
 use super::progress::Progress;
+use super::server::Shared;
 use crate::backoff::Rounds;
 use crate::config::{self, Acknowledge, QueueFull};
 use loss::Loss;
@@ -14,7 +14,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 /// First and longest pause between two looks at what the kernel of the peer has acknowledged.
@@ -28,7 +27,7 @@ enum Habit {
     Never,
 }
 
-type Opening = Pin<Box<dyn Future<Output = (Connector, Result<TcpStream, ConnectError>)>>>;
+type Opening = Pin<Box<dyn Future<Output = (Connector, Result<Stream, ConnectError>)>>>;
 
 /// The connection that carries the next batch.
 enum Next {
@@ -40,16 +39,13 @@ enum Next {
 /// See the module.
 pub(super) struct Task {
     shared: Rc<Shared>,
-    server: String,
-    port: u16,
-    connect_timeout: Duration,
     write_timeout: Duration,
     delay: Duration,
     acknowledge: Acknowledge,
     settle: Duration,
     rounds: Rounds,
     next: Next,
-    /// `None` while it is at work.
+    /// `None` while it is at work; it comes back in any case.
     connector: Option<Connector>,
     /// A connection that has been ended, with the time of it.
     ended: Option<(Link, Instant)>,
@@ -75,20 +71,17 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub(super) fn new(config: &config::Graphite, shared: Rc<Shared>) -> Self {
+    pub(super) fn new(config: &config::Graphite, target: Target, shared: Rc<Shared>) -> Self {
         let now = Instant::now();
         Self {
             shared,
-            server: config.server.clone(),
-            port: config.port,
-            connect_timeout: config.connect_timeout,
             write_timeout: config.write_timeout,
             delay: config.delay,
             acknowledge: config.acknowledge,
             settle: config.settle,
             rounds: Rounds::new(config.retries, config.interval, config.backoff, config.delay),
             next: Next::Pause(now),
-            connector: None,
+            connector: Some(Connector::new(target, config.connect_timeout)),
             ended: None,
             last_end: None,
             between_ends: ends::BETWEEN_ENDS.0,
@@ -119,12 +112,18 @@ impl Task {
 
     /// Does what can be done without waiting.
     fn advance(&mut self, now: Instant) -> Result<(), Loss> {
+        if self.shared.recalled.take() {
+            self.close(now);
+        }
         if let Next::Pause(until) = self.next
             && until <= now
         {
             self.open();
         }
         let acknowledged = self.check()?;
+        if let Next::Open(link) = &mut self.next {
+            link.flush()?;
+        }
         if self.held_back(now).is_none() {
             self.write()?;
         }
@@ -149,8 +148,7 @@ impl Task {
     }
 
     fn open(&mut self) {
-        let mut connector =
-            self.connector.take().unwrap_or_else(|| Connector::new(&self.server, self.port, self.connect_timeout));
+        let Some(mut connector) = self.connector.take() else { return };
         self.next = Next::Opening(Box::pin(async move {
             let result = connector.connect().await;
             (connector, result)
@@ -158,8 +156,8 @@ impl Task {
     }
 
     /// Whether the current connection stands, and how many bytes its peer's kernel had acknowledged just before.
-    fn check(&self) -> Result<Option<u64>, Loss> {
-        let Next::Open(link) = &self.next else { return Ok(None) };
+    fn check(&mut self) -> Result<Option<u64>, Loss> {
+        let Next::Open(link) = &mut self.next else { return Ok(None) };
         let acknowledged = link.acknowledged();
         match link.health() {
             Health::Open => Ok(Some(acknowledged)),
@@ -199,19 +197,19 @@ impl Task {
     /// Sleeps until there may be something to do.
     async fn wait(&mut self, now: Instant) {
         let deadline = self.deadline(now);
-        let to_write = self.held_back(now).is_none() && self.shared.window.borrow().chunk().is_some();
+        let more = self.held_back(now).is_none() && self.shared.window.borrow().chunk().is_some();
         let mut opened = None;
         {
             let next = async {
                 match &mut self.next {
-                    Next::Open(link) => link.ready(to_write).await,
+                    Next::Open(link) => link.ready(more || link.pending()).await,
                     Next::Opening(opening) => opened = Some(opening.await),
                     Next::Pause(_) => std::future::pending().await,
                 }
             };
             let ended = async {
                 match &self.ended {
-                    Some((link, _)) => link.ready(false).await,
+                    Some((link, _)) => link.ready(link.pending()).await,
                     None => std::future::pending().await,
                 }
             };

@@ -17,6 +17,8 @@
 //! One exception keeps a peer that breaks every connection after a few bytes from getting the same lines for ever: with
 //! [`Window::limit`] a connection carries only some lines of one batch, and these are confirmed by themselves.
 
+use super::pickle;
+use crate::config::Protocol;
 use crate::dispatch::Batch;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use tokio::time::Instant;
 /// The batches that one dispatcher holds.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
+    framing: Framing,
     entries: VecDeque<Entry>,
     /// Confirmations, oldest first: when, and how many of the first entries.
     settling: VecDeque<(Instant, usize)>,
@@ -46,6 +49,16 @@ pub(crate) struct Window {
     unsent: usize,
 }
 
+/// What a text is made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Framing {
+    /// Lines.
+    #[default]
+    Lines,
+    /// Frames of several points; what is said of lines holds for these, as far as a connection may end between them.
+    Frames,
+}
+
 #[derive(Debug)]
 struct Entry {
     batch: Arc<Batch>,
@@ -65,17 +78,23 @@ impl Entry {
     }
 
     /// Number of lines after `skip`.
-    fn lines(&self) -> u64 {
-        self.lines_up_to(self.batch.text.len())
+    fn lines(&self, framing: Framing) -> u64 {
+        self.lines_up_to(self.batch.text.len(), framing)
     }
 
     /// Number of lines between `skip` and `offset`.
-    fn lines_up_to(&self, offset: usize) -> u64 {
+    fn lines_up_to(&self, offset: usize, framing: Framing) -> u64 {
+        if framing == Framing::Frames {
+            return pickle::points(&self.batch.text, self.skip, offset, self.batch.lines) as u64;
+        }
         memchr::memchr_iter(b'\n', self.batch.text.get(self.skip..offset).unwrap_or_default()).count() as u64
     }
 
     /// The offset after the last line that ends within `most` bytes, or after the first line if that is longer.
-    fn part(&self, most: usize) -> usize {
+    fn part(&self, most: usize, framing: Framing) -> usize {
+        if framing == Framing::Frames {
+            return pickle::part(&self.batch.text, self.skip, most);
+        }
         let rest = self.batch.text.get(self.skip..).unwrap_or_default();
         let Some(start) = rest.get(..most) else { return self.batch.text.len() };
         let end = memchr::memrchr(b'\n', start).or_else(|| memchr::memchr(b'\n', rest));
@@ -84,6 +103,12 @@ impl Entry {
 }
 
 impl Window {
+    /// An empty one, for texts of this protocol.
+    pub(crate) fn new(protocol: Protocol) -> Self {
+        let framing = if protocol == Protocol::Pickle { Framing::Frames } else { Framing::Lines };
+        Self { framing, ..Self::default() }
+    }
+
     /// Number of batches held.
     pub(crate) fn batches(&self) -> usize {
         self.entries.len()
@@ -227,13 +252,22 @@ impl Window {
     /// Every connection is gone, but not the peer: what is not confirmed goes back to the start.
     pub(crate) fn lost_unconfirmed(&mut self) -> u64 {
         let written = self.entries.iter().skip(self.settling_entries).take(self.awaiting + self.written);
-        let partly = self.entries.get(self.next_index()).map_or(0, |entry| entry.lines_up_to(self.offset));
-        let resent = written.map(Entry::lines).sum::<u64>() + partly;
+        let partly =
+            self.entries.get(self.next_index()).map_or(0, |entry| entry.lines_up_to(self.offset, self.framing));
+        let resent = written.map(|entry| entry.lines(self.framing)).sum::<u64>() + partly;
         (self.awaiting, self.written, self.position) = (0, 0, 0);
         self.awaiting_part = false;
         self.unsent = self.entries.iter().skip(self.settling_entries).map(Entry::len).sum();
         self.start_next();
         resent
+    }
+
+    /// Takes everything out, oldest first. The connections are to be closed.
+    pub(crate) fn take_all(&mut self) -> Vec<Arc<Batch>> {
+        let entries = std::mem::take(&mut self.entries);
+        let (framing, part) = (self.framing, self.part);
+        *self = Self { framing, part, ..Self::default() };
+        entries.into_iter().map(|entry| entry.batch).collect()
     }
 
     /// Gives up the oldest batches of which no byte has gone out while more than `most` lines are held; the newest
@@ -271,7 +305,7 @@ impl Window {
             entry.begin = self.position;
             if entry.len() > 0 {
                 self.offset = entry.skip;
-                self.stop = self.part.map_or(entry.batch.text.len(), |most| entry.part(most));
+                self.stop = self.part.map_or(entry.batch.text.len(), |most| entry.part(most, self.framing));
                 break;
             }
             self.written += 1;

@@ -2,10 +2,9 @@
 
 use super::loss::Loss;
 use super::{Habit, Next, Task};
-use crate::dispatch::Notice;
-use crate::dispatch::graphite::NAME;
-use crate::dispatch::graphite::link::{Health, Link};
+use crate::dispatch::graphite::link::Health;
 use crate::dispatch::graphite::progress::{Owing, Verdict};
+use crate::dispatch::graphite::server::Word;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -27,8 +26,9 @@ pub(super) const LARGEST_PART: usize = 256 * 1024;
 impl Task {
     /// Ends the current connection where that is due, and opens the next.
     pub(super) fn end(&mut self, now: Instant) -> Result<(), Loss> {
-        let Next::Open(link) = &self.next else { return Ok(()) };
-        if self.end_due().is_none_or(|due| due > now) {
+        let due = self.end_due().is_some_and(|due| due <= now);
+        let Next::Open(link) = &mut self.next else { return Ok(()) };
+        if !due {
             return Ok(());
         }
         link.end()?;
@@ -51,19 +51,20 @@ impl Task {
 
     /// Looks at the ended connection.
     pub(super) fn confirm(&mut self, now: Instant) -> Result<(), Loss> {
-        let Some((link, since)) = &self.ended else { return Ok(()) };
-        let outstanding = link.outstanding();
+        let Some((link, since)) = &mut self.ended else { return Ok(()) };
+        link.flush()?;
+        let (outstanding, since) = (link.outstanding(), *since);
         match link.health() {
             Health::Ended if outstanding == 0 => {
                 self.habit = Habit::Closes;
-                self.between_ends = (2 * (now - *since)).clamp(BETWEEN_ENDS.0, BETWEEN_ENDS.1);
+                self.between_ends = (2 * (now - since)).clamp(BETWEEN_ENDS.0, BETWEEN_ENDS.1);
                 self.confirmed(now);
             }
             Health::Ended => return Err(Loss::Closed),
             Health::Broken(error) => return Err(Loss::Broken(error)),
             Health::Open if outstanding > 0 => {}
             Health::Open => match self.habit {
-                Habit::Unknown if now.duration_since(*since) >= self.never_closes() => {
+                Habit::Unknown if now.duration_since(since) >= self.never_closes() => {
                     self.shared.report.never_closes();
                     self.habit = Habit::Never;
                     self.unlimited();
@@ -114,7 +115,11 @@ impl Task {
     /// Looks for a stall.
     pub(super) fn watch(&mut self, now: Instant) -> Result<(), Loss> {
         let (mut taken, mut outstanding) = (0, 0);
-        for link in self.links() {
+        let open = match &mut self.next {
+            Next::Open(link) => Some(link),
+            Next::Opening(_) | Next::Pause(_) => None,
+        };
+        for link in open.into_iter().chain(self.ended.iter_mut().map(|(link, _)| link)) {
             taken += link.acknowledged();
             outstanding += u64::from(link.outstanding() > 0);
         }
@@ -135,19 +140,12 @@ impl Task {
                 self.shared.stalled.set(true);
                 self.shared.count(|counters| counters.stalls += 1);
                 self.shared.report.stalled(self.shared.window.borrow().lines());
+                self.shared.tell(Word::Condition);
             }
             Verdict::Back => self.back(),
             Verdict::Replace => return Err(Loss::TooSlow(patience)),
         }
         Ok(())
-    }
-
-    fn links(&self) -> impl Iterator<Item = &Link> {
-        let open = match &self.next {
-            Next::Open(link) => Some(link),
-            Next::Opening(_) | Next::Pause(_) => None,
-        };
-        open.into_iter().chain(self.ended.iter().map(|(link, _)| link))
     }
 
     fn rest(&mut self) {
@@ -159,6 +157,7 @@ impl Task {
     fn back(&self) {
         self.shared.stalled.set(false);
         self.shared.report.back();
+        self.shared.tell(Word::Condition);
     }
 
     /// Hands out what has been confirmed for long enough. The connection has been found healthy in this round.
@@ -169,11 +168,13 @@ impl Task {
         let delivered = delivered.unwrap_or_default();
         for batch in &delivered {
             self.shared.count(|counters| counters.delivered_lines += batch.lines as u64);
-            self.shared.tell(Notice::Delivered { dispatcher: NAME, epoch: batch.epoch });
+            self.shared.tell(Word::Delivered(batch.epoch));
         }
         if !delivered.is_empty() || (self.nothing_held() && link.opened + self.settle <= now) {
             self.shared.well.set(true);
-            self.shared.report.well(now);
+            if self.shared.report.well(now) {
+                self.shared.tell(Word::Condition);
+            }
         }
         if !delivered.is_empty() {
             self.shared.report.holds(self.shared.window.borrow().lines());

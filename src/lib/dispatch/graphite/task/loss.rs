@@ -4,10 +4,10 @@ use super::ends::LARGEST_PART;
 use super::{Habit, Next, Task};
 use crate::backoff::jitter;
 use crate::dispatch::graphite::connect::{ConnectError, Connector};
-use crate::dispatch::graphite::link::Link;
+use crate::dispatch::graphite::link::{Link, Stream};
+use crate::dispatch::graphite::server::Word;
 use std::io;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 /// A connection that stood for so long was good; its end is no failure to connect.
@@ -82,6 +82,26 @@ impl Task {
         self.next = Next::Pause(now + pause);
         self.replaces = true;
         self.shared.report.lost(loss, resent_lines, idle, now);
+        self.shared.connected.set(None);
+        self.shared.tell(Word::Condition);
+    }
+
+    /// Closes all connections, whatever is on them; the next is opened at once.
+    pub(super) fn close(&mut self, now: Instant) {
+        if matches!(self.next, Next::Open(_))
+            && let Next::Open(link) = std::mem::replace(&mut self.next, Next::Pause(now))
+        {
+            link.abort();
+            self.shared.connected.set(None);
+        }
+        if let Some((link, _)) = self.ended.take() {
+            link.abort();
+        }
+        self.hangs = false;
+        self.unconfirmed_since = None;
+        self.progress.rest();
+        self.shared.well.set(false);
+        self.shared.stalled.set(false);
     }
 
     /// The peer breaks connections before anything is confirmed: let the next ones carry less.
@@ -94,7 +114,7 @@ impl Task {
         }
     }
 
-    pub(super) fn opened(&mut self, connector: Connector, result: Result<TcpStream, ConnectError>, now: Instant) {
+    pub(super) fn opened(&mut self, connector: Connector, result: Result<Stream, ConnectError>, now: Instant) {
         self.connector = Some(connector);
         let silence = self.progress.patience() + SILENCE;
         match result.map(|stream| Link::new(stream, silence)) {
@@ -106,6 +126,8 @@ impl Task {
                     self.shared.count(|counters| counters.reconnects += 1);
                 }
                 self.shared.report.connected();
+                self.shared.connected.set(Some(now));
+                self.shared.tell(Word::Condition);
             }
             Ok(Err(error)) => self.lost(&Loss::Broken(error), now),
             Err(error) => self.not_opened(&error, now),
@@ -125,6 +147,8 @@ impl Task {
             self.shared.count(|counters| counters.resent_lines += resent_lines);
         }
         self.shared.report.not_opened(error, now);
+        self.shared.connected.set(None);
+        self.shared.tell(Word::Condition);
         self.shared.changed.notify_one();
     }
 }

@@ -1,207 +1,27 @@
 //! The dispatchers against peers that misbehave, and against a real carbon-cache and a real carbon-c-relay.
 
-#![allow(clippy::unwrap_used, reason = "a broken machine may fail the test")]
+#![allow(unreachable_pub, clippy::unwrap_used, reason = "one program; a broken machine may fail the test")]
 
+#[path = "../harness/mod.rs"]
 mod harness;
+mod rig;
+mod several;
+mod wire;
 
-use haproxystats::config::{self, Acknowledge, QueueFull, Retries};
+use haproxystats::config::{Acknowledge, QueueFull};
+use haproxystats::dispatch::Dispatcher;
 use haproxystats::dispatch::graphite::Graphite;
-use haproxystats::dispatch::local_store::LocalStore;
-use haproxystats::dispatch::{Batch, Counters, Dispatcher, Notice};
-use haproxystats::snapshot::Epoch;
 use harness::SOON;
 use harness::carbon::Carbon;
-use harness::graphite::{Behaviour, Record, Recorder};
+use harness::graphite::{Behaviour, Recorder};
 use harness::relay::Relay;
 use nix::sys::signal::Signal;
+use rig::{DELAY, Log, Rig, assert_complete, batch, options, run};
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
-
-/// Patience of these tests with the dispatcher: short, so that they see it run out.
-const DELAY: Duration = Duration::from_millis(600);
-const SETTLE: Duration = Duration::from_millis(200);
-
-fn options(port: u16) -> config::Graphite {
-    config::Graphite {
-        server: "127.0.0.1".to_owned(),
-        port,
-        retries: Retries::Times(3),
-        interval: Duration::from_millis(100),
-        backoff: 1.5,
-        delay: DELAY,
-        connect_timeout: Duration::from_secs(1),
-        write_timeout: Duration::from_millis(200),
-        acknowledge: Acknowledge::Close,
-        settle: SETTLE,
-        namespace: "loadbalancers".to_owned(),
-        prefix_hostname: false,
-        fqdn: false,
-        queue_size: NonZeroUsize::new(1_000_000).unwrap(),
-        queue_full: QueueFull::Keep,
-        group_namespace: None,
-    }
-}
-
-/// Lines about as long as real ones; no two are the same.
-fn batch(epoch: u64, lines: usize) -> Arc<Batch> {
-    let line = |line| format!("loadbalancers.lb-01.haproxy.backend.b{line:06}.server.s1.metric {line} {epoch}\n");
-    let text: String = (0..lines).map(line).collect();
-    Arc::new(Batch { epoch: Epoch(epoch), text: text.into_bytes(), lines, ..Batch::default() })
-}
-
-/// A dispatcher and what it has told.
-struct Rig<D> {
-    dispatcher: D,
-    notices: UnboundedReceiver<Notice>,
-    delivered: Vec<u64>,
-    dropped: Vec<u64>,
-    rooms: usize,
-    /// Most lines that were held at any moment.
-    most_lines: u64,
-}
-
-impl Rig<Graphite> {
-    fn start(options: &config::Graphite) -> Self {
-        let (sender, notices) = tokio::sync::mpsc::unbounded_channel();
-        Self::with(Graphite::start(options, sender), notices)
-    }
-}
-
-impl Rig<LocalStore> {
-    fn store(dir: &Path) -> Self {
-        let (sender, notices) = tokio::sync::mpsc::unbounded_channel();
-        Self::with(LocalStore::start(&config::LocalStore { dir: dir.to_owned() }, sender), notices)
-    }
-}
-
-impl<D: Dispatcher> Rig<D> {
-    fn with(dispatcher: D, notices: UnboundedReceiver<Notice>) -> Self {
-        Self { dispatcher, notices, delivered: Vec::new(), dropped: Vec::new(), rooms: 0, most_lines: 0 }
-    }
-
-    fn submit(&self, epoch: u64, lines: usize) {
-        self.dispatcher.submit(batch(epoch, lines));
-    }
-
-    fn collect(&mut self) {
-        while let Ok(notice) = self.notices.try_recv() {
-            match notice {
-                Notice::Delivered { epoch, .. } => self.delivered.push(epoch.0),
-                Notice::Dropped { epoch, .. } => self.dropped.push(epoch.0),
-                Notice::Room { .. } => self.rooms += 1,
-            }
-        }
-        self.most_lines = self.most_lines.max(self.counters().queued_lines);
-    }
-
-    /// Lets the dispatcher run until the condition holds; the test fails when that takes too long.
-    #[track_caller]
-    fn until(&mut self, what: &str, mut condition: impl FnMut(&mut Self) -> bool) -> impl Future<Output = ()> {
-        let caller = std::panic::Location::caller();
-        async move {
-            let end = Instant::now() + 3 * SOON;
-            loop {
-                self.collect();
-                if condition(self) {
-                    return;
-                }
-                assert!(Instant::now() < end, "{caller}: in vain: {what}; {:?}", self.counters());
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        }
-    }
-
-    #[track_caller]
-    fn until_delivered(&mut self, batches: usize) -> impl Future<Output = ()> {
-        self.until("all is delivered", move |rig| rig.delivered.len() >= batches)
-    }
-
-    /// Lets the dispatcher run for a while.
-    async fn run_for(&mut self, time: Duration) {
-        let end = Instant::now() + time;
-        self.until("time passes", |_| Instant::now() >= end).await;
-    }
-
-    /// Submits as a worker does: one after the other, each as soon as there is room.
-    async fn feed(&mut self, epochs: std::ops::RangeInclusive<u64>, lines: usize) {
-        for epoch in epochs {
-            self.until("there is room", |rig| rig.dispatcher.has_room()).await;
-            self.submit(epoch, lines);
-        }
-    }
-
-    fn counters(&self) -> Counters {
-        self.dispatcher.counters()
-    }
-}
-
-fn run<T>(test: impl Future<Output = T>) -> T {
-    // Shown when a test fails.
-    let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_test_writer().try_init();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let result = tokio::task::LocalSet::new().block_on(&runtime, test);
-    runtime.shutdown_background();
-    result
-}
-
-/// What is logged, from info on, while this value lives.
-struct Log {
-    text: Arc<Mutex<Vec<u8>>>,
-    _guard: tracing::subscriber::DefaultGuard,
-}
-
-impl Log {
-    fn start() -> Self {
-        let text = Arc::new(Mutex::new(Vec::new()));
-        let subscriber =
-            tracing_subscriber::fmt().with_writer(Arc::new(Keep(Arc::clone(&text)))).with_ansi(false).finish();
-        Self { text, _guard: tracing::subscriber::set_default(subscriber) }
-    }
-
-    /// Level and message of each line.
-    fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8(self.text.lock().unwrap().clone()).unwrap();
-        let line = |line: &str| {
-            let (_, rest) = line.split_once("Z ").unwrap();
-            let (level, rest) = rest.trim_start().split_once(' ').unwrap();
-            let (_, message) = rest.split_once(": ").unwrap();
-            format!("{level} {}", message.split(" dispatcher=").next().unwrap())
-        };
-        text.lines().map(line).collect()
-    }
-}
-
-struct Keep(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for &Keep {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Nothing missing, nothing malformed, nothing invented.
-#[track_caller]
-fn assert_complete(record: &Record, batches: impl IntoIterator<Item = Arc<Batch>>) {
-    let mut wanted = BTreeSet::new();
-    for batch in batches {
-        wanted.extend(String::from_utf8(batch.text.clone()).unwrap().lines().map(str::to_owned));
-    }
-    let got: BTreeSet<String> = record.lines.keys().cloned().collect();
-    let missing: Vec<_> = wanted.difference(&got).take(3).collect();
-    let surplus: Vec<_> = got.difference(&wanted).take(3).collect();
-    assert!(missing.is_empty() && surplus.is_empty(), "missing {missing:?}, surplus {surplus:?}");
-    assert!(record.malformed.is_empty(), "{:?}", record.malformed);
-}
 
 #[test]
 fn batches_arrive_once_in_order_and_are_told_in_order() {
@@ -222,7 +42,10 @@ fn batches_arrive_once_in_order_and_are_told_in_order() {
     });
 }
 
-fn batches(epochs: std::ops::RangeInclusive<u64>, lines: usize) -> impl Iterator<Item = Arc<Batch>> {
+fn batches(
+    epochs: std::ops::RangeInclusive<u64>,
+    lines: usize,
+) -> impl Iterator<Item = std::sync::Arc<haproxystats::dispatch::Batch>> {
     epochs.map(move |epoch| batch(epoch, lines))
 }
 
@@ -259,7 +82,7 @@ fn a_name_is_resolved() {
     run(async {
         let recorder = Recorder::start();
         let mut options = options(recorder.port());
-        options.server = "localhost".to_owned();
+        options.servers[0].host = "localhost".to_owned();
         let mut rig = Rig::start(&options);
         rig.submit(1, 10);
         rig.until_delivered(1).await;

@@ -1,0 +1,230 @@
+//! One Graphite server: the batches that it is to get, and the task that sends them.
+
+use super::connect::Target;
+use super::report::Report;
+use super::task::Task;
+use super::window::Window;
+use crate::config::{self, QueueFull};
+use crate::dispatch::{Batch, Counters};
+use crate::snapshot::Epoch;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+/// Rendered text that waits for the connection beyond this many bytes is of no use to it: the next snapshot can as well
+/// wait on disk.
+const ENOUGH_UNSENT: usize = 1024 * 1024;
+
+/// What a server tells its owner, while nothing of it is borrowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    /// It has the whole batch.
+    Delivered(Epoch),
+    /// The batch was given up to make room.
+    Dropped(Epoch),
+    /// [`Server::has_room`] may have changed to true.
+    Room,
+    /// [`Server::condition`] may have changed.
+    Condition,
+}
+
+/// Hears words.
+pub(super) type Listener = Box<dyn Fn(Word)>;
+
+/// How a server is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// Nothing is known yet, or there is some trouble that may pass.
+    Unknown,
+    /// Connected since then, without trouble.
+    Up(Instant),
+    /// It cannot be reached, or takes nothing, or breaks every connection.
+    Down,
+}
+
+/// A server; its connection lives as long as it does.
+#[derive(Debug)]
+pub(super) struct Server {
+    shared: Rc<Shared>,
+    task: JoinHandle<()>,
+    /// How long there may be trouble before the server is down.
+    patience: std::time::Duration,
+}
+
+/// What the worker's end and the task have in common.
+pub(super) struct Shared {
+    pub(super) window: RefCell<Window>,
+    counters: Cell<Counters>,
+    /// Whether there is a connection, and no trouble since something was last delivered.
+    pub(super) well: Cell<bool>,
+    pub(super) stalled: Cell<bool>,
+    /// Whether the last attempt to connect failed.
+    pub(super) unreachable: Cell<bool>,
+    /// Since when there is a connection.
+    pub(super) connected: Cell<Option<Instant>>,
+    /// What was held has been taken back; its connections are to be closed.
+    pub(super) recalled: Cell<bool>,
+    had_room: Cell<bool>,
+    pub(super) report: Report,
+    pub(super) queue_size: usize,
+    pub(super) queue_full: QueueFull,
+    listener: Listener,
+    /// Wakes the task.
+    pub(super) submitted: Notify,
+    /// Wakes [`Server::drain`].
+    pub(super) changed: Notify,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("report", &self.report).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Starts to connect. To be called inside a tokio `LocalSet`.
+    pub(super) fn start(config: &config::Graphite, target: Target, listener: Listener) -> Self {
+        let shared = Rc::new(Shared {
+            window: RefCell::new(Window::new(config.protocol)),
+            counters: Cell::default(),
+            well: Cell::new(false),
+            stalled: Cell::new(false),
+            unreachable: Cell::new(false),
+            connected: Cell::new(None),
+            recalled: Cell::new(false),
+            had_room: Cell::new(true),
+            report: Report::new(&target.endpoint, config.queue_size.get()),
+            queue_size: config.queue_size.get(),
+            queue_full: config.queue_full,
+            listener,
+            submitted: Notify::new(),
+            changed: Notify::new(),
+        });
+        let task = tokio::task::spawn_local(Task::new(config, target, Rc::clone(&shared)).run());
+        Self { shared, task, patience: config.connect_timeout + config.write_timeout }
+    }
+
+    /// Name and port.
+    pub(super) fn name(&self) -> &str {
+        self.shared.report.server()
+    }
+
+    /// Puts a batch at the end of the queue.
+    pub(super) fn submit(&self, batch: Arc<Batch>) {
+        self.shared.window.borrow_mut().push(batch);
+        if self.shared.queue_full == QueueFull::DropOldest {
+            self.shared.drop_oldest();
+        }
+        self.shared.had_room.set(self.shared.has_room());
+        self.shared.submitted.notify_one();
+    }
+
+    /// Without a connection, with one that is stalled, and after a loss until something has been delivered again, there
+    /// is room for one batch: the snapshots wait on disk.
+    pub(super) fn has_room(&self) -> bool {
+        self.shared.has_room()
+    }
+
+    /// Whether there is trouble, and memory is left to wait for its end while others go on.
+    pub(super) fn can_wait(&self) -> bool {
+        let healthy = self.shared.well.get() && !self.shared.stalled.get();
+        !healthy && self.shared.window.borrow().lines() < self.shared.queue_size
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.shared.window.borrow().is_empty()
+    }
+
+    /// Takes all batches back, oldest first. What of them is on its way may arrive nevertheless.
+    pub(super) fn recall(&self) -> Vec<Arc<Batch>> {
+        let batches = self.shared.window.borrow_mut().take_all();
+        self.shared.recalled.set(true);
+        self.shared.submitted.notify_one();
+        batches
+    }
+
+    pub(super) fn condition(&self, now: Instant) -> Condition {
+        let trouble = self.shared.report.trouble();
+        let lasts = trouble.is_some_and(|since| now.saturating_duration_since(since) >= self.patience);
+        match self.shared.connected.get() {
+            _ if self.shared.unreachable.get() || self.shared.stalled.get() || lasts => Condition::Down,
+            Some(since) if trouble.is_none() => Condition::Up(since),
+            _ => Condition::Unknown,
+        }
+    }
+
+    /// When the condition changes by itself: trouble that lasts.
+    pub(super) fn next_change(&self) -> Option<Instant> {
+        self.shared.report.trouble().map(|since| since + self.patience)
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        let window = self.shared.window.borrow();
+        let (queued_batches, queued_lines) = (window.batches() as u64, window.lines() as u64);
+        Counters { queued_batches, queued_lines, ..self.shared.counters.get() }
+    }
+
+    /// Ends when nothing is held, at `deadline`, or early while the server cannot be reached.
+    pub(super) async fn drain(&self, deadline: Instant) {
+        while !self.is_empty() && !self.shared.unreachable.get() {
+            if timeout_at(deadline, self.shared.changed.notified()).await.is_err() {
+                break;
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Shared {
+    fn has_room(&self) -> bool {
+        let window = self.window.borrow();
+        match self.queue_full {
+            QueueFull::DropOldest => true,
+            QueueFull::Keep if window.is_empty() => true,
+            QueueFull::Keep => {
+                self.well.get()
+                    && !self.stalled.get()
+                    && window.lines() < self.queue_size
+                    && window.unsent() < ENOUGH_UNSENT
+            }
+        }
+    }
+
+    /// Tells the worker, once, when there is room again.
+    pub(super) fn note_room(&self) {
+        let room = self.has_room();
+        let had_room = self.had_room.replace(room);
+        if room && !had_room {
+            self.tell(Word::Room);
+        }
+    }
+
+    fn drop_oldest(&self) {
+        let dropped = self.window.borrow_mut().drop_oldest(self.queue_size);
+        for batch in &dropped {
+            self.count(|counters| counters.dropped_lines += batch.lines as u64);
+            self.tell(Word::Dropped(batch.epoch));
+        }
+        if !dropped.is_empty() {
+            self.report.dropped();
+        }
+    }
+
+    pub(super) fn count(&self, change: impl FnOnce(&mut Counters)) {
+        let mut counters = self.counters.get();
+        change(&mut counters);
+        self.counters.set(counters);
+    }
+
+    pub(super) fn tell(&self, word: Word) {
+        (self.listener)(word);
+    }
+}
