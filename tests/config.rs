@@ -251,15 +251,21 @@ fn the_version_and_what_the_program_is_made_of() {
 }
 
 /// Options that the original does not have, and which are therefore not in its recordings.
-const NEW: [&str; 9] = [
+const NEW: [&str; 15] = [
     "acknowledge",
+    "enabled",
     "exact-selection",
     "fsync",
+    "mode",
     "on-socket-failure",
+    "protocol",
     "queue-full",
     "self-metrics",
     "settle",
     "status-metrics",
+    "tagged",
+    "tls",
+    "tls-verify",
     "worker-timeout",
 ];
 

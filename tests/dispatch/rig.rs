@@ -3,9 +3,9 @@
 use crate::harness::graphite::Record;
 use crate::harness::{self, SOON};
 use haproxystats::config::{self, Acknowledge, Endpoint, Mode, Protocol, QueueFull, Retries};
-use haproxystats::dispatch::graphite::Graphite;
+use haproxystats::dispatch::graphite::{self, Graphite};
 use haproxystats::dispatch::local_store::LocalStore;
-use haproxystats::dispatch::{Batch, Counters, Dispatcher, Notice};
+use haproxystats::dispatch::{Batch, Counters, Dispatcher, Notice, Notices};
 use haproxystats::snapshot::Epoch;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -69,9 +69,59 @@ pub struct Rig<D> {
 impl Rig<Graphite> {
     pub fn start(options: &config::Graphite) -> Self {
         let (sender, notices) = tokio::sync::mpsc::unbounded_channel();
-        let mut config = harness::config("");
-        config.graphite = options.clone();
-        Self::with(Graphite::start(&config, sender).unwrap(), notices)
+        let mut all = dispatchers(options, &sender);
+        assert_eq!(all.len(), 1);
+        Self::with(all.remove(0), notices)
+    }
+}
+
+fn dispatchers(options: &config::Graphite, notices: &Notices) -> Vec<Graphite> {
+    let mut config = harness::config("");
+    config.graphite = options.clone();
+    graphite::start(&config, notices).unwrap()
+}
+
+/// Several dispatchers that all get every batch. The notices of a batch are all there when the last has delivered.
+pub struct All(pub Vec<Graphite>);
+
+impl Rig<All> {
+    pub fn all(options: &config::Graphite) -> Self {
+        let (sender, notices) = tokio::sync::mpsc::unbounded_channel();
+        Self::with(All(dispatchers(options, &sender)), notices)
+    }
+
+    /// Batches of which every dispatcher has delivered its part.
+    pub fn complete(&mut self) -> BTreeSet<u64> {
+        self.collect();
+        let times = |epoch: u64| self.delivered.iter().filter(|delivered| **delivered == epoch).count();
+        self.delivered.iter().copied().filter(|epoch| times(*epoch) == self.dispatcher.0.len()).collect()
+    }
+}
+
+impl Dispatcher for All {
+    fn name(&self) -> &'static str {
+        "all"
+    }
+
+    fn submit(&self, batch: Arc<Batch>) {
+        self.0.iter().for_each(|one| one.submit(Arc::clone(&batch)));
+    }
+
+    fn has_room(&self) -> bool {
+        self.0.iter().all(Dispatcher::has_room)
+    }
+
+    fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        for counters in self.0.iter().map(Dispatcher::counters) {
+            sum.retries += counters.retries;
+            sum.queued_lines += counters.queued_lines;
+        }
+        sum
+    }
+
+    fn drain(&self, _: Instant) -> std::pin::Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(std::future::ready(()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `[graphite]`: where metrics are sent.
 
 use super::ini::Ini;
-use super::options::LOCAL_STORE;
+use super::options::OPTIONAL_SECTIONS;
 use super::problem::Report;
 use super::section::Section;
 use super::value::Refusal;
@@ -163,7 +163,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Graphite> {
     });
     let group_namespace = group_namespace(&mut section);
 
-    let elsewhere = [LOCAL_STORE, "kafka"].iter().any(|other| ini.has_section(other));
+    let elsewhere = OPTIONAL_SECTIONS.iter().any(|other| ini.has_section(other));
     if enabled == Some(false) && !elsewhere {
         section.error("enabled", "is false, and there is no other section to send metrics to, such as [kafka]");
     }
@@ -204,12 +204,7 @@ fn servers(section: &mut Section<'_>) -> Option<Vec<Endpoint>> {
     let servers = section.optional("servers", |text| endpoints(text, port.unwrap_or_default()));
     match (host?, port?, servers?) {
         (host, port, None) => Some(vec![Endpoint { host, port, instance: None }]),
-        (_, _, Some(servers)) => {
-            if section.ini.raw(section.name, "server").is_some_and(|raw| raw.place.is_some()) {
-                section.warn("server", "has no effect beside servers");
-            }
-            Some(servers)
-        }
+        (_, _, Some(servers)) => Some(servers),
     }
 }
 
@@ -271,11 +266,6 @@ fn tls(section: &mut Section<'_>) -> Option<Option<Tls>> {
     if on && !verify {
         section
             .warn("tls-verify", "is off: whoever answers gets the metrics; name its authority in tls-ca-file instead");
-    }
-    for (option, set) in [("tls-ca-file", ca_file.is_some()), ("tls-certificate-file", identity.is_some())] {
-        if set && !on {
-            section.warn(option, "has no effect without tls = true");
-        }
     }
     Some(on.then_some(Tls { ca_file, verify, identity }))
 }

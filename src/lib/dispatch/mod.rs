@@ -5,7 +5,7 @@
 //! dispatcher has delivered (or given up, see [`Notice::Dropped`]) its batch.
 //!
 //! ```text
-//! Graphite::start(&config.graphite, notices)      LocalStore::start(&config.local_store, notices)
+//! graphite::start(&config, &notices)      LocalStore::start(&config.local_store, notices)
 //! ```
 
 mod aside;

@@ -12,9 +12,7 @@ use super::spawn::WORKER;
 use super::trap::Trap;
 use super::{memory, panics};
 use crate::config::{Config, LogLevel, Program, load};
-use crate::dispatch::{
-    Batch, Counters, Dispatcher, Notice, graphite::Graphite, graphite::TlsError, local_store::LocalStore,
-};
+use crate::dispatch::{Batch, Counters, Dispatcher, Notice, graphite, graphite::TlsError, local_store::LocalStore};
 use crate::exit;
 use crate::logging::{self, Chain};
 use crate::snapshot::Epoch;
@@ -266,7 +264,8 @@ impl<'a> Worker<'a> {
         let (sender, notices) = mpsc::unbounded_channel();
         let mut dispatchers: Vec<Box<dyn Dispatcher>> = Vec::new();
         if config.graphite.enabled {
-            dispatchers.push(Box::new(Graphite::start(config, sender.clone())?));
+            dispatchers
+                .extend(graphite::start(config, &sender)?.into_iter().map(|one| Box::new(one) as Box<dyn Dispatcher>));
         }
         #[cfg(feature = "kafka")]
         if let Some(kafka) = &config.kafka {

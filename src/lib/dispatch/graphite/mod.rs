@@ -23,7 +23,8 @@
 //! batch ─► tags ─► ring (who gets what) ─► pickle ─► server: window ─► task ─► link ─► session (TLS)
 //! ```
 //!
-//! `failover` chooses among several servers. Each `server` has a `window`, which knows its batches and where they are; its
+//! Where every server has to get something there is a dispatcher for each, so that one that is away does not hold up the
+//! others; `failover` chooses among several servers of one dispatcher. Each `server` has a `window`, which knows its batches and where they are; its
 //! `task` does what is to be done, `progress` tells when a peer is too slow, `connect` opens a `link`, which is a socket,
 //! and `report` tells of it.
 
@@ -42,14 +43,12 @@ mod tls;
 mod window;
 
 use super::{Batch, Counters, Dispatcher, Notice, Notices};
-use crate::config::{Config, Mode, Protocol};
-use crate::snapshot::Epoch;
+use crate::config::{Config, Endpoint, Mode, Protocol};
 use connect::Target;
 use failover::Failover;
 use ring::Ring;
-use server::{Server, Word};
+use server::{Condition, Server, Word};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
@@ -65,41 +64,38 @@ pub use tls::TlsError;
 /// Name of this dispatcher.
 pub const NAME: &str = "graphite";
 
-/// The dispatcher; its connections live as long as it does.
+/// A dispatcher: one server, or several of which one is chosen. Its connections live as long as it does.
 #[derive(Debug)]
 pub struct Graphite {
-    fleet: Rc<Fleet>,
+    name: &'static str,
+    servers: Rc<Servers>,
+    /// Of each batch only this part.
+    part: Option<(usize, Rc<Parts>)>,
     tags: Option<Tags>,
     protocol: Protocol,
     /// Chooses the server, where there is a choice.
     keeper: Option<JoinHandle<()>>,
 }
 
-/// The servers.
+/// Servers of which one, the chosen, gets everything.
 #[derive(Debug)]
-struct Fleet {
-    servers: Vec<Server>,
-    share: Share,
-    /// Batches of which several servers have a part.
-    open: RefCell<BTreeMap<Epoch, Open>>,
+struct Servers {
+    name: &'static str,
+    all: Vec<Server>,
+    chosen: Cell<usize>,
+    failover: RefCell<Failover>,
+    /// Wakes the keeper.
+    wake: Rc<Notify>,
     notices: Notices,
 }
 
-/// Who gets what.
+/// Divides batches among dispatchers that all get the same ones.
 #[derive(Debug)]
-enum Share {
-    /// One server, this one, everything.
-    Chosen(Cell<usize>, RefCell<Failover>, Rc<Notify>),
-    /// All servers everything.
-    All,
-    /// Each its part.
-    Parts(Ring),
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Open {
-    waiting_for: usize,
-    dropped: bool,
+struct Parts {
+    ring: Ring,
+    count: usize,
+    /// The parts of the batch that was divided last, as far as they have not been fetched.
+    last: RefCell<(std::sync::Weak<Batch>, Vec<Option<Batch>>)>,
 }
 
 /// Checks what is read at the start beside the configuration: the files for TLS.
@@ -111,102 +107,99 @@ pub fn check(config: &Config) -> Result<(), TlsError> {
     tls.map_or(Ok(()), |tls| Tls::open(tls).map(drop))
 }
 
+/// Starts to connect: one dispatcher, or where every server has to get something, one for each. To be called inside a
+/// tokio `LocalSet`.
+///
+/// # Errors
+/// See [`check`].
+pub fn start(config: &Config, notices: &Notices) -> Result<Vec<Graphite>, TlsError> {
+    let graphite = &config.graphite;
+    let tls = graphite.tls.as_ref().map(Tls::open).transpose()?;
+    let one =
+        |name, endpoints: &[Endpoint], part| Graphite::start(config, name, endpoints, &tls, part, notices.clone());
+    let parts = match graphite.mode {
+        Mode::Failover => return Ok(vec![one(NAME, &graphite.servers, None)]),
+        Mode::Duplicate => None,
+        Mode::Hash => Some(Rc::new(Parts::new(&graphite.servers))),
+    };
+    let each = graphite.servers.iter().enumerate().map(|(index, endpoint)| {
+        let part = parts.as_ref().map(|parts| (index, Rc::clone(parts)));
+        one(name(index), std::slice::from_ref(endpoint), part)
+    });
+    Ok(each.collect())
+}
+
+/// The name of the dispatcher of one of several servers: graphite, graphite-2, ...
+fn name(index: usize) -> &'static str {
+    if index == 0 { NAME } else { Box::leak(format!("{NAME}-{}", index + 1).into_boxed_str()) }
+}
+
 impl Graphite {
-    /// Starts to connect. To be called inside a tokio `LocalSet`.
-    ///
-    /// # Errors
-    /// See [`check`].
-    pub fn start(config: &Config, notices: Notices) -> Result<Self, TlsError> {
+    fn start(
+        config: &Config,
+        name: &'static str,
+        endpoints: &[Endpoint],
+        tls: &Option<Tls>,
+        part: Option<(usize, Rc<Parts>)>,
+        notices: Notices,
+    ) -> Self {
         let graphite = &config.graphite;
-        let tls = graphite.tls.as_ref().map(Tls::open).transpose()?;
-        let share = match graphite.mode {
-            _ if graphite.servers.len() < 2 => Share::chosen(config),
-            Mode::Failover => Share::chosen(config),
-            Mode::Duplicate => Share::All,
-            Mode::Hash => Share::Parts(Ring::new(&graphite.servers)),
-        };
-        let fleet = Rc::new_cyclic(|fleet: &Weak<Fleet>| {
-            let start = |(index, endpoint): (usize, &crate::config::Endpoint)| {
-                let fleet = Weak::clone(fleet);
+        let servers = Rc::new_cyclic(|servers: &Weak<Servers>| {
+            let start = |(index, endpoint): (usize, &Endpoint)| {
+                let servers = Weak::clone(servers);
                 let listener = move |word| {
-                    if let Some(fleet) = fleet.upgrade() {
-                        fleet.heard(index, word);
+                    if let Some(servers) = servers.upgrade() {
+                        servers.heard(index, word);
                     }
                 };
                 let target = Target { endpoint: endpoint.clone(), tls: tls.clone() };
                 Server::start(graphite, target, Box::new(listener))
             };
-            Fleet {
-                servers: graphite.servers.iter().enumerate().map(start).collect(),
-                share,
-                open: RefCell::default(),
+            Servers {
+                name,
+                all: endpoints.iter().enumerate().map(start).collect(),
+                chosen: Cell::new(0),
+                failover: RefCell::new(Failover::new(endpoints.len(), graphite.delay)),
+                wake: Rc::default(),
                 notices,
             }
         });
-        let keeper = match &fleet.share {
-            Share::Chosen(_, _, wake) if fleet.servers.len() > 1 => {
-                Some(tokio::task::spawn_local(keep(Rc::downgrade(&fleet), Rc::clone(wake))))
-            }
-            _ => None,
-        };
+        let keeper = (endpoints.len() > 1)
+            .then(|| tokio::task::spawn_local(keep(Rc::downgrade(&servers), Rc::clone(&servers.wake))));
         let tags = graphite.tagged.then(|| Tags::new(config));
-        Ok(Self { fleet, tags, protocol: graphite.protocol, keeper })
-    }
-
-    /// As it goes over the wire.
-    fn encoded(&self, batch: Arc<Batch>) -> Arc<Batch> {
-        match self.protocol {
-            Protocol::Plaintext => batch,
-            Protocol::Pickle => Arc::new(wire(&batch, pickle::encode(&batch.text))),
-        }
+        Self { name, servers, part, tags, protocol: graphite.protocol, keeper }
     }
 }
 
 impl Dispatcher for Graphite {
     fn name(&self) -> &'static str {
-        NAME
+        self.name
     }
 
     fn submit(&self, batch: Arc<Batch>) {
-        let batch = match &self.tags {
-            Some(tags) => Arc::new(wire(&batch, tags.tag(&batch.text))),
-            None => batch,
+        let mut batch = match &self.part {
+            Some((index, parts)) => Arc::new(parts.part(*index, &batch, self.tags.as_ref())),
+            None => match &self.tags {
+                Some(tags) => Arc::new(wire(&batch, tags.tag(&batch.text))),
+                None => batch,
+            },
         };
-        match &self.fleet.share {
-            Share::Chosen(current, ..) => {
-                if let Some(server) = self.fleet.servers.get(current.get()) {
-                    server.submit(self.encoded(batch));
-                }
-            }
-            Share::All => {
-                let batch = self.encoded(batch);
-                self.fleet.opened(batch.epoch, self.fleet.servers.len());
-                for server in &self.fleet.servers {
-                    server.submit(Arc::clone(&batch));
-                }
-            }
-            Share::Parts(ring) => {
-                let parts = split(&batch, ring, self.fleet.servers.len());
-                self.fleet.opened(batch.epoch, parts.iter().filter(|part| part.lines > 0).count());
-                for (server, part) in self.fleet.servers.iter().zip(parts) {
-                    if part.lines > 0 {
-                        server.submit(self.encoded(Arc::new(part)));
-                    }
-                }
-            }
+        if self.protocol == Protocol::Pickle {
+            batch = Arc::new(wire(&batch, pickle::encode(&batch.text)));
+        }
+        if let Some(server) = self.servers.all.get(self.servers.chosen.get()) {
+            server.submit(batch);
         }
     }
 
-    /// There is room when the server that gets the next batch has some. Where several get it, one that is in trouble may
-    /// fill its queue while the others go on, and then holds them up.
     fn has_room(&self) -> bool {
-        self.fleet.has_room()
+        self.servers.has_room()
     }
 
     /// Sums over the servers.
     fn counters(&self) -> Counters {
         let mut sum = Counters::default();
-        for counters in self.fleet.servers.iter().map(Server::counters) {
+        for counters in self.servers.all.iter().map(Server::counters) {
             sum.delivered_lines += counters.delivered_lines;
             sum.resent_lines += counters.resent_lines;
             sum.dropped_lines += counters.dropped_lines;
@@ -222,7 +215,7 @@ impl Dispatcher for Graphite {
     /// Does not wait for servers that cannot be reached.
     fn drain(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = ()> + '_>> {
         Box::pin(async move {
-            for server in &self.fleet.servers {
+            for server in &self.servers.all {
                 server.drain(deadline).await;
             }
         })
@@ -237,70 +230,21 @@ impl Drop for Graphite {
     }
 }
 
-impl Share {
-    fn chosen(config: &Config) -> Self {
-        let graphite = &config.graphite;
-        let failover = Failover::new(graphite.servers.len(), graphite.delay);
-        Self::Chosen(Cell::new(0), RefCell::new(failover), Rc::default())
-    }
-}
-
-impl Fleet {
+impl Servers {
     fn has_room(&self) -> bool {
-        match &self.share {
-            Share::Chosen(current, ..) => self.servers.get(current.get()).is_some_and(Server::has_room),
-            Share::All | Share::Parts(_) => {
-                self.servers.iter().any(Server::has_room)
-                    && self.servers.iter().all(|server| server.has_room() || server.can_wait())
-            }
-        }
-    }
-
-    /// So many servers are to get a part of this batch.
-    fn opened(&self, epoch: Epoch, parts: usize) {
-        if parts == 0 {
-            return self.tell(Notice::Delivered { dispatcher: NAME, epoch });
-        }
-        self.open.borrow_mut().insert(epoch, Open { waiting_for: parts, dropped: false });
+        self.all.get(self.chosen.get()).is_some_and(Server::has_room)
     }
 
     fn heard(&self, index: usize, word: Word) {
-        match (word, &self.share) {
-            (Word::Delivered(epoch), Share::Chosen(_, failover, _)) => {
-                failover.borrow_mut().delivered(index);
-                self.tell(Notice::Delivered { dispatcher: NAME, epoch });
+        let dispatcher = self.name;
+        match word {
+            Word::Delivered(epoch) => {
+                self.failover.borrow_mut().delivered(index);
+                self.tell(Notice::Delivered { dispatcher, epoch });
             }
-            (Word::Dropped(epoch), Share::Chosen(..)) => self.tell(Notice::Dropped { dispatcher: NAME, epoch }),
-            (Word::Delivered(epoch), _) => self.part(epoch, false),
-            (Word::Dropped(epoch), _) => self.part(epoch, true),
-            (Word::Room, _) => self.tell_room(),
-            (Word::Condition, Share::Chosen(_, _, wake)) => wake.notify_one(),
-            (Word::Condition, _) => self.tell_room(),
-        }
-    }
-
-    /// One server is done with its part of a batch.
-    fn part(&self, epoch: Epoch, dropped: bool) {
-        let mut all = self.open.borrow_mut();
-        let Some(open) = all.get_mut(&epoch) else { return };
-        open.waiting_for = open.waiting_for.saturating_sub(1);
-        open.dropped |= dropped;
-        if open.waiting_for > 0 {
-            return;
-        }
-        let dropped = open.dropped;
-        all.remove(&epoch);
-        drop(all);
-        self.tell(if dropped {
-            Notice::Dropped { dispatcher: NAME, epoch }
-        } else {
-            Notice::Delivered { dispatcher: NAME, epoch }
-        });
-    }
-
-    fn tell_room(&self) {
-        if self.has_room() {
-            self.tell(Notice::Room { dispatcher: NAME });
+            Word::Dropped(epoch) => self.tell(Notice::Dropped { dispatcher, epoch }),
+            Word::Room => self.tell(Notice::Room { dispatcher }),
+            Word::Condition => self.wake.notify_one(),
         }
     }
 
@@ -310,38 +254,32 @@ impl Fleet {
     }
 
     /// Looks how the servers are doing, and moves what they hold to the one that is chosen. Returns when to look again.
-    fn choose(&self, current: &Cell<usize>, failover: &RefCell<Failover>, now: Instant) -> Option<Instant> {
-        let conditions: Vec<_> = self.servers.iter().map(|server| server.condition(now)).collect();
-        let before = current.get();
-        let (chosen, wake) = failover.borrow_mut().choose(before, &conditions, now);
-        current.set(chosen);
-        let Some(server) = self.servers.get(chosen) else { return wake };
-        if chosen != before {
-            tracing::warn!(dispatcher = NAME, server = server.name(), "metrics go to this server now");
-        }
-        if matches!(conditions.get(chosen), Some(server::Condition::Up(_))) {
-            for (index, other) in self.servers.iter().enumerate() {
-                if index != chosen && conditions.get(index) == Some(&server::Condition::Down) && !other.is_empty() {
+    fn choose(&self, now: Instant) -> Option<Instant> {
+        let conditions: Vec<_> = self.all.iter().map(|server| server.condition(now)).collect();
+        let before = self.chosen.get();
+        let (chosen, wake) = self.failover.borrow_mut().choose(before, &conditions, now);
+        self.chosen.set(chosen);
+        let server = self.all.get(chosen)?;
+        if matches!(conditions.get(chosen), Some(Condition::Up(_))) {
+            for (index, other) in self.all.iter().enumerate() {
+                if index != chosen && conditions.get(index) == Some(&Condition::Down) && !other.is_empty() {
                     other.recall().into_iter().for_each(|batch| server.submit(batch));
                 }
             }
         }
         if chosen != before {
-            self.tell_room();
+            tracing::warn!(dispatcher = self.name, server = server.name(), "metrics go to this server now");
+            self.tell(Notice::Room { dispatcher: self.name });
         }
-        let changes = self.servers.iter().filter_map(Server::next_change).filter(|at| *at > now);
+        let changes = self.all.iter().filter_map(Server::next_change).filter(|at| *at > now);
         changes.chain(wake).min()
     }
 }
 
 /// Chooses a server whenever a condition changes.
-async fn keep(fleet: Weak<Fleet>, wake: Rc<Notify>) {
+async fn keep(servers: Weak<Servers>, wake: Rc<Notify>) {
     loop {
-        let next = {
-            let Some(fleet) = fleet.upgrade() else { return };
-            let Share::Chosen(current, failover, _) = &fleet.share else { return };
-            fleet.choose(current, failover, Instant::now())
-        };
+        let Some(next) = servers.upgrade().map(|servers| servers.choose(Instant::now())) else { return };
         match next {
             Some(next) => {
                 let _ = tokio::time::timeout_at(next, wake.notified()).await;
@@ -351,24 +289,45 @@ async fn keep(fleet: Weak<Fleet>, wake: Rc<Notify>) {
     }
 }
 
+impl Parts {
+    fn new(servers: &[Endpoint]) -> Self {
+        Self { ring: Ring::new(servers), count: servers.len(), last: RefCell::default() }
+    }
+
+    /// One part of a batch. The first that asks has the batch divided, the others fetch theirs.
+    fn part(&self, index: usize, batch: &Arc<Batch>, tags: Option<&Tags>) -> Batch {
+        let mut last = self.last.borrow_mut();
+        let fetched = |parts: &mut Vec<Option<Batch>>| parts.get_mut(index).and_then(Option::take);
+        if std::ptr::eq(last.0.as_ptr(), Arc::as_ptr(batch))
+            && last.0.strong_count() > 0
+            && let Some(part) = fetched(&mut last.1)
+        {
+            return part;
+        }
+        let tagged = tags.map(|tags| tags.tag(&batch.text));
+        let parts = self.divide(batch, tagged.as_deref().unwrap_or(&batch.text));
+        *last = (Arc::downgrade(batch), parts.into_iter().map(Some).collect());
+        fetched(&mut last.1).unwrap_or_else(|| wire(batch, Vec::new()))
+    }
+
+    fn divide(&self, batch: &Batch, text: &[u8]) -> Vec<Batch> {
+        let room = text.len() / self.count.max(1) + text.len() / 16;
+        let empty = || Batch { epoch: batch.epoch, text: Vec::with_capacity(room), ..Batch::default() };
+        let mut parts: Vec<Batch> = std::iter::repeat_with(empty).take(self.count).collect();
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            let end = memchr::memchr(b' ', line).unwrap_or(line.len());
+            let server = self.ring.server(line.get(..end).unwrap_or(line));
+            if let Some(part) = parts.get_mut(server) {
+                part.text.extend_from_slice(line);
+                part.lines += 1;
+            }
+        }
+        parts.iter_mut().for_each(|part| part.text.shrink_to_fit());
+        parts
+    }
+}
+
 /// A batch with another text of the same lines.
 fn wire(batch: &Batch, text: Vec<u8>) -> Batch {
     Batch { epoch: batch.epoch, lines: batch.lines, text, ..Batch::default() }
-}
-
-/// The parts of a batch, by server.
-fn split(batch: &Batch, ring: &Ring, servers: usize) -> Vec<Batch> {
-    let room = batch.text.len() / servers.max(1) + batch.text.len() / 16;
-    let empty = || Batch { epoch: batch.epoch, text: Vec::with_capacity(room), ..Batch::default() };
-    let mut parts: Vec<Batch> = std::iter::repeat_with(empty).take(servers).collect();
-    for line in batch.text.split_inclusive(|byte| *byte == b'\n') {
-        let end = memchr::memchr(b' ', line).unwrap_or(line.len());
-        let server = ring.server(line.get(..end).unwrap_or(line));
-        if let Some(part) = parts.get_mut(server) {
-            part.text.extend_from_slice(line);
-            part.lines += 1;
-        }
-    }
-    parts.iter_mut().for_each(|part| part.text.shrink_to_fit());
-    parts
 }

@@ -128,12 +128,6 @@ impl Server {
         self.shared.has_room()
     }
 
-    /// Whether there is trouble, and memory is left to wait for its end while others go on.
-    pub(super) fn can_wait(&self) -> bool {
-        let healthy = self.shared.well.get() && !self.shared.stalled.get();
-        !healthy && self.shared.window.borrow().lines() < self.shared.queue_size
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.shared.window.borrow().is_empty()
     }

@@ -39,13 +39,15 @@ enum Next {
 /// See the module.
 pub(super) struct Task {
     shared: Rc<Shared>,
+    target: Target,
+    connect_timeout: Duration,
     write_timeout: Duration,
     delay: Duration,
     acknowledge: Acknowledge,
     settle: Duration,
     rounds: Rounds,
     next: Next,
-    /// `None` while it is at work; it comes back in any case.
+    /// `None` while it is at work.
     connector: Option<Connector>,
     /// A connection that has been ended, with the time of it.
     ended: Option<(Link, Instant)>,
@@ -75,13 +77,15 @@ impl Task {
         let now = Instant::now();
         Self {
             shared,
+            target,
+            connect_timeout: config.connect_timeout,
             write_timeout: config.write_timeout,
             delay: config.delay,
             acknowledge: config.acknowledge,
             settle: config.settle,
             rounds: Rounds::new(config.retries, config.interval, config.backoff, config.delay),
             next: Next::Pause(now),
-            connector: Some(Connector::new(target, config.connect_timeout)),
+            connector: None,
             ended: None,
             last_end: None,
             between_ends: ends::BETWEEN_ENDS.0,
@@ -148,7 +152,9 @@ impl Task {
     }
 
     fn open(&mut self) {
-        let Some(mut connector) = self.connector.take() else { return };
+        // A connection that is lost takes with it the connector that is at work on the next.
+        let new = || Connector::new(self.target.clone(), self.connect_timeout);
+        let mut connector = self.connector.take().unwrap_or_else(new);
         self.next = Next::Opening(Box::pin(async move {
             let result = connector.connect().await;
             (connector, result)
