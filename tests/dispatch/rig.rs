@@ -1,7 +1,7 @@
 //! A dispatcher by itself, and what it tells.
 
+use crate::harness::SOON;
 use crate::harness::graphite::Record;
-use crate::harness::{self, SOON};
 use haproxystats::config::{self, Acknowledge, Endpoint, Mode, Protocol, QueueFull, Retries};
 use haproxystats::dispatch::graphite::{self, Graphite};
 use haproxystats::dispatch::local_store::LocalStore;
@@ -76,9 +76,7 @@ impl Rig<Graphite> {
 }
 
 fn dispatchers(options: &config::Graphite, notices: &Notices) -> Vec<Graphite> {
-    let mut config = harness::config("");
-    config.graphite = options.clone();
-    graphite::start(&config, notices).unwrap()
+    graphite::start(options, &config::Groups::default(), notices).unwrap()
 }
 
 /// Several dispatchers that all get every batch. The notices of a batch are all there when the last has delivered.

@@ -3,10 +3,11 @@
 use super::figures::{Program, Sample};
 use super::service::Service;
 use crate::config::{self, Config};
-use crate::dispatch::graphite::Graphite;
+use crate::dispatch::graphite::Reports;
 use crate::dispatch::messages::Messages;
 use crate::dispatch::{Batch, Dispatcher};
 use crate::exporter::Page;
+use crate::logging::Chain;
 use crate::names::{base, sanitize};
 use crate::snapshot::Epoch;
 use crate::telemetry::{AGENT, AGENT_CHECK, AGENT_SERVICE, DISPATCHER, dispatcher_values, of_dispatcher};
@@ -22,7 +23,7 @@ use tokio::sync::mpsc::unbounded_channel;
 pub(super) struct Sources {
     pub(super) program: Rc<Program>,
     pub(super) services: Rc<[Rc<Service>]>,
-    graphite: Rc<RefCell<Option<Graphite>>>,
+    graphite: Rc<RefCell<Option<Reports>>>,
 }
 
 impl Sources {
@@ -99,7 +100,13 @@ impl Sources {
         let (notices, mut said) = unbounded_channel();
         let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
         let prefix = format!("{}.haproxystats.", base(&config, &host));
-        self.graphite.replace(Some(Graphite::start(&config, notices)));
+        match Reports::start(&config, &notices) {
+            Ok(graphite) => drop(self.graphite.replace(Some(graphite))),
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "nothing is reported to Graphite");
+                return;
+            }
+        }
         let interval = interval.as_secs().max(1);
         loop {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

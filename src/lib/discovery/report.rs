@@ -5,10 +5,11 @@
 //! of servers go by the name that HSDO gave them, `hsdo_server_weight`.
 
 use crate::config;
-use crate::dispatch::graphite::Graphite;
+use crate::dispatch::graphite::Reports as Graphite;
 use crate::dispatch::messages::Messages;
 use crate::dispatch::{Batch, Dispatcher};
 use crate::exporter::Page;
+use crate::logging::Chain;
 use crate::names::{base, sanitize};
 use crate::snapshot::Epoch;
 use crate::telemetry::{DISPATCHER, Definition, Kind, dispatcher_values, of_dispatcher};
@@ -159,7 +160,13 @@ impl Reports {
         let (notices, mut said) = unbounded_channel();
         let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
         let prefix = format!("{}.haproxystats.", base(&config, &host));
-        self.graphite.replace(Some(Graphite::start(&config, notices)));
+        match Graphite::start(&config, &notices) {
+            Ok(graphite) => drop(self.graphite.replace(Some(graphite))),
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "nothing is reported to Graphite");
+                return;
+            }
+        }
         let interval = interval.as_secs().max(1);
         loop {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -5,10 +5,11 @@
 //! dispatcher has delivered (or given up, see [`Notice::Dropped`]) its batch.
 //!
 //! ```text
-//! graphite::start(&config, &notices)      LocalStore::start(&config.local_store, notices)
+//! graphite::start(&config.graphite, &config.groups, &notices)      LocalStore::start(&config.local_store, notices)
 //! ```
 
 mod aside;
+#[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
 pub mod graphite;
 #[cfg(feature = "kafka")]
 pub mod kafka;

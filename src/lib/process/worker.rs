@@ -264,8 +264,11 @@ impl<'a> Worker<'a> {
         let (sender, notices) = mpsc::unbounded_channel();
         let mut dispatchers: Vec<Box<dyn Dispatcher>> = Vec::new();
         if config.graphite.enabled {
-            dispatchers
-                .extend(graphite::start(config, &sender)?.into_iter().map(|one| Box::new(one) as Box<dyn Dispatcher>));
+            dispatchers.extend(
+                graphite::start(&config.graphite, &config.groups, &sender)?
+                    .into_iter()
+                    .map(|one| Box::new(one) as Box<dyn Dispatcher>),
+            );
         }
         #[cfg(feature = "kafka")]
         if let Some(kafka) = &config.kafka {

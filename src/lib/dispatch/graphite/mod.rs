@@ -43,7 +43,7 @@ mod tls;
 mod window;
 
 use super::{Batch, Counters, Dispatcher, Notice, Notices};
-use crate::config::{Config, Endpoint, Mode, Protocol};
+use crate::config::{self, Config, Endpoint, Groups, Mode, Protocol};
 use connect::Target;
 use failover::Failover;
 use ring::Ring;
@@ -112,11 +112,12 @@ pub fn check(config: &Config) -> Result<(), TlsError> {
 ///
 /// # Errors
 /// See [`check`].
-pub fn start(config: &Config, notices: &Notices) -> Result<Vec<Graphite>, TlsError> {
-    let graphite = &config.graphite;
+pub fn start(graphite: &config::Graphite, groups: &Groups, notices: &Notices) -> Result<Vec<Graphite>, TlsError> {
     let tls = graphite.tls.as_ref().map(Tls::open).transpose()?;
-    let one =
-        |name, endpoints: &[Endpoint], part| Graphite::start(config, name, endpoints, &tls, part, notices.clone());
+    let tags = graphite.tagged.then(|| Tags::new(graphite, groups));
+    let one = |name, endpoints: &[Endpoint], part| {
+        Graphite::start(graphite, name, endpoints, &tls, part, tags.clone(), notices.clone())
+    };
     let parts = match graphite.mode {
         Mode::Failover => return Ok(vec![one(NAME, &graphite.servers, None)]),
         Mode::Duplicate => None,
@@ -136,14 +137,14 @@ fn name(index: usize) -> &'static str {
 
 impl Graphite {
     fn start(
-        config: &Config,
+        graphite: &config::Graphite,
         name: &'static str,
         endpoints: &[Endpoint],
         tls: &Option<Tls>,
         part: Option<(usize, Rc<Parts>)>,
+        tags: Option<Tags>,
         notices: Notices,
     ) -> Self {
-        let graphite = &config.graphite;
         let servers = Rc::new_cyclic(|servers: &Weak<Servers>| {
             let start = |(index, endpoint): (usize, &Endpoint)| {
                 let servers = Weak::clone(servers);
@@ -166,7 +167,6 @@ impl Graphite {
         });
         let keeper = (endpoints.len() > 1)
             .then(|| tokio::task::spawn_local(keep(Rc::downgrade(&servers), Rc::clone(&servers.wake))));
-        let tags = graphite.tagged.then(|| Tags::new(config));
         Self { name, servers, part, tags, protocol: graphite.protocol, keeper }
     }
 }
@@ -198,18 +198,7 @@ impl Dispatcher for Graphite {
 
     /// Sums over the servers.
     fn counters(&self) -> Counters {
-        let mut sum = Counters::default();
-        for counters in self.servers.all.iter().map(Server::counters) {
-            sum.delivered_lines += counters.delivered_lines;
-            sum.resent_lines += counters.resent_lines;
-            sum.dropped_lines += counters.dropped_lines;
-            sum.retries += counters.retries;
-            sum.reconnects += counters.reconnects;
-            sum.stalls += counters.stalls;
-            sum.queued_batches += counters.queued_batches;
-            sum.queued_lines += counters.queued_lines;
-        }
-        sum
+        sum(self.servers.all.iter().map(Server::counters))
     }
 
     /// Does not wait for servers that cannot be reached.
@@ -228,6 +217,63 @@ impl Drop for Graphite {
             keeper.abort();
         }
     }
+}
+
+/// The dispatchers of [`start`] as one, for reports of which a server may miss some: whoever has room gets them.
+#[derive(Debug)]
+pub struct Reports(Vec<Graphite>);
+
+impl Reports {
+    /// See [`start`].
+    ///
+    /// # Errors
+    /// See [`check`].
+    pub fn start(graphite: &config::Graphite, notices: &Notices) -> Result<Self, TlsError> {
+        start(graphite, &Groups::default(), notices).map(Self)
+    }
+}
+
+impl Dispatcher for Reports {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn submit(&self, batch: Arc<Batch>) {
+        for graphite in self.0.iter().filter(|graphite| graphite.has_room()) {
+            graphite.submit(Arc::clone(&batch));
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.0.iter().any(Dispatcher::has_room)
+    }
+
+    fn counters(&self) -> Counters {
+        sum(self.0.iter().map(Dispatcher::counters))
+    }
+
+    fn drain(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(async move {
+            for graphite in &self.0 {
+                graphite.drain(deadline).await;
+            }
+        })
+    }
+}
+
+fn sum(all: impl Iterator<Item = Counters>) -> Counters {
+    let mut sum = Counters::default();
+    for counters in all {
+        sum.delivered_lines += counters.delivered_lines;
+        sum.resent_lines += counters.resent_lines;
+        sum.dropped_lines += counters.dropped_lines;
+        sum.retries += counters.retries;
+        sum.reconnects += counters.reconnects;
+        sum.stalls += counters.stalls;
+        sum.queued_batches += counters.queued_batches;
+        sum.queued_lines += counters.queued_lines;
+    }
+    sum
 }
 
 impl Servers {

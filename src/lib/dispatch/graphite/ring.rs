@@ -21,7 +21,7 @@ impl Ring {
             None => format!("('{host}', None)"),
         };
         let names: Vec<String> = servers.iter().map(name).collect();
-        let places = |(index, name)| (0..REPLICAS).map(move |replica| (place(&format!("{name}:{replica}")), index));
+        let places = |(index, name)| (0..REPLICAS).map(move |replica| (place(format!("{name}:{replica}")), index));
         let mut points: Vec<(u16, usize)> = names.iter().enumerate().flat_map(places).collect();
         // Of several servers at one place the first by name counts.
         points.sort_by_key(|(place, index)| (*place, names.get(*index)));

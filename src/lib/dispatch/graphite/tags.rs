@@ -13,7 +13,7 @@
 //! Sums and their parts have different names, so that a sum over all series of a name counts nothing twice. Groups add
 //! the tag `group`; `cluster.<name>` in the place of the host becomes the tag `cluster`.
 
-use crate::config::{Config, Groups};
+use crate::config::{Graphite, Groups};
 
 /// Turns lines.
 #[derive(Debug, Clone)]
@@ -25,9 +25,8 @@ pub(super) struct Tags {
 }
 
 impl Tags {
-    pub(super) fn new(config: &Config) -> Self {
-        let graphite = &config.graphite;
-        let Groups { frontend, backend, server } = &config.groups;
+    pub(super) fn new(graphite: &Graphite, groups: &Groups) -> Self {
+        let Groups { frontend, backend, server } = groups;
         let namespace = graphite.group_namespace.as_ref().map(|namespace| namespace.name.as_str());
         let group = |name: &String| Some((format!("{}.{name}.", namespace?).into_bytes(), name.clone()));
         let mut groups: Vec<_> =
@@ -143,7 +142,7 @@ mod tests {
         config.groups.backend = ["web", "web.static"]
             .map(|name| Group { name: name.to_owned(), pattern: regex::Regex::new("x").unwrap() })
             .to_vec();
-        Tags::new(&config)
+        Tags::new(&config.graphite, &config.groups)
     }
 
     #[test]
