@@ -186,12 +186,10 @@ fn directories(program: Program, loaded: &Loaded, create: bool) -> Report {
     match program {
         Program::Pull => check_directories_pull(&loaded.config, &loaded.ini, create),
         Program::Process => {
-            let mut report = check_directories_process(&loaded.config, &loaded.ini, create);
+            let report = check_directories_process(&loaded.config, &loaded.ini, create);
             // The parent looks at the files for TLS itself when it starts.
             #[cfg(feature = "process")]
-            if let (false, Err(error)) = (create, crate::dispatch::graphite::check(&loaded.config)) {
-                report.error(Problem::new(crate::logging::Chain(&error).to_string()));
-            }
+            let report = if create { report } else { with_tls(report, loaded) };
             report
         }
         // What the agent reads at its start is read once: by the start itself, or by the check.
@@ -217,6 +215,15 @@ fn missing(discover: Discover, loaded: &Loaded) -> Vec<Problem> {
         errors.push(Problem::new(message).section(options::DISCOVERY_CLIENT));
     }
     errors
+}
+
+/// Adds what is wrong with the files for TLS to Graphite.
+#[cfg(feature = "process")]
+fn with_tls(mut report: Report, loaded: &Loaded) -> Report {
+    if let Err(error) = crate::dispatch::graphite::check(&loaded.config) {
+        report.error(Problem::new(crate::logging::Chain(&error).to_string()));
+    }
+    report
 }
 
 const NO_DIRECTORIES: &str = "directories cannot be used";
