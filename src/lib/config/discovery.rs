@@ -334,6 +334,17 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Discovery> {
     let server = server(ini, report, list_size.map_or(1, NonZeroUsize::get));
     let client = client(ini, report);
     let (address, port, graphite_interval) = (address?, port?, graphite_interval?);
+    // A slot takes up to some 300 bytes of a value, which is at most 400 KB in DynamoDB and 512 KB in Consul.
+    let most = match store.as_ref()?.kind {
+        StoreKind::DynamoDb => 1000,
+        StoreKind::Consul => 1300,
+        StoreKind::File | StoreKind::Etcd => usize::MAX,
+    };
+    if list_size?.get() > most {
+        let message = format!("is more than the {most} servers that a value of this store has room for");
+        Section::new(DISCOVERY, ini, report).error("haproxy-backend-servers-list-size", message);
+        return None;
+    }
     Some(Discovery {
         loglevel: if debug? { LogLevel::Debug } else { loglevel? },
         interval: interval?,
@@ -955,6 +966,7 @@ mod tests {
     #[test]
     fn what_cannot_be_right_is_refused_with_what_would_be() {
         for (text, words) in [
+            ("[discovery]\nstore = consul\nhaproxy-backend-servers-list-size = 2000\n", "1300 servers"),
             ("[discovery]\nstore = dynamodb\n", "dynamodb-table-name: is not set"),
             ("[discovery-server]\nmode = aws\n", "asg-names: is not set, and mode = aws needs it"),
             ("[discovery-server]\nmode = consul\nconsul-api-url = localhost:8500\n", "no URL"),

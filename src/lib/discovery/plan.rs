@@ -100,7 +100,8 @@ impl Planning<'_> {
             }
         }
         let window = if self.settings.hold.is_zero() { WINDOW } else { self.settings.hold.as_secs() };
-        self.next.lost.retain(|at| *at <= now && at.saturating_add(window) > now);
+        self.next.lost.iter_mut().for_each(|at| *at = now.min(*at));
+        self.next.lost.retain(|at| at.saturating_add(window) > now);
     }
 
     /// Makes the slots 1 to the size of the list: adds those that are missing, and moves servers from beyond the end.

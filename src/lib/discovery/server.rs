@@ -19,6 +19,9 @@ use tokio::time::Instant;
 /// How often a round plans anew because somebody else wrote in between.
 const ATTEMPTS: usize = 5;
 
+/// Most reasons that a document carries; the log has all of them.
+const REASONS: usize = 50;
+
 /// Why the server ends.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -365,10 +368,13 @@ impl Server {
         next.version += 1;
         next.written = utc_seconds();
         next.by.clone_from(&self.name);
+        let reasons = next.reasons.clone();
+        // Values of a store have a largest size.
+        next.reasons.truncate(REASONS);
         self.store.compare_and_set(&next, revision).await?;
         add(&self.figures.writes);
-        self.figures.count(&next.reasons);
-        for reason in &next.reasons {
+        self.figures.count(&reasons);
+        for reason in &reasons {
             log(reason);
         }
         self.show(Some(next));

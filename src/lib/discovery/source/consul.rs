@@ -119,7 +119,7 @@ impl Service {
         let headers: Vec<_> = token.as_deref().map(|token| ("x-consul-token", token)).into_iter().collect();
         let mut path = format!("/v1/health/service/{}?", escaped(&self.name));
         let mut time = query.timeout;
-        if let Some(wait) = wait.filter(|_| self.index > 0) {
+        if let Some(wait) = wait {
             let wait = wait.min(LONGEST_WAIT);
             path.push_str(&format!("index={}&wait={}ms", self.index, wait.as_millis()));
             // Consul adds up to a sixteenth.
@@ -183,6 +183,8 @@ impl Source for Consul {
     fn list(&mut self, wait: Option<Duration>) -> LocalFuture<'_, Result<Listing, SourceError>> {
         Box::pin(async move {
             let query = &self.query;
+            // As long as there is a service of which nothing is known, nobody waits.
+            let wait = wait.filter(|_| self.services.iter().all(|service| service.index > 0));
             let mut asked: Vec<LocalFuture<'_, Result<(), SourceError>>> = Vec::new();
             for service in &mut self.services {
                 asked.push(Box::pin(service.ask(query, wait)));

@@ -59,7 +59,7 @@ impl ConsulKv {
         let request = format!("{method} {}", path.split('?').next().unwrap_or(path));
         let reply = http.send(method, path, &headers, body, time).await?;
         match reply.status {
-            200 | 404 => Ok(reply),
+            200 | 404 | 409 => Ok(reply),
             status => Err(StoreError::Refused { request, status, text: reply.excerpt() }),
         }
     }
@@ -124,15 +124,25 @@ impl Store for ConsulKv {
         expected: &'a Revision,
     ) -> LocalFuture<'a, Result<Revision, StoreError>> {
         Box::pin(async move {
-            let path = format!("{}?cas={}", self.list, expected.0);
-            if !said_yes(&self.put(&path, super::text(document)?).await?) {
+            // As a transaction, whose answer says the new index.
+            let operation = json!([{"KV": {
+                "Verb": "cas",
+                "Key": self.list.trim_start_matches("/v1/kv/"),
+                "Value": STANDARD.encode(super::text(document)?),
+                "Index": expected.0.parse::<u64>().unwrap_or(0),
+            }}]);
+            let reply = self.put("/v1/txn", operation.to_string().into_bytes()).await?;
+            if reply.status == 409 {
                 return Err(StoreError::Conflict);
             }
-            // The answer does not say the index. Whoever writes between the two requests makes the next write a conflict.
-            match self.get(&self.list).await? {
-                Some((value, index)) if super::parse(&value)? == *document => Ok(Revision(index)),
-                _ => Err(StoreError::Conflict),
-            }
+            let answer: Value = serde_json::from_slice(&reply.body).map_err(StoreError::Decode)?;
+            let index = answer.pointer("/Results/0/KV/ModifyIndex").map(ToString::to_string);
+            let refused = || StoreError::Refused {
+                request: "PUT /v1/txn".to_owned(),
+                status: reply.status,
+                text: reply.excerpt(),
+            };
+            index.map(Revision).ok_or_else(refused)
         })
     }
 

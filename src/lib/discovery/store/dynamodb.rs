@@ -304,7 +304,7 @@ impl Store for DynamoDb {
             let mut item = Row::free().item(LEASE, 0);
             if let Some(item) = item.as_object_mut() {
                 item.insert("Holder".to_owned(), json!({"S": holder}));
-                let until = now.saturating_add(time.as_secs().max(1));
+                let until = super::lease_end(now, time);
                 item.insert("Until".to_owned(), json!({"N": until.to_string()}));
             }
             // One that lasts longer than any is given for comes from a clock that was wrong.

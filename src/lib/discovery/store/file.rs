@@ -150,7 +150,7 @@ impl Store for FileStore {
             if let Some(held) = held.filter(|held| held.holder != holder && valid(held)) {
                 return Ok(Lease::Theirs(held.holder));
             }
-            let until = now.saturating_add(time.as_secs().max(1));
+            let until = super::lease_end(now, time);
             let bytes = serde_json::to_vec(&Held { holder: holder.to_owned(), until }).map_err(StoreError::Encode)?;
             self.replace("lease.json", &bytes)?;
             Ok(Lease::Ours)

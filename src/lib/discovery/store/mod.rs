@@ -135,6 +135,12 @@ pub async fn open(config: &config::Discovery) -> Result<Rc<dyn Store>, StoreErro
     })
 }
 
+/// The second (UTC) at whose beginning a lease is over that was given in the second `now`: not before its holder takes it
+/// for lost.
+fn lease_end(now: u64, time: Duration) -> u64 {
+    now.saturating_add(time.as_secs()).saturating_add(2)
+}
+
 /// Reads a document of any store.
 fn parse(bytes: &[u8]) -> Result<Document, StoreError> {
     #[derive(Deserialize)]
