@@ -1,8 +1,8 @@
-//! moto, a double of AWS, and boto3 to drive it: from the Python of the tests' packages, or any that has both.
+//! moto, a double of AWS, and boto3 to drive it: from `scripts/python-tools`, or any Python that has both.
 
 use super::peers::missing;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
@@ -25,12 +25,11 @@ sys.stdin.read()
 ";
 
 fn python() -> Option<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let own = cache.map(|cache| cache.join("haproxystats/python/bin/python3"));
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(target).join("python-tools/bin/python3");
     let named = std::env::var_os("HAPROXYSTATS_PYTHON").map(PathBuf::from);
-    let candidates = named.into_iter().chain(own).chain([PathBuf::from("python3")]);
-    candidates.into_iter().find(|python| {
+    let mut candidates = named.into_iter().chain([own, PathBuf::from("python3")]);
+    candidates.find(|python| {
         let mut command = Command::new(python);
         command
             .args(["-c", "import boto3, moto.server"])
