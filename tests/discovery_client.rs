@@ -255,7 +255,7 @@ fn haproxy_may_start_later_stop_and_be_replaced() {
     balancer.reload();
     // Without a state file the slots are empty for a moment; what was up is up again without waiting for checks.
     balancer.wait_for_serving("web", &[1, 2]);
-    assert!(site.output().contains("it was up before HAProxy was replaced"), "{}", site.output());
+    site.wait_for("it was up before HAProxy was replaced");
 }
 
 #[test]
