@@ -13,6 +13,8 @@ mod harness;
 mod circumstances;
 mod data;
 mod faults;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod mounts;
 mod options;
 mod peers;

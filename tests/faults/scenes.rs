@@ -38,6 +38,8 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
         ("carbon-c-relay", crate::peers::relay),
     ];
     scenes.extend(special.map(|(name, run)| Scene { name: name.to_owned(), run: Box::new(run) }));
+    #[cfg(feature = "kafka")]
+    scenes.push(Scene { name: "kafka".to_owned(), run: Box::new(crate::kafka::singly) });
     scenes.push(sequence::pull(fresh));
     scenes.push(outage("memory during an outage", 360));
     scenes.retain(|scene| options.only.is_empty() || options.only.iter().any(|part| scene.name.contains(part)));
@@ -51,7 +53,11 @@ pub fn outage(name: &str, snapshots: usize) -> Scene {
 
 /// Each fault by itself, everything delivered before the next.
 fn singly(list: &[Fault]) -> Report {
-    let mut world = World::new(0, &Setting::default());
+    try_each(World::new(0, &Setting::default()), list)
+}
+
+/// Each fault by itself in this world.
+pub fn try_each(mut world: World, list: &[Fault]) -> Report {
     let mounts = can_mount();
     for fault in list {
         if let (true, Err(reason)) = (fault.mounts, &mounts) {

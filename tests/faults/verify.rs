@@ -35,6 +35,8 @@ impl World {
         self.wind_down();
         let (expected, record) = (self.expected(), self.recorder.record());
         self.compare(&expected, &record.lines);
+        #[cfg(feature = "kafka")]
+        self.compare_kafka(&expected);
         if !record.malformed.is_empty() {
             self.report.fail(format!("{} malformed lines: {:?}", record.malformed.len(), record.malformed.first()));
         }

@@ -3,6 +3,8 @@
 
 use crate::data;
 use crate::harness::graphite::{Behaviour, Recorder};
+#[cfg(feature = "kafka")]
+use crate::harness::kafka::{Brokers, Reader};
 use crate::harness::{names, process, with_config, write};
 use crate::mounts::{Mounts, can_mount};
 use crate::report::Report;
@@ -45,6 +47,9 @@ pub struct Setting {
     pub port: Option<u16>,
     /// First timestamp, where it matters.
     pub first: Option<u64>,
+    /// A cluster of Kafka beside Graphite.
+    #[cfg(feature = "kafka")]
+    pub kafka: bool,
     /// `[graphite] settle` in seconds, where a tenth is not enough.
     pub settle: Option<f64>,
 }
@@ -54,6 +59,8 @@ pub struct World {
     // Fields are dropped in this order: daemons before mounts, mounts before directories.
     pub process: Unit,
     pub recorder: Recorder,
+    #[cfg(feature = "kafka")]
+    pub kafka: Option<(Brokers, Reader)>,
     pub mounts: Mounts,
     pub base: TempDir,
     /// Copies of everything that was published.
@@ -84,13 +91,23 @@ impl World {
             fs::create_dir(base.path().join(folder)).expect("a directory");
         }
         let recorder = Recorder::start();
+        #[cfg(feature = "kafka")]
+        let (kafka, kafka_section) = match setting.kafka.then(crate::kafka::cluster).flatten() {
+            Some((brokers, reader)) => {
+                let section = crate::kafka::section(&brokers);
+                (Some((brokers, reader)), section)
+            }
+            None => (None, String::new()),
+        };
+        #[cfg(not(feature = "kafka"))]
+        let kafka_section = "";
         let at = base.path().display();
         let text = format!(
             "[pull]\npull-interval = 1\ndst-dir = {at}/incoming\ntmp-dst-dir = {at}/incoming.tmp\n\
              [process]\nsrc-dir = {at}/incoming\nworkers = {WORKERS}\nliveness-check-interval = 0.3\n\
              worker-timeout = {timeout}\n{process}\n\
              [graphite]\nserver = 127.0.0.1\nport = {port}\nnamespace = lb\ninterval = 0.1\ndelay = 0.3\n\
-             connect-timeout = 0.5\nwrite-timeout = 0.5\nsettle = {settle}\nqueue-size = {QUEUE_SIZE}\n{sections}\n",
+             connect-timeout = 0.5\nwrite-timeout = 0.5\nsettle = {settle}\nqueue-size = {QUEUE_SIZE}\n{sections}\n{kafka_section}\n",
             timeout = WORKER_TIMEOUT.as_secs(),
             process = setting.process,
             settle = setting.settle.unwrap_or(0.1),
@@ -119,6 +136,8 @@ impl World {
         Self {
             process,
             recorder,
+            #[cfg(feature = "kafka")]
+            kafka,
             mounts,
             base,
             kept,
@@ -276,9 +295,13 @@ impl World {
         }
     }
 
-    /// Everything in order again: Graphite reads.
+    /// Everything in order again: Graphite reads, and so does Kafka.
     pub fn heal(&mut self) {
         self.recorder.behave(Behaviour::Read);
+        #[cfg(feature = "kafka")]
+        if let Some((brokers, _)) = &self.kafka {
+            crate::kafka::heal(brokers);
+        }
     }
 
     /// Waits until the queue is empty.

@@ -50,6 +50,11 @@ impl Brokers {
         self.cluster.request_errors(RDKafkaApiKey::Produce, errors);
     }
 
+    /// Refuses nothing any more.
+    pub fn accept(&self) {
+        self.cluster.clear_request_errors(RDKafkaApiKey::Produce);
+    }
+
     /// Says this about a topic, until it is `RD_KAFKA_RESP_ERR_NO_ERROR`.
     pub fn topic_error(&self, topic: &str, error: RDKafkaRespErr) {
         self.cluster.topic_error(topic, error).expect("a topic");

@@ -3,11 +3,15 @@
 mod content;
 mod directories;
 mod graphite;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod processes;
 
 pub use content::CONTENT;
 pub use directories::DIRECTORIES;
 pub use graphite::GRAPHITE;
+#[cfg(feature = "kafka")]
+pub use kafka::KAFKA;
 pub use processes::PROCESSES;
 
 use crate::world::World;

@@ -167,6 +167,16 @@ impl Task {
                 self.shared.count(|counters| counters.messages.failed += 1);
                 self.shared.report.too_large(self.config.max_message_size.get());
             }
+            // The client gives up all that it has.
+            (_, Some(code @ RDKafkaErrorCode::Fatal)) => {
+                self.shared.count(|counters| counters.messages.failed += 1);
+                self.replace(&code.to_string());
+            }
+            (_, Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)) => {
+                if self.retry_at.is_none() {
+                    self.later();
+                }
+            }
             (_, code) => {
                 self.shared.count(|counters| counters.messages.failed += 1);
                 if self.retry_at.is_none() {
@@ -207,7 +217,10 @@ impl Task {
     fn try_again(&mut self) {
         self.retry_at = None;
         if self.client.is_none() {
-            return self.connect();
+            self.connect();
+        }
+        if self.client.is_none() {
+            return;
         }
         let again = self.shared.window.borrow_mut().try_again();
         self.shared.count(|counters| counters.messages.retried += again as u64);
