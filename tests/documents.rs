@@ -94,6 +94,7 @@ const FOREIGN: &[&str] = &[
     "echo",
     "etcdctl",
     "find",
+    "graphite-manage",
     "git",
     "grep",
     "haproxy",
@@ -114,6 +115,7 @@ const FOREIGN: &[&str] = &[
     "puppet",
     "rm",
     "rpmbuild",
+    "runuser",
     "sed",
     "sha256sum",
     "socat",
@@ -240,4 +242,36 @@ fn the_migration_guide_knows_every_option_once_and_in_order() {
         options.lines().filter_map(|line| line.strip_prefix("| `[")?.split_once("` |").map(|(option, _)| option));
     let known = OPTIONS.iter().map(|option| format!("{}] {}", option.section, option.name));
     assert_eq!(listed.collect::<Vec<_>>(), known.collect::<Vec<_>>());
+}
+
+/// The numbers of the README are those of the run that docs/delivery.md shows.
+#[test]
+fn the_readme_repeats_the_table_of_faults() {
+    let delivery = fs::read_to_string(root().join("docs/delivery.md")).unwrap();
+    let (_, table) = delivery.split_once("\n| fault ").expect("a table of faults");
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let total = rows.iter().find(|row| row[0] == "all").expect("a total");
+    let kinds = rows.iter().filter(|row| !["all", "none"].contains(&row[0])).count();
+    let grouped = |number: &str| {
+        let mut text = number.to_owned();
+        for place in (1..number.len()).rev().filter(|place| (number.len() - place) % 3 == 0) {
+            text.insert(place, ',');
+        }
+        text
+    };
+    assert_eq!((total[3], total[6]), (total[4], "0"), "everything arrived");
+    let words = format!(
+        "{} points of {} snapshots published under {} faults of {kinds} kinds",
+        grouped(total[3]),
+        grouped(total[2]),
+        total[1]
+    );
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(readme.contains(&words), "README.md: {words}");
 }
