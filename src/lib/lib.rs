@@ -4,6 +4,7 @@
 //! haproxystats.conf ─► config
 //! pull:     sockets ─► snapshot directory (staged, then renamed) ─► incoming/
 //! process:  incoming/ ─► queue ─► supervisor ─► worker ─► parse ─► aggregate ─► render ─► dispatch ─► removed
+//! discovery: source ─► plan ─► store ─► reconcile ─► Runtime API
 //! ```
 //!
 //! Each module uses only those above it in this list. What needs polars is behind the cargo feature `process`; the
