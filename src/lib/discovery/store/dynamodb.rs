@@ -19,10 +19,14 @@ use crate::discovery::{LocalFuture, utc_seconds};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 const DOCUMENT: i64 = 0;
 const LEASE: i64 = -1;
+
+/// What a revision begins with as long as there is no document; those of documents begin with a number.
+const ROWS: &str = "rows";
 
 /// What HSDO writes where nothing is.
 const NONE: &str = "none";
@@ -39,7 +43,7 @@ pub(super) struct DynamoDb {
 }
 
 /// A row of HSDO.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Row {
     address: String,
     name: String,
@@ -145,6 +149,13 @@ fn adopted(rows: &BTreeMap<u32, Row>, ramp: Ramp, now: u64) -> Document {
     document
 }
 
+/// The revision of a list that HSDO's rows are: another one with each change of a row.
+fn revision_of(rows: &BTreeMap<u32, Row>) -> Revision {
+    let mut hasher = DefaultHasher::new();
+    rows.hash(&mut hasher);
+    Revision(format!("{ROWS} {:x}", hasher.finish()))
+}
+
 impl DynamoDb {
     pub(super) async fn open(config: &config::Discovery) -> Result<Self, StoreError> {
         let aws = Aws::open(config.region.as_deref()).await?;
@@ -247,8 +258,7 @@ impl Store for DynamoDb {
             }
             let rows = self.scan().await?;
             let document = (!rows.is_empty()).then(|| adopted(&rows, self.ramp, utc_seconds()));
-            // It changes with the rows, of which nothing but the document itself tells the revision.
-            Ok(Stored { document, revision: Revision(String::new()) })
+            Ok(Stored { document, revision: revision_of(&rows) })
         })
     }
 
@@ -267,7 +277,7 @@ impl Store for DynamoDb {
             }
             let mut body =
                 json!({"TableName": self.table, "Item": item, "ConditionExpression": "attribute_not_exists(Revision)"});
-            if !expected.0.is_empty()
+            if !expected.0.starts_with(ROWS)
                 && let Some(body) = body.as_object_mut()
             {
                 body.insert("ConditionExpression".to_owned(), json!("Revision = :expected"));
@@ -383,6 +393,16 @@ mod tests {
         }
         let young = document.slots[0].server.as_ref().unwrap();
         assert_eq!(document.weight_at(young, 1_700_000_030), 7);
+    }
+
+    #[test]
+    fn a_client_beside_the_server_of_the_seed_sees_each_change_of_a_row() {
+        let one = BTreeMap::from([(1, Row::free()), (2, Row::free())]);
+        let mut other = one.clone();
+        other.insert(2, Row { weight: 1, ..Row::free() });
+        assert_eq!(revision_of(&one), revision_of(&one.clone()));
+        assert_ne!(revision_of(&one), revision_of(&other));
+        assert!(revision_of(&one).0.starts_with(ROWS));
     }
 
     #[test]
