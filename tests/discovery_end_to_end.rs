@@ -1,13 +1,46 @@
 //! haproxystats-discovery as a whole: source, server, store, client, HAProxy, web servers, and people who use them
 //! without a pause. What changes, and what breaks, costs no request.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken machine may fail the test")]
+#![allow(
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "modules of one test; a broken machine may fail it"
+)]
 
+#[allow(dead_code, reason = "shared with the tests of the server")]
+#[path = "discovery_server/consul_double.rs"]
+mod consul_double;
+#[allow(dead_code, reason = "shared with the tests of the server")]
+#[path = "discovery_server/etcd.rs"]
+mod etcd;
 mod harness;
+#[path = "discovery_server/moto.rs"]
+mod moto;
+#[path = "harness/peers.rs"]
+mod peers;
+/// What the shared modules take from the tests of the server.
+mod program {
+    pub use super::harness::free_port;
+    use super::harness::{SOON, wait_until};
 
+    #[track_caller]
+    pub fn wait_for(what: &str, is_so: impl FnMut() -> bool) {
+        wait_until(SOON, what, is_so);
+    }
+}
+
+use consul_double::{Consul, entry};
+use etcd::Etcd;
 use harness::discovery::{Balancer, Traffic, Web};
 use harness::{Daemon, SOON, discovery, free_port, wait_until, with_config, write};
+use moto::Moto;
 use nix::sys::signal::Signal;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Slots whose address a state file brings back after a reload.
@@ -193,4 +226,169 @@ fn a_server_that_is_killed_is_followed_by_another_and_two_clients_agree() {
     more(&traffic);
     traffic.iter().for_each(Traffic::assert_clean);
     drop(third);
+}
+
+#[test]
+fn etcd_may_go_away_and_servers_and_clients_go_on() {
+    let Some(etcd) = Etcd::start() else { return };
+    let site = Site::new(3);
+    site.configure("a", &format!("store = etcd\nstore-url = {}\nstore-timeout = 1", etcd.url()));
+    site.configure("b", &format!("store = etcd\nstore-url = {}\nstore-timeout = 1", etcd.url()));
+    site.source(&[1, 2]);
+    let first = site.start("a", &["--server", "--client"]);
+    let mut second = site.start("b", &["--server", "--client"]);
+    site.wait_for(&[1, 2]);
+    let traffic = site.traffic();
+    drop(first);
+    site.source(&[1, 2, 3]);
+    site.wait_for(&[1, 2, 3]);
+    drop(etcd);
+    second.wait_for_output("the last list stays in force", SOON);
+    site.source(&[1]);
+    more(&traffic);
+    site.wait_for(&[1, 2, 3]);
+    traffic.iter().for_each(Traffic::assert_clean);
+    second.stop(SOON);
+}
+
+#[test]
+fn consul_may_lose_its_leader_and_its_rights_and_nobody_notices() {
+    let site = Site::new(3);
+    let consul = Consul::start();
+    let register = |numbers: &[u8]| {
+        let entries: Vec<String> = numbers
+            .iter()
+            .map(|number| {
+                let service = format!(
+                    r#""Address":"127.0.9.{number}","Port":{},"Weights":{{"Passing":1,"Warning":1}}"#,
+                    site.port
+                );
+                entry(&format!("node-{number}"), "10.9.9.9", &service, &["passing"])
+            })
+            .collect();
+        consul.register("web", &entries);
+    };
+    register(&[1, 2]);
+    site.configure("all", &format!("store = consul\nstore-url = {}\nstore-timeout = 1", consul.url()));
+    let file = site.path().join("all.conf");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let source = format!("mode = consul\nconsul-api-url = {}\nconsul-service-name = web\n", consul.url());
+    std::fs::write(&file, text.replace("mode = file\n", &source)).unwrap();
+    let mut daemon = site.start("all", &["--server", "--client"]);
+    site.wait_for(&[1, 2]);
+    let traffic = site.traffic();
+    consul.change(|state| state.leaderless = true);
+    daemon.wait_for_output("the source has no listing", SOON);
+    more(&traffic);
+    consul.change(|state| (state.leaderless, state.filtered) = (false, true));
+    more(&traffic);
+    consul.change(|state| state.filtered = false);
+    register(&[1, 2, 3]);
+    site.wait_for(&[1, 2, 3]);
+    more(&traffic);
+    traffic.iter().for_each(Traffic::assert_clean);
+    daemon.stop(SOON);
+}
+
+/// The rows of HSDO, and an Auto Scaling Group whose instances are web servers of this test.
+const SEED: &str = "
+def row(id, ip='none', name='none', asg='none', weight=0, status='disabled', at='0-0-0 00:00:00.000000'):
+    t.put_item(Item={'BackendServerID': id, 'IPAddress': ip, 'ASG': asg, 'ServerName': name, 'Weight': weight,
+        'BackendServerStatus': status, 'LastWeightUpdate': at})
+def instance(number):
+    subnet = ec2.describe_subnets(Filters=[dict(Name='cidr-block', Values=['127.0.9.0/24'])])['Subnets'][0]['SubnetId']
+    i = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, SubnetId=subnet,
+        PrivateIpAddress='127.0.9.%d' % number)['Instances'][0]['InstanceId']
+    asg.attach_instances(InstanceIds=[i], AutoScalingGroupName='hsdo')
+    return i
+image = ec2.describe_images()['Images'][0]['ImageId']
+";
+
+#[test]
+fn a_user_of_hsdo_switches_without_a_failed_request() {
+    let Some(moto) = Moto::get() else { return };
+    let port = free_port();
+    let webs: Vec<Web> = (1..=4).map(|number| Web::start(number, port)).collect();
+    moto.python(&format!(
+        "{SEED}
+vpc = ec2.create_vpc(CidrBlock='127.0.0.0/16')['Vpc']['VpcId']
+subnet = ec2.create_subnet(VpcId=vpc, CidrBlock='127.0.9.0/24')['Subnet']['SubnetId']
+asg.create_launch_configuration(LaunchConfigurationName='hsdo', ImageId=image, InstanceType='t3.micro')
+asg.create_auto_scaling_group(AutoScalingGroupName='hsdo', LaunchConfigurationName='hsdo', MinSize=0, MaxSize=9,
+    DesiredCapacity=0, VPCZoneIdentifier=subnet)
+db.create_table(TableName='hsdo', BillingMode='PAY_PER_REQUEST', KeySchema=[dict(AttributeName='BackendServerID',
+    KeyType='HASH')], AttributeDefinitions=[dict(AttributeName='BackendServerID', AttributeType='N')])
+t = boto3.resource('dynamodb').Table('hsdo')
+row(1)
+row(2, '127.0.9.1', instance(1), 'hsdo', 10, 'enabled', '2023-06-01 12:00:00.123456')
+row(3, '127.0.9.2', instance(2), 'hsdo', 10, 'enabled', '2023-06-01 12:00:00.123456')
+row(4)"
+    ));
+    // As HSDO's documentation has it, and as HSDO's client sets it, again and again, each command on its own connection.
+    let template = "balance roundrobin\nserver-template mywebapp 1-4 127.0.0.2:80 check disabled";
+    let balancer = Balancer::start(&[("http-back", template)], "admin");
+    let stopped = Arc::new(AtomicBool::new(false));
+    let old = {
+        let (stopped, socket) = (Arc::clone(&stopped), balancer.socket());
+        std::thread::spawn(move || {
+            while !stopped.load(Ordering::SeqCst) {
+                for (slot, number) in [(1, None), (2, Some(1)), (3, Some(2)), (4, None)] {
+                    let server = format!("set server http-back/mywebapp{slot}");
+                    let commands = match number {
+                        None => vec![format!("{server} state maint")],
+                        Some(number) => vec![
+                            format!("{server} addr 127.0.9.{number} port {port}"),
+                            format!("{server} weight 10"),
+                            format!("{server} state ready"),
+                        ],
+                    };
+                    commands.iter().for_each(|command| drop(harness::haproxy::ask(&socket, command)));
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        })
+    };
+    balancer.wait_for_serving("http-back", &[1, 2]);
+    let traffic = Traffic::start(balancer.ports[0]);
+    // The same variables; the file says where this program keeps its own state.
+    let directory = tempfile::tempdir().unwrap();
+    let file =
+        write(directory.path(), "own.conf", format!("[discovery]\nstate-dir = {}\n", directory.path().display()));
+    let start = |mode: &str| {
+        let mut command = with_config(discovery(), &file);
+        command.arg(mode).envs(moto.environment()).envs([
+            ("SERVER_MODE", "aws".to_owned()),
+            ("SERVER_ASG_NAMES", "hsdo".to_owned()),
+            ("SERVER_HAPROXY_BACKEND_SERVER_INCREASE_WEIGHT_INTERVAL", "1".to_owned()),
+            ("DYNAMODB_TABLE_NAME", "hsdo".to_owned()),
+            ("CLIENT_HAPROXY_SOCKET_PATH", balancer.socket().display().to_string()),
+            ("CLIENT_HAPROXY_BACKEND_NAME", "http-back".to_owned()),
+            ("CLIENT_HAPROXY_BACKEND_BASE_NAME", "mywebapp".to_owned()),
+            ("CLIENT_HAPROXY_BACKEND_SERVER_PORT", port.to_string()),
+            ("HAPROXY_BACKEND_SERVERS_LIST_SIZE", "4".to_owned()),
+            ("EXPORTER_PORT", free_port().to_string()),
+            ("INTERVAL", "1".to_owned()),
+        ]);
+        Daemon::spawn(command)
+    };
+    let mut server = start("--server");
+    server.wait_for_output("it keeps the list", SOON);
+    let mut client = start("--client");
+    client.wait_for_output("HAProxy answers", SOON);
+    traffic.more();
+    stopped.store(true, Ordering::SeqCst);
+    old.join().unwrap();
+    // Nobody was moved, and nothing had to be changed.
+    let servers = balancer.servers("http-back");
+    assert_eq!(servers["mywebapp2"].at, format!("127.0.9.1:{port}"));
+    assert_eq!(servers["mywebapp3"].at, format!("127.0.9.2:{port}"));
+    assert!(!client.output().contains("changed socket"), "{}", client.output());
+    // And it goes on from there.
+    moto.python(&format!("{SEED}\ninstance(3)\ninstance(4)"));
+    balancer.wait_for_serving("http-back", &[1, 2, 3, 4]);
+    traffic.more();
+    traffic.assert_clean();
+    client.stop(SOON);
+    server.stop(SOON);
+    drop(webs);
 }

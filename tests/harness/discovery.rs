@@ -44,6 +44,8 @@ impl Web {
                 match listener.accept() {
                     Ok((stream, _)) => {
                         let shared = Arc::clone(&for_thread);
+                        // A thread that has ended keeps its stack until somebody asks.
+                        connections.retain(|connection: &JoinHandle<()>| !connection.is_finished());
                         connections.push(std::thread::spawn(move || drop(shared.serve(stream, address))));
                     }
                     Err(_) => std::thread::sleep(Duration::from_millis(1)),
@@ -340,7 +342,7 @@ impl Traffic {
                             }
                             Err(error) => shared.failures.lock().unwrap().push(error),
                         }
-                        std::thread::sleep(Duration::from_millis(2));
+                        std::thread::sleep(Duration::from_millis(4));
                     }
                 })
             })

@@ -29,6 +29,7 @@ use link::{Link, RoundError};
 use std::io::Write;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 /// How often a process is looked for that replaces the one of the last round: until its slots are set, a HAProxy that
@@ -81,13 +82,20 @@ pub async fn run(context: Context) -> Result<(), ClientError> {
     let told = shown.clone();
     context.reports.register(move || told.samples());
     let (sender, list) = watch::channel(None);
-    let tasks = tokio::task::LocalSet::new();
+    // In the program's own set of tasks: connections of the store live there as long as they like.
+    let mut tasks = JoinSet::new();
     for link in links {
         tasks.spawn_local(keep(link, list.clone(), context.clone(), shown.clone()));
     }
     tasks.spawn_local(follow::follow(context, disk, sender, shown));
-    // Each of them ends when the program has to.
-    tasks.await;
+    // Each of them ends when the program has to; one that panics takes the program with it.
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
     Ok(())
 }
 
