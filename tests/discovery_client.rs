@@ -509,3 +509,47 @@ fn the_page_of_metrics_tells_what_was_applied() {
     let missing: Vec<_> = all.iter().filter(|line| !page.contains(*line)).collect();
     assert!(found.is_some(), "{missing:#?}\n{page}");
 }
+
+#[test]
+fn the_weight_of_a_server_with_an_agent_is_the_agents() {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 2]);
+    let agent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = agent.local_addr().unwrap().port();
+    // Ends with the test program.
+    std::thread::spawn(move || {
+        agent.incoming().flatten().for_each(|mut stream| drop(std::io::Write::write_all(&mut stream, b"up 40%\n")));
+    });
+    let template = format!(
+        "balance roundrobin\nserver-template web 1-2 127.0.0.2:80 check disabled weight 100 agent-check \
+         agent-addr 127.0.0.1 agent-port {port} agent-inter 50ms"
+    );
+    let balancer = Balancer::start(&[("web", &template)], "admin");
+    site.one(&balancer);
+    site.list(1, &[a(1), a(2)]);
+    site.start();
+    balancer.wait_for_serving("web", &[1, 2]);
+    wait_until(SOON, "the agent's weight", || balancer.servers("web").values().all(|row| row.weight == 40));
+    assert!(site.dry_run().contains("nothing to send"), "{}", site.dry_run());
+    // Without the agent the weight is the list's again.
+    balancer.ask("disable agent web/web1");
+    wait_until(SOON, "the weight of the list", || balancer.servers("web")["web1"].weight == 10);
+    assert_eq!(balancer.servers("web")["web2"].weight, 40);
+}
+
+#[test]
+fn slowstart_multiplies_the_weight_of_the_list() {
+    let mut site = Site::new();
+    let _webs = site.webs([1]);
+    let template = format!("{TEMPLATE} slowstart 20s");
+    let balancer = Balancer::start(&[("web", &template)], "admin");
+    site.one(&balancer);
+    ramped(site.state(), 1, &[a(1)], 0, "{\"min\":200,\"max\":200,\"step\":1,\"interval_ms\":1000}");
+    site.start();
+    balancer.wait_for_serving("web", &[1]);
+    let effective: u32 = balancer.stat("web", "web1", "weight").parse().unwrap();
+    assert_eq!(balancer.servers("web")["web1"].weight, 200);
+    assert!(effective < 100, "{effective}");
+    assert!(site.dry_run().contains("nothing to send"), "slowstart is no difference to the list");
+    wait_until(SOON, "slowstart", || balancer.stat("web", "web1", "weight").parse::<u32>().unwrap() > effective);
+}
