@@ -17,12 +17,16 @@ const INCOMING: &str = "/var/lib/haproxystats/incoming";
 const LINES: &str = "/var/lib/graphite.lines";
 
 const CONFIGURATION: &str = "[pull]\nsocket-dir = /run/haproxy\npull-interval = 1\npull-timeout = 0.9\n\
-    [process]\nworkers = 2\n[graphite]\nsettle = 0.1\n[agent]\nchecks = load\n";
+    [process]\nworkers = 2\n[graphite]\nsettle = 0.1\n[agent]\nchecks = load\nstop-timeout = 1\n\
+    [discovery-server]\nmode = file\nsource-file = /etc/servers.json\n\
+    [discovery-client]\nhaproxy-socket-path = /run/lb/admin.sock\n[discovery-backend:web]\nbase-name = web\n";
 const HAPROXY: &str = "global\n\tstats socket /run/haproxy/admin.sock user haproxy group haproxy mode 660 level user\n\
+    \tstats socket /run/lb/admin.sock user haproxy group haproxy mode 660 level admin\n\
     defaults\n\tmode http\n\ttimeout connect 1s\n\ttimeout client 1s\n\ttimeout server 1s\n\
-    frontend www\n\tbind 127.0.0.1:8080\n";
+    frontend www\n\tbind 127.0.0.1:8080\n\tdefault_backend web\n\
+    backend web\n\tserver-template web 2 127.0.0.1:9 disabled\n";
 const HAPROXY_UNIT: &str =
-    "[Service]\nRuntimeDirectory=haproxy\nExecStart=/usr/sbin/haproxy -db -f /etc/haproxy-test.cfg\n";
+    "[Service]\nRuntimeDirectory=haproxy lb\nExecStart=/usr/sbin/haproxy -db -f /etc/haproxy-test.cfg\n";
 const GRAPHITE_UNIT: &str = "[Service]\nExecStart=/usr/bin/socat -u TCP-LISTEN:3002,bind=127.0.0.1,fork,reuseaddr,backlog=64 \
     OPEN:/var/lib/graphite.lines,creat,append\n";
 
@@ -96,7 +100,7 @@ fn workers(machine: &Machine) -> Vec<String> {
 fn units_are_sound_and_confined() {
     let Some(analyze) = harness::peer("systemd-analyze") else { return };
     let own: Vec<_> = units();
-    assert!(own.len() >= 3, "{own:?}");
+    assert!(own.len() == 5, "{own:?}");
     for unit in own {
         let name = unit.file_name().unwrap().to_str().unwrap().to_owned();
         let mut command = std::process::Command::new(&analyze);
@@ -184,6 +188,7 @@ fn a_life_under_systemd() {
     pull_is_replaced(&machine);
     a_refused_configuration(&machine);
     the_agent(&machine);
+    the_discovery(&machine);
     the_drop_ins(&machine);
 }
 
@@ -291,11 +296,25 @@ fn the_agent(machine: &Machine) {
         machine.sh("socat -T 5 - TCP:127.0.0.1:5555 </dev/null || true").contains('%')
     });
     assert_eq!(machine.property(AGENT, "NRestarts"), "0", "{}", machine.journal(AGENT));
-    // The second signal spares us stop-timeout.
-    machine.run(&["systemctl", "kill", AGENT]);
-    machine.run(&["systemctl", "stop", "--no-block", AGENT]);
-    machine.wait_for_property(AGENT, "ActiveState", "inactive");
+    machine.run(&["systemctl", "stop", AGENT]);
     assert_eq!(machine.property(AGENT, "Result"), "success", "{}", machine.journal(AGENT));
+}
+
+/// Both halves of haproxystats-discovery: the list is kept in their state directory, and HAProxy is asked.
+fn the_discovery(machine: &Machine) {
+    machine.write("/etc/servers.json", "[]");
+    let units = ["haproxystats-discovery-server", "haproxystats-discovery-client"];
+    for unit in units {
+        machine.run(&["systemctl", "start", unit]);
+        machine.wait_for_property(unit, "ActiveState", "active");
+    }
+    let (code, text) = machine.try_run(&["haproxystats-discovery", "--nagios", "discovery"]);
+    assert!(code, "{text}");
+    for unit in units {
+        assert_eq!(machine.property(unit, "NRestarts"), "0", "{}", machine.journal(unit));
+        machine.run(&["systemctl", "stop", unit]);
+        assert_eq!(machine.property(unit, "Result"), "success", "{}", machine.journal(unit));
+    }
 }
 
 /// The examples of contrib/systemd/drop-ins, with the last CPU of this machine.

@@ -1,0 +1,2 @@
+# A value of haproxystats.conf.
+type Haproxystats::Value = Variant[String, Numeric, Boolean]
