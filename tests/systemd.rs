@@ -4,32 +4,18 @@
 
 mod harness;
 
-use harness::machine::{Machine, install_programs};
+use harness::machine::{Machine, delivered, install_programs, stand_ins, waiting};
 use harness::{SOON, poll, wait_until};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 const PULL: &str = "haproxystats-pull";
 const PROCESS: &str = "haproxystats-process";
 const AGENT: &str = "haproxystats-agent";
-const INCOMING: &str = "/var/lib/haproxystats/incoming";
-/// Where the stand-in for Graphite keeps what it is sent.
-const LINES: &str = "/var/lib/graphite.lines";
 
 const CONFIGURATION: &str = "[pull]\nsocket-dir = /run/haproxy\npull-interval = 1\npull-timeout = 0.9\n\
     [process]\nworkers = 2\n[graphite]\nsettle = 0.1\n[agent]\nchecks = load\nstop-timeout = 1\n\
     [discovery-server]\nmode = file\nsource-file = /etc/servers.json\n\
     [discovery-client]\nhaproxy-socket-path = /run/lb/admin.sock\n[discovery-backend:web]\nbase-name = web\n";
-const HAPROXY: &str = "global\n\tstats socket /run/haproxy/admin.sock user haproxy group haproxy mode 660 level user\n\
-    \tstats socket /run/lb/admin.sock user haproxy group haproxy mode 660 level admin\n\
-    defaults\n\tmode http\n\ttimeout connect 1s\n\ttimeout client 1s\n\ttimeout server 1s\n\
-    frontend www\n\tbind 127.0.0.1:8080\n\tdefault_backend web\n\
-    backend web\n\tserver-template web 2 127.0.0.1:9 disabled\n";
-const HAPROXY_UNIT: &str =
-    "[Service]\nRuntimeDirectory=haproxy lb\nExecStart=/usr/sbin/haproxy -db -f /etc/haproxy-test.cfg\n";
-const GRAPHITE_UNIT: &str = "[Service]\nExecStart=/usr/bin/socat -u TCP-LISTEN:3002,bind=127.0.0.1,fork,reuseaddr,backlog=64 \
-    OPEN:/var/lib/graphite.lines,creat,append\n";
-
 fn contrib() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/systemd")
 }
@@ -58,25 +44,13 @@ fn stage() -> tempfile::TempDir {
         place(&format!("usr/lib/{kind}.d/haproxystats.conf"), &std::fs::read(contrib().join(name)).unwrap());
     }
     place("etc/haproxystats.conf", CONFIGURATION.as_bytes());
-    place("etc/haproxy-test.cfg", HAPROXY.as_bytes());
-    place("etc/systemd/system/lb.service", HAPROXY_UNIT.as_bytes());
-    place("etc/systemd/system/graphite.service", GRAPHITE_UNIT.as_bytes());
+    stand_ins(stage.path());
     // Only the pauses are shorter than in the units that are shipped.
     let quick = b"[Service]\nRestartSec=100ms\nWatchdogSec=3\n";
     for program in [PULL, PROCESS] {
         place(&format!("etc/systemd/system/{program}.service.d/quick.conf"), quick);
     }
     stage
-}
-
-/// The seconds of which Graphite has metrics.
-fn delivered(machine: &Machine) -> BTreeSet<u64> {
-    let second = |line: &str| line.rsplit(' ').next()?.parse().ok();
-    machine.read(LINES).lines().filter(|line| line.contains(".daemon.CumReq ")).filter_map(second).collect()
-}
-
-fn waiting(machine: &Machine) -> usize {
-    harness::names(&machine.path(INCOMING)).iter().filter(|name| !name.starts_with('.')).count()
 }
 
 #[track_caller]

@@ -6,6 +6,7 @@ use super::{SOON, poll, programs, wait_for};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -26,8 +27,43 @@ rm -f "$root/etc/machine-id" "$root/usr/sbin/policy-rc.d" "$root/usr/local/sbin/
 # Nothing else is started: neither what the packages of this machine would start, nor a console.
 printf '[Unit]\nRequires=basic.target\nAfter=basic.target\nAllowIsolate=yes\n' >"$root/etc/systemd/system/bare.target"
 exec systemd-nspawn --quiet --register=no --keep-unit --link-journal=no --machine=haproxystats-test \
-    --directory="$root" --private-network --console=read-only --boot systemd.unit=bare.target
+    --directory="$root" --private-network --bind-ro="$3:$3" --console=read-only --boot systemd.unit=bare.target
 "#;
+
+/// HAProxy in the machine, with one socket for pull and one for discovery.
+const HAPROXY: &str = "global\n\tstats socket /run/haproxy/admin.sock user haproxy group haproxy mode 660 level user\n\
+    \tstats socket /run/lb/admin.sock user haproxy group haproxy mode 660 level admin\n\
+    defaults\n\tmode http\n\ttimeout connect 1s\n\ttimeout client 1s\n\ttimeout server 1s\n\
+    frontend www\n\tbind 127.0.0.1:8080\n\tdefault_backend web\n\
+    backend web\n\tserver-template web 2 127.0.0.1:9 disabled\n";
+const HAPROXY_UNIT: &str =
+    "[Service]\nRuntimeDirectory=haproxy lb\nExecStart=/usr/sbin/haproxy -db -f /etc/haproxy-test.cfg\n";
+const GRAPHITE_UNIT: &str = "[Service]\nExecStart=/usr/bin/socat -u TCP-LISTEN:3002,bind=127.0.0.1,fork,reuseaddr,backlog=64 \
+    OPEN:/var/lib/graphite.lines,creat,append\n";
+
+/// Where the stand-in for Graphite keeps what it is sent.
+const LINES: &str = "/var/lib/graphite.lines";
+const INCOMING: &str = "/var/lib/haproxystats/incoming";
+
+/// Adds the units `lb`, a HAProxy with its sockets in /run/haproxy, and `graphite`, which keeps all lines that it is sent.
+pub fn stand_ins(stage: &Path) {
+    let units = stage.join("etc/systemd/system");
+    std::fs::create_dir_all(&units).expect("a directory for units");
+    super::write(&stage.join("etc"), "haproxy-test.cfg", HAPROXY);
+    super::write(&units, "lb.service", HAPROXY_UNIT);
+    super::write(&units, "graphite.service", GRAPHITE_UNIT);
+}
+
+/// The seconds of which Graphite has metrics.
+pub fn delivered(machine: &Machine) -> BTreeSet<u64> {
+    let second = |line: &str| line.rsplit(' ').next()?.parse().ok();
+    machine.read(LINES).lines().filter(|line| line.contains(".daemon.CumReq ")).filter_map(second).collect()
+}
+
+/// Snapshots that wait for haproxystats-process, with the default directories.
+pub fn waiting(machine: &Machine) -> usize {
+    super::names(&machine.path(INCOMING)).iter().filter(|name| !name.starts_with('.')).count()
+}
 
 /// A booted machine; it is gone, with all that happened in it, when this value goes away.
 pub struct Machine {
@@ -64,6 +100,8 @@ impl Machine {
         let output = File::create(&log).expect("a log");
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-c", BOOT, "boot"]).arg(&base).arg(stage);
+        // Under the same name as outside, wherever that is mounted.
+        command.arg(env!("CARGO_MANIFEST_DIR"));
         command.stdin(Stdio::null()).stdout(output.try_clone().expect("a second handle")).stderr(output);
         command.env_remove("NOTIFY_SOCKET");
         // SAFETY: between fork and exec only prctl is called, which is async-signal-safe.

@@ -47,8 +47,9 @@ class haproxystats (
   $last = Integer[$count - $workers, $count - 1].map |$cpu| { $cpu }
 
   $package_options = $package_source ? {
-    undef   => {},
-    default => { 'source' => $package_source, 'provider' => $package_source ? { /\.deb\z/ => 'dpkg', default => 'rpm' } },
+    undef    => {},
+    /\.deb\z/ => { 'source' => $package_source, 'provider' => 'dpkg' },
+    default  => { 'source' => $package_source, 'provider' => 'rpm' },
   }
   package { $package_name:
     ensure => $version,
@@ -63,7 +64,7 @@ class haproxystats (
     group        => 'root',
     mode         => '0644',
     content      => epp('haproxystats/haproxystats.conf.epp', { 'sections' => $settings + Hash($named) }),
-    validate_cmd => '/usr/bin/haproxystats-process -P -f %',
+    validate_cmd => '/usr/bin/haproxystats-process --check -f %',
     require      => Package[$package_name],
   }
 
@@ -98,8 +99,9 @@ class haproxystats (
 
   ['pull', 'process', 'agent', 'discovery-server', 'discovery-client'].each |$program| {
     $wanted = $program in $services
+    $state = $wanted ? { true => running, default => stopped }
     service { "haproxystats-${program}":
-      ensure    => $wanted ? { true => running, default => stopped },
+      ensure    => $state,
       enable    => $wanted,
       require   => Exec['haproxystats daemon-reload'],
       subscribe => [Package[$package_name], File['/etc/haproxystats.conf']],
