@@ -166,7 +166,8 @@ mod tests {
     /// The vectors `post-vanilla` and `post-x-www-form-urlencoded` of AWS' Signature Version 4 test suite.
     #[test]
     fn signatures_are_those_of_the_test_suite() {
-        let vectors: [(&[(&str, &str)], &str, &str); 2] = [
+        type Vector = (&'static [(&'static str, &'static str)], &'static str, &'static str);
+        let vectors: [Vector; 2] = [
             (
                 &[("host", "example.amazonaws.com")],
                 "",
