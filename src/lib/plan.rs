@@ -65,6 +65,14 @@ impl KindPlan {
         plan
     }
 
+    /// The same, and `weight` is read in any case: roll-ups over hosts weigh averages by it.
+    #[must_use]
+    pub fn with_weight(kind: Kind, config: &Process, weight: &str) -> Self {
+        let mut plan = Self::new(kind, config);
+        plan.read(std::iter::once(weight));
+        plan
+    }
+
     /// Adds fields to be read, and returns their indices. Names that are no figure of this kind are left out; the
     /// configuration refused them before.
     fn read<'a>(&mut self, names: impl Iterator<Item = &'a str>) -> Vec<usize> {

@@ -4,7 +4,7 @@ use super::ini::Ini;
 use super::options::{self, Program};
 use super::problem::{Problem, Report};
 use super::reader::SyntaxError;
-use super::{Config, agent, check, discovery, exporter, graphite, groups, kafka, local_store, process, pull};
+use super::{Config, agent, check, discovery, exporter, graphite, groups, hosts, kafka, local_store, process, pull};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -174,6 +174,7 @@ type Sections = (
     Option<super::Exporter>,
     Option<super::Discovery>,
     Option<Option<super::Kafka>>,
+    Option<super::Hosts>,
 );
 
 fn sections(program: Program, ini: &Ini, report: &mut Report) -> Sections {
@@ -187,6 +188,7 @@ fn sections(program: Program, ini: &Ini, report: &mut Report) -> Sections {
         exporter::read(program, ini, report),
         discovery::read(ini, report),
         kafka::read(ini, report),
+        hosts::read(ini, report),
     )
 }
 
@@ -201,6 +203,7 @@ fn merge(written: Sections, built_in: Sections) -> Option<Config> {
         exporter: written.6.or(built_in.6)?,
         discovery: written.7.or(built_in.7)?,
         kafka: written.8.or(built_in.8)?,
+        hosts: written.9.or(built_in.9)?,
     })
 }
 

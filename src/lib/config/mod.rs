@@ -14,6 +14,7 @@ pub mod discovery;
 mod exporter;
 mod graphite;
 mod groups;
+mod hosts;
 pub mod ini;
 pub mod interpolate;
 pub mod kafka;
@@ -38,6 +39,7 @@ pub use discovery::Discovery;
 pub use exporter::Exporter;
 pub use graphite::{Acknowledge, Endpoint, Graphite, GroupNamespace, Mode, Protocol, QueueFull, Tls};
 pub use groups::{Group, Groups};
+pub use hosts::{HostName, Hosts};
 pub use ini::Ini;
 pub use kafka::{Kafka, KafkaFormat, KeyTemplate};
 pub use local_store::LocalStore;
@@ -63,6 +65,8 @@ pub struct Config {
     pub kafka: Option<Kafka>,
     /// `[frontend-groups]`, `[backend-groups]`, `[server-groups]`
     pub groups: Groups,
+    /// `[hosts]`
+    pub hosts: Hosts,
     /// `[agent]` and `[agent:NAME]`
     pub agent: Agent,
     /// `[exporter]`

@@ -330,6 +330,8 @@ pub static OPTIONS: &[OptionSpec] = &[
         "How often the workers are asked whether they live."),
     row("process", "worker-timeout", Type::Seconds, Some("60"), Reader::Process,
         "A worker that makes no progress for this long is replaced."),
+    row("process", "cluster-metrics", Type::Boolean, Some("false"), Reader::Process,
+        "Also send the metrics of each cluster of [hosts], over all of its hosts."),
     row("process", "self-metrics", Type::Boolean, Some("true"), Reader::Process,
         "Send figures about haproxystats itself (queue, retries, workers) besides the wall-clock times and counts."),
 
@@ -392,6 +394,10 @@ pub static OPTIONS: &[OptionSpec] = &[
         "Path element in front of the names of groups; needs a section with groups."),
     row("graphite", "group-namespace-double-writes", Type::Boolean, None, Reader::Senders,
         "Send grouped metrics under their plain path as well; must be set together with group-namespace."),
+
+    row("hosts", "*", Type::Text, None, Reader::Process,
+        "Name of the host, and its cluster, to which an address that is pulled belongs; the option is the host of a server of \
+         [pull] or the file name of a socket, a port may stand in front of the name."),
 
     row("frontend-groups", "*", Type::Pattern, None, Reader::Process,
         "Frontends whose name the pattern finds belong to the group; the first pattern that finds it wins."),

@@ -45,6 +45,8 @@ pub struct Process {
     pub liveness_check_interval: Duration,
     /// A worker without progress for this long is replaced.
     pub worker_timeout: Duration,
+    /// Also send roll-ups over all hosts of a cluster.
+    pub cluster_metrics: bool,
     /// Send figures about haproxystats itself beyond those of the original.
     pub self_metrics: bool,
 }
@@ -68,6 +70,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Process> {
     let exclude_backends = exclude(&mut section, "exclude-backends");
     let liveness_check_interval = section.get("liveness-check-interval", value::time_limit);
     let worker_timeout = section.get("worker-timeout", value::time_limit);
+    let cluster_metrics = section.get("cluster-metrics", value::boolean);
     let self_metrics = section.get("self-metrics", value::boolean);
 
     section.warn_if_relative("src-dir", src_dir.as_ref());
@@ -88,6 +91,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Process> {
         exclude_backends: exclude_backends?,
         liveness_check_interval: liveness_check_interval?,
         worker_timeout: worker_timeout?,
+        cluster_metrics: cluster_metrics?,
         self_metrics: self_metrics?,
     })
 }

@@ -23,6 +23,7 @@ pub mod parent;
 pub mod pipeline;
 pub mod pool;
 pub mod rendering;
+pub mod sites;
 pub mod spawn;
 pub mod supervisor;
 pub mod trap;

@@ -1,17 +1,18 @@
 //! One snapshot directory in, Graphite lines out: the only place that knows the order parse, aggregate, render.
 
+use crate::aggregate::cluster::{Cluster, WEIGHT};
 use crate::aggregate::{daemon, group};
 use crate::config::Config;
 use crate::dispatch::messages::Messages;
 use crate::haproxy::columns::Kind;
 use crate::names::sanitize;
 use crate::parse::info::{self, Info};
-use crate::parse::stat::{self, Stats};
+use crate::parse::stat;
 use crate::plan::{DaemonPlan, KindPlan};
 use crate::process::exclude::Excluded;
+use crate::process::sites::{Site, Sites};
 use crate::render::line::Lines;
 use crate::render::messages::Shape;
-use crate::render::objects::Objects;
 use crate::render::path::Paths;
 use crate::render::record::{Host, Object, ObjectKind, Recorder};
 use crate::render::value::Value;
@@ -70,12 +71,11 @@ pub struct Report {
 /// Renders snapshots. Keeps what does not change from one snapshot to the next: the plan of columns, paths by name.
 #[derive(Debug)]
 pub struct Pipeline {
-    paths: Paths,
     own: String,
     daemon: DaemonPlan,
     plans: Arc<[KindPlan; 3]>,
-    stats: Stats,
-    objects: Objects,
+    /// The hosts whose statistics are processed: this one, or those of `[hosts]`.
+    sites: Sites,
     exclude_frontends: Excluded,
     exclude_backends: Excluded,
     /// Objects for messages, where those are wanted.
@@ -88,13 +88,15 @@ impl Pipeline {
     pub fn new(config: &Config, hostname: &str) -> Self {
         let process = &config.process;
         let paths = Paths::new(config, hostname);
-        let plans = Arc::new(Kind::ALL.map(|kind| KindPlan::new(kind, process)));
+        let plans = Arc::new(Kind::ALL.map(|kind| match process.cluster_metrics {
+            true => KindPlan::with_weight(kind, process, WEIGHT),
+            false => KindPlan::new(kind, process),
+        }));
         Self {
             own: paths.own(),
+            sites: Sites::new(config, hostname, paths, &plans),
             daemon: DaemonPlan::new(process),
-            stats: Stats::new(Arc::clone(&plans), process.status_metrics),
             plans,
-            objects: Objects::new(paths.clone(), process.status_metrics),
             exclude_frontends: Excluded::new(process.exclude_frontends.clone()),
             exclude_backends: Excluded::new(process.exclude_backends.clone()),
             recorded: config.kafka.as_ref().map(|kafka| {
@@ -104,7 +106,6 @@ impl Pipeline {
                 let shape = Shape { format: kafka.format, key: kafka.key.clone(), limit: kafka.max_message_size.get() };
                 (Recorder::new(kafka.format, host), shape)
             }),
-            paths,
         }
     }
 
@@ -154,7 +155,7 @@ impl Pipeline {
         lines.count()
     }
 
-    /// The daemon, then the proxies.
+    /// Host after host: the daemon, then the proxies; then the clusters.
     fn all(
         &mut self,
         dir: &Path,
@@ -165,16 +166,52 @@ impl Pipeline {
     ) -> Result<(), PipelineError> {
         if files.info.is_empty() {
             tracing::warn!(snapshot = %dir.display(), "no file with statistics of the daemon");
-        } else {
-            let start = Instant::now();
-            self.daemon(dir, &files.info, lines, report)?;
-            own_seconds(own, b"WallClockTimeHAProxy", start.elapsed(), lines);
         }
         if files.stat.is_empty() {
             tracing::warn!(snapshot = %dir.display(), "no file with statistics of proxies");
-            return Ok(());
         }
-        self.proxies(dir, &files.stat, lines, report)
+        let mut sites = std::mem::take(&mut self.sites);
+        let result = self.hosts(dir, files, own, &mut sites, lines, report);
+        self.sites = sites;
+        result
+    }
+
+    fn hosts(
+        &mut self,
+        dir: &Path,
+        files: &Files,
+        own: &[u8],
+        sites: &mut Sites,
+        lines: &mut Lines<'_>,
+        report: &mut Report,
+    ) -> Result<(), PipelineError> {
+        let parts = sites.divide(files);
+        let last = parts.len().saturating_sub(1);
+        let mut tally = Tally::default();
+        sites.begin();
+        for (number, (host, files)) in parts.into_iter().enumerate() {
+            let Some((site, cluster)) = sites.enter(host.as_ref(), lines) else { continue };
+            tally.last = number == last;
+            if !files.info.is_empty() {
+                let start = Instant::now();
+                self.daemon(dir, &files.info, (&mut *site, &mut tally), cluster, lines, report)?;
+                tally.daemon.1 += start.elapsed();
+            }
+            if tally.last && tally.daemon.0 > 0 {
+                sites.leave(lines);
+                own_count(own, b"MetricsHAProxy", tally.daemon.0, lines);
+                own_seconds(own, b"WallClockTimeHAProxy", tally.daemon.1, lines);
+            } else if tally.last && !files.info.is_empty() {
+                own_seconds(own, b"WallClockTimeHAProxy", tally.daemon.1, lines);
+            }
+            let Some((site, cluster)) = sites.enter(host.as_ref(), lines) else { continue };
+            if !files.stat.is_empty() {
+                self.proxies(dir, &files.stat, (site, &mut tally), cluster, lines, report)?;
+            }
+        }
+        sites.clusters(&self.plans, lines);
+        sites.leave(lines);
+        Ok(())
     }
 
     /// The daemon: all processes together, and each.
@@ -182,6 +219,8 @@ impl Pipeline {
         &self,
         dir: &Path,
         files: &[String],
+        (site, tally): (&mut Site, &mut Tally),
+        cluster: Option<&mut Cluster>,
         lines: &mut Lines<'_>,
         report: &mut Report,
     ) -> Result<(), PipelineError> {
@@ -207,16 +246,19 @@ impl Pipeline {
         }
         let infos: Vec<Info> = processes.iter().map(|(_, info)| info.clone()).collect();
         // The count of metrics counts itself.
-        let mut count = 1;
+        tally.daemon.0 = tally.daemon.0.max(1);
         lines.begin(|| Object::unnamed(ObjectKind::Daemon));
-        count += send(&self.paths.daemon(), daemon::overall(&self.daemon, &infos), lines);
+        let figures = daemon::overall(&self.daemon, &infos);
+        if let Some(cluster) = cluster {
+            cluster.add_daemon(&figures);
+        }
+        tally.daemon.0 += send(&site.paths.daemon(), figures, lines);
         if self.daemon.per_process {
             for (name, info) in process_names(&processes).into_iter().zip(&infos) {
                 lines.begin(|| Object::named(ObjectKind::Process, "", &name));
-                count += send(&self.paths.process(&name), daemon::of_process(&self.daemon, info), lines);
+                tally.daemon.0 += send(&site.paths.process(&name), daemon::of_process(&self.daemon, info), lines);
             }
         }
-        own(self.own.as_bytes(), b"MetricsHAProxy", Value::Int(count), lines);
         Ok(())
     }
 
@@ -225,16 +267,18 @@ impl Pipeline {
         &mut self,
         dir: &Path,
         files: &[String],
+        (site, tally): (&mut Site, &mut Tally),
+        mut cluster: Option<&mut Cluster>,
         lines: &mut Lines<'_>,
         report: &mut Report,
     ) -> Result<(), PipelineError> {
-        self.stats.clear();
+        site.stats.clear();
         let mut readable = 0;
         for file in files {
             let path = dir.join(file);
             let mut refused = 0;
             let read = File::open(&path).map_err(Into::into).and_then(|input| {
-                self.stats.read(input, |line, reason| {
+                site.stats.read(input, |line, reason| {
                     refused += 1;
                     if refused <= LOGGED_ROWS {
                         tracing::warn!(file = %path.display(), line, %reason, "row left out");
@@ -255,9 +299,9 @@ impl Pipeline {
             tracing::error!(snapshot = %dir.display(), "no statistics of proxies could be read");
             return Ok(());
         }
-        self.objects.begin(&self.stats.collected.names, self.stats.generation());
-        let frontends = self.exclude_frontends.names(&self.stats.collected.names);
-        let backends = self.exclude_backends.names(&self.stats.collected.names);
+        site.objects.begin(&site.stats.collected.names, site.stats.generation());
+        let frontends = self.exclude_frontends.names(&site.stats.collected.names);
+        let backends = self.exclude_backends.names(&site.stats.collected.names);
         for (kind, metrics, time) in [
             (Kind::Frontend, "MetricsFrontend", "WallClockTimeFrontends"),
             (Kind::Backend, "MetricsBackend", "WallClockTimeBackends"),
@@ -265,33 +309,52 @@ impl Pipeline {
         ] {
             let start = Instant::now();
             let (Some(plan), Some(table)) =
-                (self.plans.get(kind as usize), self.stats.collected.tables.get_mut(kind as usize))
+                (self.plans.get(kind as usize), site.stats.collected.tables.get_mut(kind as usize))
             else {
                 continue;
             };
             let groups =
                 group::group(plan, table).map_err(|source| PipelineError::Aggregate { kind: kind.word(), source })?;
             let excluded = if kind == Kind::Frontend { &frontends } else { &backends };
-            let count = 1 + self.objects.render(
+            if let Some(cluster) = cluster.as_deref_mut() {
+                cluster.add(kind, &groups, &site.stats.collected.names, &site.stats.collected.servers);
+            }
+            let count = site.objects.render(
                 plan,
                 &groups,
-                &self.stats.collected.names,
-                &self.stats.collected.servers,
+                &site.stats.collected.names,
+                &site.stats.collected.servers,
                 excluded,
                 lines,
             );
-            own(self.own.as_bytes(), metrics.as_bytes(), Value::Int(count), lines);
-            own_seconds(self.own.as_bytes(), time.as_bytes(), start.elapsed(), lines);
+            let Some((all, elapsed)) = tally.kinds.get_mut(kind as usize) else { continue };
+            *all += count;
+            *elapsed += start.elapsed();
+            if tally.last {
+                own_count(self.own.as_bytes(), metrics.as_bytes(), *all + 1, lines);
+                own_seconds(self.own.as_bytes(), time.as_bytes(), *elapsed, lines);
+            }
         }
         Ok(())
     }
 }
 
+/// What is said about the processing of all hosts together.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Metrics of the daemon, and the time that they took.
+    daemon: (i64, Duration),
+    /// The same of each kind of object.
+    kinds: [(i64, Duration); 3],
+    /// Whether no host follows.
+    last: bool,
+}
+
 /// The files of a snapshot, in the order of their names.
 #[derive(Debug, Default)]
-struct Files {
-    info: Vec<String>,
-    stat: Vec<String>,
+pub(super) struct Files {
+    pub(super) info: Vec<String>,
+    pub(super) stat: Vec<String>,
 }
 
 impl Files {
@@ -323,6 +386,11 @@ fn refuse_file(path: &Path, error: &dyn std::error::Error, report: &mut Report) 
         Some(source) => tracing::error!(file = %path.display(), %error, %source, "file left out"),
         None => tracing::error!(file = %path.display(), %error, "file left out"),
     }
+}
+
+/// Sends a count of metrics.
+fn own_count(prefix: &[u8], name: &[u8], count: i64, lines: &mut Lines<'_>) {
+    own(prefix, name, Value::Int(count), lines);
 }
 
 /// Sends a figure about the processing itself.

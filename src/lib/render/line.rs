@@ -118,6 +118,16 @@ impl<'a> Lines<'a> {
         }
     }
 
+    /// Renders without anybody taking notes.
+    pub fn unrecorded(&mut self, render: impl FnOnce(&mut Self)) {
+        let mut recorder = self.recorder.take();
+        if let Some(recorder) = &mut recorder {
+            recorder.end(self.out.len());
+        }
+        render(self);
+        self.recorder = recorder;
+    }
+
     /// Appends a line; nothing when the value is not finite.
     pub fn push(&mut self, prefix: &[u8], metric: &[u8], value: Value) {
         let out = &mut *self.out;

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Group};
 use crate::haproxy::columns::Kind;
-use crate::names::base;
+use crate::names::{base, sanitize};
 
 /// Knows the fixed part of every path, and the groups.
 #[derive(Debug, Clone)]
@@ -23,6 +23,20 @@ impl Paths {
         let groups = [config.groups.frontend.clone(), config.groups.backend.clone(), config.groups.server.clone()];
         let grouping = graphite.group_namespace.as_ref().map(|group| (group.name.clone(), group.double_writes));
         Self { base, groups, grouping }
+    }
+
+    /// The paths of another host, by its name as it is written.
+    #[must_use]
+    pub fn of_host(config: &Config, host: &str) -> Self {
+        let base = format!("{}.{}.haproxy", config.graphite.namespace, sanitize(host.as_bytes()));
+        Self { base, ..Self::new(config, "") }
+    }
+
+    /// The paths of a cluster: `<namespace>.cluster.<name>.haproxy`.
+    #[must_use]
+    pub fn of_cluster(config: &Config, cluster: &str) -> Self {
+        let base = format!("{}.cluster.{}.haproxy", config.graphite.namespace, sanitize(cluster.as_bytes()));
+        Self { base, ..Self::new(config, "") }
     }
 
     /// `<base>.haproxystats.`

@@ -1,0 +1,385 @@
+//! Hosts of a cluster become one: what each host has is combined once more, field by field, by the field's nature.
+//!
+//! | nature | over hosts | why |
+//! |---|---|---|
+//! | counter, gauge, rate, limit | sum | each host has a part of the traffic |
+//! | largest value | largest | the maxima of two hosts need not be of the same moment |
+//! | average of times | mean, weighted by the sessions of the last second | hosts with more traffic count for more; one without traffic shows an average of long ago |
+//! | other average, configured value, what every host sees alike | mean | |
+//! | age | smallest | the latest event on any host |
+//! | duration | largest | |
+//!
+//! Without any session in the last second the mean is that of the hosts that have seen traffic at all.
+
+use super::daemon::Figure;
+use super::group::{Grouped, Groups, Values};
+use crate::haproxy::columns::{Column, Combine, Kind, Nature};
+use crate::haproxy::info;
+use crate::names::{NameId, Names, Pairs};
+use crate::parse::table::ABSENT;
+use crate::plan::KindPlan;
+use crate::render::value::Value;
+use std::collections::{BTreeMap, HashMap};
+
+/// The field that averages of times are weighted by.
+pub const WEIGHT: &str = "rate";
+
+/// How a field is combined over hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    Sum,
+    Weighted,
+    Mean,
+    Max,
+    Min,
+}
+
+/// The rule for a nature; `processes` is what is done over processes.
+fn rule(nature: Nature, processes: Combine) -> Rule {
+    match (nature, processes) {
+        (Nature::Max, _) | (_, Combine::Max) => Rule::Max,
+        (_, Combine::BusyMean) => Rule::Weighted,
+        (Nature::Average, _) | (_, Combine::Mean) => Rule::Mean,
+        (_, Combine::Min | Combine::MinPresent) => Rule::Min,
+        (_, Combine::Sum) => Rule::Sum,
+    }
+}
+
+/// What the hosts so far make of one figure.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cell {
+    /// Sum of whole numbers, and of others.
+    whole: i128,
+    fraction: f64,
+    /// Sum of products with the weights, and of the weights.
+    weighted: f64,
+    weight: f64,
+    /// Sum and number of values above zero.
+    busy: f64,
+    busy_count: f64,
+    extreme: Option<f64>,
+    count: u32,
+    has_fraction: bool,
+}
+
+impl Cell {
+    fn add(&mut self, rule: Rule, value: Value, weight: f64) {
+        let number = match value {
+            Value::Int(whole) => {
+                self.whole += i128::from(whole);
+                as_f64(i128::from(whole))
+            }
+            Value::Float(number) if number.is_finite() => {
+                self.fraction += number;
+                self.has_fraction = true;
+                number
+            }
+            Value::Float(_) => return,
+        };
+        self.count += 1;
+        self.weighted += number * weight;
+        self.weight += weight;
+        if number > 0.0 {
+            self.busy += number;
+            self.busy_count += 1.0;
+        }
+        self.extreme = Some(match (rule, self.extreme) {
+            (Rule::Min, Some(extreme)) => extreme.min(number),
+            (_, Some(extreme)) => extreme.max(number),
+            (_, None) => number,
+        });
+    }
+
+    fn total(&self) -> f64 {
+        as_f64(self.whole) + self.fraction
+    }
+
+    fn value(&self, rule: Rule) -> Option<Value> {
+        if self.count == 0 {
+            return None;
+        }
+        Some(match rule {
+            Rule::Sum if !self.has_fraction => Value::from_i128(self.whole),
+            Rule::Sum => Value::Float(self.total()),
+            Rule::Mean => Value::Float(self.total() / f64::from(self.count)),
+            Rule::Weighted if self.weight > 0.0 => Value::Float(self.weighted / self.weight),
+            Rule::Weighted if self.busy_count > 0.0 => Value::Float(self.busy / self.busy_count),
+            Rule::Weighted => Value::Int(0),
+            Rule::Max | Rule::Min => whole(self.extreme?),
+        })
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Graphite stores doubles")]
+fn as_f64(value: i128) -> f64 {
+    value as f64
+}
+
+/// A whole number as one.
+fn whole(number: f64) -> Value {
+    #[expect(clippy::cast_possible_truncation, reason = "within the range in which doubles are exact")]
+    if number.fract() == 0.0 && number.abs() < 9e15 { Value::Int(number as i64) } else { Value::Float(number) }
+}
+
+/// Objects of one kind.
+#[derive(Debug, Default)]
+struct Objects {
+    rows: HashMap<u32, usize>,
+    keys: Vec<u32>,
+    /// By row, then by field.
+    cells: Vec<Vec<Cell>>,
+    states: Vec<[Option<i64>; 2]>,
+}
+
+impl Objects {
+    fn add(&mut self, key: u32, rules: &[Option<Rule>], weight: f64, value: impl Fn(usize) -> Option<Value>) -> usize {
+        let row = *self.rows.entry(key).or_insert_with(|| {
+            self.keys.push(key);
+            self.cells.push(vec![Cell::default(); rules.len()]);
+            self.states.push([None; 2]);
+            self.keys.len() - 1
+        });
+        for (index, cell) in self.cells.get_mut(row).into_iter().flatten().enumerate() {
+            if let (Some(rule), Some(value)) = (rules.get(index).copied().flatten(), value(index)) {
+                cell.add(rule, value, weight);
+            }
+        }
+        row
+    }
+
+    fn grouped(&self, rules: &[Option<Rule>]) -> Grouped {
+        let column = |(index, rule): (usize, &Option<Rule>)| {
+            let Some(rule) = rule else { return Values::Nothing };
+            let cells = self.cells.iter().map(|cells| cells.get(index).and_then(|cell| cell.value(*rule)));
+            let values: Vec<Option<Value>> = cells.collect();
+            let ints = values.iter().map(|value| match value {
+                None => Some(ABSENT),
+                Some(Value::Int(whole)) => Some(*whole),
+                Some(Value::Float(_)) => None,
+            });
+            if let Some(ints) = ints.collect::<Option<Vec<i64>>>() {
+                return Values::Ints(ints);
+            }
+            let float = |value: &Option<Value>| match value {
+                None => f64::NAN,
+                Some(Value::Int(whole)) => as_f64(i128::from(*whole)),
+                Some(Value::Float(number)) => *number,
+            };
+            Values::Floats(values.iter().map(float).collect())
+        };
+        let states = if self.states.iter().flatten().any(Option::is_some) {
+            let state = |place: usize| {
+                let severity = |states: &[Option<i64>; 2]| states.get(place).copied().flatten().unwrap_or(ABSENT);
+                Values::Ints(self.states.iter().map(severity).collect())
+            };
+            vec![state(0), state(1)]
+        } else {
+            Vec::new()
+        };
+        Grouped::new(self.keys.clone(), rules.iter().enumerate().map(column).collect(), states)
+    }
+}
+
+/// The hosts of a cluster so far.
+#[derive(Debug)]
+pub struct Cluster {
+    rules: [Vec<Option<Rule>>; 3],
+    weights: [Option<usize>; 3],
+    /// Names of its proxies and servers.
+    pub names: Names,
+    /// Servers in their backends.
+    pub servers: Pairs,
+    objects: [Objects; 3],
+    /// Servers over all backends.
+    totals: Objects,
+    daemon: BTreeMap<&'static str, (usize, Cell)>,
+}
+
+impl Cluster {
+    /// Without any host.
+    #[must_use]
+    pub fn new(plans: &[KindPlan; 3]) -> Self {
+        let rules = |plan: &KindPlan| {
+            let rule = |column: &Column, combine| Some(rule(column.nature, combine));
+            plan.fields.iter().map(|field| rule(field.column, field.combine)).collect()
+        };
+        let weight = |plan: &KindPlan| plan.fields.iter().position(|field| field.column.name == WEIGHT);
+        Self {
+            rules: plans.each_ref().map(rules),
+            weights: plans.each_ref().map(weight),
+            names: Names::default(),
+            servers: Pairs::default(),
+            objects: Default::default(),
+            totals: Objects::default(),
+            daemon: BTreeMap::new(),
+        }
+    }
+
+    /// Forgets all figures; names stay, since they come again.
+    pub fn clear(&mut self) {
+        self.objects = Default::default();
+        self.totals = Objects::default();
+        self.daemon.clear();
+    }
+
+    /// Adds what a host has of one kind.
+    pub fn add(&mut self, kind: Kind, groups: &Groups, names: &Names, servers: &Pairs) {
+        let Self { rules, weights, objects, .. } = self;
+        let place = kind as usize;
+        let (Some(rules), Some(objects)) = (rules.get(place), objects.get_mut(place)) else { return };
+        let weight = weights.get(place).copied().flatten();
+        let own = &mut self.names;
+        let mut name = |id: NameId| own.intern(names.spelled(id).as_bytes());
+        for (row, key) in groups.objects.keys.iter().enumerate() {
+            let key = match kind {
+                Kind::Frontend | Kind::Backend => name(NameId(*key)).0,
+                Kind::Server => {
+                    let Some((backend, server)) = servers.get(*key) else { continue };
+                    let pair = (name(backend), name(server));
+                    self.servers.intern(pair)
+                }
+            };
+            let added = objects.add(key, rules, weight_of(&groups.objects, weight, row), |index| {
+                groups.objects.values(index)?.get(row)
+            });
+            if let Some(states) = objects.states.get_mut(added) {
+                for (place, state) in states.iter_mut().enumerate() {
+                    *state = (*state).max(groups.objects.severity(place, row));
+                }
+            }
+        }
+        if let Some(totals) = &groups.servers {
+            for (row, key) in totals.keys.iter().enumerate() {
+                let key = name(NameId(*key)).0;
+                let value = |index| totals.values(index)?.get(row);
+                self.totals.add(key, rules, weight_of(totals, weight, row), value);
+            }
+        }
+    }
+
+    /// Adds the figures of a host's daemon.
+    pub fn add_daemon(&mut self, figures: &[Figure]) {
+        for (name, value) in figures {
+            let next = self.daemon.len();
+            let (_, cell) = self.daemon.entry(name).or_insert((next, Cell::default()));
+            if let Some(value) = value {
+                cell.add(daemon_rule(name), *value, 0.0);
+            }
+        }
+    }
+
+    /// The objects of one kind.
+    #[must_use]
+    pub fn groups(&self, kind: Kind) -> Groups {
+        let place = kind as usize;
+        let (Some(rules), Some(objects)) = (self.rules.get(place), self.objects.get(place)) else {
+            return Groups::default();
+        };
+        let totals = (kind == Kind::Server && !self.totals.keys.is_empty()).then(|| self.totals.grouped(rules));
+        Groups { objects: objects.grouped(rules), servers: totals }
+    }
+
+    /// The figures of the daemons, in the order in which they were added.
+    #[must_use]
+    pub fn daemon(&self) -> Vec<Figure> {
+        let mut figures: Vec<_> = self.daemon.iter().collect();
+        figures.sort_by_key(|(_, (place, _))| *place);
+        figures.into_iter().map(|(name, (_, cell))| (*name, cell.value(daemon_rule(name)))).collect()
+    }
+}
+
+fn weight_of(grouped: &Grouped, field: Option<usize>, row: usize) -> f64 {
+    match field.and_then(|field| grouped.values(field)?.get(row)) {
+        Some(Value::Int(weight)) => as_f64(i128::from(weight)).max(0.0),
+        Some(Value::Float(weight)) if weight.is_finite() => weight.max(0.0),
+        _ => 0.0,
+    }
+}
+
+/// Percentages and what is worked out of several figures are means.
+fn daemon_rule(name: &str) -> Rule {
+    match info::find(name) {
+        Some(field) => field.combine.map_or(Rule::Mean, |combine| rule(field.nature, combine)),
+        None => Rule::Mean,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aggregate::group::group;
+    use crate::parse::stat::Stats;
+    use std::sync::Arc;
+
+    const HEADER: &str = "# pxname,svname,type,scur,stot,smax,rate,rtime,act,lastsess,downtime,\n";
+
+    fn cluster(hosts: &[&str], names: &[&str]) -> (Cluster, Arc<[KindPlan; 3]>) {
+        let mut config = crate::testing::config().process;
+        let names = crate::config::Selection::List(names.iter().map(ToString::to_string).collect());
+        (config.backend_metrics, config.exact_selection) = (names, true);
+        let plans = Arc::new(Kind::ALL.map(|kind| KindPlan::with_weight(kind, &config, WEIGHT)));
+        let mut cluster = Cluster::new(&plans);
+        for host in hosts {
+            let mut stats = Stats::new(Arc::clone(&plans), false);
+            stats.read(format!("{HEADER}{host}").as_bytes(), |_, _| {}).unwrap();
+            for kind in Kind::ALL {
+                let collected = &mut stats.collected;
+                let groups = group(&plans[kind as usize], &mut collected.tables[kind as usize]).unwrap();
+                cluster.add(kind, &groups, &collected.names, &collected.servers);
+            }
+        }
+        (cluster, plans)
+    }
+
+    fn values(hosts: &[&str], names: &[&str]) -> Vec<Option<Value>> {
+        let (cluster, plans) = cluster(hosts, names);
+        let groups = cluster.groups(Kind::Backend);
+        assert_eq!(groups.objects.keys.len(), 1);
+        assert_eq!(plans[1].send.len(), names.len(), "the weight is read, and not sent");
+        plans[1].send.iter().map(|index| groups.objects.values(*index).unwrap().get(0)).collect()
+    }
+
+    #[test]
+    fn each_nature_has_its_way() {
+        let hosts = ["b.1,BACKEND,1,5,100,9,10,20,2,30,7,\n", "b.1,BACKEND,1,7,200,8,30,40,4,10,9,\n"];
+        let found = values(&hosts, &["scur", "stot", "smax", "rtime", "act", "lastsess", "downtime"]);
+        let expected = [
+            Value::Int(12),
+            Value::Int(300),
+            Value::Int(9),
+            Value::Float(35.0),
+            Value::Float(3.0),
+            Value::Int(10),
+            Value::Int(9),
+        ];
+        assert_eq!(found, expected.map(Some));
+    }
+
+    #[test]
+    fn without_sessions_now_hosts_without_traffic_do_not_count() {
+        let hosts = ["b,BACKEND,1,0,1,1,0,20,2,,,\n", "b,BACKEND,1,0,1,1,0,40,2,,,\n", "b,BACKEND,1,0,0,0,0,0,2,,,\n"];
+        assert_eq!(values(&hosts, &["rtime"]), [Some(Value::Float(30.0))]);
+    }
+
+    #[test]
+    fn daemons_are_summed_their_maxima_not_and_percentages_are_means() {
+        let (mut cluster, _) = cluster(&[], &["scur"]);
+        for (conns, most, idle) in [(5, 9, 80.0), (7, 4, 60.0)] {
+            let figures = [
+                ("CurrConns", Some(Value::Int(conns))),
+                ("MaxConnRate", Some(Value::Int(most))),
+                ("Idle_pct", Some(Value::Float(idle))),
+                ("ConnPercentage", Some(Value::Int(conns))),
+            ];
+            cluster.add_daemon(&figures);
+        }
+        let found: Vec<_> = cluster.daemon().into_iter().map(|(name, value)| (name, value.unwrap())).collect();
+        let expected = [
+            ("CurrConns", Value::Int(12)),
+            ("MaxConnRate", Value::Int(9)),
+            ("Idle_pct", Value::Float(70.0)),
+            ("ConnPercentage", Value::Float(6.0)),
+        ];
+        assert_eq!(found, expected);
+    }
+}

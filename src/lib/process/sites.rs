@@ -1,0 +1,161 @@
+//! The hosts of a snapshot: this one alone, or with `[hosts]` each of those that were pulled from afar, and the clusters
+//! that they are part of.
+
+use super::pipeline::Files;
+use crate::aggregate::cluster::Cluster;
+use crate::config::{Config, HostName, Hosts};
+use crate::haproxy::columns::Kind;
+use crate::names::sanitize;
+use crate::parse::stat::Stats;
+use crate::plan::KindPlan;
+use crate::render::line::Lines;
+use crate::render::objects::Objects;
+use crate::render::path::Paths;
+use crate::render::record::Host;
+use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// What is kept of a host from one snapshot to the next.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) paths: Paths,
+    pub(super) stats: Stats,
+    pub(super) objects: Objects,
+}
+
+/// A cluster, and what renders it.
+#[derive(Debug)]
+struct Total {
+    hosts: Cluster,
+    paths: Paths,
+    objects: Objects,
+}
+
+/// All hosts.
+#[derive(Debug, Default)]
+pub(super) struct Sites {
+    /// This host; `None` only while nothing is rendered.
+    local: Option<Site>,
+    /// This host in messages, where there are any.
+    name: Option<Host>,
+    hosts: Hosts,
+    others: HashMap<HostName, Site>,
+    totals: BTreeMap<String, Total>,
+    /// How to make further ones.
+    make: Option<Make>,
+    /// Sources of which no host is known; told once each.
+    unknown: HashSet<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Make {
+    config: Box<Config>,
+    plans: Arc<[KindPlan; 3]>,
+}
+
+impl Make {
+    fn site(&self, paths: Paths) -> Site {
+        let status = self.config.process.status_metrics;
+        Site { stats: Stats::new(Arc::clone(&self.plans), status), objects: Objects::new(paths.clone(), status), paths }
+    }
+}
+
+impl Sites {
+    /// For this configuration; `paths` are those of this host.
+    pub(super) fn new(config: &Config, hostname: &str, paths: Paths, plans: &Arc<[KindPlan; 3]>) -> Self {
+        let make = Make { config: Box::new(config.clone()), plans: Arc::clone(plans) };
+        let mut sites = Self { hosts: config.hosts.clone(), ..Self::default() };
+        if config.process.cluster_metrics {
+            for cluster in config.hosts.clusters() {
+                let paths = Paths::of_cluster(config, cluster);
+                let objects = Objects::new(paths.clone(), config.process.status_metrics);
+                sites.totals.insert(cluster.to_owned(), Total { hosts: Cluster::new(plans), paths, objects });
+            }
+        }
+        let name = if config.graphite.fqdn { hostname } else { hostname.split('.').next().unwrap_or(hostname) };
+        sites.name = config.kafka.as_ref().map(|kafka| Host { name: name.to_owned(), cluster: kafka.cluster.clone() });
+        sites.local = Some(make.site(paths));
+        sites.make = Some(make);
+        sites
+    }
+
+    /// The files of each host, in the order of the hosts' names; those of no known host are this one's, and come first.
+    pub(super) fn divide(&mut self, files: &Files) -> Vec<(Option<HostName>, Files)> {
+        let mut parts: BTreeMap<Option<HostName>, Files> = BTreeMap::new();
+        if self.hosts.is_empty() {
+            let all = Files { info: files.info.clone(), stat: files.stat.clone() };
+            return vec![(None, all)];
+        }
+        for (file, suffix) in
+            files.info.iter().map(|file| (file, INFO_SUFFIX)).chain(files.stat.iter().map(|file| (file, STAT_SUFFIX)))
+        {
+            let source = file.strip_suffix(suffix).unwrap_or(file);
+            let host = self.hosts.of(source).cloned();
+            if host.is_none() && self.unknown.insert(source.to_owned()) {
+                tracing::warn!(source, "is no host of [hosts]; its metrics go under the name of this host");
+            }
+            let part = parts.entry(host).or_default();
+            let list = if suffix == INFO_SUFFIX { &mut part.info } else { &mut part.stat };
+            list.push(file.clone());
+        }
+        if parts.is_empty() {
+            parts.insert(None, Files::default());
+        }
+        parts.into_iter().collect()
+    }
+
+    /// Before the hosts of a snapshot.
+    pub(super) fn begin(&mut self) {
+        self.totals.values_mut().for_each(|total| total.hosts.clear());
+    }
+
+    /// What belongs to a host, and its cluster. What is rendered from now on is noted as this host's.
+    pub(super) fn enter(
+        &mut self,
+        host: Option<&HostName>,
+        lines: &mut Lines<'_>,
+    ) -> Option<(&mut Site, Option<&mut Cluster>)> {
+        let Some(host) = host else {
+            self.leave(lines);
+            return Some((self.local.as_mut()?, None));
+        };
+        lines.record(|recorder| recorder.on_host(&Host { name: host.name.clone(), cluster: host.cluster.clone() }));
+        if !self.others.contains_key(host) {
+            let make = self.make.as_ref()?;
+            // The name stands as it was written, whatever `fqdn` says.
+            let site = make.site(Paths::of_host(&make.config, &host.name));
+            self.others.insert(host.clone(), site);
+        }
+        let cluster = host.cluster.as_ref().and_then(|cluster| self.totals.get_mut(cluster));
+        Some((self.others.get_mut(host)?, cluster.map(|total| &mut total.hosts)))
+    }
+
+    /// What is rendered from now on is noted as this host's.
+    pub(super) fn leave(&self, lines: &mut Lines<'_>) {
+        if let Some(name) = &self.name {
+            lines.record(|recorder| recorder.on_host(name));
+        }
+    }
+
+    /// Renders the clusters. Destinations that take messages get the hosts, and roll up by themselves.
+    pub(super) fn clusters(&mut self, plans: &[KindPlan; 3], lines: &mut Lines<'_>) {
+        for Total { hosts, paths, objects } in self.totals.values_mut() {
+            lines.unrecorded(|lines| {
+                let prefix = paths.daemon();
+                for (name, value) in hosts.daemon() {
+                    if let Some(value) = value {
+                        lines.push(prefix.as_bytes(), sanitize(name.as_bytes()).as_bytes(), value);
+                    }
+                }
+                objects.begin(&hosts.names, 0);
+                for kind in Kind::ALL {
+                    if let Some(plan) = plans.get(kind as usize) {
+                        let groups = hosts.groups(kind);
+                        objects.render(plan, &groups, &hosts.names, &hosts.servers, &HashSet::new(), lines);
+                    }
+                }
+            });
+        }
+    }
+}
