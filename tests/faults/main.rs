@@ -23,6 +23,7 @@ mod pull_faults;
 mod report;
 mod scenes;
 mod sequence;
+mod servers;
 mod unit;
 mod verify;
 mod world;

@@ -8,6 +8,7 @@ use crate::mounts::can_mount;
 use crate::options::Options;
 use crate::report::Report;
 use crate::sequence;
+use crate::servers;
 use crate::world::{Setting, World};
 
 /// Sequences that are always tried: first some for their variety, then those that have once found a defect.
@@ -37,6 +38,10 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
         ("carbon-cache", crate::peers::carbon),
         ("carbon-c-relay", crate::peers::relay),
     ];
+    for mode in &servers::MODES {
+        let name = format!("several servers, {}", mode.name);
+        scenes.push(Scene { name, run: Box::new(move || servers::singly(mode)) });
+    }
     scenes.extend(special.map(|(name, run)| Scene { name: name.to_owned(), run: Box::new(run) }));
     #[cfg(feature = "kafka")]
     scenes.push(Scene { name: "kafka".to_owned(), run: Box::new(crate::kafka::singly) });
