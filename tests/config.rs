@@ -251,12 +251,13 @@ fn the_version_and_what_the_program_is_made_of() {
 }
 
 /// Options that the original does not have, and which are therefore not in its recordings.
-const NEW: [&str; 16] = [
+const NEW: [&str; 17] = [
     "acknowledge",
     "cluster-metrics",
     "enabled",
     "exact-selection",
     "fsync",
+    "jitter",
     "mode",
     "on-socket-failure",
     "protocol",

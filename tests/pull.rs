@@ -719,6 +719,21 @@ fn fsync_publishes_as_well() {
 }
 
 #[test]
+fn sockets_are_spread_over_the_jitter_and_each_has_its_whole_time() {
+    let place = Place::new();
+    let names: Vec<String> = (0..12).map(|number| format!("node{number}.sock")).collect();
+    let _sockets: Vec<_> = names.iter().map(|name| place.fake(name, Script::good())).collect();
+    let mut pull =
+        place.start(&[("pull-interval", "2"), ("jitter", "0.8"), ("pull-timeout", "0.3"), ("timeout", "0.2")]);
+    let snapshot = place.next(&pull, 1);
+    let times = |name: &String| fs::metadata(snapshot.join(format!("{name}_stat"))).unwrap().modified().unwrap();
+    let (first, last) = (names.iter().map(times).min().unwrap(), names.iter().map(times).max().unwrap());
+    let spread = last.duration_since(first).unwrap();
+    assert!(spread > Duration::from_millis(300) && spread < Duration::from_secs(2), "{spread:?}");
+    pull.stop(SOON);
+}
+
+#[test]
 fn two_file_systems_are_bridged_inside_the_destination() {
     let place = Place::new();
     let Ok(other) = tempfile::tempdir_in("/dev/shm") else {

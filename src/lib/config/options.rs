@@ -281,6 +281,8 @@ pub static OPTIONS: &[OptionSpec] = &[
         "Pause before a connection to a socket is tried again; as long as a reload of HAProxy takes."),
     row("pull", "pull-timeout", Type::Seconds, Some("2"), Reader::Pull,
         "Time for a whole pull, less than pull-interval; 0 is no limit."),
+    row("pull", "jitter", Type::Seconds, Some("0"), Reader::Pull,
+        "Time over which the sockets of a pull are spread, each always at the same moment of it; pull-timeout counts from there."),
     row("pull", "pull-interval", Type::WholeSeconds, Some("10"), Reader::Pull,
         "Distance of two pulls; 1 second can overload HAProxy with thousands of servers."),
     row("pull", "buffer-limit", Type::Bytes, Some("6291456"), Reader::Both,

@@ -35,6 +35,8 @@ pub struct Pull {
     pub interval: Duration,
     /// Time for a whole pull; `None` (written 0) is no limit.
     pub pull_timeout: Option<Duration>,
+    /// Time over which the sockets of a pull are spread.
+    pub jitter: Duration,
     /// Distance of two pulls, whole seconds.
     pub pull_interval: Duration,
     /// Most bytes of one reply.
@@ -64,6 +66,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Pull> {
     let interval = section.get("interval", value::pause);
     let pull_timeout = section.get("pull-timeout", value::optional_time_limit);
     let pull_interval = section.get("pull-interval", value::whole_seconds);
+    let jitter = section.get("jitter", value::pause);
     let buffer_limit = section.get("buffer-limit", value::bytes);
     let dst_dir = section.get("dst-dir", value::path);
     let tmp_dst_dir = section.get("tmp-dst-dir", value::path);
@@ -89,6 +92,16 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Pull> {
             format!("is not below pull-interval ({seconds} s): a slow pull makes later ones late"),
         );
     }
+    if let (Some(jitter), Some(limit), Some(distance)) = (jitter, pull_timeout, pull_interval)
+        && !jitter.is_zero()
+        && jitter + limit.unwrap_or_default() >= distance
+    {
+        let seconds = distance.as_secs();
+        section.warn(
+            "jitter",
+            format!("with pull-timeout is not below pull-interval ({seconds} s): later pulls are late"),
+        );
+    }
     if let (Some(Some(limit)), Some(connect)) = (pull_timeout, timeout)
         && connect > limit
     {
@@ -103,6 +116,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Pull> {
         interval: interval?,
         pull_timeout: pull_timeout?,
         pull_interval: pull_interval?,
+        jitter: jitter?,
         buffer_limit: buffer_limit?,
         dst_dir: dst_dir?,
         tmp_dst_dir: tmp_dst_dir?,

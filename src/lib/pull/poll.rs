@@ -17,6 +17,7 @@ use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, ErrorKind, Write};
 use std::rc::Rc;
 use std::time::Duration;
@@ -53,6 +54,7 @@ pub struct Poller {
     retries: Retries,
     interval: Duration,
     pull_timeout: Option<Duration>,
+    jitter: Duration,
     limit: u64,
     one_command_only: HashSet<Server>,
     buffer: Rc<RefCell<Box<[u8]>>>,
@@ -100,6 +102,14 @@ struct Done {
     one_command_only: bool,
 }
 
+/// When a socket has its turn in a pull: always at the same moment, so that its figures keep their distance.
+fn phase(name: &str, jitter: Duration) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    #[expect(clippy::cast_precision_loss, reason = "a moment within seconds")]
+    jitter.mul_f64(hasher.finish() as f64 / u64::MAX as f64)
+}
+
 impl Poller {
     /// For the time-outs and limits of `[pull]`; `pace` is that of the event loop.
     #[must_use]
@@ -109,6 +119,7 @@ impl Poller {
             retries: config.retries,
             interval: config.interval.max(SHORTEST_INTERVAL),
             pull_timeout: config.pull_timeout,
+            jitter: config.jitter,
             limit: config.buffer_limit.get(),
             one_command_only: HashSet::new(),
             buffer: Rc::new(RefCell::new(vec![0; BUFFER].into_boxed_slice())),
@@ -123,10 +134,12 @@ impl Poller {
     /// A file could not be written; that ends the round, because the next socket would meet the same disk.
     pub async fn round(&mut self, targets: Vec<Target>, folder: &Folder) -> Result<Vec<Outcome>, StageError> {
         let _flow = self.pace.flow();
-        let deadline = self.pull_timeout.map(|limit| (limit, Instant::now() + limit));
+        let start = Instant::now();
         let mut running = JoinSet::new();
         let mut outcomes = Vec::with_capacity(targets.len());
         for target in targets {
+            let begin = start + phase(&target.name, self.jitter);
+            let deadline = self.pull_timeout.map(|limit| (limit, begin + limit));
             let job = Job {
                 timeout: self.timeout,
                 retries: self.retries,
@@ -139,7 +152,7 @@ impl Poller {
                 progress: RefCell::default(),
                 retried: Cell::new(0),
             };
-            running.spawn_local(job.run(deadline));
+            running.spawn_local(job.run(begin, deadline));
         }
         while let Some(joined) = running.join_next().await {
             let done = match joined {
@@ -173,7 +186,10 @@ impl Poller {
 }
 
 impl Job {
-    async fn run(self, deadline: Option<(Duration, Instant)>) -> Done {
+    async fn run(self, begin: Instant, deadline: Option<(Duration, Instant)>) -> Done {
+        if begin > Instant::now() {
+            tokio::time::sleep_until(begin).await;
+        }
         let result = match deadline {
             None => self.ask().await,
             Some((limit, end)) => match timeout_at(end, self.ask()).await {
