@@ -259,7 +259,7 @@ fn the_readme_repeats_the_table_of_faults() {
     let kinds = rows.iter().filter(|row| !["all", "none"].contains(&row[0])).count();
     let grouped = |number: &str| {
         let mut text = number.to_owned();
-        for place in (1..number.len()).rev().filter(|place| (number.len() - place) % 3 == 0) {
+        for place in (1..number.len()).rev().filter(|place| (number.len() - place).is_multiple_of(3)) {
             text.insert(place, ',');
         }
         text

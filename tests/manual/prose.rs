@@ -107,15 +107,20 @@ pub const PAGES: &[Prose] = &[
     Prose {
         program: "haproxystats-discovery",
         description: &[
-            "It keeps the servers of HAProxy's backends, their addresses and weights, what a source says they should be, \
-             through the Runtime API and without a reload.",
+            "It puts servers and weights into HAProxy while HAProxy runs: no file is written, nothing is reloaded.",
+            "With --server it asks a source who exists (Auto Scaling Groups, Consul, DNS, a file) and keeps an ordered list \
+             of slots in a store (a file, DynamoDB, Consul, etcd); of several such programs a lease elects one. With \
+             --client, beside each HAProxy, it brings the backends to what the list says, through the Runtime API; the \
+             socket needs level admin. With both it serves a single host.",
+            "Every parameter of HSDO is read from its environment variable as well, which wins over the file; the command \
+             line wins over both.",
         ],
-        signals: &[],
+        signals: &[("SIGTERM, SIGINT", "It ends; HAProxy keeps the servers that it has.")],
         statuses: &[],
-        files: &[],
-        examples: &[(
-            "haproxystats-discovery --check",
-            "Say what is wrong with /etc/haproxystats.conf, and start nothing.",
-        )],
+        files: &[("/var/lib/haproxystats/discovery", "state-dir: the last good listing.")],
+        examples: &[
+            ("haproxystats-discovery --server --client", "Keep list and HAProxy of a single host."),
+            ("haproxystats-discovery --client --dry-run", "Print what one round would change in HAProxy, and why."),
+        ],
     },
 ];
