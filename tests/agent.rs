@@ -366,7 +366,13 @@ fn the_log_has_changes_only() {
 
 #[test]
 fn a_hundred_services_need_little_memory() {
-    let mut options = String::from("checks = file load\noverride-file = /nonexistent/override\n");
+    let endpoint = Endpoint::start(datawave("ready", 0));
+    let page = free_port();
+    let mut options = format!(
+        "interval = 0.5\nchecks = datawave file load\noverride-file = /nonexistent/override\n\
+         check-url = http://127.0.0.1:{}/\n[exporter]\nlisten = 127.0.0.1:{page}\n",
+        endpoint.port
+    );
     for number in 0..100 {
         options.push_str(&format!("[agent:s{number}]\nrequest = s{number}\n"));
     }
@@ -374,6 +380,9 @@ fn a_hundred_services_need_little_memory() {
     wait_until(SOON, "every service answers", || {
         (0..100).all(|number| agent.ask(&format!("s{number}\n")).starts_with("up "))
     });
+    for _ in 0..3 {
+        assert_eq!(harness::prometheus::scrape(page).get("haproxystats_agent_services"), Some(&100.0));
+    }
     let rss = agent.daemon.rss_kib().unwrap();
     assert!(rss < 15 * 1024, "{rss} KiB");
 }

@@ -56,10 +56,14 @@ impl Service {
     /// Checks at its interval, for ever; returns at once when it checks on demand.
     pub(super) async fn poll(self: Rc<Self>) {
         let Some(interval) = self.config.interval else { return };
+        self.check().await;
+        // All services begin at once, to have results soon. From then on they are spread over the interval, with a
+        // little jitter, so that those of a host do not ask in step.
+        let mut pause = interval.mul_f64(fastrand::f64());
         loop {
+            tokio::time::sleep(pause).await;
             self.check().await;
-            // With a little jitter, so that the services of a host do not ask in step.
-            tokio::time::sleep(interval.mul_f64(0.95 + 0.05 * fastrand::f64())).await;
+            pause = interval.mul_f64(0.95 + 0.05 * fastrand::f64());
         }
     }
 
