@@ -383,8 +383,16 @@ fn a_hundred_services_need_little_memory() {
     for _ in 0..3 {
         assert_eq!(harness::prometheus::scrape(page).get("haproxystats_agent_services"), Some(&100.0));
     }
-    let rss = agent.daemon.rss_kib().unwrap();
-    assert!(rss < 15 * 1024, "{rss} KiB");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", agent.daemon.pid())).unwrap();
+    let kib = |name: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    // The pages of the program itself are 6 MiB in a release build and 11 MiB in one for debugging: there the limit of
+    // 15 MiB in sum is held by what the services may take.
+    let (own, all) = (kib("RssAnon:"), kib("VmRSS:"));
+    let limit = if cfg!(debug_assertions) { 20 } else { 15 };
+    assert!(own < 8 * 1024 && all < limit * 1024, "{own} KiB of {all} KiB");
 }
 
 #[test]
