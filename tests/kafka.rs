@@ -336,3 +336,56 @@ fn figures_of_messages_go_out() {
     });
     daemon.stop(SOON);
 }
+
+/// A certificate for this machine, signed by itself, and its key.
+fn certificate(directory: &std::path::Path, name: &str) -> Option<(std::path::PathBuf, std::path::PathBuf)> {
+    let (file, key) = (directory.join(format!("{name}.pem")), directory.join(format!("{name}.key")));
+    let mut command = std::process::Command::new(harness::peer("openssl")?);
+    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+    command.args(["-subj", &format!("/CN={name}"), "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
+    let (status, output) = run(
+        {
+            command.arg("-out").arg(&file).arg("-keyout").arg(&key);
+            command
+        },
+        SOON,
+    );
+    assert!(status.success(), "{output}");
+    Some((file, key))
+}
+
+/// openssl stands for a broker: it sees who comes, and speaks no word of Kafka.
+#[test]
+fn brokers_are_authenticated_and_so_are_we() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some((server, server_key)) = certificate(directory.path(), "broker") else { return };
+    let Some((ours, our_key)) = certificate(directory.path(), "haproxystats") else { return };
+    let port = free_port();
+    let mut command = std::process::Command::new(harness::peer("openssl").unwrap());
+    command.args(["s_server", "-accept", &port.to_string(), "-Verify", "1", "-naccept", "1000"]);
+    command.arg("-cert").arg(&server).arg("-key").arg(&server_key).arg("-CAfile").arg(&ours);
+    let mut broker = Daemon::spawn(command);
+    broker.wait_for_output("ACCEPT", SOON);
+    let graphite = Recorder::start();
+    let start = |options: &str| {
+        let setup = Incoming::new(
+            graphite.port(),
+            &format!("workers = 1\n[kafka]\nbrokers = 127.0.0.1:{port}\ntls = true\n{options}\n"),
+        );
+        setup.publish(0..1);
+        let daemon = setup.daemon();
+        (setup, daemon)
+    };
+    let (ours, our_key) = (ours.display(), our_key.display());
+    let client = format!("tls-certificate-file = {ours}\ntls-key-file = {our_key}");
+
+    let (_setup, mut daemon) = start(&client);
+    daemon.wait_for_output("certificate verify failed", SOON);
+    daemon.stop(SOON);
+    assert!(!broker.output().contains("CN = haproxystats"), "a broker that nobody vouches for was told who we are");
+
+    let (_setup, mut daemon) = start(&format!("tls-ca-file = {}\n{client}", server.display()));
+    broker.wait_for_output("CN = haproxystats", SOON);
+    daemon.stop(SOON);
+    assert!(!daemon.output().contains("certificate verify failed"));
+}
