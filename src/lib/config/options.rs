@@ -424,7 +424,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     row(KAFKA, "cluster", Type::Text, None, Reader::Process,
         "Name of the cluster that this host is part of, for messages and keys."),
     row(KAFKA, "compression", Type::Choice(&["none", "gzip", "snappy", "lz4", "zstd"]), Some("lz4"), Reader::Process,
-        "Compression of messages: lz4 takes the least time of all, zstd the least space."),
+        "Compression of messages: lz4 is what every reader has, zstd takes less space."),
     row(KAFKA, "max-message-size", Type::Bytes, Some("500000"), Reader::Process,
         "Most bytes of a message before compression; no more than the topic's max.message.bytes."),
     row(KAFKA, "queue-size", Type::Count, Some("1000000"), Reader::Process,
