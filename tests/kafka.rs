@@ -362,7 +362,7 @@ fn brokers_are_authenticated_and_so_are_we() {
     let Some((ours, our_key)) = certificate(directory.path(), "haproxystats") else { return };
     let port = free_port();
     let mut command = std::process::Command::new(harness::peer("openssl").unwrap());
-    command.args(["s_server", "-accept", &port.to_string(), "-Verify", "1", "-naccept", "1000"]);
+    command.args(["s_server", "-www", "-accept", &port.to_string(), "-Verify", "1", "-naccept", "1000"]);
     command.arg("-cert").arg(&server).arg("-key").arg(&server_key).arg("-CAfile").arg(&ours);
     let mut broker = Daemon::spawn(command);
     broker.wait_for_output("ACCEPT", SOON);
