@@ -18,8 +18,6 @@ mod etcd;
 mod harness;
 #[path = "discovery_server/moto.rs"]
 mod moto;
-#[path = "harness/peers.rs"]
-mod peers;
 /// What the shared modules take from the tests of the server.
 mod program {
     pub use super::harness::free_port;
@@ -34,6 +32,7 @@ mod program {
 use consul_double::{Consul, entry};
 use etcd::Etcd;
 use harness::discovery::{Balancer, Traffic, Web};
+use harness::peers;
 use harness::{Daemon, SOON, discovery, free_port, wait_until, with_config, write};
 use moto::Moto;
 use nix::sys::signal::Signal;
