@@ -37,7 +37,8 @@ enum Rule {
 /// The rule for a nature; `processes` is what is done over processes.
 fn rule(nature: Nature, processes: Combine) -> Rule {
     match (nature, processes) {
-        (Nature::Max, _) | (_, Combine::Max) => Rule::Max,
+        (Nature::Max | Nature::Duration, _) | (_, Combine::Max) => Rule::Max,
+        (Nature::Age, _) => Rule::Min,
         (_, Combine::BusyMean) => Rule::Weighted,
         (Nature::Average, _) | (_, Combine::Mean) => Rule::Mean,
         (_, Combine::Min | Combine::MinPresent) => Rule::Min,
@@ -350,7 +351,7 @@ mod tests {
             Value::Float(35.0),
             Value::Float(3.0),
             Value::Int(10),
-            Value::Int(9),
+            Value::Int(16),
         ];
         assert_eq!(found, expected.map(Some));
     }
