@@ -11,18 +11,22 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Command;
 
 /// A cluster.
 pub struct Brokers {
     cluster: MockCluster<'static, DefaultProducerContext>,
     count: i32,
+    /// The ports of brokers that are down, bound and not listened on: the kernel would give them to outgoing connections,
+    /// and the mock cluster aborts when it does not get them back.
+    ports: RefCell<Vec<OwnedFd>>,
 }
 
 impl Brokers {
     /// Starts so many brokers.
     pub fn start(count: i32) -> Self {
-        Self { cluster: MockCluster::new(count).expect("a mock cluster"), count }
+        Self { cluster: MockCluster::new(count).expect("a mock cluster"), count, ports: RefCell::default() }
     }
 
     /// Where to begin.
@@ -33,11 +37,15 @@ impl Brokers {
     /// Takes all of them down.
     pub fn down(&self) {
         (1..=self.count).for_each(|broker| self.cluster.broker_down(broker).expect("there is such a broker"));
+        let addresses = self.address();
+        let ports = addresses.split(',').filter_map(|address| hold(address.rsplit(':').next()?.parse().ok()?));
+        self.ports.borrow_mut().extend(ports.collect::<Vec<_>>());
     }
 
     /// Brings them up again, with what they had.
     pub fn up(&self) {
         (1..=self.count).for_each(|broker| self.cluster.broker_up(broker).expect("there is such a broker"));
+        self.ports.borrow_mut().clear();
     }
 
     /// Makes a topic.
@@ -59,6 +67,15 @@ impl Brokers {
     pub fn topic_error(&self, topic: &str, error: RDKafkaRespErr) {
         self.cluster.topic_error(topic, error).expect("a topic");
     }
+}
+
+/// Keeps a port of the loopback interface from everybody but a listener that shares it (SO_REUSEADDR).
+fn hold(port: u16) -> Option<OwnedFd> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket, sockopt};
+    let held = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).ok()?;
+    setsockopt(&held, sockopt::ReuseAddr, &true).ok()?;
+    bind(held.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port)).ok()?;
+    Some(held)
 }
 
 /// What kcat read.
