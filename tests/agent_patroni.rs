@@ -47,9 +47,10 @@ struct Client {
 impl Client {
     /// `lasting`: keeps its session as long as it lives, rather than opening one for each sample. `writes`: writes too.
     fn start(port: u16, lasting: bool, writes: bool) -> Self {
-        let (samples, refusals, stop) = (Arc::default(), Arc::default(), Arc::default());
-        let (to, refused, end): (Arc<Mutex<Vec<Sample>>>, Arc<Mutex<Vec<String>>>, Arc<AtomicBool>) =
-            (Arc::clone(&samples), Arc::clone(&refusals), Arc::clone(&stop));
+        let samples = Arc::new(Mutex::new(Vec::new()));
+        let refusals = Arc::new(Mutex::new(Vec::new()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (to, refused, end) = (Arc::clone(&samples), Arc::clone(&refusals), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
             let mut session = None;
             while !end.load(Ordering::SeqCst) {
@@ -154,7 +155,6 @@ impl Site {
         session.query("create table ballast (text text)").unwrap();
         let writers = [Client::start(writes, false, true), Client::start(writes, true, true)];
         let readers = [Client::start(reads, false, false)];
-        let (haproxy, directory) = (haproxy, directory);
         let site =
             Self { writers, readers, socket, _haproxy: haproxy, _directory: directory, _agents: agents, cluster };
         for writer in &site.writers {
@@ -222,8 +222,8 @@ impl Site {
         wait_until(SOON, "readers reach the replica", || {
             self.readers[0].samples().iter().any(|sample| sample.at > begun && sample.node == replica.1)
         });
-        let mut direct = Session::open(replica.1).unwrap();
-        direct.query("select pg_wal_replay_pause()").unwrap();
+        let node = self.cluster.nodes().iter().find(|node| node.name == replica.0).unwrap();
+        let frozen = node.freeze_replay();
         let fill = "insert into ballast select repeat('x', 1000) from generate_series(1, 4000)";
         Session::open(leader.1).unwrap().query(fill).unwrap();
         let over = Instant::now();
@@ -239,7 +239,7 @@ impl Site {
         });
         let stray = self.readers[0].samples().iter().filter(|s| s.at > from && s.node == replica.1).count();
         assert_eq!(stray, 0, "reads of a replica over its limit");
-        direct.query("select pg_wal_replay_resume()").unwrap();
+        drop(frozen);
         self.readers[0].wait_for(replica.1, SOON);
     }
 

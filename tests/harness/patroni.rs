@@ -2,7 +2,7 @@
 //! tests need. PostgreSQL refuses to run as root: then everything runs as the user `postgres`.
 
 use super::prometheus::exchange;
-use super::{Daemon, SOON, debian, free_port, listens, wait_for, wait_until, write};
+use super::{Daemon, SOON, children, debian, free_port, listens, wait_for, wait_until, write};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, chown, geteuid};
 use std::io::{Read, Write};
@@ -187,10 +187,29 @@ impl Node {
 
     /// Kills PostgreSQL's first process; the others follow it.
     pub fn kill_postgres(&self, signal: Signal) {
-        let text = std::fs::read_to_string(self.directory.join("data/postmaster.pid")).unwrap_or_default();
-        if let Some(pid) = text.lines().next().and_then(|line| line.trim().parse().ok()) {
-            let _ = kill(Pid::from_raw(pid), signal);
+        if let Some(pid) = self.postmaster() {
+            let _ = kill(pid, signal);
         }
+    }
+
+    fn postmaster(&self) -> Option<Pid> {
+        let text = std::fs::read_to_string(self.directory.join("data/postmaster.pid")).ok()?;
+        text.lines().next().and_then(|line| line.trim().parse().ok()).map(Pid::from_raw)
+    }
+
+    /// Stops the process that replays what a replica receives, until the value is dropped. (A paused replay would be
+    /// resumed by Patroni.)
+    #[track_caller]
+    pub fn freeze_replay(&self) -> Frozen {
+        let pid = wait_for(SOON, "the process that replays", || {
+            let is_startup = |pid: &Pid| {
+                let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline"));
+                line.is_ok_and(|line| line.contains("startup"))
+            };
+            children(self.postmaster()?).into_iter().find(is_startup)
+        });
+        kill(pid, Signal::SIGSTOP).expect("it can be stopped");
+        Frozen(pid)
     }
 
     /// Whether an endpoint says 200.
@@ -301,6 +320,15 @@ impl Session {
                 _ => {}
             }
         }
+    }
+}
+
+/// A process that stands still.
+pub struct Frozen(Pid);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = kill(self.0, Signal::SIGCONT);
     }
 }
 
