@@ -1,186 +1,294 @@
-//! What one snapshot costs, from its files to the last byte sent, over what cannot be avoided: reading the same bytes and
-//! writing as many.
+//! What the programs cost, over what cannot be avoided; see docs/performance.md.
 //!
 //! ```text
-//! cargo bench --bench pipeline                     the table, sizes S, M and L
-//! cargo bench --bench pipeline -- table S M L XL   other sizes
-//! cargo bench --bench pipeline -- repeat M 3       three snapshots and nothing else, for callgrind (benches/gate)
+//! cargo bench --bench pipeline                              everything: sizes S, M, L and XL, some ten minutes
+//! cargo bench --bench pipeline -- process S M               some parts, some sizes
+//! cargo bench --bench pipeline -- steady --seconds 300      a longer steady run
 //! ```
 //!
-//! Each figure is the median of [`ROUNDS`] processes, in brackets the smallest and the largest; floor and process take
-//! turns. CPU time is that of the whole process, user and system, as the kernel counts it.
+//! Parts: `floor` and `process` (together), `backlog`, `pull`, `steady`, `peers`, `instructions`, `start`. What is compared takes
+//! turns. Figures are medians, in brackets the smallest and the largest; CPU time is what the kernel has counted.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a broken machine may fail the benchmark")]
 
 mod capture;
+mod haproxy;
+mod os;
+mod peers;
+mod pull;
+mod sink;
+mod steps;
+mod worker;
 
 use capture::{SIZES, Size};
-use haproxystats::config::{Program, load};
-use haproxystats::process::{memory, pipeline::Pipeline};
-use haproxystats::snapshot::Epoch;
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
-use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use haproxy::HaProxies;
+use os::Spread;
+use sink::Sink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Processes of each kind and size.
-const ROUNDS: usize = 7;
-/// Bytes of a read, and of a write.
-const READ: usize = 128 * 1024;
-const WRITE: usize = 256 * 1024;
+const ROUNDS: usize = 5;
+const PARTS: [&str; 7] = ["process", "instructions", "backlog", "start", "pull", "steady", "peers"];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        ["sink"] => sink(),
-        ["floor", dir, bytes, port, times] => measure(times, |sender| floor(dir, bytes.parse().unwrap(), sender), port),
-        ["process", dir, port, times] => {
-            memory::tune();
-            let mut pipeline = pipeline();
-            measure(times, |sender| process(&mut pipeline, dir, sender), port);
+        ["floor", dir, bytes, port, times] => {
+            steps::floor(Path::new(dir), bytes.parse().unwrap(), port, times.parse().unwrap());
         }
-        ["repeat", size, times] => repeat(size, times.parse().unwrap()),
-        ["table", sizes @ ..] => table(sizes),
-        [] => table(&["S", "M", "L"]),
-        other => panic!("cannot do {other:?}"),
+        ["phases", dir, port, times] => steps::phases(Path::new(dir), port, times.parse().unwrap()),
+        ["run", dir, times] => steps::repeat(Path::new(dir), times.parse().unwrap()),
+        ["repeat", name, times] => steps::repeat(&snapshot(size(name)), times.parse().unwrap()),
+        words => table(words),
     }
 }
 
-fn pipeline() -> Pipeline {
-    let config = load::from_text(Program::Process, "[process]\n", "built in").expect("defaults are valid").config;
-    Pipeline::new(&config, "lb-01.example.com")
+fn place() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench")
 }
 
 fn size(name: &str) -> Size {
     *SIZES.iter().find(|size| size.name == name).expect("a size is S, M, L or XL")
 }
 
-fn repeat(name: &str, times: usize) {
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let dir = capture::write(place, size(name)).expect("the snapshot can be written");
-    memory::tune();
-    let mut pipeline = pipeline();
-    let mut text = Vec::new();
-    let mut lines = 0;
-    for _ in 0..times {
-        text.clear();
-        lines = pipeline.run(&dir, Epoch(1_500_000_000), &mut text).expect("the snapshot can be read").lines;
-    }
-    println!("{lines}");
+fn snapshot(size: Size) -> PathBuf {
+    capture::write(&place(), size).expect("the snapshot can be written")
 }
 
-/// Reads what is sent, and counts.
-fn sink() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    println!("{}", listener.local_addr().unwrap().port());
-    let mut buffer = vec![0; 1 << 20];
-    for stream in listener.incoming() {
-        let mut stream = stream.unwrap();
-        while stream.read(&mut buffer).unwrap_or(0) > 0 {}
-    }
-}
-
-fn floor(dir: &str, bytes: usize, sender: &mut TcpStream) {
-    let mut buffer = vec![0; READ];
-    for entry in fs::read_dir(dir).unwrap() {
-        let mut file = File::open(entry.unwrap().path()).unwrap();
-        while file.read(&mut buffer).unwrap() > 0 {}
-    }
-    let text = vec![b'x'; WRITE];
-    let mut left = bytes;
-    while left > 0 {
-        let now = left.min(WRITE);
-        sender.write_all(&text[..now]).unwrap();
-        left -= now;
-    }
-}
-
-fn process(pipeline: &mut Pipeline, dir: &str, sender: &mut TcpStream) {
-    let mut text = Vec::new();
-    pipeline.run(Path::new(dir), Epoch(1_500_000_000), &mut text).unwrap();
-    text.chunks(WRITE).for_each(|chunk| sender.write_all(chunk).unwrap());
-}
-
-/// Does it once to warm up, then `times`; prints CPU and wall time of each in microseconds, and the most memory held.
-fn measure(times: &str, mut step: impl FnMut(&mut TcpStream), port: &str) {
-    let mut sender = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap();
-    step(&mut sender);
-    let cpu = || {
-        let used = getrusage(UsageWho::RUSAGE_SELF).unwrap();
-        let used = used.user_time() + used.system_time();
-        Duration::from_micros(used.num_microseconds().try_into().unwrap())
-    };
-    let (before, start) = (cpu(), Instant::now());
-    let times: u32 = times.parse().unwrap();
-    (0..times).for_each(|_| step(&mut sender));
-    let (cpu, wall) = ((cpu() - before) / times, start.elapsed() / times);
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let value = |name: &str| {
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().to_owned()
-    };
-    println!("{} {} {} {}", cpu.as_micros(), wall.as_micros(), value("VmHWM:"), value("Threads:"));
-}
-
-fn run(arguments: &[&str]) -> [f64; 4] {
-    let output = Command::new(std::env::current_exe().unwrap()).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let values: Vec<f64> = text.split_whitespace().map(|value| value.parse().unwrap()).collect();
-    values.try_into().unwrap()
-}
-
-/// Median, smallest and largest.
-fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
-    values.sort_by(f64::total_cmp);
-    (values[values.len() / 2], values[0], values[values.len() - 1])
-}
-
-fn table(sizes: &[&str]) {
-    let mut child = Command::new(std::env::current_exe().unwrap()).arg("sink").stdout(Stdio::piped()).spawn().unwrap();
-    let mut port = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut port).unwrap();
-    let port = port.trim();
-    println!(
-        "size     lines   floor CPU ms        process CPU ms      CPU / floor         lines / CPU s  peak MiB  threads"
-    );
-    for name in sizes {
-        let dir = capture::write(Path::new(env!("CARGO_TARGET_TMPDIR")), size(name)).unwrap();
-        let mut text = Vec::new();
-        let lines = pipeline().run(&dir, Epoch(1_500_000_000), &mut text).unwrap().lines;
-        let (dir, bytes) = (dir.to_str().unwrap(), text.len().to_string());
-        let times = match *name {
-            "S" => "100",
-            "M" => "30",
-            "L" => "6",
-            _ => "2",
-        };
-        let (mut floors, mut ours, mut ratios, mut last) = (Vec::new(), Vec::new(), Vec::new(), [0.0; 4]);
-        for _ in 0..ROUNDS {
-            let floor = run(&["floor", dir, &bytes, port, times]);
-            last = run(&["process", dir, port, times]);
-            floors.push(floor[0] / 1000.0);
-            ours.push(last[0] / 1000.0);
-            ratios.push(last[0] / floor[0]);
+fn table(words: &[&str]) {
+    let seconds = words.iter().position(|word| *word == "--seconds").and_then(|at| words.get(at + 1)?.parse().ok());
+    let parts: Vec<&str> = PARTS.iter().copied().filter(|part| words.contains(part)).collect();
+    let parts = if parts.is_empty() { PARTS.to_vec() } else { parts };
+    let sizes: Vec<Size> = SIZES.iter().copied().filter(|size| words.contains(&size.name)).collect();
+    let sizes = if sizes.is_empty() { SIZES.to_vec() } else { sizes };
+    println!("{}, {} processors\n", cpu_model(), std::thread::available_parallelism().map_or(0, usize::from));
+    for part in parts {
+        match part {
+            "process" => process(&sizes),
+            "instructions" => instructions(&sizes),
+            "backlog" => backlog(),
+            "start" => start(),
+            "pull" => pull(),
+            "steady" => steady(Duration::from_secs(seconds.unwrap_or(60))),
+            _ => peers(&sizes),
         }
-        let show = |values: Vec<f64>| {
-            let (median, smallest, largest) = spread(values);
-            format!("{median:.2} ({smallest:.2}-{largest:.2})")
+        println!();
+    }
+}
+
+fn cpu_model() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("model name"));
+    line.map_or_else(|| "unknown processor".to_owned(), |line| line.trim_start_matches([' ', '\t', ':']).to_owned())
+}
+
+fn process(sizes: &[Size]) {
+    println!(
+        "| process | lines | floor, CPU ms | worker, CPU ms | wall ms | over floor | lines per CPU s | peak MiB | threads |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    let (sink, base) = (Sink::start(), place().join("process"));
+    let mut phases = Vec::new();
+    let mut exponents: Vec<(Size, f64, usize)> = Vec::new();
+    for size in sizes {
+        let dir = snapshot(*size);
+        let (name, port) = (dir.to_str().unwrap(), sink.port().to_string());
+        let times = match size.name {
+            "S" => 200,
+            "M" => 40,
+            "L" => 8,
+            _ => 2,
         };
-        let rate = lines as f64 / spread(ours.clone()).0 / 1000.0;
+        let lines = steps::run(&["run", name, "1"])[0];
+        let bytes = worker::steady(&base, &dir, 1, &sink).bytes;
+        let (mut floors, mut costs, mut walls, mut ratios) =
+            (Spread::default(), Spread::default(), Spread::default(), Spread::default());
+        let (mut peak, mut threads, mut parent): (f64, f64, f64) = (0.0, 0.0, 0.0);
+        for _ in 0..ROUNDS {
+            let floor = steps::run(&["floor", name, &bytes.to_string(), &port, &times.to_string()])[0];
+            let cost = worker::steady(&base, &dir, times, &sink);
+            floors.0.push(floor);
+            ratios.0.push(cost.worker / floor);
+            costs.0.push(cost.worker);
+            walls.0.push(cost.wall);
+            (peak, threads, parent) = (peak.max(cost.peak), threads.max(cost.threads), cost.parent);
+        }
+        let rate = lines / costs.median() / 1000.0;
         println!(
-            "{name:<4} {lines:>9}   {:<19} {:<19} {:<19} {rate:>9.1} M  {:>8.1}  {:>7}",
-            show(floors),
-            show(ours),
-            show(ratios),
-            last[2] / 1024.0,
-            last[3]
+            "| {} | {lines} | {floors} | {costs} | {walls} | {ratios} | {rate:.1} M | {peak:.1} | {threads} |",
+            size.name
+        );
+        exponents.push((*size, costs.median(), size.processes * size.backends * (size.servers_each + 2)));
+        let split = steps::run(&["phases", name, &port, &times.to_string()]);
+        phases.push((size.name, split, parent));
+    }
+    println!("\n| CPU ms | {} | parent process |", steps::PHASES.join(" | "));
+    println!("|---|---|---|---|---|---|---|");
+    for (name, split, parent) in phases {
+        let cells: Vec<String> = split.iter().map(|time| format!("{time:.2}")).collect();
+        println!("| {name} | {} | {parent:.2} |", cells.join(" | "));
+    }
+    for pair in exponents.windows(2) {
+        let ((small, before, rows_before), (large, after, rows_after)) = (pair[0], pair[1]);
+        let exponent = (after / before).ln() / (rows_after as f64 / rows_before as f64).ln();
+        println!(
+            "\nFrom {} to {}: {:.2} times the rows, {:.2} times the CPU time, exponent {exponent:.2}.",
+            small.name,
+            large.name,
+            rows_after as f64 / rows_before as f64,
+            after / before
         );
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+}
+
+fn instructions(sizes: &[Size]) {
+    println!("| instructions | a snapshot | a line |\n|---|---|---|");
+    for size in sizes.iter().filter(|size| size.name != "XL") {
+        match steps::instructions(&snapshot(*size)) {
+            Some((count, lines)) => println!("| {} | {:.2} M | {:.0} |", size.name, count / 1e6, count / lines),
+            None => return println!("Skipped: valgrind is not installed."),
+        }
+    }
+}
+
+fn backlog() {
+    println!("| backlog of 360 M | wall s | CPU s | over one worker | peak MiB of a worker |\n|---|---|---|---|---|");
+    let (sink, base, dir) = (Sink::start(), place().join("backlog"), snapshot(size("M")));
+    let bytes = worker::steady(&base, &dir, 1, &sink).bytes;
+    let mut rounds: [[Spread; 4]; 3] = Default::default();
+    for _ in 0..3 {
+        let mut alone = f64::NAN;
+        for (workers, spreads) in [1, 2, 4].into_iter().zip(&mut rounds) {
+            let [wall, cpu, peak] = worker::backlog(&base, &dir, 360, workers, bytes, &sink);
+            alone = if workers == 1 { wall } else { alone };
+            for (spread, value) in spreads.iter_mut().zip([wall, cpu, alone / wall, peak]) {
+                spread.0.push(value);
+            }
+        }
+    }
+    for (workers, [wall, cpu, gain, peak]) in [1, 2, 4].into_iter().zip(rounds) {
+        println!("| {workers} workers | {wall} | {cpu} | {gain} | {peak} |");
+    }
+}
+
+fn start() {
+    let (sink, base) = (Sink::start(), place().join("start"));
+    let (mut ready, mut idle) = (Spread::default(), Spread::default());
+    for _ in 0..3 {
+        let [cpu, resident] = worker::start(&base, &sink);
+        ready.0.push(cpu);
+        idle.0.push(resident);
+    }
+    println!("A worker from exec until it waits for work: {ready} ms of CPU time; idle: {idle} MiB.");
+}
+
+fn pull() {
+    println!(
+        "| pull | rows | bytes | HAProxy alone, wall ms | CPU ms | pull, wall ms | over | CPU ms | of HAProxy's | peak MiB | threads |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    let base = place().join("pull");
+    for (name, processes, sockets, backends, servers) in
+        [("500 x 40, one socket", 1, 1, 500, 40), ("200 sockets of 8 processes", 8, 25, 100, 20)]
+    {
+        let Some(haproxy) = HaProxies::start(&base.join("haproxy"), processes, sockets, backends, servers) else {
+            return println!("Skipped: HAProxy is not installed.");
+        };
+        let (mut wall, mut cpu, mut bytes) = (Spread::default(), Spread::default(), 0.0);
+        let mut pulled = Vec::new();
+        for round in 0..=3 {
+            for _ in 0..5 {
+                let [one, two, three] = haproxy.discard();
+                if round > 0 {
+                    wall.0.push(one);
+                    cpu.0.push(two);
+                }
+                bytes = three;
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            if round > 0 {
+                pulled.push(pull::pull(&base.join("pull"), &haproxy, 5));
+            }
+        }
+        let of = |figure: fn(&pull::Pulled) -> f64| Spread(pulled.iter().map(figure).collect());
+        let walls = Spread(pulled.iter().flat_map(|pulled| pulled.wall.0.clone()).collect());
+        let share = Spread(pulled.iter().map(|pulled| pulled.cpu / pulled.haproxy * 100.0).collect());
+        assert!((of(|pulled| pulled.bytes).median() / bytes - 1.0).abs() < 0.01, "not the same bytes");
+        println!(
+            "| {name} | {} | {:.1} MB | {wall} | {cpu} | {walls} | {:.3} | {} | {share} % | {:.1} | {} |",
+            processes * sockets * (backends * (servers + 1) + 20),
+            bytes / 1e6,
+            walls.median() / wall.median(),
+            of(|pulled| pulled.cpu),
+            of(|pulled| pulled.peak).median(),
+            of(|pulled| pulled.threads).median(),
+        );
+    }
+}
+
+fn steady(time: Duration) {
+    let base = place().join("steady");
+    for (name, sockets, backends, servers, time) in [
+        ("4 sockets of 100 x 20", 4, 100, 20, time),
+        ("4 sockets of 500 x 40", 4, 500, 40, time.min(Duration::from_secs(20))),
+    ] {
+        let Some(haproxy) = HaProxies::start(&base.join("haproxy"), 1, sockets, backends, servers) else {
+            return println!("Skipped: HAProxy is not installed.");
+        };
+        let run = pull::steady(&base.join("run"), &haproxy, time);
+        println!(
+            "Both programs, {name}, once a second for {:.0} s: pull {:.2} % of a core, worker {:.2} %, its parent {:.2} % \
+             (HAProxy {:.2} %); {} snapshots. From the second of asking until Graphite has the last byte {} ms, in the first \
+             tenth {:.0}, in the last {:.0}. Resident MiB of pull {:.1} after a tenth and {:.1} at the end, of the worker {:.1} \
+             and {:.1}.",
+            run.seconds,
+            run.pull,
+            run.worker,
+            run.parent,
+            run.haproxy,
+            run.ticks,
+            run.latency,
+            run.drift[0],
+            run.drift[1],
+            run.resident[0][0],
+            run.resident[1][0],
+            run.resident[0][1],
+            run.resident[1][1],
+        );
+    }
+}
+
+fn peers(sizes: &[Size]) {
+    let (sink, base) = (Sink::start(), place().join("peers"));
+    match peers::original() {
+        Some(program) => {
+            println!(
+                "| the original | CPU ms | wall ms | peak MiB | ours, CPU ms | original over ours |\n|---|---|---|---|---|---|"
+            );
+            for size in sizes.iter().filter(|size| size.name != "XL") {
+                let (dir, mut ours) = (snapshot(*size), Spread::default());
+                let times = if size.name == "L" { 1 } else { 5 };
+                let mut theirs: [Spread; 3] = Default::default();
+                for _ in 0..3 {
+                    ours.0.push(worker::steady(&base, &dir, times * 4, &sink).worker);
+                    let measured = peers::run_original(&program, &base, &dir, times, &sink);
+                    theirs.iter_mut().zip(measured).for_each(|(spread, value)| spread.0.push(value));
+                }
+                let [cpu, wall, peak] = theirs;
+                println!("| {} | {cpu} | {wall} | {peak} | {ours} | {:.0} |", size.name, cpu.median() / ours.median());
+            }
+        }
+        None => println!("The Python original: skipped, {} does not name it, nor is it in PATH.", peers::ORIGINAL),
+    }
+    println!();
+    let Some(haproxy) = HaProxies::start(&base.join("haproxy"), 1, 1, 500, 40) else {
+        return println!("The exporter of Prometheus: skipped, HAProxy is not installed.");
+    };
+    match peers::exporter(&haproxy, 5) {
+        Some((cpu, wall, peak)) => println!(
+            "prometheus-haproxy-exporter over 500 x 40, a collection: {cpu} ms of CPU time, {wall} ms, peak {peak:.0} MiB."
+        ),
+        None => println!("The exporter of Prometheus: skipped, prometheus-haproxy-exporter is not installed."),
+    }
 }

@@ -1,0 +1,104 @@
+//! Real HAProxy processes, and what they take to answer a reader that discards.
+
+use super::os;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Processes with some sockets each.
+pub(crate) struct HaProxies {
+    children: Vec<Child>,
+    directory: PathBuf,
+}
+
+impl HaProxies {
+    /// `None` when HAProxy is not installed.
+    pub(crate) fn start(
+        base: &Path,
+        processes: usize,
+        sockets: usize,
+        backends: usize,
+        servers: usize,
+    ) -> Option<Self> {
+        let program = os::find("haproxy")?;
+        let _ = fs::remove_dir_all(base);
+        let directory = base.join("s");
+        fs::create_dir_all(&directory).unwrap();
+        let mut started = Self { children: Vec::new(), directory };
+        for process in 0..processes {
+            let mut text = String::from("global\n\tnbthread 1\n\tstats maxconn 1000\n");
+            for socket in 0..sockets {
+                let path = started.directory.join(format!("{process}-{socket:03}.sock"));
+                text.push_str(&format!("\tstats socket {} mode 600 level user\n", path.display()));
+            }
+            text.push_str("defaults\n\tmode http\n\ttimeout connect 1s\n\ttimeout client 1s\n\ttimeout server 1s\n");
+            for frontend in 0..backends.min(20) {
+                let bind = base.join(format!("{process}-{frontend}.http"));
+                text.push_str(&format!("frontend fe_www_{frontend:03}\n\tbind unix@{}\n", bind.display()));
+            }
+            for backend in 0..backends {
+                text.push_str(&format!("backend be_app_{backend:04}.example.com\n"));
+                for server in 0..servers {
+                    text.push_str(&format!("\tserver srv-{backend:04}-{server:03}.example.com 127.0.0.1:9 disabled\n"));
+                }
+            }
+            let file = base.join(format!("haproxy{process}.cfg"));
+            fs::write(&file, text).unwrap();
+            let mut command = Command::new(&program);
+            command.arg("-db").arg("-f").arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            started.children.push(command.spawn().unwrap());
+        }
+        let sockets: Vec<_> =
+            (0..processes).map(|process| started.directory.join(format!("{process}-000.sock"))).collect();
+        for socket in sockets {
+            os::wait("HAProxy", Duration::from_secs(60), || UnixStream::connect(&socket).is_ok());
+        }
+        Some(started)
+    }
+
+    /// Where the sockets are.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn cpu(&self) -> Duration {
+        self.children.iter().map(|child| os::cpu(child.id())).sum()
+    }
+
+    /// Reads the statistics of all sockets at once, and throws them away: wall and HAProxy's CPU milliseconds, and bytes.
+    pub(crate) fn discard(&self) -> [f64; 3] {
+        let sockets: Vec<_> = fs::read_dir(&self.directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let (before, start) = (self.cpu(), Instant::now());
+        let readers: Vec<_> = sockets
+            .into_iter()
+            .map(|socket| {
+                std::thread::spawn(move || {
+                    let mut stream = UnixStream::connect(socket).unwrap();
+                    stream.write_all(b"show info;show stat\n").unwrap();
+                    let (mut buffer, mut bytes) = (vec![0; 256 * 1024], 0);
+                    loop {
+                        match stream.read(&mut buffer).unwrap() {
+                            0 => return bytes,
+                            count => bytes += count,
+                        }
+                    }
+                })
+            })
+            .collect();
+        let bytes: usize = readers.into_iter().map(|reader| reader.join().unwrap()).sum();
+        let wall = start.elapsed();
+        [wall.as_secs_f64() * 1e3, (self.cpu() - before).as_secs_f64() * 1e3, bytes as f64]
+    }
+}
+
+impl Drop for HaProxies {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
