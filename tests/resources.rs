@@ -1,6 +1,8 @@
-//! What a worker takes from the machine, seen from outside: its threads.
+//! What a worker takes from the machine, seen from outside: its threads, its memory.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken machine may fail the test")]
 
+#[path = "../benches/pipeline/capture.rs"]
+mod capture;
 mod harness;
 
 use harness::graphite::Recorder;
@@ -13,6 +15,13 @@ use std::fs;
 fn threads(process: Pid) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).expect("the worker lives");
     tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("comm")).ok()).collect()
+}
+
+/// The most memory that a process has had, in MiB.
+fn peak(process: Pid) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the worker lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a figure");
+    line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).expect("a number") / 1024
 }
 
 /// Processes with different objects, which polars has to group.
@@ -47,4 +56,31 @@ fn a_worker_is_one_thread() {
         assert!(seen.len() <= most, "{seen:?}");
         assert!(graphite.distinct() > 300, "the snapshots were empty");
     }
+}
+
+/// Lines of a snapshot are held until Graphite is certain to have them, a second or more. However many snapshots wait and
+/// however large they are, only some are held.
+#[test]
+fn a_backlog_of_large_snapshots_does_not_pile_up_in_memory() {
+    const SNAPSHOTS: u64 = 12;
+    let graphite = Recorder::start();
+    let setup = Incoming::new(graphite.port(), "workers = 1");
+    // 2,000 servers in each of four processes: 7 MB of lines.
+    let large = capture::write(&setup.beside("large"), capture::SIZES[1]).expect("a snapshot can be written");
+    for second in 0..SNAPSHOTS {
+        let staged = setup.beside("incoming.tmp").join((FIRST + second).to_string());
+        fs::create_dir(&staged).expect("a snapshot can be staged");
+        for file in fs::read_dir(&large).expect("a directory").flatten() {
+            fs::hard_link(file.path(), staged.join(file.file_name())).expect("a file can be linked");
+        }
+        fs::rename(&staged, setup.path().join((FIRST + second).to_string())).expect("a snapshot can be published");
+    }
+    let daemon = setup.daemon();
+    let worker = workers(&daemon, 1)[0];
+    // Before the first snapshot: mostly code, of which a build for development has several times that of a release.
+    let before = peak(worker);
+    setup.wait_until_empty();
+    let grown = peak(worker) - before;
+    assert!(grown <= 56, "{grown} MiB over {before}");
+    assert!(graphite.bytes() > SNAPSHOTS * 6_000_000, "the snapshots were small: {} bytes", graphite.bytes());
 }

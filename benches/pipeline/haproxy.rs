@@ -51,11 +51,12 @@ impl HaProxies {
             command.arg("-db").arg("-f").arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             started.children.push(command.spawn().unwrap());
         }
-        let sockets: Vec<_> =
-            (0..processes).map(|process| started.directory.join(format!("{process}-000.sock"))).collect();
-        for socket in sockets {
-            os::wait("HAProxy", Duration::from_secs(60), || UnixStream::connect(&socket).is_ok());
-        }
+        // While it starts there are files with other names.
+        let named = |entry: &fs::DirEntry| entry.path().extension().is_some_and(|extension| extension == "sock");
+        os::wait("HAProxy", Duration::from_secs(60), || {
+            let entries: Vec<_> = fs::read_dir(&started.directory).unwrap().flatten().collect();
+            entries.len() == processes * sockets && entries.iter().all(named)
+        });
         Some(started)
     }
 

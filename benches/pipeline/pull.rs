@@ -21,13 +21,13 @@ impl Drop for Running {
     }
 }
 
-fn configure(base: &Path, sockets: &Path, port: u16) -> PathBuf {
+fn configure(base: &Path, sockets: &Path, port: u16, interval: u32) -> PathBuf {
     let _ = fs::remove_dir_all(base);
     fs::create_dir_all(base.join("incoming")).unwrap();
     let file = base.join("haproxystats.conf");
     let text = format!(
         "[DEFAULT]\nloglevel = warning\n\
-         [pull]\nsocket-dir = {sockets}\npull-interval = 1\npull-timeout = 0.9\ndst-dir = {base}/incoming\n\
+         [pull]\nsocket-dir = {sockets}\npull-interval = {interval}\npull-timeout = {interval}\ndst-dir = {base}/incoming\n\
          tmp-dst-dir = {base}/incoming.tmp\nqueue-size = 100000\n\
          [process]\nworkers = 1\nsrc-dir = {base}/incoming\n\
          [graphite]\nserver = 127.0.0.1\nport = {port}\n",
@@ -63,9 +63,9 @@ pub(crate) struct Pulled {
     pub(crate) bytes: f64,
 }
 
-/// Pulls this many snapshots, one a second.
+/// Pulls this many snapshots, one every two seconds.
 pub(crate) fn pull(base: &Path, haproxy: &HaProxies, count: usize) -> Pulled {
-    let file = configure(base, haproxy.directory(), 1);
+    let file = configure(base, haproxy.directory(), 1, 2);
     let running = spawn(env!("CARGO_BIN_EXE_haproxystats-pull"), &file);
     let pid = running.0.id();
     os::wait("a snapshot", LIMIT, || !snapshots(base).is_empty());
@@ -110,7 +110,7 @@ pub(crate) struct Steady {
 /// Pulls and processes once a second for this long.
 pub(crate) fn steady(base: &Path, haproxy: &HaProxies, time: Duration) -> Steady {
     let sink = Sink::start();
-    let file = configure(base, haproxy.directory(), sink.port());
+    let file = configure(base, haproxy.directory(), sink.port(), 1);
     let process = spawn(env!("CARGO_BIN_EXE_haproxystats-process"), &file);
     let pull = spawn(env!("CARGO_BIN_EXE_haproxystats-pull"), &file);
     os::wait("lines", LIMIT, || sink.bytes() > 0);

@@ -8,6 +8,7 @@
 //! Only the parent changes the source directory; workers may die at any moment. [`supervisor`] decides about workers,
 //! [`custody`] about snapshots; [`parent`] and [`worker`] do it.
 
+mod buffers;
 pub mod channel;
 pub mod custody;
 pub mod death;

@@ -4,6 +4,7 @@
 //! It obeys its channel alone. Signals to leave are the parent's to answer (systemd and terminals send them to the
 //! whole group); the end of the channel means that the parent has died, and then there is nobody to work for.
 
+use super::buffers::Buffers;
 use super::channel::Channel;
 use super::message::{Failure, Figures, MessageError, ToParent, ToWorker};
 use super::pipeline::{Pipeline, PipelineError};
@@ -240,8 +241,8 @@ struct Worker<'a> {
     idle_since: Option<Instant>,
     /// The figures that the parent has.
     told: BTreeMap<&'static str, Counters>,
-    /// Expected size of the next batch.
-    capacity: usize,
+    /// Memory of rendered snapshots.
+    buffers: Buffers,
     trap: Trap,
 }
 
@@ -288,7 +289,7 @@ impl<'a> Worker<'a> {
             asked: false,
             idle_since: Some(Instant::now()),
             told: BTreeMap::new(),
-            capacity: 0,
+            buffers: Buffers::default(),
             trap: Trap::from_environment(),
         })
     }
@@ -330,6 +331,7 @@ impl<'a> Worker<'a> {
                 }
                 () = sleep_until(impatient_at), if impatient_at.is_some() => {}
                 () = sleep_until(release_at), if release_at.is_some() => {
+                    self.buffers.release();
                     memory::release();
                     self.idle_since = None;
                 }
@@ -345,7 +347,7 @@ impl<'a> Worker<'a> {
     fn render(&mut self, epoch: Epoch, figures: Option<&Figures>) -> Outcome {
         self.trap.spring(epoch);
         let dir = self.config.process.src_dir.join(epoch.to_string());
-        let mut text = Vec::with_capacity(self.capacity);
+        let mut text = self.buffers.take();
         let result = catch_unwind(AssertUnwindSafe(|| {
             self.trap.panic(epoch);
             let rendered = render(self.config, &mut self.pipeline, &dir, epoch, figures, &mut text)?;
@@ -353,9 +355,6 @@ impl<'a> Worker<'a> {
         }));
         match result {
             Ok(Ok((Rendered { lines, refused_rows, refused_files }, messages))) => {
-                // Room for the next one, if it is like this one.
-                self.capacity = text.len() + text.len() / 16;
-                text.shrink_to_fit();
                 Outcome::Rendered { batch: Batch { epoch, text, lines, messages }, refused_rows, refused_files }
             }
             Ok(Err(PipelineError::Directory { source, .. })) if source.kind() == io::ErrorKind::NotFound => {
@@ -393,6 +392,7 @@ impl<'a> Worker<'a> {
         // First the word, then the hand-over: what happens from now on is not the snapshot's fault.
         self.say(&ToParent::Rendered { epoch, lines, refused_rows, refused_files }).await?;
         let (batch, now) = (Arc::new(batch), Instant::now());
+        self.buffers.lend(&batch);
         let mut some_put_off = false;
         for destination in &mut self.destinations {
             if destination.has_room() || !destination.is_away(now) {

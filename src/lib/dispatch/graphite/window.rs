@@ -119,6 +119,11 @@ impl Window {
         self.lines
     }
 
+    /// Bytes of all that is held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.entries.iter().map(|entry| entry.batch.text.len()).sum()
+    }
+
     /// Bytes that are yet to be handed to a connection.
     pub(crate) fn unsent(&self) -> usize {
         self.unsent
