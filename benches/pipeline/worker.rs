@@ -18,7 +18,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Makes directories below `base`; [`Process::launch`] starts the program.
+    /// Makes directories below `base`; [`Process::launch`] starts the program. What Graphite's kernel has counts as delivered:
+    /// by default a worker waits for Graphite's program, and it is the work that is measured here.
     pub(crate) fn prepare(base: &Path, workers: usize, sink: &Sink) -> Command {
         let _ = fs::remove_dir_all(base);
         for name in ["incoming", "incoming.tmp"] {
@@ -28,7 +29,7 @@ impl Process {
         let text = format!(
             "[pull]\ndst-dir = {base}/incoming\ntmp-dst-dir = {base}/incoming.tmp\n\
              [process]\nloglevel = warning\nworkers = {workers}\nsrc-dir = {base}/incoming\nself-metrics = false\n\
-             [graphite]\nserver = 127.0.0.1\nport = {port}\nsettle = 0\n",
+             [graphite]\nserver = 127.0.0.1\nport = {port}\nsettle = 0\nacknowledge = kernel\n",
             base = base.display(),
             port = sink.port(),
         );
