@@ -110,12 +110,15 @@ pub(crate) fn steady(base: &Path, snapshot: &Path, count: u64, sink: &Sink) -> C
     }
 }
 
-/// Seconds from the start of the program until the last byte of a backlog has arrived, and CPU seconds of all workers.
+/// Seconds from the first byte of a backlog until its last, CPU seconds of all workers, and MiB. Directories that are found at
+/// the start are left alone for a few seconds first, which is not counted.
 pub(crate) fn backlog(base: &Path, snapshot: &Path, count: u64, workers: usize, bytes: u64, sink: &Sink) -> [f64; 3] {
     let command = Process::prepare(base, workers, sink);
     publish(base, snapshot, FIRST, count);
-    let (before, start) = (sink.bytes(), Instant::now());
+    let before = sink.bytes();
     let process = Process::launch(command, base, workers);
+    os::wait("the first byte", LIMIT, || sink.bytes() > before);
+    let start = Instant::now();
     // Lines with times vary in length by some bytes.
     let wall = sink.wait(before + count * (bytes - 64), LIMIT) - start;
     os::wait("an empty source directory", LIMIT, || fs::read_dir(base.join("incoming")).unwrap().next().is_none());

@@ -18,9 +18,9 @@ use tokio::time::{Instant, timeout_at};
 /// wait on disk.
 const ENOUGH_UNSENT: usize = 1024 * 1024;
 
-/// The worker renders nothing more while this many bytes are held that may have to be sent again: `queue-size` counts lines,
-/// a million of which are a hundred million bytes. More held bytes would only make catching up faster than some snapshots
-/// of a large installation a second.
+/// The worker renders nothing more while this many bytes are held that may have to be sent again, in two snapshots or more:
+/// `queue-size` counts lines, a million of which are a hundred million bytes. More would only make catching up faster than
+/// some large snapshots a second.
 const ENOUGH_HELD: usize = 8 * 1024 * 1024;
 
 /// What a server tells its owner, while nothing of it is borrowed.
@@ -192,7 +192,7 @@ impl Shared {
                 self.well.get()
                     && !self.stalled.get()
                     && window.lines() < self.queue_size
-                    && window.bytes() < ENOUGH_HELD
+                    && (window.batches() < 2 || window.bytes() < ENOUGH_HELD)
                     && window.unsent() < ENOUGH_UNSENT
             }
         }
