@@ -57,6 +57,7 @@ mod tests {
     fn a_buffer_comes_back_when_nobody_has_it_any_more() {
         let mut buffers = Buffers::default();
         let mut text = buffers.take();
+        text.reserve(2000);
         text.extend_from_slice(&[b'x'; 1000]);
         let place = text.as_ptr();
         let batch = Arc::new(Batch { text, ..Batch::default() });
