@@ -155,11 +155,13 @@ fn a_server_gets_no_request_before_its_check_has_passed() {
     two.set_sick(true);
     let balancer = Balancer::start(&[("web", TEMPLATE)], "admin");
     site.one(&balancer);
-    // Nobody listens on the address of the third.
-    site.list(1, &[a(1), a(2), a(99), None]);
+    site.list(1, &[a(1), None, None, None]);
     site.start();
     balancer.wait_for_serving("web", &[1]);
     let traffic = Traffic::start(balancer.ports[0]);
+    traffic.more();
+    // Nobody listens on the address of the third.
+    site.list(2, &[a(1), a(2), a(99), None]);
     wait_until(SOON, "checks", || two.checks() > 5);
     assert_eq!(two.requests(), 0);
     two.set_sick(false);
