@@ -74,7 +74,7 @@ impl Object {
 pub struct Record {
     /// Which object.
     pub object: Object,
-    /// Which of [`Recorder::hosts`].
+    /// Which of the hosts that the [`Recorder`] knows.
     pub host: usize,
     /// The moment that its values are of.
     pub stamp: Epoch,
