@@ -153,6 +153,14 @@ impl Site {
         let mut session = wait_for(SOON, "the leader", || Session::open(port).ok());
         session.query("create table written (at timestamptz)").unwrap();
         session.query("create table ballast (text text)").unwrap();
+        // Replication is asynchronous: the replica must have the tables before it may take over.
+        for node in cluster.nodes() {
+            wait_until(SOON, "the tables are everywhere", || {
+                Session::open(node.postgres)
+                    .and_then(|mut session| session.query("select count(*) from ballast"))
+                    .is_ok()
+            });
+        }
         let writers = [Client::start(writes, false, true), Client::start(writes, true, true)];
         let readers = [Client::start(reads, false, false)];
         let site =
