@@ -476,7 +476,11 @@ fn tcp_servers_may_be_names_and_ipv6_addresses() {
             }
         });
     } else {
-        println!("the part about IPv6 is left out: this machine has none");
+        // Docker takes ::1 away from containers in a network without IPv6, where CI often runs; nothing that can be
+        // installed brings it back, so this is no peer that must not be missing.
+        let addresses = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+        assert!(!addresses.contains(&format!("{:032x} ", 1)), "::1 is there and cannot be used:\n{addresses}");
+        println!("the part about IPv6 is left out: this machine has no ::1");
     }
     let mut pull = place.start(&[("servers", &servers.join(",")), ("socket-dir", ""), ("timeout", "15")]);
     let snapshot = place.next(&pull, 0);
