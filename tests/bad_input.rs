@@ -129,6 +129,25 @@ fn a_bad_file_costs_only_itself() {
 }
 
 #[test]
+fn a_haproxy_without_proxies_is_no_error() {
+    let info = b"Name: HAProxy\nProcess_num: 1\nIdle_pct: 90\nMaxconn: 10\n";
+    let (bare, stat) = ([HEADER, "\n"].concat(), [HEADER, "good,BACKEND,5,6,7,8,UP,1,,\n\n"].concat());
+    let alone = once("", &[("a_info", info), ("a_stat", bare.as_bytes())]);
+    assert_eq!((alone.status, alone.points["daemon.Maxconn"]), (Some(0), 10.0));
+    assert!(!alone.log.contains("ERROR") && !alone.log.contains("WARN"), "{}", alone.log);
+    assert!(alone.log.contains("no proxy") && alone.log.contains("refused_files=0"), "{}", alone.log);
+    // As the original does: nothing is counted of which there is nothing.
+    assert!(!alone.points.keys().any(|path| path.contains("MetricsFrontend")), "{:?}", alone.points.keys());
+    let beside = once("", &[("a_stat", bare.as_bytes()), ("b_stat", stat.as_bytes())]);
+    assert_eq!(beside.points["backend.good.scur"], 5.0, "{}", beside.log);
+    // Rows of which none can be read are something else, and so is a file without a header, or with a part of one.
+    for text in [[HEADER, "cut,off\n"].concat(), String::new(), "# pxname,svname,sc".to_owned()] {
+        let bad = once("", &[("a_info", info), ("a_stat", text.as_bytes())]);
+        assert!(bad.log.contains("ERROR") && bad.log.contains("refused_files=1"), "{}", bad.log);
+    }
+}
+
+#[test]
 fn links_are_not_followed() {
     let place = tempfile::tempdir().unwrap();
     let config = harness::write(place.path(), "haproxystats.conf", "");

@@ -33,6 +33,7 @@ pub fn read(plans: &[KindPlan; 3], file: &[u8]) -> Option<Slow> {
     let without_cr = |line: &[u8]| line.strip_suffix(b"\r").unwrap_or(line).to_vec();
     let first = lines.iter().position(|line| !without_cr(line).is_empty())?;
     let header = without_cr(lines[first]);
+    let whole = header.ends_with(b",");
     let header = header.strip_prefix(b"# ").or_else(|| header.strip_prefix(b"#")).unwrap_or(&header).to_vec();
     let header: Vec<Vec<u8>> = header.split(|byte| *byte == b',').map(|name| name.trim_ascii().to_vec()).collect();
     let position = |name: &str| header.iter().position(|field| field == name.as_bytes());
@@ -62,7 +63,8 @@ pub fn read(plans: &[KindPlan; 3], file: &[u8]) -> Option<Slow> {
             None => slow.refused += 1,
         }
     }
-    (slow.read > 0).then_some(slow)
+    // A whole header alone is that of a HAProxy without proxies.
+    (slow.read > 0 || slow.refused == 0 && whole).then_some(slow)
 }
 
 fn quotes(line: &[u8]) -> usize {

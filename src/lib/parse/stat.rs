@@ -57,7 +57,8 @@ pub enum FileError {
     /// The first line does not name `pxname` and `svname`: an error message of HAProxy, or garbage.
     #[error("does not begin with the header of HAProxy's statistics but with {0:?}")]
     NoHeader(String),
-    /// There is a header but no row.
+    /// There are rows, but none that can be read; or not even the header is whole. A whole header alone is no error: that
+    /// HAProxy has no proxy.
     #[error("has a header but no row that can be read")]
     NoRows,
 }
@@ -65,7 +66,7 @@ pub enum FileError {
 /// What was found in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FileReport {
-    /// Rows that were read, those of listeners included.
+    /// Rows that were read, those of listeners included; none where HAProxy has no proxy.
     pub rows: u64,
     /// Rows that were left out.
     pub refused: u64,
@@ -206,6 +207,8 @@ impl Stats {
             Row::Line => {}
         }
         let header = rows.line().to_vec();
+        // HAProxy ends its header with a comma.
+        let cut_off = !header.ends_with(b",");
         let layout = match self.layouts.remove(&header) {
             Some(layout) => layout,
             None => Layout::new(&header, &self.collected.plans).ok_or_else(|| {
@@ -226,7 +229,7 @@ impl Stats {
         }
         self.layouts.insert(header, layout);
         let report = result?;
-        if report.rows == 0 { Err(FileError::NoRows) } else { Ok(report) }
+        if report.rows == 0 && (report.refused > 0 || cut_off) { Err(FileError::NoRows) } else { Ok(report) }
     }
 
     fn read_body<R: Read>(

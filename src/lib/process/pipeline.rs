@@ -17,7 +17,7 @@ use crate::render::path::Paths;
 use crate::render::record::{Host, Object, ObjectKind, Recorder};
 use crate::render::value::Value;
 use crate::snapshot::{Epoch, INFO_SUFFIX, STAT_SUFFIX};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -273,7 +273,7 @@ impl Pipeline {
         report: &mut Report,
     ) -> Result<(), PipelineError> {
         site.stats.clear();
-        let mut readable = 0;
+        let (mut readable, mut bare) = (0, BTreeSet::new());
         for file in files {
             let path = dir.join(file);
             let mut refused = 0;
@@ -290,13 +290,22 @@ impl Pipeline {
                 tracing::warn!(file = %path.display(), rows = refused, "rows left out in this file");
             }
             match read {
+                Ok(found) if found.rows == 0 => {
+                    bare.insert(file.clone());
+                }
                 Ok(_) => readable += 1,
                 Err(stat::FileError::Io(source)) => return Err(PipelineError::File { path, source }),
                 Err(error) => refuse_file(&path, &error, report),
             }
         }
+        for file in bare.difference(&site.bare) {
+            tracing::info!(file = %dir.join(file).display(), "this HAProxy has no proxy");
+        }
+        site.bare = bare;
         if readable == 0 {
-            tracing::error!(snapshot = %dir.display(), "no statistics of proxies could be read");
+            if site.bare.is_empty() {
+                tracing::error!(snapshot = %dir.display(), "no statistics of proxies could be read");
+            }
             return Ok(());
         }
         site.objects.begin(&site.stats.collected.names, site.stats.generation());

@@ -13,7 +13,7 @@ use crate::render::objects::Objects;
 use crate::render::path::Paths;
 use crate::render::record::Host;
 use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// What is kept of a host from one snapshot to the next.
@@ -22,6 +22,8 @@ pub(super) struct Site {
     pub(super) paths: Paths,
     pub(super) stats: Stats,
     pub(super) objects: Objects,
+    /// Files of the last snapshot with a header and no row: those HAProxies have no proxy.
+    pub(super) bare: BTreeSet<String>,
 }
 
 /// A cluster, and what renders it.
@@ -57,7 +59,12 @@ struct Make {
 impl Make {
     fn site(&self, paths: Paths) -> Site {
         let status = self.config.process.status_metrics;
-        Site { stats: Stats::new(Arc::clone(&self.plans), status), objects: Objects::new(paths.clone(), status), paths }
+        Site {
+            stats: Stats::new(Arc::clone(&self.plans), status),
+            objects: Objects::new(paths.clone(), status),
+            paths,
+            bare: BTreeSet::new(),
+        }
     }
 }
 
