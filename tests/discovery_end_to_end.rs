@@ -32,10 +32,12 @@ mod program {
 use consul_double::{Consul, entry};
 use etcd::Etcd;
 use harness::discovery::{Balancer, Traffic, Web};
+use harness::graphite::Recorder;
 use harness::peers;
 use harness::{Daemon, SOON, discovery, free_port, wait_until, with_config, write};
 use moto::Moto;
 use nix::sys::signal::Signal;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -176,6 +178,67 @@ fn one_process_with_two_files_serves_a_host_through_all_that_happens_to_it() {
     site.wait_for(&[5, 6, 7]);
     more(&traffic);
     traffic.iter().for_each(Traffic::assert_clean);
+    daemon.stop(SOON);
+}
+
+#[test]
+fn graphite_is_told_the_figures_of_both_sides() {
+    let site = Site::new(2);
+    let graphite = Recorder::start();
+    site.configure("all", "graphite = true\ngraphite-interval = 1");
+    let file = site.path().join("all.conf");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let port = graphite.port();
+    write(site.path(), "all.conf", format!("{text}[graphite]\nserver = 127.0.0.1\nport = {port}\nnamespace = lb\n"));
+    site.source(&[1, 2]);
+    let mut daemon = site.start("all", &["--server", "--client"]);
+    let latest = || -> BTreeMap<String, f64> {
+        let mut found: BTreeMap<String, (u64, f64)> = BTreeMap::new();
+        for line in graphite.record().lines.keys() {
+            let [path, value, time] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let name = path.strip_prefix("lb.").and_then(|path| path.split_once(".haproxystats.")).unwrap().1;
+            let point = (time.parse().unwrap(), value.parse().unwrap());
+            let known = found.entry(name.to_owned()).or_insert(point);
+            *known = if point.0 >= known.0 { point } else { *known };
+        }
+        found.into_iter().map(|(name, (_, value))| (name, value)).collect()
+    };
+    let sockets = [&site.one, &site.two].map(|balancer| {
+        let path = balancer.socket().display().to_string();
+        path.chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' })
+            .collect::<String>()
+    });
+    let mut wanted = vec![
+        ("DiscoveryLeader".to_owned(), 1.0),
+        ("DiscoverySlots".to_owned(), 6.0),
+        ("DiscoveryServers".to_owned(), 2.0),
+        ("DiscoverySourceInstances".to_owned(), 2.0),
+        ("DiscoverySourceFailures".to_owned(), 0.0),
+        ("discovery.added.DiscoveryChanges".to_owned(), 2.0),
+        ("DiscoveryClientStoreUp".to_owned(), 1.0),
+    ];
+    for socket in &sockets {
+        wanted.push((format!("discovery.{socket}.DiscoveryClientUp"), 1.0));
+        for backend in ["web", "dyn"] {
+            wanted.push((format!("discovery.{socket}.{backend}.DiscoveryClientServersUp"), 2.0));
+            wanted.push((format!("discovery.{socket}.{backend}.DiscoveryClientDrift"), 0.0));
+        }
+    }
+    let lacking = || {
+        let latest = latest();
+        wanted.iter().filter(|(name, value)| latest.get(name) != Some(value)).cloned().collect::<Vec<_>>()
+    };
+    let found = harness::poll(SOON, || lacking().is_empty().then_some(()));
+    assert!(found.is_some(), "waited in vain for {:#?} in {:#?}", lacking(), latest());
+    let weights = || latest().into_iter().filter(|(name, _)| name.ends_with(".Weight")).count();
+    assert_eq!(weights(), 2, "{:#?}", latest());
+    // Reports lie on the grid of the interval, and each says something new once.
+    let record = graphite.record();
+    assert!(record.malformed.is_empty() && record.duplicates() == 0, "{record:?}");
+    // The source is gone: the figures follow.
+    std::fs::remove_file(site.path().join("servers")).unwrap();
+    wait_until(SOON, "a failure of the source", || latest().get("DiscoverySourceFailures").is_some_and(|n| *n > 0.0));
     daemon.stop(SOON);
 }
 

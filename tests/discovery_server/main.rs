@@ -22,3 +22,4 @@ mod peers;
 mod program;
 mod server;
 mod store;
+mod tls;

@@ -27,7 +27,7 @@ fn document(by: &str, version: u64) -> Document {
 
 /// What every store promises to two servers. `least` is the shortest lease that it gives, in seconds; `real` says
 /// whether it ends leases by itself, so that the test can wait for it.
-async fn contract(a: Rc<dyn Store>, b: Rc<dyn Store>, least: u64, expires: bool) {
+pub async fn contract(a: Rc<dyn Store>, b: Rc<dyn Store>, least: u64, expires: bool) {
     // The document.
     let Stored { document: none, revision: nothing } = a.load().await.unwrap();
     assert!(none.is_none());

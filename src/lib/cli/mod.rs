@@ -141,7 +141,11 @@ fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> C
                 let mut report = Report { errors: directories.errors, warnings: loaded.warnings };
                 report.warnings.extend(directories.warnings);
                 if !report.is_good() {
-                    return complain(&findings(program, &report, NO_DIRECTORIES), exit::CONFIG);
+                    let sum = match program {
+                        Program::Pull | Program::Process => NO_DIRECTORIES,
+                        Program::Agent | Program::Discovery => "files cannot be used",
+                    };
+                    return complain(&findings(program, &report, sum), exit::CONFIG);
                 }
                 let notes = loaded.notes.iter().map(|note| format!("{note}\n"));
                 let warnings = report.warnings.iter().map(|warning| format!("warning: {warning}\n"));
@@ -198,6 +202,17 @@ fn directories(program: Program, loaded: &Loaded, create: bool) -> Report {
             let error = crate::agent::Agent::open(loaded.config.agent.clone()).err();
             let errors = error.map(|error| Problem::new(crate::logging::Chain(&error).to_string()));
             Report { errors: errors.into_iter().collect(), warnings: Vec::new() }
+        }
+        // As the agent: the start reads them itself, and tells.
+        #[cfg(feature = "discovery")]
+        Program::Discovery if !create => {
+            let mut report = crate::discovery::files::check(&loaded.config.discovery, &loaded.ini);
+            if loaded.config.discovery.graphite.is_some()
+                && let Err(error) = crate::dispatch::graphite::check(&loaded.config)
+            {
+                report.error(Problem::new(crate::logging::Chain(&error).to_string()));
+            }
+            report
         }
         Program::Agent | Program::Discovery => Report::default(),
     }

@@ -328,7 +328,14 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Discovery> {
     let graphite_interval = section.get("graphite-interval", value::whole_seconds);
     let store = store(&mut section);
     let graphite = match with_graphite {
-        Some(true) => graphite::read(ini, &mut Report::default()).map(Some),
+        Some(true) => {
+            let mut found = Report::default();
+            let graphite = graphite::read(ini, &mut found);
+            if let (None, Some(first)) = (&graphite, found.errors.first()) {
+                section.error("graphite", format!("is true, and [graphite] is wrong: {first}"));
+            }
+            graphite.map(Some)
+        }
         _ => Some(None),
     };
     let server = server(ini, report, list_size.map_or(1, NonZeroUsize::get));

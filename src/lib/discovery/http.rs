@@ -340,17 +340,28 @@ fn connector(config: &Tls, host: &str) -> Result<(TlsConnector, ServerName<'stat
         .with_root_certificates(roots);
     let client = match &config.identity {
         None => builder.with_no_client_auth(),
-        Some((certificate, key)) => {
-            let content = || SetupError::Content { path: key.clone(), what: "private key (PEM)" };
-            let private = PrivateKeyDer::from_pem_slice(read(key)?.as_bytes()).map_err(|_| content())?;
-            builder.with_client_auth_cert(certificates(certificate)?, private).map_err(|error| wrong(&error))?
-        }
+        Some((certificate, key)) => builder
+            .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
+            .map_err(|error| wrong(&error))?,
     };
     let name = ServerName::try_from(host.to_owned()).map_err(|error| wrong(&error))?;
     Ok((TlsConnector::from(Arc::new(client)), name))
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
+/// The private key in a file.
+///
+/// # Errors
+/// It cannot be read, or holds none.
+pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, SetupError> {
+    let content = |_| SetupError::Content { path: path.to_owned(), what: "private key (PEM)" };
+    PrivateKeyDer::from_pem_slice(read(path)?.as_bytes()).map_err(content)
+}
+
+/// The certificates in a file.
+///
+/// # Errors
+/// It cannot be read, or holds none.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
     let content = || SetupError::Content { path: path.to_owned(), what: "certificates (PEM)" };
     let text = read(path)?;
     let certificates: Vec<_> =

@@ -12,6 +12,7 @@
 pub mod aws;
 pub mod client;
 pub mod document;
+pub mod files;
 pub mod http;
 pub mod plan;
 pub mod report;

@@ -93,7 +93,8 @@ impl Etcd {
     }
 }
 
-fn credentials(path: &std::path::Path) -> Result<(String, String), SetupError> {
+/// Name and password in a file.
+pub(in crate::discovery) fn credentials(path: &std::path::Path) -> Result<(String, String), SetupError> {
     let line = secret(path, "user:password")?;
     let (name, password) =
         line.split_once(':').ok_or_else(|| SetupError::Content { path: path.to_owned(), what: "user:password" })?;

@@ -5,6 +5,8 @@ mod dynamodb;
 mod etcd;
 pub(super) mod file;
 
+pub(super) use etcd::credentials;
+
 use super::LocalFuture;
 use super::aws::AwsError;
 use super::document::{Document, FORMAT};
