@@ -7,7 +7,7 @@ mod harness;
 
 use harness::graphite::Recorder;
 use harness::incoming::{Incoming, workers};
-use harness::kafka::{Brokers, Message, Points, Reader, missing, points_of, points_of_lines};
+use harness::kafka::{Brokers, Message, Points, Reader, alone, missing, points_of, points_of_lines};
 use harness::{Daemon, SOON, free_port, process, run, wait_until, with_config, write};
 use nix::unistd::Pid;
 use rdkafka::types::RDKafkaRespErr;
@@ -104,6 +104,7 @@ fn check_documents(messages: &[Message]) {
 
 #[test]
 fn brokers_that_are_away_lose_nothing_and_do_not_hold_up_graphite() {
+    alone();
     let brokers = Brokers::start(2);
     brokers.create_topic(TOPIC, 4);
     let Some(reader) = Reader::start(&brokers.address(), TOPIC) else { return };
@@ -190,6 +191,7 @@ fn a_topic_that_is_missing_is_waited_for() {
 
 #[test]
 fn a_stop_while_kafka_is_away_is_quick_and_the_next_start_delivers() {
+    alone();
     let brokers = Brokers::start(1);
     brokers.create_topic(TOPIC, 4);
     brokers.down();

@@ -1,7 +1,7 @@
 //! Kafka as a second destination: the same invariant, read by kcat.
 
 use crate::faults::KAFKA;
-use crate::harness::kafka::{Brokers, Reader, missing, points_of, points_of_lines};
+use crate::harness::kafka::{Brokers, Reader, alone, missing, points_of, points_of_lines};
 use crate::report::Report;
 use crate::scenes::{forbid_in_ci, try_each};
 use crate::world::{Setting, World};
@@ -40,8 +40,13 @@ pub fn heal(brokers: &Brokers) {
     brokers.topic_error(TOPIC, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
 }
 
-/// Each fault of Kafka by itself.
+/// Each fault of Kafka by itself, on a thread of its own because of its network.
 pub fn singly() -> Report {
+    std::thread::scope(|scope| scope.spawn(each).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn each() -> Report {
+    alone();
     let mut world = World::new(0, &Setting { kafka: true, ..Setting::default() });
     if world.kafka.is_none() {
         world.report.note("not tried: Kafka: kcat is not installed");

@@ -14,6 +14,18 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Command;
 
+/// Gives the calling thread, and what it starts from now on, a network of its own, where that is allowed (root).
+///
+/// A broker that is taken down lets go of its port for a moment, and the mock cluster aborts when it does not get it back:
+/// among the many connections of other tests it may well be taken.
+pub fn alone() {
+    // SAFETY: concerns the network namespace of this thread, and no memory.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } == 0 {
+        let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
+        assert!(up.is_ok_and(|status| status.success()), "the loopback interface comes up");
+    }
+}
+
 /// A cluster.
 pub struct Brokers {
     cluster: MockCluster<'static, DefaultProducerContext>,
