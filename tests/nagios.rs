@@ -211,7 +211,7 @@ fn processes_that_run_hang_and_die() {
     let (code, text) = check("check_haproxystats_process", &["-f", "/nowhere/haproxystats.conf"]);
     assert_eq!(code, 2);
     // Beside those that others run on this machine.
-    assert!(text.contains("(haproxystats-process runs with ") && text.contains(&place.file()), "{text}");
+    assert!(text.contains("(haproxystats-process runs with ") && text.contains(place.file()), "{text}");
 }
 
 fn the_status_of_both(place: &Place, pid: Pid) {

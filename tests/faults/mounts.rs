@@ -6,10 +6,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The directory of a run is called so, with its process id behind it. Everything that the run makes is in there.
 const PREFIX: &str = "haproxystats-faults-";
+
+/// Time for a write to end.
+const BUSY: Duration = Duration::from_secs(10);
 
 /// From now on temporary directories are made in one of this run. To be called once, before there are any.
 pub fn begin() {
@@ -36,12 +40,21 @@ impl Mounts {
         self.mount(&["-t", "tmpfs", "-o", options, "haproxystats-faults"], directory)
     }
 
-    /// Runs mount(8) with these arguments; the last is the directory.
+    /// Runs mount(8) with these arguments; the last is the directory. What is being written to at the moment is busy, and
+    /// cannot be made read-only: then again, for some seconds.
     pub fn mount(&mut self, arguments: &[&str], directory: &Path) -> Result<(), String> {
-        let output =
-            Command::new("mount").args(arguments).arg(directory).output().map_err(|error| error.to_string())?;
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+        let end = Instant::now() + BUSY;
+        loop {
+            let output =
+                Command::new("mount").args(arguments).arg(directory).output().map_err(|error| error.to_string())?;
+            if output.status.success() {
+                break;
+            }
+            let error = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            if !error.contains("busy") || Instant::now() > end {
+                return Err(error);
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
         if !self.0.iter().any(|path| path == directory) {
             self.0.push(directory.to_owned());
