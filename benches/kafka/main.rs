@@ -73,7 +73,7 @@ fn batch(config: &Config, dir: &str, epoch: u64) -> Batch {
     let epoch = Epoch(epoch);
     let lines = pipeline.run(Path::new(dir), epoch, &mut text).unwrap().lines;
     let messages = pipeline.messages(&text);
-    Batch { epoch, text, lines, messages }
+    Batch { epoch, text, lines, messages, ..Batch::default() }
 }
 
 /// CPU microseconds to render one snapshot, with its messages or without.

@@ -61,6 +61,7 @@ pub struct Rig<D> {
     notices: UnboundedReceiver<Notice>,
     pub delivered: Vec<u64>,
     pub dropped: Vec<u64>,
+    pub lost: Vec<u64>,
     pub rooms: usize,
     /// Most lines that were held at any moment.
     pub most_lines: u64,
@@ -109,6 +110,10 @@ impl Dispatcher for All {
         self.0.iter().all(Dispatcher::has_room)
     }
 
+    fn takes_more(&self) -> bool {
+        self.0.iter().all(Dispatcher::takes_more)
+    }
+
     fn counters(&self) -> Counters {
         let mut sum = Counters::default();
         for counters in self.0.iter().map(Dispatcher::counters) {
@@ -132,7 +137,15 @@ impl Rig<LocalStore> {
 
 impl<D: Dispatcher> Rig<D> {
     pub fn with(dispatcher: D, notices: UnboundedReceiver<Notice>) -> Self {
-        Self { dispatcher, notices, delivered: Vec::new(), dropped: Vec::new(), rooms: 0, most_lines: 0 }
+        Self {
+            dispatcher,
+            notices,
+            delivered: Vec::new(),
+            dropped: Vec::new(),
+            lost: Vec::new(),
+            rooms: 0,
+            most_lines: 0,
+        }
     }
 
     pub fn submit(&self, epoch: u64, lines: usize) {
@@ -144,6 +157,7 @@ impl<D: Dispatcher> Rig<D> {
             match notice {
                 Notice::Delivered { epoch, .. } => self.delivered.push(epoch.0),
                 Notice::Dropped { epoch, .. } => self.dropped.push(epoch.0),
+                Notice::Lost { epoch, .. } => self.lost.push(epoch.0),
                 Notice::Room { .. } => self.rooms += 1,
             }
         }

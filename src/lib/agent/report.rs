@@ -4,7 +4,6 @@ use super::figures::{Program, Sample};
 use super::service::Service;
 use crate::config::{self, Config};
 use crate::dispatch::graphite::Reports;
-use crate::dispatch::messages::Messages;
 use crate::dispatch::{Batch, Dispatcher};
 use crate::exporter::Page;
 use crate::logging::Chain;
@@ -92,7 +91,7 @@ impl Sources {
                 line(format!("Agent{name}"), value);
             }
         }
-        Batch { epoch, text: text.into_bytes(), lines, messages: Messages::default() }
+        Batch { epoch, text: text.into_bytes(), lines, ..Batch::default() }
     }
 
     /// Reports to Graphite at every `interval`, for ever.

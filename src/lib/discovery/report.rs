@@ -6,7 +6,6 @@
 
 use crate::config;
 use crate::dispatch::graphite::Reports as Graphite;
-use crate::dispatch::messages::Messages;
 use crate::dispatch::{Batch, Dispatcher};
 use crate::exporter::Page;
 use crate::logging::Chain;
@@ -152,7 +151,7 @@ impl Reports {
                 line(format!("Discovery{name}"), value);
             }
         }
-        Batch { epoch, text: text.into_bytes(), lines, messages: Messages::default() }
+        Batch { epoch, text: text.into_bytes(), lines, ..Batch::default() }
     }
 
     /// Reports to Graphite at every `interval`, for ever.

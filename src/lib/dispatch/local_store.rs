@@ -1,20 +1,23 @@
 //! The same lines as Graphite gets, as files: `<dir>/<epoch>/stats`. For looking at what is sent.
 //!
 //! A file has its name only when it is complete: it is written as `.stats.new` beside it and renamed, over an earlier
-//! one of the same snapshot if there is one. Nothing here is ever cleaned up, as in the original.
+//! one of the same snapshot if there is one. The pieces of a large snapshot are appended to it one after the other.
+//! Nothing here is ever cleaned up, as in the original.
 //!
 //! A snapshot that cannot be written (the disk is full) is tried again, with growing pauses, and its directory stays in
 //! the queue until then. That shall not stop Graphite, which is what the programs are for: while writing fails, further
 //! snapshots are taken, held up to a bound, and beyond it the oldest are given up here.
 
+use super::bounds::Bounds;
 use super::{Batch, Counters, Dispatcher, Notice, Notices, aside};
 use crate::backoff::{Backoff, jitter};
 use crate::config;
+use crate::snapshot::Epoch;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::future::Future;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
@@ -52,6 +55,9 @@ enum StoreError {
     Write { path: PathBuf, source: io::Error },
     #[error("the file {} cannot be renamed", path.display())]
     Rename { path: PathBuf, source: io::Error },
+    /// The pieces before are gone.
+    #[error("the file {} has not what was written to it", path.display())]
+    Cut { path: PathBuf },
     #[error("the disk has not taken a snapshot within {limit:?}")]
     Hangs { limit: Duration },
     #[error("no thread to write files with")]
@@ -74,8 +80,12 @@ struct Shared {
     counters: Cell<Counters>,
     /// Whether the last attempt to write failed.
     failing: Cell<bool>,
-    had_room: Cell<bool>,
+    /// What [`Shared::has_room`] and [`Shared::takes_more`] said.
+    had_room: Cell<(bool, bool)>,
     dropping: Cell<bool>,
+    /// The snapshot whose pieces are coming, and the number of the next.
+    coming: Cell<Option<(Epoch, usize)>>,
+    unsent: usize,
     notices: Notices,
     submitted: Notify,
     changed: Notify,
@@ -89,8 +99,10 @@ impl LocalStore {
             queue: RefCell::default(),
             counters: Cell::default(),
             failing: Cell::new(false),
-            had_room: Cell::new(true),
+            had_room: Cell::new((true, true)),
             dropping: Cell::new(false),
+            coming: Cell::new(None),
+            unsent: Bounds::get().unsent,
             notices,
             submitted: Notify::new(),
             changed: Notify::new(),
@@ -106,14 +118,22 @@ impl Dispatcher for LocalStore {
     }
 
     fn submit(&self, batch: Arc<Batch>) {
+        if batch.piece > 0 && self.shared.coming.get() != Some((batch.epoch, batch.piece)) {
+            return;
+        }
+        self.shared.coming.set(batch.more.then_some((batch.epoch, batch.piece + 1)));
         self.shared.queue.borrow_mut().push_back(batch);
         self.shared.drop_oldest();
-        self.shared.had_room.set(self.shared.has_room());
+        self.shared.had_room.set(self.shared.room());
         self.shared.submitted.notify_one();
     }
 
     fn has_room(&self) -> bool {
         self.shared.has_room()
+    }
+
+    fn takes_more(&self) -> bool {
+        self.shared.takes_more()
     }
 
     fn counters(&self) -> Counters {
@@ -148,26 +168,46 @@ impl Shared {
         self.failing.get() || self.lines() < ROOM
     }
 
+    fn takes_more(&self) -> bool {
+        self.failing.get() || self.queue.borrow().iter().map(|batch| batch.text.len()).sum::<usize>() < self.unsent
+    }
+
+    fn room(&self) -> (bool, bool) {
+        (self.has_room(), self.takes_more())
+    }
+
     fn note_room(&self) {
-        let room = self.has_room();
-        let had_room = self.had_room.replace(room);
-        if room && !had_room {
+        let (room, more) = self.room();
+        let (had_room, took_more) = self.had_room.replace((room, more));
+        if (room && !had_room) || (more && !took_more) {
             self.tell(Notice::Room { dispatcher: NAME });
         }
     }
 
+    /// Gives up snapshots. The first is being written, and the newest always has a place.
     fn drop_oldest(&self) {
-        // The first is being written, and the newest always has a place.
         while self.failing.get() && self.lines() > MOST {
             let mut queue = self.queue.borrow_mut();
-            let Some(batch) = (queue.len() > 2).then(|| queue.remove(1)).flatten() else { break };
+            let (first, newest) = (queue.front().map(|batch| batch.epoch), queue.back().map(|batch| batch.epoch));
+            let other = |batch: &Arc<Batch>| Some(batch.epoch) != first && Some(batch.epoch) != newest;
+            let Some(epoch) = queue.iter().find(|batch| other(batch)).map(|batch| batch.epoch) else { break };
+            let before = queue.iter().map(|batch| batch.lines).sum::<usize>();
+            queue.retain(|batch| batch.epoch != epoch);
+            let lines = before - queue.iter().map(|batch| batch.lines).sum::<usize>();
             drop(queue);
-            self.count(|counters| counters.dropped_lines += batch.lines as u64);
-            self.tell(Notice::Dropped { dispatcher: NAME, epoch: batch.epoch });
+            self.count(|counters| counters.dropped_lines += lines as u64);
+            self.tell(Notice::Dropped { dispatcher: NAME, epoch });
             if !self.dropping.replace(true) {
                 tracing::error!(dispatcher = NAME, "too much waits to be stored, the oldest snapshots are not stored");
             }
         }
+    }
+
+    /// Forgets a snapshot of which earlier pieces are gone.
+    fn lose(&self, epoch: Epoch) {
+        self.queue.borrow_mut().retain(|batch| batch.epoch != epoch);
+        self.coming.set(self.coming.get().filter(|(coming, _)| *coming != epoch));
+        self.tell(Notice::Lost { dispatcher: NAME, epoch });
     }
 
     fn fails(&self, error: &StoreError) {
@@ -196,12 +236,21 @@ impl Shared {
 async fn run(shared: Rc<Shared>, dir: PathBuf) {
     let backoff = Backoff::new(PAUSES.0, PAUSES.1, PAUSES.2);
     let mut failures = 0;
+    let mut begun: Option<Begun> = None;
     loop {
         let Some(batch) = shared.queue.borrow().front().cloned() else {
             shared.submitted.notified().await;
             continue;
         };
-        let mut writing = pin!(store_aside(&dir, &batch));
+        if batch.piece == 0
+            && let Some(begun) = begun.take()
+        {
+            // Nothing more came of it.
+            let (dir, staged) = (dir.clone(), begun);
+            drop(aside::run("local-store", move || discard(&dir.join(staged.epoch.to_string()))));
+        }
+        let offset = begun.map_or(0, |begun| begun.bytes);
+        let mut writing = pin!(store_aside(&dir, &batch, offset));
         let result = match timeout(HANGS, &mut writing).await {
             Ok(result) => result,
             Err(_) => {
@@ -218,7 +267,20 @@ async fn run(shared: Rc<Shared>, dir: PathBuf) {
                 }
                 shared.queue.borrow_mut().pop_front();
                 shared.count(|counters| counters.delivered_lines += batch.lines as u64);
-                shared.tell(Notice::Delivered { dispatcher: NAME, epoch: batch.epoch });
+                let epoch = batch.epoch;
+                begun = batch.more.then_some(Begun { epoch, bytes: offset + batch.text.len() as u64 });
+                if !batch.more {
+                    shared.tell(Notice::Delivered { dispatcher: NAME, epoch });
+                }
+            }
+            Err(error @ StoreError::Cut { .. }) => {
+                tracing::warn!(
+                    dispatcher = NAME,
+                    error = &error as &dyn std::error::Error,
+                    "a snapshot is stored again"
+                );
+                begun = None;
+                shared.lose(batch.epoch);
             }
             Err(error) => {
                 failures += 1;
@@ -234,27 +296,46 @@ async fn run(shared: Rc<Shared>, dir: PathBuf) {
     }
 }
 
+/// A snapshot of which further pieces are to come, and how many bytes of it are written.
+#[derive(Debug, Clone, Copy)]
+struct Begun {
+    epoch: Epoch,
+    bytes: u64,
+}
+
 /// Writes aside: a disk that hangs must not hold up what goes to Graphite.
-async fn store_aside(dir: &Path, batch: &Arc<Batch>) -> Result<(), StoreError> {
+async fn store_aside(dir: &Path, batch: &Arc<Batch>, offset: u64) -> Result<(), StoreError> {
     let (dir, batch) = (dir.to_owned(), Arc::clone(batch));
-    let done = aside::run("local-store", move || store(&dir, &batch)).map_err(StoreError::Thread)?;
+    let done = aside::run("local-store", move || store(&dir, &batch, offset)).map_err(StoreError::Thread)?;
     done.await.unwrap_or(Err(StoreError::Failed))
 }
 
-fn store(dir: &Path, batch: &Batch) -> Result<(), StoreError> {
+/// Stores a snapshot, or a piece of one, before which `offset` bytes were written.
+fn store(dir: &Path, batch: &Batch, offset: u64) -> Result<(), StoreError> {
     let folder = dir.join(batch.epoch.to_string());
     let (staged, path) = (folder.join(STAGED), folder.join("stats"));
-    let made = DirBuilder::new().recursive(true).mode(0o755).create(&folder);
-    made.map_err(|source| StoreError::Directory { path: folder.clone(), source })?;
-    let stored = write(&staged, &batch.text)
-        .map_err(|source| StoreError::Write { path: staged.clone(), source })
-        .and_then(|()| std::fs::rename(&staged, &path).map_err(|source| StoreError::Rename { path, source }));
-    if stored.is_err() {
-        // Leaves nothing behind, as far as that is possible; a folder with an earlier copy in it stays.
-        let _ = std::fs::remove_file(&staged);
-        let _ = std::fs::remove_dir(&folder);
+    let stored = if batch.piece == 0 {
+        let made = DirBuilder::new().recursive(true).mode(0o755).create(&folder);
+        made.map_err(|source| StoreError::Directory { path: folder.clone(), source })?;
+        write(&staged, &batch.text).map_err(|source| StoreError::Write { path: staged.clone(), source })
+    } else {
+        append(&staged, &batch.text, offset)
+    };
+    if batch.more && (stored.is_ok() || batch.piece > 0) {
+        return stored;
+    }
+    let stored =
+        stored.and_then(|()| std::fs::rename(&staged, &path).map_err(|source| StoreError::Rename { path, source }));
+    if stored.is_err() && batch.piece == 0 {
+        discard(&folder);
     }
     stored
+}
+
+/// Leaves nothing behind, as far as that is possible; a folder with an earlier copy in it stays.
+fn discard(folder: &Path) {
+    let _ = std::fs::remove_file(folder.join(STAGED));
+    let _ = std::fs::remove_dir(folder);
 }
 
 fn write(path: &Path, text: &[u8]) -> io::Result<()> {
@@ -267,10 +348,24 @@ fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     file.write_all(text)
 }
 
+/// Writes behind the first `offset` bytes; what an earlier attempt left there is overwritten.
+fn append(path: &Path, text: &[u8], offset: u64) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Write { path: path.to_owned(), source };
+    let mut file = match OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::Cut { path: path.to_owned() }),
+        Err(error) => return Err(failed(error)),
+    };
+    if file.metadata().map_err(failed)?.len() < offset {
+        return Err(StoreError::Cut { path: path.to_owned() });
+    }
+    file.set_len(offset).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
+    file.write_all(text).map_err(failed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::Epoch;
 
     fn batch(text: &str) -> Batch {
         Batch { epoch: Epoch(1_457_298_067), text: text.into(), lines: text.lines().count(), ..Batch::default() }
@@ -280,11 +375,38 @@ mod tests {
     fn a_later_copy_replaces_an_earlier_one_and_what_a_crash_left() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("1457298067");
-        store(dir.path(), &batch("a 1 2\nb 3 4\n")).unwrap();
+        store(dir.path(), &batch("a 1 2\nb 3 4\n"), 0).unwrap();
         std::fs::write(folder.join(STAGED), "half a li").unwrap();
-        store(dir.path(), &batch("c 5 6\n")).unwrap();
+        store(dir.path(), &batch("c 5 6\n"), 0).unwrap();
         assert_eq!(std::fs::read_to_string(folder.join("stats")).unwrap(), "c 5 6\n");
         assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1);
+    }
+
+    fn piece(text: &str, piece: usize, more: bool) -> Batch {
+        Batch { piece, more, ..batch(text) }
+    }
+
+    #[test]
+    fn pieces_are_put_together_also_after_a_failed_attempt() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("1457298067");
+        store(dir.path(), &piece("a 1 2\n", 0, true), 0).unwrap();
+        store(dir.path(), &piece("b 3 4\n", 1, true), 6).unwrap();
+        assert!(!folder.join("stats").exists());
+        store(dir.path(), &piece("b 3 4\n", 1, true), 6).unwrap();
+        store(dir.path(), &piece("c 5 6\n", 2, false), 12).unwrap();
+        assert_eq!(std::fs::read_to_string(folder.join("stats")).unwrap(), "a 1 2\nb 3 4\nc 5 6\n");
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn pieces_before_that_are_gone_are_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        store(dir.path(), &piece("a 1 2\n", 0, true), 0).unwrap();
+        let cut = |result| matches!(result, Err(StoreError::Cut { .. }));
+        assert!(cut(store(dir.path(), &piece("c 5 6\n", 2, false), 12)));
+        std::fs::remove_file(dir.path().join("1457298067").join(STAGED)).unwrap();
+        assert!(cut(store(dir.path(), &piece("b 3 4\n", 1, true), 6)));
     }
 
     #[test]
@@ -296,7 +418,7 @@ mod tests {
         for name in [STAGED, "stats"] {
             std::os::unix::fs::symlink(&precious, folder.join(name)).unwrap();
         }
-        store(dir.path(), &batch("a 1 2\n")).unwrap();
+        store(dir.path(), &batch("a 1 2\n"), 0).unwrap();
         assert_eq!(std::fs::read_to_string(precious).unwrap(), "precious");
         assert_eq!(std::fs::read_to_string(folder.join("stats")).unwrap(), "a 1 2\n");
     }
@@ -306,7 +428,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("1457298067");
         std::fs::create_dir_all(folder.join("stats/in the way")).unwrap();
-        let error = store(dir.path(), &batch("a 1 2\n")).unwrap_err();
+        let error = store(dir.path(), &batch("a 1 2\n"), 0).unwrap_err();
         assert!(matches!(&error, StoreError::Rename { path, .. } if path.ends_with("1457298067/stats")), "{error}");
         assert!(!folder.join(STAGED).exists());
     }

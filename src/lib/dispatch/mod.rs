@@ -9,6 +9,7 @@
 //! ```
 
 mod aside;
+pub mod bounds;
 #[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
 pub mod graphite;
 #[cfg(feature = "kafka")]
@@ -26,11 +27,20 @@ use tokio::time::Instant;
 /// The worker's end for [`Notice`]s is unbounded, since each batch causes a bounded number of them.
 pub type Notices = UnboundedSender<Notice>;
 
-/// The rendered metrics of one snapshot: the unit of delivery.
+/// The rendered metrics of one snapshot, or of a piece of one: the unit of delivery.
+///
+/// A large snapshot comes in pieces, each with whole objects, so that neither its rows nor its lines are ever all in
+/// memory. The pieces of a snapshot come one after the other; what is said of its delivery is said once, for all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     /// The snapshot that this is made of.
     pub epoch: Epoch,
+    /// How many pieces of the same snapshot came before.
+    pub piece: usize,
+    /// Whether further pieces follow.
+    pub more: bool,
+    /// Whether the worker can render it again, so that a dispatcher may forget what it has sent; see [`Notice::Lost`].
+    pub on_disk: bool,
     /// Lines of the Graphite plaintext protocol, `path value timestamp\n` each.
     pub text: Vec<u8>,
     /// Number of lines in `text`.
@@ -57,7 +67,15 @@ pub enum Notice {
         /// Which snapshot.
         epoch: Epoch,
     },
-    /// [`Dispatcher::has_room`] may have changed to true.
+    /// The batch was sent, and lost, and is not in memory any more: it is to be submitted again, from its first piece.
+    /// What was submitted of it so far is forgotten, and so is what still comes of that.
+    Lost {
+        /// Which dispatcher.
+        dispatcher: &'static str,
+        /// Which snapshot.
+        epoch: Epoch,
+    },
+    /// [`Dispatcher::has_room`] or [`Dispatcher::takes_more`] may have changed to true.
     Room {
         /// Which dispatcher.
         dispatcher: &'static str,
@@ -119,6 +137,8 @@ pub trait Dispatcher {
     fn submit(&self, batch: Arc<Batch>);
     /// Whether the worker should render another snapshot for this dispatcher now.
     fn has_room(&self) -> bool;
+    /// Whether the worker should go on with the snapshot of which it has submitted the first pieces.
+    fn takes_more(&self) -> bool;
     /// The figures so far.
     fn counters(&self) -> Counters;
     /// Ends when everything held is delivered, at `deadline`, or as soon as it is plain that waiting is of no use

@@ -1,5 +1,4 @@
-//! The memory of rendered snapshots, used again for those that follow. The C library maps blocks beyond 32 MiB anew each
-//! time, and the kernel fills them with zeros first: at 20,000 servers that took half as long as everything else.
+//! The memory of rendered pieces, used again for those that follow: what the kernel maps anew, it fills with zeros first.
 
 use crate::dispatch::Batch;
 use std::sync::Arc;
@@ -24,9 +23,9 @@ impl Buffers {
     }
 
     /// Takes note of a batch that goes to the dispatchers.
-    pub(super) fn lend(&mut self, batch: &Arc<Batch>) {
+    pub(super) fn lend(&mut self, batch: Arc<Batch>) {
         self.expected = batch.text.len() + batch.text.len() / 16;
-        self.lent.push(Arc::clone(batch));
+        self.lent.push(batch);
     }
 
     /// Gives back what is not in use.
@@ -61,7 +60,7 @@ mod tests {
         text.extend_from_slice(&[b'x'; 1000]);
         let place = text.as_ptr();
         let batch = Arc::new(Batch { text, ..Batch::default() });
-        buffers.lend(&batch);
+        buffers.lend(Arc::clone(&batch));
         let other = buffers.take();
         assert_ne!(other.as_ptr(), place, "a dispatcher has it");
         drop(batch);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! parent: incoming/ ─► queue ─► one snapshot at a time to each worker with room ─► acknowledged ─► removed
-//! worker: parse ─► aggregate ─► render ─► dispatchers ─► says so when every destination has it
+//! worker: parse ─► aggregate ─► render, piece by piece ─► dispatchers ─► says so when every destination has it
 //! ```
 //!
 //! Only the parent changes the source directory; workers may die at any moment. [`supervisor`] decides about workers,
@@ -21,6 +21,7 @@ pub mod once;
 pub mod page;
 pub mod panics;
 pub mod parent;
+pub mod pieces;
 pub mod pipeline;
 pub mod pool;
 pub mod rendering;

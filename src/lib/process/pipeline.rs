@@ -10,6 +10,7 @@ use crate::parse::info::{self, Info};
 use crate::parse::stat;
 use crate::plan::{DaemonPlan, KindPlan};
 use crate::process::exclude::Excluded;
+use crate::process::pieces::{Pieces, Stopped, Taker};
 use crate::process::sites::{Site, Sites};
 use crate::render::line::Lines;
 use crate::render::messages::Shape;
@@ -55,13 +56,20 @@ pub enum PipelineError {
         /// Why.
         source: polars::error::PolarsError,
     },
+    /// Whoever takes the pieces wants no more.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
 }
 
 /// What a run found, beside its lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Lines appended to the output.
+    /// Lines of all pieces.
     pub lines: usize,
+    /// Pieces that were handed over, without the last.
+    pub pieces: usize,
+    /// Lines of these pieces.
+    pub handed_over: usize,
     /// Rows that were left out because they could not be read.
     pub refused_rows: u64,
     /// Files that were left out because nothing in them could be read.
@@ -114,33 +122,53 @@ impl Pipeline {
     /// # Errors
     /// When the directory cannot be read; then nothing was appended.
     pub fn run(&mut self, dir: &Path, epoch: Epoch, out: &mut Vec<u8>) -> Result<Report, PipelineError> {
+        self.run_in_pieces(dir, epoch, out, None)
+    }
+
+    /// The same, where a large snapshot goes to `taker` piece by piece; the rest of it is in `out`, which is to be empty.
+    ///
+    /// # Errors
+    /// As above; what went to `taker` is void then.
+    pub fn run_in_pieces(
+        &mut self,
+        dir: &Path,
+        epoch: Epoch,
+        out: &mut Vec<u8>,
+        taker: Option<&mut Taker<'_>>,
+    ) -> Result<Report, PipelineError> {
         let start = Instant::now();
         let files = Files::list(dir).map_err(|source| PipelineError::Directory { path: dir.to_owned(), source })?;
         let own = self.own.clone().into_bytes();
         let before = out.len();
-        let mut recorded = self.recorded.take();
-        if let Some((recorder, _)) = &mut recorded {
+        let (mut recorder, shape) = self.recorded.take().unzip();
+        if let Some(recorder) = &mut recorder {
             recorder.clear();
         }
-        let mut lines = Lines::recorded(out, epoch, recorded.as_mut().map(|(recorder, _)| recorder));
         let mut report = Report::default();
-        let result = self.all(dir, &files, &own, &mut lines, &mut report);
-        own_seconds(&own, b"WallClockTimeAllStats", start.elapsed(), &mut lines);
-        report.lines = lines.count();
-        self.recorded = recorded;
+        let result = {
+            let mut pieces = Pieces::new(epoch, taker.map(|taker| -> &mut Taker<'_> { taker }), shape.as_ref());
+            let mut lines = Lines::recorded(out, epoch, recorder.as_mut());
+            let result = self.all(dir, &files, &own, &mut lines, &mut pieces, &mut report);
+            own_seconds(&own, b"WallClockTimeAllStats", start.elapsed(), &mut lines);
+            report.lines = lines.count();
+            (report.pieces, report.handed_over) = (pieces.count, pieces.lines);
+            result
+        };
+        self.recorded = recorder.zip(shape);
         if let Err(error) = result {
-            out.truncate(before);
+            out.truncate(if report.pieces > 0 { 0 } else { before });
             return Err(error);
         }
         Ok(report)
     }
 
-    /// The messages of the snapshot that was last rendered, `text` being all of its lines; none where they are not wanted.
+    /// The messages of the snapshot that was last rendered, or of the last piece of it, `text` being all of its lines; none
+    /// where they are not wanted.
     pub fn messages(&mut self, text: &[u8]) -> Messages {
         match &mut self.recorded {
             Some((recorder, shape)) => {
                 recorder.end(text.len());
-                shape.messages(recorder, text)
+                shape.messages(recorder, text, false)
             }
             None => Messages::default(),
         }
@@ -162,6 +190,7 @@ impl Pipeline {
         files: &Files,
         own: &[u8],
         lines: &mut Lines<'_>,
+        pieces: &mut Pieces<'_>,
         report: &mut Report,
     ) -> Result<(), PipelineError> {
         if files.info.is_empty() {
@@ -171,7 +200,7 @@ impl Pipeline {
             tracing::warn!(snapshot = %dir.display(), "no file with statistics of proxies");
         }
         let mut sites = std::mem::take(&mut self.sites);
-        let result = self.hosts(dir, files, own, &mut sites, lines, report);
+        let result = self.hosts(dir, files, own, &mut sites, (lines, pieces), report);
         self.sites = sites;
         result
     }
@@ -182,7 +211,7 @@ impl Pipeline {
         files: &Files,
         own: &[u8],
         sites: &mut Sites,
-        lines: &mut Lines<'_>,
+        (lines, pieces): (&mut Lines<'_>, &mut Pieces<'_>),
         report: &mut Report,
     ) -> Result<(), PipelineError> {
         let parts = sites.divide(files);
@@ -206,7 +235,7 @@ impl Pipeline {
             }
             let Some((site, cluster)) = sites.enter(host.as_ref(), lines) else { continue };
             if !files.stat.is_empty() {
-                self.proxies(dir, &files.stat, (site, &mut tally), cluster, lines, report)?;
+                self.proxies(dir, &files.stat, (site, &mut tally), cluster, (&mut *lines, pieces), report)?;
             }
         }
         sites.clusters(&self.plans, lines);
@@ -269,7 +298,7 @@ impl Pipeline {
         files: &[String],
         (site, tally): (&mut Site, &mut Tally),
         mut cluster: Option<&mut Cluster>,
-        lines: &mut Lines<'_>,
+        (lines, pieces): (&mut Lines<'_>, &mut Pieces<'_>),
         report: &mut Report,
     ) -> Result<(), PipelineError> {
         site.stats.clear();
@@ -344,7 +373,7 @@ impl Pipeline {
                 own_seconds(self.own.as_bytes(), time.as_bytes(), *elapsed, lines);
             }
         }
-        Ok(())
+        pieces.flush(lines)
     }
 }
 
@@ -472,7 +501,16 @@ mod tests {
         let mut out = b"before".to_vec();
         let files = Files { info: vec!["a_info".to_owned()], stat: vec!["gone_stat".to_owned()] };
         let mut lines = Lines::new(&mut out, Epoch(1));
-        let error = pipeline.all(place.path(), &files, b"own.", &mut lines, &mut Report::default()).unwrap_err();
+        let error = pipeline
+            .all(
+                place.path(),
+                &files,
+                b"own.",
+                &mut lines,
+                &mut Pieces::new(Epoch(1), None, None),
+                &mut Report::default(),
+            )
+            .unwrap_err();
         assert!(matches!(error, PipelineError::File { path, .. } if path.ends_with("gone_stat")));
         assert!(pipeline.run(place.path(), Epoch(1), &mut out).is_ok());
     }

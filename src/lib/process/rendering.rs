@@ -1,8 +1,10 @@
 //! What a worker makes of one snapshot.
 
 use super::message::{Failure, Figures};
+use super::pieces::Taker;
 use super::pipeline::{Pipeline, PipelineError};
 use crate::config::Config;
+use crate::dispatch::Batch;
 use crate::pull::counters;
 use crate::snapshot::{Epoch, PULL_COUNTERS};
 use std::fs::{File, OpenOptions};
@@ -15,9 +17,11 @@ use std::time::Instant;
 const MAX_PULL_COUNTERS: u64 = 16 * 1024;
 
 /// What a snapshot became.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
-    /// Lines appended.
+    /// The last piece: often the only one.
+    pub last: Batch,
+    /// Lines of all pieces.
     pub lines: usize,
     /// Rows that were left out.
     pub refused_rows: u64,
@@ -25,8 +29,8 @@ pub struct Rendered {
     pub refused_files: u64,
 }
 
-/// Appends the lines of a snapshot: its own, those about its processing, those that pull left in it, and those of the
-/// parent.
+/// Renders a snapshot: its own lines, those about its processing, those that pull left in it, and those of the parent.
+/// All pieces but the last go to `taker`. `buffer` is to be empty.
 ///
 /// # Errors
 /// When the snapshot cannot be processed; see [`kind`].
@@ -36,10 +40,12 @@ pub fn render(
     dir: &Path,
     epoch: Epoch,
     figures: Option<&Figures>,
-    out: &mut Vec<u8>,
+    mut buffer: Vec<u8>,
+    taker: &mut Taker<'_>,
 ) -> Result<Rendered, PipelineError> {
     let start = Instant::now();
-    let report = pipeline.run(dir, epoch, out)?;
+    let out = &mut buffer;
+    let report = pipeline.run_in_pieces(dir, epoch, out, Some(taker))?;
     let mut lines = report.lines;
     if config.process.self_metrics {
         for (name, value) in pull_counters(dir) {
@@ -51,7 +57,17 @@ pub fn render(
     }
     let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
     lines += pipeline.own_metric("TotalWallClockTime", seconds, epoch, out);
-    Ok(Rendered { lines, refused_rows: report.refused_rows, refused_files: report.refused_files })
+    let messages = pipeline.messages(out);
+    let last = Batch {
+        epoch,
+        piece: report.pieces,
+        more: false,
+        on_disk: true,
+        text: buffer,
+        lines: lines - report.handed_over,
+        messages,
+    };
+    Ok(Rendered { last, lines, refused_rows: report.refused_rows, refused_files: report.refused_files })
 }
 
 /// Whose fault an error is: one that would have met any snapshot is the system's.

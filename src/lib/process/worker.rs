@@ -7,6 +7,7 @@
 use super::buffers::Buffers;
 use super::channel::Channel;
 use super::message::{Failure, Figures, MessageError, ToParent, ToWorker};
+use super::pieces::{Stopped, Taker};
 use super::pipeline::{Pipeline, PipelineError};
 use super::rendering::{Rendered, kind, render};
 use super::spawn::WORKER;
@@ -18,7 +19,7 @@ use crate::exit;
 use crate::logging::{self, Chain};
 use crate::snapshot::Epoch;
 use nix::sys::signal::Signal;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -55,6 +56,8 @@ enum WorkerError {
     Panicked,
     #[error("the parent says what no parent should say")]
     Message(#[from] MessageError),
+    #[error("the parent gives a snapshot that was not asked for")]
+    Unasked,
 }
 
 /// Runs a worker whose configuration lies in this descriptor; returns the exit code.
@@ -90,24 +93,44 @@ fn start(config: i32) -> Result<(), WorkerError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(WorkerError::SetUp)?;
     let tasks = LocalSet::new();
     let mut worker = tasks.block_on(&runtime, async { Worker::new(&config, end) })?;
+    let mut renderer = Renderer::new(&config, worker.hostname.clone());
     loop {
-        match tasks.block_on(&runtime, worker.next())? {
-            // Outside of the runtime: polars refuses to run inside of one that has a single thread.
+        let (epoch, figures, only) = match tasks.block_on(&runtime, worker.next())? {
             Step::Take { epoch, figures } => {
                 worker.asked = false;
-                let outcome = worker.render(epoch, figures.as_ref());
-                tasks.block_on(&runtime, worker.hand_over(epoch, figures, outcome))?;
+                (epoch, figures, None)
             }
             Step::Again { epoch, destination } => {
                 let figures = worker.open.get(&epoch).and_then(|open| open.figures.clone());
-                let outcome = worker.render(epoch, figures.as_ref());
-                tasks.block_on(&runtime, worker.hand_over_again(epoch, destination, outcome))?;
+                (epoch, figures, Some(destination))
             }
-            Step::Drain(grace) => return tasks.block_on(&runtime, worker.drain(grace)),
+            Step::Drain(deadline) => return tasks.block_on(&runtime, worker.drain(deadline)),
             Step::Orphaned => {
                 orphaned();
                 return Ok(());
             }
+        };
+        worker.begin(epoch, only);
+        let mut end = None;
+        let buffer = worker.buffers.take();
+        // Outside of the runtime: polars refuses to run inside of one that has a single thread.
+        let outcome = renderer.render(epoch, figures.as_ref(), buffer, &mut |piece| match tasks
+            .block_on(&runtime, worker.piece(piece))
+        {
+            Ok(buffer) => Ok(buffer),
+            Err(stop) => {
+                end = Some(stop);
+                Err(Stopped)
+            }
+        });
+        match end {
+            None => tasks.block_on(&runtime, worker.hand_over(figures, outcome))?,
+            Some(Stop::InTime) => return tasks.block_on(&runtime, worker.tell_counters()),
+            Some(Stop::Orphaned) => {
+                orphaned();
+                return Ok(());
+            }
+            Some(Stop::Failed(error)) => return Err(error),
         }
     }
 }
@@ -159,7 +182,7 @@ fn read_config(descriptor: i32) -> Result<Config, WorkerError> {
 struct Open {
     waiting_for: usize,
     dropped: bool,
-    /// What came along with it, while a dispatcher is still to get it.
+    /// What came along with it, should it be rendered again.
     figures: Option<Figures>,
 }
 
@@ -167,17 +190,22 @@ struct Open {
 ///
 /// A destination that is away must not hold up the others. Where one has had no room for [`PATIENCE`] and another has,
 /// snapshots are taken on, without being given to the one that is away: they stay on disk, and are rendered once more for
-/// it when it has room again, oldest first. What is put off costs a number in memory.
+/// it when it has room again, oldest first. So are those that were sent to it and lost. What is put off costs a number in
+/// memory.
 struct Destination {
     dispatcher: Box<dyn Dispatcher>,
-    put_off: VecDeque<Epoch>,
+    put_off: BTreeSet<Epoch>,
     /// Since when it has had no room.
     full_since: Option<Instant>,
+    /// Whether it is known to be away.
+    away: bool,
+    /// Whether it gets the snapshot that is being rendered.
+    takes: bool,
 }
 
 impl Destination {
     fn new(dispatcher: Box<dyn Dispatcher>) -> Self {
-        Self { dispatcher, put_off: VecDeque::new(), full_since: None }
+        Self { dispatcher, put_off: BTreeSet::new(), full_since: None, away: false, takes: false }
     }
 
     /// Whether a further snapshot can be given to it.
@@ -216,46 +244,110 @@ enum Step {
         epoch: Epoch,
         destination: usize,
     },
-    Drain(Duration),
+    /// Deliver what can be delivered until then.
+    Drain(tokio::time::Instant),
     Orphaned,
+}
+
+/// Why a snapshot is not rendered to its end.
+enum Stop {
+    /// It is time to leave.
+    InTime,
+    Orphaned,
+    Failed(WorkerError),
+}
+
+impl From<WorkerError> for Stop {
+    fn from(error: WorkerError) -> Self {
+        Self::Failed(error)
+    }
 }
 
 /// What became of a snapshot.
 enum Outcome {
-    Rendered { batch: Batch, refused_rows: u64, refused_files: u64 },
+    Rendered(Rendered),
     Gone,
     Failed { failure: Failure, reason: String },
 }
 
-struct Worker<'a> {
+/// Makes lines of snapshots.
+struct Renderer<'a> {
     config: &'a Config,
     hostname: String,
     pipeline: Pipeline,
+    trap: Trap,
+}
+
+impl<'a> Renderer<'a> {
+    fn new(config: &'a Config, hostname: String) -> Self {
+        Self { config, pipeline: Pipeline::new(config, &hostname), hostname, trap: Trap::from_environment() }
+    }
+
+    fn render(&mut self, epoch: Epoch, figures: Option<&Figures>, buffer: Vec<u8>, taker: &mut Taker<'_>) -> Outcome {
+        self.trap.spring(epoch);
+        let dir = self.config.process.src_dir.join(epoch.to_string());
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            self.trap.panic(epoch);
+            render(self.config, &mut self.pipeline, &dir, epoch, figures, buffer, taker)
+        }));
+        match result {
+            Ok(Ok(rendered)) => Outcome::Rendered(rendered),
+            Ok(Err(PipelineError::Directory { source, .. })) if source.kind() == io::ErrorKind::NotFound => {
+                Outcome::Gone
+            }
+            Ok(Err(error)) => Outcome::Failed { failure: kind(&error), reason: Chain(&error).to_string() },
+            Err(panic) => {
+                panics::seen();
+                // Whatever it was in the middle of, its state is not to be trusted.
+                self.pipeline = Pipeline::new(self.config, &self.hostname);
+                Outcome::Failed { failure: Failure::Panic, reason: format!("panic: {}", panics::words(&*panic)) }
+            }
+        }
+    }
+}
+
+/// The snapshot that is being rendered.
+#[derive(Debug, Clone, Copy)]
+struct Current {
+    epoch: Epoch,
+    /// The one destination that it is rendered again for.
+    only: Option<usize>,
+}
+
+struct Worker {
+    hostname: String,
     channel: Channel,
     destinations: Vec<Destination>,
     notices: UnboundedReceiver<Notice>,
     open: BTreeMap<Epoch, Open>,
+    /// What is being rendered.
+    current: Option<Current>,
     /// The parent knows that there is room.
     asked: bool,
+    /// Until when the parent wants it to leave, if it does.
+    leave_at: Option<tokio::time::Instant>,
     /// Since when there has been nothing to do; `None` when memory was released already.
     idle_since: Option<Instant>,
     /// The figures that the parent has.
     told: BTreeMap<&'static str, Counters>,
     /// Memory of rendered snapshots.
     buffers: Buffers,
-    trap: Trap,
 }
 
-async fn sleep_until(until: Option<Instant>) {
-    match until {
-        Some(until) => tokio::time::sleep_until(until.into()).await,
+async fn sleep_until(moment: Option<Instant>) {
+    until(moment.map(Into::into)).await;
+}
+
+async fn until(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,
     }
 }
 
-impl<'a> Worker<'a> {
+impl Worker {
     /// Must be called on the runtime and its set of tasks, where the dispatchers live.
-    fn new(config: &'a Config, end: OwnedFd) -> Result<Self, WorkerError> {
+    fn new(config: &Config, end: OwnedFd) -> Result<Self, WorkerError> {
         // Handlers that do nothing; they last as long as the process.
         for kind in [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()] {
             drop(signal(kind).map_err(WorkerError::SetUp)?);
@@ -279,18 +371,17 @@ impl<'a> Worker<'a> {
             dispatchers.push(Box::new(LocalStore::start(store, sender)));
         }
         Ok(Self {
-            config,
-            pipeline: Pipeline::new(config, &hostname),
             hostname,
             channel: Channel::new(end).map_err(WorkerError::SetUp)?,
             destinations: dispatchers.into_iter().map(Destination::new).collect(),
             notices,
             open: BTreeMap::new(),
+            current: None,
             asked: false,
+            leave_at: None,
             idle_since: Some(Instant::now()),
             told: BTreeMap::new(),
             buffers: Buffers::default(),
-            trap: Trap::from_environment(),
         })
     }
 
@@ -299,6 +390,9 @@ impl<'a> Worker<'a> {
         loop {
             if panics::seen() {
                 return Err(WorkerError::Panicked);
+            }
+            if let Some(deadline) = self.leave_at {
+                return Ok(Step::Drain(deadline));
             }
             let again = self.put_off();
             let now = Instant::now();
@@ -315,11 +409,8 @@ impl<'a> Worker<'a> {
                     let Some(packet) = packet.map_err(WorkerError::Channel)? else { return Ok(Step::Orphaned) };
                     match ToWorker::decode(&packet)? {
                         ToWorker::Take { epoch, figures } => return Ok(Step::Take { epoch, figures }),
-                        ToWorker::Drain(grace) => return Ok(Step::Drain(grace)),
-                        ToWorker::Ping => {
-                            self.tell_counters().await?;
-                            self.say(&ToParent::Pong).await?;
-                        }
+                        ToWorker::Drain(grace) => self.leave_at = Some(tokio::time::Instant::now() + grace),
+                        ToWorker::Ping => self.pong().await?,
                     }
                 }
                 Some(notice) = self.notices.recv() => self.heed(notice).await?,
@@ -343,87 +434,123 @@ impl<'a> Worker<'a> {
         self.channel.send(&message.encode()).await.map_err(WorkerError::Channel)
     }
 
-    /// Makes lines of a snapshot.
-    fn render(&mut self, epoch: Epoch, figures: Option<&Figures>) -> Outcome {
-        self.trap.spring(epoch);
-        let dir = self.config.process.src_dir.join(epoch.to_string());
-        let mut text = self.buffers.take();
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            self.trap.panic(epoch);
-            let rendered = render(self.config, &mut self.pipeline, &dir, epoch, figures, &mut text)?;
-            Ok((rendered, self.pipeline.messages(&text)))
-        }));
-        match result {
-            Ok(Ok((Rendered { lines, refused_rows, refused_files }, messages))) => {
-                Outcome::Rendered { batch: Batch { epoch, text, lines, messages }, refused_rows, refused_files }
-            }
-            Ok(Err(PipelineError::Directory { source, .. })) if source.kind() == io::ErrorKind::NotFound => {
-                Outcome::Gone
-            }
-            Ok(Err(error)) => Outcome::Failed { failure: kind(&error), reason: Chain(&error).to_string() },
-            Err(panic) => {
-                panics::seen();
-                // Whatever it was in the middle of, its state is not to be trusted.
-                self.pipeline = Pipeline::new(self.config, &self.hostname);
-                Outcome::Failed { failure: Failure::Panic, reason: format!("panic: {}", panics::words(&*panic)) }
-            }
-        }
+    /// Answers the parent.
+    async fn pong(&mut self) -> Result<(), WorkerError> {
+        self.tell_counters().await?;
+        self.say(&ToParent::Pong).await
     }
 
     /// The oldest snapshot that was put off for a destination that has room now.
     fn put_off(&mut self) -> Option<(Epoch, usize)> {
         self.destinations.iter_mut().enumerate().find_map(|(number, destination)| {
             // Some were given to another worker, or are gone.
-            while destination.put_off.front().is_some_and(|epoch| !self.open.contains_key(epoch)) {
-                destination.put_off.pop_front();
+            while destination.put_off.first().is_some_and(|epoch| !self.open.contains_key(epoch)) {
+                destination.put_off.pop_first();
             }
-            let oldest = *destination.put_off.front()?;
+            let oldest = *destination.put_off.first()?;
             destination.dispatcher.has_room().then_some((oldest, number))
         })
     }
 
-    /// Tells the parent what became of a snapshot, and gives its lines to the destinations that have room.
-    async fn hand_over(&mut self, epoch: Epoch, figures: Option<Figures>, outcome: Outcome) -> Result<(), WorkerError> {
-        self.idle_since = Some(Instant::now());
-        let Outcome::Rendered { batch, refused_rows, refused_files } = outcome else {
-            return self.say_failed(epoch, outcome).await;
-        };
-        let lines = u64::try_from(batch.lines).unwrap_or(u64::MAX);
-        // First the word, then the hand-over: what happens from now on is not the snapshot's fault.
-        self.say(&ToParent::Rendered { epoch, lines, refused_rows, refused_files }).await?;
-        let (batch, now) = (Arc::new(batch), Instant::now());
-        self.buffers.lend(&batch);
-        let mut some_put_off = false;
-        for destination in &mut self.destinations {
-            if destination.has_room() || !destination.is_away(now) {
-                destination.dispatcher.submit(Arc::clone(&batch));
-            } else {
-                if destination.put_off.is_empty() {
-                    let name = destination.dispatcher.name();
-                    tracing::warn!(dispatcher = name, "is away: the others go on, snapshots stay on disk for it");
-                }
-                destination.put_off.push_back(epoch);
-                some_put_off = true;
-            }
+    /// From now on this snapshot is rendered: for all destinations that are not away, or for this one only.
+    fn begin(&mut self, epoch: Epoch, only: Option<usize>) {
+        let now = Instant::now();
+        self.idle_since = Some(now);
+        self.current = Some(Current { epoch, only });
+        for (number, destination) in self.destinations.iter_mut().enumerate() {
+            destination.takes = match only {
+                Some(only) => only == number,
+                None => destination.has_room() || !destination.is_away(now),
+            };
         }
-        let figures = figures.filter(|_| some_put_off);
-        self.open.insert(epoch, Open { waiting_for: self.destinations.len(), dropped: false, figures });
-        Ok(())
     }
 
-    /// Gives a snapshot that was rendered once more to the destination that had been away.
-    async fn hand_over_again(&mut self, epoch: Epoch, destination: usize, outcome: Outcome) -> Result<(), WorkerError> {
+    /// Gives a piece to the destinations that get the snapshot, as soon as they take more. One of several is not waited for
+    /// longer than a while: what it does not take then waits in memory, up to the end of this snapshot.
+    async fn piece(&mut self, piece: Batch) -> Result<Vec<u8>, Stop> {
+        let patient_until = (self.destinations.len() > 1).then(|| Instant::now() + PATIENCE);
+        loop {
+            // Before any piece is handed over it is known who has lost those before.
+            while let Ok(notice) = self.notices.try_recv() {
+                self.heed(notice).await?;
+            }
+            if panics::seen() {
+                return Err(Stop::Failed(WorkerError::Panicked));
+            }
+            let mut takers = self.destinations.iter().filter(|destination| destination.takes);
+            if takers.all(|destination| destination.dispatcher.takes_more())
+                || patient_until.is_some_and(|until| until <= Instant::now())
+            {
+                break;
+            }
+            tokio::select! {
+                packet = self.channel.receive() => {
+                    let Some(packet) = packet.map_err(WorkerError::Channel)? else { return Err(Stop::Orphaned) };
+                    match ToWorker::decode(&packet).map_err(WorkerError::Message)? {
+                        ToWorker::Drain(grace) => self.leave_at = Some(tokio::time::Instant::now() + grace),
+                        ToWorker::Ping => self.pong().await?,
+                        ToWorker::Take { .. } => return Err(Stop::Failed(WorkerError::Unasked)),
+                    }
+                }
+                Some(notice) = self.notices.recv() => self.heed(notice).await?,
+                () = sleep_until(patient_until), if patient_until.is_some() => {}
+                () = until(self.leave_at) => return Err(Stop::InTime),
+            }
+        }
+        self.submit(piece);
+        Ok(self.buffers.take())
+    }
+
+    /// Hands a piece over.
+    fn submit(&mut self, piece: Batch) {
+        let piece = Arc::new(piece);
+        for destination in self.destinations.iter().filter(|destination| destination.takes) {
+            destination.dispatcher.submit(Arc::clone(&piece));
+        }
+        self.buffers.lend(piece);
+    }
+
+    /// Tells the parent what became of the snapshot, and gives the last of its lines to the destinations that get it.
+    async fn hand_over(&mut self, figures: Option<Figures>, outcome: Outcome) -> Result<(), WorkerError> {
+        let Some(Current { epoch, only }) = self.current else { return Ok(()) };
         self.idle_since = Some(Instant::now());
-        let Outcome::Rendered { batch, .. } = outcome else {
-            // The parent decides: it is gone for good, or comes again.
+        let Outcome::Rendered(Rendered { last, lines, refused_rows, refused_files }) = outcome else {
+            // Rendered again: the parent decides, it is gone for good or comes again.
             self.open.remove(&epoch);
+            self.current = None;
             return self.say_failed(epoch, outcome).await;
         };
-        if let Some(destination) = self.destinations.get_mut(destination) {
-            destination.put_off.pop_front();
-            destination.dispatcher.submit(Arc::new(batch));
-            if destination.put_off.is_empty() {
-                tracing::info!(dispatcher = destination.dispatcher.name(), "has what stayed on disk for it");
+        if only.is_none() {
+            let lines = u64::try_from(lines).unwrap_or(u64::MAX);
+            // First the word, then the hand-over: what happens from now on is not the snapshot's fault.
+            self.say(&ToParent::Rendered { epoch, lines, refused_rows, refused_files }).await?;
+        }
+        while let Ok(notice) = self.notices.try_recv() {
+            self.heed(notice).await?;
+        }
+        self.submit(last);
+        self.current = None;
+        if only.is_none() {
+            let open = Open { waiting_for: self.destinations.len(), dropped: false, figures };
+            self.open.insert(epoch, open);
+        }
+        for (number, destination) in self.destinations.iter_mut().enumerate() {
+            let name = destination.dispatcher.name();
+            match (destination.takes, only) {
+                (true, None) => {}
+                (true, Some(_)) => {
+                    destination.put_off.remove(&epoch);
+                    if destination.put_off.is_empty() && std::mem::take(&mut destination.away) {
+                        tracing::info!(dispatcher = name, "has what stayed on disk for it");
+                    }
+                }
+                (false, Some(only)) if only != number => {}
+                (false, _) => {
+                    destination.put_off.insert(epoch);
+                    if only.is_none() && !std::mem::replace(&mut destination.away, true) {
+                        tracing::warn!(dispatcher = name, "is away: the others go on, snapshots stay on disk for it");
+                    }
+                }
             }
         }
         Ok(())
@@ -431,7 +558,7 @@ impl<'a> Worker<'a> {
 
     async fn say_failed(&mut self, epoch: Epoch, outcome: Outcome) -> Result<(), WorkerError> {
         match outcome {
-            Outcome::Rendered { .. } => Ok(()),
+            Outcome::Rendered(_) => Ok(()),
             Outcome::Gone => self.say(&ToParent::Gone(epoch)).await,
             Outcome::Failed { failure, reason } => self.say(&ToParent::Failed { epoch, failure, reason }).await,
         }
@@ -443,6 +570,10 @@ impl<'a> Worker<'a> {
         let (epoch, dropped) = match notice {
             Notice::Delivered { epoch, .. } => (epoch, false),
             Notice::Dropped { epoch, .. } => (epoch, true),
+            Notice::Lost { dispatcher, epoch } => {
+                self.lost(dispatcher, epoch);
+                return Ok(());
+            }
             Notice::Room { .. } => return Ok(()),
         };
         let Some(open) = self.open.get_mut(&epoch) else { return Ok(()) };
@@ -455,6 +586,17 @@ impl<'a> Worker<'a> {
         self.open.remove(&epoch);
         self.tell_counters().await?;
         self.say(&ToParent::Done { epoch, dropped }).await
+    }
+
+    /// A dispatcher has lost a snapshot that it had: it gets it again.
+    fn lost(&mut self, dispatcher: &str, epoch: Epoch) {
+        let Some(destination) = self.destinations.iter_mut().find(|one| one.dispatcher.name() == dispatcher) else {
+            return;
+        };
+        if self.current.is_some_and(|current| current.epoch == epoch) {
+            destination.takes = false;
+        }
+        destination.put_off.insert(epoch);
     }
 
     /// Tells the parent the figures that have changed. They are told before what they count is done: should this
@@ -470,9 +612,8 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Delivers what can be delivered in time.
-    async fn drain(&mut self, grace: Duration) -> Result<(), WorkerError> {
-        let deadline = tokio::time::Instant::now() + grace;
+    /// Delivers what can be delivered until `deadline`.
+    async fn drain(&mut self, deadline: tokio::time::Instant) -> Result<(), WorkerError> {
         // Out of the worker, so that it can go on hearing while they drain.
         let destinations = std::mem::take(&mut self.destinations);
         let all = async {

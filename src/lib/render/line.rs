@@ -166,6 +166,11 @@ impl<'a> Lines<'a> {
         self.count += 1;
     }
 
+    /// What has been appended to since the last of these calls, and whoever takes notes of it.
+    pub fn text(&mut self) -> (&mut Vec<u8>, Option<&mut Recorder>) {
+        (self.out, self.recorder.as_deref_mut())
+    }
+
     /// Number of lines so far.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -8,7 +8,7 @@
 //!
 //! An object that was noted in several stretches (the number of a backend's servers comes with the servers) becomes one.
 
-use super::record::{Object, Record, Recorder};
+use super::record::{Object, ObjectKind, Record, Recorder};
 use super::{influx, json};
 use crate::config::{KafkaFormat, KeyTemplate};
 use crate::dispatch::messages::Messages;
@@ -28,13 +28,14 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The messages of a snapshot, whose lines are `text`.
+    /// The messages of a snapshot, or of a piece of one, whose lines are `text`. Where `more` pieces follow, those that are
+    /// one for each snapshot (the document of haproxystats itself) are left to the last.
     #[must_use]
-    pub fn messages(&self, recorder: &Recorder, text: &[u8]) -> Messages {
+    pub fn messages(&self, recorder: &Recorder, text: &[u8], more: bool) -> Messages {
         let mut messages = Messages::default();
         match self.format {
-            KafkaFormat::Json => self.documents(recorder, &mut messages),
-            KafkaFormat::Influx => self.influx(recorder, &mut messages),
+            KafkaFormat::Json => self.documents(recorder, more, &mut messages),
+            KafkaFormat::Influx => self.influx(recorder, more, &mut messages),
             KafkaFormat::Graphite => self.lines(recorder, text, &mut messages),
         }
         messages.shrink();
@@ -53,9 +54,9 @@ impl Shape {
         self.key.fill(value).into_bytes()
     }
 
-    fn documents(&self, recorder: &Recorder, messages: &mut Messages) {
+    fn documents(&self, recorder: &Recorder, more: bool, messages: &mut Messages) {
         let mut document = Vec::new();
-        for records in objects(recorder) {
+        for records in objects(recorder, more) {
             let Some((record, host)) = records.first().and_then(|first| Some((*first, recorder.host(first)?))) else {
                 continue;
             };
@@ -81,10 +82,10 @@ impl Shape {
         }
     }
 
-    fn influx(&self, recorder: &Recorder, messages: &mut Messages) {
+    fn influx(&self, recorder: &Recorder, more: bool, messages: &mut Messages) {
         let mut packs = Packs::new(self.limit);
         let mut line = Vec::new();
-        for records in objects(recorder) {
+        for records in objects(recorder, more) {
             let Some((record, host)) = records.first().and_then(|first| Some((*first, recorder.host(first)?))) else {
                 continue;
             };
@@ -112,9 +113,13 @@ impl Shape {
     }
 }
 
-/// The records of each object and moment, in the order in which the objects first came.
-fn objects(recorder: &Recorder) -> Vec<Vec<&Record>> {
-    grouped(recorder.records().iter().map(|record| ((record.host, &record.object, record.stamp), record)))
+/// The records of each object and moment, in the order in which the objects first came; those of haproxystats itself only
+/// when no more follow.
+fn objects(recorder: &Recorder, more: bool) -> Vec<Vec<&Record>> {
+    let complete = |record: &&Record| !more || record.object.kind != ObjectKind::Own;
+    grouped(
+        recorder.records().iter().filter(complete).map(|record| ((record.host, &record.object, record.stamp), record)),
+    )
 }
 
 type Identity<'a> = (usize, &'a Object, Epoch);
@@ -258,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_was_noted_apart_becomes_one_and_what_is_too_large_becomes_several() {
-        use super::super::record::{Host, ObjectKind};
+        use super::super::record::Host;
         use super::super::value::Value;
         let mut recorder = Recorder::new(KafkaFormat::Json, Host { name: "h".into(), cluster: None });
         let backend = || Object::named(ObjectKind::Backend, "shop", "");
@@ -272,7 +277,7 @@ mod tests {
         recorder.begin(Object::named(ObjectKind::Backend, "idle", ""), Epoch(7), 9);
         recorder.end(9);
         let texts = |limit| -> Vec<String> {
-            let messages = shape(KafkaFormat::Json, "{host}/{proxy}", limit).messages(&recorder, b"");
+            let messages = shape(KafkaFormat::Json, "{host}/{proxy}", limit).messages(&recorder, b"", false);
             messages
                 .iter()
                 .map(|message| {

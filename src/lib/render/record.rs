@@ -158,6 +158,19 @@ impl Recorder {
         self.open = false;
     }
 
+    /// Forgets what has become messages, for a text that begins anew.
+    pub fn turn(&mut self) {
+        let fields = std::mem::take(&mut self.fields);
+        let own = |record: &Record| record.object.kind == ObjectKind::Own && self.format != KafkaFormat::Graphite;
+        self.records.retain(own);
+        for record in &mut self.records {
+            let start = self.fields.len();
+            self.fields.extend_from_slice(fields.get(record.fields.clone()).unwrap_or_default());
+            (record.text, record.fields) = (0..0, start..self.fields.len());
+        }
+        self.open = false;
+    }
+
     /// All notes in order; to be called after [`Recorder::end`].
     #[must_use]
     pub fn records(&self) -> &[Record] {

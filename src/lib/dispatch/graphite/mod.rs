@@ -83,6 +83,9 @@ struct Servers {
     name: &'static str,
     all: Vec<Server>,
     chosen: Cell<usize>,
+    /// The server that gets the pieces of the present snapshot: the one that was chosen when the first of them came, since one
+    /// server's word is good for what it got itself.
+    present: Cell<usize>,
     failover: RefCell<Failover>,
     /// Wakes the keeper.
     wake: Rc<Notify>,
@@ -160,6 +163,7 @@ impl Graphite {
                 name,
                 all: endpoints.iter().enumerate().map(start).collect(),
                 chosen: Cell::new(0),
+                present: Cell::new(0),
                 failover: RefCell::new(Failover::new(endpoints.len(), graphite.delay)),
                 wake: Rc::default(),
                 notices,
@@ -187,13 +191,15 @@ impl Dispatcher for Graphite {
         if self.protocol == Protocol::Pickle {
             batch = Arc::new(wire(&batch, pickle::encode(&batch.text)));
         }
-        if let Some(server) = self.servers.all.get(self.servers.chosen.get()) {
-            server.submit(batch);
-        }
+        self.servers.submit(batch);
     }
 
     fn has_room(&self) -> bool {
         self.servers.has_room()
+    }
+
+    fn takes_more(&self) -> bool {
+        self.servers.takes_more()
     }
 
     /// Sums over the servers.
@@ -248,6 +254,10 @@ impl Dispatcher for Reports {
         self.0.iter().any(Dispatcher::has_room)
     }
 
+    fn takes_more(&self) -> bool {
+        true
+    }
+
     fn counters(&self) -> Counters {
         sum(self.0.iter().map(Dispatcher::counters))
     }
@@ -281,6 +291,23 @@ impl Servers {
         self.all.get(self.chosen.get()).is_some_and(Server::has_room)
     }
 
+    fn takes_more(&self) -> bool {
+        self.all.get(self.present.get()).is_none_or(Server::takes_more)
+    }
+
+    fn submit(&self, batch: Arc<Batch>) {
+        if batch.piece == 0 {
+            self.present.set(self.chosen.get());
+        }
+        if let Some(server) = self.all.get(self.present.get()) {
+            server.submit(batch);
+        }
+        if self.present.get() != self.chosen.get() {
+            // Should that one be down, it is to go to the other.
+            self.wake.notify_one();
+        }
+    }
+
     fn heard(&self, index: usize, word: Word) {
         let dispatcher = self.name;
         match word {
@@ -289,6 +316,7 @@ impl Servers {
                 self.tell(Notice::Delivered { dispatcher, epoch });
             }
             Word::Dropped(epoch) => self.tell(Notice::Dropped { dispatcher, epoch }),
+            Word::Lost(epoch) => self.tell(Notice::Lost { dispatcher, epoch }),
             Word::Room => self.tell(Notice::Room { dispatcher }),
             Word::Condition => self.wake.notify_one(),
         }
@@ -310,6 +338,9 @@ impl Servers {
             for (index, other) in self.all.iter().enumerate() {
                 if index != chosen && conditions.get(index) == Some(&Condition::Down) && !other.is_empty() {
                     other.recall().into_iter().for_each(|batch| server.submit(batch));
+                    if self.present.get() == index {
+                        self.present.set(chosen);
+                    }
                 }
             }
         }
@@ -358,7 +389,7 @@ impl Parts {
 
     fn divide(&self, batch: &Batch, text: &[u8]) -> Vec<Batch> {
         let room = text.len() / self.count.max(1) + text.len() / 16;
-        let empty = || Batch { epoch: batch.epoch, text: Vec::with_capacity(room), ..Batch::default() };
+        let empty = || Batch { lines: 0, ..wire(batch, Vec::with_capacity(room)) };
         let mut parts: Vec<Batch> = std::iter::repeat_with(empty).take(self.count).collect();
         for line in text.split_inclusive(|byte| *byte == b'\n') {
             let end = memchr::memchr(b' ', line).unwrap_or(line.len());
@@ -375,5 +406,6 @@ impl Parts {
 
 /// A batch with another text of the same lines.
 fn wire(batch: &Batch, text: Vec<u8>) -> Batch {
-    Batch { epoch: batch.epoch, lines: batch.lines, text, ..Batch::default() }
+    let Batch { epoch, piece, more, on_disk, lines, .. } = *batch;
+    Batch { epoch, piece, more, on_disk, text, lines, ..Batch::default() }
 }

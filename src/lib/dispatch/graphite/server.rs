@@ -5,6 +5,7 @@ use super::report::Report;
 use super::task::Task;
 use super::window::Window;
 use crate::config::{self, QueueFull};
+use crate::dispatch::bounds::Bounds;
 use crate::dispatch::{Batch, Counters};
 use crate::snapshot::Epoch;
 use std::cell::{Cell, RefCell};
@@ -13,10 +14,6 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
-
-/// Rendered text that waits for the connection beyond this many bytes is of no use to it: the next snapshot can as well
-/// wait on disk.
-const ENOUGH_UNSENT: usize = 1024 * 1024;
 
 /// The worker renders nothing more while this many bytes are held that may have to be sent again, in two snapshots or more:
 /// `queue-size` counts lines, a million of which are a hundred million bytes. More would only make catching up faster than
@@ -30,7 +27,9 @@ pub(super) enum Word {
     Delivered(Epoch),
     /// The batch was given up to make room.
     Dropped(Epoch),
-    /// [`Server::has_room`] may have changed to true.
+    /// The batch was sent, and would have to be sent again, but is not held any more.
+    Lost(Epoch),
+    /// [`Server::has_room`] or [`Server::takes_more`] may have changed to true.
     Room,
     /// [`Server::condition`] may have changed.
     Condition,
@@ -72,7 +71,9 @@ pub(super) struct Shared {
     pub(super) connected: Cell<Option<Instant>>,
     /// What was held has been taken back; its connections are to be closed.
     pub(super) recalled: Cell<bool>,
-    had_room: Cell<bool>,
+    /// What [`Server::has_room`] and [`Server::takes_more`] said.
+    had_room: Cell<(bool, bool)>,
+    unsent: usize,
     pub(super) report: Report,
     pub(super) queue_size: usize,
     pub(super) queue_full: QueueFull,
@@ -92,15 +93,17 @@ impl std::fmt::Debug for Shared {
 impl Server {
     /// Starts to connect. To be called inside a tokio `LocalSet`.
     pub(super) fn start(config: &config::Graphite, target: Target, listener: Listener) -> Self {
+        let bounds = Bounds::get();
         let shared = Rc::new(Shared {
-            window: RefCell::new(Window::new(config.protocol)),
+            window: RefCell::new(Window::new(config.protocol, bounds.kept)),
             counters: Cell::default(),
             well: Cell::new(false),
             stalled: Cell::new(false),
             unreachable: Cell::new(false),
             connected: Cell::new(None),
             recalled: Cell::new(false),
-            had_room: Cell::new(true),
+            had_room: Cell::new((true, true)),
+            unsent: bounds.unsent,
             report: Report::new(&target.endpoint, config.queue_size.get()),
             queue_size: config.queue_size.get(),
             queue_full: config.queue_full,
@@ -123,7 +126,7 @@ impl Server {
         if self.shared.queue_full == QueueFull::DropOldest {
             self.shared.drop_oldest();
         }
-        self.shared.had_room.set(self.shared.has_room());
+        self.shared.had_room.set(self.shared.room());
         self.shared.submitted.notify_one();
     }
 
@@ -133,15 +136,22 @@ impl Server {
         self.shared.has_room()
     }
 
+    /// Whether another piece of the snapshot whose first pieces it got is of use to it.
+    pub(super) fn takes_more(&self) -> bool {
+        self.shared.takes_more()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.shared.window.borrow().is_empty()
     }
 
-    /// Takes all batches back, oldest first. What of them is on its way may arrive nevertheless.
+    /// Takes all batches back, oldest first. What of them is on its way may arrive nevertheless. Those that are not held as a
+    /// whole are lost.
     pub(super) fn recall(&self) -> Vec<Arc<Batch>> {
-        let batches = self.shared.window.borrow_mut().take_all();
+        let (batches, lost) = self.shared.window.borrow_mut().take_all();
         self.shared.recalled.set(true);
         self.shared.submitted.notify_one();
+        self.shared.tell_lost(&lost);
         batches
     }
 
@@ -193,25 +203,40 @@ impl Shared {
                     && !self.stalled.get()
                     && window.lines() < self.queue_size
                     && (window.batches() < 2 || window.bytes() < ENOUGH_HELD)
-                    && window.unsent() < ENOUGH_UNSENT
+                    && window.unsent() < self.unsent
             }
         }
     }
 
+    /// What waits for a connection is bounded, except where it is to be dropped anyway when that does not come.
+    fn takes_more(&self) -> bool {
+        self.window.borrow().unsent() < self.unsent || (self.queue_full == QueueFull::DropOldest && !self.well.get())
+    }
+
+    fn room(&self) -> (bool, bool) {
+        (self.has_room(), self.takes_more())
+    }
+
     /// Tells the worker, once, when there is room again.
     pub(super) fn note_room(&self) {
-        let room = self.has_room();
-        let had_room = self.had_room.replace(room);
-        if room && !had_room {
+        let (room, more) = self.room();
+        let (had_room, took_more) = self.had_room.replace((room, more));
+        if (room && !had_room) || (more && !took_more) {
             self.tell(Word::Room);
         }
     }
 
+    pub(super) fn tell_lost(&self, epochs: &[Epoch]) {
+        epochs.iter().for_each(|epoch| self.tell(Word::Lost(*epoch)));
+    }
+
     fn drop_oldest(&self) {
         let dropped = self.window.borrow_mut().drop_oldest(self.queue_size);
-        for batch in &dropped {
-            self.count(|counters| counters.dropped_lines += batch.lines as u64);
-            self.tell(Word::Dropped(batch.epoch));
+        for gone in &dropped {
+            self.count(|counters| counters.dropped_lines += gone.lines as u64);
+            if gone.last {
+                self.tell(Word::Dropped(gone.epoch));
+            }
         }
         if !dropped.is_empty() {
             self.report.dropped();

@@ -14,12 +14,16 @@
 //! Whatever breaks, all of them are sent again from their beginning: what a dead connection got of them counts for
 //! nothing, and no line is ever continued on another connection.
 //!
+//! The lines of what was written are kept up to a bound. Beyond it, those that can be rendered again are forgotten, and
+//! when they would have to be sent again, their whole snapshot is [`Lost`]: it is let go, and comes once more.
+//!
 //! One exception keeps a peer that breaks every connection after a few bytes from getting the same lines for ever: with
 //! [`Window::limit`] a connection carries only some lines of one batch, and these are confirmed by themselves.
 
 use super::pickle;
 use crate::config::Protocol;
 use crate::dispatch::Batch;
+use crate::snapshot::Epoch;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -47,6 +51,29 @@ pub(crate) struct Window {
     part: Option<usize>,
     lines: usize,
     unsent: usize,
+    /// Bytes of the texts held, and up to which of them those that were written are kept.
+    bytes: usize,
+    kept: usize,
+    /// The snapshot whose pieces are coming, and the number of the next.
+    coming: Option<(Epoch, usize)>,
+}
+
+/// What a broken connection costs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// Lines that go out a second time.
+    pub(crate) resent_lines: u64,
+    /// Snapshots that are not held any more, and are to be submitted again.
+    pub(crate) epochs: Vec<Epoch>,
+}
+
+/// A batch that is not held any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gone {
+    pub(crate) epoch: Epoch,
+    pub(crate) lines: usize,
+    /// Whether its snapshot is gone with it: no further piece follows.
+    pub(crate) last: bool,
 }
 
 /// What a text is made of.
@@ -61,7 +88,16 @@ enum Framing {
 
 #[derive(Debug)]
 struct Entry {
-    batch: Arc<Batch>,
+    epoch: Epoch,
+    /// Which of the pieces of the snapshot it is.
+    piece: usize,
+    lines: usize,
+    /// Length of the text.
+    bytes: usize,
+    /// Whether further pieces of the snapshot follow.
+    more: bool,
+    /// `None` when it has been forgotten.
+    batch: Option<Arc<Batch>>,
     /// Length of the lines at the start of the text that were confirmed by themselves.
     skip: usize,
     /// Position on the current connection at which this entry begins; meaningful once it is being written.
@@ -69,44 +105,57 @@ struct Entry {
 }
 
 impl Entry {
+    fn new(batch: Arc<Batch>) -> Self {
+        let Batch { epoch, piece, lines, more, .. } = *batch;
+        Self { epoch, piece, lines, bytes: batch.text.len(), more, batch: Some(batch), skip: 0, begin: 0 }
+    }
+
     fn len(&self) -> usize {
-        self.batch.text.len() - self.skip
+        self.bytes - self.skip
     }
 
     fn end(&self) -> u64 {
         self.begin + self.len() as u64
     }
 
+    fn text(&self) -> &[u8] {
+        self.batch.as_ref().map(|batch| batch.text.as_slice()).unwrap_or_default()
+    }
+
+    fn gone(&self) -> Gone {
+        Gone { epoch: self.epoch, lines: self.lines, last: !self.more }
+    }
+
     /// Number of lines after `skip`.
     fn lines(&self, framing: Framing) -> u64 {
-        self.lines_up_to(self.batch.text.len(), framing)
+        if self.skip == 0 { self.lines as u64 } else { self.lines_up_to(self.bytes, framing) }
     }
 
     /// Number of lines between `skip` and `offset`.
     fn lines_up_to(&self, offset: usize, framing: Framing) -> u64 {
         if framing == Framing::Frames {
-            return pickle::points(&self.batch.text, self.skip, offset, self.batch.lines) as u64;
+            return pickle::points(self.text(), self.skip, offset, self.lines) as u64;
         }
-        memchr::memchr_iter(b'\n', self.batch.text.get(self.skip..offset).unwrap_or_default()).count() as u64
+        memchr::memchr_iter(b'\n', self.text().get(self.skip..offset).unwrap_or_default()).count() as u64
     }
 
     /// The offset after the last line that ends within `most` bytes, or after the first line if that is longer.
     fn part(&self, most: usize, framing: Framing) -> usize {
         if framing == Framing::Frames {
-            return pickle::part(&self.batch.text, self.skip, most);
+            return pickle::part(self.text(), self.skip, most);
         }
-        let rest = self.batch.text.get(self.skip..).unwrap_or_default();
-        let Some(start) = rest.get(..most) else { return self.batch.text.len() };
+        let rest = self.text().get(self.skip..).unwrap_or_default();
+        let Some(start) = rest.get(..most) else { return self.bytes };
         let end = memchr::memrchr(b'\n', start).or_else(|| memchr::memchr(b'\n', rest));
         self.skip + end.map_or(rest.len(), |newline| newline + 1)
     }
 }
 
 impl Window {
-    /// An empty one, for texts of this protocol.
-    pub(crate) fn new(protocol: Protocol) -> Self {
+    /// An empty one, for texts of this protocol, that keeps so many bytes of what was written.
+    pub(crate) fn new(protocol: Protocol, kept: usize) -> Self {
         let framing = if protocol == Protocol::Pickle { Framing::Frames } else { Framing::Lines };
-        Self { framing, ..Self::default() }
+        Self { framing, kept, ..Self::default() }
     }
 
     /// Number of batches held.
@@ -119,9 +168,9 @@ impl Window {
         self.lines
     }
 
-    /// Bytes of all that is held.
+    /// Bytes of all texts that are held.
     pub(crate) fn bytes(&self) -> usize {
-        self.entries.iter().map(|entry| entry.batch.text.len()).sum()
+        self.bytes
     }
 
     /// Bytes that are yet to be handed to a connection.
@@ -154,12 +203,17 @@ impl Window {
         if self.started() { self.offset == self.stop && !self.awaiting_part } else { self.written > 0 }
     }
 
-    /// Puts a batch at the end of the row.
+    /// Puts a batch at the end of the row. A piece that does not follow the one before it, since that was lost, is not taken.
     pub(crate) fn push(&mut self, batch: Arc<Batch>) {
+        if batch.piece > 0 && self.coming != Some((batch.epoch, batch.piece)) {
+            return;
+        }
+        self.coming = batch.more.then_some((batch.epoch, batch.piece + 1));
         self.lines += batch.lines;
         self.unsent += batch.text.len();
+        self.bytes += batch.text.len();
         let next = self.next_index() == self.entries.len();
-        self.entries.push_back(Entry { batch, skip: 0, begin: 0 });
+        self.entries.push_back(Entry::new(batch));
         if next {
             self.start_next();
         }
@@ -178,7 +232,7 @@ impl Window {
     pub(crate) fn chunk(&self) -> Option<&[u8]> {
         let wait = self.part.is_some() && (self.settling_entries > 0 || self.awaits() || self.written > 0);
         let entry = self.entries.get(self.next_index()).filter(|_| !wait && !self.awaiting_part)?;
-        entry.batch.text.get(self.offset..self.stop).filter(|rest| !rest.is_empty())
+        entry.text().get(self.offset..self.stop).filter(|rest| !rest.is_empty())
     }
 
     /// The current connection has taken the first `bytes` of [`Window::chunk`].
@@ -186,10 +240,29 @@ impl Window {
         self.offset += bytes;
         self.position += bytes as u64;
         self.unsent -= bytes;
-        if self.entries.get(self.next_index()).is_some_and(|entry| self.offset >= entry.batch.text.len()) {
+        if self.entries.get(self.next_index()).is_some_and(|entry| self.offset >= entry.bytes) {
             self.written += 1;
             self.start_next();
+            self.forget();
         }
+    }
+
+    /// Forgets texts that were written, oldest first, while they are more than are kept.
+    fn forget(&mut self) {
+        let (next, mut written) = (self.next_index(), self.bytes - self.waiting_bytes());
+        for entry in self.entries.iter_mut().take(next) {
+            if written <= self.kept {
+                break;
+            }
+            let Some(batch) = entry.batch.take_if(|batch| batch.on_disk && !batch.text.is_empty()) else { continue };
+            written -= batch.text.len();
+            self.bytes -= batch.text.len();
+        }
+    }
+
+    /// Bytes of the texts of which not all is written.
+    fn waiting_bytes(&self) -> usize {
+        self.entries.iter().skip(self.next_index()).map(|entry| entry.bytes).sum()
     }
 
     /// The current connection is ended, at a boundary, with no other end awaited; its peer will confirm it.
@@ -211,6 +284,7 @@ impl Window {
                 entry.skip = self.stop;
             }
             self.start_next();
+            self.forget();
         }
         let count = std::mem::take(&mut self.awaiting);
         self.settle(count, now);
@@ -232,21 +306,20 @@ impl Window {
         self.settling.front().map(|(at, _)| *at)
     }
 
-    /// Takes out the batches that were confirmed at `until` or before, oldest first: they are delivered.
-    pub(crate) fn settled(&mut self, until: Instant) -> Vec<Arc<Batch>> {
+    /// Lets go of the batches that were confirmed at `until` or before, oldest first: they are delivered.
+    pub(crate) fn settled(&mut self, until: Instant) -> Vec<Gone> {
         let mut count = 0;
         while let Some((_, entries)) = self.settling.pop_front_if(|(at, _)| *at <= until) {
             count += entries;
         }
         self.settling_entries -= count;
-        let taken: Vec<_> = self.entries.drain(..count).map(|entry| entry.batch).collect();
-        self.lines -= taken.iter().map(|batch| batch.lines).sum::<usize>();
-        taken
+        let taken: Vec<_> = self.entries.drain(..count).collect();
+        taken.iter().for_each(|entry| self.let_go(entry));
+        taken.iter().map(Entry::gone).collect()
     }
 
-    /// Every connection is gone: all that is held goes back to the start. Returns the number of lines that will be sent
-    /// a second time.
-    pub(crate) fn lost(&mut self) -> u64 {
+    /// Every connection is gone: all that is held goes back to the start.
+    pub(crate) fn lost(&mut self) -> Lost {
         let confirmed = std::mem::take(&mut self.settling_entries);
         self.settling.clear();
         // They stand directly before those that are awaited, so they are counted with them.
@@ -255,42 +328,93 @@ impl Window {
     }
 
     /// Every connection is gone, but not the peer: what is not confirmed goes back to the start.
-    pub(crate) fn lost_unconfirmed(&mut self) -> u64 {
+    pub(crate) fn lost_unconfirmed(&mut self) -> Lost {
         let written = self.entries.iter().skip(self.settling_entries).take(self.awaiting + self.written);
         let partly =
             self.entries.get(self.next_index()).map_or(0, |entry| entry.lines_up_to(self.offset, self.framing));
-        let resent = written.map(|entry| entry.lines(self.framing)).sum::<u64>() + partly;
+        let resent_lines = written.map(|entry| entry.lines(self.framing)).sum::<u64>() + partly;
         (self.awaiting, self.written, self.position) = (0, 0, 0);
         self.awaiting_part = false;
+        let epochs = self.drop_forgotten();
         self.unsent = self.entries.iter().skip(self.settling_entries).map(Entry::len).sum();
         self.start_next();
-        resent
+        Lost { resent_lines, epochs }
     }
 
-    /// Takes everything out, oldest first. The connections are to be closed.
-    pub(crate) fn take_all(&mut self) -> Vec<Arc<Batch>> {
-        let entries = std::mem::take(&mut self.entries);
-        let (framing, part) = (self.framing, self.part);
-        *self = Self { framing, part, ..Self::default() };
-        entries.into_iter().map(|entry| entry.batch).collect()
+    /// Lets go of the snapshots of which something is to be sent and has been forgotten.
+    fn drop_forgotten(&mut self) -> Vec<Epoch> {
+        let mut epochs: Vec<Epoch> = Vec::new();
+        // Of what was confirmed part by part there is nothing to be sent.
+        let forgotten = |entry: &&Entry| entry.batch.is_none() && entry.len() > 0;
+        for entry in self.entries.iter().skip(self.settling_entries).filter(forgotten) {
+            if !epochs.contains(&entry.epoch) {
+                epochs.push(entry.epoch);
+            }
+        }
+        if !epochs.is_empty() {
+            let later = self.entries.split_off(self.settling_entries);
+            for entry in later {
+                if epochs.contains(&entry.epoch) {
+                    self.let_go(&entry);
+                } else {
+                    self.entries.push_back(entry);
+                }
+            }
+            self.coming.take_if(|(epoch, _)| epochs.contains(epoch));
+        }
+        epochs
     }
 
-    /// Gives up the oldest batches of which no byte has gone out while more than `most` lines are held; the newest
+    /// Takes everything out, oldest first: what is held, and the snapshots that are not held as a whole. The connections are
+    /// to be closed.
+    pub(crate) fn take_all(&mut self) -> (Vec<Arc<Batch>>, Vec<Epoch>) {
+        self.settling_entries = 0;
+        let mut epochs = self.drop_forgotten();
+        let mut entries = std::mem::take(&mut self.entries);
+        // The first pieces of the oldest may have been delivered, and nobody else can know of that; nor of what was confirmed
+        // part by part.
+        let coming = self.coming.filter(|_| entries.is_empty()).map(|(epoch, _)| epoch);
+        let cut = |entry: &&Entry| entry.batch.is_none() || entry.piece > 0;
+        if let Some(cut) = coming.or(entries.front().filter(cut).map(|entry| entry.epoch)) {
+            entries.retain(|entry| entry.epoch != cut);
+            epochs.push(cut);
+        }
+        *self = Self { framing: self.framing, part: self.part, kept: self.kept, ..Self::default() };
+        (entries.into_iter().filter_map(|entry| entry.batch).collect(), epochs)
+    }
+
+    /// Gives up the oldest snapshots of which no byte has gone out while more than `most` lines are held; the newest
     /// stays in any case.
-    pub(crate) fn drop_oldest(&mut self, most: usize) -> Vec<Arc<Batch>> {
+    pub(crate) fn drop_oldest(&mut self, most: usize) -> Vec<Gone> {
         let started = self.started();
-        let first = self.next_index() + usize::from(started);
+        let mut first = self.next_index() + usize::from(started);
+        // The rest of a snapshot that has begun to go out.
+        while first > 0 && self.entries.get(first - 1).is_some_and(|entry| entry.more) {
+            first += 1;
+        }
         let mut dropped = Vec::new();
-        while self.lines > most && first + 1 < self.entries.len() {
-            let Some(entry) = self.entries.remove(first) else { break };
-            self.lines -= entry.batch.lines;
-            self.unsent -= entry.len();
-            dropped.push(entry.batch);
+        while self.lines > most
+            && let Some(oldest) = self.entries.get(first).map(|entry| entry.epoch)
+            && self.entries.back().is_some_and(|newest| newest.epoch != oldest)
+        {
+            while let Some(entry) = self.entries.get(first).filter(|entry| entry.epoch == oldest)
+                && let gone = entry.gone()
+                && let Some(entry) = self.entries.remove(first)
+            {
+                self.let_go(&entry);
+                self.unsent -= entry.len();
+                dropped.push(gone);
+            }
         }
         if !started {
             self.start_next();
         }
         dropped
+    }
+
+    fn let_go(&mut self, entry: &Entry) {
+        self.lines -= entry.lines;
+        self.bytes -= entry.text().len();
     }
 
     /// Index of the entry that is being written or will be next.
@@ -310,7 +434,7 @@ impl Window {
             entry.begin = self.position;
             if entry.len() > 0 {
                 self.offset = entry.skip;
-                self.stop = self.part.map_or(entry.batch.text.len(), |most| entry.part(most, self.framing));
+                self.stop = self.part.map_or(entry.bytes, |most| entry.part(most, self.framing));
                 break;
             }
             self.written += 1;
@@ -338,8 +462,18 @@ mod tests {
         Arc::new(Batch { epoch: Epoch(epoch), text: text.into_bytes(), lines, ..Batch::default() })
     }
 
-    fn epochs(batches: &[Arc<Batch>]) -> Vec<u64> {
-        batches.iter().map(|batch| batch.epoch.0).collect()
+    fn piece(epoch: u64, piece: usize, lines: usize, more: bool, on_disk: bool) -> Arc<Batch> {
+        let text: String = (0..lines).map(|line| format!("batch{epoch}.{piece}.line{line} 1 {epoch}\n")).collect();
+        let epoch = Epoch(epoch);
+        Arc::new(Batch { epoch, piece, more, on_disk, text: text.into_bytes(), lines, ..Batch::default() })
+    }
+
+    fn epochs(gone: &[Gone]) -> Vec<u64> {
+        gone.iter().map(|gone| gone.epoch.0).collect()
+    }
+
+    fn resent(resent_lines: u64) -> Lost {
+        Lost { resent_lines, epochs: Vec::new() }
     }
 
     fn write_all(window: &mut Window) {
@@ -375,7 +509,7 @@ mod tests {
             window.confirmed(now);
         }
         window.wrote(20); // of the third: one line and a half
-        assert_eq!(window.lost(), 2 + 2 + 1);
+        assert_eq!(window.lost(), resent(2 + 2 + 1));
         assert_eq!(window.chunk().unwrap(), batch(1, 2).text);
         assert!(!window.in_flight());
     }
@@ -397,7 +531,7 @@ mod tests {
         assert!(window.settled(now).is_empty());
         assert_eq!(window.chunk().unwrap(), &all[2 * line..]);
         window.wrote(3);
-        assert_eq!(window.lost(), 0, "two lines are confirmed, of the third a fragment is lost");
+        assert_eq!(window.lost(), resent(0), "two lines are confirmed, of the third a fragment is lost");
         assert_eq!(window.chunk().unwrap(), &all[2 * line..]);
         window.wrote(line);
         assert!(window.at_boundary() && window.chunk().is_none(), "one batch at a time");
@@ -433,9 +567,51 @@ mod tests {
         assert_eq!(epochs(&window.settled(now)), [1, 2, 3]);
     }
 
+    #[test]
+    fn what_was_sent_and_forgotten_is_lost_with_the_connection_and_comes_again_as_a_whole() {
+        let (mut window, now) = (Window::new(Protocol::Plaintext, 0), Instant::now());
+        window.push(piece(1, 0, 2, true, true));
+        window.push(piece(1, 1, 2, true, true));
+        write_all(&mut window);
+        assert_eq!(window.bytes(), 0, "nothing of what was written is kept");
+        window.end();
+        window.confirmed(now);
+        assert_eq!(window.lost(), Lost { resent_lines: 4, epochs: vec![Epoch(1)] });
+        window.push(piece(1, 2, 2, false, true));
+        assert!(window.is_empty(), "a piece of what is lost is not taken");
+        window.push(piece(2, 0, 1, false, true));
+        window.push(piece(1, 0, 2, false, true));
+        write_all(&mut window);
+        window.end();
+        window.confirmed(now);
+        assert_eq!(epochs(&window.settled(now)), [2, 1]);
+    }
+
+    #[test]
+    fn a_snapshot_whose_first_pieces_are_delivered_does_not_go_on_elsewhere() {
+        let (mut window, now) = (Window::default(), Instant::now());
+        window.push(piece(1, 0, 2, true, true));
+        write_all(&mut window);
+        window.end();
+        window.confirmed(now);
+        assert_eq!(window.settled(now), [Gone { epoch: Epoch(1), lines: 2, last: false }]);
+        assert_eq!(window.take_all(), (vec![], vec![Epoch(1)]));
+        window.push(piece(1, 0, 2, true, true));
+        write_all(&mut window);
+        window.end();
+        window.confirmed(now);
+        window.settled(now);
+        window.push(piece(1, 1, 2, false, true));
+        window.push(piece(2, 0, 2, false, true));
+        assert_eq!(window.take_all(), (vec![piece(2, 0, 2, false, true)], vec![Epoch(1)]));
+    }
+
     #[derive(Debug, Clone)]
     enum Action {
-        Push(usize),
+        /// Another piece of the snapshot that has begun, or the first of the next; so many lines, and whether more follow.
+        Push(usize, bool),
+        /// The oldest of those that were lost.
+        PushAgain,
         Write(usize),
         End,
         Confirm,
@@ -450,7 +626,8 @@ mod tests {
 
     fn actions() -> impl Strategy<Value = Vec<Action>> {
         let action = prop_oneof![
-            4 => (0_usize..6).prop_map(Action::Push),
+            4 => (0_usize..6, proptest::bool::weighted(0.4)).prop_map(|(lines, more)| Action::Push(lines, more)),
+            2 => Just(Action::PushAgain),
             8 => (1_usize..120).prop_map(Action::Write),
             3 => Just(Action::End),
             3 => Just(Action::Confirm),
@@ -469,7 +646,12 @@ mod tests {
     /// each batch.
     #[derive(Default)]
     struct World {
-        pushed: BTreeMap<u64, Arc<Batch>>,
+        /// Of each snapshot the lines of its pieces.
+        pushed: BTreeMap<u64, Vec<usize>>,
+        /// The last snapshot goes on.
+        open: bool,
+        on_disk: bool,
+        lost: BTreeSet<u64>,
         current: Vec<u8>,
         ended: Vec<u8>,
         read: BTreeSet<String>,
@@ -480,6 +662,36 @@ mod tests {
     }
 
     impl World {
+        fn push(&mut self, window: &mut Window, lines: usize, more: bool) {
+            let epoch = self.pushed.len() as u64 - u64::from(self.open);
+            let pieces = self.pushed.entry(epoch).or_default();
+            window.push(piece(epoch, pieces.len(), lines, more, self.on_disk));
+            pieces.push(lines);
+            self.open = more;
+        }
+
+        fn push_again(&mut self, window: &mut Window) {
+            if self.open {
+                return;
+            }
+            let Some(epoch) = self.lost.pop_first() else { return };
+            let pieces = &self.pushed[&epoch];
+            for (number, lines) in pieces.iter().enumerate() {
+                window.push(piece(epoch, number, *lines, number + 1 < pieces.len(), self.on_disk));
+            }
+        }
+
+        fn lose(&mut self, lost: Lost) {
+            for Epoch(epoch) in lost.epochs {
+                assert!(self.on_disk && !self.gone.contains(&epoch));
+                self.lost.insert(epoch);
+                if self.open && epoch == self.pushed.len() as u64 - 1 {
+                    // It comes again with what there is of it.
+                    self.open = false;
+                }
+            }
+        }
+
         fn whole_lines(bytes: &[u8]) -> Vec<String> {
             let text = String::from_utf8(bytes.to_vec()).unwrap();
             let whole = text.rfind('\n').map_or("", |newline| &text[..=newline]);
@@ -494,31 +706,39 @@ mod tests {
             self.received.extend(Self::whole_lines(&connection));
         }
 
-        fn delivered(&mut self, batches: &[Arc<Batch>]) {
-            for batch in batches {
-                for line in Self::whole_lines(&batch.text) {
+        fn lines(&self, epoch: u64) -> Vec<String> {
+            let pieces = self.pushed[&epoch].iter().enumerate();
+            pieces
+                .flat_map(|(number, lines)| Self::whole_lines(&piece(epoch, number, *lines, true, true).text))
+                .collect()
+        }
+
+        fn delivered(&mut self, gone: &[Gone]) {
+            for gone in gone.iter().filter(|gone| gone.last) {
+                for line in self.lines(gone.epoch.0) {
                     assert!(self.read.contains(&line), "{line} counts as delivered, but nobody has read it");
                 }
-                assert!(self.gone.last().is_none_or(|last| *last < batch.epoch.0), "oldest first, and once");
-                self.gone.push(batch.epoch.0);
+                assert!(!self.gone.contains(&gone.epoch.0), "once");
+                assert!(self.on_disk || self.gone.last().is_none_or(|last| *last < gone.epoch.0), "oldest first");
+                self.gone.push(gone.epoch.0);
             }
         }
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #![proptest_config(ProptestConfig::with_cases(4000))]
         #[test]
-        fn whatever_happens_nothing_is_lost_and_no_line_is_broken(actions in actions()) {
-            let (mut window, mut world) = (Window::default(), World::default());
+        fn whatever_happens_nothing_is_lost_and_no_line_is_broken(
+            actions in actions(), kept in 0_usize..400, on_disk: bool,
+        ) {
+            let (mut window, mut world) = (Window::new(Protocol::Plaintext, kept), World::default());
+            world.on_disk = on_disk;
             let mut now = Instant::now();
             let mut acknowledged = 0;
             for action in actions {
                 match action {
-                    Action::Push(lines) => {
-                        let epoch = world.pushed.len() as u64;
-                        world.pushed.insert(epoch, batch(epoch, lines));
-                        window.push(batch(epoch, lines));
-                    }
+                    Action::Push(lines, more) => world.push(&mut window, lines, more),
+                    Action::PushAgain => world.push_again(&mut window),
                     Action::Write(most) => {
                         let Some(chunk) = window.chunk() else { continue };
                         let taken = chunk[..chunk.len().min(most)].to_vec();
@@ -551,12 +771,14 @@ mod tests {
                     Action::Tick => now += Duration::from_secs(1),
                     Action::Settle => world.delivered(&window.settled(now - Duration::from_secs(1))),
                     Action::Lose | Action::LoseUnconfirmed => {
-                        if matches!(action, Action::Lose) {
-                            window.lost();
+                        let lost = if matches!(action, Action::Lose) {
+                            let lost = window.lost();
                             prop_assert!(!window.in_flight());
+                            lost
                         } else {
-                            window.lost_unconfirmed();
-                        }
+                            window.lost_unconfirmed()
+                        };
+                        world.lose(lost);
                         let (ended, current) = (std::mem::take(&mut world.ended), std::mem::take(&mut world.current));
                         world.over(ended);
                         world.over(current);
@@ -564,36 +786,57 @@ mod tests {
                     }
                     Action::Limit(part) => window.limit(part),
                     Action::Drop(most) => {
-                        let dropped = epochs(&window.drop_oldest(most));
-                        world.dropped.extend(dropped);
+                        let dropped = window.drop_oldest(most);
+                        world.dropped.extend(dropped.iter().filter(|gone| gone.last).map(|gone| gone.epoch.0));
                     }
                 }
-                let held: usize = window.entries.iter().map(|entry| entry.batch.lines).sum();
+                let held: usize = window.entries.iter().map(|entry| entry.lines).sum();
                 prop_assert_eq!(window.lines(), held);
+                let bytes: usize = window.entries.iter().map(|entry| entry.text().len()).sum();
+                prop_assert_eq!(window.bytes(), bytes);
+                let unsent: usize = window.entries.iter().skip(window.next_index()).map(Entry::len).sum();
+                let partly = window.entries.get(window.next_index()).map_or(0, |entry| window.offset - entry.skip);
+                prop_assert_eq!(window.unsent(), unsent - partly);
+                prop_assert!(!on_disk || window.bytes() - window.waiting_bytes() <= kept);
                 prop_assert_eq!(window.position, world.current.len() as u64);
             }
-            let rest: Vec<_> = window.entries.iter().map(|entry| entry.batch.epoch.0).collect();
-            // Every batch is held, delivered or dropped: one of them, in order.
-            let accounted: BTreeSet<u64> =
-                rest.iter().chain(&world.gone).chain(&world.dropped).copied().collect();
-            prop_assert_eq!(accounted.len(), rest.len() + world.gone.len() + world.dropped.len());
-            prop_assert_eq!(accounted.len(), world.pushed.len());
-            prop_assert!(rest.is_sorted());
+            if world.open {
+                world.push(&mut window, 1, false);
+            }
+            let rest: BTreeSet<u64> = window.entries.iter().map(|entry| entry.epoch.0).collect();
+            // Every snapshot is held, delivered, dropped, or lost and to come again.
+            for epoch in world.pushed.keys() {
+                let known = [rest.contains(epoch) || world.lost.contains(epoch), world.gone.contains(epoch),
+                    world.dropped.contains(epoch)];
+                prop_assert_eq!(known.iter().filter(|known| **known).count(), 1, "{}: {:?}", epoch, known);
+            }
             // What is left gets through, limited or not.
-            window.lost();
+            let lost = window.lost();
+            world.lose(lost);
+            let (ended, current) = (std::mem::take(&mut world.ended), std::mem::take(&mut world.current));
+            world.over(ended);
+            world.over(current);
             for _ in 0..2000 {
-                write_all(&mut window);
+                world.push_again(&mut window);
+                while let Some(chunk) = window.chunk().map(<[u8]>::to_vec) {
+                    window.wrote(chunk.len());
+                    world.current.extend(chunk);
+                }
                 if window.at_boundary() {
                     window.end();
                 }
                 window.confirmed(now);
-                window.settled(now);
+                let ended = std::mem::take(&mut world.current);
+                world.certainly_read(&ended);
+                world.over(ended);
+                world.delivered(&window.settled(now));
             }
-            prop_assert!(window.is_empty() && window.lines() == 0 && window.unsent() == 0);
+            prop_assert!(window.is_empty() && window.lines() == 0 && window.unsent() == 0 && window.bytes() == 0);
+            prop_assert_eq!(world.gone.len() + world.dropped.len(), world.pushed.len());
             // No line is broken or invented on any connection.
+            let known: BTreeSet<String> = world.pushed.keys().flat_map(|epoch| world.lines(*epoch)).collect();
             for line in &world.received {
-                let known = world.pushed.values().any(|batch| World::whole_lines(&batch.text).contains(line));
-                prop_assert!(known, "{}", line);
+                prop_assert!(known.contains(line), "{}", line);
             }
         }
 
@@ -616,7 +859,7 @@ mod tests {
                         break;
                     }
                 }
-                world.resent += window.lost();
+                world.resent += window.lost().resent_lines;
                 let current = std::mem::take(&mut world.current);
                 world.over(current);
             }

@@ -16,6 +16,7 @@ mod report;
 mod task;
 mod window;
 
+use super::bounds::Bounds;
 use super::{Batch, Counters, Dispatcher, Notice, Notices};
 use crate::config;
 use report::Report;
@@ -32,9 +33,8 @@ use window::Window;
 /// Name of this dispatcher.
 pub const NAME: &str = "kafka";
 
-/// Messages that wait for librdkafka beyond this many bytes are of no use to it: the next snapshot can as well wait on
-/// disk.
-const ENOUGH_UNSENT: usize = 1024 * 1024;
+/// Bytes of messages without an answer, beyond which another piece of a snapshot is not rendered yet.
+const ENOUGH_HELD: usize = 4 * 1024 * 1024;
 
 /// The dispatcher; its client lives as long as it does.
 #[derive(Debug)]
@@ -50,7 +50,9 @@ struct Shared {
     counters: Cell<Counters>,
     /// Whether something was delivered, and nothing went wrong since.
     well: Cell<bool>,
-    had_room: Cell<bool>,
+    /// What [`Shared::has_room`] and [`Shared::takes_more`] said.
+    had_room: Cell<(bool, bool)>,
+    unsent: usize,
     report: Report,
     queue_size: usize,
     notices: Notices,
@@ -69,7 +71,8 @@ impl Kafka {
             window: RefCell::new(Window::new(config.format)),
             counters: Cell::default(),
             well: Cell::new(false),
-            had_room: Cell::new(true),
+            had_room: Cell::new((true, true)),
+            unsent: Bounds::get().unsent,
             report: Report::new(brokers, &config.topic),
             queue_size: config.queue_size.get(),
             notices,
@@ -88,7 +91,7 @@ impl Dispatcher for Kafka {
 
     fn submit(&self, batch: Arc<Batch>) {
         self.shared.window.borrow_mut().push(batch);
-        self.shared.had_room.set(self.shared.has_room());
+        self.shared.had_room.set(self.shared.room());
         self.shared.submitted.notify_one();
     }
 
@@ -96,6 +99,10 @@ impl Dispatcher for Kafka {
     /// one batch: the snapshots wait on disk.
     fn has_room(&self) -> bool {
         self.shared.has_room()
+    }
+
+    fn takes_more(&self) -> bool {
+        self.shared.takes_more()
     }
 
     fn counters(&self) -> Counters {
@@ -129,14 +136,23 @@ impl Drop for Kafka {
 impl Shared {
     fn has_room(&self) -> bool {
         let window = self.window.borrow();
-        window.is_empty() || (self.well.get() && window.lines() < self.queue_size && window.unsent() < ENOUGH_UNSENT)
+        window.is_empty() || (self.well.get() && window.lines() < self.queue_size && window.unsent() < self.unsent)
+    }
+
+    fn takes_more(&self) -> bool {
+        let window = self.window.borrow();
+        window.unsent() < self.unsent && window.bytes() < ENOUGH_HELD
+    }
+
+    fn room(&self) -> (bool, bool) {
+        (self.has_room(), self.takes_more())
     }
 
     /// Tells the worker, once, when there is room again.
     fn note_room(&self) {
-        let room = self.has_room();
-        let had_room = self.had_room.replace(room);
-        if room && !had_room {
+        let (room, more) = self.room();
+        let (had_room, took_more) = self.had_room.replace((room, more));
+        if (room && !had_room) || (more && !took_more) {
             self.tell(Notice::Room { dispatcher: NAME });
         }
     }

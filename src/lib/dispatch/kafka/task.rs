@@ -203,7 +203,9 @@ impl Task {
             if self.shared.window.borrow().refused() == 0 {
                 self.failures = 0;
             }
-            self.shared.tell(Notice::Delivered { dispatcher: NAME, epoch: batch.epoch });
+            if !batch.more {
+                self.shared.tell(Notice::Delivered { dispatcher: NAME, epoch: batch.epoch });
+            }
             self.shared.changed.notify_one();
         }
         self.shared.note_room();

@@ -12,6 +12,7 @@ use crate::config::KafkaFormat;
 use crate::dispatch::Batch;
 use crate::dispatch::messages::Message;
 use crate::render::messages::halves;
+use crate::snapshot::Epoch;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -52,7 +53,7 @@ enum State {
 struct Held {
     batch: Arc<Batch>,
     /// Halves of messages that were too large; their places follow those of the batch.
-    halves: Vec<(Vec<u8>, Vec<u8>, crate::snapshot::Epoch)>,
+    halves: Vec<(Vec<u8>, Vec<u8>, Epoch)>,
     states: Vec<State>,
     /// Everything before this place has been sent.
     next: usize,
@@ -69,11 +70,11 @@ impl Held {
     }
 }
 
-/// A snapshot that was delivered.
+/// A snapshot, or a piece of one, that was delivered.
 #[derive(Debug)]
 pub(crate) struct Delivered {
     pub(crate) batch: Arc<Batch>,
-    /// When its first message was sent; none where it had none.
+    /// When the first message of the snapshot was sent; none where it had none, or further pieces follow.
     pub(crate) since: Option<Instant>,
 }
 
@@ -96,6 +97,8 @@ pub(crate) struct Window {
     lines: usize,
     bytes: usize,
     unsent: usize,
+    /// The snapshot of which a piece was delivered last, and when its first message was sent.
+    begun: Option<(Epoch, Instant)>,
 }
 
 impl Window {
@@ -113,6 +116,7 @@ impl Window {
             lines: 0,
             bytes: 0,
             unsent: 0,
+            begun: None,
         }
     }
 
@@ -236,15 +240,30 @@ impl Window {
         true
     }
 
-    /// Snapshots of which every message is delivered; they are forgotten here.
+    /// Snapshots of which every message is delivered, and pieces; they are forgotten here. The last piece of a snapshot comes
+    /// after all others of it.
     pub(crate) fn delivered(&mut self) -> Vec<Delivered> {
         let mut delivered = Vec::new();
+        // Snapshots of which an earlier piece is not delivered.
+        let mut open: Vec<Epoch> = Vec::new();
         for place in &mut self.held {
-            if let Some(held) = place.take_if(|held| held.left == 0) {
-                self.lines -= held.batch.lines;
-                self.bytes -= held.batch.messages.bytes();
-                delivered.push(Delivered { batch: held.batch, since: held.since });
+            let Some(held) = place else { continue };
+            let Batch { epoch, more, .. } = *held.batch;
+            if held.left > 0 || (!more && open.contains(&epoch)) {
+                if more && !open.contains(&epoch) {
+                    open.push(epoch);
+                }
+                continue;
             }
+            let Some(held) = place.take() else { continue };
+            self.lines -= held.batch.lines;
+            self.bytes -= held.batch.messages.bytes();
+            let first = self.begun.take_if(|(of, _)| *of == epoch).map(|(_, since)| since);
+            let since = first.into_iter().chain(held.since).min();
+            if more {
+                self.begun = since.map(|since| (epoch, since));
+            }
+            delivered.push(Delivered { batch: held.batch, since: since.filter(|_| !more) });
         }
         while self.held.front().is_some_and(Option::is_none) {
             self.held.pop_front();
@@ -329,7 +348,6 @@ impl Window {
 mod tests {
     use super::*;
     use crate::dispatch::messages::Messages;
-    use crate::snapshot::Epoch;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 

@@ -166,9 +166,11 @@ impl Task {
         let until = now.checked_sub(self.settle).filter(|_| !self.hangs);
         let delivered = until.map(|until| self.shared.window.borrow_mut().settled(until));
         let delivered = delivered.unwrap_or_default();
-        for batch in &delivered {
-            self.shared.count(|counters| counters.delivered_lines += batch.lines as u64);
-            self.shared.tell(Word::Delivered(batch.epoch));
+        for gone in &delivered {
+            self.shared.count(|counters| counters.delivered_lines += gone.lines as u64);
+            if gone.last {
+                self.shared.tell(Word::Delivered(gone.epoch));
+            }
         }
         if !delivered.is_empty() || (self.nothing_held() && link.opened + self.settle <= now) {
             self.shared.well.set(true);

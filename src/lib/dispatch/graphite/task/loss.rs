@@ -6,6 +6,7 @@ use crate::backoff::jitter;
 use crate::dispatch::graphite::connect::{ConnectError, Connector};
 use crate::dispatch::graphite::link::{Link, Stream};
 use crate::dispatch::graphite::server::Word;
+use crate::dispatch::graphite::window::Lost;
 use std::io;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -56,8 +57,9 @@ impl Task {
             self.unconfirmed_since = None;
         }
         let mut window = self.shared.window.borrow_mut();
-        let resent_lines = if self.hangs { window.lost_unconfirmed() } else { window.lost() };
+        let Lost { resent_lines, epochs } = if self.hangs { window.lost_unconfirmed() } else { window.lost() };
         drop(window);
+        self.shared.tell_lost(&epochs);
         self.shared.count(|counters| counters.resent_lines += resent_lines);
         self.shared.well.set(false);
         self.shared.stalled.set(false);
@@ -143,7 +145,8 @@ impl Task {
         // While the last connection still awaits its confirmation it is the one to decide. Otherwise whoever confirmed
         // is gone, perhaps with what it had read.
         if self.ended.is_none() {
-            let resent_lines = self.shared.window.borrow_mut().lost();
+            let Lost { resent_lines, epochs } = self.shared.window.borrow_mut().lost();
+            self.shared.tell_lost(&epochs);
             self.shared.count(|counters| counters.resent_lines += resent_lines);
         }
         self.shared.report.not_opened(error, now);
