@@ -80,6 +80,14 @@ pub struct Names {
 }
 
 impl Names {
+    /// Forgets all names, and keeps the memory for others.
+    pub fn clear(&mut self) {
+        self.by_raw.clear();
+        self.by_safe.clear();
+        self.safe.clear();
+        self.spelled.clear();
+    }
+
     /// The number of the name that HAProxy wrote as `raw`.
     pub fn intern(&mut self, raw: &[u8]) -> NameId {
         if let Some(id) = self.by_raw.get(raw) {
@@ -148,6 +156,12 @@ pub struct Pairs {
 }
 
 impl Pairs {
+    /// Forgets all pairs, and keeps the memory for others.
+    pub fn clear(&mut self) {
+        self.ids.clear();
+        self.pairs.clear();
+    }
+
     /// The number of a pair.
     pub fn intern(&mut self, pair: (NameId, NameId)) -> u32 {
         *self.ids.entry(pair).or_insert_with(|| {

@@ -28,8 +28,10 @@ const STATES: [&str; 2] = ["status", "check_status"];
 pub enum Values {
     /// [`ABSENT`] where there is none.
     Ints(Vec<i64>),
-    /// Not a number where there is none.
+    /// Averages; not a number where there is nothing to average.
     Floats(Vec<f64>),
+    /// Numbers beyond 64 bits, and others beside them; not a number where there is none.
+    Wide(Vec<f64>),
     /// No file has the field.
     Nothing,
 }
@@ -51,6 +53,7 @@ impl Values {
         match self {
             Self::Ints(values) => values.get(row).filter(|value| **value != ABSENT).map(|value| Value::Int(*value)),
             Self::Floats(values) => values.get(row).map(|value| Value::Float(*value)),
+            Self::Wide(values) => values.get(row).filter(|value| !value.is_nan()).map(|value| Value::Float(*value)),
             Self::Nothing => None,
         }
     }
@@ -93,13 +96,24 @@ pub struct Groups {
 /// # Errors
 /// What polars said; the columns are made here, so an error is a defect.
 pub fn group(plan: &KindPlan, table: &mut Table) -> PolarsResult<Groups> {
+    group_by(plan, table, !plan.send_aggregated.is_empty())
+}
+
+/// The same, and servers over all backends are left to [`super::totals`].
+///
+/// # Errors
+/// As [`group`].
+pub fn objects(plan: &KindPlan, table: &mut Table) -> PolarsResult<Groups> {
+    group_by(plan, table, false)
+}
+
+fn group_by(plan: &KindPlan, table: &mut Table, aggregated: bool) -> PolarsResult<Groups> {
     table.finish();
     let rows = table.rows();
     if rows == 0 {
         return Ok(Groups::default());
     }
     thread::stay();
-    let aggregated = !plan.send_aggregated.is_empty();
     if !aggregated && let Some(objects) = aligned::combine(plan, table)? {
         return Ok(Groups { objects, servers: None });
     }
@@ -157,7 +171,9 @@ fn collect(frame: LazyFrame, key: &'static str, rules: &[Option<Expr>], states: 
             return Ok(Values::Ints(plain(column.i64()?, ABSENT)));
         }
         let floats = column.cast(&DataType::Float64)?;
-        Ok(Values::Floats(plain(floats.f64()?, f64::NAN)))
+        let values = plain(floats.f64()?, f64::NAN);
+        // An average is not a number where there is none, but never null.
+        Ok(if floats.null_count() > 0 { Values::Wide(values) } else { Values::Floats(values) })
     };
     Ok(Grouped {
         keys: grouped.column(key)?.u32()?.into_no_null_iter().collect(),

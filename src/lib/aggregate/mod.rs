@@ -5,3 +5,4 @@ pub mod cluster;
 pub mod daemon;
 pub mod group;
 pub mod thread;
+pub mod totals;

@@ -6,5 +6,6 @@ pub mod number;
 pub mod order;
 pub mod quoted;
 pub mod rows;
+pub mod split;
 pub mod stat;
 pub mod table;

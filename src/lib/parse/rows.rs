@@ -46,6 +46,8 @@ pub struct Rows<R> {
     end: usize,
     eof: bool,
     number: u64,
+    /// Bytes of the file that are in front of the window.
+    before: u64,
 }
 
 /// The memory of a reader, to be used again for the next file.
@@ -56,7 +58,7 @@ impl<R: Read> Rows<R> {
     /// Begins to read; `buffer` keeps its memory between files.
     pub fn new(input: R, buffer: &mut Buffer) -> Self {
         let window = std::mem::take(&mut buffer.0);
-        Self { input, window, row: 0, length: 0, next: 0, end: 0, eof: false, number: 0 }
+        Self { input, window, row: 0, length: 0, next: 0, end: 0, eof: false, number: 0, before: 0 }
     }
 
     /// Gives the memory back.
@@ -75,8 +77,11 @@ impl<R: Read> Rows<R> {
             match self.find_end(self.row)? {
                 Some(end) => {
                     self.number += 1;
-                    self.length = end - self.row;
                     self.next = end + 1;
+                    if end - self.row > MAX_ROW {
+                        return Ok(Row::TooLong);
+                    }
+                    self.length = end - self.row;
                 }
                 None if self.end - self.row > MAX_ROW => {
                     self.number += 1;
@@ -108,6 +113,12 @@ impl<R: Read> Rows<R> {
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// How many bytes of the file lie in front of the next row.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.before + self.next as u64
     }
 
     /// The quotes in the current line.
@@ -142,10 +153,13 @@ impl<R: Read> Rows<R> {
             let line = self.window.get(from..end).unwrap_or_default();
             lines += u64::from(!line.is_empty() || !last);
             if memchr_iter(b'"', line).count() % 2 == 1 {
+                if end - self.row > MAX_ROW {
+                    return Ok(false);
+                }
                 self.length = end - self.row;
                 self.next = if last { end } else { end + 1 };
                 self.number += lines;
-                return Ok(self.length <= MAX_ROW);
+                return Ok(true);
             }
             if last {
                 return Ok(false);
@@ -206,6 +220,7 @@ impl<R: Read> Rows<R> {
     fn fill(&mut self) -> io::Result<()> {
         if self.row > 0 {
             self.window.copy_within(self.row..self.end, 0);
+            self.before += self.row as u64;
             self.end -= self.row;
             self.next = self.next.saturating_sub(self.row);
             self.row = 0;
@@ -287,6 +302,38 @@ mod tests {
         assert_eq!((rows.line(), rows.number()), (b"a\"".as_slice(), 1));
         assert_eq!(rows.advance().unwrap(), Row::Line);
         assert_eq!((rows.line(), rows.number()), (b"b".as_slice(), 2));
+    }
+
+    #[test]
+    fn a_quote_that_is_closed_too_late_takes_nothing_with_it() {
+        let late = format!("a\"\n{}\"\nc\n", format!("{}\n", "b".repeat(99)).repeat(MAX_ROW / 100 + 1));
+        let mut rows = Rows::new(late.as_bytes(), &mut Buffer::default());
+        assert_eq!(rows.advance().unwrap(), Row::Line);
+        assert!(!rows.extend().unwrap());
+        assert_eq!((rows.line(), rows.number(), rows.offset()), (b"a\"".as_slice(), 1, 3));
+        assert_eq!(rows.advance().unwrap(), Row::Line);
+        assert_eq!((rows.line().len(), rows.number()), (99, 2));
+    }
+
+    #[test]
+    fn how_long_a_line_may_be_does_not_depend_on_where_it_stands() {
+        for (length, before) in [(MAX_ROW, 0), (MAX_ROW, 100_000), (MAX_ROW + 1, 0), (MAX_ROW + 1, 100_000)] {
+            let text = [vec![b'\n'; before], vec![b'x'; length], b"\nb\n".to_vec()].concat();
+            let found = lines(&text, usize::MAX);
+            assert_eq!((found.len(), found[0].1 == b"too long"), (2, length > MAX_ROW), "{length} behind {before}");
+        }
+    }
+
+    #[test]
+    fn offsets_are_those_of_the_file() {
+        let text = format!("{}\n\nb\r\n", "x".repeat(100)).repeat(5000);
+        let mut rows = Rows::new(Trickle(text.as_bytes(), 70_000), &mut Buffer::default());
+        for number in 0..10_000_u64 {
+            assert_eq!(rows.advance().unwrap(), Row::Line);
+            let expected = number / 2 * 105 + if number % 2 == 0 { 101 } else { 105 };
+            assert_eq!(rows.offset(), expected);
+        }
+        assert_eq!((rows.advance().unwrap(), rows.offset()), (Row::End, text.len() as u64));
     }
 
     #[test]

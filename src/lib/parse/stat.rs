@@ -72,11 +72,25 @@ pub struct FileReport {
     pub refused: u64,
 }
 
+impl FileReport {
+    /// Whether a file with nothing but this in it is of no use: rows, but none that can be read, or not even a whole header.
+    #[must_use]
+    pub fn is_nothing(&self, cut_off: bool) -> bool {
+        self.rows == 0 && (self.refused > 0 || cut_off)
+    }
+}
+
+/// Whether something is missing at the end of a header, which HAProxy ends with a comma.
+#[must_use]
+pub fn is_cut_off(header: &[u8]) -> bool {
+    !header.ends_with(b",")
+}
+
 /// Where the fields of the plans stand in a file.
 #[derive(Debug)]
-struct Layout {
+pub(super) struct Layout {
     width: usize,
-    pxname: usize,
+    pub(super) pxname: usize,
     svname: usize,
     row_type: Option<usize>,
     lbtot: Option<usize>,
@@ -130,7 +144,7 @@ pub struct Collected {
     pub servers: Pairs,
     /// Cells of the current row beyond the range of `i64`: field and value.
     bigs: Vec<(usize, f64)>,
-    order: Order,
+    pub(super) order: Order,
 }
 
 /// Reads files into tables.
@@ -139,9 +153,9 @@ pub struct Stats {
     /// What was read since [`Stats::clear`].
     pub collected: Collected,
     layouts: HashMap<Vec<u8>, Layout>,
-    buffer: Buffer,
+    pub(super) buffer: Buffer,
     cells: Cells,
-    quoted: Quoted,
+    pub(super) quoted: Quoted,
     generation: u64,
 }
 
@@ -183,6 +197,16 @@ impl Stats {
         tables.iter_mut().for_each(Table::clear);
     }
 
+    /// Forgets the rows and the names of what was read so far.
+    pub fn forget(&mut self) {
+        let Collected { tables, names, servers, order, .. } = &mut self.collected;
+        names.clear();
+        servers.clear();
+        order.clear();
+        self.generation += 1;
+        tables.iter_mut().for_each(Table::clear);
+    }
+
     /// Adds the rows of one file. `refused` is told each row that is left out: line number and reason.
     ///
     /// # Errors
@@ -201,20 +225,48 @@ impl Stats {
         rows: &mut Rows<R>,
         refused: &mut impl FnMut(u64, RowError),
     ) -> Result<FileReport, FileError> {
+        let (header, layout) = self.begin_file(rows)?;
+        self.note_present(&layout);
+        self.collected.order.begin();
+        let result = self.read_body(&layout, rows, refused);
+        let cut_off = is_cut_off(&header);
+        self.keep_layout(header, layout);
+        let report = result?;
+        if report.is_nothing(cut_off) { Err(FileError::NoRows) } else { Ok(report) }
+    }
+
+    /// Reads the header, and what it says. The layout is to be given back to [`Stats::keep_layout`].
+    pub(super) fn begin_file<R: Read>(&mut self, rows: &mut Rows<R>) -> Result<(Vec<u8>, Layout), FileError> {
         match rows.advance()? {
             Row::End => return Err(FileError::Empty),
             Row::TooLong => return Err(FileError::NoHeader("a line of more than 64 KiB".to_owned())),
             Row::Line => {}
         }
         let header = rows.line().to_vec();
-        // HAProxy ends its header with a comma.
-        let cut_off = !header.ends_with(b",");
-        let layout = match self.layouts.remove(&header) {
-            Some(layout) => layout,
-            None => Layout::new(&header, &self.collected.plans).ok_or_else(|| {
-                FileError::NoHeader(String::from_utf8_lossy(header.get(..60).unwrap_or(&header)).into_owned())
-            })?,
-        };
+        let layout = self.layout(&header)?;
+        Ok((header, layout))
+    }
+
+    /// The layout that a header describes; to be given back to [`Stats::keep_layout`].
+    pub(super) fn layout(&mut self, header: &[u8]) -> Result<Layout, FileError> {
+        match self.layouts.remove(header) {
+            Some(layout) => Ok(layout),
+            None => Layout::new(header, &self.collected.plans).ok_or_else(|| {
+                FileError::NoHeader(String::from_utf8_lossy(header.get(..60).unwrap_or(header)).into_owned())
+            }),
+        }
+    }
+
+    /// Keeps a layout for the next file with this header.
+    pub(super) fn keep_layout(&mut self, header: Vec<u8>, layout: Layout) {
+        if self.layouts.len() >= MAX_LAYOUTS {
+            self.layouts.clear();
+        }
+        self.layouts.insert(header, layout);
+    }
+
+    /// Notes which fields some file has.
+    pub(super) fn note_present(&mut self, layout: &Layout) {
         for (table, fields) in self.collected.tables.iter_mut().zip(&layout.fields) {
             for slot in &fields.present {
                 if let Some(column) = table.columns.get_mut(slot.index) {
@@ -222,17 +274,9 @@ impl Stats {
                 }
             }
         }
-        self.collected.order.begin();
-        let result = self.read_body(&layout, rows, refused);
-        if self.layouts.len() >= MAX_LAYOUTS {
-            self.layouts.clear();
-        }
-        self.layouts.insert(header, layout);
-        let report = result?;
-        if report.rows == 0 && (report.refused > 0 || cut_off) { Err(FileError::NoRows) } else { Ok(report) }
     }
 
-    fn read_body<R: Read>(
+    pub(super) fn read_body<R: Read>(
         &mut self,
         layout: &Layout,
         rows: &mut Rows<R>,
@@ -273,7 +317,11 @@ impl Stats {
 
     /// A row with quotes, or with more cells than fit a plain one.
     #[inline(never)]
-    fn row_with_quotes<R: Read>(&mut self, layout: &Layout, rows: &mut Rows<R>) -> io::Result<Result<(), RowError>> {
+    pub(super) fn row_with_quotes<R: Read>(
+        &mut self,
+        layout: &Layout,
+        rows: &mut Rows<R>,
+    ) -> io::Result<Result<(), RowError>> {
         let alone = self.quoted_row(layout, rows.line());
         // A quote inside a field that does not begin with one is only a character: the line may be a row by itself.
         // Otherwise the field goes on in the lines that follow, if they complete the row.

@@ -40,7 +40,6 @@ impl Column {
         self.ints.clear();
         self.floats = None;
         self.gaps = false;
-        self.present = false;
         self.bits = 0;
     }
 
@@ -137,6 +136,12 @@ impl Table {
         self.keys.reserve(self.expected);
         self.busy.reserve(self.expected);
         self.columns.iter_mut().for_each(|column| column.ints.reserve(self.expected));
+        self.columns.iter_mut().for_each(|column| column.present = false);
+        self.forget_rows();
+    }
+
+    /// Forgets all rows, and not which fields the files have.
+    pub fn forget_rows(&mut self) {
         self.keys.clear();
         self.server_names.clear();
         self.busy.clear();

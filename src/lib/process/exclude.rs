@@ -19,23 +19,35 @@ impl Excluded {
         Self { file, failing: false }
     }
 
-    /// The excluded ones among `names`. A file that cannot be read excludes nothing.
-    pub fn names(&mut self, names: &Names) -> HashSet<NameId> {
-        let Some(file) = &self.file else { return HashSet::new() };
+    /// The names that are excluded now. A file that cannot be read excludes nothing.
+    pub fn read(&mut self) -> Listed {
+        let Some(file) = &self.file else { return Listed::default() };
         match std::fs::read(file) {
             Ok(bytes) => {
                 if std::mem::take(&mut self.failing) {
                     tracing::info!(file = %file.display(), "names to exclude can be read again");
                 }
-                listed(&bytes).filter_map(|name| names.find(&name)).collect()
+                Listed(listed(&bytes).collect())
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::error!(file = %file.display(), %error, "cannot read names to exclude; nothing is excluded");
                 }
-                HashSet::new()
+                Listed::default()
             }
         }
+    }
+}
+
+/// Names that are excluded, as path elements.
+#[derive(Debug, Default)]
+pub struct Listed(Vec<String>);
+
+impl Listed {
+    /// The excluded ones among `names`.
+    #[must_use]
+    pub fn among(&self, names: &Names) -> HashSet<NameId> {
+        self.0.iter().filter_map(|name| names.find(name)).collect()
     }
 }
 
@@ -60,6 +72,6 @@ mod tests {
     fn a_file_that_is_not_there_excludes_nothing() {
         let mut names = Names::default();
         names.intern(b"a");
-        assert!(Excluded::new(Some("/nonexistent/names".into())).names(&names).is_empty());
+        assert!(Excluded::new(Some("/nonexistent/names".into())).read().among(&names).is_empty());
     }
 }

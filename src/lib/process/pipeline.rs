@@ -1,13 +1,15 @@
 //! One snapshot directory in, Graphite lines out: the only place that knows the order parse, aggregate, render.
 
+mod proxies;
+mod source;
+
 use crate::aggregate::cluster::{Cluster, WEIGHT};
-use crate::aggregate::{daemon, group};
+use crate::aggregate::daemon;
 use crate::config::Config;
 use crate::dispatch::messages::Messages;
 use crate::haproxy::columns::Kind;
 use crate::names::sanitize;
 use crate::parse::info::{self, Info};
-use crate::parse::stat;
 use crate::plan::{DaemonPlan, KindPlan};
 use crate::process::exclude::Excluded;
 use crate::process::pieces::{Pieces, Stopped, Taker};
@@ -18,14 +20,12 @@ use crate::render::path::Paths;
 use crate::render::record::{Host, Object, ObjectKind, Recorder};
 use crate::render::value::Value;
 use crate::snapshot::{Epoch, INFO_SUFFIX, STAT_SUFFIX};
-use std::collections::{BTreeSet, HashMap};
+use proxies::Bounds;
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Rows of one file that are logged one by one; the rest is a number.
-const LOGGED_ROWS: u64 = 5;
 
 /// Why a snapshot could not be processed at all. A bad row or a bad file is not among the reasons: those are counted
 /// in the [`Report`].
@@ -86,6 +86,7 @@ pub struct Pipeline {
     sites: Sites,
     exclude_frontends: Excluded,
     exclude_backends: Excluded,
+    bounds: Bounds,
     /// Objects for messages, where those are wanted.
     recorded: Option<(Recorder, Shape)>,
 }
@@ -107,6 +108,7 @@ impl Pipeline {
             plans,
             exclude_frontends: Excluded::new(process.exclude_frontends.clone()),
             exclude_backends: Excluded::new(process.exclude_backends.clone()),
+            bounds: Bounds::from_environment(),
             recorded: config.kafka.as_ref().map(|kafka| {
                 let fqdn = config.graphite.fqdn;
                 let name = if fqdn { hostname } else { hostname.split('.').next().unwrap_or(hostname) };
@@ -115,6 +117,13 @@ impl Pipeline {
                 (Recorder::new(kafka.format, host), shape)
             }),
         }
+    }
+
+    /// For tests only: proxies are read in batches of so many bytes, however few there are.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn in_batches_of(self, bytes: u64) -> Self {
+        Self { bounds: Bounds::both(bytes), ..self }
     }
 
     /// Appends the lines of the snapshot in `dir` to `out`.
@@ -289,91 +298,6 @@ impl Pipeline {
             }
         }
         Ok(())
-    }
-
-    /// Frontends, backends and servers.
-    fn proxies(
-        &mut self,
-        dir: &Path,
-        files: &[String],
-        (site, tally): (&mut Site, &mut Tally),
-        mut cluster: Option<&mut Cluster>,
-        (lines, pieces): (&mut Lines<'_>, &mut Pieces<'_>),
-        report: &mut Report,
-    ) -> Result<(), PipelineError> {
-        site.stats.clear();
-        let (mut readable, mut bare) = (0, BTreeSet::new());
-        for file in files {
-            let path = dir.join(file);
-            let mut refused = 0;
-            let read = File::open(&path).map_err(Into::into).and_then(|input| {
-                site.stats.read(input, |line, reason| {
-                    refused += 1;
-                    if refused <= LOGGED_ROWS {
-                        tracing::warn!(file = %path.display(), line, %reason, "row left out");
-                    }
-                })
-            });
-            report.refused_rows += refused;
-            if refused > LOGGED_ROWS {
-                tracing::warn!(file = %path.display(), rows = refused, "rows left out in this file");
-            }
-            match read {
-                Ok(found) if found.rows == 0 => {
-                    bare.insert(file.clone());
-                }
-                Ok(_) => readable += 1,
-                Err(stat::FileError::Io(source)) => return Err(PipelineError::File { path, source }),
-                Err(error) => refuse_file(&path, &error, report),
-            }
-        }
-        for file in bare.difference(&site.bare) {
-            tracing::info!(file = %dir.join(file).display(), "this HAProxy has no proxy");
-        }
-        site.bare = bare;
-        if readable == 0 {
-            if site.bare.is_empty() {
-                tracing::error!(snapshot = %dir.display(), "no statistics of proxies could be read");
-            }
-            return Ok(());
-        }
-        site.objects.begin(&site.stats.collected.names, site.stats.generation());
-        let frontends = self.exclude_frontends.names(&site.stats.collected.names);
-        let backends = self.exclude_backends.names(&site.stats.collected.names);
-        for (kind, metrics, time) in [
-            (Kind::Frontend, "MetricsFrontend", "WallClockTimeFrontends"),
-            (Kind::Backend, "MetricsBackend", "WallClockTimeBackends"),
-            (Kind::Server, "MetricsServer", "WallClockTimeServers"),
-        ] {
-            let start = Instant::now();
-            let (Some(plan), Some(table)) =
-                (self.plans.get(kind as usize), site.stats.collected.tables.get_mut(kind as usize))
-            else {
-                continue;
-            };
-            let groups =
-                group::group(plan, table).map_err(|source| PipelineError::Aggregate { kind: kind.word(), source })?;
-            let excluded = if kind == Kind::Frontend { &frontends } else { &backends };
-            if let Some(cluster) = cluster.as_deref_mut() {
-                cluster.add(kind, &groups, &site.stats.collected.names, &site.stats.collected.servers);
-            }
-            let count = site.objects.render(
-                plan,
-                &groups,
-                &site.stats.collected.names,
-                &site.stats.collected.servers,
-                excluded,
-                lines,
-            );
-            let Some((all, elapsed)) = tally.kinds.get_mut(kind as usize) else { continue };
-            *all += count;
-            *elapsed += start.elapsed();
-            if tally.last {
-                own_count(self.own.as_bytes(), metrics.as_bytes(), *all + 1, lines);
-                own_seconds(self.own.as_bytes(), time.as_bytes(), *elapsed, lines);
-            }
-        }
-        pieces.flush(lines)
     }
 }
 

@@ -1,0 +1,168 @@
+//! Servers over all backends, of a snapshot whose backends are not in memory at the same time: each batch adds its rows.
+//! The figures are those that grouping all rows at once gives ([`super::group`]).
+
+use super::group::{Grouped, Values};
+use crate::haproxy::columns::Combine;
+use crate::names::{NameId, Names};
+use crate::parse::table::{ABSENT, Column, Table};
+use crate::plan::{Field, KindPlan};
+
+/// One figure of all servers so far; the memory that servers of a snapshot take is mostly this.
+#[derive(Debug)]
+struct Figure {
+    /// Where it stands in the plan.
+    index: usize,
+    field: Field,
+    /// Whether any file has the field.
+    counts: bool,
+    /// Sums, or the largest or smallest; [`ABSENT`] where there was none yet.
+    ints: Vec<i64>,
+    /// The same in place of `ints`, once one of them is beyond their range; not a number where there was none yet.
+    floats: Option<Vec<f64>>,
+    /// Of averages, how many values are in the sum.
+    counted: Vec<u32>,
+}
+
+/// Servers by their names.
+#[derive(Debug)]
+pub struct Totals {
+    /// Names of servers; their numbers are the keys of [`Totals::grouped`].
+    pub names: Names,
+    figures: Vec<Figure>,
+}
+
+impl Totals {
+    /// What this plan wants of servers over all backends; `None` when that is nothing.
+    #[must_use]
+    pub fn new(plan: &KindPlan) -> Option<Self> {
+        let mut wanted = plan.send_aggregated.clone();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let figure = |index| {
+            let field = *plan.fields.get(index)?;
+            Some(Figure { index, field, counts: false, ints: Vec::new(), floats: None, counted: Vec::new() })
+        };
+        let figures: Vec<Figure> = wanted.into_iter().filter_map(figure).collect();
+        (!figures.is_empty()).then(|| Self { names: Names::default(), figures })
+    }
+
+    /// Adds the rows of a table of servers, whose names are among `names`.
+    pub fn add(&mut self, table: &mut Table, names: &Names) {
+        table.finish();
+        // The place of a name here, by its place there.
+        let mut places = vec![None; names.len()];
+        let mut rows = Vec::with_capacity(table.server_names.len());
+        for name in &table.server_names {
+            let Some(place) = places.get_mut(*name as usize) else { continue };
+            let own = &mut self.names;
+            let place = *place.get_or_insert_with(|| own.intern(names.spelled(NameId(*name)).as_bytes()).0 as usize);
+            rows.push(place);
+        }
+        for figure in &mut self.figures {
+            if let Some(column) = table.columns.get(figure.index) {
+                figure.grow(self.names.len());
+                figure.counts |= column.counts(&figure.field);
+                figure.add(column, &rows, &table.busy);
+            }
+        }
+    }
+
+    /// One row a name.
+    #[must_use]
+    pub fn grouped(&mut self, plan: &KindPlan) -> Grouped {
+        let mut values = vec![Values::Nothing; plan.fields.len()];
+        for figure in &mut self.figures {
+            if let Some(values) = values.get_mut(figure.index) {
+                *values = figure.values();
+            }
+        }
+        let keys = (0..u32::try_from(self.names.len()).unwrap_or(u32::MAX)).collect();
+        Grouped::new(keys, values, Vec::new())
+    }
+}
+
+impl Figure {
+    fn grow(&mut self, names: usize) {
+        match &mut self.floats {
+            Some(floats) => floats.resize(names, f64::NAN),
+            None => self.ints.resize(names, ABSENT),
+        }
+        if matches!(self.field.combine, Combine::Mean | Combine::BusyMean) {
+            self.counted.resize(names, 0);
+        }
+    }
+
+    /// `rows` says which name each row of the column is of.
+    fn add(&mut self, column: &Column, rows: &[usize], busy: &[i64]) {
+        for (row, (name, busy)) in rows.iter().zip(busy).enumerate() {
+            match &column.floats {
+                Some(floats) => match floats.get(row).filter(|value| !value.is_nan()) {
+                    Some(value) => self.add_float(*name, *value),
+                    None => continue,
+                },
+                None => match column.ints.get(row).filter(|value| **value != ABSENT) {
+                    Some(value) => self.add_int(*name, *value),
+                    None => continue,
+                },
+            }
+            if let Some(counted) = self.counted.get_mut(*name) {
+                *counted += if self.field.combine == Combine::Mean { 1 } else { u32::from(*busy != 0) };
+            }
+        }
+    }
+
+    fn add_int(&mut self, name: usize, value: i64) {
+        if self.floats.is_none() {
+            let Some(cell) = self.ints.get_mut(name) else { return };
+            let both = match (*cell, self.field.combine) {
+                (ABSENT, _) => Some(value),
+                (before, Combine::Max) => Some(before.max(value)),
+                (before, Combine::Min | Combine::MinPresent) => Some(before.min(value)),
+                (before, Combine::Sum | Combine::Mean | Combine::BusyMean) => before.checked_add(value),
+            };
+            // The smallest of all integers stands for none.
+            if let Some(both) = both.filter(|both| *both != ABSENT) {
+                *cell = both;
+                return;
+            }
+        }
+        #[expect(clippy::cast_precision_loss, reason = "Graphite stores doubles; exactness ends at 2^53 anyway")]
+        self.add_float(name, value as f64);
+    }
+
+    fn add_float(&mut self, name: usize, value: f64) {
+        let combine = self.field.combine;
+        let Some(cell) = self.widen().get_mut(name) else { return };
+        *cell = match combine {
+            _ if cell.is_nan() => value,
+            Combine::Max => cell.max(value),
+            Combine::Min | Combine::MinPresent => cell.min(value),
+            Combine::Sum | Combine::Mean | Combine::BusyMean => *cell + value,
+        };
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "Graphite stores doubles; exactness ends at 2^53 anyway")]
+    fn widen(&mut self) -> &mut Vec<f64> {
+        let ints = &mut self.ints;
+        self.floats.get_or_insert_with(|| {
+            let ints = std::mem::take(ints);
+            ints.into_iter().map(|value| if value == ABSENT { f64::NAN } else { value as f64 }).collect()
+        })
+    }
+
+    fn values(&mut self) -> Values {
+        if !self.counts {
+            return Values::Nothing;
+        }
+        if matches!(self.field.combine, Combine::Mean | Combine::BusyMean) {
+            let counted = std::mem::take(&mut self.counted);
+            // Nothing divided by nothing is not a number, and never sent.
+            let sums = std::mem::take(self.widen()).into_iter().map(|sum| if sum.is_nan() { 0.0 } else { sum });
+            return Values::Floats(sums.zip(counted).map(|(sum, counted)| sum / f64::from(counted)).collect());
+        }
+        match self.floats.take() {
+            Some(floats) => Values::Wide(floats),
+            None => Values::Ints(std::mem::take(&mut self.ints)),
+        }
+    }
+}
