@@ -179,7 +179,7 @@ struct Output {
 }
 
 /// Runs the program over the directories of a case.
-fn run(case: &Case, timestamps: &BTreeSet<String>) -> Output {
+fn run(case: &Case, timestamps: &BTreeSet<String>, batch: Option<&str>) -> Output {
     let place = tempfile::tempdir().unwrap();
     let base = place.path().to_str().unwrap();
     for entry in fs::read_dir(&case.expected).unwrap() {
@@ -209,6 +209,7 @@ fn run(case: &Case, timestamps: &BTreeSet<String>) -> Output {
             .arg(&config)
             .arg("--once")
             .arg(snapshot)
+            .envs(batch.map(|bytes| ("HAPROXYSTATS_TEST_BATCH", bytes)))
             .output()
             .unwrap();
         if !output.status.success() {
@@ -333,12 +334,12 @@ fn check_golden(case: &Case, ours: &Points) -> Result<(), String> {
     if golden.is_empty() && ours.is_empty() { Ok(()) } else { Err(report(&golden, &ours)) }
 }
 
-/// Compares one case; returns the deviations that it showed.
-fn check(case: &Case) -> Result<BTreeSet<&'static str>, String> {
+/// Compares one case, with files read in batches of so many bytes; returns the deviations that it showed.
+fn check(case: &Case, batch: Option<&str>) -> Result<BTreeSet<&'static str>, String> {
     let mut shown = BTreeSet::new();
     let mut expected = points(&fs::read_to_string(case.expected.join("expected.txt")).unwrap(), "lb-01.example.com");
     let timestamps = expected.keys().map(|(_, time)| time.clone()).collect();
-    let output = run(case, &timestamps);
+    let output = run(case, &timestamps, batch);
     if REFUSED.iter().any(|name| case.name.ends_with(name)) {
         let named = output.stderr.contains("-groups");
         return match (output.status, named) {
@@ -382,9 +383,11 @@ fn the_python_programs_output_is_met() {
     let mut failures = String::new();
     let cases = cases();
     for case in &cases {
-        match check(case) {
-            Ok(names) => shown.extend(names),
-            Err(why) => failures += &format!("{}: {why}\n", case.name),
+        for batch in [None, Some("1")] {
+            match check(case, batch) {
+                Ok(names) => shown.extend(names),
+                Err(why) => failures += &format!("{}, in batches of {batch:?}: {why}\n", case.name),
+            }
         }
     }
     assert!(failures.is_empty(), "{failures}");
