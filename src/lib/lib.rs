@@ -4,27 +4,27 @@
 //! haproxystats.conf ─► config
 //! pull:     sockets ─► snapshot directory (staged, then renamed) ─► incoming/
 //! process:  incoming/ ─► queue ─► supervisor ─► worker ─► parse ─► aggregate ─► render ─► dispatch ─► removed
+//! agent:    check ─► decide ─► answer
 //! discovery: source ─► plan ─► store ─► reconcile ─► Runtime API
 //! ```
 //!
-//! Each module uses only those above it in this list. What needs polars is behind the cargo feature `process`; the
-//! parsers do not.
-
-pub mod backoff;
-pub mod exit;
-pub mod version;
+//! What needs polars is behind the cargo feature `process`; the parsers do not.
 
 #[cfg(feature = "agent")]
 pub mod agent;
 #[cfg(feature = "process")]
 pub mod aggregate;
+pub mod backoff;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "discovery")]
 pub mod discovery;
 pub mod dispatch;
+pub mod exit;
 pub mod exporter;
 pub mod haproxy;
+#[cfg(any(feature = "agent", feature = "discovery"))]
+pub mod http;
 pub mod logging;
 pub mod names;
 pub mod parse;
@@ -35,9 +35,14 @@ pub mod pull;
 pub mod queue;
 #[cfg(feature = "process")]
 pub mod render;
+#[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
+pub mod secrets;
 pub mod snapshot;
 pub mod status;
 pub mod systemd;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
+#[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
+pub mod tls;
+pub mod version;

@@ -5,7 +5,7 @@ use super::etcd::Etcd;
 use super::peers::peer;
 use super::program::{Site, slots};
 use super::store::{config, contract, local};
-use haproxystats::config::discovery::Tls;
+use haproxystats::config::Tls;
 use haproxystats::discovery::http::Http;
 use haproxystats::discovery::store::open;
 use hyper::Method;
@@ -82,7 +82,11 @@ fn etcd_asks_for_a_certificate_and_a_password() {
     let Some(etcd) = Etcd::start_with("https", &options) else { return };
     let url = format!("https://127.0.0.1:{}", etcd.port);
     // A user who may read and write what begins with h/, and nothing else.
-    let tls = Tls { ca_file: Some(certificate.clone()), identity: Some((certificate.clone(), key.clone())) };
+    let tls = Tls {
+        ca_file: Some(certificate.clone()),
+        identity: Some((certificate.clone(), key.clone())),
+        ..Tls::default()
+    };
     local(async {
         let http = Http::open(std::slice::from_ref(&url), &tls).unwrap();
         let range = r#""key": "aC8=", "range_end": "aDA=""#;

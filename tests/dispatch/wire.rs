@@ -7,6 +7,7 @@ use crate::harness::{Daemon, SOON, debian, free_port, listens, run as run_progra
 use crate::rig::{DELAY, Rig, assert_complete, batch, options, run};
 use haproxystats::config::{Protocol, Tls};
 use haproxystats::dispatch::graphite;
+use haproxystats::logging::Chain;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -198,7 +199,7 @@ fn files_for_tls_that_cannot_be_used_are_named() {
     let empty = crate::harness::write(directory.path(), "empty.pem", "");
     for (path, words) in [(directory.path().join("none.pem"), "cannot be read"), (empty, "holds no certificates")] {
         config.graphite.tls = trust(&path);
-        let error = graphite::check(&config).unwrap_err().to_string();
+        let error = Chain(&graphite::check(&config).unwrap_err()).to_string();
         assert!(error.contains("tls-ca-file") && error.contains(words), "{error}");
     }
 }

@@ -22,6 +22,7 @@ use crate::cli::{self, Command};
 use crate::config;
 use crate::exit;
 use crate::exporter;
+use crate::http::SetupError;
 use crate::logging::{self, Chain, Output};
 use crate::systemd;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -63,7 +64,7 @@ pub enum AgentError {
         /// Name of the check.
         check: &'static str,
         /// Why.
-        source: check::SetupError,
+        source: SetupError,
     },
 }
 

@@ -8,6 +8,7 @@ use super::options::{self, DISCOVERY, DISCOVERY_BACKEND, DISCOVERY_CLIENT, DISCO
 use super::problem::Report;
 use super::section::Section;
 use super::servers::{self, Server as Socket};
+use super::tls::{Tls, identity};
 use super::value::{self, Refusal};
 use super::{Graphite, LogLevel, graphite};
 use std::net::{IpAddr, SocketAddr};
@@ -119,15 +120,6 @@ pub enum StoreKind {
     Consul,
     /// etcd, through its JSON gateway.
     Etcd,
-}
-
-/// Files for TLS.
-#[derive(Debug, Clone, Default)]
-pub struct Tls {
-    /// Trusted authorities instead of those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// Certificate and key.
-    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// `[discovery-server]`
@@ -392,14 +384,7 @@ fn store(section: &mut Section<'_>) -> Option<Store> {
         section.error("dynamodb-table-name", "is not set, and store = dynamodb needs it");
         return None;
     }
-    let identity = match (certificate?, tls_key?) {
-        (Some(certificate), Some(key)) => Some((certificate, key)),
-        (None, None) => None,
-        _ => {
-            section.error("tls-key-file", "and tls-certificate-file belong together; set both or none");
-            return None;
-        }
-    };
+    let identity = identity(certificate?, tls_key?).map_err(|(option, message)| section.error(option, message)).ok()?;
     let local = if kind == StoreKind::Etcd { "http://127.0.0.1:2379" } else { "http://127.0.0.1:8500" };
     Some(Store {
         kind,
@@ -410,7 +395,7 @@ fn store(section: &mut Section<'_>) -> Option<Store> {
         timeout: timeout?,
         token_file: token_file?,
         credentials_file: credentials_file?,
-        tls: Tls { ca_file: ca_file?, identity },
+        tls: Tls { ca_file: ca_file?, identity, ..Tls::default() },
     })
 }
 

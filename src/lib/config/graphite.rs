@@ -4,10 +4,10 @@ use super::ini::Ini;
 use super::options::OPTIONAL_SECTIONS;
 use super::problem::Report;
 use super::section::Section;
+use super::tls::{Tls, identity};
 use super::value::Refusal;
 use super::{Retries, value};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// `queue-full`: what happens when `[graphite] queue-size` is reached.
@@ -64,17 +64,6 @@ impl std::fmt::Display for Endpoint {
         let Self { host, port, .. } = self;
         if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
-}
-
-/// `tls` and the options that belong to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tls {
-    /// Authorities to trust; `None` is those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// Whether the server has to prove that it is the one that was named.
-    pub verify: bool,
-    /// Certificate and key of this client.
-    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// `group-namespace` and `group-namespace-double-writes`.
@@ -251,18 +240,7 @@ fn tls(section: &mut Section<'_>) -> Option<Option<Tls>> {
     let certificate = section.optional("tls-certificate-file", value::path);
     let key = section.optional("tls-key-file", value::path);
     let (on, ca_file, verify) = (on?, ca_file?, verify?);
-    let identity = match (certificate?, key?) {
-        (Some(certificate), Some(key)) => Some((certificate, key)),
-        (None, None) => None,
-        (Some(_), None) => {
-            section.error("tls-certificate-file", "needs tls-key-file, the file with its private key");
-            return None;
-        }
-        (None, Some(_)) => {
-            section.error("tls-key-file", "needs tls-certificate-file, the file with its certificate");
-            return None;
-        }
-    };
+    let identity = identity(certificate?, key?).map_err(|(option, message)| section.error(option, message)).ok()?;
     if on && !verify {
         section
             .warn("tls-verify", "is off: whoever answers gets the metrics; name its authority in tls-ca-file instead");

@@ -31,13 +31,14 @@ pub mod reader;
 mod section;
 mod selection;
 mod servers;
+mod tls;
 pub mod value;
 
 pub use agent::Agent;
 pub use directories::{check_directories_process, check_directories_pull};
 pub use discovery::Discovery;
 pub use exporter::Exporter;
-pub use graphite::{Acknowledge, Endpoint, Graphite, GroupNamespace, Mode, Protocol, QueueFull, Tls};
+pub use graphite::{Acknowledge, Endpoint, Graphite, GroupNamespace, Mode, Protocol, QueueFull};
 pub use groups::{Group, Groups};
 pub use hosts::{HostName, Hosts};
 pub use ini::Ini;
@@ -49,6 +50,7 @@ pub use process::Process;
 pub use pull::{OnSocketFailure, Pull};
 pub use selection::Selection;
 pub use servers::Server;
+pub use tls::Tls;
 
 /// The whole configuration of all daemons, checked.
 #[derive(Debug, Clone)]

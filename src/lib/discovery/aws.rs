@@ -1,8 +1,9 @@
 //! Requests to AWS: credentials by the usual chain (environment, profile, container, instance), signed by hand, sent
 //! over our own connections. The SDKs of the services are not needed for that.
 
-use super::http::{Http, HttpError, Reply, SetupError};
-use crate::config::discovery::Tls;
+use super::http::{Http, HttpError};
+use crate::config::Tls;
+use crate::http::{Reply, SetupError};
 use aws_config::BehaviorVersion;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};

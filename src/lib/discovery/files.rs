@@ -1,11 +1,14 @@
 //! The files that store and source need, looked at before anything starts.
 
-use super::http::{self, Http, SetupError};
-use super::store::credentials;
+use super::http::Http;
 use crate::config::discovery::{Source, StoreKind};
 use crate::config::problem::{Problem, Report};
 use crate::config::{self, Ini, options};
+use crate::http::SetupError;
 use crate::logging::Chain;
+use crate::secrets;
+use crate::tls::{self, TlsError};
+use std::error::Error;
 
 /// Reads every file with a token, a password, a certificate or a key that the configuration needs, and names the option
 /// of each that cannot be used. The source's token is for the server alone: without it a client can do its work, so it
@@ -20,49 +23,57 @@ pub fn check(config: &config::Discovery, ini: &Ini) -> Report {
             None => problem,
         }
     };
+    let wrong = |option: &str, error: &dyn Error| problem(options::DISCOVERY, option, Chain(error).to_string());
     let store = &config.store;
-    let mut urls: Vec<(&str, &str, &[String])> = Vec::new();
-    let mut found: Vec<(&str, SetupError)> = Vec::new();
-    if matches!(store.kind, StoreKind::Consul | StoreKind::Etcd) {
-        urls.push((options::DISCOVERY, "store-url", &store.urls));
+    if let (StoreKind::Consul, Some(path)) = (store.kind, &store.token_file)
+        && let Err(error) = secrets::line(path, "token")
+    {
+        report.error(wrong("store-token-file", &error));
     }
-    if let (StoreKind::Consul, Some(path)) = (store.kind, &store.token_file) {
-        found.extend(http::secret(path, "token").err().map(|error| ("store-token-file", error)));
+    if let (StoreKind::Etcd, Some(path)) = (store.kind, &store.credentials_file)
+        && let Err(error) = secrets::credentials(path)
+    {
+        report.error(wrong("store-credentials-file", &error));
     }
-    if let (StoreKind::Etcd, Some(path)) = (store.kind, &store.credentials_file) {
-        found.extend(credentials(path).err().map(|error| ("store-credentials-file", error)));
-    }
-    if let Some(Source::Consul { urls: of_source, token_file, .. }) = &config.server.source {
-        urls.push((options::DISCOVERY_SERVER, "consul-api-url", of_source));
-        if let Some(error) = token_file.as_ref().and_then(|path| http::secret(path, "token").err()) {
-            let message = format!("{} (--server would not start)", Chain(&error));
-            report.warn(problem(options::DISCOVERY_SERVER, "consul-token-file", message));
-        }
-    }
+    let urls = urls(config);
+    let mut of_tls = Vec::new();
     if urls.iter().any(|(.., urls)| urls.iter().any(|url| url.starts_with("https:"))) {
-        let tls = &store.tls;
-        let authorities = tls.ca_file.as_ref().and_then(|path| http::certificates(path).err());
-        found.extend(authorities.map(|error| ("tls-ca-file", error)));
-        if let Some((certificate, key)) = &tls.identity {
-            found.extend(http::certificates(certificate).err().map(|error| ("tls-certificate-file", error)));
-            found.extend(http::private_key(key).err().map(|error| ("tls-key-file", error)));
-        }
-    }
-    for (option, error) in &found {
-        report.error(problem(options::DISCOVERY, option, Chain(error).to_string()));
+        of_tls = tls::check(&store.tls);
     }
     // Each by itself is good: do they go together?
-    if found.is_empty() {
+    if report.is_good() && of_tls.is_empty() {
         for (section, option, urls) in urls {
-            if let Err(error) = Http::open(urls, &store.tls) {
-                let (section, option) = match (&error, &store.tls.identity, &store.tls.ca_file) {
-                    (SetupError::Tls(_), Some(_), _) => (options::DISCOVERY, "tls-key-file"),
-                    (SetupError::Tls(_), None, Some(_)) => (options::DISCOVERY, "tls-ca-file"),
-                    _ => (section, option),
-                };
-                report.error(problem(section, option, Chain(&error).to_string()));
+            match Http::open(urls, &store.tls) {
+                Err(SetupError::Tls(error)) => of_tls.push(error),
+                Err(error) => report.error(problem(section, option, Chain(&error).to_string())),
+                Ok(_) => {}
             }
         }
     }
+    for error in &of_tls {
+        report.error(match error {
+            // The problem names the option itself.
+            TlsError::File { option, source } => wrong(option, source),
+            error => wrong(error.option().unwrap_or("store-url"), error),
+        });
+    }
+    if let Some(Source::Consul { token_file: Some(path), .. }) = &config.server.source
+        && let Err(error) = secrets::line(path, "token")
+    {
+        let message = format!("{} (--server would not start)", Chain(&error));
+        report.warn(problem(options::DISCOVERY_SERVER, "consul-token-file", message));
+    }
     report
+}
+
+/// Section, option and URLs of what is asked by HTTP.
+fn urls(config: &config::Discovery) -> Vec<(&'static str, &'static str, &[String])> {
+    let mut urls = Vec::new();
+    if matches!(config.store.kind, StoreKind::Consul | StoreKind::Etcd) {
+        urls.push((options::DISCOVERY, "store-url", config.store.urls.as_slice()));
+    }
+    if let Some(Source::Consul { urls: of_source, .. }) = &config.server.source {
+        urls.push((options::DISCOVERY_SERVER, "consul-api-url", of_source));
+    }
+    urls
 }

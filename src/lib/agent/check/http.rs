@@ -112,7 +112,7 @@ impl Check for Http {
     fn check(&self) -> Checking<'_> {
         Box::pin(async {
             match self.client.get("").await {
-                Ok(Reply { status, body }) => evaluate(&self.rules, status, &body),
+                Ok(Reply { status, body, .. }) => evaluate(&self.rules, status, &body),
                 Err(error) => error.finding(),
             }
         })

@@ -6,9 +6,10 @@ mod http;
 mod load;
 mod patroni;
 
-use super::client::{Client, ClientError};
+use super::client::Client;
 use crate::config::agent::{Kind, Service};
 use crate::haproxy::answer::{Answer, State};
+use crate::http::SetupError;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -71,14 +72,6 @@ pub trait Check {
     fn timed_out(&self, reason: String) -> Finding {
         Finding::Failure(Failure::Timeout, reason)
     }
-}
-
-/// Why a check cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// The HTTP client has no use for its configuration.
-    #[error(transparent)]
-    Client(#[from] ClientError),
 }
 
 /// Sets up a check of a service.

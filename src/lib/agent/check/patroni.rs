@@ -165,7 +165,7 @@ impl Patroni {
 
     async fn ask(&self) -> Finding {
         self.concealed.set(None);
-        let Reply { status, body } = match self.client.get(&self.path).await {
+        let Reply { status, body, .. } = match self.client.get(&self.path).await {
             Ok(reply) => reply,
             Err(error) => return self.unreachable(error.finding()),
         };
@@ -194,7 +194,7 @@ impl Patroni {
             return node.unreplayed;
         }
         match self.client.get("/cluster").await {
-            Ok(Reply { status: 200, body }) => lag_of(&body, node),
+            Ok(Reply { status: 200, body, .. }) => lag_of(&body, node),
             _ => None,
         }
     }

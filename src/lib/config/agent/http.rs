@@ -1,5 +1,6 @@
 //! The checks `http` and `datawave`, and how endpoints are asked.
 
+use super::super::tls::{Tls, identity};
 use super::super::value::{self, Refusal};
 use super::reader::Reader;
 use super::words::fraction;
@@ -16,10 +17,8 @@ pub struct Http {
     pub headers_file: Option<PathBuf>,
     /// `user:password`.
     pub credentials_file: Option<PathBuf>,
-    /// Trusted authorities.
-    pub ca_file: Option<PathBuf>,
-    /// Certificate and key of the agent.
-    pub identity: Option<(PathBuf, PathBuf)>,
+    /// How an endpoint is asked whose URL begins with `https`.
+    pub tls: Tls,
 }
 
 /// A number that lowers the weight.
@@ -52,21 +51,13 @@ impl Http {
         let [socket, headers_file, credentials_file, ca_file, certificate, key] =
             ["check-socket", "headers-file", "credentials-file", "tls-ca-file", "tls-certificate-file", "tls-key-file"]
                 .map(|option| r.optional(option, value::path));
-        let identity = match (certificate?, key?) {
-            (Some(certificate), Some(key)) => Some((certificate, key)),
-            (None, None) => None,
-            _ => {
-                r.error("tls-key-file", "and tls-certificate-file belong together; set both or none");
-                return None;
-            }
-        };
+        let identity = identity(certificate?, key?).map_err(|(option, message)| r.error(option, message)).ok()?;
         Some(Self {
             url: url?,
             socket: socket?,
             headers_file: headers_file?,
             credentials_file: credentials_file?,
-            ca_file: ca_file?,
-            identity,
+            tls: Tls { ca_file: ca_file?, identity, ..Tls::default() },
         })
     }
 }

@@ -4,9 +4,12 @@
 //! leader: both are errors here. A service that nobody has registered is empty.
 
 use super::{Instance, Life, Listing, Source, SourceError};
-use crate::config::discovery::{Source as Settings, Tls};
+use crate::config::Tls;
+use crate::config::discovery::Source as Settings;
 use crate::discovery::LocalFuture;
-use crate::discovery::http::{Http, escaped, secret};
+use crate::discovery::http::{Http, escaped};
+use crate::http::SetupError;
+use crate::secrets;
 use hyper::Method;
 use serde::Deserialize;
 use std::future::poll_fn;
@@ -98,7 +101,7 @@ impl Consul {
             });
         };
         if let Some(path) = token_file {
-            secret(path, "token")?;
+            secrets::line(path, "token").map_err(SetupError::from)?;
         }
         let tags = tags.iter().map(|tag| format!("&tag={}", escaped(tag)));
         let datacenter = datacenter.iter().map(|name| format!("&dc={}", escaped(name)));
@@ -115,7 +118,8 @@ impl Consul {
 impl Service {
     /// Asks for the service; with `wait` after its last index.
     async fn ask(&mut self, query: &Query, wait: Option<Duration>) -> Result<(), SourceError> {
-        let token = query.token_file.as_ref().map(|path| secret(path, "token")).transpose()?;
+        let token =
+            query.token_file.as_ref().map(|path| secrets::line(path, "token")).transpose().map_err(SetupError::from)?;
         let headers: Vec<_> = token.as_deref().map(|token| ("x-consul-token", token)).into_iter().collect();
         let mut path = format!("/v1/health/service/{}?", escaped(&self.name));
         let mut time = query.timeout;

@@ -8,8 +8,9 @@ pub mod good;
 
 use super::LocalFuture;
 use super::aws::AwsError;
-use super::http::{HttpError, SetupError};
+use super::http::HttpError;
 use crate::config::discovery::{Discovery, Source as Settings};
+use crate::http::SetupError;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::net::IpAddr;

@@ -4,7 +4,9 @@ use super::{Lease, Revision, Store, StoreError, Stored};
 use crate::config;
 use crate::discovery::LocalFuture;
 use crate::discovery::document::Document;
-use crate::discovery::http::{Http, Reply, secret};
+use crate::discovery::http::Http;
+use crate::http::{Reply, SetupError};
+use crate::secrets;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
@@ -32,7 +34,7 @@ pub(super) struct ConsulKv {
 impl ConsulKv {
     pub(super) fn open(config: &config::discovery::Store) -> Result<Self, StoreError> {
         if let Some(path) = &config.token_file {
-            secret(path, "token")?;
+            secrets::line(path, "token").map_err(SetupError::from)?;
         }
         Ok(Self {
             http: Http::open(&config.urls, &config.tls)?,
@@ -54,7 +56,8 @@ impl ConsulKv {
         time: Duration,
     ) -> Result<Reply, StoreError> {
         // Read anew each time: tokens are exchanged.
-        let token = self.token_file.as_ref().map(|path| secret(path, "token")).transpose()?;
+        let token =
+            self.token_file.as_ref().map(|path| secrets::line(path, "token")).transpose().map_err(SetupError::from)?;
         let headers: Vec<_> = token.as_deref().map(|token| ("x-consul-token", token)).into_iter().collect();
         let request = format!("{method} {}", path.split('?').next().unwrap_or(path));
         let reply = http.send(method, path, &headers, body, time).await?;

@@ -4,7 +4,9 @@ use super::{Lease, Revision, Store, StoreError, Stored};
 use crate::config;
 use crate::discovery::LocalFuture;
 use crate::discovery::document::Document;
-use crate::discovery::http::{Http, SetupError, secret};
+use crate::discovery::http::Http;
+use crate::http::SetupError;
+use crate::secrets;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
@@ -37,7 +39,7 @@ struct KeyValue {
 impl Etcd {
     pub(super) fn open(config: &config::discovery::Store) -> Result<Self, StoreError> {
         if let Some(path) = &config.credentials_file {
-            credentials(path)?;
+            secrets::credentials(path).map_err(SetupError::from)?;
         }
         Ok(Self {
             http: Http::open(&config.urls, &config.tls)?,
@@ -80,7 +82,7 @@ impl Etcd {
 
     async fn authenticate(&self) -> Result<(), StoreError> {
         let Some(path) = &self.credentials_file else { return Ok(()) };
-        let (name, password) = credentials(path)?;
+        let (name, password) = secrets::credentials(path).map_err(SetupError::from)?;
         self.token.take();
         let answer = self.post("/v3/auth/authenticate", &json!({"name": name, "password": password})).await?;
         self.token.replace(answer.get("token").and_then(Value::as_str).map(str::to_owned));
@@ -91,14 +93,6 @@ impl Etcd {
         let answer = self.call("/v3/kv/range", &json!({"key": key})).await?;
         Ok(answer.get("kvs").and_then(|kvs| kvs.get(0)).map(key_value))
     }
-}
-
-/// Name and password in a file.
-pub(in crate::discovery) fn credentials(path: &std::path::Path) -> Result<(String, String), SetupError> {
-    let line = secret(path, "user:password")?;
-    let (name, password) =
-        line.split_once(':').ok_or_else(|| SetupError::Content { path: path.to_owned(), what: "user:password" })?;
-    Ok((name.to_owned(), password.to_owned()))
 }
 
 fn key_value(kv: &Value) -> KeyValue {

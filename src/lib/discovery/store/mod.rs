@@ -5,14 +5,13 @@ mod dynamodb;
 mod etcd;
 pub(super) mod file;
 
-pub(super) use etcd::credentials;
-
 use super::LocalFuture;
 use super::aws::AwsError;
 use super::document::{Document, FORMAT};
-use super::http::{HttpError, SetupError};
+use super::http::HttpError;
 use crate::config;
 use crate::config::discovery::StoreKind;
+use crate::http::SetupError;
 use serde::Deserialize;
 use std::io;
 use std::path::PathBuf;

@@ -2,9 +2,9 @@
 
 use super::link::Stream;
 use super::session::Session;
-use super::tls::Tls;
 use crate::config::Endpoint;
 use crate::dispatch::aside;
+use crate::tls::Tls;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;

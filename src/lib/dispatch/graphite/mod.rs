@@ -39,27 +39,26 @@ mod server;
 mod session;
 mod tags;
 mod task;
-mod tls;
 mod window;
 
 use super::{Batch, Counters, Dispatcher, Notice, Notices};
 use crate::config::{self, Config, Endpoint, Groups, Mode, Protocol};
+use crate::tls::{self, Tls};
 use connect::Target;
 use failover::Failover;
 use ring::Ring;
 use server::{Condition, Server, Word};
 use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use tags::Tags;
-use tls::Tls;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-
-pub use tls::TlsError;
 
 /// Name of this dispatcher.
 pub const NAME: &str = "graphite";
@@ -101,13 +100,29 @@ struct Parts {
     last: RefCell<(std::sync::Weak<Batch>, Vec<Option<Batch>>)>,
 }
 
+/// Why the connections cannot be encrypted: that of [`tls`], whose options stand in several sections, with the section.
+#[derive(Debug)]
+pub struct TlsError(tls::TlsError);
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[graphite] {}", self.0)
+    }
+}
+
+impl Error for TlsError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
 /// Checks what is read at the start beside the configuration: the files for TLS.
 ///
 /// # Errors
 /// A file that cannot be used.
 pub fn check(config: &Config) -> Result<(), TlsError> {
     let tls = config.graphite.tls.as_ref().filter(|_| config.graphite.enabled);
-    tls.map_or(Ok(()), |tls| Tls::open(tls).map(drop))
+    tls.map_or(Ok(()), |tls| Tls::open(tls).map(drop)).map_err(TlsError)
 }
 
 /// Starts to connect: one dispatcher, or where every server has to get something, one for each. To be called inside a
@@ -116,7 +131,7 @@ pub fn check(config: &Config) -> Result<(), TlsError> {
 /// # Errors
 /// See [`check`].
 pub fn start(graphite: &config::Graphite, groups: &Groups, notices: &Notices) -> Result<Vec<Graphite>, TlsError> {
-    let tls = graphite.tls.as_ref().map(Tls::open).transpose()?;
+    let tls = graphite.tls.as_ref().map(Tls::open).transpose().map_err(TlsError)?;
     let tags = graphite.tagged.then(|| Tags::new(graphite, groups));
     let one = |name, endpoints: &[Endpoint], part| {
         Graphite::start(graphite, name, endpoints, &tls, part, tags.clone(), notices.clone())

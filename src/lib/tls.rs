@@ -1,7 +1,8 @@
-//! TLS to Graphite: what is trusted, and who this client is. Read once, at the start.
+//! TLS as a client: what is trusted, and who this program is. The files are read once, at the start.
 
 use crate::config;
-use std::fmt::{self, Display};
+use crate::secrets::{self, FileError};
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,40 +13,63 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error as RustlsError, RootCertStore, SignatureScheme};
 
+const CA_FILE: &str = "tls-ca-file";
+const CERTIFICATE_FILE: &str = "tls-certificate-file";
+const KEY_FILE: &str = "tls-key-file";
+
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read.
-    #[error("[graphite] {option}: {} cannot be read", path.display())]
-    Read {
+    /// A file cannot be used.
+    #[error("{option} cannot be used")]
+    File {
         /// Where it is named.
         option: &'static str,
-        /// The file.
-        path: PathBuf,
         /// Why.
-        source: io::Error,
+        source: FileError,
     },
-    /// A file is not what it should be. Its content is not shown.
-    #[error("[graphite] {option}: {} holds no {what} (PEM)", path.display())]
-    Content {
-        /// Where it is named.
-        option: &'static str,
+    /// A certificate is not that of an authority.
+    #[error("tls-ca-file has in {} what is no authority", path.display())]
+    Authority {
         /// The file.
         path: PathBuf,
-        /// What it should hold.
-        what: &'static str,
+        /// What rustls says.
+        source: RustlsError,
     },
     /// The system has no authorities.
-    #[error("there is no certificate authority to trust; set tls-ca-file in [graphite]")]
+    #[error("there is no certificate authority to trust; set tls-ca-file")]
     NoAuthority,
     /// Certificate and key do not fit.
-    #[error("[graphite] TLS cannot be set up: {0}")]
-    SetUp(String),
+    #[error("tls-certificate-file {} cannot be used with tls-key-file {}", certificate.display(), key.display())]
+    Identity {
+        /// The file with the certificate.
+        certificate: PathBuf,
+        /// The file with the key.
+        key: PathBuf,
+        /// What rustls says.
+        source: RustlsError,
+    },
+    /// rustls has no use for its own defaults.
+    #[error("TLS cannot be set up")]
+    Defaults(#[source] RustlsError),
+}
+
+impl TlsError {
+    /// The option that has to be put right.
+    #[must_use]
+    pub fn option(&self) -> Option<&'static str> {
+        match self {
+            Self::File { option, .. } => Some(option),
+            Self::Authority { .. } | Self::NoAuthority => Some(CA_FILE),
+            Self::Identity { .. } => Some(KEY_FILE),
+            Self::Defaults(_) => None,
+        }
+    }
 }
 
 /// Opens TLS sessions.
 #[derive(Clone)]
-pub(crate) struct Tls(TlsConnector);
+pub struct Tls(TlsConnector);
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,11 +79,14 @@ impl fmt::Debug for Tls {
 
 impl Tls {
     /// Reads the files.
-    pub(crate) fn open(config: &config::Tls) -> Result<Self, TlsError> {
+    ///
+    /// # Errors
+    /// One of them cannot be used.
+    pub fn open(config: &config::Tls) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(set_up)?;
+            .map_err(TlsError::Defaults)?;
         let builder = if config.verify {
             builder.with_root_certificates(roots(config.ca_file.as_deref())?)
         } else {
@@ -68,34 +95,44 @@ impl Tls {
         let client = match &config.identity {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
-                let bytes = read("tls-key-file", key)?;
-                let content = |_| TlsError::Content { option: "tls-key-file", path: key.clone(), what: "private key" };
-                let key = PrivateKeyDer::from_pem_slice(&bytes).map_err(content)?;
-                builder
-                    .with_client_auth_cert(certificates("tls-certificate-file", certificate)?, key)
-                    .map_err(set_up)?
+                let wrong = |source| TlsError::Identity { certificate: certificate.clone(), key: key.clone(), source };
+                let certificates = certificates(CERTIFICATE_FILE, certificate)?;
+                builder.with_client_auth_cert(certificates, private_key(key)?).map_err(wrong)?
             }
         };
         Ok(Self(TlsConnector::from(Arc::new(client))))
     }
 
-    /// The connector, and the name that the server has to prove.
-    pub(crate) fn to(&self, host: &str) -> io::Result<(TlsConnector, ServerName<'static>)> {
+    /// The connector, and the name that `host` has to prove.
+    ///
+    /// # Errors
+    /// No certificate can be for such a name.
+    pub fn to(&self, host: &str) -> io::Result<(TlsConnector, ServerName<'static>)> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         Ok((self.0.clone(), name))
     }
 }
 
-fn set_up(error: impl Display) -> TlsError {
-    TlsError::SetUp(error.to_string())
+/// What is wrong with the files, each by itself; whether they go together, [`Tls::open`] tells.
+#[must_use]
+pub fn check(config: &config::Tls) -> Vec<TlsError> {
+    let mut found = Vec::new();
+    if let Some(path) = &config.ca_file {
+        found.extend(certificates(CA_FILE, path).err());
+    }
+    if let Some((certificate, key)) = &config.identity {
+        found.extend(certificates(CERTIFICATE_FILE, certificate).err());
+        found.extend(private_key(key).err());
+    }
+    found
 }
 
 fn roots(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     match file {
         Some(path) => {
-            for certificate in certificates("tls-ca-file", path)? {
-                roots.add(certificate).map_err(set_up)?;
+            for certificate in certificates(CA_FILE, path)? {
+                roots.add(certificate).map_err(|source| TlsError::Authority { path: path.to_owned(), source })?;
             }
         }
         None => {
@@ -106,14 +143,18 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
 }
 
 fn certificates(option: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let content = || TlsError::Content { option, path: path.to_owned(), what: "certificates" };
-    let bytes = read(option, path)?;
+    let failed = |source| TlsError::File { option, source };
+    let bytes = secrets::bytes(path).map_err(failed)?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    certificates.ok().filter(|certificates| !certificates.is_empty()).ok_or_else(content)
+    let content = || FileError::Content { path: path.to_owned(), what: "certificates (PEM)" };
+    certificates.ok().filter(|certificates| !certificates.is_empty()).ok_or_else(|| failed(content()))
 }
 
-fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Read { option, path: path.to_owned(), source })
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let failed = |source| TlsError::File { option: KEY_FILE, source };
+    let bytes = secrets::bytes(path).map_err(failed)?;
+    let content = |_| failed(FileError::Content { path: path.to_owned(), what: "private key (PEM)" });
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(content)
 }
 
 /// `tls-verify = false`: any certificate will do. That whoever shows it has its key is checked all the same.
