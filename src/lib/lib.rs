@@ -35,6 +35,8 @@ pub mod pull;
 pub mod queue;
 #[cfg(feature = "process")]
 pub mod render;
+#[cfg(any(feature = "agent", feature = "discovery"))]
+pub mod reporter;
 #[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
 pub mod secrets;
 pub mod snapshot;

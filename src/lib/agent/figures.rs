@@ -45,13 +45,13 @@ pub(super) struct Program {
     pub(super) closed: Count,
     pub(super) refused: Count,
     pub(super) unknown: Count,
-    pub(super) skipped: Count,
 }
 
 impl Program {
-    pub(super) fn samples<'a>(&self) -> Vec<Sample<'a>> {
-        let counts = [&self.closed, &self.refused, &self.unknown, &self.skipped].map(Count::value);
-        let values = std::iter::once(f64::from(self.services.get())).chain(counts);
+    /// `skipped`: reports to Graphite that were left out.
+    pub(super) fn samples<'a>(&self, skipped: u64) -> Vec<Sample<'a>> {
+        let [closed, refused, unknown] = [&self.closed, &self.refused, &self.unknown].map(Count::value);
+        let values = [f64::from(self.services.get()), closed, refused, unknown, as_f64(skipped)];
         let sample = |(definition, value)| Sample { definition, service: None, check: None, variant: None, value };
         AGENT.iter().zip(values).map(sample).collect()
     }

@@ -1,24 +1,17 @@
-//! The figures of the program: on the page for Prometheus, and to Graphite through the dispatcher of
-//! haproxystats-process.
+//! The figures of the program: on the page for Prometheus, and to Graphite.
 //!
 //! Server and client keep their own figures and [register](Reports::register) a function that tells them. The weights
 //! of servers go by the name that HSDO gave them, `hsdo_server_weight`.
 
 use crate::config;
-use crate::dispatch::graphite::Reports as Graphite;
-use crate::dispatch::{Batch, Dispatcher};
 use crate::exporter::Page;
-use crate::logging::Chain;
-use crate::names::{base, sanitize};
-use crate::snapshot::Epoch;
-use crate::telemetry::{DISPATCHER, Definition, Kind, dispatcher_values, of_dispatcher};
-use std::cell::{Cell, RefCell};
+use crate::names::sanitize;
+use crate::reporter::Reporter;
+use crate::telemetry::{Definition, Kind};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::mpsc::unbounded_channel;
+use std::time::Duration;
 
 /// One value of a figure.
 #[derive(Debug, Clone)]
@@ -66,12 +59,16 @@ pub enum Side {
 type Collector = Box<dyn Fn() -> Vec<Sample>>;
 
 /// Everything that is reported.
-#[derive(Default)]
 pub struct Reports {
     collectors: RefCell<Vec<Collector>>,
     weights: RefCell<BTreeMap<Side, Vec<ServerWeight>>>,
-    graphite: RefCell<Option<Graphite>>,
-    skipped: Cell<u32>,
+    reporter: Reporter,
+}
+
+impl Default for Reports {
+    fn default() -> Self {
+        Self { collectors: RefCell::default(), weights: RefCell::default(), reporter: Reporter::new("discovery") }
+    }
 }
 
 impl Reports {
@@ -115,85 +112,48 @@ impl Reports {
                 family.sample(&labels, sample.value);
             }
         }
-        if let Some(graphite) = &*self.graphite.borrow() {
-            for (definition, value) in DISPATCHER.iter().zip(dispatcher_values(&graphite.counters())) {
-                let mut family = page.figure("haproxystats_discovery_dispatcher_", definition);
-                family.sample(&[("dispatcher", graphite.name())], value);
-            }
-        }
+        self.reporter.append(&mut page);
         page
     }
 
-    /// All figures as lines for Graphite; `prefix` ends with a dot.
-    fn batch(&self, prefix: &str, epoch: Epoch) -> Batch {
-        let mut text = String::new();
-        let mut lines = 0;
-        let mut line = |path: String, value: f64| {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{prefix}{path} {value} {epoch}");
-            lines += 1;
-        };
+    /// All figures with their paths in Graphite.
+    fn figures(&self) -> Vec<(String, f64)> {
+        let mut figures = Vec::new();
         if let Some((_, weights)) = self.weights.borrow().last_key_value() {
-            for server in weights {
-                line(format!("discovery.server.{}.Weight", sanitize(server.name.as_bytes())), f64::from(server.weight));
-            }
+            figures.extend(weights.iter().map(|server| {
+                (format!("discovery.server.{}.Weight", sanitize(server.name.as_bytes())), f64::from(server.weight))
+            }));
         }
-        for Sample { definition, labels, value } in self.samples() {
-            let mut path = String::new();
-            for (_, text) in &labels {
-                let _ =
-                    write!(path, "{}{}.", if path.is_empty() { "discovery." } else { "" }, sanitize(text.as_bytes()));
-            }
-            line(format!("{path}{}", definition.name), value);
-        }
-        if let Some(graphite) = &*self.graphite.borrow() {
-            for (name, value) in of_dispatcher(graphite.name(), &graphite.counters()) {
-                line(format!("Discovery{name}"), value);
-            }
-        }
-        Batch { epoch, text: text.into_bytes(), lines, ..Batch::default() }
+        figures.extend(self.samples().iter().map(|sample| (path(sample), sample.value)));
+        figures
     }
 
     /// Reports to Graphite at every `interval`, for ever.
     pub(super) async fn report(self: Rc<Self>, config: config::Graphite, interval: Duration) {
-        let (notices, mut said) = unbounded_channel();
-        let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
-        let prefix = format!("{}.haproxystats.", base(&config, &host));
-        match Graphite::start(&config, &notices) {
-            Ok(graphite) => drop(self.graphite.replace(Some(graphite))),
-            Err(error) => {
-                tracing::error!(error = %Chain(&error), "nothing is reported to Graphite");
-                return;
-            }
-        }
-        let interval = interval.as_secs().max(1);
-        loop {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let next = (now.as_secs() / interval + 1) * interval;
-            // Delivered or not: the dispatcher's own counters tell.
-            while said.try_recv().is_ok() {}
-            tokio::time::sleep(Duration::from_secs(next).saturating_sub(now)).await;
-            // The clock may have been set meanwhile.
-            let stamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-            let batch = self.batch(&prefix, Epoch(stamp / interval * interval));
-            match &*self.graphite.borrow() {
-                Some(graphite) if graphite.has_room() => graphite.submit(Arc::new(batch)),
-                _ => self.skipped.set(self.skipped.get().saturating_add(1)),
-            }
-        }
+        self.reporter.run(config, interval, || self.figures()).await;
     }
 
     /// Reports to Graphite that were left out because it had not taken the one before.
     #[must_use]
-    pub fn skipped(&self) -> u32 {
-        self.skipped.get()
+    pub fn skipped(&self) -> u64 {
+        self.reporter.skipped()
     }
 
     /// Delivers what is on its way, within this time.
     pub(super) async fn drain(&self, limit: Duration) {
-        let graphite = self.graphite.borrow_mut().take();
-        if let Some(graphite) = graphite {
-            graphite.drain(tokio::time::Instant::now() + limit).await;
-        }
+        self.reporter.drain(limit).await;
     }
+}
+
+/// `discovery.<label>.DiscoveryChanges`; a figure without labels stands by itself.
+fn path(Sample { definition, labels, .. }: &Sample) -> String {
+    let mut path = String::new();
+    for (index, (_, text)) in labels.iter().enumerate() {
+        if index == 0 {
+            path.push_str("discovery.");
+        }
+        path.push_str(&sanitize(text.as_bytes()));
+        path.push('.');
+    }
+    path + definition.name
 }

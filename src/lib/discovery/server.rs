@@ -10,7 +10,7 @@ use crate::backoff::{Backoff, jitter};
 use crate::cli::Run;
 use crate::config;
 use crate::logging::Chain;
-use crate::telemetry::{DISCOVERY, Definition};
+use crate::telemetry::{DISCOVERY, Definition, as_f64};
 use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::rc::Rc;
@@ -70,9 +70,8 @@ impl Figures {
         }
     }
 
-    fn samples(&self, skipped: u32) -> Vec<Sample> {
-        let number = |value: usize| f64::from(u32::try_from(value).unwrap_or(u32::MAX));
-        let seconds = |value: u64| f64::from(u32::try_from(value).unwrap_or(u32::MAX));
+    fn samples(&self, skipped: u64) -> Vec<Sample> {
+        let size = |value: usize| as_f64(u64::try_from(value).unwrap_or(u64::MAX));
         let mut samples = Vec::new();
         let mut tell = |name: &str, value: f64| {
             samples.extend(definition(name).map(|definition| Sample::of(definition, value)));
@@ -83,20 +82,20 @@ impl Figures {
         tell("DiscoveryStoreFailures", f64::from(self.store_failures.get()));
         tell("DiscoveryConflicts", f64::from(self.conflicts.get()));
         tell("DiscoveryWrites", f64::from(self.writes.get()));
-        tell("DiscoveryReportsSkipped", f64::from(skipped));
+        tell("DiscoveryReportsSkipped", as_f64(skipped));
         if self.listed.get() > 0 {
-            tell("DiscoverySourceAge", seconds(utc_seconds().saturating_sub(self.listed.get() / 1000)));
-            tell("DiscoverySourceInstances", number(self.instances.get()));
+            tell("DiscoverySourceAge", as_f64(utc_seconds().saturating_sub(self.listed.get() / 1000)));
+            tell("DiscoverySourceInstances", size(self.instances.get()));
         }
         if let Some(document) = &*self.document.borrow() {
             let active = document.servers().filter(|(_, server)| server.state == State::Active).count();
             let occupied = document.servers().count();
-            tell("DiscoverySlots", number(document.slots.len()));
-            tell("DiscoveryServers", number(active));
-            tell("DiscoveryDraining", number(occupied - active));
-            tell("DiscoveryUnplaced", number(document.unplaced.len()));
-            tell("DiscoveryHeld", number(document.held.len()));
-            tell("DiscoveryVersion", seconds(document.version));
+            tell("DiscoverySlots", size(document.slots.len()));
+            tell("DiscoveryServers", size(active));
+            tell("DiscoveryDraining", size(occupied - active));
+            tell("DiscoveryUnplaced", size(document.unplaced.len()));
+            tell("DiscoveryHeld", size(document.held.len()));
+            tell("DiscoveryVersion", as_f64(document.version));
         }
         if let Some(definition) = definition("DiscoveryChanges") {
             for (what, count) in self.changes.borrow().iter() {

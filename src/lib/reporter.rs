@@ -1,0 +1,100 @@
+//! Own figures to Graphite, through the dispatcher of haproxystats-process: for the programs that send nothing else, the
+//! agent and discovery.
+
+use crate::config;
+use crate::dispatch::graphite::Reports;
+use crate::dispatch::{Batch, Dispatcher};
+use crate::exporter::Page;
+use crate::logging::Chain;
+use crate::names::base;
+use crate::snapshot::Epoch;
+use crate::telemetry::{DISPATCHER, dispatcher_values, of_dispatcher};
+use std::cell::{Cell, RefCell};
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc::unbounded_channel;
+
+/// Reports of one program.
+#[derive(Debug)]
+pub struct Reporter {
+    program: &'static str,
+    graphite: RefCell<Option<Reports>>,
+    skipped: Cell<u64>,
+}
+
+impl Reporter {
+    /// `program` is its name behind `haproxystats-`. Nothing is reported so far.
+    #[must_use]
+    pub fn new(program: &'static str) -> Self {
+        Self { program, graphite: RefCell::default(), skipped: Cell::new(0) }
+    }
+
+    /// Sends what `figures` tells at every `interval`, for ever: paths behind `<namespace>.haproxystats.`, and their
+    /// values. Ends at once, with a line in the log, where the files for TLS cannot be used.
+    pub async fn run(&self, config: config::Graphite, interval: Duration, figures: impl Fn() -> Vec<(String, f64)>) {
+        let (notices, mut said) = unbounded_channel();
+        let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
+        let prefix = format!("{}.haproxystats.", base(&config, &host));
+        match Reports::start(&config, &notices) {
+            Ok(graphite) => drop(self.graphite.replace(Some(graphite))),
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "nothing is reported to Graphite");
+                return;
+            }
+        }
+        let interval = interval.as_secs().max(1);
+        loop {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let next = (now.as_secs() / interval + 1) * interval;
+            // Delivered or not: the dispatcher's own counters tell.
+            while said.try_recv().is_ok() {}
+            tokio::time::sleep(Duration::from_secs(next).saturating_sub(now)).await;
+            // The clock may have been set meanwhile.
+            let stamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let epoch = Epoch(stamp / interval * interval);
+            match &*self.graphite.borrow() {
+                Some(graphite) if graphite.has_room() => {
+                    let own = of_dispatcher(&format!("{}-{}", self.program, graphite.name()), &graphite.counters());
+                    graphite.submit(Arc::new(batch(&prefix, epoch, figures().into_iter().chain(own))));
+                }
+                _ => self.skipped.set(self.skipped.get().saturating_add(1)),
+            }
+        }
+    }
+
+    /// Reports that were left out because Graphite had not taken the one before.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.skipped.get()
+    }
+
+    /// Adds the figures of the connection to Graphite to the page for Prometheus.
+    pub fn append(&self, page: &mut Page) {
+        if let Some(graphite) = &*self.graphite.borrow() {
+            let prefix = format!("haproxystats_{}_dispatcher_", self.program);
+            for (definition, value) in DISPATCHER.iter().zip(dispatcher_values(&graphite.counters())) {
+                page.figure(&prefix, definition).sample(&[("dispatcher", graphite.name())], value);
+            }
+        }
+    }
+
+    /// Delivers what is on its way, within this time.
+    pub async fn drain(&self, limit: Duration) {
+        let graphite = self.graphite.borrow_mut().take();
+        if let Some(graphite) = graphite {
+            graphite.drain(tokio::time::Instant::now() + limit).await;
+        }
+    }
+}
+
+fn batch(prefix: &str, epoch: Epoch, figures: impl Iterator<Item = (String, f64)>) -> Batch {
+    let mut text = String::new();
+    let mut lines = 0;
+    for (path, value) in figures {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{prefix}{path} {value} {epoch}");
+        lines += 1;
+    }
+    Batch { epoch, text: text.into_bytes(), lines, ..Batch::default() }
+}
