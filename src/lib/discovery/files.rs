@@ -1,7 +1,7 @@
 //! The files that store and source need, looked at before anything starts.
 
 use super::http::Http;
-use crate::config::discovery::{Source, StoreKind};
+use crate::config::discovery::{Consul, Source, StoreKind};
 use crate::config::problem::{Problem, Report};
 use crate::config::{self, Ini, options};
 use crate::http::SetupError;
@@ -57,7 +57,7 @@ pub fn check(config: &config::Discovery, ini: &Ini) -> Report {
             error => wrong(error.option().unwrap_or("store-url"), error),
         });
     }
-    if let Some(Source::Consul { token_file: Some(path), .. }) = &config.server.source
+    if let Some(Source::Consul(Consul { token_file: Some(path), .. })) = &config.server.source
         && let Err(error) = secrets::line(path, "token")
     {
         let message = format!("{} (--server would not start)", Chain(&error));
@@ -72,8 +72,8 @@ fn urls(config: &config::Discovery) -> Vec<(&'static str, &'static str, &[String
     if matches!(config.store.kind, StoreKind::Consul | StoreKind::Etcd) {
         urls.push((options::DISCOVERY, "store-url", config.store.urls.as_slice()));
     }
-    if let Some(Source::Consul { urls: of_source, .. }) = &config.server.source {
-        urls.push((options::DISCOVERY_SERVER, "consul-api-url", of_source));
+    if let Some(Source::Consul(consul)) = &config.server.source {
+        urls.push((options::DISCOVERY_SERVER, "consul-api-url", &consul.urls));
     }
     urls
 }

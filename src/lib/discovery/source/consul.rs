@@ -5,7 +5,7 @@
 
 use super::{Instance, Life, Listing, Source, SourceError};
 use crate::config::Tls;
-use crate::config::discovery::Source as Settings;
+use crate::config::discovery::Consul as Settings;
 use crate::discovery::LocalFuture;
 use crate::discovery::http::{Http, escaped};
 use crate::http::SetupError;
@@ -94,12 +94,7 @@ struct Check {
 
 impl Consul {
     pub(super) fn open(settings: &Settings, tls: &Tls, timeout: Duration) -> Result<Self, SourceError> {
-        let Settings::Consul { urls, services, token_file, tags, datacenter, warning } = settings else {
-            return Ok(Self {
-                services: Vec::new(),
-                query: Query { suffix: String::new(), token_file: None, warning: true, timeout },
-            });
-        };
+        let Settings { urls, services, token_file, tags, datacenter, warning } = settings;
         if let Some(path) = token_file {
             secrets::line(path, "token").map_err(SetupError::from)?;
         }

@@ -153,7 +153,7 @@ pub async fn open(config: &Discovery) -> Result<Option<Box<dyn Source>>, SourceE
         Some(Settings::Aws { groups, address }) => {
             Box::new(aws::Groups::open(groups.clone(), *address, config.region.as_deref(), time).await?)
         }
-        Some(settings @ Settings::Consul { .. }) => Box::new(consul::Consul::open(settings, &config.store.tls, time)?),
+        Some(Settings::Consul(settings)) => Box::new(consul::Consul::open(settings, &config.store.tls, time)?),
         Some(Settings::Dns { names, kind, servers }) => Box::new(dns::Dns::open(names.clone(), *kind, servers, time)?),
         Some(Settings::File { path }) => Box::new(file::SourceFile::open(path.clone())),
     }))

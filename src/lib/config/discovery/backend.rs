@@ -1,0 +1,170 @@
+//! `[discovery-backend:NAME]`.
+
+use super::words::{is_name, names, word, words};
+use crate::config::ini::Ini;
+use crate::config::options::{self, DISCOVERY_BACKEND};
+use crate::config::problem::Report;
+use crate::config::section::Section;
+use crate::config::value::{self, Refusal};
+
+/// A backend of HAProxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backend {
+    /// Its name.
+    pub name: String,
+    /// Prefix of its servers' names; the number of the slot follows.
+    pub base_name: String,
+    /// Port of servers for which the source knows none.
+    pub port: u16,
+    /// How servers come into it.
+    pub mode: BackendMode,
+    /// Which servers belong to it.
+    pub serves: Serves,
+    /// `mode = dynamic`: what follows address and weight in `add server`.
+    pub server_options: String,
+}
+
+/// How servers come into a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendMode {
+    /// Slots of server-template are given addresses.
+    Template,
+    /// Servers are added and deleted.
+    Dynamic,
+}
+
+/// Which servers belong to a backend, by group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Serves {
+    /// All.
+    All,
+    /// Those of these groups.
+    Only(Vec<String>),
+    /// Those of other groups: a fallback.
+    Except(Vec<String>),
+}
+
+impl Serves {
+    /// Whether servers of a group belong to it.
+    #[must_use]
+    pub fn takes(&self, group: &str) -> bool {
+        let named = |names: &[String]| names.iter().any(|name| name == group);
+        match self {
+            Self::All => true,
+            Self::Only(names) => named(names),
+            Self::Except(names) => !named(names),
+        }
+    }
+}
+
+/// The backends that have a section. `port` and `own` hold where their section says nothing.
+pub(super) fn written(ini: &Ini, report: &mut Report, port: u16, own: &Serves) -> Option<Vec<Backend>> {
+    let sections: Vec<&str> =
+        ini.sections().filter(|name| *name != DISCOVERY_BACKEND && options::base(name) == DISCOVERY_BACKEND).collect();
+    if sections.is_empty() {
+        // Nobody uses them, but what cannot be right should not wait for that.
+        let mut reader = Reader { own: DISCOVERY_BACKEND, ini, report };
+        options_of(&mut reader)?;
+    }
+    let mut backends = Vec::new();
+    let mut fallbacks: Vec<(String, String, Vec<String>)> = Vec::new();
+    let mut good = true;
+    for title in &sections {
+        let mut reader = Reader { own: title, ini, report };
+        let name = title.split_once(':').map_or("", |(_, name)| name).to_owned();
+        let Some(Written { base_name, port: own_port, mode, groups, fallback, server_options }) =
+            options_of(&mut reader)
+        else {
+            good = false;
+            continue;
+        };
+        if !is_name(&name) {
+            reader.error("base-name", "stands in a section whose name is not that of a backend of HAProxy");
+            good = false;
+        }
+        let Some(base_name) = base_name else {
+            reader.error("base-name", "is not set; write the prefix of server-template");
+            good = false;
+            continue;
+        };
+        // A backend that has it from [discovery-backend] is not its own fallback.
+        if let (Some(fallback), Some(groups)) = (fallback.filter(|fallback| *fallback != name), &groups) {
+            fallbacks.push(((*title).to_owned(), fallback, groups.clone()));
+        }
+        let serves = groups.map_or_else(|| own.clone(), Serves::Only);
+        backends.push(Backend { name, base_name, port: own_port.unwrap_or(port), mode, serves, server_options });
+    }
+    let mut taken: Vec<(String, Vec<String>)> = Vec::new();
+    for (title, fallback, groups) in fallbacks {
+        let mut reader = Reader { own: &title, ini, report };
+        let Some(backend) = backends.iter_mut().find(|backend| backend.name == fallback) else {
+            reader.error("fallback", "is a backend without a section; add it");
+            good = false;
+            continue;
+        };
+        if taken.iter().any(|(name, other)| *name == fallback && *other != groups) {
+            reader.error("fallback", "is that of another backend with other asg-names; each needs its own");
+            good = false;
+            continue;
+        }
+        taken.push((fallback, groups.clone()));
+        backend.serves = Serves::Except(groups);
+    }
+    good.then_some(backends)
+}
+
+/// The options of a backend as they stand.
+struct Written {
+    base_name: Option<String>,
+    port: Option<u16>,
+    mode: BackendMode,
+    groups: Option<Vec<String>>,
+    fallback: Option<String>,
+    server_options: String,
+}
+
+fn options_of(reader: &mut Reader<'_>) -> Option<Written> {
+    let base_name = reader.optional("base-name", word);
+    let port = reader.optional("port", value::port);
+    let mode = reader.get("mode", |text| {
+        value::choice(text, &[("template", BackendMode::Template), ("dynamic", BackendMode::Dynamic)])
+    });
+    let groups = reader.optional("asg-names", names);
+    let fallback = reader.optional("fallback", word);
+    let server_options = reader.get("server-options", words);
+    Some(Written {
+        base_name: base_name?,
+        port: port?,
+        mode: mode?,
+        groups: groups?,
+        fallback: fallback?,
+        server_options: server_options?,
+    })
+}
+
+/// The options of one backend: from its own section, or else from `[discovery-backend]`.
+struct Reader<'a> {
+    own: &'a str,
+    ini: &'a Ini,
+    report: &'a mut Report,
+}
+
+impl Reader<'_> {
+    fn section(&self, option: &str) -> &str {
+        if self.ini.has_own(self.own, option) { self.own } else { DISCOVERY_BACKEND }
+    }
+
+    fn get<T>(&mut self, option: &str, parse: impl FnOnce(&str) -> Result<T, Refusal>) -> Option<T> {
+        let section = self.section(option).to_owned();
+        Section::new(&section, self.ini, self.report).get(option, parse)
+    }
+
+    fn optional<T>(&mut self, option: &str, parse: impl FnOnce(&str) -> Result<T, Refusal>) -> Option<Option<T>> {
+        let section = self.section(option).to_owned();
+        Section::new(&section, self.ini, self.report).optional(option, parse)
+    }
+
+    fn error(&mut self, option: &str, message: &str) {
+        Section::new(self.own, self.ini, self.report).error(option, message);
+    }
+}

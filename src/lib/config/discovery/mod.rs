@@ -1,0 +1,233 @@
+//! `[discovery]`, `[discovery-server]`, `[discovery-client]`, and `[discovery-backend:NAME]` for each backend of HAProxy.
+//!
+//! The options are those of HSDO, by their names in its environment without `SERVER_` and `CLIENT_`, in lower case and
+//! with dashes; [`ENVIRONMENT`] is the table of both.
+
+mod backend;
+mod client;
+mod environment;
+mod list;
+mod server;
+mod source;
+mod store;
+mod words;
+
+use super::ini::Ini;
+use super::options::DISCOVERY;
+use super::problem::Report;
+use super::section::Section;
+use super::{Graphite, LogLevel, graphite, value};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+use words::{ip, list_size, optional_port};
+
+pub use backend::{Backend, BackendMode, Serves};
+pub use client::Client;
+pub use environment::{ENVIRONMENT, lay_over};
+pub use server::{Plan, Ramp, Server};
+pub use source::{Address, Consul, Record, Source};
+pub use store::{Store, StoreKind};
+pub use words::LARGEST_WEIGHT;
+
+/// All sections of the program.
+#[derive(Debug, Clone)]
+pub struct Discovery {
+    /// Messages below this level are dropped.
+    pub loglevel: LogLevel,
+    /// Pause between two rounds.
+    pub interval: Duration,
+    /// Slots of the list.
+    pub list_size: NonZeroUsize,
+    /// For what was last read, and the list itself with the store `file`.
+    pub state_dir: PathBuf,
+    /// Where the list is kept.
+    pub store: Store,
+    /// Region of AWS; `None`: what the credentials' profile says.
+    pub region: Option<String>,
+    /// Where the page of metrics is served; `None`: nowhere.
+    pub exporter: Option<SocketAddr>,
+    /// Where metrics are sent, and how often; `None`: nowhere.
+    pub graphite: Option<(Graphite, Duration)>,
+    /// `[discovery-server]`
+    pub server: Server,
+    /// `[discovery-client]` and `[discovery-backend:NAME]`
+    pub client: Client,
+}
+
+/// Reads the sections; `None` when a value cannot be right, which is in the report then.
+pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Discovery> {
+    let mut section = Section::new(DISCOVERY, ini, report);
+    let loglevel = section.get("loglevel", value::loglevel);
+    let debug = section.get("debug", value::boolean);
+    let interval = section.get("interval", value::time_limit);
+    let list_size = section.get("haproxy-backend-servers-list-size", list_size);
+    let state_dir = section.get("state-dir", value::path);
+    let region = section.optional("aws-default-region", value::text);
+    let address = section.get("exporter-address", ip);
+    let port = section.get("exporter-port", optional_port);
+    let with_graphite = section.get("graphite", value::boolean);
+    let graphite_interval = section.get("graphite-interval", value::whole_seconds);
+    let store = store::read(&mut section);
+    let graphite = match with_graphite {
+        Some(true) => {
+            let mut found = Report::default();
+            let graphite = graphite::read(ini, &mut found);
+            if let (None, Some(first)) = (&graphite, found.errors.first()) {
+                section.error("graphite", format!("is true, and [graphite] is wrong: {first}"));
+            }
+            graphite.map(Some)
+        }
+        _ => Some(None),
+    };
+    let server = server::read(ini, report, list_size.map_or(1, NonZeroUsize::get));
+    let client = client::read(ini, report);
+    let (address, port, graphite_interval) = (address?, port?, graphite_interval?);
+    // A slot takes up to some 300 bytes of a value, which is at most 400 KB in DynamoDB and 512 KB in Consul.
+    let most = match store.as_ref()?.kind {
+        StoreKind::DynamoDb => 1000,
+        StoreKind::Consul => 1300,
+        StoreKind::File | StoreKind::Etcd => usize::MAX,
+    };
+    if list_size?.get() > most {
+        let message = format!("is more than the {most} servers that a value of this store has room for");
+        Section::new(DISCOVERY, ini, report).error("haproxy-backend-servers-list-size", message);
+        return None;
+    }
+    Some(Discovery {
+        loglevel: if debug? { LogLevel::Debug } else { loglevel? },
+        interval: interval?,
+        list_size: list_size?,
+        state_dir: state_dir?,
+        store: store?,
+        region: region?,
+        exporter: port.map(|port| SocketAddr::new(address, port)),
+        graphite: graphite?.map(|graphite| (graphite, graphite_interval)),
+        server: server?,
+        client: client?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::options;
+    use crate::config::{Program, Server as Socket, load};
+
+    fn read(text: &str) -> Discovery {
+        load::from_text(Program::Discovery, text, "x.conf").unwrap().config.discovery
+    }
+
+    fn refused(text: &str) -> String {
+        let refused = load::from_text(Program::Discovery, text, "x.conf").unwrap_err();
+        let lines: Vec<String> = refused.report.errors.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_seed() {
+        let config = read("");
+        assert_eq!(config.interval, Duration::from_secs(1));
+        assert_eq!(config.list_size.get(), 10);
+        assert_eq!(config.exporter, Some("0.0.0.0:6789".parse().unwrap()));
+        assert_eq!(config.store.kind, StoreKind::File);
+        assert_eq!(config.server.plan.ramp, Ramp { min: 1, max: 10, step: 1, interval: Duration::from_secs(30) });
+        assert_eq!(config.client.sockets, [Socket::Unix("/var/run/haproxy/admin.sock".into())]);
+        assert!(config.client.backends.is_empty() && config.server.source.is_none() && config.client.manage_weights);
+    }
+
+    #[test]
+    fn every_variable_of_the_environment_is_an_option() {
+        for (section, option, name) in ENVIRONMENT {
+            assert!(options::OPTIONS.iter().any(|spec| spec.section == *section && spec.name == *option), "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_the_environment_are_numbers_and_win_over_the_file() {
+        let mut ini = options::defaults();
+        ini.read("x.conf", "[discovery]\ninterval = 7\n[discovery-server]\nmode = file\nsource-file = /x\n").unwrap();
+        let variables = [("INTERVAL", "2"), ("HAPROXY_BACKEND_SERVERS_LIST_SIZE", "20"), ("EXPORTER_PORT", "9000")];
+        let variables: Vec<_> = variables
+            .into_iter()
+            .chain([("DEBUG", "true"), ("SERVER_MODE", ""), ("DYNAMODB_TABLE_NAME", "a$b")])
+            .collect();
+        lay_over(&mut ini, |name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        });
+        let config = super::read(&ini, &mut Report::default()).unwrap();
+        assert_eq!((config.interval, config.list_size.get()), (Duration::from_secs(2), 20));
+        assert_eq!(config.exporter.unwrap().port(), 9000);
+        assert_eq!((config.loglevel, config.store.kind), (LogLevel::Debug, StoreKind::DynamoDb));
+        assert_eq!(config.store.table.as_deref(), Some("a$b"));
+        assert_eq!(config.server.source, Some(Source::File { path: "/x".into() }), "an empty variable is unset");
+        lay_over(&mut ini, |name| (name == "INTERVAL").then(|| "soon".to_owned()));
+        let mut report = Report::default();
+        assert!(super::read(&ini, &mut report).is_none());
+        let words = report.errors[0].to_string();
+        assert!(words.starts_with("environment variable INTERVAL: [discovery] interval = \"soon\": "), "{words}");
+    }
+
+    #[test]
+    fn backends_in_each_of_the_ways() {
+        let wanted = |serves: Serves| {
+            let backend = |name: &str, base: &str, port| Backend {
+                name: name.to_owned(),
+                base_name: base.to_owned(),
+                port,
+                mode: BackendMode::Template,
+                serves: serves.clone(),
+                server_options: "check".to_owned(),
+            };
+            vec![backend("http-back", "mywebapp", 80), backend("api", "api-", 8080)]
+        };
+        let ways = [
+            "haproxy-backend-list = http-back:mywebapp, api:api-:8080\n",
+            "haproxy-backend-list = {\"http-back\": {\"baseName\": \"mywebapp\", \"serverPort\": \"80\"}, \
+             \"api\": {\"baseName\": \"api-\", \"serverPort\": 8080}}\n",
+            "[discovery-backend:http-back]\nbase-name = mywebapp\n[discovery-backend:api]\nbase-name = api-\nport = 8080\n",
+            "haproxy-backend-name = http-back\nhaproxy-backend-base-name = mywebapp\n[discovery-backend:api]\nbase-name = api-\nport = 8080\n",
+        ];
+        for way in ways {
+            let mut backends = read(&format!("[discovery-client]\n{way}")).client.backends;
+            backends.sort_by_key(|backend| backend.port);
+            assert_eq!(backends, wanted(Serves::All), "{way}");
+        }
+        let dedicated = "[discovery-client]\ndedicated-asg = yes\nasg-names = a, b\nhaproxy-fallback-backend-name = f\n\
+                         haproxy-fallback-backend-base-name = fb\nhaproxy-backend-list = http-back:mywebapp\n";
+        let serves = |text: &str| read(text).client.backends.into_iter().map(|b| b.serves).collect::<Vec<_>>();
+        let groups = vec!["a".to_owned(), "b".to_owned()];
+        assert_eq!(serves(dedicated), [Serves::Only(groups.clone()), Serves::Except(groups.clone())]);
+        let all = format!("{dedicated}all-servers-in-fallback-backend = yes\n");
+        assert_eq!(serves(&all), [Serves::Only(groups), Serves::All]);
+        let sections =
+            "[discovery-backend:w]\nbase-name = w\nasg-names = a\nfallback = f\n[discovery-backend:f]\nbase-name = f\n";
+        assert_eq!(serves(sections), [Serves::Only(vec!["a".to_owned()]), Serves::Except(vec!["a".to_owned()])]);
+    }
+
+    #[test]
+    fn what_cannot_be_right_is_refused_with_what_would_be() {
+        for (text, words) in [
+            ("[discovery]\nstore = consul\nhaproxy-backend-servers-list-size = 2000\n", "1300 servers"),
+            ("[discovery]\nstore = dynamodb\n", "dynamodb-table-name: is not set"),
+            ("[discovery-server]\nmode = aws\n", "asg-names: is not set, and mode = aws needs it"),
+            ("[discovery-server]\nmode = consul\nconsul-api-url = localhost:8500\n", "no URL"),
+            ("[discovery-server]\nhaproxy-backend-server-max-weight = 300\n", "from 0 to 256"),
+            ("[discovery-server]\nhaproxy-backend-server-min-weight = 20\n", "is above the largest weight, 10"),
+            ("[discovery-server]\nhaproxy-backend-server-increase-weight = 0\n", "would never reach"),
+            ("[discovery-client]\ndedicated-asg = yes\n", "asg-names: is not set"),
+            (
+                "[discovery-client]\nall-servers-in-fallback-backend = yes\n",
+                "haproxy-fallback-backend-name: is not set",
+            ),
+            ("[discovery-client]\nhaproxy-backend-list = a b:c\n", "no backend"),
+            ("[discovery-client]\nhaproxy-backend-list = a:b, a:c\n", "the backend a twice"),
+            ("[discovery-backend:a]\nport = 80\n", "base-name: is not set"),
+            ("[discovery-backend:a]\nbase-name = a\nasg-names = x\nfallback = y\n", "without a section"),
+        ] {
+            let found = refused(text);
+            assert!(found.contains(words), "{text}: {found}");
+        }
+    }
+}
