@@ -34,7 +34,7 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
         /// What rustls says.
-        source: RustlsError,
+        source: Box<RustlsError>,
     },
     /// The system has no authorities.
     #[error("there is no certificate authority to trust; set tls-ca-file")]
@@ -47,11 +47,11 @@ pub enum TlsError {
         /// The file with the key.
         key: PathBuf,
         /// What rustls says.
-        source: RustlsError,
+        source: Box<RustlsError>,
     },
     /// rustls has no use for its own defaults.
     #[error("TLS cannot be set up")]
-    Defaults(#[source] RustlsError),
+    Defaults(#[source] Box<RustlsError>),
 }
 
 impl TlsError {
@@ -86,7 +86,7 @@ impl Tls {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(TlsError::Defaults)?;
+            .map_err(|error| TlsError::Defaults(Box::new(error)))?;
         let builder = if config.verify {
             builder.with_root_certificates(roots(config.ca_file.as_deref())?)
         } else {
@@ -95,7 +95,11 @@ impl Tls {
         let client = match &config.identity {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
-                let wrong = |source| TlsError::Identity { certificate: certificate.clone(), key: key.clone(), source };
+                let wrong = |source| TlsError::Identity {
+                    certificate: certificate.clone(),
+                    key: key.clone(),
+                    source: Box::new(source),
+                };
                 let certificates = certificates(CERTIFICATE_FILE, certificate)?;
                 builder.with_client_auth_cert(certificates, private_key(key)?).map_err(wrong)?
             }
@@ -132,7 +136,8 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
     match file {
         Some(path) => {
             for certificate in certificates(CA_FILE, path)? {
-                roots.add(certificate).map_err(|source| TlsError::Authority { path: path.to_owned(), source })?;
+                let wrong = |source| TlsError::Authority { path: path.to_owned(), source: Box::new(source) };
+                roots.add(certificate).map_err(wrong)?;
             }
         }
         None => {
