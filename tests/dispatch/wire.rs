@@ -51,11 +51,11 @@ fn carbon_takes_pickles_and_loses_none_when_it_is_stopped_or_killed() {
         let wanted: BTreeSet<u64> = (first..first + 10).collect();
         let points =
             |line: usize| carbon.points(&format!("loadbalancers.lb-01.haproxy.backend.b{line:06}.server.s1.metric"));
-        rig.until("carbon has written its files", |_| wanted.iter().all(|epoch| points(1199).contains_key(epoch)))
-            .await;
-        for line in (0..1200).step_by(7) {
+        let lines = || (0..1200).step_by(7);
+        let written = |line| points(line).keys().copied().collect::<BTreeSet<_>>() == wanted;
+        rig.until("carbon has written its files", |_| lines().all(written)).await;
+        for line in lines() {
             let points = points(line);
-            assert_eq!(points.keys().copied().collect::<BTreeSet<_>>(), wanted, "{line}");
             assert!(points.values().all(|value| *value == line as f64), "{line}: {points:?}");
         }
     });
