@@ -251,7 +251,7 @@ fn the_version_and_what_the_program_is_made_of() {
 }
 
 /// Options that the original does not have, and which are therefore not in its recordings.
-const NEW: [&str; 17] = [
+const NEW: [&str; 20] = [
     "acknowledge",
     "cluster-metrics",
     "enabled",
@@ -263,7 +263,10 @@ const NEW: [&str; 17] = [
     "protocol",
     "queue-full",
     "self-metrics",
+    "send-unchanged-every",
     "settle",
+    "skip-unused-slots",
+    "skip-zero",
     "status-metrics",
     "tagged",
     "tls",

@@ -1,7 +1,7 @@
 //! What is read and what is sent: the operator's selections, resolved against the catalogue once at start.
 
 use crate::config::{Process, Selection};
-use crate::haproxy::columns::{self, COLUMNS, Column, Combine, Kind};
+use crate::haproxy::columns::{self, COLUMNS, Column, Combine, Kind, Nature};
 use crate::haproxy::info;
 
 /// A field that is read from rows of one kind.
@@ -11,6 +11,8 @@ pub struct Field {
     pub column: &'static Column,
     /// How processes are combined.
     pub combine: Combine,
+    /// A counter that is 0 over all processes is 0 in each of them.
+    pub counter: bool,
     /// Blank cells count as 0 and a sum is sent even when no file has the field (the Python program's metrics); any
     /// other field is sent only where there is a value.
     pub default: bool,
@@ -29,6 +31,10 @@ pub struct KindPlan {
     pub send_aggregated: Vec<usize>,
     /// Whether `TotalServers` of each backend is sent: always, save beside an exact selection of server metrics.
     pub total_servers: bool,
+    /// Whether servers that no process uses are left out.
+    pub skip_unused: bool,
+    /// Whether counters that are 0 are left out.
+    pub skip_zero: bool,
 }
 
 impl KindPlan {
@@ -42,7 +48,15 @@ impl KindPlan {
         };
         let defaults = || columns::default_sums(kind).iter().chain(columns::default_means(kind)).copied();
         let total_servers = !(config.exact_selection && matches!(selection, Selection::List(_)));
-        let mut plan = Self { kind, fields: Vec::new(), send: Vec::new(), send_aggregated: Vec::new(), total_servers };
+        let mut plan = Self {
+            kind,
+            fields: Vec::new(),
+            send: Vec::new(),
+            send_aggregated: Vec::new(),
+            total_servers,
+            skip_unused: kind == Kind::Server && config.skip_unused_slots,
+            skip_zero: config.skip_zero,
+        };
         match selection {
             Selection::Default => plan.send = plan.read(defaults()),
             Selection::All => {
@@ -83,7 +97,7 @@ impl KindPlan {
             let known = self.fields.iter().position(|field| field.column.name == name);
             indices.push(known.unwrap_or_else(|| {
                 let default = columns::is_default(self.kind, column.name);
-                self.fields.push(Field { column, combine, default });
+                self.fields.push(Field { column, combine, counter: is_counter(column.nature, combine), default });
                 self.fields.len() - 1
             }));
         }
@@ -113,6 +127,8 @@ pub struct DaemonPlan {
     pub percentages: bool,
     /// Whether each process is sent as well.
     pub per_process: bool,
+    /// Whether counters that are 0 are left out.
+    pub skip_zero: bool,
 }
 
 impl DaemonPlan {
@@ -142,8 +158,20 @@ impl DaemonPlan {
             cpu: !(listed && config.exact_selection),
             percentages: config.calculate_percentages,
             per_process: config.per_process_metrics,
+            skip_zero: config.skip_zero,
         }
     }
+}
+
+/// Whether 0 means that nothing was counted in any process: the smallest of several could be 0 beside others.
+fn is_counter(nature: Nature, combine: Combine) -> bool {
+    nature == Nature::Counter && !matches!(combine, Combine::Min | Combine::MinPresent)
+}
+
+/// Whether this metric of the daemon is a counter; what is worked out of several figures is none.
+#[must_use]
+pub fn is_daemon_counter(name: &str) -> bool {
+    info::find(name).is_some_and(|field| field.combine.is_some_and(|combine| is_counter(field.nature, combine)))
 }
 
 #[cfg(test)]

@@ -146,6 +146,12 @@ figures! {
         "Files of statistics that were left out because nothing in them could be read.";
     LinesRendered "lines" Counter
         "Lines that workers made out of snapshots, repetitions included.";
+    SlotsSkipped "servers" Counter
+        "Servers that were left out of snapshots as unused slots (skip-unused-slots), repetitions included.";
+    ZerosSkipped "lines" Counter
+        "Lines that were left out because the counter is 0 (skip-zero), repetitions included.";
+    UnchangedSkipped "lines" Counter
+        "Lines that were left out because the value is that of the snapshot before (send-unchanged-every).";
     DeliveryLatency "seconds" Gauge
         "Longest time from a pull to the acknowledgement by every destination, among the snapshots delivered since \
          this figure was last sent. Not sent when none was.";

@@ -129,7 +129,7 @@ struct Objects {
     keys: Vec<u32>,
     /// By row, then by field.
     cells: Vec<Vec<Cell>>,
-    states: Vec<[Option<i64>; 2]>,
+    states: Vec<[Option<i64>; 3]>,
 }
 
 impl Objects {
@@ -137,7 +137,7 @@ impl Objects {
         let row = *self.rows.entry(key).or_insert_with(|| {
             self.keys.push(key);
             self.cells.push(vec![Cell::default(); rules.len()]);
-            self.states.push([None; 2]);
+            self.states.push([None; 3]);
             self.keys.len() - 1
         });
         for (index, cell) in self.cells.get_mut(row).into_iter().flatten().enumerate() {
@@ -146,6 +146,13 @@ impl Objects {
             }
         }
         row
+    }
+
+    /// The states on one more host.
+    fn note(&mut self, row: usize, severity: impl Fn(usize) -> Option<i64>) {
+        for (place, state) in self.states.get_mut(row).into_iter().flatten().enumerate() {
+            *state = (*state).max(severity(place));
+        }
     }
 
     fn grouped(&self, rules: &[Option<Rule>]) -> Grouped {
@@ -170,10 +177,10 @@ impl Objects {
         };
         let states = if self.states.iter().flatten().any(Option::is_some) {
             let state = |place: usize| {
-                let severity = |states: &[Option<i64>; 2]| states.get(place).copied().flatten().unwrap_or(ABSENT);
+                let severity = |states: &[Option<i64>; 3]| states.get(place).copied().flatten().unwrap_or(ABSENT);
                 Values::Ints(self.states.iter().map(severity).collect())
             };
-            vec![state(0), state(1)]
+            vec![state(0), state(1), state(2)]
         } else {
             Vec::new()
         };
@@ -243,17 +250,14 @@ impl Cluster {
             let added = objects.add(key, rules, weight_of(&groups.objects, weight, row), |index| {
                 groups.objects.values(index)?.get(row)
             });
-            if let Some(states) = objects.states.get_mut(added) {
-                for (place, state) in states.iter_mut().enumerate() {
-                    *state = (*state).max(groups.objects.severity(place, row));
-                }
-            }
+            objects.note(added, |place| groups.objects.severity(place, row));
         }
         if let Some(totals) = &groups.servers {
             for (row, key) in totals.keys.iter().enumerate() {
                 let key = name(NameId(*key)).0;
                 let value = |index| totals.values(index)?.get(row);
-                self.totals.add(key, rules, weight_of(totals, weight, row), value);
+                let added = self.totals.add(key, rules, weight_of(totals, weight, row), value);
+                self.totals.note(added, |place| totals.severity(place, row));
             }
         }
     }

@@ -21,7 +21,10 @@ const SERVER: &str = "server";
 /// Name of the column that tells rows with traffic apart.
 const BUSY: &str = "busy";
 /// Names of the columns of states.
-const STATES: [&str; 2] = ["status", "check_status"];
+const STATES: [&str; 3] = ["status", "check_status", "used"];
+
+/// Where among the states it is noted whether a server is used.
+pub(super) const USED: usize = 2;
 
 /// Values of one field, one an object, as plain vectors: they are read cell by cell.
 #[derive(Debug, Clone)]
@@ -69,6 +72,12 @@ impl Grouped {
     #[must_use]
     pub fn values(&self, index: usize) -> Option<&Values> {
         self.values.get(index)
+    }
+
+    /// Whether the server at `row` is an unused slot in every process; only where that is asked for.
+    #[must_use]
+    pub fn is_unused(&self, row: usize) -> bool {
+        self.severity(USED, row) == Some(0)
     }
 
     /// The severities of `status` and `check_status` for the object at `row`.
@@ -155,7 +164,8 @@ fn group_by(plan: &KindPlan, table: &mut Table, aggregated: bool) -> PolarsResul
                 .enumerate()
                 .map(|(i, rule)| rule.clone().filter(|_| plan.send_aggregated.contains(&i)))
                 .collect();
-            Some(collect(frame.clone(), SERVER, &wanted, &[])?)
+            let states = if plan.skip_unused { state_rules.as_slice() } else { &[] };
+            Some(collect(frame.clone(), SERVER, &wanted, states)?)
         }
         false => None,
     };

@@ -1,7 +1,7 @@
 //! Servers over all backends, of a snapshot whose backends are not in memory at the same time: each batch adds its rows.
 //! The figures are those that grouping all rows at once gives ([`super::group`]).
 
-use super::group::{Grouped, Values};
+use super::group::{Grouped, USED, Values};
 use crate::haproxy::columns::Combine;
 use crate::names::{NameId, Names};
 use crate::parse::table::{ABSENT, Column, Table};
@@ -29,6 +29,8 @@ pub struct Totals {
     /// Names of servers; their numbers are the keys of [`Totals::grouped`].
     pub names: Names,
     figures: Vec<Figure>,
+    /// Whether a server is used, where those are told apart.
+    used: Vec<i64>,
 }
 
 impl Totals {
@@ -43,7 +45,7 @@ impl Totals {
             Some(Figure { index, field, counts: false, ints: Vec::new(), floats: None, counted: Vec::new() })
         };
         let figures: Vec<Figure> = wanted.into_iter().filter_map(figure).collect();
-        (!figures.is_empty()).then(|| Self { names: Names::default(), figures })
+        (!figures.is_empty()).then(|| Self { names: Names::default(), figures, used: Vec::new() })
     }
 
     /// Adds the rows of a table of servers, whose names are among `names`.
@@ -57,6 +59,14 @@ impl Totals {
             let own = &mut self.names;
             let place = *place.get_or_insert_with(|| own.intern(names.spelled(NameId(*name)).as_bytes()).0 as usize);
             rows.push(place);
+        }
+        if let Some(used) = table.states.get(USED).filter(|used| !used.ints.is_empty()) {
+            self.used.resize(self.names.len(), ABSENT);
+            for (name, used) in rows.iter().zip(&used.ints) {
+                if let Some(known) = self.used.get_mut(*name) {
+                    *known = (*known).max(*used);
+                }
+            }
         }
         for figure in &mut self.figures {
             if let Some(column) = table.columns.get(figure.index) {
@@ -77,7 +87,9 @@ impl Totals {
             }
         }
         let keys = (0..u32::try_from(self.names.len()).unwrap_or(u32::MAX)).collect();
-        Grouped::new(keys, values, Vec::new())
+        let mut states = vec![Values::Nothing; USED];
+        states.push(Values::Ints(std::mem::take(&mut self.used)));
+        Grouped::new(keys, values, states)
     }
 }
 

@@ -334,6 +334,15 @@ pub static OPTIONS: &[OptionSpec] = &[
         "A worker that makes no progress for this long is replaced."),
     row("process", "cluster-metrics", Type::Boolean, Some("false"), Reader::Process,
         "Also send the metrics of each cluster of [hosts], over all of its hosts."),
+    row("process", "skip-unused-slots", Type::Boolean, Some("false"), Reader::Process,
+        "Leave out servers in maintenance that have no address and have had no traffic, such as free slots of a \
+         server-template, for every destination."),
+    row("process", "skip-zero", Type::Boolean, Some("false"), Reader::Process,
+        "Leave out counters that are 0, which have not moved since HAProxy's start or since they were \
+         cleared; JSON and influx messages keep them."),
+    row("process", "send-unchanged-every", Type::Count, Some("1"), Reader::Process,
+        "Send a value that stays the same in one of so many snapshots; 1 in each. Lines of Graphite and the local store; \
+         messages are complete."),
     row("process", "self-metrics", Type::Boolean, Some("true"), Reader::Process,
         "Send figures about haproxystats itself (queue, retries, workers) besides the wall-clock times and counts."),
 

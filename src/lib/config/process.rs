@@ -47,6 +47,12 @@ pub struct Process {
     pub worker_timeout: Duration,
     /// Also send roll-ups over all hosts of a cluster.
     pub cluster_metrics: bool,
+    /// Leave out servers in maintenance without an address that have had no traffic.
+    pub skip_unused_slots: bool,
+    /// Leave out counters that are 0.
+    pub skip_zero: bool,
+    /// Send a value that stays the same in one of so many snapshots.
+    pub send_unchanged_every: NonZeroUsize,
     /// Send figures about haproxystats itself beyond those of the original.
     pub self_metrics: bool,
 }
@@ -71,6 +77,9 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Process> {
     let liveness_check_interval = section.get("liveness-check-interval", value::time_limit);
     let worker_timeout = section.get("worker-timeout", value::time_limit);
     let cluster_metrics = section.get("cluster-metrics", value::boolean);
+    let skip_unused_slots = section.get("skip-unused-slots", value::boolean);
+    let skip_zero = section.get("skip-zero", value::boolean);
+    let send_unchanged_every = section.get("send-unchanged-every", value::count);
     let self_metrics = section.get("self-metrics", value::boolean);
 
     section.warn_if_relative("src-dir", src_dir.as_ref());
@@ -92,6 +101,9 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Process> {
         liveness_check_interval: liveness_check_interval?,
         worker_timeout: worker_timeout?,
         cluster_metrics: cluster_metrics?,
+        skip_unused_slots: skip_unused_slots?,
+        skip_zero: skip_zero?,
+        send_unchanged_every: send_unchanged_every?,
         self_metrics: self_metrics?,
     })
 }

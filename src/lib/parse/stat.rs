@@ -96,6 +96,8 @@ pub(super) struct Layout {
     lbtot: Option<usize>,
     status: Option<usize>,
     check_status: Option<usize>,
+    addr: Option<usize>,
+    stot: Option<usize>,
     /// Positions before this one are read, the rest of a row is only counted.
     needed: usize,
     /// Whether the rows begin with both names.
@@ -134,7 +136,7 @@ struct Slot {
 #[derive(Debug)]
 pub struct Collected {
     plans: Arc<[KindPlan; 3]>,
-    /// Whether states are read.
+    /// Whether states are read: they are sent, or tell unused slots.
     status: bool,
     /// A table for each kind, in the order of [`Kind::ALL`].
     pub tables: [Table; 3],
@@ -168,6 +170,7 @@ impl Stats {
     pub fn new(plans: Arc<[KindPlan; 3]>, status: bool) -> Self {
         let tables = plans.each_ref().map(Table::new);
         let (names, servers) = (Names::default(), Pairs::default());
+        let status = status || plans.iter().any(|plan| plan.skip_unused);
         Self {
             collected: Collected { plans, status, tables, names, servers, bigs: Vec::new(), order: Order::default() },
             layouts: HashMap::new(),
@@ -467,10 +470,16 @@ impl Collected {
         if self.status {
             let status = layout.status.map(|position| status::status(row.text(position)).severity);
             let check = layout.check_status.and_then(|position| status::check_status(row.text(position)));
-            table.note_states([status, check.map(|state| state.severity)]);
+            let used = plan.skip_unused.then(|| i64::from(!layout.is_unused(row)));
+            table.note_states([status, check.map(|state| state.severity), used]);
         }
         Ok(())
     }
+}
+
+/// Whether an address with its port is that of no server.
+fn is_unspecified(addr: &[u8]) -> bool {
+    [&b"0.0.0.0:"[..], b"[::]:", b":::"].iter().any(|none| addr.starts_with(none))
 }
 
 impl Fields {
@@ -527,6 +536,7 @@ impl Layout {
         let names: Vec<&[u8]> = header.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
         let position = |name: &str| names.iter().position(|field| *field == name.as_bytes());
         let fields = plans.each_ref().map(|plan| Fields::new(plan, position));
+        let slots = plans.iter().any(|plan| plan.skip_unused);
         let mut layout = Self {
             width: names.len(),
             pxname: position("pxname")?,
@@ -535,15 +545,30 @@ impl Layout {
             lbtot: position("lbtot"),
             status: position("status"),
             check_status: position("check_status"),
+            addr: position("addr").filter(|_| slots),
+            stot: position("stot").filter(|_| slots),
             needed: 0,
             names_first: position("pxname") == Some(0) && position("svname") == Some(1),
             fields,
         };
-        let named = [layout.row_type, layout.lbtot, layout.status, layout.check_status];
+        let named = [layout.row_type, layout.lbtot, layout.status, layout.check_status, layout.addr, layout.stot];
         let named = named.into_iter().chain([Some(layout.pxname), Some(layout.svname)]);
         let fields = layout.fields.iter().flat_map(|fields| &fields.present).map(|slot| slot.position);
         layout.needed = named.flatten().chain(fields).max().map_or(0, |last| last + 1);
         Some(layout)
+    }
+
+    /// Whether the server is a slot that nobody uses: in maintenance, without an address, and without traffic since the
+    /// start. Where HAProxy tells no addresses (before 1.7; a socket of `level user`), only "MAINT (resolution)" says that
+    /// there is none.
+    #[inline(never)]
+    fn is_unused(&self, row: &impl RowCells) -> bool {
+        let text = |position: Option<usize>| position.map(|position| row.text(position)).unwrap_or_default();
+        let status = text(self.status);
+        status.starts_with(b"MAINT")
+            && self.stot.is_some_and(|position| matches!(row.number(position), Number::Int(0)))
+            && matches!(self.lbtot.map(|position| row.number(position)), None | Some(Number::Int(0) | Number::Blank))
+            && (status == b"MAINT (resolution)" || is_unspecified(text(self.addr)))
     }
 
     fn nameless(&self, row: &impl RowCells) -> bool {

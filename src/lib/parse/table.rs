@@ -83,8 +83,9 @@ pub struct Table {
     pub server_names: Vec<u32>,
     /// A column for each field of the plan, complete after [`Table::finish`].
     pub columns: Vec<Column>,
-    /// Severity of `status` and of `check_status`, where states are sent.
-    pub states: [Column; 2],
+    /// Severity of `status` and of `check_status`, where states are sent; and 1 where a server is used, 0 where it is an
+    /// unused slot, where those are left out.
+    pub states: [Column; 3],
     /// 1 where the row saw traffic (`lbtot` above zero), else 0.
     pub busy: Vec<i64>,
     /// Cells of rows that are not in the columns yet, by column.
@@ -122,7 +123,7 @@ impl Table {
             keys: Vec::new(),
             server_names: Vec::new(),
             columns: vec![Column::default(); width],
-            states: [Column::default(), Column::default()],
+            states: Default::default(),
             busy: Vec::new(),
             block: vec![[0; BLOCK]; width],
             filled: 0,
@@ -200,8 +201,8 @@ impl Table {
         }
     }
 
-    /// Notes the states of the row that was committed last: severities.
-    pub fn note_states(&mut self, severities: [Option<i64>; 2]) {
+    /// Notes the states of the row that was committed last: severities, and whether it is used.
+    pub fn note_states(&mut self, severities: [Option<i64>; 3]) {
         for (column, severity) in self.states.iter_mut().zip(severities) {
             column.extend(&[severity.unwrap_or(ABSENT)]);
         }

@@ -4,6 +4,7 @@
 //! other, since nothing that it says can be trusted any more.
 
 use crate::dispatch::{Counters, MessageCounters};
+use crate::render::line::Skipped;
 use crate::snapshot::Epoch;
 use std::fmt::Write;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub enum ToWorker {
         epoch: Epoch,
         /// The daemon's own figures to send along, and the moment that they describe.
         figures: Option<Figures>,
+        /// The newest snapshot that any worker was given before; `None` when it is not to be relied on.
+        before: Option<Epoch>,
     },
     /// Answer with [`ToParent::Pong`].
     Ping,
@@ -53,6 +56,8 @@ pub enum ToParent {
         refused_rows: u64,
         /// Files that were left out.
         refused_files: u64,
+        /// What was left out because less is to be sent.
+        skipped: Skipped,
     },
     /// Every dispatcher is done with the snapshot; remove it.
     Done {
@@ -108,6 +113,9 @@ impl Failure {
     }
 }
 
+/// Stands for no snapshot.
+const NONE: &str = "-";
+
 /// A packet that is not a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a message: {0:?}")]
@@ -118,10 +126,13 @@ impl ToWorker {
     #[must_use]
     pub fn encode(&self) -> String {
         match self {
-            Self::Take { epoch, figures: None } => format!("take {epoch}"),
-            Self::Take { epoch, figures: Some(figures) } => {
-                let mut packet = format!("take {epoch} {}", figures.stamp);
-                for (name, value) in &figures.values {
+            Self::Take { epoch, figures, before } => {
+                let before = before.map_or_else(|| NONE.to_owned(), |before| before.to_string());
+                let mut packet = format!("take {epoch} {before}");
+                if let Some(figures) = figures {
+                    let _ = write!(packet, " {}", figures.stamp);
+                }
+                for (name, value) in figures.iter().flat_map(|figures| &figures.values) {
                     // Writing to a string cannot fail. Display of f64 is exact and has no exponent.
                     let _ = write!(packet, " {name}={value}");
                 }
@@ -138,11 +149,16 @@ impl ToWorker {
     /// When it is not exactly a message.
     pub fn decode(packet: &[u8]) -> Result<Self, MessageError> {
         decode(packet, |words| match words {
-            ["take", epoch] => Some(Self::Take { epoch: parse_epoch(epoch)?, figures: None }),
-            ["take", epoch, stamp, values @ ..] => {
-                let values = values.iter().map(|pair| figure(pair)).collect::<Option<_>>()?;
-                let figures = Some(Figures { stamp: parse_epoch(stamp)?, values });
-                Some(Self::Take { epoch: parse_epoch(epoch)?, figures })
+            ["take", epoch, before, figures @ ..] => {
+                let before = if *before == NONE { None } else { Some(parse_epoch(before)?) };
+                let figures = match figures {
+                    [] => None,
+                    [stamp, values @ ..] => {
+                        let values = values.iter().map(|pair| figure(pair)).collect::<Option<_>>()?;
+                        Some(Figures { stamp: parse_epoch(stamp)?, values })
+                    }
+                };
+                Some(Self::Take { epoch: parse_epoch(epoch)?, figures, before })
             }
             ["ping"] => Some(Self::Ping),
             ["drain", millis] => Some(Self::Drain(Duration::from_millis(number(millis)?))),
@@ -157,8 +173,14 @@ impl ToParent {
     pub fn encode(&self) -> String {
         match self {
             Self::Room => "room".to_owned(),
-            Self::Rendered { epoch, lines, refused_rows, refused_files } => {
-                format!("rendered {epoch} {lines} {refused_rows} {refused_files}")
+            Self::Rendered {
+                epoch,
+                lines,
+                refused_rows,
+                refused_files,
+                skipped: Skipped { slots, zeros, unchanged },
+            } => {
+                format!("rendered {epoch} {lines} {refused_rows} {refused_files} {slots} {zeros} {unchanged}")
             }
             Self::Done { epoch, dropped } => format!("done {epoch} {}", u8::from(*dropped)),
             Self::Gone(epoch) => format!("gone {epoch}"),
@@ -184,11 +206,12 @@ impl ToParent {
     pub fn decode(packet: &[u8]) -> Result<Self, MessageError> {
         decode(packet, |words| match words {
             ["room"] => Some(Self::Room),
-            ["rendered", epoch, lines, rows, files] => Some(Self::Rendered {
+            ["rendered", epoch, lines, rows, files, slots, zeros, unchanged] => Some(Self::Rendered {
                 epoch: parse_epoch(epoch)?,
                 lines: number(lines)?,
                 refused_rows: number(rows)?,
                 refused_files: number(files)?,
+                skipped: Skipped { slots: number(slots)?, zeros: number(zeros)?, unchanged: number(unchanged)? },
             }),
             ["done", epoch, dropped] => Some(Self::Done { epoch: parse_epoch(epoch)?, dropped: flag(dropped)? }),
             ["gone", epoch] => Some(Self::Gone(parse_epoch(epoch)?)),
@@ -347,9 +370,9 @@ mod tests {
         let values =
             vec![("QueueDepth".to_owned(), 3.0), ("DeliveryLatency".to_owned(), 0.1 + 0.2), ("X".to_owned(), 1e300)];
         for message in [
-            ToWorker::Take { epoch: EPOCH, figures: None },
-            ToWorker::Take { epoch: EPOCH, figures: Some(Figures { stamp: Epoch(7), values: vec![] }) },
-            ToWorker::Take { epoch: EPOCH, figures: Some(Figures { stamp: Epoch(7), values }) },
+            ToWorker::Take { epoch: EPOCH, figures: None, before: None },
+            ToWorker::Take { epoch: EPOCH, figures: Some(Figures { stamp: Epoch(7), values: vec![] }), before: None },
+            ToWorker::Take { epoch: EPOCH, figures: Some(Figures { stamp: Epoch(7), values }), before: Some(Epoch(9)) },
             ToWorker::Ping,
             ToWorker::Drain(Duration::from_millis(12_345)),
         ] {
@@ -359,7 +382,13 @@ mod tests {
         }
         for message in [
             ToParent::Room,
-            ToParent::Rendered { epoch: EPOCH, lines: 71_255, refused_rows: 1, refused_files: 2 },
+            ToParent::Rendered {
+                epoch: EPOCH,
+                lines: 71_255,
+                refused_rows: 1,
+                refused_files: 2,
+                skipped: Skipped { slots: 3, zeros: 4, unchanged: 5 },
+            },
             ToParent::Done { epoch: EPOCH, dropped: true },
             ToParent::Gone(EPOCH),
             ToParent::Failed {
@@ -391,12 +420,14 @@ mod tests {
         for packet in [
             "",
             "take",
-            "take x",
-            "take +1",
-            "take 01",
-            "take 1 2 a",
-            "take 1 2 a=nan",
-            "take 1 2 =1",
+            "take 1",
+            "take x -",
+            "take +1 -",
+            "take 01 -",
+            "take 1 x",
+            "take 1 - 2 a",
+            "take 1 - 2 a=nan",
+            "take 1 - 2 =1",
             "ping ",
             "drain -1",
         ] {
@@ -405,7 +436,7 @@ mod tests {
         for packet in [
             "",
             "room 1",
-            "rendered 1 2 3",
+            "rendered 1 2 3 4 5 6",
             "done 1 2",
             "done 1",
             "gone",

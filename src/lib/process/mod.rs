@@ -29,6 +29,7 @@ pub mod sites;
 pub mod spawn;
 pub mod supervisor;
 pub mod trap;
+pub mod unchanged;
 pub mod worker;
 
 use crate::cli::{self, Command};

@@ -103,6 +103,10 @@ struct Parent {
     self_metrics: bool,
     interval: Duration,
     last_stamp: Option<Epoch>,
+    /// The newest snapshot that a worker was given.
+    newest: Option<Epoch>,
+    /// The same, as long as no older one was given after it.
+    before: Option<Epoch>,
     leaving: bool,
     heartbeat: Heartbeat,
     scrapes: Scrapes,
@@ -125,6 +129,8 @@ impl Parent {
             self_metrics: process.self_metrics,
             interval: config.pull.pull_interval,
             last_stamp: None,
+            newest: None,
+            before: None,
             leaving: false,
             heartbeat: Heartbeat::new(now),
             scrapes: exporter::start(config.exporter.listen),
@@ -249,7 +255,14 @@ impl Parent {
                 if self.self_metrics { stamp(epoch, wall_clock(), self.interval, self.last_stamp) } else { None };
             let figures = stamp.map(|stamp| self.custody.report(stamp, workers, &mut self.totals));
             self.last_stamp = stamp.or(self.last_stamp);
-            match self.pool.say(slot, &ToWorker::Take { epoch, figures }) {
+            let before = self.before;
+            if self.newest.is_none_or(|newest| newest < epoch) {
+                self.newest = Some(epoch);
+                self.before = self.newest;
+            } else {
+                self.before = None;
+            }
+            match self.pool.say(slot, &ToWorker::Take { epoch, figures, before }) {
                 Ok(()) => self.supervisor.asked(slot, now),
                 Err(error) => {
                     tracing::debug!(worker = slot.0, %error, "does not listen");
@@ -289,13 +302,16 @@ impl Parent {
             }
             ToParent::Pong => self.supervisor.ponged(slot, now),
             ToParent::Counters { dispatcher, counters } => self.totals.heard(slot, dispatcher, counters),
-            ToParent::Rendered { epoch, lines, refused_rows, refused_files } => {
+            ToParent::Rendered { epoch, lines, refused_rows, refused_files, skipped } => {
                 if self.custody.rendered(slot, epoch, lines) {
                     self.supervisor.answered(slot, now);
                     self.supervisor.progress(slot);
                     self.totals.add(Figure::LinesRendered, lines);
                     self.totals.add(Figure::RefusedRows, refused_rows);
                     self.totals.add(Figure::RefusedFiles, refused_files);
+                    self.totals.add(Figure::SlotsSkipped, skipped.slots);
+                    self.totals.add(Figure::ZerosSkipped, skipped.zeros);
+                    self.totals.add(Figure::UnchangedSkipped, skipped.unchanged);
                 } else {
                     self.surprised(slot, epoch);
                 }

@@ -10,11 +10,11 @@ use crate::dispatch::messages::Messages;
 use crate::haproxy::columns::Kind;
 use crate::names::sanitize;
 use crate::parse::info::{self, Info};
-use crate::plan::{DaemonPlan, KindPlan};
+use crate::plan::{DaemonPlan, KindPlan, is_daemon_counter};
 use crate::process::exclude::Excluded;
 use crate::process::pieces::{Pieces, Stopped, Taker};
 use crate::process::sites::{Site, Sites};
-use crate::render::line::Lines;
+use crate::render::line::{Lines, Skipped};
 use crate::render::messages::Shape;
 use crate::render::path::Paths;
 use crate::render::record::{Host, Object, ObjectKind, Recorder};
@@ -74,6 +74,8 @@ pub struct Report {
     pub refused_rows: u64,
     /// Files that were left out because nothing in them could be read.
     pub refused_files: u64,
+    /// What was left out because less is to be sent.
+    pub skipped: Skipped,
 }
 
 /// Renders snapshots. Keeps what does not change from one snapshot to the next: the plan of columns, paths by name.
@@ -160,6 +162,7 @@ impl Pipeline {
             let result = self.all(dir, &files, &own, &mut lines, &mut pieces, &mut report);
             own_seconds(&own, b"WallClockTimeAllStats", start.elapsed(), &mut lines);
             report.lines = lines.count();
+            report.skipped = lines.skipped;
             (report.pieces, report.handed_over) = (pieces.count, pieces.lines);
             result
         };
@@ -169,6 +172,12 @@ impl Pipeline {
             return Err(error);
         }
         Ok(report)
+    }
+
+    /// The beginning of the paths of lines about haproxystats itself.
+    #[must_use]
+    pub fn own(&self) -> &str {
+        &self.own
     }
 
     /// The messages of the snapshot that was last rendered, or of the last piece of it, `text` being all of its lines; none
@@ -290,11 +299,13 @@ impl Pipeline {
         if let Some(cluster) = cluster {
             cluster.add_daemon(&figures);
         }
-        tally.daemon.0 += send(&site.paths.daemon(), figures, lines);
+        let skip_zero = self.daemon.skip_zero;
+        tally.daemon.0 += send(&site.paths.daemon(), figures, skip_zero, lines);
         if self.daemon.per_process {
             for (name, info) in process_names(&processes).into_iter().zip(&infos) {
                 lines.begin(|| Object::named(ObjectKind::Process, "", &name));
-                tally.daemon.0 += send(&site.paths.process(&name), daemon::of_process(&self.daemon, info), lines);
+                let figures = daemon::of_process(&self.daemon, info);
+                tally.daemon.0 += send(&site.paths.process(&name), figures, skip_zero, lines);
             }
         }
         Ok(())
@@ -371,7 +382,7 @@ fn own_seconds(prefix: &[u8], name: &[u8], time: Duration, lines: &mut Lines<'_>
 }
 
 /// Sends figures, and returns how many there were, those without a value included.
-fn send(prefix: &str, figures: Vec<daemon::Figure>, lines: &mut Lines<'_>) -> i64 {
+fn send(prefix: &str, figures: Vec<daemon::Figure>, skip_zero: bool, lines: &mut Lines<'_>) -> i64 {
     let mut count = 0;
     lines.record(|recorder| {
         for (place, (name, value)) in figures.iter().enumerate() {
@@ -383,6 +394,10 @@ fn send(prefix: &str, figures: Vec<daemon::Figure>, lines: &mut Lines<'_>) -> i6
         }
     });
     for (name, value) in figures {
+        if skip_zero && value.is_some_and(Value::is_zero) && is_daemon_counter(name) {
+            lines.skipped.zeros += 1;
+            continue;
+        }
         count += 1;
         if let Some(value) = value {
             lines.push(prefix.as_bytes(), sanitize(name.as_bytes()).as_bytes(), value);

@@ -2,10 +2,11 @@
 
 use super::message::{Failure, Figures};
 use super::pieces::Taker;
-use super::pipeline::{Pipeline, PipelineError};
+use super::pipeline::{Pipeline, PipelineError, Report};
 use crate::config::Config;
 use crate::dispatch::Batch;
 use crate::pull::counters;
+use crate::render::line::Skipped;
 use crate::snapshot::{Epoch, PULL_COUNTERS};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -27,6 +28,8 @@ pub struct Rendered {
     pub refused_rows: u64,
     /// Files that were left out.
     pub refused_files: u64,
+    /// What was left out because less is to be sent.
+    pub skipped: Skipped,
 }
 
 /// Renders a snapshot: its own lines, those about its processing, those that pull left in it, and those of the parent.
@@ -67,7 +70,8 @@ pub fn render(
         lines: lines - report.handed_over,
         messages,
     };
-    Ok(Rendered { last, lines, refused_rows: report.refused_rows, refused_files: report.refused_files })
+    let Report { refused_rows, refused_files, skipped, .. } = report;
+    Ok(Rendered { last, lines, refused_rows, refused_files, skipped })
 }
 
 /// Whose fault an error is: one that would have met any snapshot is the system's.

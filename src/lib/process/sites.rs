@@ -7,11 +7,12 @@ use crate::config::{Config, HostName, Hosts};
 use crate::haproxy::columns::Kind;
 use crate::names::sanitize;
 use crate::parse::stat::Stats;
-use crate::plan::KindPlan;
+use crate::plan::{KindPlan, is_daemon_counter};
 use crate::render::line::Lines;
 use crate::render::objects::Objects;
 use crate::render::path::Paths;
 use crate::render::record::Host;
+use crate::render::value::Value;
 use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -147,11 +148,14 @@ impl Sites {
 
     /// Renders the clusters. Destinations that take messages get the hosts, and roll up by themselves.
     pub(super) fn clusters(&mut self, plans: &[KindPlan; 3], lines: &mut Lines<'_>) {
+        let skip_zero = plans.iter().any(|plan| plan.skip_zero);
         for Total { hosts, paths, objects } in self.totals.values_mut() {
             lines.unrecorded(|lines| {
                 let prefix = paths.daemon();
                 for (name, value) in hosts.daemon() {
-                    if let Some(value) = value {
+                    if skip_zero && value.is_some_and(Value::is_zero) && is_daemon_counter(name) {
+                        lines.skipped.zeros += 1;
+                    } else if let Some(value) = value {
                         lines.push(prefix.as_bytes(), sanitize(name.as_bytes()).as_bytes(), value);
                     }
                 }

@@ -12,6 +12,7 @@ use super::pipeline::{Pipeline, PipelineError};
 use super::rendering::{Rendered, kind, render};
 use super::spawn::WORKER;
 use super::trap::Trap;
+use super::unchanged::Unchanged;
 use super::{memory, panics};
 use crate::config::{Config, LogLevel, Program, load};
 use crate::dispatch::{Batch, Counters, Dispatcher, Notice, graphite, graphite::TlsError, local_store::LocalStore};
@@ -22,6 +23,7 @@ use nix::sys::signal::Signal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -95,14 +97,14 @@ fn start(config: i32) -> Result<(), WorkerError> {
     let mut worker = tasks.block_on(&runtime, async { Worker::new(&config, end) })?;
     let mut renderer = Renderer::new(&config, worker.hostname.clone());
     loop {
-        let (epoch, figures, only) = match tasks.block_on(&runtime, worker.next())? {
-            Step::Take { epoch, figures } => {
+        let (epoch, figures, only, follows) = match tasks.block_on(&runtime, worker.next())? {
+            Step::Take { epoch, figures, before } => {
                 worker.asked = false;
-                (epoch, figures, None)
+                (epoch, figures, None, Follows::Any(before))
             }
             Step::Again { epoch, destination } => {
                 let figures = worker.open.get(&epoch).and_then(|open| open.figures.clone());
-                (epoch, figures, Some(destination))
+                (epoch, figures, Some(destination), Follows::Nothing)
             }
             Step::Drain(deadline) => return tasks.block_on(&runtime, worker.drain(deadline)),
             Step::Orphaned => {
@@ -111,10 +113,13 @@ fn start(config: i32) -> Result<(), WorkerError> {
             }
         };
         worker.begin(epoch, only);
+        if std::mem::take(&mut worker.gave_up) {
+            renderer.forget();
+        }
         let mut end = None;
         let buffer = worker.buffers.take();
         // Outside of the runtime: polars refuses to run inside of one that has a single thread.
-        let outcome = renderer.render(epoch, figures.as_ref(), buffer, &mut |piece| match tasks
+        let outcome = renderer.render(epoch, figures.as_ref(), follows, buffer, &mut |piece| match tasks
             .block_on(&runtime, worker.piece(piece))
         {
             Ok(buffer) => Ok(buffer),
@@ -238,6 +243,7 @@ enum Step {
     Take {
         epoch: Epoch,
         figures: Option<Figures>,
+        before: Option<Epoch>,
     },
     /// Render it once more for this destination.
     Again {
@@ -270,20 +276,85 @@ enum Outcome {
     Failed { failure: Failure, reason: String },
 }
 
+/// What a snapshot can be compared with.
+#[derive(Debug, Clone, Copy)]
+enum Follows {
+    /// The newest that any worker was given before it.
+    Any(Option<Epoch>),
+    /// Nothing: whoever gets it, once more, may not have had the one before.
+    Nothing,
+}
+
 /// Makes lines of snapshots.
 struct Renderer<'a> {
     config: &'a Config,
     hostname: String,
     pipeline: Pipeline,
+    /// Where values that stay the same are not always sent.
+    unchanged: Option<Unchanged>,
     trap: Trap,
 }
 
 impl<'a> Renderer<'a> {
     fn new(config: &'a Config, hostname: String) -> Self {
-        Self { config, pipeline: Pipeline::new(config, &hostname), hostname, trap: Trap::from_environment() }
+        let every = NonZeroU64::try_from(config.process.send_unchanged_every).ok().filter(|every| every.get() > 1);
+        Self {
+            config,
+            pipeline: Pipeline::new(config, &hostname),
+            unchanged: every.map(Unchanged::new),
+            hostname,
+            trap: Trap::from_environment(),
+        }
     }
 
-    fn render(&mut self, epoch: Epoch, figures: Option<&Figures>, buffer: Vec<u8>, taker: &mut Taker<'_>) -> Outcome {
+    /// The next snapshot is rendered in full.
+    fn forget(&mut self) {
+        if let Some(unchanged) = &mut self.unchanged {
+            unchanged.forget();
+        }
+    }
+
+    fn render(
+        &mut self,
+        epoch: Epoch,
+        figures: Option<&Figures>,
+        follows: Follows,
+        buffer: Vec<u8>,
+        taker: &mut Taker<'_>,
+    ) -> Outcome {
+        let Follows::Any(before) = follows else { return self.render_all(epoch, figures, buffer, taker) };
+        let Some(mut unchanged) = self.unchanged.take() else {
+            return self.render_all(epoch, figures, buffer, taker);
+        };
+        let own = self.pipeline.own().as_bytes().to_vec();
+        let mut left_out = 0;
+        let mut leave_out = |unchanged: &mut Unchanged, piece: &mut Batch| {
+            let lines = unchanged.filter(&own, &mut piece.text);
+            piece.lines -= lines;
+            left_out += lines;
+        };
+        unchanged.begin(epoch, before);
+        let mut outcome = self.render_all(epoch, figures, buffer, &mut |mut piece| {
+            leave_out(&mut unchanged, &mut piece);
+            taker(piece)
+        });
+        if let Outcome::Rendered(Rendered { last, lines, skipped, .. }) = &mut outcome {
+            leave_out(&mut unchanged, last);
+            unchanged.end();
+            *lines -= left_out;
+            skipped.unchanged = u64::try_from(left_out).unwrap_or(u64::MAX);
+        }
+        self.unchanged = Some(unchanged);
+        outcome
+    }
+
+    fn render_all(
+        &mut self,
+        epoch: Epoch,
+        figures: Option<&Figures>,
+        buffer: Vec<u8>,
+        taker: &mut Taker<'_>,
+    ) -> Outcome {
         self.trap.spring(epoch);
         let dir = self.config.process.src_dir.join(epoch.to_string());
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -332,6 +403,8 @@ struct Worker {
     told: BTreeMap<&'static str, Counters>,
     /// Memory of rendered snapshots.
     buffers: Buffers,
+    /// A destination has given up lines: values that have not changed since count as not sent.
+    gave_up: bool,
 }
 
 async fn sleep_until(moment: Option<Instant>) {
@@ -382,6 +455,7 @@ impl Worker {
             idle_since: Some(Instant::now()),
             told: BTreeMap::new(),
             buffers: Buffers::default(),
+            gave_up: false,
         })
     }
 
@@ -408,7 +482,7 @@ impl Worker {
                 packet = self.channel.receive() => {
                     let Some(packet) = packet.map_err(WorkerError::Channel)? else { return Ok(Step::Orphaned) };
                     match ToWorker::decode(&packet)? {
-                        ToWorker::Take { epoch, figures } => return Ok(Step::Take { epoch, figures }),
+                        ToWorker::Take { epoch, figures, before } => return Ok(Step::Take { epoch, figures, before }),
                         ToWorker::Drain(grace) => self.leave_at = Some(tokio::time::Instant::now() + grace),
                         ToWorker::Ping => self.pong().await?,
                     }
@@ -514,8 +588,9 @@ impl Worker {
     async fn hand_over(&mut self, figures: Option<Figures>, outcome: Outcome) -> Result<(), WorkerError> {
         let Some(Current { epoch, only }) = self.current else { return Ok(()) };
         self.idle_since = Some(Instant::now());
-        let Outcome::Rendered(Rendered { last, lines, refused_rows, refused_files }) = outcome else {
+        let Outcome::Rendered(Rendered { last, lines, refused_rows, refused_files, skipped }) = outcome else {
             // Rendered again: the parent decides, it is gone for good or comes again.
+            self.gave_up = true;
             self.open.remove(&epoch);
             self.current = None;
             return self.say_failed(epoch, outcome).await;
@@ -523,7 +598,7 @@ impl Worker {
         if only.is_none() {
             let lines = u64::try_from(lines).unwrap_or(u64::MAX);
             // First the word, then the hand-over: what happens from now on is not the snapshot's fault.
-            self.say(&ToParent::Rendered { epoch, lines, refused_rows, refused_files }).await?;
+            self.say(&ToParent::Rendered { epoch, lines, refused_rows, refused_files, skipped }).await?;
         }
         while let Ok(notice) = self.notices.try_recv() {
             self.heed(notice).await?;
@@ -576,6 +651,7 @@ impl Worker {
             }
             Notice::Room { .. } => return Ok(()),
         };
+        self.gave_up |= dropped;
         let Some(open) = self.open.get_mut(&epoch) else { return Ok(()) };
         open.waiting_for = open.waiting_for.saturating_sub(1);
         open.dropped |= dropped;

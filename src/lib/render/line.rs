@@ -1,80 +1,126 @@
 //! Lines: `<path> <value> <timestamp>\n` (Graphite's plaintext protocol).
 
-use super::piece::Piece;
+use super::piece::{Head, Piece};
 use super::record::{Object, Recorder};
-use super::value::{Short, Value};
+use super::value::{self, Value};
 use crate::snapshot::Epoch;
 use std::mem::MaybeUninit;
 
-/// Longest beginning of a line that is kept for the next one. Paths are some 60 bytes, and at most a few hundred.
-const LONGEST: usize = 768;
+/// What is copied of the beginning of a line in one step.
+const BLOCK: usize = 32;
 
-/// Room behind it for the name of a metric, its value and the end of the line.
-const ROOM: usize = 128;
+/// Blocks of the longest beginning that is kept for the next line. Paths are some 60 to 90 bytes.
+const BLOCKS: usize = 8;
 
 /// The beginning of a line, which stays from one metric of an object to the next.
 #[derive(Debug)]
 struct Begun {
-    bytes: Box<[u8; LONGEST]>,
-    length: usize,
+    blocks: Box<[[u8; BLOCK]; BLOCKS]>,
+    length: u8,
 }
 
 impl Begun {
     fn new(prefix: &[u8]) -> Option<Self> {
-        let mut begun = Self { bytes: Box::new([0; LONGEST]), length: 0 };
+        let mut begun = Self { blocks: Box::new([[0; BLOCK]; BLOCKS]), length: 0 };
         begun.begin(prefix).then_some(begun)
     }
 
     /// Begins lines with `prefix`; false when it is too long.
     fn begin(&mut self, prefix: &[u8]) -> bool {
-        self.length = prefix.len();
-        self.bytes.get_mut(..prefix.len()).map(|place| place.copy_from_slice(prefix)).is_some()
+        let place = self.blocks.as_flattened_mut().get_mut(..prefix.len());
+        let (Ok(length), Some(place)) = (u8::try_from(prefix.len()), place) else { return false };
+        place.copy_from_slice(prefix);
+        self.length = length;
+        true
     }
 }
 
 /// A place in which a line is put together: by copies of fixed lengths, each a few instructions, one over the end of the
-/// one before.
-type Place = [MaybeUninit<u8>; LONGEST + ROOM];
+/// one before. It is larger than any line of a beginning, a metric and a value whose lengths are bytes, which spares the
+/// bounds checks.
+type Place = [MaybeUninit<u8>; 1024];
 
-/// Appends a line, put together where it is to stand; false when a part is longer than the fixed lengths.
+/// Appends a line, put together where it is to stand.
 #[inline(always)]
-fn append(out: &mut Vec<u8>, begun: &Begun, metric: &Piece, value: Short, end: &Piece) -> bool {
+fn append<const TEXT: usize>(
+    out: &mut Vec<u8>,
+    begun: &Begun,
+    metric: Head<'_>,
+    value: ([u8; TEXT], u8),
+    end: Head<'_>,
+) {
     let length = out.len();
-    out.reserve(LONGEST + ROOM);
-    let put = out.spare_capacity_mut().first_chunk_mut().and_then(|place| put(place, begun, metric, value, end));
-    if let Some(put) = put {
+    if out.capacity() - length < size_of::<Place>() {
+        more(out);
+    }
+    if let Some(place) = out.spare_capacity_mut().first_chunk_mut() {
+        let put = put(place, begun, metric, value, end);
         // SAFETY: as many bytes behind the old length have been written by `put`.
         unsafe { out.set_len(length + put) };
     }
-    put.is_some()
+}
+
+#[cold]
+#[inline(never)]
+fn more(out: &mut Vec<u8>) {
+    out.reserve(size_of::<Place>());
 }
 
 /// Writes a line from the beginning of `place` without a gap, and returns its length, which fits.
 #[inline(always)]
-fn put(place: &mut Place, begun: &Begun, metric: &Piece, value: Short, end: &Piece) -> Option<usize> {
-    let ((metric, behind_metric), (end, behind_end)) = (metric.head()?, end.head()?);
-    let (text, digits) = value.bytes();
-    for (place, part) in place.as_chunks_mut::<64>().0.iter_mut().zip(begun.bytes.as_chunks::<64>().0).take(2) {
-        *place = part.map(MaybeUninit::new);
+fn put<const TEXT: usize>(
+    place: &mut Place,
+    begun: &Begun,
+    metric: Head<'_>,
+    (text, digits): ([u8; TEXT], u8),
+    end: Head<'_>,
+) -> usize {
+    let length = usize::from(begun.length);
+    let [first, second, third, fourth, ..] = &*begun.blocks;
+    copy(place, 0, *first);
+    copy(place, BLOCK, *second);
+    if length > 2 * BLOCK {
+        copy(place, 2 * BLOCK, *third);
+        if length > 3 * BLOCK {
+            copy(place, 3 * BLOCK, *fourth);
+            if length > 4 * BLOCK {
+                rest(place, begun);
+            }
+        }
     }
-    if begun.length > 2 * 64 {
-        rest(place, begun);
+    let behind_metric = length + usize::from(metric.length);
+    let behind_value = behind_metric + usize::from(digits);
+    copy(place, length, *metric.bytes);
+    copy(place, behind_metric, text);
+    copy(place, behind_value, *end.bytes);
+    behind_value + usize::from(end.length)
+}
+
+#[inline(always)]
+fn copy<const LENGTH: usize>(place: &mut Place, at: usize, bytes: [u8; LENGTH]) {
+    if let Some(place) = place.get_mut(at..).and_then(|place| place.first_chunk_mut()) {
+        *place = bytes.map(MaybeUninit::new);
     }
-    let room = place.get_mut(begun.length..)?.first_chunk_mut::<ROOM>()?;
-    let behind_value = behind_metric + digits;
-    *room.first_chunk_mut()? = metric.map(MaybeUninit::new);
-    *room.get_mut(behind_metric..)?.first_chunk_mut()? = text.map(MaybeUninit::new);
-    *room.get_mut(behind_value..)?.first_chunk_mut()? = end.map(MaybeUninit::new);
-    Some(begun.length + behind_value + behind_end)
 }
 
 /// Copies what of a long beginning is not copied yet.
 #[cold]
 #[inline(never)]
 fn rest(place: &mut Place, begun: &Begun) {
-    for (place, byte) in place.iter_mut().zip(begun.bytes.iter()).take(begun.length).skip(2 * 64) {
-        *place = MaybeUninit::new(*byte);
+    for (block, bytes) in begun.blocks.iter().enumerate().skip(4) {
+        copy(place, block * BLOCK, *bytes);
     }
+}
+
+/// What was left out because the operator wants less to be sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Servers that are unused slots.
+    pub slots: u64,
+    /// Lines of counters that are 0.
+    pub zeros: u64,
+    /// Lines of values that have not changed.
+    pub unchanged: u64,
 }
 
 /// Appends lines of one snapshot to a buffer, and counts them.
@@ -88,6 +134,8 @@ pub struct Lines<'a> {
     begun: Vec<Begun>,
     epoch: Epoch,
     recorder: Option<&'a mut Recorder>,
+    /// What was left out so far.
+    pub skipped: Skipped,
 }
 
 impl<'a> Lines<'a> {
@@ -99,7 +147,7 @@ impl<'a> Lines<'a> {
     /// The same with somebody who takes notes of the objects.
     pub fn recorded(out: &'a mut Vec<u8>, epoch: Epoch, recorder: Option<&'a mut Recorder>) -> Self {
         let end = Piece::new(format!(" {epoch}\n").as_bytes());
-        Self { out, end, count: 0, begun: Vec::new(), epoch, recorder }
+        Self { out, end, count: 0, begun: Vec::new(), epoch, recorder, skipped: Skipped::default() }
     }
 
     /// From now on lines and values are those of another object.
@@ -140,7 +188,7 @@ impl<'a> Lines<'a> {
 
     /// Begins the lines of an object, each metric of which goes to all of these prefixes.
     #[must_use]
-    pub fn object<'p>(&'p mut self, prefixes: &'p [Box<[u8]>]) -> ObjectLines<'a, 'p> {
+    pub fn object<'p>(&'p mut self, prefixes: &'p [Box<[u8]>]) -> ObjectLines<'p> {
         let mut fits = true;
         for (index, prefix) in prefixes.iter().enumerate() {
             fits = match self.begun.get_mut(index) {
@@ -151,7 +199,14 @@ impl<'a> Lines<'a> {
                 break;
             }
         }
-        ObjectLines { lines: self, prefixes, fits }
+        let begun = self.begun.get(..prefixes.len()).filter(|_| fits);
+        ObjectLines {
+            out: self.out,
+            begun: begun.unwrap_or_default(),
+            prefixes,
+            end: &self.end,
+            count: &mut self.count,
+        }
     }
 
     /// Appends a time in seconds, with three decimals.
@@ -178,52 +233,72 @@ impl<'a> Lines<'a> {
     }
 
     fn finish(&mut self, before: usize, value: Value) {
-        if value.write(self.out) {
-            self.end.write(self.out);
-            self.count += 1;
-        } else {
-            self.out.truncate(before);
-        }
+        self.count += usize::from(finish(self.out, before, value, &self.end));
     }
+}
+
+/// Ends the line that began at `before`, or takes it back when its value is not finite.
+fn finish(out: &mut Vec<u8>, before: usize, value: Value, end: &Piece) -> bool {
+    let finite = value.write(out);
+    if finite {
+        end.write(out);
+    } else {
+        out.truncate(before);
+    }
+    finite
 }
 
 /// Appends lines of one object.
 #[derive(Debug)]
-pub struct ObjectLines<'a, 'p> {
-    lines: &'p mut Lines<'a>,
+pub struct ObjectLines<'p> {
+    out: &'p mut Vec<u8>,
+    /// The beginnings of its lines; empty when one of them is too long.
+    begun: &'p [Begun],
     prefixes: &'p [Box<[u8]>],
-    /// Whether all prefixes were begun.
-    fits: bool,
+    end: &'p Piece,
+    count: &'p mut usize,
 }
 
-impl ObjectLines<'_, '_> {
-    /// Appends the lines of a metric, whose name has the blank behind it; nothing when the value is not finite.
-    #[inline]
-    pub fn push(&mut self, metric: &Piece, value: Value) {
-        if self.fits
-            && let Some(text) = value.short()
+impl ObjectLines<'_> {
+    /// Appends the lines of a metric, whose name has the blank behind it.
+    #[inline(always)]
+    pub fn integer(&mut self, metric: &Piece, value: i64) {
+        if let Some((text, length)) = value::digits(value)
+            && let (Some(metric), Some(end)) = (metric.head(), self.end.head())
+            && !self.begun.is_empty()
         {
-            for done in 0..self.prefixes.len() {
-                let Lines { out, end, begun, .. } = &mut *self.lines;
-                let appended = begun.get(done).is_some_and(|begun| append(out, begun, metric, text, end));
-                if !appended {
-                    return self.slow(metric, value, done);
-                }
-                self.lines.count += 1;
+            for begun in self.begun {
+                append(self.out, begun, metric, (text.to_le_bytes(), length), end);
             }
+            *self.count += self.begun.len();
         } else {
-            self.slow(metric, value, 0);
+            self.push(metric, Value::Int(value));
+        }
+    }
+
+    /// The same of any value; nothing when it is not finite.
+    #[inline(never)]
+    pub fn push(&mut self, metric: &Piece, value: Value) {
+        if let Some(text) = value.short()
+            && let (Some(metric), Some(end)) = (metric.head(), self.end.head())
+            && !self.begun.is_empty()
+        {
+            for begun in self.begun {
+                append(self.out, begun, metric, text.bytes(), end);
+            }
+            *self.count += self.begun.len();
+        } else {
+            self.slow(metric, value);
         }
     }
 
     #[inline(never)]
-    fn slow(&mut self, metric: &Piece, value: Value, done: usize) {
-        for prefix in self.prefixes.iter().skip(done) {
-            let out = &mut *self.lines.out;
-            let before = out.len();
-            out.extend_from_slice(prefix);
-            metric.write(out);
-            self.lines.finish(before, value);
+    fn slow(&mut self, metric: &Piece, value: Value) {
+        for prefix in self.prefixes {
+            let before = self.out.len();
+            self.out.extend_from_slice(prefix);
+            metric.write(self.out);
+            *self.count += usize::from(finish(self.out, before, value, self.end));
         }
     }
 }
@@ -245,7 +320,7 @@ mod tests {
     proptest! {
         #[test]
         fn lines_of_objects_are_lines(
-            prefixes in proptest::collection::vec("[a-z.]{1,30}|[a-z]{760,780}", 1..3),
+            prefixes in proptest::collection::vec("[a-z.]{1,30}|[a-z]{60,140}|[a-z]{250,260}", 1..3),
             metrics in proptest::collection::vec(("[a-z]{1,20}", values()), 1..6),
             epoch in prop_oneof![Just(1), any::<u64>()],
         ) {
@@ -256,7 +331,11 @@ mod tests {
             for several in [&boxed[..1], &boxed[..]].repeat(if epoch % 2 == 0 { 1 } else { 40 }) {
                 let mut object = lines.object(several);
                 for (name, value) in &metrics {
-                    object.push(&Piece::new(format!("{name} ").as_bytes()), *value);
+                    let metric = Piece::new(format!("{name} ").as_bytes());
+                    match value {
+                        Value::Int(value) => object.integer(&metric, *value),
+                        value => object.push(&metric, *value),
+                    }
                     several.iter().for_each(|prefix| expected.push(prefix, name.as_bytes(), *value));
                 }
             }

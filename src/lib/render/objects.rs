@@ -9,6 +9,7 @@ use crate::aggregate::group::{Grouped, Groups, Values};
 use crate::haproxy::columns::Kind;
 use crate::haproxy::status::{self, State};
 use crate::names::{NameId, Names, Pairs};
+use crate::parse::table::ABSENT;
 use crate::plan::KindPlan;
 use std::collections::HashSet;
 
@@ -96,7 +97,7 @@ impl Objects {
         excluded: &HashSet<NameId>,
         lines: &mut Lines<'_>,
     ) -> i64 {
-        let prepared = prepared(plan, &plan.send, grouped);
+        let metrics = Metrics::new(plan, &plan.send, grouped);
         let mut count = 0;
         for (row, name) in self.by_rank(grouped) {
             if excluded.contains(&name) {
@@ -106,7 +107,7 @@ impl Objects {
             let cache = self.by_name.get_mut(plan.kind as usize);
             let Some(prefixes) = cached(cache, name.0, || named(paths, plan.kind, names.get(name))) else { continue };
             lines.begin(|| Object::named(proxy_kind(plan.kind), names.spelled(name), ""));
-            count += metrics(&prepared, row, prefixes, lines);
+            count += metrics.push(row, prefixes, lines);
             if self.status && plan.kind == Kind::Backend {
                 let state = grouped.severity(0, row).and_then(|severity| by_severity(&status::STATUS, severity));
                 if let Some(state) = state {
@@ -135,12 +136,16 @@ impl Objects {
             }
         }
         rows.sort_unstable();
-        let prepared = prepared(plan, &plan.send, grouped);
+        let metrics = Metrics::new(plan, &plan.send, grouped);
         let mut count = 0;
         for rows in rows.chunk_by(|a, b| a.2.0 == b.2.0) {
             count += self.server_counts(plan, grouped, rows, names, lines);
         }
         for (_, row, (backend, server)) in rows {
+            if plan.skip_unused && grouped.is_unused(row) {
+                lines.skipped.slots += 1;
+                continue;
+            }
             let Some(key) = grouped.keys.get(row) else { continue };
             let paths = &self.paths;
             let prefixes = cached(Some(&mut self.servers), *key, || {
@@ -149,7 +154,7 @@ impl Objects {
             });
             let Some(prefixes) = prefixes else { continue };
             lines.begin(|| Object::named(ObjectKind::Server, names.spelled(backend), names.spelled(server)));
-            count += metrics(&prepared, row, prefixes, lines);
+            count += metrics.push(row, prefixes, lines);
             if self.status {
                 count += states(grouped, row, prefixes, lines);
             }
@@ -197,16 +202,20 @@ impl Objects {
 
     /// Servers over all backends; exclusions and selections do not touch them.
     fn aggregated(&mut self, plan: &KindPlan, grouped: &Grouped, names: &Names, lines: &mut Lines<'_>) -> i64 {
-        let prepared = prepared(plan, &plan.send_aggregated, grouped);
+        let metrics = Metrics::new(plan, &plan.send_aggregated, grouped);
         let mut count = 0;
         for (row, name) in self.by_rank(grouped) {
+            // Its slots are counted where they are left out one by one.
+            if plan.skip_unused && grouped.is_unused(row) {
+                continue;
+            }
             let paths = &self.paths;
             let cache = self.by_name.get_mut(Kind::Server as usize);
             let Some(prefixes) = cached(cache, name.0, || named(paths, Kind::Server, names.get(name))) else {
                 continue;
             };
             lines.begin(|| Object::named(ObjectKind::ServerTotal, "", names.spelled(name)));
-            count += metrics(&prepared, row, prefixes, lines);
+            count += metrics.push(row, prefixes, lines);
         }
         count
     }
@@ -228,44 +237,92 @@ struct Metric<'a> {
     /// Its name, with the blank that follows it in a line.
     name: Piece,
     values: &'a Values,
+    /// Left out where it is 0: nothing was counted.
+    skip_zero: bool,
     /// Counts even where there is no value.
     default: bool,
     /// Was listed before: it is sent once more, but an object has it once.
     again: bool,
 }
 
-/// The metrics at these places of the plan.
-fn prepared<'a>(plan: &KindPlan, send: &[usize], grouped: &'a Grouped) -> Vec<Metric<'a>> {
-    send.iter()
-        .enumerate()
-        .filter_map(|(place, index)| {
+/// The metrics of one kind of object.
+struct Metrics<'a> {
+    all: Vec<Metric<'a>>,
+    /// Whether some of them are left out where they are 0.
+    skip_zeros: bool,
+}
+
+impl<'a> Metrics<'a> {
+    /// Those at these places of the plan.
+    fn new(plan: &KindPlan, send: &[usize], grouped: &'a Grouped) -> Self {
+        let metric = |(place, index): (usize, &usize)| {
             let (field, values) = (plan.fields.get(*index)?, grouped.values(*index)?);
             let name = Piece::new(format!("{} ", field.column.name).as_bytes());
             let again = send.iter().take(place).any(|before| before == index);
-            Some(Metric { name, values, default: field.default, again })
-        })
-        .collect()
-}
-
-/// The object's metrics; returns how many there are.
-fn metrics(metrics: &[Metric<'_>], row: usize, prefixes: &Prefixes, lines: &mut Lines<'_>) -> i64 {
-    lines.record(|recorder| {
-        for metric in metrics.iter().filter(|metric| !metric.again) {
-            if let Some(value) = metric.values.get(row) {
-                recorder.field(metric.name.word(), value);
-            }
-        }
-    });
-    let mut lines = lines.object(prefixes);
-    let mut count = 0;
-    for Metric { name, values, default, .. } in metrics {
-        let value = values.get(row);
-        if let Some(value) = value {
-            lines.push(name, value);
-        }
-        count += i64::from(*default || value.is_some());
+            Some(Metric { name, values, skip_zero: plan.skip_zero && field.counter, default: field.default, again })
+        };
+        Self { all: send.iter().enumerate().filter_map(metric).collect(), skip_zeros: plan.skip_zero }
     }
-    count
+
+    /// Appends those of an object; returns how many there are.
+    fn push(&self, row: usize, prefixes: &Prefixes, lines: &mut Lines<'_>) -> i64 {
+        lines.record(|recorder| {
+            for metric in self.all.iter().filter(|metric| !metric.again) {
+                if let Some(value) = metric.values.get(row) {
+                    recorder.field(metric.name.word(), value);
+                }
+            }
+        });
+        if self.skip_zeros {
+            self.push_by(|metric, value| !metric.skip_zero || !value.is_zero(), row, prefixes, lines)
+        } else {
+            self.push_by(|_, _| true, row, prefixes, lines)
+        }
+    }
+
+    /// Compiled once for everything and once for a choice, so that whoever does not choose does not pay for it.
+    #[inline(never)]
+    fn push_by(
+        &self,
+        wanted: impl Fn(&Metric<'_>, Value) -> bool,
+        row: usize,
+        prefixes: &Prefixes,
+        lines: &mut Lines<'_>,
+    ) -> i64 {
+        let mut object = lines.object(prefixes);
+        let (mut count, mut left_out) = (0, 0);
+        for metric in &self.all {
+            // By type from here to the text: values that could be of either cost ten instructions more each.
+            let there = match metric.values {
+                Values::Ints(values) => match values.get(row) {
+                    Some(value) if *value == ABSENT => false,
+                    Some(value) if !wanted(metric, Value::Int(*value)) => {
+                        left_out += 1;
+                        continue;
+                    }
+                    Some(value) => {
+                        object.integer(&metric.name, *value);
+                        true
+                    }
+                    None => false,
+                },
+                values => match values.get(row) {
+                    Some(value) if !wanted(metric, value) => {
+                        left_out += 1;
+                        continue;
+                    }
+                    Some(value) => {
+                        object.push(&metric.name, value);
+                        true
+                    }
+                    None => false,
+                },
+            };
+            count += i64::from(metric.default || there);
+        }
+        lines.skipped.zeros += left_out * prefixes.len() as u64;
+        count
+    }
 }
 
 /// A server's states as numbers; returns how many there are.

@@ -1,49 +1,61 @@
 //! Short constant parts of lines. A copy of a fixed sixteen bytes is one instruction, where a copy of a length that is known
 //! only at run time is a function call; a line has four parts, and a snapshot hundreds of thousands of lines.
 
+/// Longest part that is copied at a fixed length.
+const HEAD: usize = 16;
+
 /// A part of a line, made once and copied often.
 #[derive(Debug, Clone)]
 pub struct Piece {
-    head: [u8; 16],
-    length: usize,
-    /// All of it where it is longer than the head.
+    head: [u8; HEAD],
+    length: u8,
+    /// All of it where it is longer than the head, which is not used then.
     long: Box<[u8]>,
+}
+
+/// The text of a short part at a fixed length.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// What is behind the text does not count.
+    pub bytes: &'a [u8; HEAD],
+    /// Length of the text.
+    pub length: u8,
 }
 
 impl Piece {
     /// Prepares `text` for copying.
     #[must_use]
     pub fn new(text: &[u8]) -> Self {
-        let mut head = [0; 16];
-        let short = head.get_mut(..text.len());
-        let long = match short {
-            Some(short) => {
+        let mut head = [0; HEAD];
+        match (head.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(short), Ok(length)) => {
                 short.copy_from_slice(text);
-                Box::default()
+                Self { head, length, long: Box::default() }
             }
-            None => text.into(),
-        };
-        Self { head, length: text.len(), long }
+            _ => Self { head, length: u8::MAX, long: text.into() },
+        }
     }
 
-    /// Its bytes at a fixed length, and how many of them count; `None` when it is longer.
+    /// Its bytes at a fixed length; `None` when it is longer.
     #[inline(always)]
     #[must_use]
-    pub fn head(&self) -> Option<(&[u8; 16], usize)> {
-        (self.length <= self.head.len()).then_some((&self.head, self.length))
+    pub fn head(&self) -> Option<Head<'_>> {
+        (usize::from(self.length) <= HEAD).then_some(Head { bytes: &self.head, length: self.length })
+    }
+
+    fn text(&self) -> &[u8] {
+        self.head.get(..usize::from(self.length)).unwrap_or(&self.long)
     }
 
     /// Its text without the blank that ends it.
     #[must_use]
     pub fn word(&self) -> &[u8] {
-        let text = self.head.get(..self.length).unwrap_or(&self.long);
-        text.strip_suffix(b" ").unwrap_or(text)
+        self.text().strip_suffix(b" ").unwrap_or(self.text())
     }
 
     /// Appends it.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let head = self.head.get(..self.length);
-        out.extend_from_slice(head.unwrap_or(&self.long));
+        out.extend_from_slice(self.text());
     }
 }
 

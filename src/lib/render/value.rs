@@ -17,12 +17,18 @@ impl Value {
         i64::try_from(value).map_or(Self::Float(value as f64), Self::Int)
     }
 
+    /// Whether it is 0.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        matches!(self, Self::Int(0) | Self::Float(0.0))
+    }
+
     /// Appends the text; false, and nothing appended, when the value is not finite.
     pub fn write(self, out: &mut Vec<u8>) -> bool {
         match (self.short(), self) {
             (Some(text), _) => {
                 let (text, length) = text.bytes();
-                out.extend(text.into_iter().take(length));
+                out.extend(text.into_iter().take(usize::from(length)));
             }
             (None, Self::Int(value)) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
             (None, Self::Float(value)) if value.is_finite() => {
@@ -37,13 +43,9 @@ impl Value {
     }
 
     /// The text, where it is short and cheap to make: of whole numbers and of up to three decimals.
-    #[inline(always)]
     #[must_use]
     pub fn short(self) -> Option<Short> {
         match self {
-            // Most figures of most objects are 0, or a handful.
-            #[expect(clippy::cast_sign_loss, reason = "one digit")]
-            Self::Int(value @ 0..=9) => Some(Short { text: u128::from(b'0') | value as u128, length: 1 }),
             Self::Int(value) => Short::integer(value),
             Self::Float(value) => Short::decimal(value),
         }
@@ -56,19 +58,18 @@ impl Value {
 pub struct Short {
     /// Its bytes, the first one lowest; those above the text are arbitrary.
     text: u128,
-    length: usize,
+    length: u8,
 }
 
 impl Short {
     /// The text and what happens to stand behind it, and the length of the text.
     #[inline(always)]
     #[must_use]
-    pub fn bytes(self) -> ([u8; 16], usize) {
+    pub fn bytes(self) -> ([u8; 16], u8) {
         (self.text.to_le_bytes(), self.length)
     }
 
-    #[inline(always)]
-    fn then(self, text: u128, length: usize) -> Self {
+    fn then(self, text: u128, length: u8) -> Self {
         let kept = self.text & ((1 << (8 * self.length)) - 1);
         Self { text: kept | text << (8 * self.length), length: self.length + length }
     }
@@ -86,25 +87,15 @@ impl Short {
     }
 
     /// Below 10^16.
-    #[expect(clippy::cast_possible_truncation, reason = "eight digits")]
     fn natural(value: u64) -> Self {
-        if value < 100_000_000 {
-            return Self::eight(value as u32);
+        if let Some((text, length)) = below(value) {
+            return Self { text: u128::from(text), length };
         }
-        let (high, low) = (value / 100_000_000, value % 100_000_000);
-        Self::eight(high as u32).then(u128::from(digits(low as u32) | ZEROS), 8)
+        let (high, low) = (value / LIMIT, value % LIMIT);
+        let (text, length) = below(high).unwrap_or_default();
+        Self { text: u128::from(text), length }.then(u128::from(eight(low)), 8)
     }
 
-    /// Below 10^8.
-    #[inline(always)]
-    fn eight(value: u32) -> Self {
-        let digits = digits(value);
-        // Zeros in front are dropped, but for the last digit.
-        let leading = (digits | 1 << 56).trailing_zeros() as usize / 8;
-        Self { text: u128::from((digits | ZEROS) >> (8 * leading)), length: 8 - leading }
-    }
-
-    #[inline(never)]
     fn decimal(value: f64) -> Option<Self> {
         const EXACT: f64 = 9_007_199_254_740_992.0;
         let size = value.abs();
@@ -124,28 +115,83 @@ impl Short {
             return None;
         }
         let (whole, fraction) = (Self::natural(thousandths / 1000), thousandths % 1000);
-        let [hundreds, tens, ones] = [fraction / 100, fraction / 10 % 10, fraction % 10];
-        let length = if ones > 0 { 4 } else { 2 + usize::from(tens > 0) };
-        let decimals = u128::from(b'.') | u128::from(0x30_3030 | hundreds | tens << 8 | ones << 16) << 8;
-        let text = whole.then(decimals, length);
+        let trailing = if fraction % 100 == 0 { 2 } else { u8::from(fraction % 10 == 0) };
+        let decimals = u128::from(b'.') | u128::from(three(fraction).text) << 8;
+        let text = whole.then(decimals, 4 - trailing);
         Some(if value < 0.0 { Self { text: u128::from(b'-'), length: 1 }.then(text.text, text.length) } else { text })
     }
 }
 
-/// Turns digits into their characters.
-const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
-
-/// The eight digits of a number below 10^8, the first in the lowest byte: halves, then pairs, then digits are taken
-/// apart, all at once.
+/// The digits of a number from 0 to 99,999,999, the first one in the lowest byte, and how many they are; bytes above them
+/// are arbitrary.
 #[inline(always)]
-fn digits(value: u32) -> u64 {
-    let halves = u64::from(value / 10_000) | u64::from(value % 10_000) << 32;
-    // 10,486 / 2^20 is a hundredth, nearly enough for four digits; 103 / 2^10 a tenth for two.
-    let hundreds = ((halves * 10_486) >> 20) & 0x0000_007f_0000_007f;
-    let pairs = hundreds | (halves - 100 * hundreds) << 16;
-    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
-    tens | (pairs - 10 * tens) << 8
+#[must_use]
+pub fn digits(value: i64) -> Option<(u64, u8)> {
+    below(value.cast_unsigned())
 }
+
+/// What eight digits do not hold.
+const LIMIT: u64 = 100_000_000;
+
+/// By thousands; most figures of most objects are 0, or a handful.
+#[inline(always)]
+fn below(value: u64) -> Option<(u64, u8)> {
+    if value < 1000 {
+        let first = three(value);
+        Some((u64::from(first.text >> first.leading), 3 - first.leading / 8))
+    } else if value < 1_000_000 {
+        let first = three(value / 1000);
+        let text = u64::from(first.text) | u64::from(three(value % 1000).text) << 24;
+        Some((text >> first.leading, 6 - first.leading / 8))
+    } else if value < LIMIT {
+        let first = three(value / 1_000_000);
+        // The first of nine is a zero.
+        Some((eight(value) >> (first.leading - 8), 9 - first.leading / 8))
+    } else {
+        None
+    }
+}
+
+/// Eight digits, those in front zeros.
+#[inline(always)]
+fn eight(value: u64) -> u64 {
+    let (high, low) = (value / 1_000_000, value % 1_000_000);
+    u64::from(three(high).text >> 8) | u64::from(three(low / 1000).text) << 16 | u64::from(three(low % 1000).text) << 40
+}
+
+/// Three digits.
+#[derive(Debug, Clone, Copy)]
+struct Three {
+    /// The first one lowest; zeros in front are written.
+    text: u32,
+    /// Bits of zeros in front of the number, its last digit not counted.
+    leading: u8,
+}
+
+/// The digits of a number below 1000.
+#[inline(always)]
+fn three(value: u64) -> Three {
+    #[expect(clippy::cast_possible_truncation, reason = "below 1024")]
+    let packed = THREES[value as usize % THREES.len()];
+    Three { text: packed & 0xff_ffff, leading: packed.to_le_bytes()[3] }
+}
+
+/// Digits, and in the highest byte the bits of zeros in front; longer than a thousand so that indices need no check.
+static THREES: [u32; 1024] = {
+    let mut all = [0; 1024];
+    let mut value = 0;
+    while value < 1000 {
+        let digits = (value / 100) | ((value / 10 % 10) << 8) | ((value % 10) << 16);
+        let leading = match value {
+            0..10 => 16,
+            10..100 => 8,
+            _ => 0,
+        };
+        all[value as usize] = digits | 0x30_3030 | leading << 24;
+        value += 1;
+    }
+    all
+};
 
 #[cfg(test)]
 mod tests {

@@ -45,6 +45,9 @@ type Haproxystats::Settings = Struct[{
     Optional['liveness-check-interval'] => Haproxystats::Value,
     Optional['worker-timeout'] => Haproxystats::Value,
     Optional['cluster-metrics'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
+    Optional['skip-unused-slots'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
+    Optional['skip-zero'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
+    Optional['send-unchanged-every'] => Haproxystats::Value,
     Optional['self-metrics'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
   }],
   Optional['graphite'] => Struct[{
