@@ -5,7 +5,7 @@ mod harness;
 
 use harness::graphite::Recorder;
 use harness::incoming::Incoming;
-use harness::{SOON, wait_for, wait_until};
+use harness::{Daemon, SOON, wait_for, wait_until};
 use nix::sys::signal::{Signal, kill};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -32,6 +32,12 @@ const KEPT: [&str; 6] = [
 ];
 const REST: &str = "fe,FRONTEND,0,0,0,OPEN,0,,0,,\nbe,BACKEND,1,10,970,UP,1,10,1,,\n";
 
+/// Each proxy is a batch of its own.
+const BATCHES: (&str, &str) = ("HAPROXYSTATS_TEST_BATCH", "1");
+
+/// Each batch is a piece of its own, and is forgotten when it was sent.
+const PIECES: (&str, &str) = ("HAPROXYSTATS_TEST_BOUNDS", "1");
+
 fn stat(rows: &[&str]) -> String {
     [HEADER.to_owned(), rows.concat(), REST.to_owned()].concat()
 }
@@ -51,12 +57,19 @@ fn snapshot(processes: &[String]) -> tempfile::TempDir {
     place
 }
 
+/// The lines of a snapshot, whether it is read at once or proxy by proxy.
 fn lines(options: &str, snapshot: &Path) -> BTreeMap<String, String> {
+    let lines = lines_with(options, snapshot, &[]);
+    assert_eq!(lines_with(options, snapshot, &[BATCHES]), lines);
+    lines
+}
+
+fn lines_with(options: &str, snapshot: &Path, variables: &[(&str, &str)]) -> BTreeMap<String, String> {
     let place = tempfile::tempdir().unwrap();
     let config = format!("[process]\n{options}\n[graphite]\nnamespace = lb\n");
     let file = harness::write(place.path(), "haproxystats.conf", config);
     let mut command = harness::with_config(harness::process(), &file);
-    command.arg("--once").arg(snapshot.join("1700000000"));
+    command.arg("--once").arg(snapshot.join("1700000000")).envs(variables.iter().copied());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
@@ -262,9 +275,21 @@ fn values_that_stay_the_same_are_sent_now_and_then() {
 
 #[test]
 fn no_change_is_lost_when_workers_die() {
+    assert_nothing_is_lost(&[]);
+}
+
+#[test]
+fn no_change_is_lost_when_large_snapshots_are_rendered_again() {
+    assert_nothing_is_lost(&[BATCHES, PIECES]);
+}
+
+/// Workers die, and connections break under what has been sent.
+fn assert_nothing_is_lost(variables: &[(&str, &str)]) {
     let mut graphite = Recorder::start();
     let setup = Incoming::new(graphite.port(), "workers = 3\nsend-unchanged-every = 5");
-    let daemon = setup.daemon();
+    let mut command = harness::with_config(harness::process(), setup.config());
+    command.envs(variables.iter().copied());
+    let daemon = Daemon::spawn(command);
     let mut snapshots = Vec::new();
     for round in 0..4 {
         snapshots.extend((0..3).flat_map(|step| setup.publish([round * 10 + step])));
