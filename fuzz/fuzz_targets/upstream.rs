@@ -2,7 +2,7 @@
 //! the answer is one that HAProxy's grammar takes wholly, and no weight above 0 is rounded to none.
 #![no_main]
 
-use haproxystats::agent::check::{Finding, Rules, evaluate, evaluate_patroni, read_override};
+use haproxystats::agent::check::{Finding, datawave, evaluate, evaluate_patroni, read_override};
 use haproxystats::agent::decide::combine;
 use haproxystats::config::agent::Service;
 use haproxystats::config::{Program, load};
@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
     let service = &SERVICES[usize::from(*kind) % SERVICES.len()];
     let mut findings = match service.name.as_str() {
         "http" => {
-            vec![evaluate(&Rules::of(service), status, body), evaluate(&Rules::datawave([0.7, 0.4, 0.3]), status, body)]
+            vec![evaluate(&service.rules, status, body), evaluate(&datawave([0.7, 0.4, 0.3]), status, body)]
         }
         _ => vec![evaluate_patroni(&service.patroni, status, first, second)],
     };

@@ -105,6 +105,7 @@ impl Port {
     }
 
     async fn converse(&self, mut stream: TcpStream, peer: IpAddr) -> io::Result<()> {
+        // The answer is one small write; at worst it is a little later.
         let _ = stream.set_nodelay(true);
         let request = match self.services.iter().find(|service| service.config.request.is_some()) {
             Some(service) => read_request(&mut stream, service.config.request_timeout).await?,

@@ -51,6 +51,26 @@ pub enum HttpError {
     Request(String),
 }
 
+/// A reply that says no.
+#[derive(Debug, thiserror::Error)]
+#[error("{request} was answered by {status}: {text}")]
+pub struct Refused {
+    /// What was asked.
+    pub request: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The beginning of the answer.
+    pub text: String,
+}
+
+impl Refused {
+    /// What `reply` says to `request`.
+    #[must_use]
+    pub fn by(reply: &Reply, request: String) -> Self {
+        Self { request, status: reply.status, text: reply.excerpt() }
+    }
+}
+
 /// A service at one of several addresses.
 pub struct Http {
     endpoints: Vec<Endpoint>,

@@ -171,6 +171,7 @@ async fn run(discover: cli::Discover, config: config::Discovery) -> Result<(), D
         };
         tracing::info!(signal = name, "haproxystats-discovery stops");
         systemd::stopping();
+        // Where nobody waits any more, everything has ended already.
         let _ = stopper.send(true);
     });
     if let Some(period) = systemd::watchdog_interval().filter(|_| lasting) {

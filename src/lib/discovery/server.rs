@@ -10,7 +10,7 @@ use crate::backoff::{Backoff, jitter};
 use crate::cli::Run;
 use crate::config;
 use crate::logging::Chain;
-use crate::telemetry::{DISCOVERY, Definition, as_f64};
+use crate::telemetry::{DISCOVERY, as_f64};
 use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::rc::Rc;
@@ -73,42 +73,52 @@ impl Figures {
     fn samples(&self, skipped: u64) -> Vec<Sample> {
         let size = |value: usize| as_f64(u64::try_from(value).unwrap_or(u64::MAX));
         let mut samples = Vec::new();
-        let mut tell = |name: &str, value: f64| {
-            samples.extend(definition(name).map(|definition| Sample::of(definition, value)));
-        };
-        tell("DiscoveryLeader", f64::from(u8::from(self.leader.get())));
-        tell("DiscoveryListings", f64::from(self.listings.get()));
-        tell("DiscoverySourceFailures", f64::from(self.source_failures.get()));
-        tell("DiscoveryStoreFailures", f64::from(self.store_failures.get()));
-        tell("DiscoveryConflicts", f64::from(self.conflicts.get()));
-        tell("DiscoveryWrites", f64::from(self.writes.get()));
-        tell("DiscoveryReportsSkipped", as_f64(skipped));
+        let [
+            leader,
+            slots,
+            servers,
+            draining,
+            unplaced,
+            held,
+            version,
+            source_age,
+            source_instances,
+            listings,
+            source_failures,
+            store_failures,
+            conflicts,
+            writes,
+            changes,
+            reports_skipped,
+        ] = DISCOVERY.each_ref();
+        let mut tell = |definition, value: f64| samples.push(Sample::of(definition, value));
+        tell(leader, f64::from(u8::from(self.leader.get())));
+        tell(listings, f64::from(self.listings.get()));
+        tell(source_failures, f64::from(self.source_failures.get()));
+        tell(store_failures, f64::from(self.store_failures.get()));
+        tell(conflicts, f64::from(self.conflicts.get()));
+        tell(writes, f64::from(self.writes.get()));
+        tell(reports_skipped, as_f64(skipped));
         if self.listed.get() > 0 {
-            tell("DiscoverySourceAge", as_f64(utc_seconds().saturating_sub(self.listed.get() / 1000)));
-            tell("DiscoverySourceInstances", size(self.instances.get()));
+            tell(source_age, as_f64(utc_seconds().saturating_sub(self.listed.get() / 1000)));
+            tell(source_instances, size(self.instances.get()));
         }
         if let Some(document) = &*self.document.borrow() {
             let active = document.servers().filter(|(_, server)| server.state == State::Active).count();
             let occupied = document.servers().count();
-            tell("DiscoverySlots", size(document.slots.len()));
-            tell("DiscoveryServers", size(active));
-            tell("DiscoveryDraining", size(occupied - active));
-            tell("DiscoveryUnplaced", size(document.unplaced.len()));
-            tell("DiscoveryHeld", size(document.held.len()));
-            tell("DiscoveryVersion", as_f64(document.version));
+            tell(slots, size(document.slots.len()));
+            tell(servers, size(active));
+            tell(draining, size(occupied - active));
+            tell(unplaced, size(document.unplaced.len()));
+            tell(held, size(document.held.len()));
+            tell(version, as_f64(document.version));
         }
-        if let Some(definition) = definition("DiscoveryChanges") {
-            for (what, count) in self.changes.borrow().iter() {
-                let labels = vec![("change", what.to_string().replace(' ', "_"))];
-                samples.push(Sample { definition, labels, value: f64::from(*count) });
-            }
+        for (what, count) in self.changes.borrow().iter() {
+            let labels = vec![("change", what.to_string().replace(' ', "_"))];
+            samples.push(Sample { definition: changes, labels, value: f64::from(*count) });
         }
         samples
     }
-}
-
-fn definition(name: &str) -> Option<&'static Definition> {
-    DISCOVERY.iter().find(|definition| definition.name == name)
 }
 
 /// What is told once, when it begins and when it is over.
@@ -421,9 +431,10 @@ impl Server {
             Lease::Theirs(owner) => return Err(ServerError::Elsewhere(owner)),
         }
         self.keep(&listing);
-        let result = self.advance(Some(&listing)).await;
-        self.store.release(&self.name).await?;
-        Ok(result?)
+        let advanced = self.advance(Some(&listing)).await;
+        // The lease is given back in any case; of two failures the first is the reason.
+        let released = self.store.release(&self.name).await;
+        Ok(advanced.and(released)?)
     }
 
     async fn list_now(&mut self) -> Result<Listing, SourceError> {

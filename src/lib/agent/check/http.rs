@@ -2,53 +2,33 @@
 
 use super::{Check, Checking, Failure, Finding, weight};
 use crate::agent::client::{Client, Reply};
-use crate::config::agent::{self, Reduction, Service};
+use crate::config::agent::{Reduction, Rules};
 use crate::haproxy::answer::{Answer, State};
 use serde_json::Value;
 
 /// Where the web server of Datawave has its health endpoint.
 pub(super) const DATAWAVE_URL: &str = "http://localhost:8080/DataWave/Common/Health/health";
 
-/// How a reply is understood.
-#[derive(Debug, Clone)]
-pub struct Rules {
-    /// Statuses that are good.
-    pub expect: Vec<u16>,
-    /// Where the state stands; `None`: a good status is up.
-    pub status: Option<String>,
-    /// Numbers that lower the weight.
-    pub reductions: Vec<Reduction>,
-}
-
-impl Rules {
-    /// Those of a service.
-    #[must_use]
-    pub fn of(config: &Service) -> Self {
-        let agent::Rules { expect_status: expect, status_pointer: status, reductions } = config.rules.clone();
-        Self { expect, status, reductions }
-    }
-
-    /// Those of Datawave, with the factors of query slots, load and swap.
-    #[must_use]
-    pub fn datawave([slots, load, swap]: [f64; 3]) -> Self {
-        let reduction = |pointer: &str, factor, to| Reduction { pointer: pointer.to_owned(), factor, from: 0.0, to };
-        Self {
-            expect: vec![200],
-            status: Some("/Status".to_owned()),
-            reductions: vec![
-                reduction("/ConnectionUsagePercent", slots, 100.0),
-                reduction("/SystemLoad", load, 1.0),
-                // Bytes: the first one counts in full.
-                reduction("/SwapBytesUsed", swap, 1.0),
-            ],
-        }
+/// The rules of Datawave, with the factors of query slots, load and swap.
+#[must_use]
+pub fn datawave([slots, load, swap]: [f64; 3]) -> Rules {
+    let reduction = |pointer: &str, factor, to| Reduction { pointer: pointer.to_owned(), factor, from: 0.0, to };
+    Rules {
+        expect_status: vec![200],
+        status_pointer: Some("/Status".to_owned()),
+        reductions: vec![
+            reduction("/ConnectionUsagePercent", slots, 100.0),
+            reduction("/SystemLoad", load, 1.0),
+            // Bytes: the first one counts in full.
+            reduction("/SwapBytesUsed", swap, 1.0),
+        ],
     }
 }
 
 /// Status and body to what they mean.
 #[must_use]
 pub fn evaluate(rules: &Rules, status: u16, body: &[u8]) -> Finding {
-    if !rules.expect.contains(&status) {
+    if !rules.expect_status.contains(&status) {
         let failure = if status == 503 { Failure::Unavailable } else { Failure::Error };
         return Finding::Failure(failure, format!("status {status}"));
     }
@@ -59,12 +39,12 @@ pub fn evaluate(rules: &Rules, status: u16, body: &[u8]) -> Finding {
 }
 
 fn understand(rules: &Rules, body: &[u8]) -> Result<Answer, String> {
-    if rules.status.is_none() && rules.reductions.is_empty() {
+    if rules.status_pointer.is_none() && rules.reductions.is_empty() {
         return Ok(Answer::up());
     }
     let json: Value = serde_json::from_slice(body).map_err(|error| format!("not JSON: {error}"))?;
     let at = |pointer: &str| json.pointer(pointer).ok_or_else(|| format!("{pointer} is missing"));
-    let state = match &rules.status {
+    let state = match &rules.status_pointer {
         None => State::Up,
         Some(pointer) => {
             let word = at(pointer)?.as_str().ok_or_else(|| format!("{pointer} is no text"))?;
@@ -124,15 +104,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn datawave(body: &str) -> Finding {
-        evaluate(&Rules::datawave([0.7, 0.4, 0.3]), 200, body.as_bytes())
+    fn found(body: &str) -> Finding {
+        evaluate(&datawave([0.7, 0.4, 0.3]), 200, body.as_bytes())
     }
 
     fn health(status: &str, slots: f64, load: f64, swap: u64) -> (State, u8) {
         let body = format!(
             r#"{{"Status":"{status}","ConnectionUsagePercent":{slots},"SystemLoad":{load},"SwapBytesUsed":{swap}}}"#
         );
-        match datawave(&body) {
+        match found(&body) {
             Finding::Answer(answer) => (answer.state, answer.weight),
             other => panic!("{body}: {other:?}"),
         }
@@ -164,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_status_with_a_line_end_does_not_get_through() {
-        let found = datawave(r#"{"Status":"down #x\nup","ConnectionUsagePercent":0,"SystemLoad":0,"SwapBytesUsed":0}"#);
+        let found = found(r#"{"Status":"down #x\nup","ConnectionUsagePercent":0,"SystemLoad":0,"SwapBytesUsed":0}"#);
         assert!(matches!(found, Finding::Failure(Failure::Error, _)), "{found:?}");
     }
 
@@ -179,24 +159,24 @@ mod tests {
             r#"{"Status":5}"#,
             r#"{"Status":"ready","ConnectionUsagePercent":"5","SystemLoad":0,"SwapBytesUsed":0}"#,
         ] {
-            assert!(matches!(datawave(body), Finding::Failure(Failure::Error, _)), "{body}");
+            assert!(matches!(found(body), Finding::Failure(Failure::Error, _)), "{body}");
         }
     }
 
     #[test]
     fn statuses_have_answers_of_their_own() {
-        let of = |status| evaluate(&Rules::datawave([0.0; 3]), status, b"");
+        let of = |status| evaluate(&datawave([0.0; 3]), status, b"");
         assert!(matches!(of(503), Finding::Failure(Failure::Unavailable, _)));
         assert!(matches!(of(500), Finding::Failure(Failure::Error, _)));
         assert!(matches!(of(404), Finding::Failure(Failure::Error, _)));
-        let rules = Rules { expect: vec![204], status: None, reductions: Vec::new() };
+        let rules = Rules { expect_status: vec![204], status_pointer: None, reductions: Vec::new() };
         assert_eq!(evaluate(&rules, 204, b"not JSON"), Finding::Answer(Answer::up()));
     }
 
     #[test]
     fn more_may_be_better() {
         let free = Reduction { pointer: "/free".to_owned(), factor: 1.0, from: 100.0, to: 0.0 };
-        let rules = Rules { expect: vec![200], status: None, reductions: vec![free] };
+        let rules = Rules { expect_status: vec![200], status_pointer: None, reductions: vec![free] };
         let Finding::Answer(answer) = evaluate(&rules, 200, br#"{"free":30}"#) else { panic!() };
         assert_eq!(answer.weight, 30);
     }
@@ -207,7 +187,7 @@ mod tests {
             status in 100u16..600, body in proptest::collection::vec(any::<u8>(), 0..200),
             numbers in proptest::collection::vec(any::<f64>(), 3),
         ) {
-            let rules = Rules::datawave([0.7, 0.4, 0.3]);
+            let rules = datawave([0.7, 0.4, 0.3]);
             let _ = evaluate(&rules, status, &body);
             let json = serde_json::json!({"Status": "up", "ConnectionUsagePercent": numbers[0],
                 "SystemLoad": numbers[1], "SwapBytesUsed": numbers[2]});

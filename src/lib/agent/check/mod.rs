@@ -14,7 +14,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use file::read_override;
-pub use http::{Rules, evaluate};
+pub use http::{datawave, evaluate};
 pub use patroni::evaluate as evaluate_patroni;
 
 /// What a check found.
@@ -80,11 +80,10 @@ pub trait Check {
 /// Certificates or credentials cannot be read.
 pub fn open(kind: Kind, config: &Service) -> Result<Box<dyn Check>, SetupError> {
     Ok(match kind {
-        Kind::Http => Box::new(http::Http::open(Client::open(&config.http, "")?, Rules::of(config))),
-        Kind::Datawave => Box::new(http::Http::open(
-            Client::open(&config.http, http::DATAWAVE_URL)?,
-            Rules::datawave(config.datawave),
-        )),
+        Kind::Http => Box::new(http::Http::open(Client::open(&config.http, "")?, config.rules.clone())),
+        Kind::Datawave => {
+            Box::new(http::Http::open(Client::open(&config.http, http::DATAWAVE_URL)?, datawave(config.datawave)))
+        }
         Kind::Patroni => {
             Box::new(patroni::Patroni::open(Client::open(&config.http, patroni::URL)?, config.patroni.clone()))
         }

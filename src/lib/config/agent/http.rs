@@ -39,7 +39,7 @@ pub struct Reduction {
 pub struct Rules {
     /// Statuses that are good.
     pub expect_status: Vec<u16>,
-    /// Where the state stands.
+    /// Where the state stands; `None`: a good status is up.
     pub status_pointer: Option<String>,
     /// Numbers that lower the weight.
     pub reductions: Vec<Reduction>,

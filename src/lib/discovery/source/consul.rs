@@ -7,7 +7,7 @@ use super::{Instance, Life, Listing, Source, SourceError};
 use crate::config::Tls;
 use crate::config::discovery::Consul as Settings;
 use crate::discovery::LocalFuture;
-use crate::discovery::http::{Http, escaped};
+use crate::discovery::http::{Http, Refused, escaped};
 use crate::http::SetupError;
 use crate::secrets;
 use hyper::Method;
@@ -127,8 +127,7 @@ impl Service {
         path.push_str(&query.suffix);
         let reply = self.http.send(Method::GET, &path, &headers, "", time).await?;
         if reply.status != 200 {
-            let request = format!("GET /v1/health/service/{}", self.name);
-            return Err(SourceError::Refused { request, status: reply.status, text: reply.excerpt() });
+            return Err(Refused::by(&reply, format!("GET /v1/health/service/{}", self.name)).into());
         }
         let says =
             |header: &str, word: &str| reply.header(header).is_some_and(|value| value.eq_ignore_ascii_case(word));

@@ -8,7 +8,7 @@ pub mod good;
 
 use super::LocalFuture;
 use super::aws::AwsError;
-use super::http::HttpError;
+use super::http::{HttpError, Refused};
 use crate::config::discovery::{Discovery, Source as Settings};
 use crate::http::SetupError;
 use serde::{Deserialize, Serialize};
@@ -85,15 +85,8 @@ pub enum SourceError {
     #[error("AWS has no listing")]
     Aws(#[from] AwsError),
     /// A reply that says no.
-    #[error("{request} was answered by {status}: {text}")]
-    Refused {
-        /// What was asked.
-        request: String,
-        /// The HTTP status.
-        status: u16,
-        /// The beginning of the answer.
-        text: String,
-    },
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// A reply that may lack servers.
     #[error("the answer for {service} may lack servers: {reason}")]
     Incomplete {

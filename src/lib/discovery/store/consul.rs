@@ -4,7 +4,7 @@ use super::{Lease, Revision, Store, StoreError, Stored};
 use crate::config;
 use crate::discovery::LocalFuture;
 use crate::discovery::document::Document;
-use crate::discovery::http::Http;
+use crate::discovery::http::{Http, Refused};
 use crate::http::{Reply, SetupError};
 use crate::secrets;
 use base64::Engine;
@@ -63,7 +63,7 @@ impl ConsulKv {
         let reply = http.send(method, path, &headers, body, time).await?;
         match reply.status {
             200 | 404 | 409 => Ok(reply),
-            status => Err(StoreError::Refused { request, status, text: reply.excerpt() }),
+            _ => Err(Refused::by(&reply, request).into()),
         }
     }
 
@@ -99,9 +99,11 @@ impl ConsulKv {
             "LockDelay": "0s",
             "Behavior": "release",
         });
-        let reply = self.put("/v1/session/create", body.to_string().into_bytes()).await?;
+        let request = "/v1/session/create";
+        let reply = self.put(request, body.to_string().into_bytes()).await?;
         let answer: Value = serde_json::from_slice(&reply.body).map_err(StoreError::Decode)?;
-        let session = answer.get("ID").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let session = answer.get("ID").and_then(Value::as_str).map(str::to_owned);
+        let session = session.ok_or_else(|| Refused::by(&reply, format!("PUT {request}")))?;
         self.session.replace(Some(session.clone()));
         Ok(session)
     }
@@ -140,12 +142,7 @@ impl Store for ConsulKv {
             }
             let answer: Value = serde_json::from_slice(&reply.body).map_err(StoreError::Decode)?;
             let index = answer.pointer("/Results/0/KV/ModifyIndex").map(ToString::to_string);
-            let refused = || StoreError::Refused {
-                request: "PUT /v1/txn".to_owned(),
-                status: reply.status,
-                text: reply.excerpt(),
-            };
-            index.map(Revision).ok_or_else(refused)
+            index.map(Revision).ok_or_else(|| Refused::by(&reply, "PUT /v1/txn".to_owned()).into())
         })
     }
 

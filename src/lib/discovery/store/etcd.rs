@@ -4,7 +4,7 @@ use super::{Lease, Revision, Store, StoreError, Stored};
 use crate::config;
 use crate::discovery::LocalFuture;
 use crate::discovery::document::Document;
-use crate::discovery::http::Http;
+use crate::discovery::http::{Http, Refused};
 use crate::http::SetupError;
 use crate::secrets;
 use base64::Engine;
@@ -57,7 +57,7 @@ impl Etcd {
         }
         match self.post(path, body).await {
             // A token lives for some minutes.
-            Err(StoreError::Refused { status: 401, .. }) if self.credentials_file.is_some() => {
+            Err(StoreError::Refused(Refused { status: 401, .. })) if self.credentials_file.is_some() => {
                 self.authenticate().await?;
                 self.post(path, body).await
             }
@@ -77,7 +77,7 @@ impl Etcd {
         }
         let text = reply.excerpt();
         let status = if text.contains("invalid auth token") { 401 } else { reply.status };
-        Err(StoreError::Refused { request: format!("POST {path}"), status, text })
+        Err(Refused { request: format!("POST {path}"), status, text }.into())
     }
 
     async fn authenticate(&self) -> Result<(), StoreError> {

@@ -13,6 +13,10 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+const LIST: &str = "list.json";
+const LEASE: &str = "lease.json";
+const LOCK_FILE: &str = "list.lock";
+
 /// How often a watch looks.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -51,13 +55,23 @@ impl FileStore {
         move |source| StoreError::File { path, source }
     }
 
+    /// A file as it is; `None` where there is none.
+    fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        match fs::read(self.path(name)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed(name)(error)),
+        }
+    }
+
+    /// Who has the lease, or had it. What is not ours to understand is no lease.
+    fn held(&self) -> Result<Option<Held>, StoreError> {
+        Ok(self.bytes(LEASE)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
     fn read(&self) -> Result<Stored, StoreError> {
-        let bytes = match fs::read(self.path("list.json")) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Ok(Stored { document: None, revision: Revision("0".to_owned()) });
-            }
-            Err(error) => return Err(self.failed("list.json")(error)),
+        let Some(bytes) = self.bytes(LIST)? else {
+            return Ok(Stored { document: None, revision: Revision("0".to_owned()) });
         };
         let document = super::parse(&bytes)?;
         Ok(Stored { revision: revision(&document), document: Some(document) })
@@ -65,14 +79,14 @@ impl FileStore {
 
     async fn locked(&self) -> Result<Flock<File>, StoreError> {
         let mut options = OpenOptions::new();
-        let file = options.create(true).truncate(false).read(true).write(true).open(self.path("list.lock"));
-        let mut file = file.map_err(self.failed("list.lock"))?;
+        let file = options.create(true).truncate(false).read(true).write(true).open(self.path(LOCK_FILE));
+        let mut file = file.map_err(self.failed(LOCK_FILE))?;
         let started = tokio::time::Instant::now();
         loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => return Ok(lock),
                 Err((back, nix::errno::Errno::EWOULDBLOCK)) if started.elapsed() < LOCK => file = back,
-                Err((_, error)) => return Err(self.failed("list.lock")(error.into())),
+                Err((_, error)) => return Err(self.failed(LOCK_FILE)(error.into())),
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -118,14 +132,14 @@ impl Store for FileStore {
             if self.read()?.revision != *expected {
                 return Err(StoreError::Conflict);
             }
-            self.replace("list.json", &super::text(document)?)?;
+            self.replace(LIST, &super::text(document)?)?;
             Ok(revision(document))
         })
     }
 
     fn watch<'a>(&'a self, seen: &'a Revision, time: Duration) -> LocalFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            let path = self.path("list.json");
+            let path = self.path(LIST);
             let stamp = || fs::metadata(&path).and_then(|data| data.modified()).ok();
             let before = stamp();
             if self.read()?.revision != *seen {
@@ -143,8 +157,7 @@ impl Store for FileStore {
         Box::pin(async move {
             let _lock = self.locked().await?;
             let now = utc_seconds();
-            let held = fs::read(self.path("lease.json")).ok();
-            let held: Option<Held> = held.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let held = self.held()?;
             // A lease that lasts longer than any is given for comes from a clock that was wrong.
             let valid = |held: &Held| held.until > now && held.until <= now.saturating_add(86_400);
             if let Some(held) = held.filter(|held| held.holder != holder && valid(held)) {
@@ -152,7 +165,7 @@ impl Store for FileStore {
             }
             let until = super::lease_end(now, time);
             let bytes = serde_json::to_vec(&Held { holder: holder.to_owned(), until }).map_err(StoreError::Encode)?;
-            self.replace("lease.json", &bytes)?;
+            self.replace(LEASE, &bytes)?;
             Ok(Lease::Ours)
         })
     }
@@ -160,10 +173,8 @@ impl Store for FileStore {
     fn release<'a>(&'a self, holder: &'a str) -> LocalFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let _lock = self.locked().await?;
-            let path = self.path("lease.json");
-            let held: Option<Held> = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            match held {
-                Some(held) if held.holder == holder => fs::remove_file(&path).map_err(self.failed("lease.json")),
+            match self.held()? {
+                Some(held) if held.holder == holder => fs::remove_file(self.path(LEASE)).map_err(self.failed(LEASE)),
                 _ => Ok(()),
             }
         })

@@ -8,7 +8,7 @@ pub(super) mod file;
 use super::LocalFuture;
 use super::aws::AwsError;
 use super::document::{Document, FORMAT};
-use super::http::HttpError;
+use super::http::{HttpError, Refused};
 use crate::config;
 use crate::config::discovery::StoreKind;
 use crate::http::SetupError;
@@ -73,15 +73,8 @@ pub enum StoreError {
     #[error("the request to DynamoDB cannot be made")]
     Aws(#[from] AwsError),
     /// The store replies, but not as it should.
-    #[error("{request} was answered by {status}: {text}")]
-    Refused {
-        /// What was asked.
-        request: String,
-        /// The HTTP status.
-        status: u16,
-        /// The beginning of the answer.
-        text: String,
-    },
+    #[error(transparent)]
+    Refused(#[from] Refused),
 }
 
 /// Where the document is kept.
