@@ -1,5 +1,6 @@
 //! Facts and properties of [`super::reconcile`], against a model of HAProxy.
 
+use super::slot::has_traffic;
 use super::*;
 use crate::config::discovery::{Backend as Configured, BackendMode, Ramp, Serves};
 use crate::discovery::client::model::{Model, PLACEHOLDER};

@@ -1,0 +1,183 @@
+//! From what is wanted and what is there to the commands between them. A pure function: no clock, no socket.
+//!
+//! A slot goes through these states, a step with each round at most; where nothing has to be waited for, rounds follow
+//! each other at once:
+//!
+//! ```text
+//! empty (maint) ─► address, weight 0, ready, health down, weight ─► checks pass ─► serving
+//! serving ─► drain ─► no open session, or drain-timeout ─► maint ─► empty, or the next occupant
+//! ```
+//!
+//! - `ready` makes a server UP before any check has passed, and `health down` has an effect only after it. With the weight
+//!   at 0 between the two, no request gets there in between.
+//! - Somebody else's `maint` or `drain` stays until they end it. What we set is in the [`Record`], for the process
+//!   that we set it in.
+//! - Servers leave while half of those that are wanted are up, or when waiting would help nobody.
+
+mod budget;
+mod coming;
+mod decide;
+mod leaving;
+mod places;
+mod slot;
+
+use super::record::{Entry, Record};
+use super::slots::{Desired, Wanted};
+use crate::haproxy::runtime::{
+    AdminState, Command, Endpoint, OpenSessions, Process, ServerName, ServerState, Servers, Weight,
+};
+use budget::Budget;
+use decide::Backend;
+use places::places;
+use slot::{Slot, is_at};
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+/// What the operator of the client chose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Time for the sessions of a leaving server to end.
+    pub drain_timeout: Duration,
+    /// End the sessions that are left after it.
+    pub shutdown_sessions: bool,
+}
+
+/// What is seen of one HAProxy.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// The process.
+    pub process: &'a Process,
+    /// Its servers.
+    pub servers: &'a Servers,
+    /// Their open sessions, as far as they are known.
+    pub sessions: &'a OpenSessions,
+    /// Whether the backend takes no weights (a static balance algorithm).
+    pub fixed_weights: bool,
+    /// UTC seconds.
+    pub now: u64,
+}
+
+/// A change of one slot: commands that belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The number of the slot.
+    pub slot: u32,
+    /// Whom it changes.
+    pub server: ServerName,
+    /// The occupant that it is about; empty when there is none.
+    pub instance: String,
+    /// In their order, in one line.
+    pub commands: Vec<Command>,
+    /// Why, in words.
+    pub reason: String,
+    /// What is to be read back afterwards.
+    pub expected: Expected,
+    /// What is noted before the commands go out; `None`: the slot is forgotten once it is done.
+    pub entry: Option<Entry>,
+}
+
+/// What a step leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    /// `None`: the server is not there any more.
+    pub state: Option<AdminState>,
+    /// Where it is, if that was set.
+    pub endpoint: Option<Endpoint>,
+    /// Its weight, if that was set.
+    pub weight: Option<Weight>,
+}
+
+impl Expected {
+    /// Whether this is what came of it.
+    #[must_use]
+    pub fn is_met(&self, server: Option<&ServerState>) -> bool {
+        match (self.state, server) {
+            (None, None) => true,
+            (Some(state), Some(server)) => {
+                server.state() == state
+                    && self.endpoint.is_none_or(|endpoint| is_at(server, endpoint))
+                    && self.weight.is_none_or(|weight| server.weight == weight.get())
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Why a slot is not as it should be, and no command can change that now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Waiting {
+    /// Somebody else has set it to drain or maint.
+    Held(AdminState),
+    /// Its server is in a slot that somebody else has set to drain or maint.
+    HeldElsewhere(u32),
+    /// Its sessions have not ended.
+    Draining,
+    /// It goes on serving until others are up.
+    Capacity,
+    /// HAProxy has no such server.
+    Missing,
+    /// The server follows another one, a resolver, or is a UNIX socket.
+    NotOurs,
+    /// Dynamic servers need HAProxy 2.6.
+    TooOld,
+}
+
+/// What there is to do for a backend.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// Changes, servers that leave first.
+    pub steps: Vec<Step>,
+    /// Slots that have to wait.
+    pub waiting: Vec<(u32, Waiting)>,
+    /// What was seen and is to be noted.
+    pub noted: Vec<(ServerName, Entry)>,
+    /// Ids of the backends whose open sessions have to be known.
+    pub ask_sessions: BTreeSet<u32>,
+    /// Slots that serve as they should.
+    pub serving: usize,
+}
+
+/// What there is to do so that a backend becomes as it should be.
+#[must_use]
+pub fn reconcile(desired: &Desired, view: View<'_>, record: &Record, settings: Settings) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut slots: Vec<Slot<'_>> = Vec::new();
+    let rows = || view.servers.rows.iter().filter(|server| server.backend == desired.backend.as_str());
+    let by_name: HashMap<&str, &ServerState> = rows().map(|server| (server.server.as_str(), server)).collect();
+    for (&number, wanted) in &desired.slots {
+        let Ok(name) = desired.server(number) else { continue };
+        let server = by_name.get(name.server.as_str()).copied();
+        slots.push(Slot { number, entry: record.get(&name), name, server, wanted });
+    }
+    // Slots beyond the list are ours only where we have set something.
+    for server in rows() {
+        let beyond = desired.slot(&server.server).filter(|number| !desired.slots.contains_key(number));
+        if let Some(number) = beyond
+            && let Ok(name) = desired.server(number)
+            && let Some(entry) = record.get(&name)
+        {
+            slots.push(Slot { number, name, server: Some(server), entry: Some(entry), wanted: &Wanted::Empty });
+        }
+    }
+    let backend = Backend { desired, view, settings, places: places(&slots, desired, view.process) };
+    let mut budget = Budget::new(&slots, desired, view);
+    let mut leaving = Vec::new();
+    let mut deleting = Vec::new();
+    let mut coming = Vec::new();
+    for slot in &slots {
+        match backend.decide(slot, &mut budget, &mut outcome) {
+            None => {}
+            Some(step) if step.entry.is_none() => deleting.push(step),
+            Some(step) if step.expected.state == Some(AdminState::Ready) => coming.push(step),
+            Some(step) => leaving.push(step),
+        }
+    }
+    // A server that goes to another slot is gone from the old one before it comes up in the new one.
+    outcome.steps = leaving;
+    outcome.steps.extend(deleting);
+    outcome.steps.extend(coming);
+    outcome
+}
+
+#[cfg(test)]
+mod tests;
