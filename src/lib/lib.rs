@@ -27,6 +27,7 @@ pub mod haproxy;
 pub mod http;
 pub mod logging;
 pub mod names;
+pub mod net;
 pub mod parse;
 pub mod plan;
 #[cfg(feature = "process")]

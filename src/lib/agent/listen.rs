@@ -4,13 +4,14 @@ use super::AgentError;
 use super::figures::Program;
 use super::service::Service;
 use crate::config::agent::LONGEST_REQUEST;
+use crate::net::listen;
 use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 /// Connections that the kernel keeps until they are accepted.
@@ -43,20 +44,12 @@ pub(super) fn open(services: &[Rc<Service>], figures: &Rc<Program>) -> Result<Ve
         }
     }
     let open = |(address, services)| {
-        let listener = bind(address).map_err(|source| AgentError::Listen { address, source })?;
+        let listener = listen(address, BACKLOG).map_err(|source| AgentError::Listen { address, source })?;
         let (open, crowded, puzzled) = (Cell::new(0), Cell::new(false), Cell::new(false));
         let figures = Rc::clone(figures);
         Ok(Rc::new(Port { listener, services, figures, open, crowded, puzzled }))
     };
     ports.into_iter().map(open).collect()
-}
-
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A restart must not wait for the connections of the run before.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }
 
 impl Port {

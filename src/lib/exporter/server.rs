@@ -2,6 +2,7 @@
 //! it within [`WHOLE`], and [`CONNECTIONS`] at a time.
 
 use super::page::Page;
+use crate::net::listen;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
@@ -10,16 +11,17 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::future::pending;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 /// Most connections at a time; further ones are closed.
 const CONNECTIONS: usize = 16;
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: u32 = 64;
 /// Time for the head of a request.
 const HEAD: Duration = Duration::from_secs(5);
 /// Time for the program to make a page. Its loop may be writing to a slow disk.
@@ -75,7 +77,7 @@ pub fn start(address: Option<SocketAddr>) -> Scrapes {
     let Some(address) = address else { return Scrapes(None) };
     let (questions, scrapes) = mpsc::channel(CONNECTIONS);
     // The first attempt is made here, so that the page is there when the program says that it is ready.
-    let first = bind(address);
+    let first = listen(address, BACKLOG);
     tokio::spawn(async move {
         let mut attempt = first;
         let mut failing = false;
@@ -89,21 +91,13 @@ pub fn start(address: Option<SocketAddr>) -> Scrapes {
                 Err(_) => {}
             }
             sleep(AGAIN).await;
-            attempt = bind(address);
+            attempt = listen(address, BACKLOG);
         };
         let address = listener.local_addr().unwrap_or(address);
         tracing::info!(%address, "metrics are served under /metrics");
         serve(listener, questions).await;
     });
     Scrapes(Some(scrapes))
-}
-
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A restart must not wait for the connections of the run before.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(64)
 }
 
 async fn serve(listener: TcpListener, questions: mpsc::Sender<Scrape>) {
@@ -127,6 +121,7 @@ async fn serve(listener: TcpListener, questions: mpsc::Sender<Scrape>) {
         crowded = false;
         let questions = questions.clone();
         tokio::spawn(async move {
+            // Who takes longer is left alone with a closed connection.
             let _ = timeout(WHOLE, converse(stream, questions)).await;
             drop(permit);
         });
