@@ -13,6 +13,7 @@ use harness::{Daemon, SOON, process, python_tool, wait_until, with_config, write
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// Figures by time, cluster, kind, proxy, server and field.
@@ -144,6 +145,11 @@ fn clickhouse_makes_of_the_topic_what_cluster_metrics_sends() {
             == 2 * hosts::documents()
     });
     let topic = write(base.path(), "topic", documents.join("\n"));
+    if let Some(directory) = std::env::var_os("HAPROXYSTATS_KEEP_TOPIC") {
+        let figure = |(key, value): (&[String; 6], &f64)| format!("{}\n", serde_json::json!([key, value]));
+        std::fs::copy(&topic, Path::new(&directory).join("topic")).unwrap();
+        write(Path::new(&directory), "sent", expected.iter().map(figure).collect::<String>());
+    }
 
     let [queue, table, view] = statements("kafka.md", "### ClickHouse").try_into().unwrap();
     // Embedded, ClickHouse runs nothing in the background: what kcat has read takes the place of the topic, and what the
