@@ -437,15 +437,7 @@ fn the_shipped_haproxy_configuration_is_good() {
 
 /// A certificate for localhost that is its own authority, and its key.
 fn certificate(directory: &Path) -> (PathBuf, PathBuf) {
-    let (certificate, key) = (directory.join("certificate.pem"), directory.join("key.pem"));
-    let mut command = Command::new(debian("openssl"));
-    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
-    command.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
-    command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    command.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
-    let (status, output) = run(command, SOON);
-    assert!(status.success(), "{output}");
-    (certificate, key)
+    harness::certificate::certificate(&debian("openssl"), directory, "own", "/CN=localhost", "DNS:localhost")
 }
 
 #[test]

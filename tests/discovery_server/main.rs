@@ -11,6 +11,8 @@
 )]
 
 mod aws;
+#[path = "../harness/certificate.rs"]
+mod certificate;
 mod consul;
 mod consul_double;
 mod dns;

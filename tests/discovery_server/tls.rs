@@ -10,7 +10,6 @@ use haproxystats::discovery::http::Http;
 use haproxystats::discovery::store::open;
 use hyper::Method;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_rustls::TlsAcceptor;
@@ -23,14 +22,7 @@ use tokio_rustls::rustls::{ServerConfig, crypto};
 #[track_caller]
 fn certificate(directory: &Path, name: &str) -> Option<(PathBuf, PathBuf)> {
     let openssl = peer("openssl")?;
-    let (certificate, key) = (directory.join(format!("{name}.pem")), directory.join(format!("{name}.key")));
-    let mut command = Command::new(openssl);
-    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
-    command.args(["-subj", "/O=haproxystats", "-addext", "subjectAltName=IP:127.0.0.1"]);
-    command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    let output = command.arg("-keyout").arg(&key).arg("-out").arg(&certificate).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some((certificate, key))
+    Some(super::certificate::certificate(&openssl, directory, name, "/O=haproxystats", "IP:127.0.0.1"))
 }
 
 /// Passes on what it gets over TLS; returns its port. It ends with the test.

@@ -3,7 +3,7 @@
 use crate::harness::carbon::Carbon;
 use crate::harness::graphite::{Behaviour, Recorder};
 use crate::harness::relay::Relay;
-use crate::harness::{Daemon, SOON, debian, free_port, listens, run as run_program, wait_until};
+use crate::harness::{Daemon, SOON, debian, free_port, listens, wait_until};
 use crate::rig::{DELAY, Rig, assert_complete, batch, options, run};
 use haproxystats::config::{Protocol, Tls};
 use haproxystats::dispatch::graphite;
@@ -79,14 +79,13 @@ fn a_peer_that_cuts_pickles_off_gets_whole_frames_in_the_end() {
 
 /// A certificate for localhost that is its own authority, and its key; both in one file as well.
 fn certificate(directory: &Path) -> (PathBuf, PathBuf, PathBuf) {
-    let (certificate, key) = (directory.join("certificate.pem"), directory.join("key.pem"));
-    let mut command = Command::new(debian("openssl"));
-    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
-    command.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
-    command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    command.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
-    let (status, output) = run_program(command, SOON);
-    assert!(status.success(), "{output}");
+    let (certificate, key) = crate::harness::certificate::certificate(
+        &debian("openssl"),
+        directory,
+        "own",
+        "/CN=localhost",
+        "DNS:localhost",
+    );
     let both = directory.join("both.pem");
     std::fs::write(&both, [std::fs::read(&key).unwrap(), std::fs::read(&certificate).unwrap()].concat()).unwrap();
     (certificate, key, both)

@@ -12,6 +12,7 @@
 
 pub mod agent;
 pub mod carbon;
+pub mod certificate;
 pub mod discovery;
 pub mod graphite;
 pub mod graphite_web;
