@@ -1,7 +1,7 @@
 //! Faults for which the world has to be a special one from its beginning.
 
 use crate::faults::time_goes_by;
-use crate::harness::names;
+use crate::harness::{names, output};
 use crate::mounts::can_mount;
 use crate::report::Report;
 use crate::scenes::forbid_in_ci;
@@ -149,8 +149,8 @@ pub fn no_inotify(limit: &'static str) -> Report {
     };
     // A user namespace of its own has limits of its own.
     let script = format!("echo 0 >/proc/sys/user/{limit} && exec \"$0\" \"$@\"");
-    let possible = Command::new("unshare").args(["-Ur", "sh", "-c", &script, "true"]).status();
-    if !possible.is_ok_and(|status| status.success()) {
+    let possible = output(Command::new("unshare").args(["-Ur", "sh", "-c", &script, "true"]));
+    if !possible.is_ok_and(|output| output.status.success()) {
         let mut report = Report::default();
         report.note(format!("not tried: {name}: user namespaces are not allowed here"));
         forbid_in_ci(&mut report, name);

@@ -47,7 +47,7 @@ pub fn singly() -> Report {
 
 fn each() -> Report {
     alone();
-    let mut world = World::new(0, &Setting { kafka: true, ..Setting::default() });
+    let mut world = World::new(0, &Setting { kafka: true, pieces: true, ..Setting::default() });
     if world.kafka.is_none() {
         world.report.note("not tried: Kafka: kcat is not installed");
         forbid_in_ci(&mut world.report, "Kafka");

@@ -1,7 +1,7 @@
 //! File systems and directories for tests. None is left behind: a run that is interrupted removes its own, and one that
 //! could not (it was killed) is cleaned up after by the next.
 
-use crate::harness::{children, lives};
+use crate::harness::{children, lives, output};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
@@ -45,8 +45,8 @@ impl Mounts {
     pub fn mount(&mut self, arguments: &[&str], directory: &Path) -> Result<(), String> {
         let end = Instant::now() + BUSY;
         loop {
-            let output =
-                Command::new("mount").args(arguments).arg(directory).output().map_err(|error| error.to_string())?;
+            let mount = &mut Command::new("mount");
+            let output = output(mount.args(arguments).arg(directory)).map_err(|error| error.to_string())?;
             if output.status.success() {
                 break;
             }
@@ -85,7 +85,7 @@ pub fn can_mount() -> Result<(), String> {
 }
 
 fn unmount(directory: &Path) {
-    let _ = Command::new("umount").arg("-l").arg(directory).status();
+    let _ = output(Command::new("umount").arg("-l").arg(directory));
 }
 
 /// Unmounts what is mounted in the directories of the runs that `which` picks by their process ids, the innermost first,

@@ -62,7 +62,7 @@ pub fn singly(mode: &Mode) -> Report {
         servers.iter().zip(names).map(|(server, name)| format!("127.0.0.1:{}={name}", server.port())).collect();
     // Behind the options of [graphite].
     let sections = format!("servers = {}\nmode = {}", list.join(", "), mode.name);
-    let mut world = World::new(0, &Setting { sections, ..Setting::default() });
+    let mut world = World::new(0, &Setting { sections, pieces: true, ..Setting::default() });
     world.go_on(Duration::from_millis(500), 6.0);
     for (number, fault) in mode.faults.into_iter().enumerate() {
         world.begin(fault);

@@ -1,6 +1,6 @@
 //! The invariant, and what must not be left behind.
 
-use crate::harness::{lives, names, process, with_config};
+use crate::harness::{lives, names, output, process, with_config};
 use crate::report::Report;
 use crate::unit::tail;
 use crate::world::{QUEUE_SIZE, World};
@@ -179,7 +179,7 @@ impl World {
 fn once(config: &Path, kept: &Path, epoch: u64) -> Result<String, String> {
     let mut command = with_config(process(), config);
     command.arg("--once").arg(kept.join(epoch.to_string())).env("POLARS_MAX_THREADS", "1");
-    let output = command.output().map_err(|error| error.to_string())?;
+    let output = output(&mut command).map_err(|error| error.to_string())?;
     if !output.status.success() {
         return Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
     }

@@ -10,6 +10,7 @@ use crate::mounts::{Mounts, can_mount};
 use crate::report::Report;
 use crate::unit::Unit;
 use fastrand::Rng;
+use haproxystats::dispatch::bounds;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ pub const WORKERS: usize = 2;
 pub const QUEUE_SIZE: u64 = 3_000;
 /// `[process] worker-timeout`
 pub const WORKER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes that are a piece already, where snapshots are handed over in pieces.
+const PIECE: usize = 150;
 /// Time for everything to be delivered once all is well again.
 pub const RECOVERY: Duration = Duration::from_secs(60);
 /// Snapshots to be set aside as traps: the first of so many, for each way to fail.
@@ -52,6 +55,9 @@ pub struct Setting {
     pub kafka: bool,
     /// `[graphite] settle` in seconds, where a tenth is not enough.
     pub settle: Option<f64>,
+    /// Whether small snapshots are handed over in pieces, and what was sent is rendered again when it is lost, as it is with
+    /// large ones. Every other sequence does so as well.
+    pub pieces: bool,
 }
 
 /// See the module.
@@ -118,7 +124,10 @@ impl World {
         let first = setting.first.unwrap_or(FIRST);
         let traps: Vec<String> =
             (0..400).map(|trap| format!("{}:{}", WAYS[trap % WAYS.len()], first + TRAPS + trap as u64)).collect();
-        let (file, set) = (config.clone(), setting.clone());
+        let (file, mut set) = (config.clone(), setting.clone());
+        if setting.pieces || seed % 2 == 1 {
+            set.environment.push((bounds::VARIABLE.to_owned(), PIECE.to_string()));
+        }
         let process = Unit::start("haproxystats-process", move || {
             let plain = with_config(process(), &file);
             let mut command = match set.wrapper.split_first() {

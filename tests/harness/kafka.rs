@@ -4,7 +4,7 @@
 //! down and told to refuse. [`Reader`] is kcat, which follows a topic from its beginning; [`Message::points`] decodes each
 //! format back to the points that Graphite would have got.
 
-use super::{Daemon, peer};
+use super::{Daemon, FORKS, output, peer};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Command;
+use std::sync::PoisonError;
 
 /// Gives the calling thread, and what it starts from now on, a network of its own, where that is allowed (root).
 ///
@@ -21,8 +22,8 @@ use std::process::Command;
 pub fn alone() {
     // SAFETY: concerns the network namespace of this thread, and no memory.
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } == 0 {
-        let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
-        assert!(up.is_ok_and(|status| status.success()), "the loopback interface comes up");
+        let up = output(Command::new("ip").args(["link", "set", "lo", "up"]));
+        assert!(up.is_ok_and(|output| output.status.success()), "the loopback interface comes up");
     }
 }
 
@@ -48,7 +49,9 @@ impl Brokers {
 
     /// Takes all of them down.
     pub fn down(&self) {
+        let no_forks = FORKS.write().unwrap_or_else(PoisonError::into_inner);
         (1..=self.count).for_each(|broker| self.cluster.broker_down(broker).expect("there is such a broker"));
+        drop(no_forks);
         let addresses = self.address();
         let ports = addresses.split(',').filter_map(|address| hold(address.rsplit(':').next()?.parse().ok()?));
         self.ports.borrow_mut().extend(ports.collect::<Vec<_>>());

@@ -35,9 +35,9 @@ use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -209,6 +209,21 @@ pub fn python_tool(program: &str, variable: &str) -> Option<PathBuf> {
     Some(path)
 }
 
+/// Taken to write by whoever closes a descriptor that nobody may have meanwhile: between fork and exec a child has copies of
+/// all of them, also of those that are closed on exec.
+pub static FORKS: RwLock<()> = RwLock::new(());
+
+/// Starts a program; see [`FORKS`].
+pub fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    let _forking = FORKS.read().unwrap_or_else(PoisonError::into_inner);
+    command.spawn()
+}
+
+/// Runs a program to its end; see [`FORKS`].
+pub fn output(command: &mut Command) -> std::io::Result<Output> {
+    spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?.wait_with_output()
+}
+
 /// A running program. Its output is kept; it is killed with its children when this value goes away, and its output
 /// is printed when that happens in a failing test.
 pub struct Daemon {
@@ -232,7 +247,7 @@ impl Daemon {
         unsafe {
             command.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(Into::into));
         }
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let mut child = spawn(&mut command).unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let output = Arc::new(Mutex::new(Vec::new()));
         let readers = vec![
             keep(child.stdout.take().expect("stdout is a pipe"), &output),
