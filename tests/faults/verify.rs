@@ -83,7 +83,11 @@ impl World {
         if failed != poisoned {
             let wrongly: Vec<_> = failed.difference(&poisoned).collect();
             let missing: Vec<_> = poisoned.difference(&failed).collect();
-            self.report.fail(format!("in failed/ without reason: {wrongly:?}; not there: {missing:?}"));
+            let log = self.process.log();
+            let words: Vec<_> = log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
+            let log = tail(&words.join("\n"), 30);
+            self.report
+                .fail(format!("in failed/ without reason: {wrongly:?}; not there: {missing:?}; of the log\n{log}"));
         }
     }
 

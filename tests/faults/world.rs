@@ -126,7 +126,9 @@ impl World {
             (0..400).map(|trap| format!("{}:{}", WAYS[trap % WAYS.len()], first + TRAPS + trap as u64)).collect();
         let (file, mut set) = (config.clone(), setting.clone());
         if setting.pieces || seed % 2 == 1 {
-            set.environment.push((bounds::VARIABLE.to_owned(), PIECE.to_string()));
+            for variable in [bounds::VARIABLE, "HAPROXYSTATS_TEST_BATCH"] {
+                set.environment.push((variable.to_owned(), PIECE.to_string()));
+            }
         }
         let process = Unit::start("haproxystats-process", move || {
             let plain = with_config(process(), &file);

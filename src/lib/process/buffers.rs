@@ -8,8 +8,10 @@ use std::sync::Arc;
 pub(super) struct Buffers {
     lent: Vec<Arc<Batch>>,
     spare: Option<Vec<u8>>,
-    /// Bytes that the next batch will have, if it is like the last one.
+    /// Bytes that the next piece will have, if it is like the largest of the last snapshot.
     expected: usize,
+    /// Of the present snapshot.
+    largest: usize,
 }
 
 impl Buffers {
@@ -24,7 +26,13 @@ impl Buffers {
 
     /// Takes note of a batch that goes to the dispatchers.
     pub(super) fn lend(&mut self, batch: Arc<Batch>) {
-        self.expected = batch.text.len() + batch.text.len() / 16;
+        self.largest = self.largest.max(batch.text.len());
+        let expected = self.largest + self.largest / 16;
+        if batch.more {
+            self.expected = self.expected.max(expected);
+        } else {
+            (self.largest, self.expected) = (0, expected);
+        }
         self.lent.push(batch);
     }
 

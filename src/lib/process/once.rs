@@ -1,5 +1,6 @@
 //! `--once DIR`: one snapshot to standard output, for debugging and for tests. Nothing is removed, no Graphite is needed.
 
+use super::pieces::Stopped;
 use super::pipeline::Pipeline;
 use crate::config::Config;
 use crate::exit;
@@ -25,27 +26,42 @@ pub fn run(config: &Config, hostname: &str, dir: &Path) -> u8 {
         }
     };
     let mut text = Vec::new();
-    match Pipeline::new(config, hostname).run(dir, epoch, &mut text) {
-        Ok(report) => {
+    let mut printed = Ok(());
+    let report = Pipeline::new(config, hostname).run_in_pieces(
+        dir,
+        epoch,
+        &mut text,
+        Some(&mut |piece| {
+            printed = print(&piece.text);
+            if printed.is_ok() { Ok(Vec::new()) } else { Err(Stopped) }
+        }),
+    );
+    match (report, printed) {
+        (Ok(report), _) => {
             tracing::info!(
                 lines = report.lines,
                 refused_rows = report.refused_rows,
                 refused_files = report.refused_files,
                 "done"
             );
-            print(&text)
+            code(print(&text))
         }
-        Err(error) => {
+        (Err(_), Err(error)) => code(Err(error)),
+        (Err(error), Ok(())) => {
             let source = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::error!(%error, source, "nothing was processed");
+            tracing::error!(%error, source, "nothing, or not all, was processed");
             exit::NO_INPUT
         }
     }
 }
 
-fn print(text: &[u8]) -> u8 {
+fn print(text: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+    stdout.write_all(text).and_then(|()| stdout.flush())
+}
+
+fn code(printed: io::Result<()>) -> u8 {
+    match printed {
         Ok(()) => exit::OK,
         // The reader has seen enough: `| head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,

@@ -39,6 +39,9 @@ const IDLE: Duration = Duration::from_secs(5);
 /// For so long the others wait for a destination that has no room; longer than one that is busy takes to have some again.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// For so long a worker that is to leave waits for a destination to take the rest of a snapshot.
+const HURRY: Duration = Duration::from_secs(1);
+
 /// Why a worker ends other than by being told.
 #[derive(Debug, thiserror::Error)]
 enum WorkerError {
@@ -58,8 +61,6 @@ enum WorkerError {
     Panicked,
     #[error("the parent says what no parent should say")]
     Message(#[from] MessageError),
-    #[error("the parent gives a snapshot that was not asked for")]
-    Unasked,
 }
 
 /// Runs a worker whose configuration lies in this descriptor; returns the exit code.
@@ -130,7 +131,8 @@ fn start(config: i32) -> Result<(), WorkerError> {
         });
         match end {
             None => tasks.block_on(&runtime, worker.hand_over(figures, outcome))?,
-            Some(Stop::InTime) => return tasks.block_on(&runtime, worker.tell_counters()),
+            // The rest of it stays on disk.
+            Some(Stop::Leaving(deadline)) => return tasks.block_on(&runtime, worker.drain(deadline)),
             Some(Stop::Orphaned) => {
                 orphaned();
                 return Ok(());
@@ -257,8 +259,8 @@ enum Step {
 
 /// Why a snapshot is not rendered to its end.
 enum Stop {
-    /// It is time to leave.
-    InTime,
+    /// It is time to leave: deliver what can be delivered until then.
+    Leaving(tokio::time::Instant),
     Orphaned,
     Failed(WorkerError),
 }
@@ -395,6 +397,8 @@ struct Worker {
     current: Option<Current>,
     /// The parent knows that there is room.
     asked: bool,
+    /// What it gave while another snapshot was rendered once more.
+    taken: Option<(Epoch, Option<Figures>)>,
     /// Until when the parent wants it to leave, if it does.
     leave_at: Option<tokio::time::Instant>,
     /// Since when there has been nothing to do; `None` when memory was released already.
@@ -451,6 +455,7 @@ impl Worker {
             open: BTreeMap::new(),
             current: None,
             asked: false,
+            taken: None,
             leave_at: None,
             idle_since: Some(Instant::now()),
             told: BTreeMap::new(),
@@ -467,6 +472,9 @@ impl Worker {
             }
             if let Some(deadline) = self.leave_at {
                 return Ok(Step::Drain(deadline));
+            }
+            if let Some((epoch, figures)) = self.taken.take() {
+                return Ok(Step::Take { epoch, figures });
             }
             let again = self.put_off();
             let now = Instant::now();
@@ -543,6 +551,7 @@ impl Worker {
     /// longer than a while: what it does not take then waits in memory, up to the end of this snapshot.
     async fn piece(&mut self, piece: Batch) -> Result<Vec<u8>, Stop> {
         let patient_until = (self.destinations.len() > 1).then(|| Instant::now() + PATIENCE);
+        let mut hurry = None;
         loop {
             // Before any piece is handed over it is known who has lost those before.
             while let Ok(notice) = self.notices.try_recv() {
@@ -557,18 +566,24 @@ impl Worker {
             {
                 break;
             }
+            if let Some(deadline) = self.leave_at {
+                let until = *hurry.get_or_insert_with(|| deadline.min(tokio::time::Instant::now() + HURRY));
+                if until <= tokio::time::Instant::now() {
+                    return Err(Stop::Leaving(deadline));
+                }
+            }
             tokio::select! {
                 packet = self.channel.receive() => {
                     let Some(packet) = packet.map_err(WorkerError::Channel)? else { return Err(Stop::Orphaned) };
                     match ToWorker::decode(&packet).map_err(WorkerError::Message)? {
                         ToWorker::Drain(grace) => self.leave_at = Some(tokio::time::Instant::now() + grace),
                         ToWorker::Ping => self.pong().await?,
-                        ToWorker::Take { .. } => return Err(Stop::Failed(WorkerError::Unasked)),
+                        ToWorker::Take { epoch, figures } => self.taken = Some((epoch, figures)),
                     }
                 }
                 Some(notice) = self.notices.recv() => self.heed(notice).await?,
                 () = sleep_until(patient_until), if patient_until.is_some() => {}
-                () = until(self.leave_at) => return Err(Stop::InTime),
+                () = until(hurry), if hurry.is_some() => {}
             }
         }
         self.submit(piece);
