@@ -398,7 +398,7 @@ struct Worker {
     /// The parent knows that there is room.
     asked: bool,
     /// What it gave while another snapshot was rendered once more.
-    taken: Option<(Epoch, Option<Figures>)>,
+    given: Option<Step>,
     /// Until when the parent wants it to leave, if it does.
     leave_at: Option<tokio::time::Instant>,
     /// Since when there has been nothing to do; `None` when memory was released already.
@@ -455,7 +455,7 @@ impl Worker {
             open: BTreeMap::new(),
             current: None,
             asked: false,
-            taken: None,
+            given: None,
             leave_at: None,
             idle_since: Some(Instant::now()),
             told: BTreeMap::new(),
@@ -473,8 +473,8 @@ impl Worker {
             if let Some(deadline) = self.leave_at {
                 return Ok(Step::Drain(deadline));
             }
-            if let Some((epoch, figures)) = self.taken.take() {
-                return Ok(Step::Take { epoch, figures });
+            if let Some(given) = self.given.take() {
+                return Ok(given);
             }
             let again = self.put_off();
             let now = Instant::now();
@@ -578,7 +578,9 @@ impl Worker {
                     match ToWorker::decode(&packet).map_err(WorkerError::Message)? {
                         ToWorker::Drain(grace) => self.leave_at = Some(tokio::time::Instant::now() + grace),
                         ToWorker::Ping => self.pong().await?,
-                        ToWorker::Take { epoch, figures } => self.taken = Some((epoch, figures)),
+                        ToWorker::Take { epoch, figures, before } => {
+                            self.given = Some(Step::Take { epoch, figures, before });
+                        }
                     }
                 }
                 Some(notice) = self.notices.recv() => self.heed(notice).await?,
