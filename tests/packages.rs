@@ -1,4 +1,4 @@
-//! Packages, role, module and image, each made from the programs of this build and used: installed with a backlog,
+//! Packages, role and module, each made from the programs of this build and used: installed with a backlog,
 //! upgraded, removed, applied twice. What changes a system does so in a machine of its own.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken machine may fail the test")]
 
@@ -15,21 +15,18 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_secs(300);
 const PULL: &str = "haproxystats-pull";
 const PROCESS: &str = "haproxystats-process";
-const PROGRAMS: [&str; 4] = [PULL, PROCESS, "haproxystats-agent", "haproxystats-discovery"];
 
 fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// What is made once for all tests of this file.
+/// What is made once for all tests of this file: two versions of each package.
 struct Made {
-    programs: PathBuf,
-    /// Two versions of each package.
     debian: [PathBuf; 2],
     rpm: [PathBuf; 2],
 }
 
-/// The programs of this build, without symbols, and packages of them; in one place, which the next run clears.
+/// Packages of the programs of this build, without symbols; in one place, which the next run clears.
 fn made() -> &'static Made {
     static MADE: OnceLock<Made> = OnceLock::new();
     MADE.get_or_init(|| {
@@ -39,7 +36,7 @@ fn made() -> &'static Made {
         install_programs(&programs);
         let debian = ["1.0.0", "1.0.1"].map(|version| debian_package(&programs, &directory, version));
         let rpm = ["1.0.0", "1.0.1"].map(|version| rpm_package(&programs, &directory, version));
-        Made { programs, debian, rpm }
+        Made { debian, rpm }
     })
 }
 
@@ -349,51 +346,4 @@ fn checkers_have_nothing_to_say() {
         let output = good(command, scratch.path());
         assert!(output.contains(" 0 errors"), "{output}");
     }
-}
-
-/// Built without a registry, and run: a snapshot goes through it, as a user who is not root and with nothing else there.
-#[test]
-fn the_image_holds_all_that_the_programs_need() {
-    let Some(buildah) = peer("buildah").filter(|_| can_make()) else { return };
-    if !nix::unistd::geteuid().is_root() {
-        harness::leave_out("the container image", "only root can build it without further preparation");
-        return;
-    }
-    let scratch = tempfile::tempdir().unwrap();
-    let store = |command: &mut Command| {
-        command.arg("--root").arg(scratch.path().join("store")).arg("--runroot").arg(scratch.path().join("run"));
-        command.args(["--storage-driver", "vfs"]);
-    };
-    let mut command = Command::new(root("contrib/docker/build"));
-    command.arg(&made().programs).arg(&buildah);
-    store(&mut command);
-    command.args(["bud", "--isolation", "chroot", "-t", "haproxystats"]);
-    good(command, scratch.path());
-
-    let mut command = Command::new(&buildah);
-    store(&mut command);
-    command.args(["from", "--name", "c", "localhost/haproxystats"]);
-    good(command, scratch.path());
-    let snapshot = scratch.path().join("1500000000");
-    std::fs::create_dir(&snapshot).unwrap();
-    harness::write(&snapshot, "one_info", harness::haproxy::INFO);
-    harness::write(&snapshot, "one_stat", harness::haproxy::STAT);
-    let inside = |words: &[&str]| {
-        let mut command = Command::new(&buildah);
-        store(&mut command);
-        command.args(["run", "--isolation", "chroot", "--volume"]);
-        command.arg(format!("{}:/snapshots/1500000000:ro", snapshot.display())).args(["c", "--"]).args(words);
-        good(command, scratch.path())
-    };
-    for program in PROGRAMS {
-        assert!(inside(&[program, "--version"]).contains(env!("CARGO_PKG_VERSION")));
-    }
-    inside(&[PULL, "--check"]);
-    inside(&[PROCESS, "--check"]);
-    let metrics = inside(&[PROCESS, "--once", "/snapshots/1500000000"]);
-    assert!(metrics.contains(".haproxy.frontend.web.scur 3 1500000000"), "{metrics}");
-    let mut command = Command::new(&buildah);
-    store(&mut command);
-    command.args(["inspect", "--format", "{{.OCIv1.Config.User}}", "c"]);
-    assert_eq!(good(command, scratch.path()).trim(), "65532:65532");
 }
