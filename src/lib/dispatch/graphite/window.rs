@@ -803,7 +803,9 @@ mod tests {
             if world.open {
                 world.push(&mut window, 1, false);
             }
-            let rest: BTreeSet<u64> = window.entries.iter().map(|entry| entry.epoch.0).collect();
+            // First pieces that were confirmed may settle yet when their snapshot was lost, came again and was dropped.
+            let last = window.entries.iter().filter(|entry| !entry.more);
+            let rest: BTreeSet<u64> = last.map(|entry| entry.epoch.0).collect();
             // Every snapshot is held, delivered, dropped, or lost and to come again.
             for epoch in world.pushed.keys() {
                 let known = [rest.contains(epoch) || world.lost.contains(epoch), world.gone.contains(epoch),
