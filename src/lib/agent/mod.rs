@@ -57,7 +57,7 @@ pub enum AgentError {
         source: io::Error,
     },
     /// The check of a service cannot be set up.
-    #[error("[agent:{service}]: check {check} cannot be set up")]
+    #[error("service {service}: check {check} cannot be set up")]
     Check {
         /// Name of the service.
         service: String,

@@ -2,14 +2,14 @@
 
 use crate::config::agent::{Agent, Service};
 use crate::haproxy::answer::grammar::{self, Version};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Time for one service; HAProxy gives an agent 2 seconds by default.
+/// Time for one service, from the connection to the end of its answer; HAProxy gives an agent 2 seconds by default.
 const LIMIT: Duration = Duration::from_secs(2);
 /// An answer is a short line; whoever sends more is no agent.
-const LONGEST: u64 = 4096;
+const LONGEST: usize = 4096;
 
 /// A service and what came of asking it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,16 +64,22 @@ fn reachable(bind: IpAddr) -> IpAddr {
     }
 }
 
-fn talk(address: SocketAddr, request: Option<&str>) -> std::io::Result<Vec<u8>> {
+fn talk(address: SocketAddr, request: Option<&str>) -> io::Result<Vec<u8>> {
+    let end = Instant::now() + LIMIT;
+    // A time-out of zero would be none.
+    let left = || match end.saturating_duration_since(Instant::now()) {
+        Duration::ZERO => Err(io::Error::from(io::ErrorKind::TimedOut)),
+        left => Ok(left),
+    };
     let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
-    stream.set_read_timeout(Some(LIMIT))?;
-    stream.set_write_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(left()?))?;
     if let Some(request) = request {
         stream.write_all(format!("{request}\n").as_bytes())?;
     }
     let mut answer = Vec::new();
     let mut chunk = [0; 512];
-    while !answer.contains(&b'\n') && (answer.len() as u64) < LONGEST {
+    while !answer.contains(&b'\n') && answer.len() < LONGEST {
+        stream.set_read_timeout(Some(left()?))?;
         match stream.read(&mut chunk)? {
             0 => break,
             length => answer.extend_from_slice(chunk.get(..length).unwrap_or_default()),
@@ -106,6 +112,21 @@ mod tests {
         assert!(matches!(judge(b""), Outcome::None(_)));
         assert!(matches!(judge(b"up"), Outcome::Doubtful(_, why) if why.contains("line end")));
         assert!(matches!(judge(b"upp\n"), Outcome::Doubtful(_, why) if why.contains("upp")));
+    }
+
+    #[test]
+    fn who_answers_a_byte_at_a_time_has_no_more_time_than_others() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            while stream.write_all(b"u").is_ok() {
+                std::thread::sleep(LIMIT / 10);
+            }
+        });
+        let begun = Instant::now();
+        assert!(talk(address, None).is_err());
+        assert!(begun.elapsed() < LIMIT * 3, "{:?}", begun.elapsed());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::{Check, Checking, Finding};
 use crate::agent::decide::waited;
 use crate::haproxy::answer::State;
 use std::cell::RefCell;
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -88,7 +89,10 @@ impl File {
             return Err("not a small file".to_owned());
         }
         let changed = metadata.modified().map_err(|error| error.to_string())?;
-        let text = std::fs::read_to_string(&self.path).map_err(|error| error.to_string())?;
+        let mut text = String::new();
+        let file = std::fs::File::open(&self.path).map_err(|error| error.to_string())?;
+        // It may have grown since it was looked at.
+        file.take(LARGEST).read_to_string(&mut text).map_err(|error| error.to_string())?;
         let Override { state, weight, limit, reason } = read_override(&text)?;
         let now = Instant::now();
         let since = match *self.seen.borrow() {

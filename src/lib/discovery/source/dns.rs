@@ -28,8 +28,8 @@ impl Dns {
         servers: &[SocketAddr],
         time: Duration,
     ) -> Result<Self, SourceError> {
-        let failed = |error: NetError| SourceError::Dns {
-            name: "the resolver's configuration".to_owned(),
+        let failed = |error: NetError| SourceError::Content {
+            what: "the configuration of the resolver".to_owned(),
             reason: error.to_string(),
         };
         let mut builder = if servers.is_empty() {

@@ -75,8 +75,8 @@ pub enum SourceError {
     /// It took too long.
     #[error("no listing after {} s", .0.as_secs_f64())]
     Timeout(Duration),
-    /// The source cannot be set up.
-    #[error("the source cannot be set up")]
+    /// The source cannot be set up, or a secret not be read anew.
+    #[error(transparent)]
     Setup(#[from] SetupError),
     /// No reply.
     #[error("the source does not answer")]

@@ -63,8 +63,8 @@ pub enum StoreError {
     /// The document cannot be written as JSON.
     #[error("the list cannot be written")]
     Encode(#[source] serde_json::Error),
-    /// The client of the store cannot be set up.
-    #[error("the client of the store cannot be set up")]
+    /// The client of the store cannot be set up, or a secret not be read anew.
+    #[error(transparent)]
     Setup(#[from] SetupError),
     /// The store does not reply.
     #[error("the store does not answer")]
