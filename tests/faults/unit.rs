@@ -2,7 +2,7 @@
 //! (`Restart=always`), except with the code for a refused configuration (`RestartPreventExitStatus=78`). One that
 //! cannot start since its directories are away is tried again, as often as it takes.
 
-use crate::harness::{Daemon, children};
+use crate::harness::{Daemon, SOON, children};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::process::Command;
@@ -46,6 +46,13 @@ impl Unit {
             violations: Vec::new(),
             log: String::new(),
             restarts: 0,
+        }
+    }
+
+    /// Waits until it has got over its first start: nothing that is taken away excuses that.
+    pub fn wait_until_up(&mut self) {
+        if let Some(daemon) = &mut self.daemon {
+            daemon.wait_for_output("is running", SOON);
         }
     }
 

@@ -130,7 +130,7 @@ impl World {
                 set.environment.push((variable.to_owned(), PIECE.to_string()));
             }
         }
-        let process = Unit::start("haproxystats-process", move || {
+        let mut process = Unit::start("haproxystats-process", move || {
             let plain = with_config(process(), &file);
             let mut command = match set.wrapper.split_first() {
                 None => plain,
@@ -144,6 +144,7 @@ impl World {
             command.envs(set.environment.iter().cloned());
             command
         });
+        process.wait_until_up();
         Self {
             process,
             recorder,

@@ -30,6 +30,11 @@ impl Report {
 
     /// Brokers cannot be reached, or refuse us.
     pub(crate) fn trouble(&self, code: RDKafkaErrorCode, reason: &str) {
+        // That no connection is left says less than why, which was told: both come again with each attempt.
+        if code == RDKafkaErrorCode::AllBrokersDown && self.is_troubled() {
+            tracing::debug!(dispatcher = NAME, reason, "still no connection");
+            return;
+        }
         self.fails(&code.to_string(), &|error| {
             tracing::error!(
                 dispatcher = NAME,
