@@ -40,6 +40,7 @@ fn main() {
         ["phases", dir, port, times] => steps::phases(Path::new(dir), port, times.parse().unwrap()),
         ["run", dir, times] => steps::repeat(Path::new(dir), times.parse().unwrap()),
         ["repeat", name, times] => steps::repeat(&snapshot(size(name)), times.parse().unwrap()),
+        ["discard", dir, times] => steps::discard(Path::new(dir), times.parse().unwrap()),
         words => table(words),
     }
 }

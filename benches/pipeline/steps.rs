@@ -3,6 +3,7 @@
 use super::os;
 use haproxystats::aggregate::group;
 use haproxystats::config::{Config, Program, load};
+use haproxystats::dispatch::Batch;
 use haproxystats::haproxy::columns::Kind;
 use haproxystats::parse::stat::Stats;
 use haproxystats::plan::KindPlan;
@@ -41,6 +42,31 @@ pub(crate) fn repeat(dir: &Path, times: usize) {
         lines = pipeline.run(dir, EPOCH, &mut text).expect("the snapshot can be read").lines;
     }
     println!("{lines}");
+}
+
+/// Snapshots whose pieces are thrown away; prints the most memory that the process has had, in KiB, and CPU milliseconds of
+/// a snapshot.
+pub(crate) fn discard(dir: &Path, times: u32) {
+    memory::tune();
+    let mut pipeline = Pipeline::new(&config(), "lb-01.example.com");
+    let mut text = Vec::new();
+    let mut before = os::own_cpu();
+    for time in 0..=times {
+        if time == 1 {
+            before = os::own_cpu();
+        }
+        text.clear();
+        let mut taker = |piece: Batch| {
+            let mut text = piece.text;
+            text.clear();
+            Ok(text)
+        };
+        pipeline.run_in_pieces(dir, EPOCH, &mut text, Some(&mut taker)).expect("the snapshot can be read");
+    }
+    let cpu = (os::own_cpu() - before) / times.max(1);
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB");
+    println!("{peak} {}", cpu.as_secs_f64() * 1e3);
 }
 
 fn connect(port: &str) -> TcpStream {

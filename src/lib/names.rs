@@ -37,6 +37,9 @@ pub fn base(config: &Graphite, hostname: &str) -> String {
 /// Everything else stays as HAProxy wrote it.
 #[must_use]
 pub fn sanitize(name: &[u8]) -> String {
+    if let Some(safe) = sanitize_short(name) {
+        return safe;
+    }
     let mut safe = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
         safe.extend(chunk.valid().chars().map(|c| match c {
@@ -60,6 +63,18 @@ pub fn sanitize(name: &[u8]) -> String {
     safe
 }
 
+/// The same for what nearly all names are: a tenth of the instructions.
+fn sanitize_short(name: &[u8]) -> Option<String> {
+    if name.is_empty() || name.len() > MAX_NAME || !name.is_ascii() {
+        return None;
+    }
+    let safe = name.iter().map(|byte| match byte {
+        b'.' | b';' | b'/' | 0..=b' ' | 0x7f => b'_',
+        byte => *byte,
+    });
+    String::from_utf8(safe.collect()).ok()
+}
+
 /// FNV-1a, 32 bits: tells cut names apart, the same on every machine and in every version.
 fn fnv1a(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
@@ -72,6 +87,7 @@ pub struct NameId(pub u32);
 /// All names seen, each sanitized once.
 #[derive(Debug, Default)]
 pub struct Names {
+    /// Those that are not the path element themselves.
     by_raw: HashMap<Box<[u8]>, NameId, RandomState>,
     by_safe: HashMap<String, NameId, RandomState>,
     safe: Vec<String>,
@@ -90,16 +106,19 @@ impl Names {
 
     /// The number of the name that HAProxy wrote as `raw`.
     pub fn intern(&mut self, raw: &[u8]) -> NameId {
-        if let Some(id) = self.by_raw.get(raw) {
+        // A path element is its own.
+        let found = std::str::from_utf8(raw).ok().and_then(|safe| self.by_safe.get(safe));
+        if let Some(id) = found.or_else(|| self.by_raw.get(raw)) {
             return *id;
         }
         let safe = sanitize(raw);
+        let same = safe.as_bytes() == raw;
         let id = match self.by_safe.get(&safe) {
             Some(id) => *id,
             None => {
                 // Four thousand million names would have exhausted memory long before.
                 let id = NameId(u32::try_from(self.safe.len()).unwrap_or(u32::MAX));
-                if safe.as_bytes() != raw && !raw.is_empty() {
+                if !same && !raw.is_empty() {
                     self.spelled.insert(id, String::from_utf8_lossy(raw).into_owned());
                 }
                 self.by_safe.insert(safe.clone(), id);
@@ -107,7 +126,9 @@ impl Names {
                 id
             }
         };
-        self.by_raw.insert(raw.into(), id);
+        if !same {
+            self.by_raw.insert(raw.into(), id);
+        }
         id
     }
 
@@ -141,10 +162,10 @@ impl Names {
         self.safe.is_empty()
     }
 
-    /// Number of spellings seen.
+    /// Number of spellings seen, that of the path element included.
     #[must_use]
     pub fn spellings(&self) -> usize {
-        self.by_raw.len()
+        self.by_raw.len() + self.by_safe.len()
     }
 }
 
@@ -234,6 +255,31 @@ mod tests {
             prop_assert!(!safe.is_empty() && safe.len() <= MAX_NAME);
             prop_assert!(!safe.contains(|c: char| c.is_whitespace() || c.is_control() || ".;/".contains(c)));
             prop_assert_eq!(sanitize(safe.as_bytes()), safe.clone());
+        }
+
+        #[test]
+        fn names_in_ascii_are_names(raw in proptest::collection::vec(0..=127_u8, 0..300)) {
+            let expected: String = raw.iter().map(|byte| match char::from(*byte) {
+                '.' | ';' | '/' => '_',
+                c if c.is_whitespace() || c.is_control() => '_',
+                c => c,
+            }).collect();
+            let short = (1..=MAX_NAME).contains(&raw.len());
+            prop_assert_eq!(sanitize_short(&raw), short.then_some(expected));
+        }
+
+        #[test]
+        fn every_spelling_has_one_number(names in proptest::collection::vec("[ab._]{0,3}", 0..20)) {
+            let mut interned = Names::default();
+            for _ in 0..2 {
+                for name in &names {
+                    let id = interned.intern(name.as_bytes());
+                    prop_assert_eq!(interned.get(id), sanitize(name.as_bytes()));
+                    prop_assert_eq!(interned.find(&sanitize(name.as_bytes())), Some(id));
+                }
+            }
+            let different: std::collections::HashSet<_> = names.iter().map(|name| sanitize(name.as_bytes())).collect();
+            prop_assert_eq!(interned.len(), different.len());
         }
     }
 }

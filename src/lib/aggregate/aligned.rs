@@ -6,9 +6,9 @@
 
 use super::group::{Grouped, Values};
 use crate::haproxy::columns::Combine;
-use crate::parse::table::{ABSENT, Column, Table};
+use crate::parse::table::{ABSENT, Table};
 use crate::plan::KindPlan;
-use polars::prelude::{ChunkCompareIneq, ChunkZip, DataType, Float64Chunked, Int64Chunked, PlSmallStr, PolarsResult};
+use polars::prelude::{ChunkCompareIneq, ChunkZip, Int64Chunked, PlSmallStr, PolarsResult};
 
 /// How many objects there are, and how many rows there are places for of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,51 +34,143 @@ pub fn combine(plan: &KindPlan, table: &mut Table) -> PolarsResult<Option<Groupe
     if let Some(places) = places {
         places.arrange(plan, table);
     }
-    let Shape { objects, processes } = shape;
+    let (mut sums, mut largest) = (Stack::new(shape), Stack::new(shape));
     let busy = std::mem::take(&mut table.busy);
     let mut busy_rows = None;
-    let mut values = Vec::with_capacity(plan.fields.len());
+    let mut wanted = Vec::with_capacity(plan.fields.len());
     for (field, column) in plan.fields.iter().zip(&mut table.columns) {
         if !column.counts(field) {
-            values.push(Values::Nothing);
+            wanted.push(Wanted::Nothing);
             continue;
         }
-        let ints = std::mem::take(&mut column.ints);
-        values.push(match field.combine {
-            Combine::Sum => Values::Ints(sums(ints, column.gaps, objects)?),
-            Combine::Mean => {
-                let (sum, count) = sum_and_count(ints, column, objects, processes)?;
-                Values::Floats(plain(&(doubles(&sum)? / count)))
+        let (ints, gaps) = (std::mem::take(&mut column.ints), column.gaps);
+        wanted.push(match field.combine {
+            // Of a single process, what is there is the sum.
+            Combine::Sum if gaps && shape.processes > 1 => {
+                let counts = sums.push(present(&ints).collect());
+                Wanted::Sum(sums.push(zeroed(ints)), Some(counts))
             }
-            Combine::BusyMean if column.gaps => {
-                let rows = present(&ints).zip(&busy).map(|(present, busy)| present & busy).collect();
-                let (sum, rows) = (add(zeroed(ints), objects)?, add(rows, objects)?);
-                Values::Floats(plain(&(doubles(&sum)? / doubles(&rows)?)))
+            Combine::Sum => Wanted::Sum(sums.push(ints), None),
+            Combine::Mean | Combine::BusyMean if gaps => {
+                let counted = present(&ints).zip(&busy);
+                let counted = counted
+                    .map(|(present, busy)| if field.combine == Combine::Mean { present } else { present & busy });
+                let rows = sums.push(counted.collect());
+                Wanted::Mean(sums.push(zeroed(ints)), Some(rows))
             }
+            Combine::Mean => Wanted::Mean(sums.push(ints), None),
             Combine::BusyMean => {
-                let rows = match &busy_rows {
-                    Some(rows) => rows,
-                    None => busy_rows.insert(doubles(&add(busy.clone(), objects)?)?),
-                };
-                Values::Floats(plain(&(&doubles(&add(ints, objects)?)? / rows)))
+                let rows = *busy_rows.get_or_insert_with(|| sums.push(busy.clone()));
+                Wanted::Mean(sums.push(ints), Some(rows))
             }
-            Combine::Max => Values::Ints(largest(ints, objects)?),
+            Combine::Max => Wanted::Largest(largest.push(ints)),
+            // The smallest is the largest of the negated; no value is less than any other number's negation.
             Combine::Min | Combine::MinPresent => {
-                // The smallest is the largest of the negated; no value is less than any other number's negation.
-                let turned = ints.into_iter().map(negated).collect();
-                Values::Ints(largest(turned, objects)?.into_iter().map(negated).collect())
+                Wanted::Smallest(largest.push(ints.into_iter().map(negated).collect()))
             }
         });
     }
     let mut states = Vec::new();
     if table.states.iter().any(|state| !state.ints.is_empty()) {
-        for state in &mut table.states {
-            states.push(Values::Ints(largest(std::mem::take(&mut state.ints), objects)?));
+        states.extend(table.states.iter_mut().map(|state| largest.push(std::mem::take(&mut state.ints))));
+    }
+    // Table::widen_beyond made sure that no sum leaves the type.
+    let mut sums = sums.fold(|sum, process| Ok(&sum + process))?;
+    let mut largest = largest.fold(|largest, process| largest.zip_with(&largest.gt_eq(process), process))?;
+    let values = wanted.into_iter().map(|wanted| wanted.values(&mut sums, &mut largest, shape)).collect();
+    let states = states.into_iter().map(|state| Values::Ints(taken(&mut largest, state))).collect();
+    let mut keys = std::mem::take(&mut table.keys);
+    keys.truncate(shape.objects);
+    Ok(Some(Grouped::new(keys, values, states)))
+}
+
+/// What a field becomes, of columns of a [`Stack`].
+enum Wanted {
+    Nothing,
+    /// A sum, and how many values are in it: no value where there is none in any process.
+    Sum(usize, Option<usize>),
+    /// A sum, and the number of rows that it is divided by; that of processes where there is none.
+    Mean(usize, Option<usize>),
+    Largest(usize),
+    /// The largest of the negated.
+    Smallest(usize),
+}
+
+impl Wanted {
+    fn values(self, sums: &mut [Vec<i64>], largest: &mut [Vec<i64>], shape: Shape) -> Values {
+        match self {
+            Self::Nothing => Values::Nothing,
+            Self::Sum(sum, None) => Values::Ints(taken(sums, sum)),
+            Self::Sum(sum, Some(counts)) => {
+                let counted = taken(sums, sum).into_iter().zip(taken(sums, counts));
+                Values::Ints(counted.map(|(sum, count)| if count == 0 { ABSENT } else { sum }).collect())
+            }
+            #[expect(clippy::cast_precision_loss, reason = "Graphite stores doubles")]
+            Self::Mean(sum, rows) => {
+                let sum = taken(sums, sum);
+                Values::Floats(match rows.and_then(|rows| sums.get(rows)) {
+                    Some(rows) => sum.iter().zip(rows).map(|(sum, rows)| *sum as f64 / *rows as f64).collect(),
+                    None => sum.iter().map(|sum| *sum as f64 / shape.processes as f64).collect(),
+                })
+            }
+            Self::Largest(value) => Values::Ints(taken(largest, value)),
+            Self::Smallest(value) => Values::Ints(taken(largest, value).into_iter().map(negated).collect()),
         }
     }
-    let mut keys = std::mem::take(&mut table.keys);
-    keys.truncate(objects);
-    Ok(Some(Grouped::new(keys, values, states)))
+}
+
+fn taken(columns: &mut [Vec<i64>], column: usize) -> Vec<i64> {
+    columns.get_mut(column).map(std::mem::take).unwrap_or_default()
+}
+
+/// Columns that are combined in the same way.
+struct Stack {
+    shape: Shape,
+    columns: Vec<Vec<i64>>,
+}
+
+/// With fewer objects than this, adding up takes less than calling polars, and columns are put behind each other first.
+const FEW: usize = 1024;
+
+impl Stack {
+    fn new(shape: Shape) -> Self {
+        Self { shape, columns: Vec::new() }
+    }
+
+    /// Returns where the column is.
+    fn push(&mut self, column: Vec<i64>) -> usize {
+        self.columns.push(column);
+        self.columns.len() - 1
+    }
+
+    /// Combines the processes, one after the other: one value an object, for each column.
+    fn fold(
+        self,
+        step: impl Fn(Int64Chunked, &Int64Chunked) -> PolarsResult<Int64Chunked>,
+    ) -> PolarsResult<Vec<Vec<i64>>> {
+        let Shape { objects, processes } = self.shape;
+        if processes == 1 || self.columns.is_empty() {
+            return Ok(self.columns);
+        }
+        if objects >= FEW {
+            let fold_column = |ints| {
+                let all = column(ints);
+                let process = |number: usize| all.slice(i64::try_from(number * objects).unwrap_or(i64::MAX), objects);
+                let folded = (1..processes).try_fold(process(0), |before, number| step(before, &process(number)))?;
+                Ok(plain(&folded))
+            };
+            return self.columns.into_iter().map(fold_column).collect();
+        }
+        let process = |number: usize| {
+            let mut all = Vec::with_capacity(self.columns.len() * objects);
+            for ints in &self.columns {
+                all.extend_from_slice(ints.get(number * objects..(number + 1) * objects).unwrap_or_default());
+            }
+            column(all)
+        };
+        let folded = (1..processes).try_fold(process(0), |before, number| step(before, &process(number)))?;
+        Ok(plain(&folded).chunks(objects).map(<[i64]>::to_vec).collect())
+    }
 }
 
 /// The shape, if every process has the same objects in the same order, each once.
@@ -183,71 +275,10 @@ fn zeroed(ints: Vec<i64>) -> Vec<i64> {
     ints.into_iter().map(|value| if value == ABSENT { 0 } else { value }).collect()
 }
 
-/// Sums; no value where there is none in any process.
-fn sums(ints: Vec<i64>, gaps: bool, objects: usize) -> PolarsResult<Vec<i64>> {
-    if ints.len() == objects {
-        return Ok(ints);
-    }
-    if !gaps {
-        return Ok(plain_ints(&add(ints, objects)?));
-    }
-    let counts = add(present(&ints).collect(), objects)?;
-    let sums = plain_ints(&add(zeroed(ints), objects)?);
-    let counts = plain_ints(&counts);
-    Ok(sums.into_iter().zip(counts).map(|(sum, count)| if count == 0 { ABSENT } else { sum }).collect())
-}
-
-/// Sums, and the number of values in each.
-fn sum_and_count(
-    ints: Vec<i64>,
-    column: &Column,
-    objects: usize,
-    processes: usize,
-) -> PolarsResult<(Int64Chunked, Float64Chunked)> {
-    if column.gaps {
-        let counts = add(present(&ints).collect(), objects)?;
-        return Ok((add(zeroed(ints), objects)?, doubles(&counts)?));
-    }
-    #[expect(clippy::cast_precision_loss, reason = "a number of processes")]
-    let count = vec![processes as f64; objects];
-    Ok((add(ints, objects)?, Float64Chunked::from_vec(PlSmallStr::EMPTY, count)))
-}
-
 fn column(ints: Vec<i64>) -> Int64Chunked {
     Int64Chunked::from_vec(PlSmallStr::EMPTY, ints)
 }
 
-/// Adds the processes up. [`Table::widen_beyond`] made sure that no sum leaves the type.
-fn add(ints: Vec<i64>, objects: usize) -> PolarsResult<Int64Chunked> {
-    fold(ints, objects, |sum, process| Ok(&sum + process))
-}
-
-/// The largest value in any process; [`ABSENT`] is less than any.
-fn largest(ints: Vec<i64>, objects: usize) -> PolarsResult<Vec<i64>> {
-    let largest = fold(ints, objects, |largest, process| largest.zip_with(&largest.gt_eq(process), process))?;
-    Ok(plain_ints(&largest))
-}
-
-/// Combines the processes in one column, one after the other.
-fn fold(
-    ints: Vec<i64>,
-    objects: usize,
-    step: impl Fn(Int64Chunked, &Int64Chunked) -> PolarsResult<Int64Chunked>,
-) -> PolarsResult<Int64Chunked> {
-    let processes = ints.len() / objects.max(1);
-    let all = column(ints);
-    let process = |number: usize| all.slice(i64::try_from(number * objects).unwrap_or(i64::MAX), objects);
-    (1..processes).try_fold(process(0), |sum, number| step(sum, &process(number)))
-}
-
-fn doubles(column: &Int64Chunked) -> PolarsResult<Float64Chunked> {
-    polars::prelude::ChunkCast::cast(column, &DataType::Float64)?.f64().cloned()
-}
-
-fn plain_ints(column: &Int64Chunked) -> Vec<i64> {
+fn plain(column: &Int64Chunked) -> Vec<i64> {
     super::group::plain(column, ABSENT)
-}
-
-fn plain(column: &Float64Chunked) -> Vec<f64> {
-    super::group::plain(column, f64::NAN)
 }

@@ -177,11 +177,11 @@ impl Stats {
         let (mut runs, mut left_out, mut last): (Vec<Run>, u64, Last) = (Vec::new(), 0, Last::default());
         loop {
             let (begin, before) = (rows.offset(), rows.number());
-            let outcome = match rows.advance()? {
-                Row::End => break,
-                Row::TooLong => Err(RowError::TooLong),
-                Row::Line if rows.quotes() == Quotes::Open => self.try_row(layout, rows)?,
-                Row::Line => Ok(()),
+            let outcome = match rows.advance_to_quotes()? {
+                (Row::End, _) => break,
+                (Row::TooLong, _) => Err(RowError::TooLong),
+                (Row::Line, Quotes::Open) => self.try_row(layout, rows)?,
+                (Row::Line, _) => Ok(()),
             };
             if let Err(reason) = outcome {
                 left_out += 1;

@@ -150,7 +150,7 @@ impl Objects {
             let paths = &self.paths;
             let prefixes = cached(Some(&mut self.servers), *key, || {
                 let (backend, server) = (names.get(backend), names.get(server));
-                boxed(paths.of(Kind::Backend, backend, &format!("backend.{backend}.server.{server}")))
+                boxed(paths.of(Kind::Backend, backend, &["backend", backend, "server", server]))
             });
             let Some(prefixes) = prefixes else { continue };
             lines.begin(|| Object::named(ObjectKind::Server, names.spelled(backend), names.spelled(server)));
@@ -360,7 +360,7 @@ fn proxy_kind(kind: Kind) -> ObjectKind {
 }
 
 fn named(paths: &Paths, kind: Kind, name: &str) -> Prefixes {
-    boxed(paths.of(kind, name, &format!("{}.{name}", kind.word())))
+    boxed(paths.of(kind, name, &[kind.word(), name]))
 }
 
 fn boxed(paths: Vec<String>) -> Prefixes {
