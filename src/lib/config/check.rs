@@ -28,10 +28,10 @@ pub(super) fn names(ini: &Ini, report: &mut Report) {
             continue;
         }
         for option in own {
-            let Some(raw) = ini.raw(section, option).filter(|raw| raw.place.is_some()) else { continue };
-            if is_used(section, option) {
+            if !ini.is_written(section, option) || is_used(section, option) {
                 continue;
             }
+            let Some(raw) = ini.raw(section, option) else { continue };
             let message = match options::find(section, option) {
                 Some(spec) if section == DEFAULT_SECTION => ineffective(spec, &raw.text),
                 Some(_) => None,
@@ -79,8 +79,8 @@ fn unknown(section: &str, option: &str) -> String {
 fn references(ini: &Ini) -> HashSet<(String, String)> {
     let mut used = HashSet::new();
     for section in std::iter::once(DEFAULT_SECTION).chain(ini.sections()) {
-        for raw in ini.own_options(section).filter_map(|option| ini.raw(section, option)) {
-            for name in raw.text.split("${").skip(1).filter_map(|tail| tail.split_once('}')).map(|(name, _)| name) {
+        for (_, text) in ini.own_texts(section) {
+            for name in text.split("${").skip(1).filter_map(|tail| tail.split_once('}')).map(|(name, _)| name) {
                 let (from, option) = name.split_once(':').unwrap_or((section, name));
                 let option = option.to_lowercase();
                 let owner = if ini.has_own(from, &option) { from } else { DEFAULT_SECTION };

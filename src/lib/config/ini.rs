@@ -155,6 +155,18 @@ impl Ini {
         self.values.get_map_ref().get(section).is_some_and(|options| options.contains_key(option))
     }
 
+    /// Whether a file has this option in this section itself.
+    #[must_use]
+    pub fn is_written(&self, section: &str, option: &str) -> bool {
+        self.places.get(section).is_some_and(|options| options.contains_key(option))
+    }
+
+    /// The options that a section itself has and their texts before interpolation, in order.
+    pub fn own_texts(&self, section: &str) -> impl Iterator<Item = (&str, &str)> {
+        let options = self.values.get_map_ref().get(section).into_iter().flatten();
+        options.filter_map(|(option, text)| Some((option.as_str(), text.as_deref()?)))
+    }
+
     /// The text of an option before interpolation; `[DEFAULT]` steps in. `None` where section or option is missing.
     #[must_use]
     pub fn raw(&self, section: &str, option: &str) -> Option<Raw> {

@@ -5,6 +5,7 @@ use super::options::{self, Program};
 use super::problem::{Problem, Report};
 use super::reader::SyntaxError;
 use super::{Config, agent, check, discovery, exporter, graphite, groups, hosts, kafka, local_store, process, pull};
+use std::cell::LazyCell;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -157,8 +158,9 @@ pub fn check(program: Program, sources: Sources) -> Result<Loaded, Refused> {
         return Err(Refused { report });
     }
     // What the program does not read and cannot be right is as if it were not written.
-    let built_in = sections(program, &options::defaults(), &mut Report::default());
-    let config = merge(config, built_in).ok_or_else(|| Refused {
+    let built_in = LazyCell::new(|| sections(program, &options::defaults(), &mut Report::default()));
+    let config = merge(config, &built_in);
+    let config = config.ok_or_else(|| Refused {
         report: Report { errors: vec![Problem::new("the built-in defaults are not consistent")], warnings: Vec::new() },
     })?;
     Ok(Loaded { config, ini, warnings: report.warnings, notes })
@@ -192,18 +194,18 @@ fn sections(program: Program, ini: &Ini, report: &mut Report) -> Sections {
     )
 }
 
-fn merge(written: Sections, built_in: Sections) -> Option<Config> {
+fn merge<F: FnOnce() -> Sections>(written: Sections, built_in: &LazyCell<Sections, F>) -> Option<Config> {
     Some(Config {
-        pull: written.0.or(built_in.0)?,
-        process: written.1.or(built_in.1)?,
-        graphite: written.2.or(built_in.2)?,
-        local_store: written.3.or(built_in.3)?,
-        groups: written.4.or(built_in.4)?,
-        agent: written.5.or(built_in.5)?,
-        exporter: written.6.or(built_in.6)?,
-        discovery: written.7.or(built_in.7)?,
-        kafka: written.8.or(built_in.8)?,
-        hosts: written.9.or(built_in.9)?,
+        pull: written.0.or_else(|| built_in.0.clone())?,
+        process: written.1.or_else(|| built_in.1.clone())?,
+        graphite: written.2.or_else(|| built_in.2.clone())?,
+        local_store: written.3.or_else(|| built_in.3.clone())?,
+        groups: written.4.or_else(|| built_in.4.clone())?,
+        agent: written.5.or_else(|| built_in.5.clone())?,
+        exporter: written.6.or_else(|| built_in.6.clone())?,
+        discovery: written.7.or_else(|| built_in.7.clone())?,
+        kafka: written.8.or_else(|| built_in.8.clone())?,
+        hosts: written.9.or_else(|| built_in.9.clone())?,
     })
 }
 

@@ -9,12 +9,9 @@ use super::super::value::Refusal;
 /// Where a service has the value of an option: in its own section or in `[agent]`, with dashes or underscores.
 fn whereabouts<'a>(ini: &Ini, own: &'a str, option: &str) -> (&'a str, String) {
     let old = option.replace('-', "_");
-    let written = |section: &str, name: &str| {
-        ini.has_own(section, name) && ini.raw(section, name).is_some_and(|raw| raw.place.is_some())
-    };
     for section in [own, AGENT] {
         for name in [option, &old] {
-            if written(section, name) {
+            if ini.is_written(section, name) {
                 return (section, name.to_owned());
             }
         }
