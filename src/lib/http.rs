@@ -2,6 +2,7 @@
 //! connections are made and kept is up to whoever asks.
 
 use crate::config;
+use crate::net::unbracketed;
 use crate::secrets::FileError;
 use crate::tls::{Tls, TlsError};
 use http_body_util::{BodyExt, Limited};
@@ -64,7 +65,7 @@ impl Endpoint {
         let wrong = |reason: String| SetupError::Url { url: url.to_owned(), reason };
         let uri: Uri = url.parse().map_err(|error| wrong(format!("{error}")))?;
         let host = uri.host().ok_or_else(|| wrong("it has no host".to_owned()))?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned();
+        let host = unbracketed(host).to_owned();
         let secure = uri.scheme_str() == Some("https");
         let tls =
             if secure { Some(Tls::open(tls)?.to(&host).map_err(|error| wrong(error.to_string()))?) } else { None };

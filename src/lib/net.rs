@@ -1,8 +1,14 @@
-//! Opening TCP ports.
+//! Hosts and ports.
 
 use std::io;
 use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpSocket};
+
+/// A host without the brackets that an IPv6 address has in front of a port.
+#[must_use]
+pub fn unbracketed(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host)
+}
 
 /// Listens at an address. A restart need not wait for the connections of the run before. `backlog`: connections that the
 /// kernel keeps until they are accepted.

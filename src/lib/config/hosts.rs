@@ -20,6 +20,7 @@ use super::problem::Report;
 use super::reader::DEFAULT_SECTION;
 use super::section::Section;
 use super::value::Refusal;
+use crate::net::unbracketed;
 use std::collections::{BTreeSet, HashMap};
 
 /// Name of the section.
@@ -67,7 +68,7 @@ impl Hosts {
 
 /// As addresses are compared: without brackets, in lower case, `_` for the colons of IPv6.
 fn key(address: &str) -> String {
-    let bare = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(address);
+    let bare = unbracketed(address);
     bare.to_lowercase().replace(':', "_")
 }
 

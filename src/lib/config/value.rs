@@ -5,6 +5,8 @@
 //! a semicolon, what would be right.
 
 use super::{LogLevel, Retries};
+use crate::net::unbracketed;
+use std::net::IpAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
@@ -164,6 +166,18 @@ pub fn factor(text: &str) -> Result<f64, Refusal> {
     }
 }
 
+/// A part of a whole: a number from 0 to 1.
+pub fn fraction(text: &str) -> Result<f64, Refusal> {
+    let value = float(text).filter(|value| (0.0..=1.0).contains(value));
+    value.ok_or_else(|| "not a fraction; write a number from 0 to 1, such as 0.5".to_owned())
+}
+
+/// An address to listen at; brackets around one of IPv6 are taken off.
+pub fn address(text: &str) -> Result<IpAddr, Refusal> {
+    let address = unbracketed(text).parse();
+    address.map_err(|_| "not an address; write 0.0.0.0, ::, or an address of this host".to_owned())
+}
+
 /// A path, not empty. A null byte cannot be part of a file's name.
 pub fn path(text: &str) -> Result<std::path::PathBuf, Refusal> {
     if text.is_empty() {
@@ -192,7 +206,7 @@ pub fn namespace(text: &str) -> Result<String, Refusal> {
 
 /// A host: name, IPv4 or IPv6 address; brackets around an IPv6 address are taken off.
 pub fn host(text: &str) -> Result<String, Refusal> {
-    let bare = text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(text);
+    let bare = unbracketed(text);
     if bare.is_empty() {
         return Err("empty; write a name or an address, such as 127.0.0.1".to_owned());
     }

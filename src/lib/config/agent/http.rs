@@ -3,7 +3,6 @@
 use super::super::tls::{Tls, identity};
 use super::super::value::{self, Refusal};
 use super::reader::Reader;
-use super::words::fraction;
 use std::path::PathBuf;
 
 /// How endpoints are asked.
@@ -111,7 +110,7 @@ fn reductions(text: &str) -> Result<Vec<Reduction>, Refusal> {
             _ => return None,
         };
         let good = range.0 < range.1 || range.1 < range.0;
-        let factor = fraction(factor).ok()?;
+        let factor = value::fraction(factor).ok()?;
         let pointer = pointer(name).ok().filter(|_| good)?;
         Some(Reduction { pointer, factor, from: range.0, to: range.1 })
     };

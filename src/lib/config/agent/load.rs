@@ -4,7 +4,6 @@ use super::super::value;
 use super::reader::Reader;
 use super::responses::{Response, response};
 use super::service::all;
-use super::words::fraction;
 use std::time::Duration;
 
 /// `load`
@@ -34,9 +33,9 @@ pub struct Overload {
 impl Load {
     pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
         let factors = ["cpu-reduction", "pressure-reduction", "memory-reduction", "swap-reduction"]
-            .map(|option| r.get(option, fraction));
-        let enter = r.optional("overload-enter", fraction);
-        let leave = r.optional("overload-leave", fraction);
+            .map(|option| r.get(option, value::fraction));
+        let enter = r.optional("overload-enter", value::fraction);
+        let leave = r.optional("overload-leave", value::fraction);
         let enter_delay = r.get("overload-enter-delay", value::pause);
         let leave_delay = r.get("overload-leave-delay", value::pause);
         let response = r.get("overload-response", response);

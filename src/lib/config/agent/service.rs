@@ -10,7 +10,7 @@ use super::network::{Network, networks};
 use super::patroni::Patroni;
 use super::reader::Reader;
 use super::responses::Responses;
-use super::words::{address, fraction, percent, request, words};
+use super::words::{percent, request, words};
 use crate::haproxy::answer::AdminState;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -121,7 +121,7 @@ pub enum Combine {
 pub(super) fn read(own: &str, ini: &Ini, report: &mut Report) -> Option<Service> {
     let mut r = Reader { own, ini, report };
     let name = own.strip_prefix("agent:").unwrap_or(own).to_owned();
-    let bind = r.get("bind", address);
+    let bind = r.get("bind", value::address);
     let port = r.get("port", value::port);
     let allow = r.optional("allow", networks);
     let request = r.optional("request", request);
@@ -144,7 +144,7 @@ pub(super) fn read(own: &str, ini: &Ini, report: &mut Report) -> Option<Service>
     let http = Http::read(&mut r);
     let rules = Rules::read(&mut r);
     let datawave = ["connection-usage-reduction", "os-load-reduction", "swap-usage-reduction"]
-        .map(|option| r.get(option, fraction));
+        .map(|option| r.get(option, value::fraction));
     let patroni = Patroni::read(&mut r);
     let load = Load::read(&mut r);
     let override_file = r.optional("override-file", value::path);

@@ -1,12 +1,6 @@
 //! Text to values, where only the agent has such values.
 
 use super::super::value::{self, Refusal};
-use std::net::IpAddr;
-
-pub(super) fn address(text: &str) -> Result<IpAddr, Refusal> {
-    let bare = text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(text);
-    bare.parse().map_err(|_| "not an address; write 0.0.0.0, ::, or an address of this host".to_owned())
-}
 
 /// Longest request that is read, bytes.
 pub const LONGEST_REQUEST: usize = 256;
@@ -26,12 +20,6 @@ pub(super) fn percent(text: &str) -> Result<u8, Refusal> {
         .and_then(|number| u8::try_from(number).ok())
         .filter(|number| *number <= 100)
         .ok_or_else(|| "not a percentage; write a whole number from 0 to 100".to_owned())
-}
-
-pub(super) fn fraction(text: &str) -> Result<f64, Refusal> {
-    value::float(text)
-        .filter(|number| (0.0..=1.0).contains(number))
-        .ok_or_else(|| "not a fraction; write a number from 0 to 1, such as 0.7".to_owned())
 }
 
 pub(super) fn words(text: &str) -> Result<Vec<String>, Refusal> {

@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
-use words::{ip, list_size, optional_port};
+use words::{list_size, optional_port};
 
 pub use backend::{Backend, BackendMode, Serves};
 pub use client::Client;
@@ -65,7 +65,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Discovery> {
     let list_size = section.get("haproxy-backend-servers-list-size", list_size);
     let state_dir = section.get("state-dir", value::path);
     let region = section.optional("aws-default-region", value::text);
-    let address = section.get("exporter-address", ip);
+    let address = section.get("exporter-address", value::address);
     let port = section.get("exporter-port", optional_port);
     let with_graphite = section.get("graphite", value::boolean);
     let graphite_interval = section.get("graphite-interval", value::whole_seconds);

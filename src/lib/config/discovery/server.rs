@@ -1,7 +1,7 @@
 //! `[discovery-server]`, but for its source.
 
 use super::source::{self, Source};
-use super::words::{fraction, number, weight, word};
+use super::words::{number, weight, word};
 use crate::config::ini::Ini;
 use crate::config::options::DISCOVERY_SERVER;
 use crate::config::problem::Report;
@@ -73,7 +73,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report, list_size: usize) -> Option<S
     let interval = section.get("haproxy-backend-server-increase-weight-interval", value::pause);
     let drain_time = section.get("drain-time", value::pause);
     let confirmations = section.get("removal-confirmations", value::count);
-    let ratio = section.get("removal-ratio", fraction);
+    let ratio = section.get("removal-ratio", value::fraction);
     let floor = section.get("removal-floor", |text| number(text, usize::MAX));
     let hold = section.get("removal-hold", value::pause);
     let lease_time = section.get("lease-time", value::time_limit);

@@ -2,7 +2,7 @@
 
 use crate::config::servers::{self, Server as Socket};
 use crate::config::value::{self, Refusal};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 /// Largest weight that HAProxy knows.
@@ -27,16 +27,6 @@ pub(super) fn list_size(text: &str) -> Result<NonZeroUsize, Refusal> {
 pub(super) fn optional_port(text: &str) -> Result<Option<u16>, Refusal> {
     let port = number(text, u16::MAX.into())?;
     Ok(u16::try_from(port).ok().filter(|port| *port > 0))
-}
-
-pub(super) fn ip(text: &str) -> Result<IpAddr, Refusal> {
-    let bare = text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(text);
-    bare.parse().map_err(|_| "not an address; write for example 0.0.0.0 or ::1".to_owned())
-}
-
-pub(super) fn fraction(text: &str) -> Result<f64, Refusal> {
-    let value = value::float(text).filter(|value| (0.0..=1.0).contains(value));
-    value.ok_or_else(|| "not such a number; write a number from 0 to 1, such as 0.5".to_owned())
 }
 
 /// What may be part of a command to HAProxy, or of a path in Graphite: one word.
@@ -92,7 +82,7 @@ pub(super) fn urls(text: &str) -> Result<Vec<String>, Refusal> {
 
 pub(super) fn name_servers(text: &str) -> Result<Vec<SocketAddr>, Refusal> {
     let server = |text: &String| {
-        let address = text.parse().or_else(|_| ip(text).map(|ip| SocketAddr::new(ip, 53)));
+        let address = text.parse().or_else(|_| value::address(text).map(|ip| SocketAddr::new(ip, 53)));
         address.map_err(|_| format!("{text:?} is no address; write for example 127.0.0.1:53"))
     };
     names(text)?.iter().map(server).collect()

@@ -12,6 +12,7 @@
 
 use super::{Instance, Life, Listing, Source, SourceError};
 use crate::discovery::LocalFuture;
+use crate::net::unbracketed;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -81,7 +82,7 @@ fn parse(text: &str) -> Result<Vec<Instance>, String> {
 fn line(text: &str) -> Result<Written, String> {
     let mut words = text.split_whitespace();
     let place = words.next().unwrap_or_default();
-    let bare = place.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(place);
+    let bare = unbracketed(place);
     let (address, port) = match (bare.parse::<IpAddr>(), place.parse::<SocketAddr>()) {
         (Ok(address), _) => (address, None),
         (_, Ok(both)) => (both.ip(), Some(both.port())),
