@@ -149,64 +149,67 @@ pub fn from_text(program: Program, text: &str, origin: &str) -> Result<Loaded, R
 pub fn check(program: Program, sources: Sources) -> Result<Loaded, Refused> {
     let Sources { ini, notes } = sources;
     let mut report = Report::default();
-    let config = sections(program, &ini, &mut report);
+    let written = Sections::read(program, &ini, &mut report);
     check::names(&ini, &mut report);
-    let store = config.3.as_ref().and_then(Option::as_ref);
-    check::pairs(program, &ini, config.0.as_ref(), config.1.as_ref(), store, &mut report);
+    let store = written.local_store.as_ref().and_then(Option::as_ref);
+    check::pairs(program, &ini, written.pull.as_ref(), written.process.as_ref(), store, &mut report);
     let report = for_program(program, report);
     if !report.is_good() {
         return Err(Refused { report });
     }
     // What the program does not read and cannot be right is as if it were not written.
-    let built_in = LazyCell::new(|| sections(program, &options::defaults(), &mut Report::default()));
-    let config = merge(config, &built_in);
-    let config = config.ok_or_else(|| Refused {
+    let built_in = LazyCell::new(|| Sections::read(program, &options::defaults(), &mut Report::default()));
+    let config = written.complete(&built_in).ok_or_else(|| Refused {
         report: Report { errors: vec![Problem::new("the built-in defaults are not consistent")], warnings: Vec::new() },
     })?;
     Ok(Loaded { config, ini, warnings: report.warnings, notes })
 }
 
-type Sections = (
-    Option<super::Pull>,
-    Option<super::Process>,
-    Option<super::Graphite>,
-    Option<Option<super::LocalStore>>,
-    Option<super::Groups>,
-    Option<super::Agent>,
-    Option<super::Exporter>,
-    Option<super::Discovery>,
-    Option<Option<super::Kafka>>,
-    Option<super::Hosts>,
-);
-
-fn sections(program: Program, ini: &Ini, report: &mut Report) -> Sections {
-    (
-        pull::read(ini, report),
-        process::read(ini, report),
-        graphite::read(ini, report),
-        local_store::read(ini, report),
-        groups::read(ini, report),
-        agent::read(ini, report),
-        exporter::read(program, ini, report),
-        discovery::read(ini, report),
-        kafka::read(ini, report),
-        hosts::read(ini, report),
-    )
+/// The sections as far as they can be right; the report has what is wrong with the others.
+struct Sections {
+    pull: Option<super::Pull>,
+    process: Option<super::Process>,
+    graphite: Option<super::Graphite>,
+    local_store: Option<Option<super::LocalStore>>,
+    groups: Option<super::Groups>,
+    agent: Option<super::Agent>,
+    exporter: Option<super::Exporter>,
+    discovery: Option<super::Discovery>,
+    kafka: Option<Option<super::Kafka>>,
+    hosts: Option<super::Hosts>,
 }
 
-fn merge<F: FnOnce() -> Sections>(written: Sections, built_in: &LazyCell<Sections, F>) -> Option<Config> {
-    Some(Config {
-        pull: written.0.or_else(|| built_in.0.clone())?,
-        process: written.1.or_else(|| built_in.1.clone())?,
-        graphite: written.2.or_else(|| built_in.2.clone())?,
-        local_store: written.3.or_else(|| built_in.3.clone())?,
-        groups: written.4.or_else(|| built_in.4.clone())?,
-        agent: written.5.or_else(|| built_in.5.clone())?,
-        exporter: written.6.or_else(|| built_in.6.clone())?,
-        discovery: written.7.or_else(|| built_in.7.clone())?,
-        kafka: written.8.or_else(|| built_in.8.clone())?,
-        hosts: written.9.or_else(|| built_in.9.clone())?,
-    })
+impl Sections {
+    fn read(program: Program, ini: &Ini, report: &mut Report) -> Self {
+        Self {
+            pull: pull::read(ini, report),
+            process: process::read(ini, report),
+            graphite: graphite::read(ini, report),
+            local_store: local_store::read(ini, report),
+            groups: groups::read(ini, report),
+            agent: agent::read(ini, report),
+            exporter: exporter::read(program, ini, report),
+            discovery: discovery::read(ini, report),
+            kafka: kafka::read(ini, report),
+            hosts: hosts::read(ini, report),
+        }
+    }
+
+    /// The configuration, with `built_in` for what cannot be right.
+    fn complete<F: FnOnce() -> Self>(self, built_in: &LazyCell<Self, F>) -> Option<Config> {
+        Some(Config {
+            pull: self.pull.or_else(|| built_in.pull.clone())?,
+            process: self.process.or_else(|| built_in.process.clone())?,
+            graphite: self.graphite.or_else(|| built_in.graphite.clone())?,
+            local_store: self.local_store.or_else(|| built_in.local_store.clone())?,
+            groups: self.groups.or_else(|| built_in.groups.clone())?,
+            agent: self.agent.or_else(|| built_in.agent.clone())?,
+            exporter: self.exporter.or_else(|| built_in.exporter)?,
+            discovery: self.discovery.or_else(|| built_in.discovery.clone())?,
+            kafka: self.kafka.or_else(|| built_in.kafka.clone())?,
+            hosts: self.hosts.or_else(|| built_in.hosts.clone())?,
+        })
+    }
 }
 
 /// Turns the faults of options that the program does not read into warnings.
