@@ -169,6 +169,28 @@ impl Stats {
     #[must_use]
     pub fn new(plans: Arc<[KindPlan; 3]>, status: bool) -> Self {
         let tables = plans.each_ref().map(Table::new);
+        Self::with_tables(plans, status, tables)
+    }
+
+    /// Without the memory to read into, until that is [traded](Self::trade) for.
+    #[must_use]
+    pub fn hollow(plans: Arc<[KindPlan; 3]>, status: bool) -> Self {
+        Self::with_tables(plans, status, [(); 3].map(|()| Table::hollow()))
+    }
+
+    /// Trades with one of the same plans the memory in which nothing is kept from one snapshot to the next. What one has,
+    /// many can thus use, one after the other; names stay with each.
+    pub fn trade(&mut self, other: &mut Self) {
+        for (own, table) in self.collected.tables.iter_mut().zip(&mut other.collected.tables) {
+            own.trade(table);
+        }
+        std::mem::swap(&mut self.layouts, &mut other.layouts);
+        std::mem::swap(&mut self.buffer, &mut other.buffer);
+        std::mem::swap(&mut self.cells, &mut other.cells);
+        std::mem::swap(&mut self.quoted, &mut other.quoted);
+    }
+
+    fn with_tables(plans: Arc<[KindPlan; 3]>, status: bool, tables: [Table; 3]) -> Self {
         let (names, servers) = (Names::default(), Pairs::default());
         let status = status || plans.iter().any(|plan| plan.skip_unused);
         Self {

@@ -119,17 +119,29 @@ impl Table {
     #[must_use]
     pub fn new(plan: &KindPlan) -> Self {
         let width = plan.fields.len();
+        Self { columns: vec![Column::default(); width], block: vec![[0; BLOCK]; width], ..Self::hollow() }
+    }
+
+    /// Without columns, until it is [traded](Self::trade) for one that has them.
+    #[must_use]
+    pub fn hollow() -> Self {
         Self {
             keys: Vec::new(),
             server_names: Vec::new(),
-            columns: vec![Column::default(); width],
+            columns: Vec::new(),
             states: Default::default(),
             busy: Vec::new(),
-            block: vec![[0; BLOCK]; width],
+            block: Vec::new(),
             filled: 0,
             bigs: Vec::new(),
             expected: 0,
         }
+    }
+
+    /// Trades everything with another one, save for how many rows each expects.
+    pub fn trade(&mut self, other: &mut Self) {
+        std::mem::swap(self, other);
+        std::mem::swap(&mut self.expected, &mut other.expected);
     }
 
     /// Forgets all rows, and makes room for as many as there were: polars takes the columns' memory away.

@@ -44,6 +44,10 @@ pub(super) struct Sites {
     name: Option<Host>,
     hosts: Hosts,
     others: HashMap<HostName, Site>,
+    /// The memory to read into, which the others use one after the other.
+    shared: Option<Stats>,
+    /// Which of the others has it.
+    lent: Option<HostName>,
     totals: BTreeMap<String, Total>,
     /// How to make further ones.
     make: Option<Make>,
@@ -58,14 +62,13 @@ struct Make {
 }
 
 impl Make {
-    fn site(&self, paths: Paths) -> Site {
+    fn stats(&self) -> Stats {
+        Stats::new(Arc::clone(&self.plans), self.config.process.status_metrics)
+    }
+
+    fn site(&self, paths: Paths, stats: Stats) -> Site {
         let status = self.config.process.status_metrics;
-        Site {
-            stats: Stats::new(Arc::clone(&self.plans), status),
-            objects: Objects::new(paths.clone(), status),
-            paths,
-            bare: BTreeSet::new(),
-        }
+        Site { stats, objects: Objects::new(paths.clone(), status), paths, bare: BTreeSet::new() }
     }
 }
 
@@ -83,7 +86,7 @@ impl Sites {
         }
         let name = if config.graphite.fqdn { hostname } else { hostname.split('.').next().unwrap_or(hostname) };
         sites.name = config.kafka.as_ref().map(|kafka| Host { name: name.to_owned(), cluster: kafka.cluster.clone() });
-        sites.local = Some(make.site(paths));
+        sites.local = Some(make.site(paths, make.stats()));
         sites.make = Some(make);
         sites
     }
@@ -132,11 +135,27 @@ impl Sites {
         if !self.others.contains_key(host) {
             let make = self.make.as_ref()?;
             // The name stands as it was written, whatever `fqdn` says.
-            let site = make.site(Paths::of_host(&make.config, &host.name));
+            let hollow = Stats::hollow(Arc::clone(&make.plans), make.config.process.status_metrics);
+            let site = make.site(Paths::of_host(&make.config, &host.name), hollow);
             self.others.insert(host.clone(), site);
         }
+        self.lend(host);
         let cluster = host.cluster.as_ref().and_then(|cluster| self.totals.get_mut(cluster));
         Some((self.others.get_mut(host)?, cluster.map(|total| &mut total.hosts)))
+    }
+
+    /// Gives a host the memory to read into, which another one has had.
+    fn lend(&mut self, host: &HostName) {
+        if self.lent.as_ref() == Some(host) {
+            return;
+        }
+        let Some(make) = &self.make else { return };
+        let shared = self.shared.get_or_insert_with(|| make.stats());
+        for name in [self.lent.replace(host.clone()).as_ref(), Some(host)].into_iter().flatten() {
+            if let Some(site) = self.others.get_mut(name) {
+                site.stats.trade(shared);
+            }
+        }
     }
 
     /// What is rendered from now on is noted as this host's.
