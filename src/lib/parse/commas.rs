@@ -1,8 +1,13 @@
 //! Where the cells of a row begin. Most cells of HAProxy's rows are one digit or nothing, so that a search per cell spends
 //! its time on starting searches: commas are found 64 bytes at a time instead, as bits of one word.
 
+use memchr::memchr;
+
 /// Most beginnings of cells that are kept: a power of two, and twice what the newest HAProxy prints with every module.
 const MOST: usize = 512;
+
+/// Twice that, so that the end of a cell needs no look at whether it is there.
+const PLACES: usize = 2 * MOST;
 
 /// Bytes looked at in one step.
 const BLOCK: usize = 64;
@@ -14,7 +19,11 @@ pub const MOST_CELLS: usize = MOST - BLOCK - 2;
 #[derive(Debug)]
 pub struct Cells {
     /// Cell `n` begins at `begins[n]`, and ends one byte before `begins[n + 1]`.
-    begins: Box<[u32; MOST]>,
+    begins: Box<[u32; PLACES]>,
+    /// Where quoted cells begin, after [`Cells::find_quoted`].
+    quoted: Vec<usize>,
+    /// The row with its quoted cells covered.
+    plain: Vec<u8>,
     /// Whether this processor has AVX2, and what came with it.
     #[cfg(target_arch = "x86_64")]
     wide: bool,
@@ -23,7 +32,9 @@ pub struct Cells {
 impl Default for Cells {
     fn default() -> Self {
         Self {
-            begins: Box::new([0; MOST]),
+            begins: Box::new([0; PLACES]),
+            quoted: Vec::new(),
+            plain: Vec::new(),
             #[cfg(target_arch = "x86_64")]
             wide: is_x86_feature_detected!("avx2")
                 && is_x86_feature_detected!("bmi1")
@@ -110,10 +121,48 @@ impl Cells {
         (quotes == 0).then_some(count + 1)
     }
 
+    /// The same for a row with quotes, where each cell is either quoted as a whole or without quotes; `None` where that is
+    /// not so, which leaves the row to the reference reader. Cells that are quoted are found with their quotes.
+    #[cold]
+    #[inline(never)]
+    pub fn find_quoted(&mut self, row: &[u8], wanted: usize) -> Option<usize> {
+        self.quoted.clear();
+        let mut plain = std::mem::take(&mut self.plain);
+        plain.clear();
+        plain.extend_from_slice(row);
+        let count = self.cover(row, &mut plain).and_then(|()| self.find(&plain, wanted));
+        self.plain = plain;
+        count
+    }
+
+    /// Covers what is quoted, so that there is neither comma nor quote in it.
+    fn cover(&mut self, row: &[u8], plain: &mut [u8]) -> Option<()> {
+        let mut at = 0;
+        while let Some(found) = memchr(b'"', row.get(at..)?) {
+            let from = at + found;
+            let to = from + 1 + closing(row.get(from + 1..)?)?;
+            let before = from.checked_sub(1).and_then(|before| row.get(before));
+            if before.is_some_and(|byte| *byte != b',') || row.get(to + 1).is_some_and(|byte| *byte != b',') {
+                return None;
+            }
+            plain.get_mut(from..=to)?.fill(b'.');
+            self.quoted.push(from);
+            at = to + 1;
+        }
+        // To the reference reader the end of a row.
+        memchr(b'\r', plain).is_none().then_some(())
+    }
+
+    /// Whether one of these cells was found to be quoted by [`Cells::find_quoted`].
+    pub fn any_quoted(&self, cells: &[usize]) -> bool {
+        cells.iter().any(|cell| self.quoted.contains(&self.range(*cell).0))
+    }
+
     /// Where a cell begins and ends; of use only for cells that were found.
     #[inline(always)]
     pub fn range(&self, cell: usize) -> (usize, usize) {
-        let (from, next) = (self.begins[cell & MASK], self.begins[(cell + 1) & MASK]);
+        let cell = cell & MASK;
+        let (from, next) = (self.begins[cell], self.begins[cell + 1]);
         (from as usize, (next as usize).wrapping_sub(1))
     }
 
@@ -140,6 +189,18 @@ impl Cells {
     #[expect(clippy::cast_possible_truncation, reason = "rows are shorter than 64 KiB")]
     fn begin(&mut self, cell: usize, at: usize) {
         self.begins[cell & MASK] = at as u32;
+    }
+}
+
+/// Where the quote is that closes a cell; those inside are doubled.
+fn closing(quoted: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += memchr(b'"', quoted.get(at..)?)?;
+        if quoted.get(at + 1) != Some(&b'"') {
+            return Some(at);
+        }
+        at += 2;
     }
 }
 
@@ -230,6 +291,25 @@ mod tests {
                 prop_assert_eq!(narrow.range(index), cells.range(index));
                 let (from, to) = cells.range(index);
                 prop_assert_eq!(&row[from..to], *expected);
+            }
+        }
+
+        #[test]
+        fn quoted_cells_are_those_of_the_reference(
+            row in "(([a-z]{0,3}|\"([a-z,]|\"\"){0,5}\"),){0,6}[a-z,\"\r]{0,6}",
+            wanted in 0_usize..8,
+        ) {
+            let (mut cells, mut reference) = (Cells::default(), super::super::quoted::Quoted::default());
+            let expected = reference.split(row.as_bytes());
+            if let Some(count) = cells.find_quoted(row.as_bytes(), wanted) {
+                prop_assert!(expected.is_whole() || row.is_empty());
+                prop_assert_eq!(count, expected.width().max(1));
+                for cell in (0..count.min(wanted)).filter(|cell| !cells.any_quoted(&[*cell])) {
+                    let (from, to) = cells.range(cell);
+                    prop_assert_eq!(&row.as_bytes()[from..to], expected.cell(cell));
+                }
+            } else {
+                prop_assert!(row.contains(['"', '\r']));
             }
         }
 

@@ -1,5 +1,7 @@
 //! A cell of digits as a number.
 
+use super::table::ABSENT;
+
 /// What a cell holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
@@ -57,57 +59,64 @@ pub fn parse(cell: &[u8]) -> Number {
     }
 }
 
-/// Reads the cell of `row` between two places, as [`parse`] does. Up to sixteen digits are taken eight at a time, by the
-/// bytes that end where the cell ends; what stands before it is masked out.
-#[inline(always)]
+/// Reads the cell of `row` between two places, as [`parse`] does.
 #[must_use]
 pub fn parse_within(row: &[u8], from: usize, to: usize) -> Number {
-    let length = to.wrapping_sub(from);
-    if length == 0 {
-        return Number::Blank;
+    match figure(row, from, to, ABSENT) {
+        Some(ABSENT) => Number::Blank,
+        Some(value) => Number::Int(value),
+        None => parse(row.get(from..to).unwrap_or_default()),
     }
-    // Most figures of most objects are one digit.
-    if length == 1
-        && let Some(digit @ b'0'..=b'9') = row.get(from)
-    {
-        return Number::Int(i64::from(digit - b'0'));
-    }
-    if length <= 8
-        && let Some(value) = eight(row, to, length)
-    {
-        return Number::Int(value);
-    }
-    if (9..=16).contains(&length)
-        && let Some(low) = eight(row, to, 8)
-        && let Some(high) = eight(row, to - 8, length - 8)
-    {
-        return Number::Int(high * 100_000_000 + low);
-    }
-    slow(row, from, to)
 }
 
-#[inline(never)]
-fn slow(row: &[u8], from: usize, to: usize) -> Number {
-    parse(row.get(from..to).unwrap_or_default())
-}
-
-/// The value of the `length` (1 to 8) digits that end at `to`; `None` when they are not all digits, or too near to the
-/// beginning of the row.
+/// The same for cells of up to sixteen digits, and `blank` for those with none, which is nearly all of them; `None` for others.
+/// Digits are taken eight at a time, by the bytes that begin where the cell begins; what stands behind it is shifted out.
 #[inline(always)]
-fn eight(row: &[u8], to: usize, length: usize) -> Option<i64> {
-    let word = row.get(to.checked_sub(8)?..to)?.first_chunk::<8>()?;
-    // The first digit is in the lowest byte.
-    let ours = u64::MAX << (64 - 8 * length);
-    let digits = (u64::from_le_bytes(*word) ^ 0x3030_3030_3030_3030) & ours;
-    // 9 + 0x76 is the largest that leaves the top bit alone.
-    if ((digits.wrapping_add(0x7676_7676_7676_7676)) | digits) & 0x8080_8080_8080_8080 != 0 {
+#[must_use]
+pub fn figure(row: &[u8], from: usize, to: usize, blank: i64) -> Option<i64> {
+    let length = to.wrapping_sub(from);
+    // Most figures of most objects are one digit.
+    if length == 1 {
+        let digit = row.get(from)?.wrapping_sub(b'0');
+        (digit <= 9).then_some(i64::from(digit))
+    } else if length == 0 {
+        Some(blank)
+    } else if length <= 8 {
+        eight(row, from, length)
+    } else {
+        long(row, from, length)
+    }
+}
+
+/// Nine to sixteen digits.
+#[inline(never)]
+fn long(row: &[u8], from: usize, length: usize) -> Option<i64> {
+    if !(9..=16).contains(&length) {
         return None;
     }
-    // Neighbours are joined: digits to pairs, pairs to fours, fours to the whole.
-    let pairs = ((digits * 10) + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
-    let fours = ((pairs * 100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    let (high, low) = (eight(row, from, length - 8)?, eight(row, from + length - 8, 8)?);
+    Some(high * 100_000_000 + low)
+}
+
+/// The value of the `length` (1 to 8) digits that begin at `from`; `None` when they are not all digits, or too near to the
+/// end of the row.
+#[inline(always)]
+fn eight(row: &[u8], from: usize, length: usize) -> Option<i64> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = row.get(from..from + 8)?.first_chunk::<8>()?;
+    // The first digit is in the lowest byte; zeros come in front of it.
+    #[expect(clippy::cast_possible_truncation, reason = "at most 64")]
+    let behind = 64 - 8 * length as u32;
+    let digits = (u64::from_le_bytes(*word) ^ (ONES * 0x30)).wrapping_shl(behind);
+    // 9 + 0x76 is the largest that leaves the top bit alone.
+    if (digits.wrapping_add(ONES * 0x76) | digits) & (ONES * 0x80) != 0 {
+        return None;
+    }
+    // Neighbours are joined, each pair by one product: digits to pairs, pairs to fours, fours to the whole.
+    let pairs = (digits.wrapping_mul(1 + (10 << 8)) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(1 + (100 << 16)) >> 16) & 0x0000_ffff_0000_ffff;
     #[expect(clippy::cast_possible_wrap, reason = "eight digits")]
-    Some((((fours * 10_000) + (fours >> 32)) & 0xffff_ffff) as i64)
+    Some((fours.wrapping_mul(1 + (10_000 << 32)) >> 32) as i64)
 }
 
 #[cfg(test)]

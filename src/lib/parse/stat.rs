@@ -8,7 +8,7 @@ use super::number::{self, Number};
 use super::order::Order;
 use super::quoted::{Quoted, QuotedRow};
 use super::rows::{Buffer, Quotes, Row, Rows};
-use super::table::{ABSENT, Table};
+use super::table::{ABSENT, NextRow, Table};
 use crate::haproxy::columns::{Combine, Kind};
 use crate::haproxy::status;
 use crate::names::{Names, Pairs};
@@ -100,6 +100,8 @@ pub(super) struct Layout {
     stot: Option<usize>,
     /// Positions before this one are read, the rest of a row is only counted.
     needed: usize,
+    /// The positions that are read.
+    asked: Vec<usize>,
     /// Whether the rows begin with both names.
     names_first: bool,
     /// For each kind, where the fields of its plan stand.
@@ -327,20 +329,23 @@ impl Stats {
         }
     }
 
-    /// A row without quotes: every comma separates. `None` when it is not one.
+    /// A row without quotes in any cell that is asked for. `None` when it is not one.
     #[inline(always)]
     fn plain_row(&mut self, layout: &Layout, row: &[u8]) -> Option<Result<(), RowError>> {
         if layout.needed > MOST_CELLS {
             return None;
         }
-        let width = self.cells.find(row, layout.needed)?;
+        let width = match self.cells.find(row, layout.needed) {
+            Some(width) => width,
+            None => self.cells.find_quoted(row, layout.needed).filter(|_| !self.cells.any_quoted(&layout.asked))?,
+        };
         if width != layout.width {
             return Some(Err(RowError::Fields { found: width, expected: layout.width }));
         }
         Some(self.collected.row(layout, &Plain { row, cells: &self.cells }))
     }
 
-    /// A row with quotes, or with more cells than fit a plain one.
+    /// A row with quotes where they matter, or with more cells than fit a plain one.
     #[inline(never)]
     pub(super) fn row_with_quotes<R: Read>(
         &mut self,
@@ -376,11 +381,15 @@ impl Stats {
 trait RowCells {
     fn text(&self, position: usize) -> &[u8];
     fn number(&self, position: usize) -> Number;
+    /// Reads the first cells of these, those that are easily read, and returns how many they are.
+    fn figures(&self, _slots: &[Slot], _cells: &mut NextRow<'_>) -> usize {
+        0
+    }
     /// Both names with the comma between them, as they stand in a row that begins with them.
     fn names(&self) -> Option<&[u8]>;
 }
 
-/// A row without quotes.
+/// A row without quotes in what is asked for.
 struct Plain<'a> {
     row: &'a [u8],
     cells: &'a Cells,
@@ -393,10 +402,22 @@ impl RowCells for Plain<'_> {
         self.row.get(from..to).unwrap_or_default()
     }
 
-    #[inline(always)]
     fn number(&self, position: usize) -> Number {
         let (from, to) = self.cells.range(position);
         number::parse_within(self.row, from, to)
+    }
+
+    /// Where most of the time of reading goes: by itself, so that the compiler has all registers for it.
+    #[inline(never)]
+    fn figures(&self, slots: &[Slot], cells: &mut NextRow<'_>) -> usize {
+        for (done, slot) in slots.iter().enumerate() {
+            let (from, to) = self.cells.range(slot.position);
+            match number::figure(self.row, from, to, slot.blank) {
+                Some(value) => cells.set(slot.index, value),
+                None => return done,
+            }
+        }
+        slots.len()
     }
 
     #[inline(always)]
@@ -446,7 +467,9 @@ impl Collected {
         };
         self.bigs.clear();
         let mut cells = table.next_row();
-        for slot in &fields.present {
+        let mut slots = fields.present.as_slice();
+        while let Some((slot, rest)) = slots.get(row.figures(slots, &mut cells)..).and_then(<[Slot]>::split_first) {
+            slots = rest;
             let value = match row.number(slot.position) {
                 Number::Int(value) => value,
                 Number::Blank => slot.blank,
@@ -570,13 +593,15 @@ impl Layout {
             addr: position("addr").filter(|_| slots),
             stot: position("stot").filter(|_| slots),
             needed: 0,
+            asked: Vec::new(),
             names_first: position("pxname") == Some(0) && position("svname") == Some(1),
             fields,
         };
         let named = [layout.row_type, layout.lbtot, layout.status, layout.check_status, layout.addr, layout.stot];
         let named = named.into_iter().chain([Some(layout.pxname), Some(layout.svname)]);
         let fields = layout.fields.iter().flat_map(|fields| &fields.present).map(|slot| slot.position);
-        layout.needed = named.flatten().chain(fields).max().map_or(0, |last| last + 1);
+        layout.asked = named.flatten().chain(fields).collect();
+        layout.needed = layout.asked.iter().max().map_or(0, |last| last + 1);
         Some(layout)
     }
 
