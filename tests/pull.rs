@@ -8,13 +8,15 @@ use harness::haproxy::{Fake, INFO, ManySockets, STAT, Script, ask};
 use harness::site::Site;
 use harness::{Daemon, SOON, debian, names, poll, pull, wait_for, wait_until, with_config, write};
 use nix::sys::signal::Signal;
+use nix::sys::socket::{setsockopt, sockopt};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
 /// Directories for one haproxystats-pull.
@@ -394,6 +396,30 @@ fn a_connection_that_stays_open_after_the_reply_is_no_failure() {
     assert_eq!(read(snapshot.join("open.sock_stat")), STAT);
     pull.stop(SOON);
     assert!(fake.connections() >= 1);
+}
+
+#[test]
+fn a_socket_that_holds_little_is_read_without_pauses() {
+    let place = Place::new();
+    let rows = "web,a.server.with.a.name,\n".repeat(40_000);
+    let reply = format!("{INFO}# pxname,svname,\n{rows}\n");
+    let listener = UnixListener::bind(place.sockets().join("small.sock")).unwrap();
+    let peer = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // The least that the kernel allows, some thousand bytes.
+        setsockopt(&stream, sockopt::SndBuf, &1).unwrap();
+        stream.read_exact(&mut [0; b"show info;show stat\n".len()]).unwrap();
+        let start = Instant::now();
+        stream.write_all(reply.as_bytes()).unwrap();
+        (start.elapsed(), reply.len())
+    });
+    let mut pull = place.start(&[]);
+    let snapshot = place.next(&pull, 0);
+    let (time, length) = peer.join().unwrap();
+    assert_eq!(read(snapshot.join("small.sock_stat")).len() + INFO.len(), length);
+    // Pieces of this size, a tenth of a second apart, would take a minute.
+    assert!(time < Duration::from_secs(10), "{time:?}");
+    pull.stop(SOON);
 }
 
 // Sockets.

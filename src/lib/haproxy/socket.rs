@@ -1,14 +1,26 @@
 //! A connection to a stats socket: a UNIX path, or a TCP host and port.
 
 use crate::config::Server;
+use nix::sys::socket::{MsgFlags, recv};
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
+
+mod ioctl {
+    nix::ioctl_read_bad!(
+        /// Bytes in the receive queue (unix(7), SIOCINQ, which is FIONREAD).
+        inq,
+        libc::FIONREAD,
+        libc::c_int
+    );
+}
 
 /// Pause before a UNIX socket is tried again whose listen queue is full.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
@@ -69,7 +81,7 @@ async fn connect_unix(path: &Path, limit: Duration) -> Result<UnixStream, Connec
         match UnixStream::connect(path).await {
             Ok(stream) => return Ok(stream),
             // A full listen queue, where a blocking connect would wait.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if Instant::now() >= end {
                     return Err(ConnectError::TimedOut { address: path.display().to_string(), limit });
                 }
@@ -91,7 +103,7 @@ async fn connect_tcp(host: &str, port: u16, limit: Duration) -> Result<TcpStream
     }
     Err(failure.unwrap_or_else(|| ConnectError::Resolve {
         host: host.to_owned(),
-        source: io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
+        source: io::Error::new(ErrorKind::NotFound, "the name has no address"),
     }))
 }
 
@@ -143,6 +155,43 @@ impl Stream {
         }
     }
 
+    /// Waits until this many bytes are there, or the end. `least` must be well below what a socket holds. Given up in the
+    /// middle, it leaves bytes of which no event will tell any more; [`Stream::read_now`] finds them.
+    ///
+    /// # Errors
+    /// Those of the event queue.
+    pub async fn gathered(&self, least: usize) -> io::Result<()> {
+        let stream = match self {
+            Self::Unix(stream) => stream,
+            // What is left unread takes away from what the peer may send, and a far one must not be held up.
+            Self::Tcp(stream) => return stream.readable().await,
+        };
+        loop {
+            if stream.ready(Interest::READABLE).await?.is_read_closed() {
+                return Ok(());
+            }
+            // To say that reading would block is how an event is forgotten; more bytes make a new one.
+            let enough = || if unread(stream)? < least { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) };
+            match stream.try_io(Interest::READABLE, enough) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// As [`Stream::try_read`], and where no event is known, it looks.
+    ///
+    /// # Errors
+    /// As [`Stream::try_read`].
+    pub fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match (self, self.try_read(buffer)) {
+            (Self::Unix(stream), Err(error)) if error.kind() == ErrorKind::WouldBlock => {
+                Ok(recv(stream.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT)?)
+            }
+            (_, result) => result,
+        }
+    }
+
     /// Writes all of `bytes`.
     ///
     /// # Errors
@@ -161,12 +210,20 @@ impl Stream {
             };
             match written {
                 Ok(length) => bytes = bytes.get(length..).unwrap_or_default(),
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(())
     }
+}
+
+/// Bytes that can be read without waiting.
+fn unread(stream: &UnixStream) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the descriptor is open as long as `stream` lives, and SIOCINQ writes one int into `bytes`.
+    unsafe { ioctl::inq(stream.as_raw_fd(), &raw mut bytes) }?;
+    Ok(usize::try_from(bytes).unwrap_or(0))
 }
 
 /// A socket as logs name it: the path, or host and port.
@@ -228,6 +285,35 @@ mod tests {
         };
         let port = listener.local_addr().unwrap().port();
         block_on(connect(&tcp("::1", port), Duration::from_secs(5))).unwrap();
+    }
+
+    #[test]
+    fn little_gathers_until_it_is_much_or_the_end() {
+        use std::io::Write;
+        block_on(async {
+            let (mut peer, ours) = std::os::unix::net::UnixStream::pair().unwrap();
+            ours.set_nonblocking(true).unwrap();
+            let stream = Stream::Unix(UnixStream::from_std(ours).unwrap());
+            let soon = |least| timeout(Duration::from_millis(50), stream.gathered(least));
+            let buffer = &mut [0; 8000];
+            // Little, and nothing follows: it is there for whoever stops waiting.
+            peer.write_all(&[1; 500]).unwrap();
+            soon(1000).await.unwrap_err();
+            assert_eq!(stream.read_now(buffer).unwrap(), 500);
+            assert_eq!(stream.read_now(buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+            // In pieces.
+            peer.write_all(&[1; 500]).unwrap();
+            soon(1000).await.unwrap_err();
+            peer.write_all(&[1; 500]).unwrap();
+            soon(1000).await.unwrap().unwrap();
+            assert_eq!(stream.read_now(buffer).unwrap(), 1000);
+            // Little, and the end.
+            peer.write_all(&[1; 500]).unwrap();
+            drop(peer);
+            timeout(Duration::from_secs(20), stream.gathered(1000)).await.unwrap().unwrap();
+            assert_eq!(stream.read_now(buffer).unwrap(), 500);
+            assert_eq!(stream.read_now(buffer).unwrap(), 0);
+        });
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod counters;
 pub mod failure;
 pub mod health;
 pub mod pace;
+mod pages;
 pub mod poll;
 pub mod schedule;
 pub mod sockets;

@@ -7,6 +7,7 @@
 
 use super::failure::{Progress, SocketError};
 use super::pace::Pace;
+use super::pages::PageWriter;
 use super::sockets::Target;
 use crate::config::{self, Retries, Server};
 use crate::haproxy::reply::{Event, Part, Splitter};
@@ -16,9 +17,8 @@ use crate::snapshot::stage::{Folder, StageError};
 use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -26,6 +26,13 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Bytes of the read buffer: somewhat more than HAProxy writes during one nap of [`Pace`].
 const BUFFER: usize = 128 << 10;
+/// A socket is left alone until HAProxy has written this much, or all. One of many sockets gets a piece of 16 KiB at a
+/// time; reading and writing four of them at once costs little more than one. Less than half of what a UNIX socket
+/// holds, so that HAProxy does not wait for us.
+const GATHER: usize = 48 << 10;
+/// What has come is read after this time, even if it is less, and no more than that is waited for from then on: either
+/// HAProxy is slow, or the socket holds less than usual.
+const GATHER_LIMIT: Duration = Duration::from_millis(100);
 /// How long a complete reply waits for the end of the connection, which HAProxy sends with it. What stands between us
 /// and HAProxy may keep the connection open; that is no reason to doubt a complete reply.
 const CLOSE_GRACE: Duration = Duration::from_millis(100);
@@ -243,18 +250,25 @@ impl Job {
         let mut splitter = Splitter::new(parts, self.limit);
         let mut file = None;
         let mut bytes = 0;
+        let mut least = GATHER;
         loop {
+            let mut gathered = true;
             if splitter.is_complete() {
                 if timeout(CLOSE_GRACE, stream.readable()).await.is_err() {
                     break;
                 }
             } else {
                 stream.readable().await.map_err(|source| SocketError::Read { bytes, source })?;
+                // What is wrong shows when reading.
+                gathered = timeout(GATHER_LIMIT, stream.gathered(least)).await.is_ok();
             }
             match self.read(stream, &mut splitter, &mut file)? {
                 Ok(0) => break,
                 Ok(length) => {
                     bytes += length as u64;
+                    if !gathered {
+                        least = least.min(length);
+                    }
                     self.progress.replace(Progress::Connected(bytes));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -271,10 +285,10 @@ impl Job {
         &self,
         stream: &Stream,
         splitter: &mut Splitter,
-        file: &mut Option<File>,
+        file: &mut Option<PageWriter>,
     ) -> Result<io::Result<usize>, Failure> {
         let mut buffer = self.buffer.borrow_mut();
-        let length = match stream.try_read(&mut buffer) {
+        let length = match stream.read_now(&mut buffer) {
             Ok(length) => length,
             Err(error) => return Ok(Err(error)),
         };
@@ -283,18 +297,21 @@ impl Job {
     }
 
     /// Writes what was received to the file of the reply it belongs to.
-    fn store(&self, splitter: &mut Splitter, mut chunk: &[u8], file: &mut Option<File>) -> Result<(), Failure> {
+    fn store(&self, splitter: &mut Splitter, mut chunk: &[u8], file: &mut Option<PageWriter>) -> Result<(), Failure> {
         while let Some(event) = splitter.next(&mut chunk).map_err(SocketError::from)? {
             match event {
                 Event::Bytes(part, bytes) => {
-                    let name = self.file_name(part);
                     let open = match file {
                         Some(open) => open,
-                        None => file.insert(self.folder.file(&name)?),
+                        None => file.insert(PageWriter::new(self.folder.file(&self.file_name(part))?)),
                     };
-                    open.write_all(bytes).map_err(|source| self.write_error(&name, source))?;
+                    open.write(bytes).map_err(|source| self.write_error(&self.file_name(part), source))?;
                 }
-                Event::End(_) => *file = None,
+                Event::End(part) => {
+                    if let Some(file) = file.take() {
+                        file.finish().map_err(|source| self.write_error(&self.file_name(part), source))?;
+                    }
+                }
             }
         }
         Ok(())
