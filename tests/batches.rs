@@ -54,7 +54,7 @@ fn assert_same(at_once: &Outcome, in_batches: &Outcome) {
 const OPTIONS: [&str; 4] = [
     "[process]\n",
     "[process]\nfrontend-metrics = all\nbackend-metrics = all\nserver-metrics = all\nstatus-metrics = true\n",
-    "[process]\naggr-server-metrics = true\n",
+    "[process]\naggr-server-metrics = true\nskip-unused-slots = true\nskip-zero = true\n",
     "[process]\ncluster-metrics = true\naggr-server-metrics = true\nserver-metrics = rtime stot\n[hosts]\n0 = lb-0 edge\n\
      1 = lb-1 edge\n",
 ];

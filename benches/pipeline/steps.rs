@@ -136,7 +136,7 @@ pub(crate) fn phases(dir: &Path, port: &str, times: u32) {
         let (names, servers) = (&stats.collected.names, &stats.collected.servers);
         objects.begin(names, 0);
         for (plan, groups) in plans.iter().zip(&groups) {
-            objects.render(plan, groups, names, servers, &HashSet::new(), &mut lines);
+            objects.render(plan, groups, (names, servers), &HashSet::new(), &mut lines, &mut |_| ());
         }
         add(3);
         text.chunks(WRITE).for_each(|chunk| sender.write_all(chunk).unwrap());

@@ -25,17 +25,31 @@ pub(super) struct Pieces<'a> {
     pub(super) count: usize,
     /// Lines in them.
     pub(super) lines: usize,
+    /// Whether no more is wanted.
+    stopped: bool,
 }
 
 impl<'a> Pieces<'a> {
     /// Without `taker`, the whole snapshot is one piece.
     pub(super) fn new(epoch: Epoch, taker: Option<&'a mut Taker<'a>>, shape: Option<&'a Shape>) -> Self {
-        Self { epoch, taker, shape, size: Bounds::get().piece, count: 0, lines: 0 }
+        Self { epoch, taker, shape, size: Bounds::get().piece, count: 0, lines: 0, stopped: false }
+    }
+
+    /// To be called between lines: the same where nobody takes notes of objects, since an object's lines may stand at several
+    /// places. When nothing more is wanted, [`Pieces::flush`] says so later.
+    pub(super) fn flush_early(&mut self, lines: &mut Lines<'_>) {
+        let (text, recorder) = lines.text();
+        if text.len() >= self.size && recorder.is_none() && self.taker.is_some() && !self.stopped {
+            self.stopped = self.flush(lines).is_err();
+        }
     }
 
     /// To be called between objects, where none of those before has anything more to say: hands over what there is, if it
     /// is enough for a piece.
     pub(super) fn flush(&mut self, lines: &mut Lines<'_>) -> Result<(), PipelineError> {
+        if self.stopped {
+            return Err(Stopped.into());
+        }
         let all = lines.count();
         let (text, recorder) = lines.text();
         let Some(taker) = self.taker.as_deref_mut().filter(|_| text.len() >= self.size) else { return Ok(()) };

@@ -182,7 +182,8 @@ impl Sites {
                 for kind in Kind::ALL {
                     if let Some(plan) = plans.get(kind as usize) {
                         let groups = hosts.groups(kind);
-                        objects.render(plan, &groups, &hosts.names, &hosts.servers, &HashSet::new(), lines);
+                        let names = (&hosts.names, &hosts.servers);
+                        objects.render(plan, &groups, names, &HashSet::new(), lines, &mut |_| ());
                     }
                 }
             });

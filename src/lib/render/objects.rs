@@ -72,15 +72,15 @@ impl Objects {
         &mut self,
         plan: &KindPlan,
         groups: &Groups,
-        names: &Names,
-        servers: &Pairs,
+        (names, servers): (&Names, &Pairs),
         excluded: &HashSet<NameId>,
         lines: &mut Lines<'_>,
+        between: &mut dyn FnMut(&mut Lines<'_>),
     ) -> i64 {
         match plan.kind {
-            Kind::Frontend | Kind::Backend => self.proxies(plan, &groups.objects, names, excluded, lines),
+            Kind::Frontend | Kind::Backend => self.proxies(plan, &groups.objects, names, excluded, lines, between),
             Kind::Server => {
-                let mut count = self.servers(plan, &groups.objects, names, servers, excluded, lines);
+                let mut count = self.servers(plan, &groups.objects, (names, servers), excluded, lines, between);
                 if let Some(grouped) = &groups.servers {
                     count += self.aggregated(plan, grouped, names, lines);
                 }
@@ -96,6 +96,7 @@ impl Objects {
         names: &Names,
         excluded: &HashSet<NameId>,
         lines: &mut Lines<'_>,
+        between: &mut dyn FnMut(&mut Lines<'_>),
     ) -> i64 {
         let metrics = Metrics::new(plan, &plan.send, grouped);
         let mut count = 0;
@@ -106,6 +107,7 @@ impl Objects {
             let paths = &self.paths;
             let cache = self.by_name.get_mut(plan.kind as usize);
             let Some(prefixes) = cached(cache, name.0, || named(paths, plan.kind, names.get(name))) else { continue };
+            between(lines);
             lines.begin(|| Object::named(proxy_kind(plan.kind), names.spelled(name), ""));
             count += metrics.push(row, prefixes, lines);
             if self.status && plan.kind == Kind::Backend {
@@ -122,10 +124,10 @@ impl Objects {
         &mut self,
         plan: &KindPlan,
         grouped: &Grouped,
-        names: &Names,
-        servers: &Pairs,
+        (names, servers): (&Names, &Pairs),
         excluded: &HashSet<NameId>,
         lines: &mut Lines<'_>,
+        between: &mut dyn FnMut(&mut Lines<'_>),
     ) -> i64 {
         let mut rows: Vec<(u64, usize, (NameId, NameId))> = Vec::with_capacity(grouped.keys.len());
         for (row, key) in grouped.keys.iter().enumerate() {
@@ -153,6 +155,7 @@ impl Objects {
                 boxed(paths.of(Kind::Backend, backend, &["backend", backend, "server", server]))
             });
             let Some(prefixes) = prefixes else { continue };
+            between(lines);
             lines.begin(|| Object::named(ObjectKind::Server, names.spelled(backend), names.spelled(server)));
             count += metrics.push(row, prefixes, lines);
             if self.status {

@@ -101,7 +101,7 @@ impl Pipeline {
         }
         let names = &site.stats.collected.names;
         let excluded = [self.exclude_frontends.read().among(names), self.exclude_backends.read().among(names)];
-        self.kinds(site, tally, cluster, &excluded, Share::All, lines)?;
+        self.kinds(site, tally, cluster, &excluded, Share::All, (&mut *lines, &mut *pieces))?;
         pieces.flush(lines)
     }
 
@@ -140,7 +140,7 @@ impl Pipeline {
             let names = &site.stats.collected.names;
             let excluded = [frontends.among(names), backends.among(names)];
             let share = Share::Batch(totals.as_mut());
-            self.kinds(site, tally, cluster.as_deref_mut(), &excluded, share, lines)?;
+            self.kinds(site, tally, cluster.as_deref_mut(), &excluded, share, (&mut *lines, &mut *pieces))?;
             pieces.flush(lines)?;
         }
         site.stats.forget();
@@ -165,7 +165,7 @@ impl Pipeline {
         mut cluster: Option<&mut Cluster>,
         [frontends, backends]: &[HashSet<NameId>; 2],
         mut share: Share<'_>,
-        lines: &mut Lines<'_>,
+        (lines, pieces): (&mut Lines<'_>, &mut Pieces<'_>),
     ) -> Result<(), PipelineError> {
         let Site { stats, objects, .. } = site;
         let generation = stats.generation();
@@ -187,7 +187,8 @@ impl Pipeline {
                 cluster.add(kind, &groups, names, servers);
             }
             let excluded = if kind == Kind::Frontend { frontends } else { backends };
-            let count = objects.render(plan, &groups, names, servers, excluded, lines);
+            let count = objects
+                .render(plan, &groups, (names, servers), excluded, lines, &mut |lines| pieces.flush_early(lines));
             if let Some((all, elapsed)) = tally.kinds.get_mut(kind as usize) {
                 *all += count;
                 *elapsed += start.elapsed();
@@ -215,7 +216,8 @@ impl Pipeline {
             cluster.add(Kind::Server, &groups, &totals.names, &Pairs::default());
         }
         site.objects.begin(&totals.names, site.stats.generation());
-        let count = site.objects.render(plan, &groups, &totals.names, &Pairs::default(), &HashSet::new(), lines);
+        let count =
+            site.objects.render(plan, &groups, (&totals.names, &Pairs::default()), &HashSet::new(), lines, &mut |_| ());
         if let Some((all, elapsed)) = tally.kinds.get_mut(Kind::Server as usize) {
             *all += count;
             *elapsed += start.elapsed();
