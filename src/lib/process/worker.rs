@@ -489,11 +489,7 @@ impl Worker {
             tokio::select! {
                 packet = self.channel.receive() => {
                     let Some(packet) = packet.map_err(WorkerError::Channel)? else { return Ok(Step::Orphaned) };
-                    match ToWorker::decode(&packet)? {
-                        ToWorker::Take { epoch, figures, before } => return Ok(Step::Take { epoch, figures, before }),
-                        ToWorker::Drain(grace) => self.leave_at = Some(tokio::time::Instant::now() + grace),
-                        ToWorker::Ping => self.pong().await?,
-                    }
+                    self.hear(&packet).await?;
                 }
                 Some(notice) = self.notices.recv() => self.heed(notice).await?,
                 // In turns with what the parent and the destinations have to say.
@@ -516,10 +512,17 @@ impl Worker {
         self.channel.send(&message.encode()).await.map_err(WorkerError::Channel)
     }
 
-    /// Answers the parent.
-    async fn pong(&mut self) -> Result<(), WorkerError> {
-        self.tell_counters().await?;
-        self.say(&ToParent::Pong).await
+    /// Answers the parent, or takes note of what it wants.
+    async fn hear(&mut self, packet: &[u8]) -> Result<(), WorkerError> {
+        match ToWorker::decode(packet)? {
+            ToWorker::Take { epoch, figures, before } => self.given = Some(Step::Take { epoch, figures, before }),
+            ToWorker::Drain(grace) => self.leave_at = Some(tokio::time::Instant::now() + grace),
+            ToWorker::Ping => {
+                self.tell_counters().await?;
+                self.say(&ToParent::Pong).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The oldest snapshot that was put off for a destination that has room now.
@@ -552,6 +555,11 @@ impl Worker {
     async fn piece(&mut self, piece: Batch) -> Result<Vec<u8>, Stop> {
         let patient_until = (self.destinations.len() > 1).then(|| Instant::now() + PATIENCE);
         let mut hurry = None;
+        // A snapshot that takes long is no reason not to answer.
+        while let Ok(packet) = tokio::time::timeout(Duration::ZERO, self.channel.receive()).await {
+            let packet = packet.map_err(WorkerError::Channel)?.ok_or(Stop::Orphaned)?;
+            self.hear(&packet).await?;
+        }
         loop {
             // Before any piece is handed over it is known who has lost those before.
             while let Ok(notice) = self.notices.try_recv() {
@@ -574,14 +582,8 @@ impl Worker {
             }
             tokio::select! {
                 packet = self.channel.receive() => {
-                    let Some(packet) = packet.map_err(WorkerError::Channel)? else { return Err(Stop::Orphaned) };
-                    match ToWorker::decode(&packet).map_err(WorkerError::Message)? {
-                        ToWorker::Drain(grace) => self.leave_at = Some(tokio::time::Instant::now() + grace),
-                        ToWorker::Ping => self.pong().await?,
-                        ToWorker::Take { epoch, figures, before } => {
-                            self.given = Some(Step::Take { epoch, figures, before });
-                        }
-                    }
+                    let packet = packet.map_err(WorkerError::Channel)?.ok_or(Stop::Orphaned)?;
+                    self.hear(&packet).await?;
                 }
                 Some(notice) = self.notices.recv() => self.heed(notice).await?,
                 () = sleep_until(patient_until), if patient_until.is_some() => {}
