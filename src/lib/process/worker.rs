@@ -6,13 +6,12 @@
 
 use super::buffers::Buffers;
 use super::channel::Channel;
-use super::message::{Failure, Figures, MessageError, ToParent, ToWorker};
-use super::pieces::{Stopped, Taker};
-use super::pipeline::{Pipeline, PipelineError};
-use super::rendering::{Rendered, kind, render};
+use super::destination::{Destination, PATIENCE, wants_more};
+use super::message::{Figures, MessageError, ToParent, ToWorker};
+use super::pieces::Stopped;
+use super::renderer::{Follows, Outcome, Renderer};
+use super::rendering::Rendered;
 use super::spawn::WORKER;
-use super::trap::Trap;
-use super::unchanged::Unchanged;
 use super::{memory, panics};
 use crate::config::{Config, LogLevel, Program, load};
 use crate::dispatch::{Batch, Counters, Dispatcher, Notice, graphite, graphite::TlsError, local_store::LocalStore};
@@ -20,12 +19,10 @@ use crate::exit;
 use crate::logging::{self, Chain};
 use crate::snapshot::Epoch;
 use nix::sys::signal::Signal;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,9 +32,6 @@ use tokio::task::LocalSet;
 
 /// A worker that had nothing to do for this long gives unused memory back.
 const IDLE: Duration = Duration::from_secs(5);
-
-/// For so long the others wait for a destination that has no room; longer than one that is busy takes to have some again.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// For so long a worker that is to leave waits for a destination to take the rest of a snapshot.
 const HURRY: Duration = Duration::from_secs(1);
@@ -193,53 +187,6 @@ struct Open {
     figures: Option<Figures>,
 }
 
-/// A destination, and the snapshots that it is to get once it has room.
-///
-/// A destination that is away must not hold up the others. Where one has had no room for [`PATIENCE`] and another has,
-/// snapshots are taken on, without being given to the one that is away: they stay on disk, and are rendered once more for
-/// it when it has room again, oldest first. So are those that were sent to it and lost. What is put off costs a number in
-/// memory.
-struct Destination {
-    dispatcher: Box<dyn Dispatcher>,
-    put_off: BTreeSet<Epoch>,
-    /// Since when it has had no room.
-    full_since: Option<Instant>,
-    /// Whether it is known to be away.
-    away: bool,
-    /// Whether it gets the snapshot that is being rendered.
-    takes: bool,
-}
-
-impl Destination {
-    fn new(dispatcher: Box<dyn Dispatcher>) -> Self {
-        Self { dispatcher, put_off: BTreeSet::new(), full_since: None, away: false, takes: false }
-    }
-
-    /// Whether a further snapshot can be given to it.
-    fn has_room(&self) -> bool {
-        self.put_off.is_empty() && self.dispatcher.has_room()
-    }
-
-    /// Whether the others should wait for it no longer.
-    fn is_away(&self, now: Instant) -> bool {
-        !self.put_off.is_empty()
-            || self.full_since.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE)
-    }
-}
-
-/// Whether a further snapshot should be taken: by all destinations, or by those that are not away.
-fn wants_more(destinations: &mut [Destination], now: Instant) -> bool {
-    for destination in &mut *destinations {
-        if destination.dispatcher.has_room() {
-            destination.full_since = None;
-        } else {
-            destination.full_since.get_or_insert(now);
-        }
-    }
-    destinations.iter().any(Destination::has_room)
-        && destinations.iter().all(|destination| destination.has_room() || destination.is_away(now))
-}
-
 /// What the worker is to do next.
 enum Step {
     Take {
@@ -268,114 +215,6 @@ enum Stop {
 impl From<WorkerError> for Stop {
     fn from(error: WorkerError) -> Self {
         Self::Failed(error)
-    }
-}
-
-/// What became of a snapshot.
-enum Outcome {
-    Rendered(Rendered),
-    Gone,
-    Failed { failure: Failure, reason: String },
-}
-
-/// What a snapshot can be compared with.
-#[derive(Debug, Clone, Copy)]
-enum Follows {
-    /// The newest that any worker was given before it.
-    Any(Option<Epoch>),
-    /// Nothing: whoever gets it, once more, may not have had the one before.
-    Nothing,
-}
-
-/// Makes lines of snapshots.
-struct Renderer<'a> {
-    config: &'a Config,
-    hostname: String,
-    pipeline: Pipeline,
-    /// Where values that stay the same are not always sent.
-    unchanged: Option<Unchanged>,
-    trap: Trap,
-}
-
-impl<'a> Renderer<'a> {
-    fn new(config: &'a Config, hostname: String) -> Self {
-        let every = NonZeroU64::try_from(config.process.send_unchanged_every).ok().filter(|every| every.get() > 1);
-        Self {
-            config,
-            pipeline: Pipeline::new(config, &hostname),
-            unchanged: every.map(Unchanged::new),
-            hostname,
-            trap: Trap::from_environment(),
-        }
-    }
-
-    /// The next snapshot is rendered in full.
-    fn forget(&mut self) {
-        if let Some(unchanged) = &mut self.unchanged {
-            unchanged.forget();
-        }
-    }
-
-    fn render(
-        &mut self,
-        epoch: Epoch,
-        figures: Option<&Figures>,
-        follows: Follows,
-        buffer: Vec<u8>,
-        taker: &mut Taker<'_>,
-    ) -> Outcome {
-        let Follows::Any(before) = follows else { return self.render_all(epoch, figures, buffer, taker) };
-        let Some(mut unchanged) = self.unchanged.take() else {
-            return self.render_all(epoch, figures, buffer, taker);
-        };
-        let own = self.pipeline.own().as_bytes().to_vec();
-        let mut left_out = 0;
-        let mut leave_out = |unchanged: &mut Unchanged, piece: &mut Batch| {
-            let lines = unchanged.filter(&own, &mut piece.text);
-            piece.lines -= lines;
-            left_out += lines;
-        };
-        unchanged.begin(epoch, before);
-        let mut outcome = self.render_all(epoch, figures, buffer, &mut |mut piece| {
-            leave_out(&mut unchanged, &mut piece);
-            taker(piece)
-        });
-        if let Outcome::Rendered(Rendered { last, lines, skipped, .. }) = &mut outcome {
-            leave_out(&mut unchanged, last);
-            unchanged.end();
-            *lines -= left_out;
-            skipped.unchanged = u64::try_from(left_out).unwrap_or(u64::MAX);
-        }
-        self.unchanged = Some(unchanged);
-        outcome
-    }
-
-    fn render_all(
-        &mut self,
-        epoch: Epoch,
-        figures: Option<&Figures>,
-        buffer: Vec<u8>,
-        taker: &mut Taker<'_>,
-    ) -> Outcome {
-        self.trap.spring(epoch);
-        let dir = self.config.process.src_dir.join(epoch.to_string());
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            self.trap.panic(epoch);
-            render(self.config, &mut self.pipeline, &dir, epoch, figures, buffer, taker)
-        }));
-        match result {
-            Ok(Ok(rendered)) => Outcome::Rendered(rendered),
-            Ok(Err(PipelineError::Directory { source, .. })) if source.kind() == io::ErrorKind::NotFound => {
-                Outcome::Gone
-            }
-            Ok(Err(error)) => Outcome::Failed { failure: kind(&error), reason: Chain(&error).to_string() },
-            Err(panic) => {
-                panics::seen();
-                // Whatever it was in the middle of, its state is not to be trusted.
-                self.pipeline = Pipeline::new(self.config, &self.hostname);
-                Outcome::Failed { failure: Failure::Panic, reason: format!("panic: {}", panics::words(&*panic)) }
-            }
-        }
     }
 }
 
