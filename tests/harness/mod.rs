@@ -31,6 +31,7 @@ pub mod site;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -73,17 +74,35 @@ pub fn wait_until(limit: Duration, what: &str, mut condition: impl FnMut() -> bo
     wait_for(limit, what, || condition().then_some(()));
 }
 
-/// A TCP port of the loopback interface that nobody listens on, never the same twice in one test binary. For
-/// programs that cannot be told to take port 0 and say what they got. The ports lie below those that the kernel gives
-/// to outgoing connections, so that no client can take one away.
+/// A TCP port of the loopback interface that nobody listens on, never the same twice, neither in this test program nor in
+/// another that runs at the same time. For programs that cannot be told to take port 0 and say what they got. The ports
+/// lie below those that the kernel gives to outgoing connections, so that no client can take one away.
 pub fn free_port() -> u16 {
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 8_000;
     static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(std::process::id().wrapping_mul(37)));
     (0..COUNT)
         .filter_map(|_| u16::try_from(FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT).ok())
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .find(|port| reserve(*port) && TcpListener::bind(("127.0.0.1", *port)).is_ok())
         .expect("all ports are in use")
+}
+
+/// Keeps a port from other test programs as long as this one runs: by a lock on one byte of a file that all have open.
+fn reserve(port: u16) -> bool {
+    use nix::fcntl::{FcntlArg, fcntl};
+    static PORTS: LazyLock<File> = LazyLock::new(|| {
+        let name = format!("haproxystats-test-ports-{}", nix::unistd::getuid());
+        let file = OpenOptions::new().create(true).append(true).open(std::env::temp_dir().join(name));
+        file.expect("the ports of tests are shared by a file")
+    });
+    let lock = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: port.into(),
+        l_len: 1,
+        l_pid: 0,
+    };
+    fcntl(&*PORTS, FcntlArg::F_OFD_SETLK(&lock)).is_ok()
 }
 
 /// Whether something accepts connections on this port of the loopback interface.
