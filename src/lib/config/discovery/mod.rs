@@ -169,6 +169,8 @@ mod tests {
         assert!(words.starts_with("environment variable INTERVAL: [discovery] interval = \"soon\": "), "{words}");
     }
 
+    // One of the ways is JSON.
+    #[cfg(feature = "discovery")]
     #[test]
     fn backends_in_each_of_the_ways() {
         let wanted = |serves: Serves| {
