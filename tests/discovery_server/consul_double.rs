@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 #[derive(Default)]
@@ -36,7 +37,7 @@ pub struct Consul {
 
 impl Consul {
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = listen();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new((Mutex::new(State { index: 10, ..State::default() }), Condvar::new()));
         let served = Arc::clone(&shared);
@@ -140,6 +141,18 @@ fn converse(mut stream: TcpStream, shared: &(Mutex<State>, Condvar)) {
             return;
         }
     }
+}
+
+/// Listens where no other double of this program has listened before: clients of one that is gone may still be looking for
+/// it, and would change what another one says. Below the ports that the kernel hands out, above those of the harness.
+fn listen() -> TcpListener {
+    const FIRST: u32 = 28_000;
+    const COUNT: u32 = 4_000;
+    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(std::process::id().wrapping_mul(37)));
+    (0..COUNT)
+        .filter_map(|_| u16::try_from(FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT).ok())
+        .find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok())
+        .expect("a free port")
 }
 
 type Answer = (u16, u64, &'static str, Vec<u8>);
