@@ -550,6 +550,10 @@ fn a_relay_is_stopped_killed_and_frozen_and_nothing_is_lost() {
                 Fault::FreezeAndKill => {
                     // What a frozen relay has read and not passed on nobody can know of.
                     rig.run_for(10 * tick).await;
+                    rig.until("the relay has passed on what it has", |rig| {
+                        rig.counters().queued_batches == 0 && recorder.distinct() >= rig.delivered.len() * 200
+                    })
+                    .await;
                     relay.daemon().signal(Signal::SIGSTOP);
                     rig.feed(11..=12, 200).await;
                     rig.run_for(20 * tick).await;
