@@ -3,6 +3,7 @@
 mod harness;
 
 use harness::carbon::Carbon;
+use harness::newer::{NEWER, newer_haproxy, own_haproxy};
 use harness::{Daemon, SOON, free_port, listens, lives, poll, run, wait_until};
 use std::io::Write;
 use std::net::TcpStream;
@@ -70,4 +71,16 @@ fn points_sent_to_carbon_are_read_back() {
     carbon.stop();
     carbon.launch();
     assert_eq!(carbon.points("a.b").len(), 2);
+}
+
+#[test]
+fn newer_versions_of_haproxy_are_at_least_what_they_are_called() {
+    let mut last = own_haproxy().version;
+    for name in NEWER {
+        let Some(haproxy) = newer_haproxy(name) else { continue };
+        let (major, minor) = name.split_once('.').expect("a version");
+        assert!(haproxy.version >= (major.parse().unwrap(), minor.parse().unwrap()), "{name}: {haproxy:?}");
+        assert!(haproxy.version >= last, "{name}: {haproxy:?} after {last:?}");
+        last = haproxy.version;
+    }
 }

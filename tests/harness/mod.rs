@@ -22,6 +22,7 @@ pub mod incoming;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod machine;
+pub mod newer;
 pub mod patroni;
 pub mod peers;
 pub mod prometheus;

@@ -1,13 +1,13 @@
 //! Real HAProxy processes (Debian: haproxy) that serve the same sites, each with a stats socket of its own, and a client
 //! whose every request is counted. The servers behind them are one more frontend of the same process.
 
-use super::{Daemon, SOON, debian, free_port, wait_until, write};
+use super::newer::{Haproxy, own_haproxy};
+use super::{Daemon, SOON, free_port, wait_until, write};
 use nix::sys::signal::Signal;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -22,6 +22,7 @@ pub enum Stats {
 
 /// HAProxy processes numbered from 0.
 pub struct Site {
+    haproxy: Haproxy,
     directory: TempDir,
     instances: Vec<Instance>,
 }
@@ -35,13 +36,19 @@ impl Site {
     /// Starts `unix` processes with a stats socket in [`socket_dir`](Self::socket_dir), then `tcp` with one on a port.
     #[track_caller]
     pub fn start(unix: usize, tcp: usize) -> Self {
+        Self::start_with(own_haproxy(), unix, tcp)
+    }
+
+    /// As [`start`](Self::start), with another HAProxy than Debian's.
+    #[track_caller]
+    pub fn start_with(haproxy: Haproxy, unix: usize, tcp: usize) -> Self {
         let directory = tempfile::tempdir().expect("a directory for HAProxy");
         for folder in ["stats", "http"] {
             std::fs::create_dir(directory.path().join(folder)).expect("a folder for HAProxy");
         }
         let stats = (0..unix).map(|_| Stats::Unix).chain((0..tcp).map(|_| Stats::Tcp(free_port())));
         let instances = stats.map(|stats| Instance { stats, daemon: None }).collect();
-        let mut site = Self { directory, instances };
+        let mut site = Self { haproxy, directory, instances };
         for number in 0..site.instances.len() {
             site.launch(number);
         }
@@ -52,7 +59,7 @@ impl Site {
     #[track_caller]
     pub fn launch(&mut self, number: usize) {
         let file = write(self.directory.path(), &format!("lb{number}.cfg"), self.configuration(number));
-        let mut command = Command::new(debian("haproxy"));
+        let mut command = self.haproxy.command();
         command.arg("-W").arg("-f").arg(file);
         self.instances[number].daemon = Some(Daemon::spawn(command));
         self.wait_until_up(number);
