@@ -10,6 +10,7 @@ use haproxystats::discovery::client::disk::Disk;
 use haproxystats::discovery::client::figures::Shown;
 use haproxystats::discovery::client::link::Link;
 use haproxystats::discovery::document::{Document, Server, State};
+use haproxystats::discovery::hint::Hint;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -67,7 +68,7 @@ fn list() -> Document {
             port: Some(8080),
             group: "asg".to_owned(),
             zone: String::new(),
-            hint: 100,
+            hint: Hint::FULL,
             since: 0,
             state: State::Active,
             weight: 10,

@@ -417,7 +417,7 @@ pub static DISCOVERY_BACKEND: [Definition; 8] = [
 ];
 
 /// Of the server of haproxystats-discovery.
-pub static DISCOVERY: [Definition; 16] = [
+pub static DISCOVERY: [Definition; 17] = [
     row("DiscoveryLeader", "1 or 0", Kind::Gauge, "Whether this server has the lease: exactly one of all should."),
     row("DiscoverySlots", "slots", Kind::Gauge, "Slots of the list."),
     row("DiscoveryServers", "servers", Kind::Gauge, "Servers that have a slot and traffic."),
@@ -437,8 +437,19 @@ pub static DISCOVERY: [Definition; 16] = [
         "Age of the last listing of the source; not there before the first one.",
     ),
     row("DiscoverySourceInstances", "instances", Kind::Gauge, "Instances in the last listing, whatever their state."),
+    row(
+        "DiscoveryUnusable",
+        "instances",
+        Kind::Gauge,
+        "Instances in the last listing that would serve if there were an address that can be used.",
+    ),
     row("DiscoveryListings", "listings", Kind::Counter, "Listings that the source gave."),
-    row("DiscoverySourceFailures", "attempts", Kind::Counter, "Attempts to list the source that failed."),
+    row(
+        "DiscoverySourceFailures",
+        "attempts",
+        Kind::Counter,
+        "Attempts to list the source, or one of its groups, that failed.",
+    ),
     row("DiscoveryStoreFailures", "attempts", Kind::Counter, "Requests to the store that failed."),
     row(
         "DiscoveryConflicts",

@@ -1,7 +1,7 @@
 //! Auto Scaling Groups as the source, on moto; what moto does not do, on a double.
 
 use super::moto::Moto;
-use super::program::Site;
+use super::program::{Site, page, wait_for};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -65,8 +65,8 @@ fn only_instances_that_are_healthy_and_in_service_are_used_with_their_addresses_
     wanted.sort();
     let site = site(moto, "life-a,life-b,life-misspelt");
     assert_eq!(planned(&site), wanted);
-    let log = site.run(&["--server", "--dry-run"]).stderr;
-    assert!(String::from_utf8_lossy(&log).contains("life-misspelt"), "a group that AWS does not know is told");
+    let told = site.good(&["--server", "--dry-run"]);
+    assert!(told.contains("warning: group life-misspelt could not be listed: AWS knows no such"), "{told}");
 }
 
 #[test]
@@ -172,6 +172,39 @@ fn instances_that_start_or_wait_to_be_terminated_have_no_traffic() {
     let addresses: Vec<_> = ids.iter().map(|id| (id.as_str(), "10.0.0.9")).collect();
     let (port, _) = scripted(vec![(200, scaling(&members, "")), (200, instances(&addresses, ""))]);
     assert_eq!(planned(&on(port)), ["i-0 10.0.0.9 g"]);
+}
+
+#[test]
+fn instances_without_the_address_that_is_wanted_are_told() {
+    let answers = || {
+        let members = [("i-1", "InService", "Healthy"), ("i-2", "InService", "Healthy"), ("i-3", "Pending", "Healthy")];
+        let six = "<item><instanceId>i-1</instanceId><instanceState><name>running</name></instanceState>\
+                   <ipv6Address>2001:db8::1</ipv6Address></item></instancesSet>";
+        let all = instances(&[("i-2", "10.0.0.2"), ("i-3", "10.0.0.3")], "").replace("</instancesSet>", six);
+        vec![(200, scaling(&members, "")), (200, all)]
+    };
+    let ipv6 = |port| {
+        let site = on(port);
+        let file = site.path("haproxystats.conf");
+        let text = std::fs::read_to_string(&file).unwrap().replace("mode = aws", "mode = aws\naddress = ipv6");
+        let text = text.replace("exporter-port = 0", &format!("exporter-port = {}", super::program::free_port()));
+        std::fs::write(file, text).unwrap();
+        site
+    };
+    let (port, _) = scripted(answers());
+    let plan = ipv6(port).good(&["--server", "--dry-run"]);
+    assert!(plan.contains("  1 i-1 2001:db8::1 group g "), "{plan}");
+    assert!(plan.contains("warning: i-2 of group g cannot be used: it has no IPv6 address"), "{plan}");
+    assert!(!plan.contains("i-3"), "one that is being started gets its address later: {plan}");
+    let (port, _) = scripted(std::iter::repeat_with(answers).take(100).flatten().collect());
+    let site = ipv6(port);
+    let server = site.start("log", &["--server"]);
+    wait_for("it is told", || server.log().contains("i-2 of group g cannot be used: it has no IPv6 address"));
+    let text = std::fs::read_to_string(site.path("haproxystats.conf")).unwrap();
+    let exporter = text.lines().find_map(|line| line.strip_prefix("exporter-port = ")?.parse().ok()).unwrap();
+    wait_for("it is counted", || page(exporter).contains("haproxystats_discovery_unusable 1"));
+    let log = server.stop();
+    assert_eq!(log.matches("cannot be used").count(), 1, "{log}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::consul_double::{Consul, entry};
 use super::program::{Site, slots, wait_for};
 use super::store::{config, local};
+use haproxystats::discovery::hint::Hint;
 use haproxystats::discovery::source::{Life, Listing, Source, SourceError, open};
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,9 @@ fn health_address_port_and_weights_are_those_of_the_service() {
             entry("n2", "10.0.0.2", PLAIN, &["passing", "x=critical"]),
             entry("n3", "10.0.0.3", r#""Address":"","Port":0,"Weights":{"Passing":3,"Warning":1}"#, &["warning"]),
             entry("n4", "10.0.0.4", PLAIN, &["_service_maintenance:web=critical"]),
-            entry("n5", "web.example.com", PLAIN, &["passing"]),
+            entry("n5", "localhost", PLAIN, &["passing"]),
+            entry("n6", "no.such.host.invalid", PLAIN, &["passing"]),
+            entry("n7", "", PLAIN, &["passing"]),
         ],
     );
     consul.register("api", &[entry("n1", "10.0.0.1", r#""Address":"2001:db8::1","Port":81"#, &["passing"])]);
@@ -54,14 +57,19 @@ fn health_address_port_and_weights_are_those_of_the_service() {
     assert_eq!(
         shown,
         [
-            "n1/web web 10.1.0.1 Some(8080) true InService 200 dc1",
-            "n2/web web 10.0.0.2 Some(80) false InService 100 dc1",
-            "n3/web web 10.0.0.3 None true InService 100 dc1",
-            "n4/web web 10.0.0.4 Some(80) false Leaving 100 dc1",
-            "n5/web web - Some(80) true InService 100 dc1",
+            "n1/web web 10.1.0.1 Some(8080) true InService 100 dc1",
+            "n2/web web 10.0.0.2 Some(80) false InService 50 dc1",
+            "n3/web web 10.0.0.3 None true InService 50 dc1",
+            "n4/web web 10.0.0.4 Some(80) false Leaving 50 dc1",
+            "n5/web web 127.0.0.1 Some(80) true InService 50 dc1",
             "n1/web api 2001:db8::1 Some(81) true InService 100 dc1",
         ]
     );
+    let unusable: Vec<_> =
+        listing.unusable.iter().map(|one| (one.instance.as_str(), one.group.as_str(), one.unsure)).collect();
+    assert_eq!(unusable, [("n6/web", "web", true), ("n7/web", "web", false)]);
+    assert!(listing.unusable[0].reason.starts_with("no.such.host.invalid cannot be resolved: "), "{listing:?}");
+    assert_eq!(listing.unusable[1].reason, "neither it nor its node has an address");
     let strict = list(&mut *source(&consul, "consul-warning = no\n")).unwrap();
     assert!(!strict.instances[2].healthy && strict.instances[0].life == Life::InService);
 }
@@ -100,7 +108,10 @@ fn what_may_lack_servers_is_an_error_and_no_empty_list() {
         state.stale = false;
         state.services.insert("web".to_owned(), "[{".to_owned());
     });
-    assert!(list(&mut *source).unwrap_err().to_string().contains("cannot be understood"));
+    // One service's fault is that service's.
+    let listing = list(&mut *source).unwrap();
+    assert_eq!((listing.instances.as_slice(), listing.failed[0].group.as_str()), ([].as_slice(), "web"));
+    assert!(listing.failed[0].reason.contains("cannot be understood"), "{listing:?}");
     consul.change(|state| drop(state.services.remove("web")));
     assert_eq!(list(&mut *source).unwrap().instances, [], "a service that nobody registered is empty");
 }
@@ -168,5 +179,44 @@ fn consul_alone_is_source_and_store_and_an_outage_changes_nothing() {
     assert!(read().starts_with("n1/web n2/web n3/web"), "{}", read());
     consul.register("web", &[node(1), node(3)]);
     wait_for("a server that is gone is drained", || read().starts_with("n1/web ~n2/web n3/web"));
+    server.stop();
+}
+
+#[test]
+fn the_weights_of_a_service_are_parts_of_the_largest() {
+    let consul = Consul::start();
+    let node = |n: u8, weight: u32| {
+        let service = format!(r#""Address":"","Port":80,"Weights":{{"Passing":{weight},"Warning":1}}"#);
+        entry(&format!("n{n}"), &format!("10.0.0.{n}"), &service, &["passing"])
+    };
+    consul.register("web", &[node(1, 100), node(2, 50), node(3, 1)]);
+    let hints: Vec<Hint> =
+        list(&mut *source(&consul, "")).unwrap().instances.into_iter().map(|instance| instance.hint).collect();
+    assert_eq!(hints.iter().map(|hint| hint.of(10)).collect::<Vec<_>>(), [10, 5, 1]);
+    assert_eq!(hints.iter().map(|hint| hint.of(256)).collect::<Vec<_>>(), [256, 128, 3]);
+}
+
+#[test]
+fn a_service_that_cannot_be_listed_loses_no_server_and_holds_up_no_other() {
+    let consul = Consul::start();
+    let node = |n: u8| entry(&format!("n{n}"), &format!("10.0.0.{n}"), PLAIN, &["passing"]);
+    consul.register("web", &[node(1), node(2)]);
+    consul.register("api", &[node(3)]);
+    let site = Site::new(&format!(
+        "[discovery-server]\nmode = consul\nconsul-api-url = {}\nconsul-service-name = web, api\n\
+         removal-confirmations = 1\nremoval-ratio = 1\nremoval-floor = 0\n\
+         haproxy-backend-server-increase-weight-interval = 0\n",
+        consul.url()
+    ));
+    let server = site.start("log", &["--server"]);
+    let read = || site.slots();
+    wait_for("the list is there", || read().starts_with("n1/web n2/web n3/web -"));
+    consul.change(|state| drop(state.services.insert("web".to_owned(), "[{".to_owned())));
+    wait_for("it is told", || server.log().contains("group web could not be listed"));
+    consul.register("api", &[node(3), node(4)]);
+    wait_for("the other service goes on", || read().starts_with("n1/web n2/web n3/web n4/web"));
+    consul.register("web", &[node(2)]);
+    wait_for("it is over", || server.log().contains("no longer: group web"));
+    wait_for("who is gone leaves", || read().starts_with("~n1/web n2/web n3/web n4/web"));
     server.stop();
 }

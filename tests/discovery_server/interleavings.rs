@@ -4,6 +4,7 @@
 use super::store::config;
 use haproxystats::config::discovery::Plan;
 use haproxystats::discovery::document::{Document, State};
+use haproxystats::discovery::hint::Hint;
 use haproxystats::discovery::plan::plan;
 use haproxystats::discovery::source::{Instance, Life, Listing};
 use proptest::prelude::*;
@@ -95,9 +96,9 @@ fn listing(now: u64, members: &[u8]) -> Listing {
         zone: String::new(),
         healthy: true,
         life: Life::InService,
-        hint: 100,
+        hint: Hint::FULL,
     };
-    Listing { taken: now * 1000, instances: members.iter().map(instance).collect() }
+    Listing { taken: now * 1000, instances: members.iter().map(instance).collect(), ..Listing::default() }
 }
 
 proptest! {

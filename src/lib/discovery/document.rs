@@ -1,5 +1,6 @@
 //! The list of servers as the store keeps it: one document, which one server writes and all clients read.
 
+use super::hint::Hint;
 use crate::config::discovery::{LARGEST_WEIGHT, Ramp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -90,8 +91,9 @@ pub struct Server {
     pub group: String,
     /// Its availability zone; empty where the source knows none.
     pub zone: String,
-    /// Part of the full weight that the source wants it to have, percent; 100 where it says nothing.
-    pub hint: u32,
+    /// Part of the full weight that the source wants it to have; all of it where it says nothing.
+    #[serde(flatten)]
+    pub hint: Hint,
     /// When its ramp began, UTC seconds.
     pub since: u64,
     /// Whether it is wanted.
@@ -294,14 +296,8 @@ impl Document {
 
 /// See [`Document::weight_at`].
 #[must_use]
-pub(super) fn weight(ramp: &StoredRamp, since: u64, hint: u32, now: u64) -> u16 {
-    let full = ramp.after(Duration::from_secs(now.saturating_sub(since)));
-    if hint == 100 {
-        return full;
-    }
-    let scaled = u64::from(full) * u64::from(hint) / 100;
-    let least = u64::from(full > 0 && hint > 0);
-    u16::try_from(scaled.max(least)).unwrap_or(u16::MAX).min(LARGEST_WEIGHT)
+pub(super) fn weight(ramp: &StoredRamp, since: u64, hint: Hint, now: u64) -> u16 {
+    hint.of(ramp.after(Duration::from_secs(now.saturating_sub(since))))
 }
 
 #[cfg(test)]
@@ -321,12 +317,10 @@ mod tests {
     }
 
     #[test]
-    fn hints_scale_and_never_silence_by_rounding() {
-        assert_eq!(weight(&SEED, 0, 50, 270), 5);
-        assert_eq!(weight(&SEED, 0, 1, 0), 1);
-        assert_eq!(weight(&SEED, 0, 0, 270), 0);
-        assert_eq!(weight(&SEED, 0, 1_000_000, 270), 256);
-        assert_eq!(weight(&SEED, 1000, 100, 10), 1, "a clock behind that of the writer begins the ramp");
+    fn hints_scale_the_ramp() {
+        assert_eq!(weight(&SEED, 0, Hint::percent(50), 270), 5);
+        assert_eq!(weight(&SEED, 0, Hint::percent(1), 0), 1);
+        assert_eq!(weight(&SEED, 1000, Hint::FULL, 10), 1, "a clock behind that of the writer begins the ramp");
     }
 
     #[test]
@@ -339,7 +333,7 @@ mod tests {
             port: Some(8080),
             group: "asg".to_owned(),
             zone: String::new(),
-            hint: 100,
+            hint: Hint::relative(300, 65535),
             since: 5,
             state: State::Draining { since: 7 },
             weight: 3,

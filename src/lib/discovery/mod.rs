@@ -13,7 +13,9 @@ pub mod aws;
 pub mod client;
 pub mod document;
 pub mod files;
+pub mod hint;
 pub mod http;
+mod notices;
 pub mod plan;
 pub mod report;
 pub mod server;
@@ -26,6 +28,7 @@ use crate::exit;
 use crate::exporter;
 use crate::logging::{self, Chain, Output};
 use crate::systemd;
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -110,6 +113,8 @@ pub struct Context {
     pub stop: Stop,
     /// Where figures are told.
     pub reports: Rc<report::Reports>,
+    /// With --dry-run: the list that the server would have written, for the client beside it.
+    pub planned: Rc<RefCell<Option<document::Document>>>,
 }
 
 /// The whole program: command line, environment, configuration, log, and server and client until a signal comes.
@@ -123,7 +128,8 @@ pub fn main() -> ExitCode {
             let listen = loaded.config.exporter.listen;
             let mut config = loaded.config.discovery;
             // The page of all programs may be switched on for this one too; it has but one address.
-            config.exporter = listen.or(config.exporter);
+            let own = if discover.server { config.exporter } else { config.client_exporter };
+            config.exporter = listen.or(own);
             (discover, config)
         }
         Command::Run(_) | Command::Once { .. } => return ExitCode::from(exit::USAGE),
@@ -163,7 +169,8 @@ async fn run(discover: cli::Discover, config: config::Discovery) -> Result<(), D
             tokio::task::spawn_local(Rc::clone(&reports).report(graphite, interval));
         }
     }
-    let context = Context { config: Rc::new(config), store, run: discover.run, stop: stop.clone(), reports };
+    let planned = Rc::default();
+    let context = Context { config: Rc::new(config), store, run: discover.run, stop: stop.clone(), reports, planned };
     tokio::task::spawn_local(async move {
         let name = tokio::select! {
             _ = term.recv() => "SIGTERM",

@@ -9,6 +9,7 @@
 //! - Without a listing (the source does not answer) only time goes on: ramps, and drains that have begun.
 
 use super::document::{Cause, Document, Doubt, Held, Reason, Server, Slot, State, Unplaced, What, weight};
+use super::hint::Hint;
 use super::source::{Instance, Life, Listing};
 use crate::config::discovery::Plan as Settings;
 use std::collections::{HashMap, HashSet};
@@ -43,7 +44,7 @@ pub fn plan(present: Option<&Document>, listing: Option<&Listing>, now: u64, set
         None => planning.end_drains(),
         Some(listing) => {
             let instances = known(listing);
-            planning.look_at_servers(listing.taken, &instances);
+            planning.look_at_servers(listing, &instances);
             planning.end_drains();
             let waiting = planning.place(&instances);
             planning.let_go(waiting);
@@ -160,7 +161,8 @@ impl Planning<'_> {
     }
 
     /// Takes over what the source says about those who have a slot.
-    fn look_at_servers(&mut self, taken: u64, instances: &[&Instance]) {
+    fn look_at_servers(&mut self, listing: &Listing, instances: &[&Instance]) {
+        let taken = listing.taken;
         let by_identity: HashMap<Identity, &Instance> = instances.iter().map(|i| (identity_in(i), *i)).collect();
         let serving = self.next.servers().filter(|(_, server)| server.state == State::Active);
         let actives: HashSet<Identity> = serving.map(|(_, server)| identity_of(server)).collect();
@@ -185,7 +187,7 @@ impl Planning<'_> {
                     let why = format!("it has the address of {}, which is gone", server.instance);
                     *server = occupant(heir, now, settings);
                     reasons.push((id, heir.id.clone(), What::Added, why));
-                } else if active {
+                } else if active && !listing.is_silent_about(&server.instance, &server.group) {
                     suspect(server, Cause::Missing, taken, now, settings);
                 }
                 continue;
@@ -384,7 +386,7 @@ fn occupant(instance: &Instance, now: u64, settings: &Settings) -> Server {
         port: instance.port,
         group: instance.group.clone(),
         zone: instance.zone.clone(),
-        hint: if settings.source_weights { instance.hint } else { 100 },
+        hint: if settings.source_weights { instance.hint } else { Hint::FULL },
         since: now,
         state: State::Active,
         weight: 0,

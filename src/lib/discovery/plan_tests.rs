@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::discovery::Ramp;
+use crate::discovery::source::{FailedGroup, Unusable};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -30,12 +31,12 @@ fn instance(number: u8) -> Instance {
         zone: "a".to_owned(),
         healthy: true,
         life: Life::InService,
-        hint: 100,
+        hint: Hint::FULL,
     }
 }
 
 fn listing(at: u64, instances: impl IntoIterator<Item = Instance>) -> Listing {
-    Listing { taken: at * 1000, instances: instances.into_iter().collect() }
+    Listing { taken: at * 1000, instances: instances.into_iter().collect(), ..Listing::default() }
 }
 
 fn numbers(at: u64, numbers: impl IntoIterator<Item = u8>) -> Listing {
@@ -132,6 +133,27 @@ fn as_in_the_seed_servers_that_are_gone_leave_and_others_stay() {
     }
     assert_eq!(shown(&rounds.document), "~01 02 03 ~04 05");
     assert_eq!(rounds.wait(60), "- 02 03 - 05");
+}
+
+#[test]
+fn servers_about_which_a_listing_is_silent_stay_as_they_are() {
+    let mut rounds = Rounds::new(Settings { floor: 0, ratio: 1.0, ..settings(4) });
+    let other = |number| Instance { group: "other".to_owned(), ..instance(number) };
+    rounds.see([instance(1), instance(2), other(3), other(4)]);
+    for _ in 0..5 {
+        rounds.now += 1;
+        let unusable = Unusable {
+            instance: "i-01".to_owned(),
+            group: "asg".to_owned(),
+            reason: "no answer in time".to_owned(),
+            unsure: true,
+        };
+        let failed = FailedGroup { group: "other".to_owned(), reason: "the name does not exist".to_owned() };
+        let listing = Listing { unusable: vec![unusable], failed: vec![failed], ..listing(rounds.now, []) };
+        rounds.document = plan(Some(&rounds.document), Some(&listing), rounds.now, &rounds.settings);
+    }
+    assert_eq!(shown(&rounds.document), "01 ~02 03 04");
+    assert!(rounds.document.servers().all(|(_, server)| server.doubt.is_none()));
 }
 
 // Identity.

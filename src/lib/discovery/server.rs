@@ -1,6 +1,7 @@
 //! Source to store: asks the source, plans, and writes the next document, for as long as it has the lease.
 
 use super::document::{Document, Reason, State, What};
+use super::notices::{self, Notices};
 use super::plan::plan;
 use super::report::{Reports, Sample, ServerWeight, Side};
 use super::source::{self, Instance, Listing, Source, SourceError, good};
@@ -51,6 +52,7 @@ struct Figures {
     /// UTC milliseconds; 0: none so far.
     listed: Cell<u64>,
     instances: Cell<usize>,
+    unusable: Cell<usize>,
     document: RefCell<Option<Document>>,
     changes: RefCell<Vec<(What, u32)>>,
 }
@@ -83,6 +85,7 @@ impl Figures {
             version,
             source_age,
             source_instances,
+            unusable,
             listings,
             source_failures,
             store_failures,
@@ -102,6 +105,7 @@ impl Figures {
         if self.listed.get() > 0 {
             tell(source_age, as_f64(utc_seconds().saturating_sub(self.listed.get() / 1000)));
             tell(source_instances, size(self.instances.get()));
+            tell(unusable, size(self.unusable.get()));
         }
         if let Some(document) = &*self.document.borrow() {
             let active = document.servers().filter(|(_, server)| server.state == State::Active).count();
@@ -137,6 +141,7 @@ struct Server {
     figures: Rc<Figures>,
     reports: Rc<Reports>,
     trouble: Trouble,
+    notices: Notices,
     /// Until when the lease is surely ours.
     leased: Option<Instant>,
     /// When it has to be renewed.
@@ -148,6 +153,8 @@ struct Server {
     /// What is on disk.
     kept: Option<Vec<Instance>>,
     stop: Stop,
+    /// Where --dry-run leaves its plan.
+    planned: Rc<RefCell<Option<Document>>>,
 }
 
 /// Keeps the list until the program has to end.
@@ -155,7 +162,7 @@ struct Server {
 /// # Errors
 /// The source cannot be set up; with one round alone, whatever kept it from its end.
 pub async fn run(context: Context) -> Result<(), ServerError> {
-    let Context { config, store, run, stop, reports } = context;
+    let Context { config, store, run, stop, reports, planned } = context;
     let Some(source) = source::open(&config).await? else { return Ok(()) };
     let name = config.server.name.clone().unwrap_or_else(|| {
         let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
@@ -173,6 +180,7 @@ pub async fn run(context: Context) -> Result<(), ServerError> {
         figures,
         reports,
         trouble: Trouble::default(),
+        notices: Notices::default(),
         leased: None,
         renew: now,
         owner: None,
@@ -180,6 +188,7 @@ pub async fn run(context: Context) -> Result<(), ServerError> {
         ask_again: now,
         kept: None,
         stop,
+        planned,
     };
     match run {
         Run::Dry => server.print().await,
@@ -308,7 +317,7 @@ impl Server {
                 add(&self.figures.listings);
                 self.figures.listed.set(listing.taken);
                 self.keep(&listing);
-                self.figures.instances.set(listing.instances.len());
+                self.look_into(&listing);
                 Some(listing)
             }
             Err(error) => {
@@ -328,9 +337,19 @@ impl Server {
         }
     }
 
-    /// Keeps a listing on disk where it differs from the one before.
+    /// Tells and counts what a listing lacks.
+    fn look_into(&mut self, listing: &Listing) {
+        if !listing.failed.is_empty() {
+            add(&self.figures.source_failures);
+        }
+        self.figures.instances.set(listing.instances.len() + listing.unusable.len());
+        self.figures.unusable.set(listing.unusable.len());
+        self.notices.listing(listing);
+    }
+
+    /// Keeps a listing on disk where it differs from the one before, and says something about every group.
     fn keep(&mut self, listing: &Listing) {
-        if self.kept.as_ref() == Some(&listing.instances) {
+        if self.kept.as_ref() == Some(&listing.instances) || !listing.failed.is_empty() {
             return;
         }
         let directory = &self.config.state_dir;
@@ -390,8 +409,11 @@ impl Server {
         Ok(())
     }
 
-    fn show(&self, document: Option<Document>) {
+    fn show(&mut self, document: Option<Document>) {
         let now = utc_seconds();
+        if let Some(document) = &document {
+            self.notices.weights(document);
+        }
         let weights = document.iter().flat_map(|document| {
             let active = document.servers().filter(|(_, server)| server.state == State::Active);
             active.map(|(id, server)| ServerWeight {
@@ -430,6 +452,7 @@ impl Server {
             Lease::Ours => self.leased = Some(now + self.config.server.lease_time),
             Lease::Theirs(owner) => return Err(ServerError::Elsewhere(owner)),
         }
+        self.look_into(&listing);
         self.keep(&listing);
         let advanced = self.advance(Some(&listing)).await;
         // The lease is given back in any case; of two failures the first is the reason.
@@ -454,6 +477,9 @@ impl Server {
         if next.reasons.is_empty() {
             text.push_str("nothing changes\n");
         }
+        for line in notices::lacks(&listing).into_iter().chain(notices::misfit(&next)) {
+            text.push_str(&format!("warning: {line}\n"));
+        }
         for (id, server) in next.servers() {
             let address = server.address().map_or_else(String::new, |address| address.to_string());
             let port = server.port.map_or_else(String::new, |port| format!(" port {port}"));
@@ -464,6 +490,7 @@ impl Server {
                 server.instance, server.weight
             ));
         }
+        self.planned.replace(Some(next));
         std::io::stdout().write_all(text.as_bytes()).map_err(ServerError::Print)
     }
 }

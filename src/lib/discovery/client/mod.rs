@@ -27,6 +27,7 @@ use figures::{Event, Shown};
 use follow::List;
 use link::{Link, RoundError};
 use std::io::Write;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -40,7 +41,7 @@ const PROBE: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// One round was asked for, and there is no list.
-    #[error("the store has no list")]
+    #[error("the store has no list; a server writes it (--server --client --dry-run shows what both would do)")]
     NoList,
     /// One round was asked for, and the store cannot be read.
     #[error("the list cannot be read")]
@@ -101,7 +102,12 @@ pub async fn run(context: Context) -> Result<(), ClientError> {
 
 /// One round, or what it would do.
 async fn single(context: &Context, links: Vec<Link>) -> Result<(), ClientError> {
-    let list = follow::once(context).await?.ok_or(ClientError::NoList)?;
+    // What the server beside it would write, or else what is there.
+    let planned = context.planned.take().map(Rc::new);
+    let list = match planned {
+        Some(planned) => planned,
+        None => follow::once(context).await?.ok_or(ClientError::NoList)?,
+    };
     let mut result = Ok(());
     for mut link in links {
         let socket = link.socket().to_string();

@@ -4,10 +4,11 @@
 //! Both are asked page by page until the last. Instances are asked for by a filter, which passes over those that are
 //! gone; without any there is no second question, since one without ids would answer with the whole account.
 
-use super::{Instance, Life, Listing, Source, SourceError};
+use super::{FailedGroup, Instance, Life, Listing, Source, SourceError, Unusable};
 use crate::config::discovery::Address;
 use crate::discovery::LocalFuture;
 use crate::discovery::aws::{Aws, AwsError, Service};
+use crate::discovery::hint::Hint;
 use crate::discovery::http::escaped;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -31,8 +32,6 @@ pub(super) struct Groups {
     groups: Vec<String>,
     address: Address,
     timeout: Duration,
-    /// Groups that AWS does not know, of which has been told.
-    unknown: HashSet<String>,
 }
 
 impl Groups {
@@ -45,10 +44,11 @@ impl Groups {
         let aws = Aws::open(region).await?;
         let scaling = aws.service("autoscaling", "AUTO_SCALING")?;
         let ec2 = aws.service("ec2", "EC2")?;
-        Ok(Self { scaling, ec2, groups, address, timeout, unknown: HashSet::new() })
+        Ok(Self { scaling, ec2, groups, address, timeout })
     }
 
-    async fn members(&mut self) -> Result<BTreeMap<String, (String, Member)>, AwsError> {
+    /// The members of all groups, and the groups that AWS does not know.
+    async fn members(&self) -> Result<(BTreeMap<String, (String, Member)>, Vec<FailedGroup>), AwsError> {
         const REQUEST: &str = "DescribeAutoScalingGroups";
         let mut members = BTreeMap::new();
         let mut found = HashSet::new();
@@ -76,13 +76,10 @@ impl Groups {
                 return Err(endless(REQUEST));
             }
         }
-        for name in self.groups.iter().filter(|name| !found.contains(*name)) {
-            if self.unknown.insert(name.clone()) {
-                tracing::warn!(group = %name, "AWS knows no such Auto Scaling Group: it counts as empty");
-            }
-        }
-        self.unknown.retain(|name| !found.contains(name));
-        Ok(members)
+        let unknown = self.groups.iter().filter(|name| !found.contains(*name));
+        let reason = "AWS knows no such Auto Scaling Group";
+        let failed = unknown.map(|group| FailedGroup { group: group.clone(), reason: reason.to_owned() });
+        Ok((members, failed.collect()))
     }
 
     async fn details(&self, ids: &[&String]) -> Result<HashMap<String, Details>, AwsError> {
@@ -293,21 +290,40 @@ fn instance(id: &str, group: String, member: &Member, details: &Details, wanted:
         zone: member.zone.clone(),
         healthy: member.health.eq_ignore_ascii_case("healthy"),
         life: life(&member.life, details.state.as_ref().map_or("", |state| state.name.as_str())),
-        hint: 100,
+        hint: Hint::FULL,
     }
 }
 
 impl Source for Groups {
     fn list(&mut self, _: Option<Duration>) -> LocalFuture<'_, Result<Listing, SourceError>> {
         Box::pin(async {
-            let members = self.members().await?;
+            let (members, failed) = self.members().await?;
+            if let Some(unknown) = failed.first().filter(|_| failed.len() == self.groups.len()) {
+                let reason = "AWS knows no such Auto Scaling Group";
+                return Err(SourceError::Incomplete { service: unknown.group.clone(), reason });
+            }
             let ids: Vec<&String> = members.keys().collect();
             let details = self.details(&ids).await?;
             let known = members.iter().filter_map(|(id, (group, member))| {
                 let details = details.get(id)?;
                 Some(instance(id, group.clone(), member, details, self.address))
             });
-            Ok(Listing::now(known.collect()))
+            let (usable, without): (Vec<Instance>, Vec<Instance>) =
+                known.partition(|instance| !instance.addresses.is_empty());
+            // One that is being started gets its address later.
+            let without = without.into_iter().filter(|one| one.healthy && one.life == Life::InService);
+            let reason = match self.address {
+                Address::Private => "it has no private address",
+                Address::Public => "it has no public address",
+                Address::Ipv6 => "it has no IPv6 address",
+            };
+            let unusable = without.map(|one| Unusable {
+                instance: one.id,
+                group: one.group,
+                reason: reason.to_owned(),
+                unsure: false,
+            });
+            Ok(Listing { unusable: unusable.collect(), failed, ..Listing::now(usable) })
         })
     }
 }

@@ -1,17 +1,22 @@
 //! Servers from Consul's health endpoint, by blocking queries: each service is a group.
 //!
 //! Consul answers 200 with an empty list where the token may not see a service, and from old data where there is no
-//! leader: both are errors here. A service that nobody has registered is empty.
+//! leader: both are errors here. A service that nobody has registered is empty. One that cannot be listed has failed: its
+//! servers stay, the other services go on.
 
-use super::{Instance, Life, Listing, Source, SourceError};
+use super::names::Names;
+use super::{FailedGroup, Instance, Life, Listing, Source, SourceError, Unusable};
 use crate::config::Tls;
 use crate::config::discovery::Consul as Settings;
 use crate::discovery::LocalFuture;
+use crate::discovery::hint::Hint;
 use crate::discovery::http::{Http, Refused, escaped};
 use crate::http::SetupError;
+use crate::logging::Chain;
 use crate::secrets;
 use hyper::Method;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -25,6 +30,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 pub(super) struct Consul {
     services: Vec<Service>,
     query: Query,
+    names: Names,
 }
 
 /// What all requests have in common.
@@ -42,7 +48,16 @@ struct Service {
     http: Http,
     /// Index of the last answer; 0: none.
     index: u64,
-    instances: Vec<Instance>,
+    found: Vec<Found>,
+    /// Why the last question had no answer.
+    failure: Option<SourceError>,
+}
+
+/// An instance, with its address as Consul has it.
+struct Found {
+    instance: Instance,
+    address: String,
+    weight: u32,
 }
 
 #[derive(Deserialize)]
@@ -103,21 +118,70 @@ impl Consul {
         let suffix: String = tags.chain(datacenter).collect();
         let service = |name: &String| {
             let http = Http::open(urls, tls)?;
-            Ok(Service { name: name.clone(), http, index: 0, instances: Vec::new() })
+            Ok(Service { name: name.clone(), http, index: 0, found: Vec::new(), failure: None })
         };
         let services = services.iter().map(service).collect::<Result<_, SourceError>>()?;
-        Ok(Self { services, query: Query { suffix, token_file: token_file.clone(), warning: *warning, timeout } })
+        let query = Query { suffix, token_file: token_file.clone(), warning: *warning, timeout };
+        Ok(Self { services, query, names: Names::default() })
+    }
+
+    /// What is known now. Host names are looked up, whatever has become of the service: their addresses are not Consul's.
+    async fn listing(&mut self) -> Listing {
+        let found = || self.services.iter().flat_map(|service| &service.found);
+        let hosts = found().map(|found| found.address.as_str());
+        let hosts: BTreeSet<String> =
+            hosts.filter(|text| !text.is_empty() && text.parse::<IpAddr>().is_err()).map(str::to_owned).collect();
+        let resolved = self.names.resolve(hosts, self.query.timeout * 3 / 10).await;
+        let mut listing = Listing::now(Vec::new());
+        for service in &self.services {
+            if let Some(failure) = &service.failure {
+                let reason = Chain(failure).to_string();
+                listing.failed.push(FailedGroup { group: service.name.clone(), reason });
+                continue;
+            }
+            let largest = service.found.iter().map(|found| found.weight).max().unwrap_or(0);
+            for Found { instance, address, weight } in &service.found {
+                let looked_up = match address.parse::<IpAddr>() {
+                    Ok(address) => Ok(address),
+                    Err(_) if address.is_empty() => Err("neither it nor its node has an address".to_owned()),
+                    Err(_) => resolved.get(address).cloned().unwrap_or_else(|| Err(format!("{address} is not known"))),
+                };
+                match looked_up {
+                    Ok(address) => {
+                        let hint = Hint::relative(*weight, largest);
+                        listing.instances.push(Instance { addresses: vec![address], hint, ..instance.clone() });
+                    }
+                    Err(reason) => listing.unusable.push(Unusable {
+                        instance: instance.id.clone(),
+                        group: service.name.clone(),
+                        reason,
+                        unsure: !address.is_empty(),
+                    }),
+                }
+            }
+        }
+        listing
     }
 }
 
 impl Service {
+    /// Asks for the service, and notes what keeps it from being listed.
+    async fn refresh(&mut self, query: &Query, wait: Option<Duration>) {
+        self.failure = self.ask(query, wait).await.err();
+        if self.failure.is_some() {
+            // It is asked again without waiting for a change: what changes is that there is an answer.
+            self.index = 0;
+        }
+    }
+
     /// Asks for the service; with `wait` after its last index.
     async fn ask(&mut self, query: &Query, wait: Option<Duration>) -> Result<(), SourceError> {
         let token =
             query.token_file.as_ref().map(|path| secrets::line(path, "token")).transpose().map_err(SetupError::from)?;
         let headers: Vec<_> = token.as_deref().map(|token| ("x-consul-token", token)).into_iter().collect();
         let mut path = format!("/v1/health/service/{}?", escaped(&self.name));
-        let mut time = query.timeout;
+        // Host names are looked up in the rest of it.
+        let mut time = query.timeout * 6 / 10;
         if let Some(wait) = wait {
             let wait = wait.min(LONGEST_WAIT);
             path.push_str(&format!("index={}&wait={}ms", self.index, wait.as_millis()));
@@ -146,12 +210,12 @@ impl Service {
         // would not wait.
         let index = reply.header("x-consul-index").and_then(|index| index.parse::<u64>().ok()).unwrap_or(0);
         self.index = if index < self.index { 0 } else { index.max(1) };
-        self.instances = entries.into_iter().map(|entry| instance(entry, &self.name, query.warning)).collect();
+        self.found = entries.into_iter().map(|entry| found(entry, &self.name, query.warning)).collect();
         Ok(())
     }
 }
 
-fn instance(entry: Entry, group: &str, warning_serves: bool) -> Instance {
+fn found(entry: Entry, group: &str, warning_serves: bool) -> Found {
     let Entry { node, service, checks } = entry;
     let has = |status: &str| checks.iter().any(|check| check.status == status);
     let maintenance = checks.iter().any(|check| {
@@ -159,22 +223,19 @@ fn instance(entry: Entry, group: &str, warning_serves: bool) -> Instance {
     });
     let weights = service.weights.unwrap_or(Weights { passing: 1, warning: 1 });
     let weight = if has("warning") { weights.warning } else { weights.passing };
-    let text = if service.address.is_empty() { &node.address } else { &service.address };
-    let address: Option<IpAddr> = text.parse().ok();
-    if address.is_none() {
-        tracing::debug!(service = group, instance = %service.id, address = %text, "an instance without an IP address is left out");
-    }
-    Instance {
+    let address = if service.address.is_empty() { node.address } else { service.address };
+    let instance = Instance {
         id: format!("{}/{}", node.node, service.id),
         name: node.node,
-        addresses: address.into_iter().collect(),
+        addresses: Vec::new(),
         port: Some(service.port).filter(|port| *port > 0),
         group: group.to_owned(),
         zone: node.datacenter,
         healthy: !has("critical") && (warning_serves || !has("warning")),
         life: if maintenance { Life::Leaving } else { Life::InService },
-        hint: weight.saturating_mul(100),
-    }
+        hint: Hint::FULL,
+    };
+    Found { instance, address, weight }
 }
 
 impl Source for Consul {
@@ -183,31 +244,25 @@ impl Source for Consul {
             let query = &self.query;
             // As long as there is a service of which nothing is known, nobody waits.
             let wait = wait.filter(|_| self.services.iter().all(|service| service.index > 0));
-            let mut asked: Vec<LocalFuture<'_, Result<(), SourceError>>> = Vec::new();
+            let mut asked: Vec<LocalFuture<'_, ()>> = Vec::new();
             for service in &mut self.services {
-                asked.push(Box::pin(service.ask(query, wait)));
+                asked.push(Box::pin(service.refresh(query, wait)));
             }
             // With `wait` the first answer ends the waiting for the others; without it all have to answer.
             poll_fn(|context| {
-                let mut failure = None;
                 let before = asked.len();
-                asked.retain_mut(|request| match request.as_mut().poll(context) {
-                    Poll::Pending => true,
-                    Poll::Ready(answer) => {
-                        failure = failure.take().or(answer.err());
-                        false
-                    }
-                });
-                match failure {
-                    Some(error) => Poll::Ready(Err(error)),
-                    None if asked.is_empty() || (wait.is_some() && asked.len() < before) => Poll::Ready(Ok(())),
-                    None => Poll::Pending,
-                }
+                asked.retain_mut(|request| request.as_mut().poll(context).is_pending());
+                let answered = asked.is_empty() || (wait.is_some() && asked.len() < before);
+                if answered { Poll::Ready(()) } else { Poll::Pending }
             })
-            .await?;
+            .await;
             drop(asked);
-            let instances = self.services.iter().flat_map(|service| service.instances.iter().cloned()).collect();
-            Ok(Listing::now(instances))
+            if self.services.iter().all(|service| service.failure.is_some())
+                && let Some(failure) = self.services.iter_mut().find_map(|service| service.failure.take())
+            {
+                return Err(failure);
+            }
+            Ok(self.listing().await)
         })
     }
 

@@ -12,6 +12,7 @@
 
 use super::{Instance, Life, Listing, Source, SourceError};
 use crate::discovery::LocalFuture;
+use crate::discovery::hint::Hint;
 use crate::net::unbracketed;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
@@ -142,7 +143,7 @@ fn instance(written: Written) -> Result<Instance, String> {
         zone: written.zone,
         healthy,
         life,
-        hint: written.weight.unwrap_or(100),
+        hint: written.weight.map_or(Hint::FULL, Hint::percent),
     })
 }
 
@@ -160,7 +161,7 @@ mod tests {
         assert_eq!(parse(json).unwrap(), instances);
         assert_eq!(
             (instances[0].id.as_str(), instances[0].hint, instances[0].life),
-            ("10.0.0.1", 100, Life::InService)
+            ("10.0.0.1", Hint::FULL, Life::InService)
         );
         assert_eq!((instances[1].port, instances[1].life), (Some(8080), Life::Leaving));
         assert_eq!(parse("[::1]:80\n").unwrap()[0].id, "::1:80");

@@ -5,32 +5,72 @@ mod consul;
 mod dns;
 mod file;
 pub mod good;
+mod names;
 
 use super::LocalFuture;
 use super::aws::AwsError;
+use super::hint::Hint;
 use super::http::{HttpError, Refused};
 use crate::config::discovery::{Discovery, Source as Settings};
 use crate::http::SetupError;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::net::IpAddr;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::task::JoinSet;
 
 /// What a source says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Listing {
     /// When it was taken, UTC milliseconds.
     pub taken: u64,
-    /// Everybody that the source knows.
+    /// Everybody that the source knows and whose address can be used.
     pub instances: Vec<Instance>,
+    /// Instances that would serve if there were an address.
+    #[serde(default)]
+    pub unusable: Vec<Unusable>,
+    /// Groups about which the source says nothing this time.
+    #[serde(default)]
+    pub failed: Vec<FailedGroup>,
+}
+
+/// An instance that the source lists without an address that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Unusable {
+    /// As in [`Instance`].
+    pub instance: String,
+    /// As in [`Instance`].
+    pub group: String,
+    /// Why.
+    pub reason: String,
+    /// Whether it may well have one: whoever should know did not answer.
+    pub unsure: bool,
+}
+
+/// A group that could not be listed; what is known about it stays as it is, and the other groups go on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FailedGroup {
+    /// The group.
+    pub group: String,
+    /// Why.
+    pub reason: String,
 }
 
 impl Listing {
     /// A listing that was taken now.
     fn now(instances: Vec<Instance>) -> Self {
         let taken = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        Self { taken: u64::try_from(taken).unwrap_or(u64::MAX), instances }
+        Self { taken: u64::try_from(taken).unwrap_or(u64::MAX), instances, ..Self::default() }
+    }
+
+    /// Whether it says neither that this server exists nor that it is gone.
+    #[must_use]
+    pub fn is_silent_about(&self, instance: &str, group: &str) -> bool {
+        let same = |unusable: &Unusable| unusable.instance == instance && unusable.group == group;
+        self.failed.iter().any(|failed| failed.group == group)
+            || self.unusable.iter().any(|unusable| unusable.unsure && same(unusable))
     }
 }
 
@@ -41,7 +81,7 @@ pub struct Instance {
     pub id: String,
     /// For people.
     pub name: String,
-    /// HAProxy is given the first; an instance that has none so far cannot be used.
+    /// HAProxy is given the first; an instance that is being started may have none so far.
     pub addresses: Vec<IpAddr>,
     /// Where the source knows it.
     pub port: Option<u16>,
@@ -53,8 +93,9 @@ pub struct Instance {
     pub healthy: bool,
     /// Where it is in its life.
     pub life: Life,
-    /// Part of the full weight that the source wants for it, percent; 100 where it says nothing.
-    pub hint: u32,
+    /// Part of the full weight that the source wants for it; all of it where it says nothing.
+    #[serde(flatten)]
+    pub hint: Hint,
 }
 
 /// Where an instance is in its life.
@@ -150,4 +191,27 @@ pub async fn open(config: &Discovery) -> Result<Option<Box<dyn Source>>, SourceE
         Some(Settings::Dns { names, kind, servers }) => Box::new(dns::Dns::open(names.clone(), *kind, servers, time)?),
         Some(Settings::File { path }) => Box::new(file::SourceFile::open(path.clone())),
     }))
+}
+
+/// Does all of this at the same time, and gives the results in their order.
+async fn all<F>(tasks: impl IntoIterator<Item = F>) -> Vec<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let mut running = JoinSet::new();
+    for (index, task) in tasks.into_iter().enumerate() {
+        running.spawn_local(async move { (index, task.await) });
+    }
+    let mut done = Vec::with_capacity(running.len());
+    while let Some(joined) = running.join_next().await {
+        match joined.map_err(tokio::task::JoinError::try_into_panic) {
+            Ok(result) => done.push(result),
+            Err(Ok(panic)) => resume_unwind(panic),
+            // Nobody ends one of them before the others.
+            Err(Err(_)) => {}
+        }
+    }
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
 }

@@ -15,6 +15,7 @@ use crate::config;
 use crate::config::discovery::Ramp;
 use crate::discovery::aws::{Aws, AwsError, Service};
 use crate::discovery::document::{Document, Server, Slot, State};
+use crate::discovery::hint::Hint;
 use crate::discovery::{LocalFuture, utc_seconds};
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -137,7 +138,7 @@ fn adopted(rows: &BTreeMap<u32, Row>, ramp: Ramp, now: u64) -> Document {
                 port: None,
                 group: if row.group == NONE { String::new() } else { row.group.clone() },
                 zone: String::new(),
-                hint: 100,
+                hint: Hint::FULL,
                 since: now.saturating_sub(ramped),
                 state: State::Active,
                 weight: row.weight.min(ramp.max),

@@ -6,6 +6,7 @@ use crate::config::discovery::{Backend as Configured, BackendMode, Ramp, Serves}
 use crate::discovery::client::model::{Model, PLACEHOLDER};
 use crate::discovery::client::slots::{Desired, desired};
 use crate::discovery::document::{Document, Server, State};
+use crate::discovery::hint::Hint;
 use crate::haproxy::runtime::Batch;
 use proptest::prelude::*;
 use std::collections::HashSet;
@@ -23,7 +24,7 @@ fn document(servers: &[Option<(u8, &str, State)>]) -> Document {
             port: None,
             group: group.to_owned(),
             zone: String::new(),
-            hint: 100,
+            hint: Hint::FULL,
             since: 0,
             state,
             weight: 10,
@@ -367,7 +368,7 @@ fn dynamic_servers_are_added_and_deleted() {
     assert_eq!(
         site.pass(&dynamic(&[active(1)])),
         [
-            "add server web/web1 10.0.0.1:8765 id 1 check",
+            "add server web/web1 10.0.0.1:8765 id 100001 check",
             "enable health web/web1",
             "set server web/web1 weight 0",
             "set server web/web1 state ready",
