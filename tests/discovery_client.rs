@@ -7,6 +7,7 @@ use harness::discovery::{Balancer, Slot, Traffic, Web, get, list, ramped};
 use harness::{Daemon, SOON, discovery, free_port, run, wait_until, with_config, write};
 use nix::sys::signal::{Signal, kill};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 const TEMPLATE: &str = "balance roundrobin\nserver-template web 1-4 127.0.0.2:80 check disabled";
@@ -289,6 +290,37 @@ fn a_reload_with_a_state_file_fails_no_request() {
 }
 
 #[test]
+fn a_state_file_has_our_slots_alone_and_others_are_as_configured_after_a_reload() {
+    let mut site = Site::new();
+    let _webs = site.webs([1]);
+    let other_port = free_port();
+    let _others = [Web::start(7, site.port), Web::start(7, other_port)];
+    // Both by their address, as people write servers; one of them has a name that begins as those of the slots do.
+    let web = format!("{NAMED}\nserver web-spare 127.0.9.7:{} check backup", site.port);
+    let other = format!("server static1 127.0.9.7:{} check weight 5", site.port);
+    let balancer = Balancer::start(&[("web", &web), ("other", &other)], "admin");
+    let (socket, state) = (balancer.socket().display().to_string(), balancer.state_file());
+    let options = format!("server-state-file = {}\n", state.display());
+    site.configure(&socket, &options, "[discovery-backend:web]\nbase-name = web\n");
+    site.list(1, &[a(1), None, None, None]);
+    site.start();
+    let read = || std::fs::read_to_string(&state).unwrap_or_default();
+    wait_until(SOON, "the state file", || read().contains("web1 127.0.9.1 2 "));
+    assert_eq!(read().lines().skip(2).filter(|line| !line.contains(" web ")).count(), 0, "{}", read());
+    assert!(!read().contains("web-spare"), "{}", read());
+    balancer.edit(&format!("static1 127.0.9.7:{}", site.port), &format!("static1 127.0.9.7:{other_port}"));
+    balancer.edit("check weight 5", "check weight 50");
+    let traffic = Traffic::start(balancer.ports[0]);
+    traffic.more();
+    balancer.reload();
+    traffic.more();
+    let row = balancer.servers("other")["static1"].clone();
+    assert_eq!((row.at.as_str(), row.weight), (format!("127.0.9.7:{other_port}").as_str(), 50));
+    assert_eq!(balancer.servers("web")["web1"].at, format!("127.0.9.1:{}", site.port));
+    traffic.assert_clean();
+}
+
+#[test]
 fn a_state_file_that_would_bring_slots_back_without_their_addresses_is_not_written() {
     let mut site = Site::new();
     let _webs = site.webs([1]);
@@ -343,8 +375,9 @@ fn servers_are_added_and_deleted_where_no_template_is() {
     site.start();
     balancer.wait_for_serving("web", &[1, 2]);
     let traffic = Traffic::start(balancer.ports[0]);
-    // A keyword of the slot's number as id: consistent hashing is the same in every HAProxy.
-    assert!(balancer.ask("show servers state web").contains(" 2 web2 "), "{}", balancer.ask("show servers state web"));
+    // Consistent hashing goes by the id, which is that of the slot in every HAProxy.
+    let state = balancer.ask("show servers state web");
+    assert!(state.contains(" 100002 web2 "), "{state}");
     site.list(2, &[None, a(2), a(3)]);
     balancer.wait_for_serving("web", &[2, 3]);
     wait_until(SOON, "the first is deleted", || !balancer.servers("web").contains_key("web1"));
@@ -355,6 +388,41 @@ fn servers_are_added_and_deleted_where_no_template_is() {
     drop(traffic);
     balancer.reload();
     balancer.wait_for_serving("web", &[1, 3]);
+}
+
+#[test]
+fn the_same_key_leads_to_the_same_server_whatever_else_is_in_the_backend() {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 2, 3, 4, 5]);
+    let hash = "balance uri\nhash-type consistent";
+    let beside = |server: &str| format!("{hash}\nserver {server}");
+    let balancers = [
+        hash.to_owned(),
+        beside("sorry 127.0.0.1:9 backup disabled"),
+        beside("sorry 127.0.0.1:9 id 2 backup disabled\nserver more 127.0.0.1:9 id 1002 backup disabled"),
+    ]
+    .map(|lines| Balancer::start(&[("web", &lines)], "admin"));
+    let sockets: Vec<String> = balancers.iter().map(|balancer| balancer.socket().display().to_string()).collect();
+    let backends = "[discovery-backend:web]\nbase-name = web\nmode = dynamic\n\
+                    server-options = check inter 100ms rise 2 fall 2\n";
+    site.configure(&sockets.join(", "), "", backends);
+    site.list(1, &[a(1), a(2), a(3), None, None]);
+    site.start();
+    balancers.iter().for_each(|balancer| balancer.wait_for_serving("web", &[1, 2, 3]));
+    // One of them was reloaded in between, so it adds all of them in another order.
+    balancers[2].reload();
+    balancers[2].wait_for_serving("web", &[1, 2, 3]);
+    site.list(2, &[a(1), None, a(3), a(4), a(5)]);
+    balancers.iter().for_each(|balancer| balancer.wait_for_serving("web", &[1, 3, 4, 5]));
+    let answers = |balancer: &Balancer| -> Vec<String> {
+        (0..200).map(|key| get(balancer.ports[0], &format!("/key/{key}")).unwrap()).collect()
+    };
+    let [first, second, third] = balancers.each_ref().map(answers);
+    for other in [second, third] {
+        let same = first.iter().zip(&other).filter(|(one, other)| one == other).count();
+        assert_eq!(same, 200, "keys that lead to the same server");
+    }
+    assert!((1..=5).all(|number| number == 2 || first.contains(&format!("127.0.9.{number}"))), "{first:?}");
 }
 
 #[test]
@@ -537,6 +605,77 @@ fn the_weight_of_a_server_with_an_agent_is_the_agents() {
     balancer.ask("disable agent web/web1");
     wait_until(SOON, "the weight of the list", || balancer.servers("web")["web1"].weight == 10);
     assert_eq!(balancer.servers("web")["web2"].weight, 40);
+}
+
+/// Answers each agent check with what `answer` says at the time.
+fn agent_that_says(answer: &Arc<Mutex<String>>) -> u16 {
+    let agent = std::net::TcpListener::bind(("0.0.0.0", 0)).unwrap();
+    let port = agent.local_addr().unwrap().port();
+    let answer = Arc::clone(answer);
+    // Ends with the test program.
+    std::thread::spawn(move || {
+        for mut stream in agent.incoming().flatten() {
+            let line = format!("{}\n", answer.lock().unwrap());
+            let _ = std::io::Write::write_all(&mut stream, line.as_bytes());
+        }
+    });
+    port
+}
+
+#[test]
+fn an_agent_that_answers_ready_makes_nothing_ready_that_the_list_has_empty_or_leaving() {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 3, 4]);
+    let answer = Arc::new(Mutex::new("ready up 100%".to_owned()));
+    // At the address of the server, and so also at the placeholder of an empty slot, where nothing else answers.
+    let port = agent_that_says(&answer);
+    let template = format!(
+        "balance roundrobin\nserver-template web 1-4 127.0.0.2:80 check disabled weight 100 agent-check agent-port {port} \
+         agent-inter 50ms"
+    );
+    let balancer = Balancer::start(&[("web", &template)], "admin");
+    site.one(&balancer);
+    site.list(1, &[a(1), a(3), None, None]);
+    let ready = |balancer: &Balancer| -> Vec<String> {
+        balancer.servers("web").values().filter(|row| row.is_ready()).map(|row| row.at.clone()).collect()
+    };
+    wait_until(SOON, "the agent has its way without us", || ready(&balancer).len() == 4);
+    assert!(site.dry_run().contains("own-admin-state = false"), "{}", site.dry_run());
+    site.start();
+    site.wait_for("its agent has made a slot ready that is to be empty");
+    balancer.wait_for_serving("web", &[1, 3]);
+    let traffic = Traffic::start(balancer.ports[0]);
+    let watch = |slots: &[u8]| {
+        // Twenty checks of the agent for each slot.
+        for _ in 0..20 {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            assert_eq!(balancer.serving("web"), slots, "{:#?}", balancer.servers("web"));
+            assert_eq!(ready(&balancer).len(), slots.len(), "{:#?}", balancer.servers("web"));
+        }
+    };
+    watch(&[1, 3]);
+    site.list(2, &[a(1), Some(Slot(3, "asg-0", true)), a(4), None]);
+    balancer.wait_for_serving("web", &[1, 4]);
+    watch(&[1, 4]);
+    site.list(3, &[a(1), None, a(4), None]);
+    wait_until(SOON, "the slot is empty", || balancer.servers("web")["web2"].is_maint());
+    watch(&[1, 4]);
+    // A slot that is used again is asked for again.
+    site.list(4, &[a(1), a(3), a(4), None]);
+    balancer.wait_for_serving("web", &[1, 3, 4]);
+    *answer.lock().unwrap() = "up 40%".to_owned();
+    let weights = |slot: &str| balancer.servers("web")[slot].weight;
+    wait_until(SOON, "the agent's weights", || ["web1", "web2", "web3"].map(weights) == [40; 3]);
+    assert!(balancer.servers("web")["web4"].is_maint());
+    // What the agent said of one server is not said of the next in its slot.
+    *answer.lock().unwrap() = String::new();
+    site.list(5, &[a(1), None, a(4), None]);
+    balancer.wait_for_serving("web", &[1, 4]);
+    site.list(6, &[a(1), a(3), a(4), None]);
+    balancer.wait_for_serving("web", &[1, 3, 4]);
+    assert_eq!(["web1", "web2"].map(weights), [40, 100]);
+    traffic.more();
+    traffic.assert_clean();
 }
 
 #[test]

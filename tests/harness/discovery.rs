@@ -156,7 +156,7 @@ impl Balancer {
         let mut text = format!(
             "global\n\tnbthread 1\n\tstats socket {path}/admin.sock mode 600 level {level} expose-fd listeners\n\
              \tstats socket ipv4@127.0.0.1:{stats_port} level {level}\n\tserver-state-file {path}/state\n\
-             defaults\n\tmode http\n\ttimeout connect 2s\n\ttimeout client 10s\n\ttimeout server 10s\n\tretries 3\n\
+             defaults\n\tmode http\n\ttimeout connect 2s\n\ttimeout client 10s\n\ttimeout server 10s\n\ttimeout check 2s\n\tretries 3\n\
              \toption redispatch\n\toption httpchk GET /health\n\tdefault-server inter 100ms rise 2 fall 2\n\
              \tload-server-state-from-file global\n"
         );
@@ -175,7 +175,7 @@ impl Balancer {
     /// Starts it.
     #[track_caller]
     pub fn launch(&mut self) {
-        let mut command = Command::new(debian("haproxy"));
+        let mut command = Command::new(program());
         command.arg("-W").arg("-db").arg("-f").arg(&self.file);
         let mut daemon = Daemon::spawn(command);
         wait_until(SOON, "HAProxy answers", || {
@@ -209,6 +209,14 @@ impl Balancer {
     #[track_caller]
     pub fn workers(&self) -> Vec<nix::unistd::Pid> {
         self.daemon.as_ref().expect("HAProxy runs").children()
+    }
+
+    /// Changes the configuration, which the next reload reads.
+    #[track_caller]
+    pub fn edit(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(&self.file).expect("the configuration of HAProxy");
+        assert!(text.contains(from), "{from} is not in {text}");
+        std::fs::write(&self.file, text.replace(from, to)).expect("the configuration is written");
     }
 
     /// A new worker takes over.
@@ -276,6 +284,11 @@ impl Balancer {
         let row = lines.find(|line| line.starts_with(&start)).expect("a row");
         row.split(',').nth(at).expect("a cell").to_owned()
     }
+}
+
+/// HAProxy: Debian's, or that of `HAPROXYSTATS_HAPROXY`, for a look at how another version does.
+fn program() -> PathBuf {
+    std::env::var_os("HAPROXYSTATS_HAPROXY").map_or_else(|| debian("haproxy"), PathBuf::from)
 }
 
 /// A server in HAProxy.

@@ -102,7 +102,7 @@ impl Model {
             match command {
                 Command::Add(_, at, id, _) => {
                     assert!(self.row(&server).is_none(), "{server} is there");
-                    self.add(&server, at.ip(), at.port(), id.unwrap_or(2000), 1);
+                    self.add(&server, at.ip(), at.port(), *id, 1);
                 }
                 Command::Delete(_) => {
                     assert_eq!(self.row(&server).map(|row| row.state()), Some(AdminState::Maint));
@@ -121,7 +121,9 @@ impl Model {
                         row.operation = 0;
                     }
                 }
-                Command::EnableHealth(_) | Command::EnableAgent(_) | Command::ShutdownSessions(_) => {}
+                Command::EnableAgent(_) => self.row(&server).expect("a server").agent |= 4,
+                Command::DisableAgent(_) => self.row(&server).expect("a server").agent &= !4,
+                Command::EnableHealth(_) | Command::ShutdownSessions(_) => {}
             }
         }
     }

@@ -97,10 +97,29 @@ impl Desired {
     /// The number of the slot that a server's name says, if it is one of ours.
     #[must_use]
     pub fn slot(&self, server: &str) -> Option<u32> {
-        let number = server.strip_prefix(self.base.as_str())?;
-        // HAProxy writes numbers without leading zeros and signs.
-        if number.starts_with(['0', '+']) { None } else { number.parse().ok() }
+        slot_number(self.base.as_str(), server)
     }
+}
+
+/// What the ids of servers begin with that are added while HAProxy runs; servers of the configuration are numbered from 1,
+/// or have an `id` of the operator's.
+///
+/// Consistent hashing places a server by `id` x 4096, in 32 bits: with this and some hundred thousand slots the product
+/// neither overflows nor meets that of a server of the configuration.
+const FIRST_DYNAMIC_ID: u32 = 100_000;
+
+/// The id of a slot's server where it is added: by the slot alone, which the list has decided for all HAProxies, so that
+/// the same key leads to the same server on each, whatever else is in their backends and whenever each added it.
+#[must_use]
+pub fn dynamic_id(slot: u32) -> u32 {
+    FIRST_DYNAMIC_ID.saturating_add(slot)
+}
+
+/// The number that follows `base` in a server's name. HAProxy writes numbers without leading zeros and signs.
+#[must_use]
+pub fn slot_number(base: &str, server: &str) -> Option<u32> {
+    let number = server.strip_prefix(base)?;
+    if number.starts_with(['0', '+']) { None } else { number.parse().ok() }
 }
 
 /// What `backend` should have, when the document is this and the time is `now` (UTC seconds).

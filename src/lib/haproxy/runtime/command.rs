@@ -230,12 +230,14 @@ pub enum Command {
     HealthDown(ServerName),
     /// Switches the health check of a server on that was added with `check`.
     EnableHealth(ServerName),
-    /// Switches the agent check of a server on that was added with `agent-check`.
+    /// Switches the agent check of a server on that was added with `agent-check`, or whose agent was switched off.
     EnableAgent(ServerName),
+    /// Asks the agent of a server no longer. What it has said stays.
+    DisableAgent(ServerName),
     /// Ends what is still open on it.
     ShutdownSessions(ServerName),
     /// A new server, in maintenance, with this number as `id`.
-    Add(ServerName, Endpoint, Option<u32>, ServerOptions),
+    Add(ServerName, Endpoint, u32, ServerOptions),
     /// Removes a server that is in maintenance.
     Delete(ServerName),
 }
@@ -251,6 +253,7 @@ impl Command {
             | Self::HealthDown(server)
             | Self::EnableHealth(server)
             | Self::EnableAgent(server)
+            | Self::DisableAgent(server)
             | Self::ShutdownSessions(server)
             | Self::Add(server, ..)
             | Self::Delete(server) => server,
@@ -267,12 +270,10 @@ impl fmt::Display for Command {
             Self::HealthDown(server) => write!(f, "set server {server} health down"),
             Self::EnableHealth(server) => write!(f, "enable health {server}"),
             Self::EnableAgent(server) => write!(f, "enable agent {server}"),
+            Self::DisableAgent(server) => write!(f, "disable agent {server}"),
             Self::ShutdownSessions(server) => write!(f, "shutdown sessions server {server}"),
             Self::Add(server, at, id, options) => {
-                write!(f, "add server {server} {at}")?;
-                if let Some(id) = id {
-                    write!(f, " id {id}")?;
-                }
+                write!(f, "add server {server} {at} id {id}")?;
                 if options.0.is_empty() { Ok(()) } else { write!(f, " {}", options.0) }
             }
             Self::Delete(server) => write!(f, "del server {server}"),
@@ -336,13 +337,14 @@ mod tests {
             (Command::HealthDown(server()), "set server web/web1 health down"),
             (Command::EnableHealth(server()), "enable health web/web1"),
             (Command::EnableAgent(server()), "enable agent web/web1"),
+            (Command::DisableAgent(server()), "disable agent web/web1"),
             (Command::ShutdownSessions(server()), "shutdown sessions server web/web1"),
             (Command::Delete(server()), "del server web/web1"),
             (
-                Command::Add(server(), six, Some(1), "check weight 9".parse().unwrap()),
+                Command::Add(server(), six, 1, "check weight 9".parse().unwrap()),
                 "add server web/web1 [::1]:8080 id 1 check weight 9",
             ),
-            (Command::Add(server(), six, None, ServerOptions::default()), "add server web/web1 [::1]:8080"),
+            (Command::Add(server(), six, 7, ServerOptions::default()), "add server web/web1 [::1]:8080 id 7"),
         ] {
             assert_eq!(command.to_string(), text);
             assert_eq!(command.server(), &server());

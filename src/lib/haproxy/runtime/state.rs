@@ -16,6 +16,8 @@ const FORCED_DRAIN: u32 = 0x08;
 const RESOLUTION_MAINT: u32 = 0x20;
 /// The address comes from a resolver that goes on resolving.
 const HOSTNAME_MAINT: u32 = 0x40;
+/// `srv_agent_state`: the configuration has such a check.
+const CHECK_CONFIGURED: u32 = 0x02;
 /// `srv_check_state`, `srv_agent_state`: there is such a check, and it runs unless it pauses.
 const CHECK_ENABLED: u32 = 0x04;
 /// `srv_op_state`: stopped.
@@ -84,7 +86,13 @@ impl ServerState {
         self.check & CHECK_ENABLED != 0
     }
 
-    /// Whether an agent may change its weight.
+    /// Whether an agent may be asked about it, once that is switched on.
+    #[must_use]
+    pub fn may_have_agent(&self) -> bool {
+        self.agent & CHECK_CONFIGURED != 0
+    }
+
+    /// Whether an agent is asked about it, which may change its weight and its state.
     #[must_use]
     pub fn has_agent(&self) -> bool {
         self.agent & CHECK_ENABLED != 0

@@ -9,12 +9,12 @@ use super::disk::{Disk, DiskError};
 use super::figures::{BackendFigures, Event, Shown};
 use super::reconcile::{Outcome, Settings, Step, View, reconcile};
 use super::record::{Entry, Record};
-use super::slots::{Desired, desired};
+use super::slots::{Desired, desired, slot_number};
 use crate::config::Server;
-use crate::config::discovery::{Backend, Client};
+use crate::config::discovery::{Backend, BackendMode, Client};
 use crate::discovery::document::Document;
 use crate::discovery::utc_seconds;
-use crate::haproxy::runtime::{InvalidValue, Observation, Process, ServerName, Session, SessionError};
+use crate::haproxy::runtime::{InvalidValue, Observation, Process, ServerName, ServerState, Session, SessionError};
 use crate::logging::Chain;
 use state_file::StateFile;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -128,6 +128,7 @@ impl Link {
         let mut pass = 0;
         loop {
             let plans = self.plan(list, &observation)?;
+            self.told.agents(self.session.socket(), &plans, &observation, self.record.as_ref());
             let noted = plans.iter().flat_map(|(_, outcome)| &outcome.noted);
             self.note(noted.map(|(server, entry)| (server.clone(), *entry)).collect())?;
             let ask: BTreeSet<u32> = plans.iter().flat_map(|(_, outcome)| &outcome.ask_sessions).copied().collect();
@@ -147,10 +148,30 @@ impl Link {
                 break;
             }
         }
-        if let Some(file) = &mut self.state_file {
-            file.save(&self.session, &self.backends, &observation.servers.rows).await;
+        if let Some(mut file) = self.state_file.take() {
+            file.save(&self.session, &self.slots_of(list, &observation)).await;
+            self.state_file = Some(file);
         }
         Ok(round)
+    }
+
+    /// The servers that are slots of the list: those of server-template, up to its size or set by us. Whatever else has a
+    /// name of that kind is somebody else's.
+    fn slots_of<'o>(&self, list: &Document, observation: &'o Observation) -> Vec<&'o ServerState> {
+        let numbers: HashSet<u32> = list.slots.iter().map(|slot| slot.id).collect();
+        let is_known = |row: &ServerState| {
+            let (backend, server) = (row.backend.parse().ok(), row.server.parse().ok());
+            let name = backend.zip(server).map(|(backend, server)| ServerName { backend, server });
+            name.is_some_and(|name| self.record.as_ref().is_some_and(|record| record.get(&name).is_some()))
+        };
+        let is_slot = |row: &&ServerState| {
+            let mut backends = self.backends.iter().filter(|backend| backend.name == row.backend);
+            let number = backends
+                .find(|backend| backend.mode == BackendMode::Template)
+                .and_then(|backend| slot_number(&backend.base_name, &row.server));
+            number.is_some_and(|number| numbers.contains(&number) || is_known(row))
+        };
+        observation.servers.rows.iter().filter(is_slot).collect()
     }
 
     async fn observe(&self, sessions: &BTreeSet<u32>) -> Result<Observation, SessionError> {

@@ -1,6 +1,6 @@
 //! What a round would do, for people.
 
-use super::told::words;
+use super::told::{AGENTS, slots_with_agents, words};
 use super::{Link, RoundError};
 use crate::discovery::document::Document;
 use std::collections::BTreeSet;
@@ -22,6 +22,9 @@ impl Link {
         let mut lines = vec![format!("{}: HAProxy {}, process {}", self.socket(), process.version, process.id)];
         lines.extend(observation.missing.iter().map(|backend| format!("  {backend}: HAProxy has no such backend")));
         for (wanted, outcome) in &plans {
+            if slots_with_agents(wanted, &observation).next().is_some() {
+                lines.push(format!("  {}: {AGENTS}", wanted.backend));
+            }
             for step in &outcome.steps {
                 lines.push(format!("  {}: {}{}", step.server, of(&step.instance), step.reason));
                 lines.extend(step.commands.iter().map(|command| format!("    {command}")));

@@ -2,8 +2,9 @@
 
 use crate::config::Server;
 use crate::discovery::client::reconcile::{Outcome, Waiting};
-use crate::discovery::client::slots::Desired;
-use crate::haproxy::runtime::Observation;
+use crate::discovery::client::record::Record;
+use crate::discovery::client::slots::{Desired, Wanted, dynamic_id};
+use crate::haproxy::runtime::{AdminState, Observation, ServerState};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was logged.
@@ -13,6 +14,11 @@ pub(super) struct Told {
     waiting: BTreeMap<(String, u32), Waiting>,
     unfit: BTreeSet<String>,
     missing: BTreeSet<String>,
+    /// Backends with servers whose ids are those of an earlier version.
+    other_ids: BTreeSet<String>,
+    /// Backends whose slots have agent checks, and those where an agent has been in the way.
+    agents: BTreeSet<String>,
+    in_the_way: BTreeSet<String>,
 }
 
 impl Told {
@@ -52,8 +58,81 @@ impl Told {
         for backend in missing.difference(&self.missing) {
             tracing::error!(socket, backend, "HAProxy has no such backend");
         }
-        *self = Self { waiting, unfit, missing };
+        let other_ids: BTreeSet<String> = plans
+            .iter()
+            .filter(|(wanted, _)| has_other_ids(wanted, observation))
+            .map(|(w, _)| w.backend.to_string())
+            .collect();
+        for backend in other_ids.difference(&self.other_ids) {
+            tracing::warn!(
+                socket,
+                backend,
+                "servers that were added by an earlier version have other ids than on other HAProxies, and consistent \
+                 hashing goes by them; a reload of HAProxy puts it right"
+            );
+        }
+        (self.waiting, self.unfit, self.missing, self.other_ids) = (waiting, unfit, missing, other_ids);
     }
+}
+
+/// What there is to say where agents are asked about slots.
+pub(super) const AGENTS: &str = "its slots have agent checks: weights are the agent's there, states are the list's; the agent \
+    must not answer ready (haproxystats-agent: own-admin-state = false)";
+
+impl Told {
+    /// Logs where agents are asked about slots, and where one has made a slot ready that the list has empty.
+    pub(super) fn agents(
+        &mut self,
+        socket: &Server,
+        plans: &[(Desired, Outcome)],
+        observation: &Observation,
+        record: Option<&Record>,
+    ) {
+        for (wanted, _) in plans {
+            let backend = wanted.backend.as_str();
+            for (number, row) in slots_with_agents(wanted, observation) {
+                if self.agents.insert(backend.to_owned()) {
+                    tracing::info!(%socket, backend, "{AGENTS}");
+                }
+                let empty = matches!(wanted.slots.get(&number), Some(Wanted::Empty));
+                let name = wanted.server(number).ok();
+                let entry = name.as_ref().and_then(|name| record?.get(name));
+                let was_ours = match entry {
+                    Some(entry) if entry.process == observation.process.id => {
+                        entry.state != AdminState::Ready && entry.foreign.is_none()
+                    }
+                    _ => row.is_disabled_in_configuration(),
+                };
+                let made_ready = empty && was_ours && row.has_agent() && row.state() == AdminState::Ready;
+                if made_ready && self.in_the_way.insert(backend.to_owned()) {
+                    let server = &row.server;
+                    tracing::warn!(
+                        %socket, backend, server,
+                        "its agent has made a slot ready that is to be empty, and it is taken out again; set \
+                         own-admin-state = false in haproxystats-agent, or let the agent answer without ready"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The slots of a backend about which an agent may be asked.
+pub(super) fn slots_with_agents<'o>(
+    wanted: &'o Desired,
+    observation: &'o Observation,
+) -> impl Iterator<Item = (u32, &'o ServerState)> {
+    let rows = observation.servers.rows.iter().filter(|row| row.backend == wanted.backend.as_str());
+    rows.filter(|row| row.may_have_agent())
+        .filter_map(|row| Some((wanted.slot(&row.server)?, row)))
+        .filter(|(number, _)| wanted.slots.contains_key(number))
+}
+
+/// Whether a server that was added has not the id that its slot gives it.
+fn has_other_ids(wanted: &Desired, observation: &Observation) -> bool {
+    let mut rows = observation.servers.rows.iter().filter(|row| row.backend == wanted.backend.as_str());
+    wanted.dynamic.is_some()
+        && rows.any(|row| wanted.slot(&row.server).is_some_and(|slot| row.server_id != dynamic_id(slot)))
 }
 
 /// Why a slot waits, in words.

@@ -1,10 +1,10 @@
 //! Slots whose server comes: it is added, or brought up.
 
-use super::decide::Backend;
+use super::decide::{Backend, wake_agent};
 use super::places::Place;
 use super::slot::{Slot, is_at};
 use super::{Expected, Outcome, Step, Waiting};
-use crate::discovery::client::slots::{Occupant, Wanted};
+use crate::discovery::client::slots::{Occupant, Wanted, dynamic_id};
 use crate::haproxy::runtime::{AdminState, Command, Endpoint, ServerName, ServerState, Weight};
 
 impl Backend<'_> {
@@ -23,9 +23,7 @@ impl Backend<'_> {
             return None;
         }
         let name = &slot.name;
-        // Consistent hashing goes by the id: with that of the slot it is the same in every HAProxy.
-        let mut same_backend = self.view.servers.rows.iter().filter(|row| row.backend == self.desired.backend.as_str());
-        let id = if same_backend.any(|row| row.server_id == slot.number) { None } else { Some(slot.number) };
+        let id = dynamic_id(slot.number);
         let mut commands = vec![Command::Add(name.clone(), occupant.endpoint, id, options.clone())];
         if options.has_check() {
             commands.push(Command::EnableHealth(name.clone()));
@@ -39,7 +37,8 @@ impl Backend<'_> {
             commands.push(Command::State(name.clone(), AdminState::Ready));
             return Some(self.come(slot, occupant, commands, "added: it was up before HAProxy was replaced"));
         }
-        commands.extend(self.bring_up(name, options.has_check(), options.has_agent(), occupant));
+        let weight = occupant.weight.filter(|_| !options.has_agent());
+        commands.extend(self.bring_up(name, options.has_check(), weight));
         Some(self.come(slot, occupant, commands, "added: the list has it here"))
     }
 
@@ -62,13 +61,15 @@ impl Backend<'_> {
         let was_up = self.was_up(slot, occupant);
         let moves = self.moves_here(slot, occupant);
         if was_up || moves {
-            let weight = self.weight(server.has_agent(), server.weight, occupant);
+            let weight = self.weight(server.may_have_agent(), server.weight, occupant);
             commands.extend(weight.map(|weight| Command::Weight(name.clone(), weight)));
             commands.push(Command::State(name.clone(), AdminState::Ready));
+            commands.extend(wake_agent(slot, server));
             let reason = if moves { "it comes from another slot" } else { "it was up before HAProxy was replaced" };
             return Some(self.come(slot, occupant, commands, reason));
         }
-        commands.extend(self.bring_up(name, server.is_checked(), server.has_agent(), occupant));
+        commands.extend(self.bring_up(name, server.is_checked(), self.first_weight(server, occupant)));
+        commands.extend(wake_agent(slot, server));
         Some(self.come(slot, occupant, commands, "the list has it here"))
     }
 
@@ -79,11 +80,18 @@ impl Backend<'_> {
         })
     }
 
+    /// The weight with which a server begins: that of the list, or, where an agent decides, the configured one. What the
+    /// agent of the slot's last server said is not true of this one.
+    fn first_weight(&self, server: &ServerState, occupant: &Occupant) -> Option<Weight> {
+        let configured = Weight::new(u64::from(server.initial_weight)).ok();
+        if server.may_have_agent() { occupant.weight.and(configured) } else { occupant.weight }
+    }
+
     /// Ready, but without a request before the first check has passed.
-    fn bring_up(&self, name: &ServerName, checked: bool, agent: bool, occupant: &Occupant) -> Vec<Command> {
+    fn bring_up(&self, name: &ServerName, checked: bool, weight: Option<Weight>) -> Vec<Command> {
         let ready = Command::State(name.clone(), AdminState::Ready);
         let down = Command::HealthDown(name.clone());
-        let weight = occupant.weight.filter(|_| !agent && !self.view.fixed_weights);
+        let weight = weight.filter(|_| !self.view.fixed_weights);
         let set = |weight| Command::Weight(name.clone(), weight);
         match (checked, weight) {
             (true, Some(weight)) if weight == Weight::ZERO => vec![set(weight), ready, down],
@@ -97,7 +105,9 @@ impl Backend<'_> {
     fn come(&self, slot: &Slot<'_>, occupant: &Occupant, commands: Vec<Command>, reason: &str) -> Step {
         let mut entry = self.entry(slot, AdminState::Ready);
         (entry.verified, entry.endpoint, entry.up) = (false, Some(occupant.endpoint), false);
-        let weight = commands.iter().rev().find_map(|command| match command {
+        // An agent may change it at once.
+        let agent = slot.server.is_some_and(ServerState::may_have_agent);
+        let weight = commands.iter().rev().filter(|_| !agent).find_map(|command| match command {
             Command::Weight(_, weight) => Some(*weight),
             _ => None,
         });

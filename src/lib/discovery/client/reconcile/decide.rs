@@ -54,7 +54,7 @@ impl Backend<'_> {
             }
             (Wanted::Drain(_), AdminState::Drain) if slot.occupant_is_there() => None,
             // A server that leaves is not brought up for it.
-            (Wanted::Drain(_), AdminState::Maint) => None,
+            (Wanted::Drain(_), AdminState::Maint) => self.silence(slot, server),
             (Wanted::Empty, AdminState::Maint) => return self.empty(slot, server, outcome),
             (wanted, AdminState::Ready) => {
                 let (instance, reason) = match wanted.occupant() {
@@ -133,14 +133,36 @@ impl Backend<'_> {
         mut entry: Entry,
     ) -> Step {
         entry.verified = false;
+        let mut commands = vec![Command::State(slot.name.clone(), state)];
+        match state {
+            AdminState::Ready => commands.extend(slot.server.and_then(|server| wake_agent(slot, server))),
+            // First: it might say `ready` in between.
+            AdminState::Drain | AdminState::Maint => {
+                let asked = slot.server.is_some_and(ServerState::has_agent);
+                commands.splice(0..0, asked.then(|| Command::DisableAgent(slot.name.clone())));
+            }
+        }
         Step {
             slot: slot.number,
             server: slot.name.clone(),
             instance: instance.to_owned(),
-            commands: vec![Command::State(slot.name.clone(), state)],
+            commands,
             reason,
             expected: Expected { state: Some(state), endpoint: None, weight: None },
             entry: Some(entry),
         }
     }
+
+    /// In maintenance, as it should be, but its agent is asked, and could make it ready at whatever address it has.
+    pub(super) fn silence(&self, slot: &Slot<'_>, server: &ServerState) -> Option<Step> {
+        let reason = || "its agent is asked only while the list has it serving".to_owned();
+        let step = || self.set(slot, "", AdminState::Maint, reason(), self.entry(slot, AdminState::Maint));
+        server.has_agent().then(step)
+    }
+}
+
+/// A server that serves is asked for by its agent again.
+pub(super) fn wake_agent(slot: &Slot<'_>, server: &ServerState) -> Option<Command> {
+    let asleep = server.may_have_agent() && !server.has_agent();
+    asleep.then(|| Command::EnableAgent(slot.name.clone()))
 }

@@ -63,6 +63,10 @@ impl Backend<'_> {
     pub(super) fn empty(&self, slot: &Slot<'_>, server: &ServerState, outcome: &mut Outcome) -> Option<Step> {
         let noted = self.seen(slot, server, AdminState::Maint);
         if self.desired.dynamic.is_none() {
+            let silent = self.silence(slot, server);
+            if silent.is_some() {
+                return silent;
+            }
             outcome.noted.push((slot.name.clone(), noted));
             return None;
         }

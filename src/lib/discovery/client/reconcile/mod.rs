@@ -12,6 +12,8 @@
 //!   at 0 between the two, no request gets there in between.
 //! - Somebody else's `maint` or `drain` stays until they end it. What we set is in the [`Record`], for the process
 //!   that we set it in.
+//! - The agent of a slot is asked only while the list has a server serving there: whatever it says, it makes nothing ready
+//!   that is to be empty or to leave.
 //! - Servers leave while half of those that are wanted are up, or when waiting would help nobody.
 
 mod budget;
