@@ -34,7 +34,7 @@ use etcd::Etcd;
 use harness::discovery::{Balancer, Traffic, Web};
 use harness::graphite::Recorder;
 use harness::peers;
-use harness::{Daemon, SOON, discovery, free_port, wait_until, with_config, write};
+use harness::{Daemon, SOON, discovery, free_port, run, wait_until, with_config, write};
 use moto::Moto;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
@@ -179,6 +179,33 @@ fn one_process_with_two_files_serves_a_host_through_all_that_happens_to_it() {
     more(&traffic);
     traffic.iter().for_each(Traffic::assert_clean);
     daemon.stop(SOON);
+}
+
+#[test]
+fn a_dry_run_of_both_shows_on_a_fresh_host_what_both_would_do() {
+    let site = Site::new(2);
+    site.configure("all", "");
+    site.source(&[1, 2]);
+    let mut command = with_config(discovery(), &site.path().join("all.conf"));
+    command.args(["--server", "--client", "--dry-run"]);
+    let (status, output) = run(command, SOON);
+    assert!(status.success(), "{output}");
+    for text in [
+        "slot 1: i-1 added: 127.0.9.1 is healthy and in service",
+        "  2 i-2 127.0.9.2 group - weight 5 active",
+        "web/web1: i-1: the list has it here",
+        "set server web/web1 addr 127.0.9.1 port",
+        "add server dyn/dyn2 127.0.9.2",
+    ] {
+        assert!(output.contains(text), "{text} is not in {output}");
+    }
+    assert!(!site.path().join("state-all/list.json").exists(), "nothing is written");
+    assert!(site.one.serving("web").is_empty() && site.one.servers("dyn").is_empty(), "nothing is changed");
+    // A client by itself has nothing to show there, and says what has.
+    let mut command = with_config(discovery(), &site.path().join("all.conf"));
+    command.args(["--client", "--dry-run"]);
+    let (status, output) = run(command, SOON);
+    assert!(!status.success() && output.contains("--server --client --dry-run"), "{output}");
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub struct State {
     pub leaderless: bool,
     /// Answers from old data and says that there is no leader.
     pub stale: bool,
+    /// Answers 404 to transactions, as a proxy does that lets only some paths through.
+    pub no_transactions: bool,
     /// Requests, as `METHOD path?query`.
     pub requests: Vec<String>,
     stopped: bool,
@@ -222,6 +224,9 @@ fn answer(shared: &(Mutex<State>, Condvar), method: &str, path: &str, token: Opt
             shared.1.notify_all();
         }
         return (200, state.index, "", good.to_string().into_bytes());
+    }
+    if path == "/v1/txn" && state.no_transactions {
+        return (404, index, "", b"no such page".to_vec());
     }
     if path == "/v1/txn" {
         use base64::Engine;

@@ -115,6 +115,19 @@ fn etcd_keeps_the_list() {
 }
 
 #[test]
+fn a_consul_without_transactions_is_told_as_such() {
+    let consul = Consul::start();
+    consul.change(|state| state.no_transactions = true);
+    let config = config(&format!("[discovery]\nstore = consul\nstore-url = {}\n", consul.url()));
+    local(async {
+        let store = open(&config).await.unwrap();
+        let Stored { revision, .. } = store.load().await.unwrap();
+        let error = store.compare_and_set(&document("a", 1), &revision).await.unwrap_err();
+        assert_eq!(error.to_string(), "PUT /v1/txn was answered by 404: no such page");
+    });
+}
+
+#[test]
 fn consul_keeps_the_list() {
     let consul = Consul::start();
     let config = config(&format!("[discovery]\nstore = consul\nstore-url = {}\n", consul.url()));

@@ -76,8 +76,8 @@ Options:
 const DISCOVERY: &str = "Puts servers and their weights into HAProxy, without a reload.
 
 Usage:
-    haproxystats-discovery [-f <file>] [--dir <dir>] [-s] [-c] [-d] [--once | --dry-run]
-    haproxystats-discovery [-f <file>] [--dir <dir>] [-s] [-c] [-d] [-p | -P | --check | --status [--json]]
+    haproxystats-discovery [-f <file>] [-d <dir>] [-s] [-c] [--debug] [--once | --dry-run]
+    haproxystats-discovery [-f <file>] [-d <dir>] [-s] [-c] [--debug] [-p | -P | --check | --status [--json]]
     haproxystats-discovery --nagios <check> [<option>...]
 
 Options:
@@ -85,8 +85,8 @@ Options:
     -c, --client       keep HAProxy as the list says: store to HAProxy's sockets
     -f, --file <file>  configuration file with settings
                        [default: /etc/haproxystats.conf]
-    --dir <dir>        directory with additional configuration files
-    -d, --debug        print messages of every level
+    -d, --dir <dir>    directory with additional configuration files
+    --debug            print messages of every level
     --once             one round, then end
     --dry-run          print what one round would do and why, change nothing
     -p, --print        show default settings
@@ -116,7 +116,7 @@ type Known = (&'static str, Option<char>, bool);
 const OPTIONS: [Known; 17] = [
     ("--server", Some('s'), false),
     ("--client", Some('c'), false),
-    ("--debug", Some('d'), false),
+    ("--debug", None, false),
     ("--dry-run", None, false),
     ("--file", Some('f'), true),
     ("--dir", Some('d'), true),
@@ -133,17 +133,13 @@ const OPTIONS: [Known; 17] = [
     ("--version", Some('v'), false),
 ];
 
-/// The options of a program. Some words mean something else in haproxystats-discovery: HSDO has them too.
+/// The options of a program. `--once` is not the same in all of them.
 fn known(program: Program) -> impl Iterator<Item = Known> {
     let foreign = move |long| OWN.iter().any(|(own, owner)| *own == long && *owner != program);
-    let of_discovery = |option: Known| match option {
-        ("--dir", _, value) => ("--dir", None, value),
-        option => option,
-    };
     let once = ("--once", None, program == Program::Process);
     let options = OPTIONS.into_iter().filter(move |(long, ..)| *long != "--once" && !foreign(*long));
     let once = std::iter::once(once).filter(move |_| matches!(program, Program::Process | Program::Discovery));
-    options.chain(once).map(move |option| if program == Program::Discovery { of_discovery(option) } else { option })
+    options.chain(once)
 }
 
 /// What is asked for.
@@ -344,7 +340,7 @@ mod tests {
     #[test]
     fn every_form_of_every_option() {
         for line in
-            ["-f a.conf -d b", "-fa.conf -db", "--file a.conf --dir b", "--file=a.conf --dir=b", "--fi a.conf --d b"]
+            ["-f a.conf -d b", "-fa.conf -db", "--file a.conf --dir b", "--file=a.conf --dir=b", "--fi a.conf --di b"]
         {
             let expected = Arguments {
                 file: "a.conf".into(),
@@ -353,7 +349,13 @@ mod tests {
                 action: Action::Run,
             };
             assert_eq!(try_parse(Program::Pull, line).unwrap(), expected, "{line}");
+            let of_discovery =
+                try_parse(Program::Discovery, &format!("-s {line}")).unwrap_or_else(|_| panic!("{line}"));
+            assert_eq!((of_discovery.file, of_discovery.dir), (expected.file, expected.dir), "{line}");
         }
+        assert_eq!(try_parse(Program::Pull, "--d b").unwrap().dir, Some("b".into()));
+        let debug = try_parse(Program::Discovery, "-s --deb -d b").unwrap();
+        assert_eq!((debug.overrides.as_str(), debug.dir), ("[discovery]\ndebug = true\n", Some("b".into())));
         assert_eq!(action(""), Action::Run);
         assert_eq!(action("-p"), Action::PrintDefaults);
         assert_eq!(action("--print-c"), Action::PrintConfiguration);

@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
-use words::{list_size, optional_port};
+use words::{LARGEST_LIST, list_size, optional_port};
 
 pub use backend::{Backend, BackendMode, Serves};
 pub use client::Client;
@@ -30,6 +30,10 @@ pub use server::{Plan, Ramp, Server};
 pub use source::{Address, Consul, Record, Source};
 pub use store::{Store, StoreKind};
 pub use words::LARGEST_WEIGHT;
+
+/// Port of the page of metrics, of a server and of a client by itself.
+const SERVER_PORT: u16 = 6789;
+const CLIENT_PORT: u16 = 6790;
 
 /// All sections of the program.
 #[derive(Debug, Clone)]
@@ -48,6 +52,8 @@ pub struct Discovery {
     pub region: Option<String>,
     /// Where the page of metrics is served; `None`: nowhere.
     pub exporter: Option<SocketAddr>,
+    /// The same for a client by itself, which may share its host with a server.
+    pub client_exporter: Option<SocketAddr>,
     /// Where metrics are sent, and how often; `None`: nowhere.
     pub graphite: Option<(Graphite, Duration)>,
     /// `[discovery-server]`
@@ -66,7 +72,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Discovery> {
     let state_dir = section.get("state-dir", value::path);
     let region = section.optional("aws-default-region", value::text);
     let address = section.get("exporter-address", value::address);
-    let port = section.get("exporter-port", optional_port);
+    let port = section.optional("exporter-port", optional_port);
     let with_graphite = section.get("graphite", value::boolean);
     let graphite_interval = section.get("graphite-interval", value::whole_seconds);
     let store = store::read(&mut section);
@@ -84,14 +90,16 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Discovery> {
     let server = server::read(ini, report, list_size.map_or(1, NonZeroUsize::get));
     let client = client::read(ini, report);
     let (address, port, graphite_interval) = (address?, port?, graphite_interval?);
-    // A slot takes up to some 300 bytes of a value, which is at most 400 KB in DynamoDB and 512 KB in Consul.
-    let most = match store.as_ref()?.kind {
-        StoreKind::DynamoDb => 1000,
-        StoreKind::Consul => 1300,
-        StoreKind::File | StoreKind::Etcd => usize::MAX,
+    // A slot takes up to some 300 bytes of a value, which is at most 400 KB in DynamoDB, 512 KB in Consul and 1.5 MB in
+    // etcd.
+    let (most, name) = match store.as_ref()?.kind {
+        StoreKind::DynamoDb => (1000, "dynamodb"),
+        StoreKind::Consul => (1300, "consul"),
+        StoreKind::Etcd => (4096, "etcd"),
+        StoreKind::File => (LARGEST_LIST, "file"),
     };
     if list_size?.get() > most {
-        let message = format!("is more than the {most} servers that a value of this store has room for");
+        let message = format!("is more than the {most} servers that a value of store = {name} has room for");
         Section::new(DISCOVERY, ini, report).error("haproxy-backend-servers-list-size", message);
         return None;
     }
@@ -102,7 +110,8 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Discovery> {
         state_dir: state_dir?,
         store: store?,
         region: region?,
-        exporter: port.map(|port| SocketAddr::new(address, port)),
+        exporter: port.unwrap_or(Some(SERVER_PORT)).map(|port| SocketAddr::new(address, port)),
+        client_exporter: port.unwrap_or(Some(CLIENT_PORT)).map(|port| SocketAddr::new(address, port)),
         graphite: graphite?.map(|graphite| (graphite, graphite_interval)),
         server: server?,
         client: client?,
@@ -131,6 +140,7 @@ mod tests {
         assert_eq!(config.interval, Duration::from_secs(1));
         assert_eq!(config.list_size.get(), 10);
         assert_eq!(config.exporter, Some("0.0.0.0:6789".parse().unwrap()));
+        assert_eq!(config.client_exporter, Some("0.0.0.0:6790".parse().unwrap()), "beside the server's");
         assert_eq!(config.store.kind, StoreKind::File);
         assert_eq!(config.server.plan.ramp, Ramp { min: 1, max: 10, step: 1, interval: Duration::from_secs(30) });
         assert_eq!(config.client.sockets, [Socket::Unix("/var/run/haproxy/admin.sock".into())]);
@@ -159,6 +169,7 @@ mod tests {
         let config = super::read(&ini, &mut Report::default()).unwrap();
         assert_eq!((config.interval, config.list_size.get()), (Duration::from_secs(2), 20));
         assert_eq!(config.exporter.unwrap().port(), 9000);
+        assert_eq!(config.client_exporter, config.exporter);
         assert_eq!((config.loglevel, config.store.kind), (LogLevel::Debug, StoreKind::DynamoDb));
         assert_eq!(config.store.table.as_deref(), Some("a$b"));
         assert_eq!(config.server.source, Some(Source::File { path: "/x".into() }), "an empty variable is unset");
@@ -212,6 +223,11 @@ mod tests {
     fn what_cannot_be_right_is_refused_with_what_would_be() {
         for (text, words) in [
             ("[discovery]\nstore = consul\nhaproxy-backend-servers-list-size = 2000\n", "1300 servers"),
+            (
+                "[discovery]\nstore = etcd\nhaproxy-backend-servers-list-size = 4097\n",
+                "4096 servers that a value of store = etcd",
+            ),
+            ("[discovery]\nhaproxy-backend-servers-list-size = 16385\n", "from 1 to 16384"),
             ("[discovery]\nstore = dynamodb\n", "dynamodb-table-name: is not set"),
             ("[discovery-server]\nmode = aws\n", "asg-names: is not set, and mode = aws needs it"),
             ("[discovery-server]\nmode = consul\nconsul-api-url = localhost:8500\n", "no URL"),

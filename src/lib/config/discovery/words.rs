@@ -18,10 +18,16 @@ pub(super) fn weight(text: &str) -> Result<u16, Refusal> {
     number(text, LARGEST_WEIGHT.into()).map(|value| u16::try_from(value).unwrap_or(LARGEST_WEIGHT))
 }
 
-/// More slots than a document of any store can hold are a slip.
+/// Most slots of a list, in a store whose values have no largest size: what a round was tried with.
+pub(super) const LARGEST_LIST: usize = 16_384;
+
+/// More slots than that are a slip.
 pub(super) fn list_size(text: &str) -> Result<NonZeroUsize, Refusal> {
     let size = value::count(text)?;
-    if size.get() > 4096 { Err("above 4096; write a whole number from 1 to 4096".to_owned()) } else { Ok(size) }
+    if size.get() > LARGEST_LIST {
+        return Err(format!("above {LARGEST_LIST}; write a whole number from 1 to {LARGEST_LIST}"));
+    }
+    Ok(size)
 }
 
 pub(super) fn optional_port(text: &str) -> Result<Option<u16>, Refusal> {

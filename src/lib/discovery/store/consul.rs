@@ -137,8 +137,11 @@ impl Store for ConsulKv {
                 "Index": expected.0.parse::<u64>().unwrap_or(0),
             }}]);
             let reply = self.put("/v1/txn", operation.to_string().into_bytes()).await?;
-            if reply.status == 409 {
-                return Err(StoreError::Conflict);
+            match reply.status {
+                409 => return Err(StoreError::Conflict),
+                // Whoever answers there is no Consul, or a proxy that lets only some paths through.
+                404 => return Err(Refused::by(&reply, "PUT /v1/txn".to_owned()).into()),
+                _ => {}
             }
             let answer: Value = serde_json::from_slice(&reply.body).map_err(StoreError::Decode)?;
             let index = answer.pointer("/Results/0/KV/ModifyIndex").map(ToString::to_string);
