@@ -186,3 +186,55 @@ fn what_is_no_snapshot_is_refused_with_a_word() {
         assert!(Path::new(place.path()).exists());
     }
 }
+
+/// A snapshot of one HAProxy with two stats sockets, as earlier versions of pull wrote it.
+fn two_sockets() -> Vec<(String, Vec<u8>)> {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sockets/two-sockets");
+    let files = harness::names(&place);
+    assert_eq!(files.len(), 4, "{files:?}");
+    files.into_iter().map(|name| (name.clone(), fs::read(place.join(&name)).unwrap())).collect()
+}
+
+fn borrowed(files: &[(String, Vec<u8>)]) -> Vec<(&str, &[u8])> {
+    files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect()
+}
+
+#[test]
+fn a_process_is_counted_once_however_many_sockets_it_has() {
+    let all = "[process]\nper-process-metrics = true\ndaemon-metrics = all\n";
+    let files = two_sockets();
+    let both = once(all, &borrowed(&files));
+    let one: Vec<_> = files.iter().filter(|(name, _)| name.starts_with("admin")).cloned().collect();
+    let alone = once(all, &borrowed(&one));
+    let timeless = |points: &BTreeMap<String, f64>| -> BTreeMap<String, f64> {
+        let kept = points.iter().filter(|(path, _)| !path.contains("WallClockTime"));
+        kept.map(|(path, value)| (path.clone(), *value)).collect()
+    };
+    assert_eq!(timeless(&both.points), timeless(&alone.points));
+    assert_eq!((both.points["backend.web.stot"], both.points["daemon.CumReq"]), (10.0, 16.0), "{:?}", both.points);
+    let line = "sockets=\"admin.sock, stats_ro.sock\"";
+    assert_eq!(both.log.matches(line).count(), 1, "{}", both.log);
+    assert!(both.log.contains("counted_once=1") && alone.log.contains("counted_once=0"), "{}", both.log);
+    // Containers may share all of it: hosts tell them apart.
+    let hosts = "[hosts]\nadmin.sock = one\nstats_ro.sock = two\n";
+    let apart = once(hosts, &borrowed(&files));
+    assert!(apart.log.contains("counted_once=0"), "{}", apart.log);
+    // So do counters that no time between two replies explains.
+    let mut far = files;
+    let info = String::from_utf8(far[2].1.clone()).unwrap().replace("\nCumReq: 16\n", "\nCumReq: 90000000\n");
+    far[2].1 = info.into_bytes();
+    let doubtful = once(all, &borrowed(&far));
+    assert_eq!(doubtful.points["backend.web.stot"], 20.0);
+    assert!(doubtful.log.contains("counted_once=0") && doubtful.log.contains("both are counted"), "{}", doubtful.log);
+}
+
+#[test]
+fn processes_that_share_one_socket_are_told() {
+    let info = b"Name: HAProxy\nVersion: 2.4.0\nNbproc: 2\nProcess_num: 1\nPid: 4001\nUptime_sec: 3\nnode: lb\n\n";
+    let shared = once("", &[("one.sock_info", info)]);
+    let lines = "stats socket /run/haproxy/1.sock process 1; stats socket /run/haproxy/2.sock process 2";
+    assert_eq!(shared.log.matches(lines).count(), 1, "{}", shared.log);
+    let second = String::from_utf8_lossy(info).replace("_num: 1", "_num: 2").replace("4001", "4002");
+    let each = once("", &[("1.sock_info", info), ("2.sock_info", second.as_bytes())]);
+    assert!(!each.log.contains("nbproc"), "{}", each.log);
+}

@@ -68,6 +68,12 @@ const DEVIATIONS: &[Deviation] = &[
         "HAProxy's counters are unsigned 64-bit numbers",
     ),
     deviation(
+        "one-process-once",
+        "adds a process once for each of its sockets",
+        "counts it once, as the files of the first of its sockets say",
+        "a process is what it says of itself (node, `Pid`, `Start_time_sec`), not the path to it",
+    ),
+    deviation(
         "absent-figures",
         "dies without `lbtot` or `Idle_pct`, and drops all metrics of the daemon when processes do not print the same figures",
         "combines each figure over the processes that print it",
@@ -96,6 +102,7 @@ const GOLDEN: &[(&str, &str)] = &[
     ("edge/name-nan", "names-that-look-missing-or-numeric"),
     ("edge/name-null", "names-that-look-missing-or-numeric"),
     ("edge/server-name-NA", "names-that-look-missing-or-numeric"),
+    ("edge/other-files-in-directory", "one-process-once"),
     ("edge/stat-truncated-inside-name", "bad-row-costs-only-itself"),
     ("edge/stat-truncated-mid-row", "bad-row-costs-only-itself"),
     ("edge/stat-unbalanced-quote", "bad-row-costs-only-itself"),

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod columns;
+pub mod identity;
 pub mod info;
 pub mod reply;
 pub mod runtime;

@@ -4,7 +4,8 @@
 //! on (management.txt 9.3, and tried with HAProxy 1.7 to 3.4):
 //!
 //! - each reply ends with an empty line, "so that the reader knows the output has not been truncated";
-//! - `show info` is lines of `Name: value`, none of them empty;
+//! - `show info` is lines of `Name: value`, none of them empty, and no name holds a blank: what the CLI of a master
+//!   process or any other server says about an unknown command does;
 //! - `show stat` is CSV that starts with `# pxname,`. A field that holds a comma, a quote or a line break is quoted,
 //!   with quotes doubled. Line breaks are real: `last_chk` repeats what a server answered to a check, empty lines
 //!   included. So an empty line ends the reply only outside of quotes. A quote opens a field only at its beginning;
@@ -86,8 +87,10 @@ pub enum ReplyError {
         /// The command.
         part: Part,
     },
-    /// The reply is longer than `buffer-limit`.
-    #[error("the answer to \"{part}\" is longer than buffer-limit = {limit} bytes")]
+    /// The reply is longer than `max-reply-size`.
+    #[error(
+        "the answer to \"{part}\" is longer than max-reply-size = {limit} bytes; set a larger one in [pull] if it is to be"
+    )]
     TooLarge {
         /// The command.
         part: Part,
@@ -249,7 +252,9 @@ impl Splitter {
 /// Whether this first line (or as much of it as is kept) starts the reply.
 fn starts(part: Part, line: &[u8]) -> bool {
     match part {
-        Part::Info => memchr::memmem::find(line, INFO_SEPARATOR).is_some_and(|at| at > 0),
+        Part::Info => memchr::memmem::find(line, INFO_SEPARATOR).and_then(|at| line.get(..at)).is_some_and(|name| {
+            !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+        }),
         Part::Stat => line.starts_with(STAT_HEADER),
     }
 }
@@ -345,6 +350,11 @@ mod tests {
                 refused(Part::Info, "Unknown command. Please enter one of the following commands only :")
             }),
             ("\n", refused(Part::Info, "")),
+            // The CLI of a master process, of HAProxy 2.8 and later: its command list holds ": ", and so does this.
+            ("Unknown command: 'show', but maybe one of these is a better match:\n  show proc : x\n\n", {
+                refused(Part::Info, "Unknown command: \\'show\\', but maybe one of these is a better match:")
+            }),
+            ("220 mail: ready\n\n", refused(Part::Info, "220 mail: ready")),
             ("# pxname,svname,\n\n", refused(Part::Info, "# pxname,svname,")),
             ("HTTP/1.0 400 Bad request\r\nServer: x\r\n", refused(Part::Info, "HTTP/1.0 400 Bad request")),
         ];

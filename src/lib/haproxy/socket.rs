@@ -1,12 +1,14 @@
-//! A connection to a stats socket: a UNIX path, or a TCP host and port.
+//! A connection to a stats socket: a UNIX path or abstract name, or a TCP host and port.
 
 use crate::config::Server;
 use nix::sys::socket::{MsgFlags, recv};
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
@@ -22,6 +24,8 @@ mod ioctl {
     );
 }
 
+/// Bytes of the address of a UNIX socket (unix(7), `sun_path`).
+const SUN_PATH: usize = 108;
 /// Pause before a UNIX socket is tried again whose listen queue is full.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 
@@ -70,12 +74,25 @@ pub enum Stream {
 /// No address accepted; the error is that of the last one.
 pub async fn connect(server: &Server, limit: Duration) -> Result<Stream, ConnectError> {
     match server {
-        Server::Unix(path) => connect_unix(path, limit).await.map(Stream::Unix),
+        Server::Unix(path) => connect_unix(path, server, limit).await.map(Stream::Unix),
+        Server::Abstract { name, ends } => {
+            connect_unix(&abstract_path(name, *ends), server, limit).await.map(Stream::Unix)
+        }
         Server::Tcp { host, port } => connect_tcp(host, *port, limit).await.map(Stream::Tcp),
     }
 }
 
-async fn connect_unix(path: &Path, limit: Duration) -> Result<UnixStream, ConnectError> {
+/// An abstract address as tokio takes it: a path whose first byte is 0.
+fn abstract_path(name: &str, ends: bool) -> PathBuf {
+    let mut bytes = vec![0];
+    bytes.extend_from_slice(name.as_bytes());
+    if !ends {
+        bytes.resize(SUN_PATH, 0);
+    }
+    OsString::from_vec(bytes).into()
+}
+
+async fn connect_unix(path: &Path, server: &Server, limit: Duration) -> Result<UnixStream, ConnectError> {
     let end = Instant::now() + limit;
     loop {
         match UnixStream::connect(path).await {
@@ -83,11 +100,11 @@ async fn connect_unix(path: &Path, limit: Duration) -> Result<UnixStream, Connec
             // A full listen queue, where a blocking connect would wait.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if Instant::now() >= end {
-                    return Err(ConnectError::TimedOut { address: path.display().to_string(), limit });
+                    return Err(ConnectError::TimedOut { address: server.to_string(), limit });
                 }
                 sleep(QUEUE_FULL_PAUSE).await;
             }
-            Err(source) => return Err(ConnectError::Connect { address: path.display().to_string(), source }),
+            Err(source) => return Err(ConnectError::Connect { address: server.to_string(), source }),
         }
     }
 }
@@ -231,6 +248,7 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => path.display().fmt(f),
+            Self::Abstract { name, ends } => write!(f, "{}@{name}", if *ends { "abnsz" } else { "abns" }),
             Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
         }
@@ -241,7 +259,6 @@ impl fmt::Display for Server {
 mod tests {
     use super::*;
     use std::os::unix::net::UnixListener;
-    use std::path::PathBuf;
 
     fn block_on<F: Future>(future: F) -> F::Output {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
@@ -268,6 +285,22 @@ mod tests {
             second.unwrap();
             drop(first);
         });
+    }
+
+    #[test]
+    fn abstract_names_are_reached_in_both_forms() {
+        use std::os::linux::net::SocketAddrExt;
+        use std::os::unix::net::SocketAddr;
+        let name = format!("haproxystats-test-{}", std::process::id());
+        let mut filled = name.clone().into_bytes();
+        filled.resize(SUN_PATH - 1, 0);
+        for (bytes, ends) in [(filled, false), (name.clone().into_bytes(), true)] {
+            let server = Server::Abstract { name: name.clone(), ends };
+            let error = block_on(connect(&server, Duration::from_secs(5))).unwrap_err();
+            assert_eq!(error.to_string(), format!("cannot connect to {server}"));
+            let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(bytes).unwrap()).unwrap();
+            block_on(connect(&server, Duration::from_secs(5))).unwrap();
+        }
     }
 
     #[test]

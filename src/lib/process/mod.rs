@@ -31,6 +31,7 @@ pub mod sites;
 pub mod spawn;
 pub mod supervisor;
 pub mod trap;
+mod twins;
 pub mod unchanged;
 pub mod worker;
 

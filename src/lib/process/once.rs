@@ -42,6 +42,7 @@ pub fn run(config: &Config, hostname: &str, dir: &Path) -> u8 {
                 lines = report.lines,
                 refused_rows = report.refused_rows,
                 refused_files = report.refused_files,
+                counted_once = report.counted_once,
                 "done"
             );
             code(print(&text))

@@ -14,6 +14,7 @@ use crate::plan::{DaemonPlan, KindPlan, is_daemon_counter};
 use crate::process::exclude::Excluded;
 use crate::process::pieces::{Pieces, Stopped, Taker};
 use crate::process::sites::{Site, Sites};
+use crate::process::twins::Twins;
 use crate::render::line::{Lines, Skipped};
 use crate::render::messages::Shape;
 use crate::render::path::Paths;
@@ -74,6 +75,8 @@ pub struct Report {
     pub refused_rows: u64,
     /// Files that were left out because nothing in them could be read.
     pub refused_files: u64,
+    /// Sockets that were left out because another one leads to the same process.
+    pub counted_once: u64,
     /// What was left out because less is to be sent.
     pub skipped: Skipped,
 }
@@ -86,6 +89,8 @@ pub struct Pipeline {
     plans: Arc<[KindPlan; 3]>,
     /// The hosts whose statistics are processed: this one, or those of `[hosts]`.
     sites: Sites,
+    /// Several sockets of one process.
+    twins: Twins,
     exclude_frontends: Excluded,
     exclude_backends: Excluded,
     bounds: Bounds,
@@ -108,6 +113,7 @@ impl Pipeline {
             sites: Sites::new(config, hostname, paths, &plans),
             daemon: DaemonPlan::new(process),
             plans,
+            twins: Twins::default(),
             exclude_frontends: Excluded::new(process.exclude_frontends.clone()),
             exclude_backends: Excluded::new(process.exclude_backends.clone()),
             bounds: Bounds::from_environment(),
@@ -236,7 +242,8 @@ impl Pipeline {
         let last = parts.len().saturating_sub(1);
         let mut tally = Tally::default();
         sites.begin();
-        for (number, (host, files)) in parts.into_iter().enumerate() {
+        for (number, (host, mut files)) in parts.into_iter().enumerate() {
+            report.counted_once += self.twins.leave_out(dir, &mut files);
             let Some((site, cluster)) = sites.enter(host.as_ref(), lines) else { continue };
             tally.last = number == last;
             if !files.info.is_empty() {
