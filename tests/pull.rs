@@ -3,6 +3,10 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken machine may fail the test")]
 
 mod harness;
+#[path = "pull/restart.rs"]
+mod restart;
+#[path = "pull/sockets.rs"]
+mod sockets;
 
 use harness::haproxy::{Fake, INFO, ManySockets, STAT, Script, ask};
 use harness::site::Site;
@@ -22,13 +26,20 @@ use tempfile::TempDir;
 /// Directories for one haproxystats-pull.
 struct Place {
     root: TempDir,
+    /// Further sections of the configuration.
+    more: String,
 }
 
 impl Place {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("s")).unwrap();
-        Self { root }
+        Self { root, more: String::new() }
+    }
+
+    /// With these further sections in the configuration.
+    fn with(more: impl Into<String>) -> Self {
+        Self { more: more.into(), ..Self::new() }
     }
 
     /// A directory for sockets; `socket-dir` unless a test says otherwise.
@@ -68,7 +79,7 @@ impl Place {
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| format!("{name} = {value}\n"))
             .collect();
-        with_config(pull(), &write(self.root.path(), "haproxystats.conf", format!("[pull]\n{lines}")))
+        with_config(pull(), &write(self.root.path(), "haproxystats.conf", format!("[pull]\n{lines}{}", self.more)))
     }
 
     fn start(&self, options: &[(&str, &str)]) -> Daemon {
@@ -239,7 +250,8 @@ fn an_empty_line_within_quotes_does_not_end_a_reply() {
 #[test]
 fn two_hundred_sockets_need_little_memory() {
     // Replies of 300 kB each, 60 MB in all: nothing of that may be held.
-    let (haproxy, place) = (ManySockets::start(200, 1000), Place::new());
+    let haproxy = ManySockets::start(200, 1000);
+    let place = Place::with(haproxy.hosts());
     let socket_dir = haproxy.socket_dir().display().to_string();
     let options = [("socket-dir", socket_dir.as_str()), ("pull-interval", "5"), ("pull-timeout", "60")];
     let mut pull = place.start(&options);
@@ -267,7 +279,7 @@ const UNKNOWN: &str = "Unknown command. Please enter one of the following comman
 fn misbehaviour() -> Vec<(&'static str, Script, &'static str, &'static str)> {
     let (info, both) = (INFO.len(), INFO.len() + STAT.len());
     let twice = Script::Answer { info: INFO.into(), stat: STAT.repeat(2).into() };
-    let large = "the answer to \"show stat\" is longer than buffer-limit = 100000 bytes";
+    let large = "the answer to \"show stat\" is longer than max-reply-size = 100000 bytes";
     vec![
         ("close", Script::Close, "closed without an answer", "Empty"),
         ("cut-info", Script::Cut(20), "the answer to \"show info\" ends after 20 bytes", "Truncated"),
@@ -298,17 +310,23 @@ fn a_reply_that_is_none_keeps_the_whole_tick_back_and_says_why() {
 fn keeps_the_whole_tick_back(name: &str, script: Script, reason: &str, counter: &str) {
     let place = Place::new();
     let _good = place.fake("good.sock", Script::good());
-    let bad = place.fake("bad.sock", script);
-    let mut pull = place.start(&[("pull-timeout", "2"), ("buffer-limit", "100000")]);
-    wait_for_pulls(&mut pull, 2);
+    // It has shown to be a stats socket, and stays one whatever it says.
+    let bad = place.fake("bad.sock", Script::good());
+    let mut pull = place.start(&[("pull-timeout", "2"), ("max-reply-size", "100000")]);
+    place.next(&pull, 0);
+    bad.set(script);
+    pull.wait_for_output("socket failed", SOON);
+    let seen = place.published().len();
+    let failed = |pull: &Daemon| pull.output().matches("published=false").count();
+    wait_until(SOON * 2, "two pulls fail", || failed(&pull) >= 2);
     let output = pull.output();
-    assert_eq!(place.published(), [""; 0], "{name}:\n{output}");
+    assert_eq!(place.published().len(), seen, "{name}:\n{output}");
     assert!(output.contains(reason), "{name}: {reason}\n{output}");
     assert_eq!(output.matches("socket failed socket=\"bad.sock\"").count(), 1, "{name}:\n{output}");
     assert!(!output.contains("socket=\"good.sock\""), "{name}:\n{output}");
     // It mends itself as soon as the socket does.
     bad.set(Script::good());
-    let snapshot = place.next(&pull, 0);
+    let snapshot = place.next(&pull, seen);
     assert_eq!(names(&snapshot), [".pull", "bad.sock_info", "bad.sock_stat", "good.sock_info", "good.sock_stat"]);
     assert_eq!(read(snapshot.join("bad.sock_stat")), STAT, "{name}");
     let figures = figures(&snapshot);
@@ -323,16 +341,22 @@ fn keep_rest_publishes_the_healthy_sockets_and_nothing_of_the_others() {
     let place = Place::new();
     let _good = place.fake("good.sock", Script::good());
     let scripts = misbehaviour();
-    let _bad: Vec<_> = scripts.iter().map(|(name, script, ..)| place.fake(name, script.clone())).collect();
-    let options = [("on-socket-failure", "keep-rest"), ("pull-timeout", "2"), ("buffer-limit", "100000")];
+    let bad: Vec<_> = scripts.iter().map(|(name, ..)| place.fake(name, Script::good())).collect();
+    let options = [("on-socket-failure", "keep-rest"), ("pull-timeout", "2"), ("max-reply-size", "100000")];
     let mut pull = place.start(&options);
-    let snapshot = place.next(&pull, 1);
-    assert_eq!(names(&snapshot), [".pull", "good.sock_info", "good.sock_stat"]);
-    let figures = figures(&snapshot);
+    place.next(&pull, 0);
+    for (bad, (_, script, ..)) in bad.iter().zip(&scripts) {
+        bad.set(script.clone());
+    }
+    let rest = |name: &String| names(&place.incoming().join(name)).len() == 3;
+    let first = wait_for(SOON, "a snapshot of the rest", || place.published().iter().position(rest));
+    let (one, next) = (place.next(&pull, first), place.next(&pull, first + 1));
+    assert_eq!(names(&next), [".pull", "good.sock_info", "good.sock_stat"]);
+    let (before, figures) = (figures(&one), figures(&next));
     let failed = u32::try_from(scripts.len()).unwrap();
     assert_eq!(figures["PullSockets"], f64::from(failed + 1));
-    assert_eq!(figures["PullFailedSockets"], f64::from(failed * 2), "{}", pull.output());
-    assert_eq!((figures["PullPublished"], figures["PullFailedTicks"]), (2.0, 0.0));
+    assert_eq!(figures["PullFailedSockets"] - before["PullFailedSockets"], f64::from(failed), "{}", pull.output());
+    assert_eq!(figures["PullFailedTicks"], 0.0);
     pull.stop(SOON);
 }
 
@@ -450,8 +474,12 @@ fn what_is_no_socket_does_no_harm() {
     fs::write(place.sockets().join("file"), "").unwrap();
     fs::create_dir(place.sockets().join("directory")).unwrap();
     let mut pull = place.start(&[]);
-    assert_eq!(names(&place.next(&pull, 0)), [".pull", "good.sock_info", "good.sock_stat"]);
+    assert_eq!(names(&place.next(&pull, 1)), [".pull", "good.sock_info", "good.sock_stat"]);
     pull.stop(SOON);
+    for (file, reason) in [("dangling", "a link that leads nowhere"), ("file", "not a socket")] {
+        let line = format!("file={file} reason=\"{reason}\"");
+        assert_eq!(pull.output().matches(&line).count(), 1, "{line}\n{}", pull.output());
+    }
 }
 
 #[test]
@@ -511,13 +539,16 @@ fn tcp_servers_may_be_names_and_ipv6_addresses() {
     let mut pull = place.start(&[("servers", &servers.join(",")), ("socket-dir", ""), ("timeout", "15")]);
     let snapshot = place.next(&pull, 0);
     let mut expected = vec![".pull".to_owned()];
-    for server in &servers {
+    // The first two lead to one process, which is asked through the first.
+    for server in servers.iter().filter(|server| !server.contains("127.0.0.1")) {
         let name = server.trim_start_matches("tcp://").replace(['[', ']'], "");
         expected.extend([format!("{name}_info"), format!("{name}_stat")]);
     }
     expected.sort();
     assert_eq!(names(&snapshot), expected);
     pull.stop(SOON);
+    let line = format!("sockets=\"localhost:{port}, 127.0.0.1:{port}\"");
+    assert_eq!(pull.output().matches(&line).count(), 1, "{}", pull.output());
 }
 
 // Time.
@@ -581,6 +612,17 @@ fn a_snapshot_of_the_same_second_is_never_overwritten() {
 
 // The end.
 
+/// As [`ends_at_once`], in the middle of a pull, which may end after the first signal; the second ends all.
+#[track_caller]
+fn ends_at_the_second(place: &Place, pull: &mut Daemon, signal: Signal) {
+    pull.signal(signal);
+    pull.wait_for_output("stops when this pull has ended", SOON);
+    let start = Instant::now();
+    ends_at_once(place, pull, signal);
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    assert!(pull.output().contains("the pull is given up: a second signal"), "{}", pull.output());
+}
+
 /// Signals the program in a state that it was brought to, and checks that it ends at once and cleanly.
 #[track_caller]
 fn ends_at_once(place: &Place, pull: &mut Daemon, signal: Signal) {
@@ -628,7 +670,7 @@ fn signals_end_it_in_the_middle_of_a_pull() {
                 fs::metadata(place.staging().join(epoch).join("slow.sock_info")).is_ok_and(|meta| meta.size() > 0)
             })
         });
-        ends_at_once(&place, &mut pull, signal);
+        ends_at_the_second(&place, &mut pull, signal);
         assert_eq!(place.published(), [""; 0]);
     }
 }
@@ -641,7 +683,7 @@ fn signals_end_it_while_it_waits_for_sockets_that_hang_or_refuse() {
         let refusing = place.fake("refuse.sock", Script::Close);
         let mut pull = place.start(&[("pull-timeout", "0"), ("retries", "-1")]);
         wait_until(SOON, "both sockets were asked", || hang.connections() > 0 && refusing.connections() > 1);
-        ends_at_once(&place, &mut pull, signal);
+        ends_at_the_second(&place, &mut pull, signal);
     }
 }
 
@@ -677,7 +719,7 @@ fn leftovers_of_a_crash_are_removed_at_the_start_and_foreign_files_are_not() {
     let mut pull = place.start(&[("pull-interval", "86400")]);
     pull.wait_for_output("is running", SOON);
     assert_eq!(names(&place.staging()), ["keep-me"]);
-    assert_eq!(names(&place.incoming()), [".staging", "1500000020"]);
+    assert_eq!(names(&place.incoming()), [".haproxystats-pull", ".staging", "1500000020"]);
     assert_eq!(names(&place.incoming().join(".staging")), [""; 0]);
     pull.stop(SOON);
 }
@@ -697,8 +739,8 @@ fn a_second_instance_keeps_its_hands_off() {
 
 #[test]
 fn killed_at_any_moment_it_leaves_no_half_snapshot() {
-    let place = Place::new();
     let haproxy = ManySockets::start(20, 300);
+    let place = Place::with(haproxy.hosts());
     let socket_dir = haproxy.socket_dir().display().to_string();
     let options = [("socket-dir", socket_dir.as_str()), ("queue-size", "1000")];
     let mut killed_within = 0;
@@ -823,7 +865,7 @@ fn a_full_disk_costs_snapshots_and_nothing_else() {
     let socket_dir = haproxy.socket_dir().display().to_string();
     // A snapshot takes about 1.2 MB: files do not fit, then directories do not.
     for (limit, room) in [("size=300k", "size=20m"), ("size=20m,nr_inodes=5", "nr_inodes=1000")] {
-        let place = Place::new();
+        let place = Place::with(haproxy.hosts());
         let Some(small) = Small::mount(place.root.path().join("disk"), limit) else { return };
         let (dst, tmp) = (small.0.join("incoming"), small.0.join("incoming.tmp"));
         let (dst_dir, tmp_dst_dir) = (dst.display().to_string(), tmp.display().to_string());
@@ -893,8 +935,8 @@ fn systemd_is_told_how_it_goes() {
 
 #[test]
 fn more_sockets_than_open_files_are_allowed_at_first() {
-    let place = Place::new();
     let haproxy = ManySockets::start(60, 1);
+    let place = Place::with(haproxy.hosts());
     let socket_dir = haproxy.socket_dir().display().to_string();
     let command = place.command(&[("socket-dir", &socket_dir)]);
     let mut limited = Command::new(debian("prlimit"));

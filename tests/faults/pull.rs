@@ -8,7 +8,7 @@ use crate::harness::haproxy::{Fake, Script};
 use crate::harness::site::Site;
 use crate::harness::{names, pull, with_config, write};
 use crate::mounts::can_mount;
-use crate::pull_faults::FAULTS;
+use crate::pull_faults::{FAULTS, second_pull};
 use crate::report::Report;
 use crate::unit::Unit;
 use crate::world::{Setting, World};
@@ -53,7 +53,7 @@ impl Chain {
         let text = format!(
             "[pull]\npull-interval = 1\npull-timeout = 0.6\nretries = 1\ninterval = 0.1\nsocket-dir = {sockets}\n\
              dst-dir = {at}/published\ntmp-dst-dir = {at}/staging\nqueue-size = {QUEUE}\n\
-             on-socket-failure = keep-rest\nbuffer-limit = 1000000\n",
+             on-socket-failure = keep-rest\nmax-reply-size = 1000000\n",
             sockets = site.socket_dir().display(),
             at = place.path().display(),
         );
@@ -196,6 +196,7 @@ pub fn singly() -> Report {
             _ => chain.fault(fault.name, fault.inject),
         }
     }
+    chain.fault("a second pull before the same dst-dir", second_pull);
     chain.end()
 }
 

@@ -1,12 +1,12 @@
 //! Faults of haproxystats-pull, of its directories, and of what it pulls from.
 
 use crate::harness::haproxy::Script;
-use crate::harness::names;
+use crate::harness::{Daemon, names, pull, with_config, write};
 use crate::pull::{BACK, Chain, QUEUE};
 use nix::sys::signal::{Signal, kill};
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Something that can go wrong. It is over when its function returns.
 pub struct PullFault {
@@ -31,6 +31,7 @@ pub const FAULTS: &[PullFault] = &[
     fault("SIGHUP to pull", |chain| end(chain, Signal::SIGHUP)),
     fault("kill -9 of pull in a pull", |chain| end_in_a_pull(chain, Signal::SIGKILL)),
     fault("SIGTERM to pull in a pull", |chain| end_in_a_pull(chain, Signal::SIGTERM)),
+    fault("pull restarted just before a tick", restart_before_a_tick),
     fault("SIGSTOP of pull", stop),
     fault("queue of pull full", queue_full),
     fault("HAProxy hangs after accepting", |chain| answer(chain, Script::Hang)),
@@ -74,6 +75,58 @@ fn end_in_a_pull(chain: &mut Chain, signal: Signal) {
     chain.pull.end_by(signal);
     chain.go_on(Duration::from_millis(300));
     chain.fake.set(Script::good());
+}
+
+/// The tick of the restart is there as well, provided that the new program was up soon enough for it.
+fn restart_before_a_tick(chain: &mut Chain) {
+    const UP: &str = "haproxystats-pull is running";
+    const NOTHING: &str = "nothing is published";
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    for _ in 0..3 {
+        let tick = now().as_secs() + 1;
+        while now() < Duration::from_secs(tick) - Duration::from_millis(60) {
+            chain.tick();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let log = chain.pull.log();
+        let (starts, troubles) = (log.matches(UP).count(), log.matches(NOTHING).count());
+        chain.pull.end_by(Signal::SIGTERM);
+        let end = Instant::now() + BACK;
+        while chain.pull.log().matches(UP).count() == starts && Instant::now() < end {
+            chain.tick();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        // A program that is up within half an interval takes the tick; some of that goes by until it looks.
+        let in_time = now() < Duration::from_secs(tick) + Duration::from_millis(400);
+        chain.go_on(Duration::from_millis(900));
+        let is_there = chain.world.kept.path().join(tick.to_string()).exists();
+        if in_time && !is_there && chain.pull.log().matches(NOTHING).count() == troubles {
+            chain.world.report.fail(format!("the tick {tick} is lost, around which pull was restarted"));
+        }
+    }
+}
+
+/// It has a directory of its own for staging, and is refused; so it is after the directories were made again. Not for
+/// sequences, in which the first program may be away.
+pub fn second_pull(chain: &mut Chain) {
+    let text = format!(
+        "[pull]\ndst-dir = {}\ntmp-dst-dir = {}.other\nservers = tcp://127.0.0.1:1\n",
+        chain.published().display(),
+        chain.staging().display()
+    );
+    let file = write(chain.world.kept.path(), "second.conf", text);
+    let _ = fs::remove_dir_all(chain.published());
+    chain.go_on(Duration::from_millis(2_500));
+    let mut second = Daemon::spawn(with_config(pull(), &file));
+    let end = Instant::now() + BACK;
+    while second.is_running() && Instant::now() < end {
+        chain.tick();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    if second.is_running() {
+        chain.world.report.fail(format!("two pulls share one dst-dir:\n{}", second.output()));
+    }
+    let _ = fs::remove_dir(format!("{}.other", chain.staging().display()));
 }
 
 fn stop(chain: &mut Chain) {

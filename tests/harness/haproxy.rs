@@ -59,6 +59,12 @@ impl ManySockets {
         self.directory.path().join("s")
     }
 
+    /// A section `[hosts]` that makes each socket a HAProxy of its own: those of one process are one.
+    pub fn hosts(&self) -> String {
+        let lines = super::names(&self.socket_dir()).into_iter().map(|name| format!("{name} = host-{name}\n"));
+        format!("[hosts]\n{}", lines.collect::<String>())
+    }
+
     /// The process, for signals.
     pub fn daemon(&self) -> &Daemon {
         &self.daemon
@@ -85,6 +91,8 @@ pub enum Script {
         /// To `show stat`.
         stat: Vec<u8>,
     },
+    /// Answers one after the other, each connection with the next of these, as processes that share a socket do.
+    Turns(Vec<(Vec<u8>, Vec<u8>)>),
     /// Answers the first command of the line only, then closes.
     FirstCommandOnly,
     /// Answers, and keeps the connection open.
@@ -196,6 +204,12 @@ impl Shared {
             Script::Answer { info, stat } => {
                 for command in line.split(';') {
                     stream.write_all(if command.trim() == "show info" { &info } else { &stat })?;
+                }
+            }
+            Script::Turns(turns) => {
+                let (info, stat) = &turns[self.connections.load(Ordering::SeqCst) % turns.len()];
+                for command in line.split(';') {
+                    stream.write_all(if command.trim() == "show info" { info } else { stat })?;
                 }
             }
             Script::FirstCommandOnly => stream.write_all(line.split(';').next().map_or("", good).as_bytes())?,

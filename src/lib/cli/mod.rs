@@ -188,7 +188,14 @@ fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> C
 
 fn directories(program: Program, loaded: &Loaded, create: bool) -> Report {
     match program {
-        Program::Pull => check_directories_pull(&loaded.config, &loaded.ini, create),
+        Program::Pull => {
+            let mut report = check_directories_pull(&loaded.config, &loaded.ini, create);
+            if !create {
+                let findings = crate::pull::check::look(&loaded.config.pull, &loaded.config.hosts);
+                report.warnings.extend(findings.into_iter().map(|finding| Problem::new(finding).section("pull")));
+            }
+            report
+        }
         Program::Process => {
             let report = check_directories_process(&loaded.config, &loaded.ini, create);
             // The parent looks at the files for TLS itself when it starts.

@@ -1,6 +1,7 @@
 //! `[pull]`: what haproxystats-pull does.
 
 use super::ini::Ini;
+use super::names::NamePatterns;
 use super::problem::Report;
 use super::section::Section;
 use super::servers::{Server, servers};
@@ -39,8 +40,10 @@ pub struct Pull {
     pub jitter: Duration,
     /// Distance of two pulls, whole seconds.
     pub pull_interval: Duration,
+    /// Names in `socket_dir` that are left out.
+    pub exclude_sockets: NamePatterns,
     /// Most bytes of one reply.
-    pub buffer_limit: NonZeroU64,
+    pub max_reply_size: NonZeroU64,
     /// Where complete snapshots appear.
     pub dst_dir: PathBuf,
     /// Where snapshots are staged.
@@ -67,7 +70,10 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Pull> {
     let pull_timeout = section.get("pull-timeout", value::optional_time_limit);
     let pull_interval = section.get("pull-interval", value::whole_seconds);
     let jitter = section.get("jitter", value::pause);
+    let exclude_sockets = section.optional("exclude-sockets", NamePatterns::parse);
+    // The original's read buffer. Its value still has to be one, and means nothing.
     let buffer_limit = section.get("buffer-limit", value::bytes);
+    let max_reply_size = section.get("max-reply-size", value::bytes);
     let dst_dir = section.get("dst-dir", value::path);
     let tmp_dst_dir = section.get("tmp-dst-dir", value::path);
     let workers = section.get("workers", value::count);
@@ -77,6 +83,13 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Pull> {
     });
     let fsync = section.get("fsync", value::boolean);
 
+    // The original's own example has the default.
+    if ini.is_written("pull", "buffer-limit") && buffer_limit.is_some_and(|limit| limit.get() != 6_291_456) {
+        section.warn(
+            "buffer-limit",
+            "has no effect: replies of any size are read; max-reply-size bounds those without end",
+        );
+    }
     section.warn_if_relative("socket-dir", socket_dir.as_ref().and_then(Option::as_ref));
     section.warn_if_relative("dst-dir", dst_dir.as_ref());
     section.warn_if_relative("tmp-dst-dir", tmp_dst_dir.as_ref());
@@ -117,7 +130,8 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Pull> {
         pull_timeout: pull_timeout?,
         pull_interval: pull_interval?,
         jitter: jitter?,
-        buffer_limit: buffer_limit?,
+        exclude_sockets: exclude_sockets?.unwrap_or_default(),
+        max_reply_size: buffer_limit.and(max_reply_size)?,
         dst_dir: dst_dir?,
         tmp_dst_dir: tmp_dst_dir?,
         workers: workers?,

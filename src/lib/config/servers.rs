@@ -9,6 +9,14 @@ use std::path::PathBuf;
 pub enum Server {
     /// `unix:///run/haproxy.sock`
     Unix(PathBuf),
+    /// `abns@name`, `abnsz@name`: a name of Linux' own that is in no file system.
+    Abstract {
+        /// The name.
+        name: String,
+        /// Whether the address ends with the name (`abnsz@`), or is filled up with zeros to its full length (`abns@`).
+        /// They are two addresses.
+        ends: bool,
+    },
     /// `tcp://host:port`; the host is a name, an IPv4 or an IPv6 address without brackets.
     Tcp {
         /// Name or address.
@@ -47,14 +55,31 @@ pub(super) fn servers(text: &str) -> Result<Vec<Server>, Refusal> {
 }
 
 fn server(url: &str) -> Result<Server, Refusal> {
+    // As HAProxy writes them. The scheme is a word, the name is as it is.
+    for (prefix, ends) in [("abns@", false), ("abnsz@", true), ("abns://", false), ("abnsz://", true)] {
+        if let Some(name) = url.strip_prefix(prefix) {
+            return abstract_name(name, ends);
+        }
+    }
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err("no URL; write unix:///path or tcp://host:port".to_owned());
     };
     match scheme.to_ascii_lowercase().as_str() {
         "unix" => unix(rest),
         "tcp" => tcp(rest),
-        _ => Err("of an unknown kind; write unix:///path or tcp://host:port".to_owned()),
+        _ => Err("of an unknown kind; write unix:///path, tcp://host:port or abns@name".to_owned()),
     }
+}
+
+fn abstract_name(name: &str, ends: bool) -> Result<Server, Refusal> {
+    if name.is_empty() {
+        return Err("without a name; write abns@name, as HAProxy does".to_owned());
+    }
+    // sun_path holds 108 bytes, the first of which is 0.
+    if name.len() > 107 || name.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        return Err("not a name of a socket; it may have 107 bytes, and no blanks".to_owned());
+    }
+    Ok(Server::Abstract { name: name.to_owned(), ends })
 }
 
 fn unix(rest: &str) -> Result<Server, Refusal> {
@@ -138,6 +163,9 @@ mod tests {
             tcp_server("127.0.0.1", 65535),
         ];
         assert_eq!(servers(text).unwrap(), all);
+        let abstracts = [("haproxy/1", false), ("x.sock", true), ("a", false)];
+        let abstracts = abstracts.map(|(name, ends)| Server::Abstract { name: name.to_owned(), ends });
+        assert_eq!(servers("abns@haproxy/1, abnsz@x.sock, abns://a").unwrap(), abstracts);
         assert_eq!(servers("unix:/run/a.sock").unwrap(), [Server::Unix("/run/a.sock".into())]);
     }
 
@@ -170,6 +198,8 @@ mod tests {
             ("tcp://[::1]", "without a port"),
             ("tcp://a:1 tcp://b:2", "more than a host"),
             ("tcp://u@a:1", "more than a host"),
+            ("abns@", "without a name"),
+            ("abns@a b", "no blanks"),
         ] {
             let refusal = servers(text).unwrap_err();
             assert!(refusal.contains(words), "{text:?}: {refusal}");

@@ -38,7 +38,13 @@ counters! {
     ClockSet "PullClockSet" "events" Counter
         "Times the wall clock was found to have been set by half an interval or more.";
     Sockets "PullSockets" "sockets" Gauge
-        "Sockets that this pull asked.";
+        "Sockets that this pull asked, those that another one has answered for included.";
+    DuplicateSockets "PullDuplicateSockets" "sockets" Gauge
+        "Sockets of this pull that lead to a HAProxy process for which another socket has answered; it is counted once.";
+    LeftOutSockets "PullLeftOutSockets" "sockets" Gauge
+        "Sockets in socket-dir that are no stats sockets, and are not pulled.";
+    SlowSockets "PullSlowSockets" "sockets" Counter
+        "Sockets that had not answered after 20 seconds, and again each time the wait has doubled; only without pull-timeout.";
     FailedSockets "PullFailedSockets" "sockets" Counter
         "Sockets whose pull failed, summed over all pulls.";
     FailedConnect "PullFailedSocketsConnect" "sockets" Counter
@@ -52,7 +58,7 @@ counters! {
     FailedTruncated "PullFailedSocketsTruncated" "sockets" Counter
         "Of PullFailedSockets: closed or reset before the end of the answer.";
     FailedTooLarge "PullFailedSocketsTooLarge" "sockets" Counter
-        "Of PullFailedSockets: an answer was longer than buffer-limit.";
+        "Of PullFailedSockets: an answer was longer than max-reply-size.";
     FailedCorrupt "PullFailedSocketsCorrupt" "sockets" Counter
         "Of PullFailedSockets: more followed after the end of the answer.";
     Retries "PullRetries" "attempts" Counter

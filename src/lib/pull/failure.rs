@@ -1,7 +1,7 @@
 //! Why the pull of one socket failed.
 
 use super::counters::Counter;
-use crate::haproxy::reply::ReplyError;
+use crate::haproxy::reply::{Part, ReplyError};
 use crate::haproxy::socket::ConnectError;
 use std::fmt;
 use std::io;
@@ -20,7 +20,7 @@ pub enum PullFailure {
     Refused,
     /// Closed or reset before the end of the answer.
     Truncated,
-    /// An answer beyond `buffer-limit`.
+    /// An answer beyond `max-reply-size`.
     TooLarge,
     /// More than the answer.
     Corrupt,
@@ -117,6 +117,35 @@ impl SocketError {
     #[must_use]
     pub fn is_before_answer(&self) -> bool {
         matches!(self.kind(), PullFailure::Connect | PullFailure::Empty)
+    }
+
+    /// Whether it is a socket of another type: datagrams, packets.
+    #[must_use]
+    pub fn is_wrong_type(&self) -> bool {
+        matches!(self, Self::Connect(ConnectError::Connect { source, .. })
+            if source.raw_os_error() == Some(libc::EPROTOTYPE))
+    }
+
+    /// What shows that this is no stats socket, where the error does: its type, or what it says.
+    #[must_use]
+    pub fn proof(&self) -> Option<String> {
+        match self {
+            _ if self.is_wrong_type() => Some("it is a socket of another type, for datagrams or packets".to_owned()),
+            // A stats socket may say so, too.
+            Self::Reply(ReplyError::Refused { line, .. }) if line.starts_with("Permission denied") => None,
+            Self::Reply(ReplyError::Refused { part: Part::Info, line }) if line.starts_with("Unknown command") => {
+                Some(format!("it answers as the CLI of HAProxy's master process does: \"{line}\""))
+            }
+            Self::Reply(ReplyError::Refused { part: Part::Info, line }) => Some(format!("it answers \"{line}\"")),
+            _ => None,
+        }
+    }
+
+    /// What a frontend's socket does that speaks another protocol, and a stats socket only in great need.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        matches!(self.kind(), PullFailure::Empty)
+            || matches!(self, Self::TimedOut { progress: Progress::Connected(0), .. })
     }
 
     /// Whether the peer may be one that takes a single command per connection.

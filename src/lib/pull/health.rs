@@ -31,6 +31,11 @@ pub struct Health {
 }
 
 impl Health {
+    /// Says nothing of a socket any more: it is left out, which is said elsewhere.
+    pub fn forget(&mut self, name: &str) {
+        self.sockets.remove(name);
+    }
+
     /// Takes the outcome of a pull, and returns what changed, by name.
     pub fn update<'a>(
         &mut self,
@@ -84,6 +89,7 @@ mod tests {
         let changes = update(&mut health, &[("b", Some(Connect))]);
         let b = "b".to_owned();
         assert_eq!(changes, [(b.clone(), Change::Appeared), (b, Change::Failed), ("a".to_owned(), Change::Gone)]);
+        health.forget("a");
         assert_eq!(update(&mut health, &[]), [("b".to_owned(), Change::Gone)]);
         assert_eq!(update(&mut health, &[]), []);
     }

@@ -2,16 +2,20 @@
 //!
 //! [`Pull::open`] has the directories ready and nothing running; [`Pull::run`] pulls until a signal comes.
 
+pub mod check;
 pub mod counters;
 pub mod failure;
 pub mod health;
+mod job;
 pub mod pace;
 mod pages;
 pub mod poll;
 pub mod schedule;
 pub mod sockets;
 mod stop;
+mod strangers;
 mod tick;
+mod twins;
 
 use crate::cli::{self, Command};
 use crate::config;
@@ -32,6 +36,10 @@ use tokio::task::LocalSet;
 
 /// Threads that resolve names. They exist only while names have to be resolved.
 const RESOLVERS: usize = 16;
+/// Time beyond pull-timeout that a pull which is under way has to end after a signal: what was pulled is to be written.
+const GRACE: Duration = Duration::from_secs(1);
+/// The time in all, where pull-timeout is longer, or there is none. Well below what systemd waits.
+const LONGEST_GRACE: Duration = Duration::from_secs(5);
 
 /// The whole program: command line, configuration, log, and pulling until a signal comes.
 #[must_use]
@@ -45,7 +53,7 @@ pub fn main() -> ExitCode {
         Command::Once { .. } | Command::Discover { .. } => return ExitCode::from(exit::USAGE),
         Command::Done(code) => return ExitCode::from(code),
     };
-    match Pull::open(config.pull, config.exporter).and_then(Pull::run) {
+    match Pull::open(config.pull, config.hosts, config.exporter).and_then(Pull::run) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
             tracing::error!(error = %Chain(&error), "haproxystats-pull ends");
@@ -71,6 +79,8 @@ pub struct Pull {
     schedule: Schedule,
     puller: Puller,
     pace: Pace,
+    /// For a pull that is under way when a signal comes.
+    grace: Duration,
     exporter: config::Exporter,
 }
 
@@ -79,15 +89,17 @@ impl Pull {
     ///
     /// # Errors
     /// The directories cannot be used.
-    pub fn open(config: config::Pull, exporter: config::Exporter) -> Result<Self, PullError> {
+    pub fn open(config: config::Pull, hosts: config::Hosts, exporter: config::Exporter) -> Result<Self, PullError> {
         let staging = Staging::open(&config.tmp_dst_dir, &config.dst_dir, config.fsync)?;
         let schedule = Schedule::new(config.pull_interval);
         let pace = Pace::default();
-        Ok(Self { schedule, puller: Puller::new(config, staging, pace.clone()), pace, exporter })
+        let grace =
+            config.pull_timeout.map_or(LONGEST_GRACE, |limit| (limit + config.jitter + GRACE).min(LONGEST_GRACE));
+        Ok(Self { schedule, grace, puller: Puller::new(config, hosts, staging, pace.clone()), pace, exporter })
     }
 
-    /// Pulls at every tick until SIGTERM, SIGINT or SIGHUP. A pull that is under way then is given up, and leaves
-    /// nothing behind.
+    /// Pulls at every tick until SIGTERM, SIGINT or SIGHUP. A pull that is under way then has a few seconds to end; a
+    /// second signal, or the end of that time, gives it up, and it leaves nothing behind.
     ///
     /// # Errors
     /// The event loop cannot be set up. Nothing else ends it.
@@ -115,17 +127,19 @@ impl Pull {
         tokio::task::spawn_local(exporter::start(self.exporter.listen).serve(move || shown.borrow().page()));
         systemd::ready();
         systemd::status("waiting for the first tick");
-        let first = self.schedule.next(now(started)).epoch;
+        let mut left_over = self.schedule.left_over(now(started), self.puller.published());
+        left_over = left_over.filter(|plan| !self.puller.has(plan.epoch));
+        let first = left_over.unwrap_or_else(|| self.schedule.next(now(started))).epoch;
         tracing::info!(version = crate::version::line(), %first, "haproxystats-pull is running");
         loop {
-            let plan = self.schedule.next(now(started));
+            let plan = left_over.take().unwrap_or_else(|| self.schedule.next(now(started)));
             if stop.or(tokio::time::sleep(plan.wait)).await.is_none() {
                 break;
             }
             match self.schedule.wake(plan, now(started)) {
                 Wake::Tick { epoch, skipped } => {
                     self.puller.skipped(skipped);
-                    if stop.or(self.puller.tick(epoch)).await.is_none() {
+                    if !stop.after(self.puller.tick(epoch), self.grace).await {
                         break;
                     }
                 }

@@ -6,42 +6,27 @@
 //! memory does not grow with the number of sockets or the size of the replies.
 
 use super::failure::{Progress, SocketError};
+use super::job::{Answer, BUFFER, Done, Failure, Job, Manner};
 use super::pace::Pace;
-use super::pages::PageWriter;
 use super::sockets::Target;
-use crate::config::{self, Retries, Server};
-use crate::haproxy::reply::{Event, Part, Splitter};
-use crate::haproxy::socket::{Stream, connect};
-use crate::logging::Chain;
+use super::strangers::Strangers;
+use super::twins::{Firsts, Twins};
+use crate::config::{self, Hosts, Retries, Server};
+use crate::haproxy::identity::Reading;
 use crate::snapshot::stage::{Folder, StageError};
 use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
-use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, timeout_at};
 
-/// Bytes of the read buffer: somewhat more than HAProxy writes during one nap of [`Pace`].
-const BUFFER: usize = 128 << 10;
-/// A socket is left alone until HAProxy has written this much, or all. One of many sockets gets a piece of 16 KiB at a
-/// time; reading and writing four of them at once costs little more than one. Less than half of what a UNIX socket
-/// holds, so that HAProxy does not wait for us.
-const GATHER: usize = 48 << 10;
-/// What has come is read after this time, even if it is less, and no more than that is waited for from then on: either
-/// HAProxy is slow, or the socket holds less than usual.
-const GATHER_LIMIT: Duration = Duration::from_millis(100);
-/// How long a complete reply waits for the end of the connection, which HAProxy sends with it. What stands between us
-/// and HAProxy may keep the connection open; that is no reason to doubt a complete reply.
-const CLOSE_GRACE: Duration = Duration::from_millis(100);
 /// Least pause before a socket is asked again, for `interval = 0`.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
-
-const BOTH: (&[Part], &[u8]) = (&[Part::Info, Part::Stat], b"show info;show stat\n");
-const INFO: (&[Part], &[u8]) = (&[Part::Info], b"show info\n");
-const STAT: (&[Part], &[u8]) = (&[Part::Stat], b"show stat\n");
+/// Without `pull-timeout`, so long a pull takes before it is said which sockets it waits for; then twice as long.
+const SLOW: Duration = Duration::from_secs(20);
 
 /// What came of one socket.
 #[derive(Debug)]
@@ -52,61 +37,43 @@ pub struct Outcome {
     pub result: Result<u64, SocketError>,
     /// Attempts after the first.
     pub retries: u32,
+    /// What its reply to `show info` says.
+    pub reading: Option<Rc<Reading>>,
+    /// What it means for the pull.
+    pub standing: Standing,
 }
 
-/// Asks sockets. Remembers those that take a single command per connection.
+/// What a socket means for the pull.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Its replies are part of the snapshot; where there are none, they are missing in it.
+    Counts,
+    /// The socket of this name has answered for the same process; nothing is missing, whatever the result.
+    Twin(String),
+    /// It is no stats socket; nothing is missing.
+    LeftOut,
+}
+
+/// A socket that a pull without `pull-timeout` still waits for.
+#[derive(Debug)]
+pub struct Slow {
+    /// Its name.
+    pub name: String,
+    /// How far its pull has come.
+    pub progress: String,
+}
+
+/// Asks sockets. Remembers what they are.
 #[derive(Debug)]
 pub struct Poller {
-    timeout: Duration,
-    retries: Retries,
-    interval: Duration,
+    manner: Manner,
     pull_timeout: Option<Duration>,
     jitter: Duration,
-    limit: u64,
     one_command_only: HashSet<Server>,
     buffer: Rc<RefCell<Box<[u8]>>>,
     pace: Pace,
-}
-
-/// What the pull of one socket needs.
-struct Job {
-    target: Target,
-    timeout: Duration,
-    retries: Retries,
-    interval: Duration,
-    limit: u64,
-    one_command_only: Cell<bool>,
-    buffer: Rc<RefCell<Box<[u8]>>>,
-    folder: Folder,
-    progress: RefCell<Progress>,
-    retried: Cell<u32>,
-}
-
-/// Whose fault it is.
-enum Failure {
-    /// This socket's.
-    Socket(SocketError),
-    /// Everybody's.
-    Disk(StageError),
-}
-
-impl From<SocketError> for Failure {
-    fn from(error: SocketError) -> Self {
-        Self::Socket(error)
-    }
-}
-
-impl From<StageError> for Failure {
-    fn from(error: StageError) -> Self {
-        Self::Disk(error)
-    }
-}
-
-struct Done {
-    target: Target,
-    result: Result<u64, Failure>,
-    retries: u32,
-    one_command_only: bool,
+    strangers: Strangers,
+    twins: Twins,
 }
 
 /// When a socket has its turn in a pull: always at the same moment, so that its figures keep their distance.
@@ -117,215 +84,175 @@ fn phase(name: &str, jitter: Duration) -> Duration {
     jitter.mul_f64(hasher.finish() as f64 / u64::MAX as f64)
 }
 
+/// The pulls that are under way.
+struct Round {
+    running: JoinSet<(usize, Done)>,
+    firsts: Firsts,
+    /// By position: name and progress.
+    waiting: HashMap<usize, (String, Rc<RefCell<Progress>>)>,
+}
+
 impl Poller {
     /// For the time-outs and limits of `[pull]`; `pace` is that of the event loop.
     #[must_use]
-    pub fn new(config: &config::Pull, pace: Pace) -> Self {
-        Self {
+    pub fn new(config: &config::Pull, hosts: Hosts, pace: Pace) -> Self {
+        let manner = Manner {
             timeout: config.timeout,
             retries: config.retries,
             interval: config.interval.max(SHORTEST_INTERVAL),
+            limit: config.max_reply_size.get(),
+        };
+        Self {
+            manner,
             pull_timeout: config.pull_timeout,
             jitter: config.jitter,
-            limit: config.buffer_limit.get(),
             one_command_only: HashSet::new(),
             buffer: Rc::new(RefCell::new(vec![0; BUFFER].into_boxed_slice())),
             pace,
+            strangers: Strangers::default(),
+            twins: Twins::new(hosts),
         }
     }
 
-    /// Asks all sockets at once and stores their answers in `folder`, in files of which those of failed sockets are
-    /// removed. Must run within a [`tokio::task::LocalSet`]; ends all it has begun when it is dropped.
+    /// The sockets of these that are asked now: all but those that have shown to be something else. `others` lie beside
+    /// them and are not even sockets. Must run within a [`tokio::task::LocalSet`].
+    pub fn admit(&mut self, targets: Vec<Target>, others: &[(String, &'static str)]) -> Vec<Target> {
+        self.strangers.others(others);
+        let manner = Manner { retries: Retries::Times(0), ..self.manner };
+        let buffer = &self.buffer;
+        self.strangers.admit(targets, |target| Job::new(target, manner, Rc::clone(buffer), None))
+    }
+
+    /// A line for each socket that is left out.
+    pub fn left_out(&self) -> impl Iterator<Item = String> {
+        self.strangers.left_out()
+    }
+
+    /// Asks all sockets at once and stores their answers in `folder`, in files of which those of sockets that failed or
+    /// do not count are removed. Outcomes are in the order of the sockets. `slow` is told, now and then, what a pull
+    /// without `pull-timeout` waits for. Must run within a [`tokio::task::LocalSet`]; ends all it has begun when it is
+    /// dropped.
     ///
     /// # Errors
     /// A file could not be written; that ends the round, because the next socket would meet the same disk.
-    pub async fn round(&mut self, targets: Vec<Target>, folder: &Folder) -> Result<Vec<Outcome>, StageError> {
-        let _flow = self.pace.flow();
-        let start = Instant::now();
-        let mut running = JoinSet::new();
-        let mut outcomes = Vec::with_capacity(targets.len());
-        for target in targets {
-            let begin = start + phase(&target.name, self.jitter);
-            let deadline = self.pull_timeout.map(|limit| (limit, begin + limit));
-            let job = Job {
-                timeout: self.timeout,
-                retries: self.retries,
-                interval: self.interval,
-                limit: self.limit,
-                one_command_only: Cell::new(self.one_command_only.contains(&target.server)),
-                target,
-                buffer: Rc::clone(&self.buffer),
-                folder: folder.clone(),
-                progress: RefCell::default(),
-                retried: Cell::new(0),
+    pub async fn round(
+        &mut self,
+        targets: Vec<Target>,
+        folder: &Folder,
+        slow: &mut dyn FnMut(&[Slow]),
+    ) -> Result<Vec<Outcome>, StageError> {
+        let pace = self.pace.clone();
+        let _flow = pace.flow();
+        let mut round = self.begin(targets, folder);
+        let mut pause = SLOW;
+        let mut next = Instant::now() + pause;
+        let mut all: Vec<(usize, Outcome)> = Vec::with_capacity(round.waiting.len());
+        let mut spared = HashMap::new();
+        loop {
+            let joined = match timeout_at(next, round.running.join_next()).await {
+                Ok(Some(joined)) => joined,
+                Ok(None) => break,
+                Err(_) => {
+                    pause *= 2;
+                    next = Instant::now() + pause;
+                    if self.pull_timeout.is_none() {
+                        slow(&round.slow());
+                    }
+                    continue;
+                }
             };
-            running.spawn_local(job.run(begin, deadline));
-        }
-        while let Some(joined) = running.join_next().await {
-            let done = match joined {
-                Ok(done) => done,
-                // Tasks are aborted only with the whole round, so this is a panic: a bug, which belongs in the open.
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            };
-            let result = match done.result {
-                Ok(bytes) => Ok(bytes),
-                Err(Failure::Socket(error)) => Err(error),
-                Err(Failure::Disk(error)) => {
-                    running.shutdown().await;
+            let (index, done) = finished(joined);
+            round.waiting.remove(&index);
+            let outcome = match self.outcome(done, &round.firsts, &mut spared) {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    round.running.shutdown().await;
                     return Err(error);
                 }
             };
-            match &result {
-                Ok(_) if done.one_command_only && self.one_command_only.insert(done.target.server.clone()) => {
-                    tracing::info!(socket = %done.target.name, "takes one command per connection; asked with two from now on");
-                }
-                Ok(_) => {}
-                Err(_) => {
-                    for suffix in [INFO_SUFFIX, STAT_SUFFIX] {
-                        folder.remove(&format!("{}{suffix}", done.target.name))?;
-                    }
-                }
+            if outcome.result.is_err() {
+                remove(folder, &outcome.target.name)?;
             }
-            outcomes.push(Outcome { target: done.target, result, retries: done.retries });
+            all.push((index, outcome));
+        }
+        all.sort_by_key(|(index, _)| *index);
+        let mut outcomes: Vec<Outcome> = all.into_iter().map(|(_, outcome)| outcome).collect();
+        self.strangers.judge(&mut outcomes);
+        self.twins.settle(&mut outcomes, &spared);
+        for outcome in outcomes.iter_mut().filter(|outcome| matches!(outcome.standing, Standing::Twin(_))) {
+            remove(folder, &outcome.target.name)?;
+            if let Ok(bytes) = &mut outcome.result {
+                *bytes = 0;
+            }
         }
         Ok(outcomes)
     }
+
+    fn begin(&self, targets: Vec<Target>, folder: &Folder) -> Round {
+        let start = Instant::now();
+        let (firsts, waits) = self.twins.plan(&targets, self.pull_timeout);
+        let mut round = Round { running: JoinSet::new(), firsts, waiting: HashMap::new() };
+        for (index, (target, first)) in targets.into_iter().zip(waits).enumerate() {
+            // Those that wait for another one have its turn.
+            let turn = first.as_ref().map_or(&target.name, |first| &first.name);
+            let begin = start + phase(turn, self.jitter);
+            let name = target.name.clone();
+            let only_one = self.one_command_only.contains(&target.server);
+            let job = Job::new(target, self.manner, Rc::clone(&self.buffer), Some(folder.clone()));
+            job.one_command_only.set(only_one);
+            round.waiting.insert(index, (name, Rc::clone(&job.progress)));
+            let limit = self.pull_timeout;
+            round.running.spawn_local(async move { (index, job.run(begin, limit, first).await) });
+        }
+        round
+    }
+
+    /// Takes in what came of one socket, and tells those who wait for it.
+    fn outcome(
+        &mut self,
+        done: Done,
+        firsts: &Firsts,
+        spared: &mut HashMap<Server, bool>,
+    ) -> Result<Outcome, StageError> {
+        let result = match done.result {
+            Ok(Answer::Stored(bytes)) => Ok(bytes),
+            Ok(Answer::Spared { looked }) => {
+                spared.insert(done.target.server.clone(), looked);
+                Ok(0)
+            }
+            Err(Failure::Socket(error)) => Err(error),
+            Err(Failure::Disk(error)) => return Err(error),
+        };
+        let reading = done.reading.map(Rc::new);
+        firsts.tell(&done.target.server, reading.as_ref().filter(|_| result.is_ok()));
+        if result.is_ok() && done.one_command_only && self.one_command_only.insert(done.target.server.clone()) {
+            tracing::info!(socket = %done.target.name, "takes one command per connection; asked with two from now on");
+        }
+        Ok(Outcome { target: done.target, result, retries: done.retries, reading, standing: Standing::Counts })
+    }
 }
 
-impl Job {
-    async fn run(self, begin: Instant, deadline: Option<(Duration, Instant)>) -> Done {
-        if begin > Instant::now() {
-            tokio::time::sleep_until(begin).await;
-        }
-        let result = match deadline {
-            None => self.ask().await,
-            Some((limit, end)) => match timeout_at(end, self.ask()).await {
-                Ok(result) => result,
-                Err(_) => Err(SocketError::TimedOut { limit, progress: self.progress.take() }.into()),
-            },
-        };
-        let one_command_only = self.one_command_only.get();
-        Done { target: self.target, result, retries: self.retried.get(), one_command_only }
+impl Round {
+    /// What is still waited for, by name.
+    fn slow(&self) -> Vec<Slow> {
+        let waiting = self.waiting.values();
+        let mut slow: Vec<Slow> = waiting
+            .map(|(name, progress)| Slow { name: name.clone(), progress: progress.borrow().to_string() })
+            .collect();
+        slow.sort_by(|a, b| a.name.cmp(&b.name));
+        slow
     }
+}
 
-    /// Both replies; returns their bytes. A peer that does not understand two commands gets one at a time.
-    async fn ask(&self) -> Result<u64, Failure> {
-        if !self.one_command_only.get() {
-            match self.exchange(BOTH).await {
-                Err(Failure::Socket(error)) if error.may_be_one_command_only() => self.one_command_only.set(true),
-                result => return result,
-            }
-        }
-        Ok(self.exchange(INFO).await? + self.exchange(STAT).await?)
+fn finished(joined: Result<(usize, Done), JoinError>) -> (usize, Done) {
+    match joined {
+        Ok(done) => done,
+        // Tasks are aborted only with the whole round, so this is a panic: a bug, which belongs in the open.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
+}
 
-    /// Commands and their replies on one connection, tried again as configured.
-    async fn exchange(&self, commands: (&'static [Part], &'static [u8])) -> Result<u64, Failure> {
-        let mut attempts = 0;
-        loop {
-            let error = match self.attempt(commands).await {
-                Err(Failure::Socket(error)) if error.is_before_answer() => error,
-                result => return result,
-            };
-            if matches!(self.retries, Retries::Times(times) if attempts >= times) {
-                return Err(error.into());
-            }
-            attempts = attempts.saturating_add(1);
-            self.retried.set(self.retried.get().saturating_add(1));
-            tracing::debug!(socket = %self.target.name, error = %Chain(&error), attempts, "trying again");
-            self.progress.replace(Progress::Retrying(Chain(&error).to_string()));
-            sleep(self.interval).await;
-        }
-    }
-
-    async fn attempt(&self, (parts, commands): (&'static [Part], &'static [u8])) -> Result<u64, Failure> {
-        let stream = connect(&self.target.server, self.timeout).await.map_err(SocketError::from)?;
-        self.progress.replace(Progress::Connected(0));
-        stream.send(commands).await.map_err(SocketError::Send)?;
-        self.receive(&stream, parts).await
-    }
-
-    /// Stores the replies to `parts` as they come, and returns their bytes.
-    async fn receive(&self, stream: &Stream, parts: &'static [Part]) -> Result<u64, Failure> {
-        let mut splitter = Splitter::new(parts, self.limit);
-        let mut file = None;
-        let mut bytes = 0;
-        let mut least = GATHER;
-        loop {
-            let mut gathered = true;
-            if splitter.is_complete() {
-                if timeout(CLOSE_GRACE, stream.readable()).await.is_err() {
-                    break;
-                }
-            } else {
-                stream.readable().await.map_err(|source| SocketError::Read { bytes, source })?;
-                // What is wrong shows when reading.
-                gathered = timeout(GATHER_LIMIT, stream.gathered(least)).await.is_ok();
-            }
-            match self.read(stream, &mut splitter, &mut file)? {
-                Ok(0) => break,
-                Ok(length) => {
-                    bytes += length as u64;
-                    if !gathered {
-                        least = least.min(length);
-                    }
-                    self.progress.replace(Progress::Connected(bytes));
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) if splitter.is_complete() => break,
-                Err(source) => return Err(SocketError::Read { bytes, source }.into()),
-            }
-        }
-        splitter.finish().map_err(SocketError::from)?;
-        Ok(bytes)
-    }
-
-    /// Reads once and stores what came; 0 is the end. Nothing here waits, so that all sockets can share the buffer.
-    fn read(
-        &self,
-        stream: &Stream,
-        splitter: &mut Splitter,
-        file: &mut Option<PageWriter>,
-    ) -> Result<io::Result<usize>, Failure> {
-        let mut buffer = self.buffer.borrow_mut();
-        let length = match stream.read_now(&mut buffer) {
-            Ok(length) => length,
-            Err(error) => return Ok(Err(error)),
-        };
-        self.store(splitter, buffer.get(..length).unwrap_or_default(), file)?;
-        Ok(Ok(length))
-    }
-
-    /// Writes what was received to the file of the reply it belongs to.
-    fn store(&self, splitter: &mut Splitter, mut chunk: &[u8], file: &mut Option<PageWriter>) -> Result<(), Failure> {
-        while let Some(event) = splitter.next(&mut chunk).map_err(SocketError::from)? {
-            match event {
-                Event::Bytes(part, bytes) => {
-                    let open = match file {
-                        Some(open) => open,
-                        None => file.insert(PageWriter::new(self.folder.file(&self.file_name(part))?)),
-                    };
-                    open.write(bytes).map_err(|source| self.write_error(&self.file_name(part), source))?;
-                }
-                Event::End(part) => {
-                    if let Some(file) = file.take() {
-                        file.finish().map_err(|source| self.write_error(&self.file_name(part), source))?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn file_name(&self, part: Part) -> String {
-        let suffix = match part {
-            Part::Info => INFO_SUFFIX,
-            Part::Stat => STAT_SUFFIX,
-        };
-        format!("{}{suffix}", self.target.name)
-    }
-
-    fn write_error(&self, name: &str, source: io::Error) -> StageError {
-        StageError::Write { path: self.folder.path(name), source }
-    }
+/// Removes the files of a socket.
+fn remove(folder: &Folder, name: &str) -> Result<(), StageError> {
+    [INFO_SUFFIX, STAT_SUFFIX].iter().try_for_each(|suffix| folder.remove(&format!("{name}{suffix}")))
 }

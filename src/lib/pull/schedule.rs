@@ -62,6 +62,17 @@ impl Schedule {
         Self { interval: Duration::from_secs(interval.as_secs().max(1)), last: None }
     }
 
+    /// The tick that the program before this one has left: it is late by less than half an interval, and `published`,
+    /// the last one that was, lies before it. Within the second of its tick or a few later, a restart so loses nothing.
+    #[must_use]
+    pub fn left_over(&self, now: Now, published: Option<Epoch>) -> Option<Plan> {
+        let step = self.interval.as_secs();
+        let due = Epoch((now.wall.as_secs() / step).saturating_mul(step));
+        let late = now.wall.saturating_sub(Duration::from_secs(due.0));
+        let missed = self.last.is_none() && published.is_some_and(|last| last < due) && late < self.interval / 2;
+        missed.then_some(Plan { epoch: due, wait: Duration::ZERO, made: now })
+    }
+
     /// The first tick after now that has not been.
     #[must_use]
     pub fn next(&self, now: Now) -> Plan {
@@ -197,6 +208,23 @@ mod tests {
         assert_eq!(s.wake(plan, at(1019.7, 20.0)), Wake::Early);
         let plan = s.next(at(1019.7, 20.0));
         assert_eq!(s.wake(plan, at(1020.0, 20.3)), tick(1020, 0));
+    }
+
+    #[test]
+    fn a_tick_that_the_program_before_has_left_is_taken_once() {
+        let mut s = schedule(10);
+        let left = |s: &Schedule, wall, published| s.left_over(at(wall, 0.0), published).map(|plan| plan.epoch);
+        assert_eq!(left(&s, 1010.3, Some(Epoch(1000))), Some(Epoch(1010)));
+        assert_eq!(left(&s, 1014.9, Some(Epoch(90))), Some(Epoch(1010)));
+        // It was published, or is too late, or is of a later time than the clock says, or nobody knows.
+        assert_eq!(left(&s, 1010.3, Some(Epoch(1010))), None);
+        assert_eq!(left(&s, 1015.0, Some(Epoch(1000))), None);
+        assert_eq!(left(&s, 1010.3, Some(Epoch(1020))), None);
+        assert_eq!(left(&s, 1010.3, None), None);
+        let plan = s.left_over(at(1010.3, 0.0), Some(Epoch(1000))).unwrap();
+        assert_eq!(s.wake(plan, at(1010.4, 0.1)), tick(1010, 0));
+        assert_eq!(left(&s, 1011.0, Some(Epoch(1000))), None);
+        assert_eq!(s.next(at(1011.0, 0.7)).epoch, Epoch(1020));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which sockets there are now, and the name under which the answers of each are stored.
 
-use crate::config::Server;
+use crate::config::{NamePatterns, Server};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
@@ -18,43 +19,87 @@ pub struct Target {
     pub server: Server,
     /// Its file name, or host and port: what stands before `_info` and `_stat`. Unique in one pull.
     pub name: String,
+    /// Device and inode of a socket that was found in `socket-dir`, and may be anybody's; `None` for one of `servers`.
+    pub found: Option<(u64, u64)>,
 }
 
-/// The sockets of `socket-dir`, as they are at this moment, and those of `servers`, each once.
+/// What there is at this moment.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The sockets of `socket-dir`, sorted by name, real ones before links to them; then those of `servers`. Each once.
+    pub targets: Vec<Target>,
+    /// What else lies in `socket-dir` and is neither hidden nor a directory: its name, and what it is.
+    pub others: Vec<(String, &'static str)>,
+}
+
+/// The sockets of `socket-dir`, as they are at this moment, save the `excluded` ones, and those of `servers`.
 ///
 /// # Errors
 /// `socket-dir` cannot be read; the sockets of `servers` come back with the error.
-pub fn find(socket_dir: Option<&Path>, servers: &[Server]) -> (Vec<Target>, io::Result<()>) {
-    let (paths, result) = match socket_dir.map(scan) {
+pub fn find(socket_dir: Option<&Path>, excluded: &NamePatterns, servers: &[Server]) -> (Found, io::Result<()>) {
+    let mut others = Vec::new();
+    let (paths, result) = match socket_dir.map(|directory| scan(directory, excluded, &mut others)) {
         None => (Vec::new(), Ok(())),
         Some(Ok(paths)) => (paths, Ok(())),
         Some(Err(error)) => (Vec::new(), Err(error)),
     };
-    let mut seen = HashSet::new();
-    let all = paths.into_iter().map(Server::Unix).chain(servers.iter().cloned());
-    let once: Vec<_> = all.filter(|server| seen.insert(identity(server))).collect();
-    (name(once), result)
+    let mut places: HashMap<Identity, usize> = HashMap::new();
+    let mut all: Vec<(Server, Option<(u64, u64)>)> = Vec::new();
+    for path in paths {
+        let server = Server::Unix(path);
+        let identity = identity(&server);
+        let Identity::Inode(device, inode) = identity else { continue };
+        places.entry(identity).or_insert_with(|| {
+            all.push((server, Some((device, inode))));
+            all.len() - 1
+        });
+    }
+    for server in servers {
+        match places.entry(identity(server)) {
+            // Somebody says that it is a stats socket.
+            Entry::Occupied(place) => {
+                if let Some((_, found)) = all.get_mut(*place.get()) {
+                    *found = None;
+                }
+            }
+            Entry::Vacant(place) => {
+                place.insert(all.len());
+                all.push((server.clone(), None));
+            }
+        }
+    }
+    (Found { targets: name(all), others }, result)
 }
 
 /// The sockets in a directory, real ones before links to them, sorted by name. Links are followed, as in the
 /// original. Left out are hidden entries, as in the original, and the names that HAProxy uses for moments
 /// while it starts or reloads: they are second names of a socket that is listed anyway, or not ready.
-fn scan(directory: &Path) -> io::Result<Vec<PathBuf>> {
+fn scan(
+    directory: &Path,
+    excluded: &NamePatterns,
+    others: &mut Vec<(String, &'static str)>,
+) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
-        if name.as_encoded_bytes().starts_with(b".") || is_transient(&name) {
+        let text = name.to_string_lossy();
+        if name.as_encoded_bytes().starts_with(b".") || is_transient(&name) || excluded.matches(&text) {
             continue;
         }
         let path = entry.path();
-        // What vanished since the listing and links to nowhere are no sockets.
-        if fs::metadata(&path).is_ok_and(|meta| meta.file_type().is_socket()) {
-            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-            found.push((is_link, path));
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        match fs::metadata(&path) {
+            Ok(meta) if meta.file_type().is_socket() => found.push((is_link, path)),
+            Ok(meta) if meta.is_dir() => {}
+            Ok(_) => others.push((safe(&text), "not a socket")),
+            Err(_) if is_link => others.push((safe(&text), "a link that leads nowhere")),
+            // What vanished since the listing.
+            Err(_) => {}
         }
     }
     found.sort();
+    others.sort();
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
@@ -72,6 +117,7 @@ fn is_transient(name: &OsStr) -> bool {
 enum Identity {
     Inode(u64, u64),
     Path(PathBuf),
+    Abstract(String, bool),
     Tcp(String, u16),
 }
 
@@ -81,22 +127,23 @@ fn identity(server: &Server) -> Identity {
             Ok(meta) => Identity::Inode(meta.dev(), meta.ino()),
             Err(_) => Identity::Path(path.clone()),
         },
+        Server::Abstract { name, ends } => Identity::Abstract(name.clone(), *ends),
         Server::Tcp { host, port } => Identity::Tcp(host.to_ascii_lowercase(), *port),
     }
 }
 
 /// Gives every socket its name. One that alone has its file name keeps it; where file names meet, folders are put
 /// in front, as many as it takes to tell them apart: `a_haproxy.sock` and `b_haproxy.sock`.
-fn name(servers: Vec<Server>) -> Vec<Target> {
+fn name(servers: Vec<(Server, Option<(u64, u64)>)>) -> Vec<Target> {
     let mut depth = vec![1; servers.len()];
-    let mut names: Vec<_> = servers.iter().map(|server| stem(server, 1)).collect();
+    let mut names: Vec<_> = servers.iter().map(|(server, _)| stem(server, 1)).collect();
     loop {
         let mut count = HashMap::new();
         for name in &names {
             *count.entry(name.clone()).or_insert(0) += 1;
         }
         let mut changed = false;
-        for ((server, name), depth) in servers.iter().zip(&mut names).zip(&mut depth) {
+        for (((server, _), name), depth) in servers.iter().zip(&mut names).zip(&mut depth) {
             if count.get(name).is_some_and(|count| *count > 1) {
                 *depth += 1;
                 let longer = stem(server, *depth);
@@ -119,13 +166,14 @@ fn name(servers: Vec<Server>) -> Vec<Target> {
         }
         candidate
     });
-    servers.iter().cloned().zip(unique).map(|(server, name)| Target { server, name }).collect()
+    servers.iter().cloned().zip(unique).map(|((server, found), name)| Target { server, name, found }).collect()
 }
 
 /// The name of a socket with `depth` components of its path.
 fn stem(server: &Server, depth: usize) -> String {
     match server {
         Server::Tcp { host, port } => safe(&format!("{}:{port}", host.to_ascii_lowercase())),
+        Server::Abstract { .. } => safe(&server.to_string()),
         Server::Unix(path) => {
             let parts: Vec<_> =
                 path.components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
@@ -162,7 +210,7 @@ mod tests {
     }
 
     fn names(servers: Vec<Server>) -> Vec<String> {
-        name(servers).into_iter().map(|target| target.name).collect()
+        name(servers.into_iter().map(|server| (server, None)).collect()).into_iter().map(|target| target.name).collect()
     }
 
     #[test]
@@ -220,10 +268,17 @@ mod tests {
         symlink("nowhere", path("dangling")).unwrap();
         symlink("loop", path("loop")).unwrap();
         symlink("b.sock", path("0-link-to-b")).unwrap();
-        let (targets, result) = find(Some(directory.path()), &[]);
+        let (found, result) = find(Some(directory.path()), &NamePatterns::default(), &[]);
         result.unwrap();
-        let names: Vec<_> = targets.into_iter().map(|target| target.name).collect();
+        let names: Vec<_> = found.targets.into_iter().map(|target| target.name).collect();
         assert_eq!(names, ["7.tmp", "a.sock", "b.sock", "x.tmp", "x1.bak"]);
+        let others: Vec<_> = found.others.iter().map(|(name, what)| (name.as_str(), *what)).collect();
+        let nowhere = "a link that leads nowhere";
+        assert_eq!(others, [("dangling", nowhere), ("file", "not a socket"), ("loop", nowhere)]);
+        let excluded = NamePatterns::parse_for_tests("?.tmp *.bak file l*");
+        let (found, _) = find(Some(directory.path()), &excluded, &[]);
+        let names: Vec<_> = found.targets.into_iter().map(|target| target.name).collect();
+        assert_eq!((names, found.others.len()), (vec!["a.sock".to_owned(), "b.sock".to_owned()], 1));
     }
 
     #[test]
@@ -233,14 +288,16 @@ mod tests {
         let _listener = UnixListener::bind(&path).unwrap();
         let servers =
             [Server::Unix(path), unix("/not/there"), unix("/not/there"), tcp("LB", 1), tcp("lb", 1), tcp("lb", 2)];
-        let (targets, _) = find(Some(directory.path()), &servers);
-        let names: Vec<_> = targets.into_iter().map(|target| target.name).collect();
-        assert_eq!(names, ["a.sock", "there", "lb:1", "lb:2"]);
+        let _other = UnixListener::bind(directory.path().join("b.sock")).unwrap();
+        let (found, _) = find(Some(directory.path()), &NamePatterns::default(), &servers);
+        // What is named is no stranger, though it was found as well.
+        let names: Vec<_> = found.targets.iter().map(|target| (target.name.as_str(), target.found.is_some())).collect();
+        assert_eq!(names, [("a.sock", false), ("b.sock", true), ("there", false), ("lb:1", false), ("lb:2", false)]);
     }
 
     #[test]
     fn without_the_directory_the_servers_remain() {
-        let (targets, result) = find(Some(Path::new("/nonexistent")), &[tcp("lb", 1)]);
-        assert_eq!((targets.len(), result.unwrap_err().kind()), (1, io::ErrorKind::NotFound));
+        let (found, result) = find(Some(Path::new("/nonexistent")), &NamePatterns::default(), &[tcp("lb", 1)]);
+        assert_eq!((found.targets.len(), result.unwrap_err().kind()), (1, io::ErrorKind::NotFound));
     }
 }

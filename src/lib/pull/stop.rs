@@ -3,15 +3,21 @@
 use crate::systemd;
 use std::io;
 use std::pin::pin;
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 /// The signals that end the program, and systemd's watchdog.
 pub(super) struct Stop {
+    signals: Signals,
+    watchdog: Option<Interval>,
+}
+
+/// The signals that end the program.
+struct Signals {
     term: Signal,
     int: Signal,
     hup: Signal,
-    watchdog: Option<Interval>,
 }
 
 impl Stop {
@@ -23,9 +29,11 @@ impl Stop {
             interval
         });
         Ok(Self {
-            term: signal(SignalKind::terminate())?,
-            int: signal(SignalKind::interrupt())?,
-            hup: signal(SignalKind::hangup())?,
+            signals: Signals {
+                term: signal(SignalKind::terminate())?,
+                int: signal(SignalKind::interrupt())?,
+                hup: signal(SignalKind::hangup())?,
+            },
             watchdog,
         })
     }
@@ -39,15 +47,57 @@ impl Stop {
         loop {
             let name = tokio::select! {
                 biased;
-                _ = self.term.recv() => "SIGTERM",
-                _ = self.int.recv() => "SIGINT",
-                _ = self.hup.recv() => "SIGHUP",
+                name = self.signals.next() => name,
                 () = feed(&mut self.watchdog) => continue,
                 done = &mut work => return Some(done),
             };
             tracing::info!(signal = name, "haproxystats-pull stops");
             return None;
         }
+    }
+
+    /// As [`Stop::or`], but the first signal leaves the work `grace` to end. Whether the program is to go on.
+    pub(super) async fn after(&mut self, work: impl Future<Output = ()>, grace: Duration) -> bool {
+        let mut work = pin!(work);
+        let mut signalled = None;
+        loop {
+            let end = signalled.map(|at: Instant| at + grace);
+            let name = tokio::select! {
+                biased;
+                name = self.signals.next() => name,
+                () = feed(&mut self.watchdog) => continue,
+                () = &mut work => return signalled.is_none(),
+                () = until(end) => {
+                    tracing::warn!(seconds = grace.as_secs_f64(), "the pull is given up: it has not ended in time");
+                    return false;
+                }
+            };
+            if signalled.is_some() {
+                tracing::warn!(signal = name, "the pull is given up: a second signal");
+                return false;
+            }
+            tracing::info!(signal = name, "haproxystats-pull stops when this pull has ended");
+            signalled = Some(Instant::now());
+        }
+    }
+}
+
+impl Signals {
+    /// The next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            biased;
+            _ = self.term.recv() => "SIGTERM",
+            _ = self.int.recv() => "SIGINT",
+            _ = self.hup.recv() => "SIGHUP",
+        }
+    }
+}
+
+async fn until(end: Option<Instant>) {
+    match end {
+        Some(end) => tokio::time::sleep_until(end).await,
+        None => std::future::pending().await,
     }
 }
 

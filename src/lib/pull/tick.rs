@@ -4,7 +4,7 @@ use super::counters::{Counter, Counters};
 use super::failure::SocketError;
 use super::health::{Change, Health};
 use super::pace::Pace;
-use super::poll::{Outcome, Poller};
+use super::poll::{Outcome, Poller, Slow, Standing};
 use super::sockets;
 use crate::config::{self, OnSocketFailure};
 use crate::logging::Chain;
@@ -12,6 +12,7 @@ use crate::snapshot::stage::{Published, Snapshot, StageError, Staging};
 use crate::snapshot::{Epoch, PULL_COUNTERS};
 use crate::systemd;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ pub(super) struct Puller {
     socket_dir_error: Option<io::ErrorKind>,
     late: bool,
     last: Option<Epoch>,
+    /// What is to be known of the sockets of the last pull.
+    notes: Vec<String>,
 }
 
 /// What ticks come to; a change is logged, the rest of the time goes without saying.
@@ -44,9 +47,9 @@ enum Condition {
 }
 
 impl Puller {
-    pub(super) fn new(config: config::Pull, staging: Staging, pace: Pace) -> Self {
+    pub(super) fn new(config: config::Pull, hosts: config::Hosts, staging: Staging, pace: Pace) -> Self {
         Self {
-            poller: Poller::new(&config, pace),
+            poller: Poller::new(&config, hosts, pace),
             config,
             staging,
             counters: Counters::default(),
@@ -56,12 +59,23 @@ impl Puller {
             socket_dir_error: None,
             late: false,
             last: None,
+            notes: Vec::new(),
         }
     }
 
     /// The counters as they were after the last tick.
     pub(super) fn shown(&self) -> Rc<RefCell<Counters>> {
         Rc::clone(&self.shown)
+    }
+
+    /// The last second that was published, by this program or the one before it.
+    pub(super) fn published(&self) -> Option<Epoch> {
+        self.staging.last()
+    }
+
+    /// Whether there is a snapshot of this second.
+    pub(super) fn has(&self, epoch: Epoch) -> bool {
+        self.staging.has(epoch)
     }
 
     /// Ticks went by without a pull.
@@ -102,7 +116,10 @@ impl Puller {
             }
         };
         match condition {
-            Condition::Publishing => self.last = Some(epoch),
+            Condition::Publishing => {
+                self.last = Some(epoch);
+                self.staging.remember(epoch, &self.notes);
+            }
             Condition::Exists => self.counters.add(Counter::ExistingSnapshots, 1),
             Condition::Suspended => self.counters.add(Counter::SuspendedTicks, 1),
             Condition::NoSockets | Condition::SocketsFail | Condition::DiskFails(_) => {
@@ -119,6 +136,7 @@ impl Puller {
 
     async fn pull(&mut self, epoch: Epoch) -> Result<Condition, StageError> {
         let waiting = self.staging.waiting()?;
+        self.staging.hold()?;
         self.counters.set(Counter::Waiting, waiting as u64);
         if waiting >= self.config.queue_size.get() {
             if self.condition != Condition::Suspended {
@@ -128,20 +146,39 @@ impl Puller {
             return Ok(Condition::Suspended);
         }
         self.counters.add(Counter::Ticks, 1);
-        let (targets, scanned) = sockets::find(self.config.socket_dir.as_deref(), &self.config.servers);
+        let config = &self.config;
+        let (found, scanned) = sockets::find(config.socket_dir.as_deref(), &config.exclude_sockets, &config.servers);
         self.socket_dir(scanned);
+        let targets = self.poller.admit(found.targets, &found.others);
         self.counters.set(Counter::Sockets, targets.len() as u64);
+        self.counters.set(Counter::LeftOutSockets, self.poller.left_out().count() as u64);
         if targets.is_empty() {
             self.report(&[]);
-            if self.condition != Condition::NoSockets {
-                tracing::error!("nothing is published: there are no sockets to pull from");
-            }
-            return Ok(Condition::NoSockets);
+            return Ok(self.no_sockets());
         }
         let snapshot = self.staging.begin(epoch)?;
         let begun = Instant::now();
-        let outcomes = self.poller.round(targets, &snapshot.folder()).await?;
+        let Self { poller, counters, shown, .. } = self;
+        let mut slow = |slow: &[Slow]| {
+            let seconds = begun.elapsed().as_secs();
+            for Slow { name, progress } in slow {
+                tracing::warn!(socket = %name, seconds, %progress,
+                    "the pull still waits for this socket, and nothing is published until it ends; pull-timeout is 0");
+            }
+            counters.add(Counter::SlowSockets, slow.len() as u64);
+            shown.replace(counters.clone());
+            let names: Vec<&str> = slow.iter().map(|slow| slow.name.as_str()).collect();
+            systemd::status(&format!("waiting for {seconds} s for {}", names.join(", ")));
+        };
+        let outcomes = poller.round(targets, &snapshot.folder(), &mut slow).await?;
         self.finish(snapshot, &outcomes, begun.elapsed()).await
+    }
+
+    fn no_sockets(&self) -> Condition {
+        if self.condition != Condition::NoSockets {
+            tracing::error!("nothing is published: there are no sockets to pull from");
+        }
+        Condition::NoSockets
     }
 
     /// Counts, logs, and publishes where something is to be published.
@@ -153,11 +190,19 @@ impl Puller {
     ) -> Result<Condition, StageError> {
         let epoch = snapshot.epoch();
         self.report(outcomes);
-        let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
+        let counts = outcomes.iter().filter(|outcome| outcome.standing == Standing::Counts);
+        let (count, failed) = (counts.clone().count(), counts.filter(|outcome| outcome.result.is_err()).count());
+        let twins = outcomes.iter().filter(|outcome| matches!(outcome.standing, Standing::Twin(_))).count();
         let bytes = outcomes.iter().filter_map(|outcome| outcome.result.as_ref().ok()).sum();
         self.counters.add(Counter::Bytes, bytes);
         self.counters.set_duration(elapsed);
-        let keep_rest = self.config.on_socket_failure == OnSocketFailure::KeepRest && failed < outcomes.len();
+        self.counters.set(Counter::DuplicateSockets, twins as u64);
+        self.counters.set(Counter::LeftOutSockets, self.poller.left_out().count() as u64);
+        self.notes = notes(outcomes).chain(self.poller.left_out()).collect();
+        if count == 0 {
+            return Ok(self.no_sockets());
+        }
+        let keep_rest = self.config.on_socket_failure == OnSocketFailure::KeepRest && failed < count;
         let publish = failed == 0 || keep_rest;
         if publish {
             let mut counters = self.counters.clone();
@@ -167,12 +212,13 @@ impl Puller {
         } else {
             drop(snapshot);
             if self.condition != Condition::SocketsFail {
-                tracing::error!(snapshot = %epoch, failed, sockets = outcomes.len(),
+                tracing::error!(snapshot = %epoch, failed, sockets = count,
                     "nothing is published: sockets failed");
             }
         }
         let elapsed_ms = elapsed.as_millis() as u64;
-        tracing::info!(snapshot = %epoch, sockets = outcomes.len(), failed, bytes, elapsed_ms, published = publish, "pulled");
+        tracing::info!(snapshot = %epoch, sockets = outcomes.len(), failed, twins, bytes, elapsed_ms, published = publish,
+            "pulled");
         Ok(if publish { Condition::Publishing } else { Condition::SocketsFail })
     }
 
@@ -197,7 +243,10 @@ impl Puller {
 
     /// Counts failures, and logs what changed about the sockets.
     fn report(&mut self, outcomes: &[Outcome]) {
-        for outcome in outcomes {
+        let (left_out, outcomes): (Vec<&Outcome>, Vec<&Outcome>) =
+            outcomes.iter().partition(|outcome| outcome.standing == Standing::LeftOut);
+        left_out.iter().for_each(|outcome| self.health.forget(&outcome.target.name));
+        for outcome in &outcomes {
             self.counters.add(Counter::Retries, outcome.retries.into());
             if let Err(error) = &outcome.result {
                 self.counters.add(Counter::FailedSockets, 1);
@@ -234,4 +283,17 @@ impl Puller {
         }
         self.socket_dir_error = error;
     }
+}
+
+/// Which sockets stand for others.
+fn notes(outcomes: &[Outcome]) -> impl Iterator<Item = String> {
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for outcome in outcomes {
+        if let Standing::Twin(first) = &outcome.standing {
+            groups.entry(first).or_default().push(&outcome.target.name);
+        }
+    }
+    groups.into_iter().map(|(first, others)| {
+        format!("counted once: {first}, {} are one HAProxy process, asked through {first}", others.join(", "))
+    })
 }

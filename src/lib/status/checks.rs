@@ -346,6 +346,7 @@ mod tests {
             file: PathBuf::from("/etc/haproxystats.conf"),
             scan: Ok(Scan { instances, others: Vec::new(), hidden: false }),
             queue: Some(Queue { directory: PathBuf::from("/q"), content: Ok(content) }),
+            sockets: Vec::new(),
             services: Vec::new(),
             config,
         }

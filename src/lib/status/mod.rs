@@ -44,6 +44,8 @@ pub struct Status {
     pub scan: io::Result<Scan>,
     /// The directories between pull and process, for these two.
     pub queue: Option<Queue>,
+    /// What pull has noted of its sockets, for pull.
+    pub sockets: Vec<String>,
     /// The ports of the agent, for the agent.
     pub services: Vec<Answered>,
     /// What the configuration asks for.
@@ -65,7 +67,11 @@ impl Status {
             Program::Agent if depth >= Depth::Ports => services::ask_all(&config.agent),
             _ => Vec::new(),
         };
-        Self { program, file: file.to_owned(), scan, queue, services, config }
+        let sockets = match program {
+            Program::Pull if depth >= Depth::Directories => crate::snapshot::stage::notes(&config.pull.dst_dir),
+            _ => Vec::new(),
+        };
+        Self { program, file: file.to_owned(), scan, queue, sockets, services, config }
     }
 
     /// Whether the program runs with this configuration.

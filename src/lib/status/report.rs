@@ -53,6 +53,7 @@ pub fn text(status: &Status) -> String {
             }
         }
     }
+    status.sockets.iter().for_each(|note| line(&mut out, "sockets", note));
     for asked in &status.services {
         let words = match &asked.outcome {
             Outcome::Answer(answer) => format!("{:?} at {}", answer, asked.address),
@@ -112,6 +113,9 @@ pub fn json(status: &Status) -> String {
                 "foreign": content.ok().map(|content| content.foreign),
             }),
         );
+    }
+    if status.program == Program::Pull {
+        set(&mut object, "sockets", json!(status.sockets));
     }
     if status.program == Program::Agent {
         let services = status.services.iter().map(|asked| {

@@ -10,14 +10,17 @@
 //! `tmp-dst-dir` is taken by [`STAGING_DIR`] inside `dst-dir`.
 
 mod error;
+mod lock;
 #[cfg(test)]
 mod tests;
 
 pub use error::StageError;
+pub use lock::{LOCK_FILE, notes};
 
 use super::list::list;
 use super::{Epoch, disk};
-use std::fs::{self, File, TryLockError};
+use lock::Locks;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -27,8 +30,7 @@ pub const STAGING_DIR: &str = ".staging";
 
 type Rename = fn(&Path, &Path) -> io::Result<()>;
 
-/// `tmp-dst-dir` and `dst-dir`, open for snapshots. Holds a lock on `tmp-dst-dir`: two programs that stage in one
-/// place would remove each other's snapshots.
+/// `tmp-dst-dir` and `dst-dir`, open for snapshots, and locked against a second program.
 #[derive(Debug)]
 pub struct Staging {
     dst: PathBuf,
@@ -36,7 +38,7 @@ pub struct Staging {
     base: PathBuf,
     fsync: bool,
     rename: Rename,
-    _lock: File,
+    locks: Locks,
 }
 
 /// One snapshot that is being staged. It vanishes with this value unless it is published.
@@ -72,7 +74,7 @@ impl Staging {
     pub fn open(tmp: &Path, dst: &Path, fsync: bool) -> Result<Self, StageError> {
         create_all(dst)?;
         create_all(tmp)?;
-        let lock = lock(tmp)?;
+        let locks = Locks::take(tmp, dst)?;
         let inside = inside(dst)?;
         clean(&inside)?;
         let same = disk::is_same(tmp, dst).map_err(|source| StageError::Read { path: tmp.to_owned(), source })?;
@@ -84,7 +86,7 @@ impl Staging {
             clean(tmp)?;
             tmp.to_owned()
         };
-        Ok(Self { dst: dst.to_owned(), base, fsync, rename: disk::rename_new, _lock: lock })
+        Ok(Self { dst: dst.to_owned(), base, fsync, rename: disk::rename_new, locks })
     }
 
     /// Number of snapshots in `dst-dir`. A missing `dst-dir` is made again.
@@ -103,14 +105,39 @@ impl Staging {
         }
     }
 
+    /// Sees to it that both directories are still locked, whatever was removed and made again.
+    ///
+    /// # Errors
+    /// Another haproxystats-pull has taken one of them meanwhile, or `tmp-dst-dir` cannot be made.
+    pub fn hold(&mut self) -> Result<(), StageError> {
+        create_all(&self.base)?;
+        self.locks.hold()
+    }
+
+    /// The last second that was published, by this program or an earlier one; `None` when that is not known.
+    #[must_use]
+    pub fn last(&self) -> Option<Epoch> {
+        self.locks.last()
+    }
+
+    /// Remembers a second that was published, for the next start, and lines about its sockets, for [`notes`].
+    pub fn remember(&self, epoch: Epoch, notes: &[String]) {
+        self.locks.remember(epoch, notes);
+    }
+
+    /// Whether `dst-dir` has a snapshot of this second.
+    #[must_use]
+    pub fn has(&self, epoch: Epoch) -> bool {
+        fs::symlink_metadata(self.dst.join(epoch.to_string())).is_ok()
+    }
+
     /// Makes the staging directory of a snapshot.
     ///
     /// # Errors
     /// It cannot be made, or `dst-dir` has a snapshot of this second already.
     pub fn begin(&self, epoch: Epoch) -> Result<Snapshot, StageError> {
-        let target = self.dst.join(epoch.to_string());
-        if fs::symlink_metadata(&target).is_ok() {
-            return Err(StageError::Exists { path: target });
+        if self.has(epoch) {
+            return Err(StageError::Exists { path: self.dst.join(epoch.to_string()) });
         }
         Snapshot::create(epoch, &self.base, &self.dst, self.fsync, self.rename)
     }
@@ -265,19 +292,6 @@ fn inside(dst: &Path) -> Result<PathBuf, StageError> {
         Ok(entry) if !entry.is_dir() => Err(StageError::Create { path, source: ErrorKind::NotADirectory.into() }),
         _ => Ok(path),
     }
-}
-
-fn lock(path: &Path) -> Result<File, StageError> {
-    let directory = File::open(path).map_err(|source| StageError::Read { path: path.to_owned(), source })?;
-    match directory.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(StageError::InUse { path: path.to_owned() }),
-        // Some network file systems have no locks; nothing is lost but the protection against a mistake.
-        Err(TryLockError::Error(error)) => {
-            tracing::debug!(directory = %path.display(), %error, "the directory cannot be locked");
-        }
-    }
-    Ok(directory)
 }
 
 /// Removes staging directories that a crash has left. No such directory is no error.

@@ -27,6 +27,7 @@ fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(directory)
         .map(|entries| entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect())
         .unwrap_or_default();
+    names.retain(|name| name != LOCK_FILE);
     names.sort();
     names
 }
@@ -141,12 +142,12 @@ fn an_existing_snapshot_is_never_overwritten() {
 fn directories_that_vanish_are_made_again() {
     let place = Place::new();
     let staging = place.open();
-    fs::remove_dir(place.dst()).unwrap();
+    fs::remove_dir_all(place.dst()).unwrap();
     fs::remove_dir(place.tmp()).unwrap();
     assert_eq!(staging.waiting().unwrap(), 0);
     let snapshot = staging.begin(EPOCH).unwrap();
     fill(&snapshot);
-    fs::remove_dir(place.dst()).unwrap();
+    fs::remove_dir_all(place.dst()).unwrap();
     assert_eq!(snapshot.publish().unwrap(), Published::Renamed);
     assert_eq!(names(&place.dst()), ["1700000000"]);
 }
@@ -172,6 +173,42 @@ fn two_programs_do_not_stage_in_one_directory() {
     ));
     drop(first);
     place.open();
+}
+
+#[test]
+fn two_programs_do_not_publish_into_one_directory() {
+    let place = Place::new();
+    let (other_tmp, other_dst) = (place.root.path().join("other.tmp"), place.root.path().join("other"));
+    let mut first = place.open();
+    let second = |tmp: &Path, dst: &Path| Staging::open(tmp, dst, false);
+    assert!(matches!(second(&other_tmp, &place.dst()), Err(StageError::InUse { path }) if path == place.dst()));
+    // Whatever is removed and made again is locked again before the next tick.
+    for directory in [place.tmp(), place.dst()] {
+        fs::remove_dir_all(&directory).unwrap();
+        assert_eq!(first.waiting().unwrap(), 0);
+        first.hold().unwrap();
+        assert!(matches!(second(&place.tmp(), &other_dst), Err(StageError::InUse { .. })), "{directory:?}");
+        assert!(matches!(second(&other_tmp, &place.dst()), Err(StageError::InUse { .. })), "{directory:?}");
+    }
+    fs::remove_file(place.dst().join(LOCK_FILE)).unwrap();
+    let quicker = second(&other_tmp, &place.dst()).unwrap();
+    assert!(matches!(first.hold(), Err(StageError::InUse { .. })), "the quicker one has it now");
+    drop(quicker);
+    first.hold().unwrap();
+}
+
+#[test]
+fn the_last_second_is_known_after_a_restart() {
+    let place = Place::new();
+    assert_eq!(place.open().last(), None);
+    for epoch in [1_700_000_000, 5, 1_700_000_010] {
+        place.open().remember(Epoch(epoch), &["a note".to_owned(), epoch.to_string()]);
+        assert_eq!(notes(&place.dst()), ["a note".to_owned(), epoch.to_string()]);
+        let staging = place.open();
+        assert_eq!((staging.last(), staging.last()), (Some(Epoch(epoch)), Some(Epoch(epoch))));
+    }
+    fs::write(place.dst().join(LOCK_FILE), "nonsense").unwrap();
+    assert_eq!(place.open().last(), None);
 }
 
 #[test]
