@@ -131,7 +131,7 @@ const FILES: &[(&str, Program, Ours, &str)] = &[
     ("pull-no-socket-dir", Pull, Warned("/nosuch\": cannot be read now"), ""),
     ("pull-servers-badport", Pull, Refused("out of range; ports are 1 to 65535"), ""),
     ("pull-servers-empty", Pull, Refused("[pull] servers = \"\": empty"), ""),
-    ("pull-servers-http", Pull, Refused("write unix:///path or tcp://host:port"), ""),
+    ("pull-servers-http", Pull, Refused("write unix:///path, tcp://host:port or abns@name"), ""),
     ("pull-servers-noport", Pull, Refused("without a port"), ""),
     ("pull-servers-trailing-comma", Pull, Refused("a comma at the end separates nothing"), ""),
     ("pull-servers-unix-nopath", Pull, Refused("without a path"), ""),
@@ -251,13 +251,14 @@ fn the_version_and_what_the_program_is_made_of() {
 }
 
 /// Options that the original does not have, and which are therefore not in its recordings.
-const NEW: [&str; 20] = [
+const NEW: [&str; 21] = [
     "acknowledge",
     "cluster-metrics",
     "enabled",
     "exact-selection",
     "fsync",
     "jitter",
+    "max-reply-size",
     "mode",
     "on-socket-failure",
     "protocol",
