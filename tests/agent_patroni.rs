@@ -1,5 +1,6 @@
-//! haproxystats-agent on a real Patroni cluster of two nodes, with a real HAProxy in front. While the cluster goes
-//! through what clusters go through, writers and readers work through HAProxy and ask PostgreSQL itself who it is.
+//! haproxystats-agent on a real Patroni cluster of two nodes, with a real HAProxy in front that has the lines of
+//! contrib/haproxy/agent.cfg. While the cluster goes through what clusters go through, writers and readers work through
+//! HAProxy and ask PostgreSQL itself who it is.
 //!
 //! `HAPROXYSTATS_PATRONI_ROUNDS=5` does everything five times, and what else is too slow for each run.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken machine may fail the test")]
@@ -7,12 +8,12 @@
 mod harness;
 
 use harness::agent::Agent;
-use harness::haproxy::ask as runtime;
+use harness::haproxy::cell;
+use harness::newer::{Haproxy, newer_haproxy, own_haproxy};
 use harness::patroni::{Cluster, Session, SqlError};
-use harness::{Daemon, SOON, debian, free_port, peer, wait_for, wait_until, write};
+use harness::{Daemon, SOON, free_port, peer, wait_for, wait_until, write};
 use nix::sys::signal::Signal;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -24,7 +25,8 @@ const TAKE_OVER: Duration = Duration::from_secs(120);
 /// Bytes; `max-lag` of the agents.
 const MAX_LAG: u64 = 1_000_000;
 /// How long Patroni may take to know of a lag: each node tells of itself every `loop_wait` (2 s).
-const LAG_IS_KNOWN: Duration = Duration::from_secs(6);
+/// HAProxy asks the agent every second.
+const LAG_IS_KNOWN: Duration = Duration::from_secs(7);
 
 /// What a client learnt from the session of each moment.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +42,8 @@ struct Client {
     samples: Arc<Mutex<Vec<Sample>>>,
     /// Errors that PostgreSQL itself sent, by code.
     refusals: Arc<Mutex<Vec<String>>>,
+    /// When there was no result, for whatever reason.
+    failures: Arc<Mutex<Vec<Instant>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -49,12 +53,18 @@ impl Client {
     fn start(port: u16, lasting: bool, writes: bool) -> Self {
         let samples = Arc::new(Mutex::new(Vec::new()));
         let refusals = Arc::new(Mutex::new(Vec::new()));
+        let failures = Arc::new(Mutex::new(Vec::new()));
+        let failed = Arc::clone(&failures);
         let stop = Arc::new(AtomicBool::new(false));
         let (to, refused, end) = (Arc::clone(&samples), Arc::clone(&refusals), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
             let mut session = None;
             while !end.load(Ordering::SeqCst) {
-                match sample(port, session.take(), writes) {
+                let result = sample(port, session.take(), writes);
+                if result.is_err() {
+                    failed.lock().unwrap().push(Instant::now());
+                }
+                match result {
                     Ok((sample, open)) => {
                         to.lock().unwrap().push(sample);
                         session = lasting.then_some(open);
@@ -65,7 +75,12 @@ impl Client {
                 std::thread::sleep(Duration::from_millis(10));
             }
         });
-        Self { samples, refusals, stop, thread: Some(thread) }
+        Self { samples, refusals, failures, stop, thread: Some(thread) }
+    }
+
+    /// How often there was no result from this moment on.
+    fn failed_since(&self, since: Instant) -> usize {
+        self.failures.lock().unwrap().iter().filter(|at| **at >= since).count()
     }
 
     fn samples(&self) -> Vec<Sample> {
@@ -109,45 +124,70 @@ struct Site {
     socket: PathBuf,
     _haproxy: Daemon,
     _directory: TempDir,
-    _agents: [Agent; 2],
+    /// Of the nodes, in their order.
+    agents: [Option<Agent>; 2],
+    agent_ports: [u16; 2],
     cluster: Cluster,
+}
+
+/// An agent for a node.
+fn agent_of(port: u16, api: u16) -> Agent {
+    Agent::on(
+        port,
+        &format!(
+            "own-admin-state = true\ninterval = 0.1\nchecks = patroni\ncheck-url = http://127.0.0.1:{api}\n\
+             check-timeout = 1\nrequest-timeout = 1\nmax-lag = {MAX_LAG}\n\
+             [agent:rw]\nrequest = rw\n[agent:ro]\nrequest = ro\npatroni-mode = read-only\n"
+        ),
+    )
+}
+
+/// The lines of the shipped configuration for PostgreSQL, for these ports and this cluster.
+fn shipped(socket: &Path, [writes, reads]: [u16; 2], cluster: &Cluster, agents: [u16; 2]) -> String {
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/haproxy/agent.cfg")).unwrap();
+    let mut lines = format!("global\n    stats socket {} mode 600 level admin\n", socket.display());
+    for part in text.split("\n\n").filter(|part| part.contains("defaults\n") || part.contains("postgres")) {
+        lines.push_str(part);
+        lines.push_str("\n\n");
+    }
+    // Every failure counts.
+    lines = lines.replace("defaults\n", "defaults\n    retries 0\n");
+    for (from, to) in [(":5000", writes), (":5001", reads)] {
+        assert!(lines.contains(&format!("bind {from}\n")), "{lines}");
+        lines = lines.replace(&format!("bind {from}\n"), &format!("bind 127.0.0.1:{to}\n"));
+    }
+    for (number, (node, agent)) in cluster.nodes().iter().zip(agents).enumerate() {
+        let number = number + 1;
+        let server = format!("server pg-{number} 192.0.2.2{number}:5432\n");
+        assert_eq!(lines.matches(&server).count(), 2, "{lines}");
+        let ours = format!(
+            "server {} 127.0.0.1:{} port {} agent-addr 127.0.0.1 agent-port {agent}\n",
+            node.name, node.postgres, node.api
+        );
+        lines = lines.replace(&server, &ours);
+    }
+    // Readers are served by PostgreSQL, which its own port tells.
+    let (before, readers) = lines.split_once("\nbackend postgres-ro").unwrap();
+    let readers = cluster.nodes().iter().fold(readers.to_owned(), |lines, node| {
+        lines.replace(&format!("port {} agent-addr", node.api), &format!("port {} agent-addr", node.postgres))
+    });
+    format!("{before}\nbackend postgres-ro{readers}")
 }
 
 impl Site {
     #[track_caller]
-    fn start() -> Self {
+    fn start(haproxy: &Haproxy) -> Self {
         let cluster = Cluster::start();
-        let agents = cluster.nodes().each_ref().map(|node| {
-            Agent::start(&format!(
-                "own-admin-state = true\ninterval = 0.1\nchecks = patroni\ncheck-url = http://127.0.0.1:{}\n\
-                 check-timeout = 1\nrequest-timeout = 1\nmax-lag = {MAX_LAG}\n\
-                 [agent:rw]\nrequest = rw\n[agent:ro]\nrequest = ro\npatroni-mode = read-only\n",
-                node.api
-            ))
-        });
+        let agent_ports = [free_port(), free_port()];
+        let agents = [0, 1].map(|number| Some(agent_of(agent_ports[number], cluster.nodes()[number].api)));
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("haproxy.sock");
         let [writes, reads] = [free_port(), free_port()];
-        let mut text = format!(
-            "global\n\tnbthread 1\n\tstats socket {} mode 600 level admin\n\
-             defaults\n\tmode tcp\n\ttimeout connect 1s\n\ttimeout client 60s\n\ttimeout server 60s\n\tretries 0\n\
-             listen rw\n\tbind 127.0.0.1:{writes}\n\tdefault-server on-marked-down shutdown-sessions\n@rw@\
-             listen ro\n\tbind 127.0.0.1:{reads}\n\tbalance roundrobin\n@ro@",
-            socket.display()
-        );
-        for word in ["rw", "ro"] {
-            let servers = cluster.nodes().iter().zip(&agents).map(|(node, agent)| {
-                format!(
-                    "\tserver {} 127.0.0.1:{} weight 100 check inter 500ms agent-check agent-addr 127.0.0.1 agent-port \
-                     {} agent-inter 100ms agent-send \"{word}\\n\" disabled\n",
-                    node.name, node.postgres, agent.port
-                )
-            });
-            text = text.replace(&format!("@{word}@"), &servers.collect::<String>());
-        }
-        let mut command = Command::new(debian("haproxy"));
+        let text = shipped(&socket, [writes, reads], &cluster, agent_ports);
+        let mut command = haproxy.command();
         command.arg("-db").arg("-f").arg(write(directory.path(), "haproxy.cfg", text));
-        let haproxy = Daemon::spawn(command);
+        let daemon = Daemon::spawn(command);
         let (leader, _) = cluster.settle(SOON);
         let port = cluster.nodes().iter().find(|node| node.name == leader).unwrap().postgres;
         let mut session = wait_for(SOON, "the leader", || Session::open(port).ok());
@@ -163,8 +203,8 @@ impl Site {
         }
         let writers = [Client::start(writes, false, true), Client::start(writes, true, true)];
         let readers = [Client::start(reads, false, false)];
-        let site =
-            Self { writers, readers, socket, _haproxy: haproxy, _directory: directory, _agents: agents, cluster };
+        let (_haproxy, _directory) = (daemon, directory);
+        let site = Self { writers, readers, socket, _haproxy, _directory, agents, agent_ports, cluster };
         for writer in &site.writers {
             writer.wait_for(port, SOON);
         }
@@ -191,11 +231,86 @@ impl Site {
         });
     }
 
-    /// Column `status` of a server.
+    /// Status of a server.
     fn status(&self, proxy: &str, server: &str) -> String {
-        let table = runtime(&self.socket, "show stat").unwrap_or_default();
-        let row = table.lines().find(|line| line.starts_with(&format!("{proxy},{server},"))).unwrap_or_default();
-        row.split(',').nth(17).unwrap_or_default().to_owned()
+        self.column(proxy, server, "status")
+    }
+
+    fn column(&self, proxy: &str, server: &str, column: &str) -> String {
+        cell(&self.socket, &format!("postgres-{proxy}"), server, column)
+    }
+
+    /// The place of a node in the list.
+    fn number(&self, name: &str) -> usize {
+        self.cluster.nodes().iter().position(|node| node.name == name).unwrap()
+    }
+
+    /// Ends the agent of a node.
+    #[track_caller]
+    fn end_agent(&mut self, name: &str, signal: Signal) {
+        let number = self.number(name);
+        let mut agent = self.agents[number].take().unwrap();
+        agent.daemon.signal(signal);
+        agent.daemon.wait(SOON);
+    }
+
+    #[track_caller]
+    fn start_agent(&mut self, name: &str) {
+        let number = self.number(name);
+        self.agents[number] = Some(agent_of(self.agent_ports[number], self.cluster.nodes()[number].api));
+    }
+
+    /// The agent of the leader is killed, and the lead goes over; then the other way.
+    #[track_caller]
+    fn hand_over_without_the_leaders_agent(&mut self) {
+        for _ in 0..2 {
+            let [leader, replica] = self.roles(SOON);
+            self.end_agent(leader.0, Signal::SIGKILL);
+            self.writes_go_to(leader.1, "the leader's agent is killed", SOON);
+            self.cluster.switch_over();
+            self.writes_go_to(replica.1, "switch-over without the old leader's agent", SOON);
+            wait_until(SOON, "HAProxy knows that the old leader is none", || {
+                self.status("rw", leader.0).starts_with("DOWN")
+            });
+            // For as long as it takes, nobody goes there.
+            self.cluster_replicates(replica.1);
+            self.start_agent(leader.0);
+            wait_until(SOON, "the agent is heard again", || self.status("rw", leader.0) == "MAINT");
+        }
+    }
+
+    /// Waits until the other node streams from the leader.
+    #[track_caller]
+    fn cluster_replicates(&self, leader: u16) {
+        let count = "select count(*) from pg_stat_replication where state = 'streaming'";
+        wait_until(TAKE_OVER, "the other node streams from the leader", || {
+            Session::open(leader).and_then(|mut session| session.query(count)).is_ok_and(|row| row == ["1"])
+        });
+    }
+
+    /// Agents come and go, the leader stays, and so do its writers.
+    #[track_caller]
+    fn restart_the_leaders_agent(&mut self) {
+        let [leader, _] = self.roles(SOON);
+        let begun = Instant::now();
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            self.end_agent(leader.0, signal);
+            wait_until(SOON, "HAProxy misses the agent", || {
+                self.column("rw", leader.0, "agent_status").starts_with("L4CON")
+            });
+            self.writes_go_to(leader.1, "without the leader's agent", SOON);
+            self.start_agent(leader.0);
+            wait_until(SOON, "HAProxy hears the agent", || {
+                self.column("rw", leader.0, "agent_status").starts_with("L7OK")
+            });
+            self.writes_go_to(leader.1, "with it again", SOON);
+        }
+        for writer in &self.writers {
+            let since = writer.samples().iter().filter(|sample| sample.at >= begun).count();
+            let failed = writer.failed_since(begun);
+            eprintln!("restart of the leader's agent: {failed} of {since} writes failed");
+            assert!(failed == 0 && since > 20, "{failed} of {since}");
+        }
     }
 
     /// Waits until writes go to this node.
@@ -323,8 +438,10 @@ fn writes_reach_no_replica_when_the_lead_is_handed_over() {
     if !installed() {
         return;
     }
-    let site = Site::start();
+    let mut site = Site::start(&own_haproxy());
     for _ in 0..rounds().unwrap_or(1) {
+        site.restart_the_leaders_agent();
+        site.hand_over_without_the_leaders_agent();
         site.lag();
         site.switch_over();
         site.pause();
@@ -337,7 +454,10 @@ fn writes_reach_no_replica_when_nodes_and_store_are_lost() {
     if !installed() {
         return;
     }
-    let mut site = Site::start();
+    // The newest one, so that both have their turn.
+    let mut site = Site::start(&newer_haproxy("3.4").unwrap_or_else(own_haproxy));
+    site.restart_the_leaders_agent();
+    site.hand_over_without_the_leaders_agent();
     for round in 0..rounds().unwrap_or(1) {
         site.lose_the_store();
         if rounds().is_some() {

@@ -19,6 +19,14 @@ pub const INFO: &str = "Name: HAProxy\nVersion: 2.6.12\nProcess_num: 1\nIdle_pct
 pub const STAT: &str = "# pxname,svname,scur,last_chk,type,\nweb,FRONTEND,3,,0,\nweb,s1,1,\"no \"\"pong\"\",\n\nbut this\",2,\n\
                         web,BACKEND,2,,1,\n\n";
 
+/// A cell of `show stat`, by the name of its column; empty where there is none.
+pub fn cell(socket: &Path, proxy: &str, server: &str, column: &str) -> String {
+    let table = ask(socket, "show stat").unwrap_or_default();
+    let index = table.lines().next().and_then(|names| names.split(',').position(|name| name == column));
+    let row = table.lines().find(|line| line.starts_with(&format!("{proxy},{server},")));
+    row.zip(index).and_then(|(row, index)| row.split(',').nth(index)).unwrap_or_default().to_owned()
+}
+
 /// One real HAProxy process with `count` UNIX stats sockets.
 pub struct ManySockets {
     directory: TempDir,
