@@ -1,12 +1,16 @@
 //! haproxystats-agent from outside: real HAProxy in front, a scripted endpoint behind.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken machine may fail the test")]
 
+#[path = "agent/inputs.rs"]
+mod inputs;
+#[path = "agent/restarts.rs"]
+mod restarts;
+
 mod harness;
 
 use harness::agent::{Agent, Endpoint, FILE, HaProxy, Reply, ask, datawave};
 use harness::haproxy::ask as runtime;
 use harness::{Daemon, SOON, agent, debian, free_port, listens, run, wait_for, wait_until, with_config, write};
-use nix::sys::signal::Signal;
 use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -79,22 +83,6 @@ fn a_server_that_starts_disabled_waits_for_the_agent() {
     let haproxy = HaProxy::start(port, "disabled");
     haproxy.wait_for("MAINT", None);
     let _agent = Agent::on(port, &format!("{FILE}own-admin-state = true\n"));
-    haproxy.wait_for("UP", Some("100"));
-}
-
-#[test]
-fn sigterm_drains_and_a_new_agent_brings_the_server_back() {
-    let port = free_port();
-    let haproxy = HaProxy::start(port, "");
-    let options = format!("{FILE}own-admin-state = true\nstop-timeout = 60\n");
-    let mut first = Agent::on(port, &options);
-    haproxy.wait_for("UP", Some("100"));
-    first.daemon.signal(Signal::SIGTERM);
-    haproxy.wait_for("DRAIN (agent)", Some("0"));
-    assert!(first.daemon.is_running());
-    first.daemon.signal(Signal::SIGTERM);
-    assert!(first.daemon.wait(SOON).success());
-    let _second = Agent::on(port, &options);
     haproxy.wait_for("UP", Some("100"));
 }
 
@@ -429,10 +417,12 @@ fn the_command_line_wins_over_the_file() {
 #[test]
 fn the_shipped_haproxy_configuration_is_good() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/haproxy/agent.cfg");
-    let mut command = Command::new(debian("haproxy"));
-    command.arg("-c").arg("-f").arg(file);
-    let (status, output) = run(command, SOON);
-    assert!(status.success() && !output.contains("ALERT"), "{output}");
+    for haproxy in harness::newer::haproxies() {
+        let mut command = haproxy.command();
+        command.arg("-c").arg("-f").arg(&file);
+        let (status, output) = run(command, SOON);
+        assert!(status.success() && !output.contains("ALERT"), "{:?}: {output}", haproxy.version);
+    }
 }
 
 /// A certificate for localhost that is its own authority, and its key.

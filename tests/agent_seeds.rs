@@ -5,6 +5,9 @@
 //! other ports.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken machine may fail the test")]
 
+#[path = "agent/datawave.rs"]
+mod datawave_beside;
+
 mod harness;
 
 use haproxystats::haproxy::answer::grammar::{Server, Version, read};

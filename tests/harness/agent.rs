@@ -1,11 +1,11 @@
 //! A running agent, a scripted HTTP endpoint behind it, and a real HAProxy in front.
 
 use super::haproxy::ask as runtime;
-use super::{Daemon, SOON, agent, debian, free_port, listens, poll, wait_until, with_config, write};
+use super::newer::{Haproxy, own_haproxy};
+use super::{Daemon, SOON, agent, free_port, listens, poll, wait_until, with_config, write};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -84,6 +84,8 @@ pub enum Reply {
     /// By the beginning of the path.
     Paths(Vec<(&'static str, u16, String)>),
     Bytes(&'static [u8]),
+    /// A whole reply, with its head.
+    Raw(Vec<u8>),
     Slow(Duration, String),
     Hang,
 }
@@ -150,6 +152,7 @@ impl Endpoint {
                         found.map_or_else(|| http(404, ""), |(_, status, body)| http(*status, body))
                     }
                     Reply::Bytes(bytes) => bytes.to_vec(),
+                    Reply::Raw(bytes) => bytes,
                     Reply::Slow(pause, body) => {
                         std::thread::sleep(pause);
                         http(200, &body)
@@ -203,6 +206,12 @@ pub struct HaProxy {
 impl HaProxy {
     #[track_caller]
     pub fn start(agent: u16, server: &str) -> Self {
+        Self::of(&own_haproxy(), agent, server)
+    }
+
+    /// Of a version.
+    #[track_caller]
+    pub fn of(haproxy: &Haproxy, agent: u16, server: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         // The kernel accepts connections for it, which is all that the health check wants.
         let checked = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -216,7 +225,7 @@ impl HaProxy {
             socket.display()
         );
         let file = write(directory.path(), "haproxy.cfg", text);
-        let mut command = Command::new(debian("haproxy"));
+        let mut command = haproxy.command();
         command.arg("-db").arg("-f").arg(file);
         let mut daemon = Daemon::spawn(command);
         wait_until(SOON, "HAProxy answers", || {

@@ -96,12 +96,27 @@ pub const PAGES: &[Prose] = &[
              the host, commands and files, as the sections [agent] and [agent:NAME] of the configuration say.",
             "HAProxy asks with agent-check, agent-port and agent-inter in its server lines.",
         ],
-        signals: &[("SIGTERM, SIGINT", "It answers stop-response for stop-timeout seconds, and ends.")],
+        signals: &[
+            (
+                "SIGTERM, SIGINT",
+                "It ends, and HAProxy keeps the last answers. Where a service has a stop-response, it answers that for \
+                 stop-timeout seconds before; never a better one than the last. A second signal ends it at once.",
+            ),
+            (
+                "SIGHUP",
+                "It reads the configuration again. Where anything is wrong with it, it goes on with the one that it has. \
+                 The page of metrics, Graphite and the level of the log take a restart.",
+            ),
+        ],
         statuses: &[],
-        files: &[],
+        files: &[("/run/haproxystats-agent/state.json", "state-file: the last answers, for the next start.")],
         examples: &[
             ("haproxystats-agent --skip-config --port 5556", "Run with the defaults on another port."),
             ("haproxystats-agent --explain 'ready up 50%'", "Say what HAProxy makes of an answer."),
+            (
+                "haproxystats-agent --import-datawave config.yml",
+                "Print the configuration of datawave_haproxy_agent as a section of haproxystats.conf.",
+            ),
         ],
     },
     Prose {

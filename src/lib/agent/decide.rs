@@ -3,6 +3,7 @@
 use super::check::{Failure, Finding};
 use crate::config::agent::{Combine, Response, Responses, Service};
 use crate::haproxy::answer::{Answer, State};
+use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
 /// Joins what the checks of a service found. `None`: nothing may change at HAProxy.
@@ -87,12 +88,37 @@ pub fn because(response: &Response, reason: impl Into<String>) -> Response {
     Some(answer)
 }
 
+/// The worse of two answers: by its state, and of equal states by the weight, with the first one's reason.
+///
+/// Maintenance counts as worse than down here: the answer for it says both.
+#[must_use]
+pub fn worse(first: Answer, second: Answer) -> Answer {
+    let rank = |answer: &Answer| match answer.state {
+        State::Up => 0,
+        State::Drain => 1,
+        State::Down => 2,
+        State::Maint => 3,
+    };
+    match rank(&first).cmp(&rank(&second)) {
+        Ordering::Less => second,
+        Ordering::Greater => first,
+        Ordering::Equal => Answer { weight: first.weight.min(second.weight), ..first },
+    }
+}
+
 /// Keeps an answer steady: state changes wait for their delay, small changes of the weight are not followed.
 #[derive(Debug, Default)]
 pub struct Steady {
     kept: Option<Answer>,
     /// A state other than the kept one, and since when it is found.
     pending: Option<(State, Instant)>,
+}
+
+impl From<Option<Answer>> for Steady {
+    /// Goes on from the last answer of the run before.
+    fn from(kept: Option<Answer>) -> Self {
+        Self { kept, pending: None }
+    }
 }
 
 impl Steady {
@@ -200,6 +226,18 @@ mod tests {
         assert!(overridden);
         assert_eq!((joined.state, joined.weight, joined.reason.as_str()), (State::Up, 30, "override: deploy"));
         assert_eq!(combine(vec![down(), forced(None)], &config("")).0.unwrap().state, State::Down);
+    }
+
+    #[test]
+    fn the_worse_of_two_answers_is_that_of_the_worse_state() {
+        let states = [State::Up, State::Drain, State::Down, State::Maint];
+        for (index, first) in states.into_iter().enumerate() {
+            for (other, second) in states.into_iter().enumerate() {
+                let worst = worse(answer(first, 30), answer(second, 20));
+                let weight = if index > other { 30 } else { 20 };
+                assert_eq!((worst.state, worst.weight), (states[index.max(other)], weight));
+            }
+        }
     }
 
     #[test]

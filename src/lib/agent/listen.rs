@@ -22,7 +22,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// One port with its services.
 pub(super) struct Port {
-    listener: TcpListener,
+    address: SocketAddr,
+    listener: Rc<TcpListener>,
     services: Vec<Rc<Service>>,
     figures: Rc<Program>,
     /// Connections at present.
@@ -33,8 +34,15 @@ pub(super) struct Port {
     puzzled: Cell<bool>,
 }
 
-/// Opens every port once.
-pub(super) fn open(services: &[Rc<Service>], figures: &Rc<Program>) -> Result<Vec<Rc<Port>>, AgentError> {
+/// Opens every port once. Those that are open already are taken over with whoever waits there.
+///
+/// # Errors
+/// A port that is not open yet cannot be opened.
+pub(super) fn open(
+    services: &[Rc<Service>],
+    figures: &Rc<Program>,
+    before: &[Rc<Port>],
+) -> Result<Vec<Rc<Port>>, AgentError> {
     let mut ports: Vec<(SocketAddr, Vec<Rc<Service>>)> = Vec::new();
     for service in services {
         let address = SocketAddr::new(service.config.bind, service.config.port);
@@ -44,10 +52,13 @@ pub(super) fn open(services: &[Rc<Service>], figures: &Rc<Program>) -> Result<Ve
         }
     }
     let open = |(address, services)| {
-        let listener = listen(address, BACKLOG).map_err(|source| AgentError::Listen { address, source })?;
+        let listener = match before.iter().find(|port| port.address == address) {
+            Some(port) => Rc::clone(&port.listener),
+            None => Rc::new(listen(address, BACKLOG).map_err(|source| AgentError::Listen { address, source })?),
+        };
         let (open, crowded, puzzled) = (Cell::new(0), Cell::new(false), Cell::new(false));
         let figures = Rc::clone(figures);
-        Ok(Rc::new(Port { listener, services, figures, open, crowded, puzzled }))
+        Ok(Rc::new(Port { address, listener, services, figures, open, crowded, puzzled }))
     };
     ports.into_iter().map(open).collect()
 }
@@ -101,7 +112,7 @@ impl Port {
         // The answer is one small write; at worst it is a little later.
         let _ = stream.set_nodelay(true);
         let request = match self.services.iter().find(|service| service.config.request.is_some()) {
-            Some(service) => read_request(&mut stream, service.config.request_timeout).await?,
+            Some(service) => self.read_request(&mut stream, service.config.request_timeout).await?,
             None => String::new(),
         };
         let line = match self.find(&request).filter(|service| allows(service, peer)) {
@@ -134,6 +145,27 @@ impl Port {
         named.or_else(|| self.services.iter().find(|service| service.config.request.is_none()))
     }
 
+    /// One line, without its end. What comes too late or is too long is as good as nothing.
+    async fn read_request(&self, stream: &mut TcpStream, limit: Duration) -> io::Result<String> {
+        let mut buffer = [0; LONGEST_REQUEST + 2];
+        let mut length = 0;
+        let read = timeout(limit, async {
+            while let Some(free) = buffer.get_mut(length..).filter(|free| !free.is_empty()) {
+                let count = stream.read(free).await?;
+                length += count;
+                let requests = || self.services.iter().filter_map(|service| service.config.request.as_deref());
+                if count == 0 || buffer.get(..length).is_some_and(|read| is_whole(read, requests())) {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        match read.await {
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(())) | Err(_) => Ok(request(buffer.get(..length).unwrap_or_default())),
+        }
+    }
+
     fn puzzle(&self, peer: IpAddr, what: &str) {
         if !self.puzzled.replace(true) {
             tracing::warn!(%peer, "{peer} {what}; this is said once for each port");
@@ -145,23 +177,19 @@ fn allows(service: &Service, peer: IpAddr) -> bool {
     service.config.allow.is_empty() || service.config.allow.iter().any(|network| network.contains(peer))
 }
 
-/// One line, without its end. What comes too late or is too long is as good as nothing.
-async fn read_request(stream: &mut TcpStream, limit: Duration) -> io::Result<String> {
-    let mut buffer = [0; LONGEST_REQUEST + 2];
-    let mut length = 0;
-    let read = timeout(limit, async {
-        while let Some(free) = buffer.get_mut(length..).filter(|free| !free.is_empty()) {
-            let count = stream.read(free).await?;
-            length += count;
-            if count == 0 || buffer.get(..length).is_some_and(|read| read.contains(&b'\n')) {
-                break;
-            }
-        }
-        Ok(())
-    });
-    match read.await {
-        Ok(Err(error)) => Err(error),
-        Ok(Ok(())) | Err(_) => Ok(request(buffer.get(..length).unwrap_or_default())),
+/// Whether what was read is a whole request, as nothing that may follow could make another of it: the line has ended, or
+/// it is no beginning of a request, or it is one, and no longer one begins with it. An `agent-send` without a line end is
+/// answered at once by the latter.
+fn is_whole<'a>(read: &[u8], requests: impl Iterator<Item = &'a str>) -> bool {
+    if read.contains(&b'\n') {
+        return true;
+    }
+    let begun = read.trim_ascii_start();
+    let mut begin = requests.filter(|request| request.as_bytes().starts_with(begun));
+    match (begin.next(), begin.next()) {
+        (None, _) => true,
+        (Some(only), None) => only.as_bytes() == begun,
+        (Some(_), Some(_)) => false,
     }
 }
 
@@ -188,6 +216,17 @@ mod tests {
             (b"\xff\n", "\u{fffd}"),
         ] {
             assert_eq!(request(bytes), wanted);
+        }
+    }
+
+    #[test]
+    fn a_request_is_whole_when_nothing_else_can_come_of_it() {
+        let whole = |text: &str| is_whole(text.as_bytes(), ["rw", "ro", "web", "web2"].into_iter());
+        for text in ["rw", " ro", "web2", "x", "rwx", "web3", "\n", "w\n", "web\n"] {
+            assert!(whole(text), "{text:?}");
+        }
+        for text in ["", " ", "r", " w", "web"] {
+            assert!(!whole(text), "{text:?}");
         }
     }
 

@@ -7,40 +7,44 @@
 //!
 //! Checks run at their own pace; a question is answered from memory, unless the service checks on demand. Time is
 //! that of the monotonic clock throughout.
+//!
+//! An agent that ends says nothing: HAProxy keeps what it heard last, and so does the next agent, which finds it on disk.
+//! Only `stop-response`, which an operator sets to drain servers on purpose, makes it stay a while and say something else.
 
 pub mod check;
 pub mod client;
 pub mod decide;
 mod figures;
+pub mod import;
+mod inflate;
 mod listen;
+mod memory;
 mod report;
+mod running;
 mod service;
 
+pub use check::find_program;
 pub use listen::request;
 
 use crate::cli::{self, Command};
 use crate::config;
+use crate::config::agent::Kind;
 use crate::exit;
-use crate::exporter;
 use crate::http::SetupError;
 use crate::logging::{self, Chain, Output};
-use crate::systemd;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use report::{Reporting, Sources};
-use service::Service;
+use nix::sys::signal::{SigSet, Signal};
+use report::Reporting;
+use running::Running;
+use service::{Before, Service};
 use std::cell::Cell;
 use std::io;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
 /// Threads that resolve names. They exist only while names have to be resolved.
 const RESOLVERS: usize = 8;
-
-/// Time for the last figures to reach Graphite, when the agent ends.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Why the agent cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -68,9 +72,16 @@ pub enum AgentError {
     },
 }
 
+/// SIGHUP, which ends a program that has nothing to say about it.
+fn hangup() -> SigSet {
+    [Signal::SIGHUP].into_iter().collect()
+}
+
 /// The whole program: command line, configuration, log, and answering until a signal comes.
 #[must_use]
 pub fn main() -> ExitCode {
+    // A reload that is asked for before the agent can do it waits until it can.
+    let _ = hangup().thread_block();
     let config = match cli::agent(std::env::args_os()) {
         Command::Run(loaded) => {
             logging::init(loaded.config.agent.loglevel, Output::Stdout);
@@ -81,7 +92,7 @@ pub fn main() -> ExitCode {
         Command::Done(code) => return ExitCode::from(code),
     };
     let reporting = Reporting::of(&config);
-    match Agent::open(config.agent).and_then(|agent| agent.run(reporting)) {
+    match run(config.agent, reporting) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
             tracing::error!(error = %Chain(&error), "haproxystats-agent ends");
@@ -90,92 +101,53 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The program, ready to run: its checks are set up, nothing is asked and no port is open.
-pub struct Agent {
-    services: Vec<Rc<Service>>,
-    stop_timeout: Duration,
-    stopping: Rc<Cell<bool>>,
+/// Answers until SIGTERM or SIGINT.
+fn run(config: config::Agent, reporting: Reporting) -> Result<(), AgentError> {
+    raise_open_files();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(RESOLVERS)
+        .build()
+        .map_err(AgentError::EventLoop)?;
+    let tasks = LocalSet::new();
+    let result = tasks.block_on(&runtime, Running::main(config, reporting));
+    drop(tasks);
+    // A resolver that hangs must not delay the end.
+    runtime.shutdown_background();
+    result
 }
 
-impl Agent {
-    /// Sets up the checks.
-    ///
-    /// # Errors
-    /// Certificates or credentials cannot be read.
-    pub fn open(config: config::Agent) -> Result<Self, AgentError> {
-        let stopping = Rc::new(Cell::new(false));
-        let services = config.services.into_iter().map(|service| Service::open(service, Rc::clone(&stopping)));
-        let services = services.map(|service| service.map(Rc::new)).collect::<Result<_, _>>()?;
-        Ok(Self { services, stop_timeout: config.stop_timeout, stopping })
-    }
+/// Sets up the checks of all services, each with what `before` has for its name; asks nobody and opens no port.
+fn open(
+    services: Vec<config::agent::Service>,
+    stopping: &Rc<Cell<bool>>,
+    mut before: impl FnMut(&str) -> Before,
+) -> Result<Vec<Rc<Service>>, AgentError> {
+    let open = |service: config::agent::Service| {
+        let before = before(&service.name);
+        Service::open(service, before, Rc::clone(stopping)).map(Rc::new)
+    };
+    services.into_iter().map(open).collect()
+}
 
-    /// Answers until SIGTERM or SIGINT, and goes on with the stop response for the time of grace. A second signal ends
-    /// it at once.
-    ///
-    /// # Errors
-    /// A port cannot be opened. Nothing else ends it.
-    fn run(self, reporting: Reporting) -> Result<(), AgentError> {
-        raise_open_files();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(RESOLVERS)
-            .build()
-            .map_err(AgentError::EventLoop)?;
-        let tasks = LocalSet::new();
-        let result = tasks.block_on(&runtime, self.main(reporting));
-        drop(tasks);
-        // A resolver that hangs must not delay the end.
-        runtime.shutdown_background();
-        result
-    }
+/// Sets up everything that the configuration needs to begin, and begins nothing.
+///
+/// # Errors
+/// Certificates or credentials cannot be read.
+pub fn check(config: &config::Agent) -> Result<(), AgentError> {
+    open(config.services.clone(), &Rc::default(), |_| Before::default()).map(drop)
+}
 
-    async fn main(self, reporting: Reporting) -> Result<(), AgentError> {
-        let mut term = signal(SignalKind::terminate()).map_err(AgentError::EventLoop)?;
-        let mut int = signal(SignalKind::interrupt()).map_err(AgentError::EventLoop)?;
-        let program = Rc::new(figures::Program::default());
-        let ports = listen::open(&self.services, &program)?;
-        let sources = Sources::new(program, &self.services);
-        let page = sources.clone();
-        tokio::task::spawn_local(exporter::start(reporting.listen).serve(move || page.page()));
-        if let Some((graphite, interval)) = reporting.graphite {
-            tokio::task::spawn_local(sources.clone().report(graphite, interval));
-        }
-        for service in &self.services {
-            tokio::task::spawn_local(Rc::clone(service).poll());
-        }
-        for port in ports {
-            tokio::task::spawn_local(port.serve());
-        }
-        if let Some(period) = systemd::watchdog_interval() {
-            tokio::task::spawn_local(async move {
-                loop {
-                    systemd::watchdog();
-                    tokio::time::sleep(period).await;
-                }
-            });
-        }
-        systemd::ready();
-        systemd::status(&format!("{} services", self.services.len()));
-        tracing::info!(
-            version = crate::version::line(),
-            services = self.services.len(),
-            "haproxystats-agent is running"
-        );
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-        systemd::stopping();
-        self.stopping.set(true);
-        tracing::info!(seconds = self.stop_timeout.as_secs_f64(), "haproxystats-agent stops: answering stop-response");
-        tokio::select! {
-            () = tokio::time::sleep(self.stop_timeout) => {}
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-        sources.drain(FAREWELL).await;
-        Ok(())
-    }
+/// The programs of the check `command` that cannot be started, each with the name of its service and the reason.
+#[must_use]
+pub fn missing_programs(config: &config::Agent) -> Vec<(&str, String)> {
+    let services = config.services.iter();
+    let used = services.filter(|service| service.checks.iter().any(|(kind, _)| *kind == Kind::Command));
+    let missing = used.filter_map(|service| {
+        let reason = find_program(service.command.first()?).err()?;
+        Some((service.name.as_str(), reason))
+    });
+    missing.collect()
 }
 
 /// Every connection is a file, and each port may have a thousand of them.

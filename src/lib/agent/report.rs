@@ -7,6 +7,7 @@ use crate::exporter::Page;
 use crate::names::sanitize;
 use crate::reporter::Reporter;
 use crate::telemetry::{AGENT, AGENT_CHECK, AGENT_SERVICE};
+use std::cell::RefCell;
 use std::fmt::Write;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -15,27 +16,34 @@ use std::time::{Duration, Instant};
 #[derive(Clone)]
 pub(super) struct Sources {
     pub(super) program: Rc<Program>,
-    pub(super) services: Rc<[Rc<Service>]>,
+    /// Others after a reload.
+    services: Rc<RefCell<Vec<Rc<Service>>>>,
     reporter: Rc<Reporter>,
 }
 
 impl Sources {
-    pub(super) fn new(program: Rc<Program>, services: &[Rc<Service>]) -> Self {
-        program.services.set(u32::try_from(services.len()).unwrap_or(u32::MAX));
-        Self { program, services: services.into(), reporter: Rc::new(Reporter::new("agent")) }
+    pub(super) fn new(program: Rc<Program>) -> Self {
+        Self { program, services: Rc::default(), reporter: Rc::new(Reporter::new("agent")) }
     }
 
-    fn samples(&self) -> Vec<Sample<'_>> {
+    /// From now on the figures are of these services.
+    pub(super) fn set(&self, services: Vec<Rc<Service>>) {
+        self.program.services.set(u32::try_from(services.len()).unwrap_or(u32::MAX));
+        *self.services.borrow_mut() = services;
+    }
+
+    fn samples<'a>(&self, services: &'a [Rc<Service>]) -> Vec<Sample<'a>> {
         let now = Instant::now();
         let mut samples = self.program.samples(self.reporter.skipped());
-        samples.extend(self.services.iter().flat_map(|service| service.samples(now)));
+        samples.extend(services.iter().flat_map(|service| service.samples(now)));
         samples
     }
 
     /// The page for Prometheus.
     pub(super) fn page(&self) -> Page {
         let mut page = Page::of("agent");
-        let samples = self.samples();
+        let services = self.services.borrow();
+        let samples = self.samples(&services);
         for definition in AGENT.iter().chain(&AGENT_SERVICE).chain(&AGENT_CHECK) {
             let prefix = if definition.name.starts_with("Agent") { "haproxystats_" } else { "haproxystats_agent_" };
             let mut family = page.figure(prefix, definition);
@@ -52,7 +60,8 @@ impl Sources {
 
     /// All figures with their paths in Graphite.
     fn figures(&self) -> Vec<(String, f64)> {
-        self.samples().iter().map(|sample| (path(sample), sample.value)).collect()
+        let services = self.services.borrow();
+        self.samples(&services).iter().map(|sample| (path(sample), sample.value)).collect()
     }
 
     /// Reports to Graphite at every `interval`, for ever.

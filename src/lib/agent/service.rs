@@ -2,10 +2,11 @@
 
 use super::AgentError;
 use super::check::{self, Check, Failure, Finding};
-use super::decide::{Steady, because, combine, waited};
+use super::decide::{Steady, because, combine, waited, worse};
 use super::figures::{self, Now, Sample};
-use crate::config::agent::{self, Response};
-use crate::haproxy::answer::{Answer, State};
+use super::memory::Past;
+use crate::config::agent::{self, Kind, Response};
+use crate::haproxy::answer::{AdminState, Answer, State};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -21,36 +22,81 @@ pub(super) struct Service {
     steady: RefCell<Steady>,
     /// The last result and when it was found.
     result: RefCell<Option<(Response, Instant)>>,
+    /// The last answer that said something, by a result of this run or of the one before. What the stop adds is not in it.
+    said: RefCell<Option<Past>>,
+    /// The worst answer since the agent stops.
+    last_words: RefCell<Option<Answer>>,
     /// The check that is under way on demand.
     flight: RefCell<Option<watch::Receiver<()>>>,
     /// What was answered last, for the log; the reason is not compared.
     logged: Cell<Option<Option<(State, u8)>>>,
     stopping: Rc<Cell<bool>>,
-    figures: figures::Service,
+    figures: Rc<figures::Service>,
     /// In the order of `checks`.
-    check_figures: Vec<figures::Check>,
+    check_figures: Vec<Rc<figures::Check>>,
+}
+
+/// What a service takes over from the one of the same name before it.
+#[derive(Default)]
+pub(super) struct Before {
+    /// Its last answer.
+    pub(super) past: Option<Past>,
+    /// What it has counted.
+    figures: Rc<figures::Service>,
+    check_figures: Vec<(Kind, Rc<figures::Check>)>,
+}
+
+impl Before {
+    /// By what is on disk.
+    pub(super) fn of(past: Option<Past>) -> Self {
+        Self { past, ..Self::default() }
+    }
 }
 
 impl Service {
-    /// Sets up its checks.
-    pub(super) fn open(config: agent::Service, stopping: Rc<Cell<bool>>) -> Result<Self, AgentError> {
+    /// Sets up its checks. An answer of the run before that is younger than `initial-grace` is still the answer.
+    pub(super) fn open(config: agent::Service, before: Before, stopping: Rc<Cell<bool>>) -> Result<Self, AgentError> {
         let checks = config.checks.iter().map(|(kind, _)| {
             let failed = |source| AgentError::Check { service: config.name.clone(), check: kind.word(), source };
             check::open(*kind, &config).map_err(failed)
         });
         let checks = checks.collect::<Result<_, _>>()?;
-        let check_figures = config.checks.iter().map(|_| figures::Check::default()).collect();
+        let counted = |kind: Kind| before.check_figures.iter().find(|(other, _)| *other == kind);
+        let check_figures = config.checks.iter().map(|(kind, _)| counted(*kind).map(|(_, figures)| Rc::clone(figures)));
+        let check_figures = check_figures.map(Option::unwrap_or_default).collect();
+        let past = before.past.filter(|past| waited(past.since, Instant::now()) <= config.initial_grace);
+        // Delays count on: a restart is no reason to take a server out, or in, at once.
+        let steady = Steady::from(past.as_ref().filter(|past| !past.stopped).map(|past| past.answer.clone()));
         Ok(Self {
             checks,
-            figures: figures::Service::default(),
+            figures: before.figures,
             check_figures,
-            steady: RefCell::default(),
+            steady: RefCell::new(steady),
             result: RefCell::default(),
+            said: RefCell::new(past),
+            last_words: RefCell::default(),
             flight: RefCell::default(),
             logged: Cell::new(None),
             stopping,
             config,
         })
+    }
+
+    /// What the service of the same name takes over when the configuration is read again.
+    pub(super) fn hand_over(&self) -> Before {
+        let kinds = self.config.checks.iter().zip(&self.check_figures);
+        Before {
+            past: self.past(),
+            figures: Rc::clone(&self.figures),
+            check_figures: kinds.map(|((kind, _), figures)| (*kind, Rc::clone(figures))).collect(),
+        }
+    }
+
+    /// What is kept for the next run.
+    pub(super) fn past(&self) -> Option<Past> {
+        let said = self.said.borrow().clone();
+        let stopped = self.stopping.get() && self.config.responses.stop.is_some();
+        said.map(|past| Past { stopped: past.stopped || stopped, ..past })
     }
 
     /// Checks at its interval, for ever; returns at once when it checks on demand.
@@ -69,34 +115,73 @@ impl Service {
 
     /// The line for HAProxy, with its end. The empty line changes nothing there.
     pub(super) async fn line(self: &Rc<Self>) -> String {
-        if self.config.interval.is_none() && !self.stopping.get() {
+        if self.config.interval.is_none() {
             self.check_once().await;
         }
-        let response = self.response(Instant::now());
-        self.log(response.as_ref());
+        let (response, owner) = self.response(Instant::now());
+        self.log(response.as_ref(), owner);
         self.figures.answered(response.as_ref().map(|answer| answer.state));
-        response.map_or_else(|| "\n".to_owned(), |answer| answer.line(self.config.owner))
+        response.map_or_else(|| "\n".to_owned(), |answer| answer.line(owner))
     }
 
-    fn response(&self, now: Instant) -> Response {
-        let responses = &self.config.responses;
-        let response = if self.stopping.get() {
-            because(&responses.stop, "agent stops")
-        } else {
-            match &*self.result.borrow() {
-                None => because(&responses.initial, "no result yet"),
-                Some((_, found)) if waited(*found, now) > self.config.staleness => {
-                    because(&responses.stale, format!("no result for {} s", waited(*found, now).as_secs()))
-                }
-                Some((response, _)) => return response.clone(),
+    /// The answer, and in whose words.
+    fn response(&self, now: Instant) -> (Response, AdminState) {
+        let (current, owner) = self.current(now);
+        let response = if self.stopping.get() { self.stopped(current) } else { current };
+        let up = response.as_ref().is_some_and(|answer| answer.state == State::Up);
+        let owner = if up { owner } else { self.config.owner };
+        (response.map(|answer| Answer { maxconn: self.config.maxconn, ..answer }), owner)
+    }
+
+    /// The answer by results alone.
+    fn current(&self, now: Instant) -> (Response, AdminState) {
+        let owner = self.config.owner;
+        match &*self.result.borrow() {
+            None => self.initial(now),
+            Some((_, found)) if waited(*found, now) > self.config.staleness => {
+                let reason = format!("no result for {} s", waited(*found, now).as_secs());
+                (because(&self.config.responses.stale, reason), owner)
             }
-        };
-        response.map(|answer| Answer { maxconn: self.config.maxconn, ..answer })
+            Some((response, _)) => (response.clone(), owner),
+        }
+    }
+
+    /// Before the first result: what was said last, for `initial-grace`. HAProxy has it in mind still, unless it was
+    /// started again meanwhile; so nothing that is said here is worse, and nothing is better.
+    fn initial(&self, now: Instant) -> (Response, AdminState) {
+        let owner = self.config.owner;
+        let said = self.said.borrow();
+        match said.as_ref().filter(|past| waited(past.since, now) <= self.config.initial_grace) {
+            None => (because(&self.config.responses.initial, "no result yet"), owner),
+            // Who was drained by the stop waits for a result.
+            Some(past) if past.stopped => (None, owner),
+            Some(past) => {
+                let answer = Answer { reason: "as before the start".to_owned(), ..past.answer.clone() };
+                // `ready` opens a server that starts disabled, or that somebody else has closed meanwhile: only a
+                // result may say it.
+                let owner = if answer.state == State::Up { AdminState::Operator } else { owner };
+                (Some(answer), owner)
+            }
+        }
+    }
+
+    /// The answer while the agent stops: `stop-response` where the operator has set one, and never a better one than
+    /// the last.
+    fn stopped(&self, current: Response) -> Response {
+        let Some(stop) = because(&self.config.responses.stop, "agent stops") else { return current };
+        let said = || self.said.borrow().as_ref().map(|past| past.answer.clone());
+        let mut worst = self.last_words.borrow_mut();
+        let known = worst.clone().or_else(|| current.clone()).or_else(said);
+        // Nothing was ever found: HAProxy may hold something worse than `stop`.
+        let known = known?;
+        let known = current.map_or(known.clone(), |current| worse(known, current));
+        *worst = Some(worse(known, stop));
+        worst.clone()
     }
 
     /// The figures at this moment.
     pub(super) fn samples(&self, now: Instant) -> Vec<Sample<'_>> {
-        let answer = self.response(now).map(|answer| (answer.state, answer.weight));
+        let answer = self.response(now).0.map(|answer| (answer.state, answer.weight));
         let age = self.result.borrow().as_ref().map(|(_, found)| waited(*found, now));
         let stale = age.is_some_and(|age| age > self.config.staleness);
         let mut samples = self.figures.samples(&self.config.name, Now { answer, age, stale });
@@ -151,10 +236,13 @@ impl Service {
         let mut steady = self.steady.borrow_mut();
         let settled = response
             .map(|found| if overridden { steady.force(found) } else { steady.settle(found, &self.config, now) });
+        if let Some(answer) = settled.clone() {
+            *self.said.borrow_mut() = Some(Past { answer, since: now, stopped: false });
+        }
         *self.result.borrow_mut() = Some((settled, now));
     }
 
-    fn log(&self, response: Option<&Answer>) {
+    fn log(&self, response: Option<&Answer>, owner: AdminState) {
         let said = response.map(|answer| (answer.state, answer.weight));
         if self.logged.replace(Some(said)) == Some(said) {
             return;
@@ -162,7 +250,7 @@ impl Service {
         self.figures.changes.add();
         let service = self.config.name.as_str();
         match response {
-            Some(answer) => tracing::info!(service, answer = %answer.words(self.config.owner), "answer changes"),
+            Some(answer) => tracing::info!(service, answer = %answer.words(owner), "answer changes"),
             None => tracing::info!(service, "answer changes: an empty line, which leaves HAProxy as it is"),
         }
     }

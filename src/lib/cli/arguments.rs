@@ -55,6 +55,7 @@ Usage:
     haproxystats-agent [-f <file>] [-d <dir>] [--skip-config] [-b <addr>] [--port <port>] [-p | -P | --check | --status [--json]]
     haproxystats-agent --nagios <check> [<option>...]
     haproxystats-agent --explain <line>
+    haproxystats-agent --import-datawave <path>
 
 Options:
     -f, --file <file>  configuration file with settings
@@ -67,6 +68,8 @@ Options:
     -P, --print-conf   show configuration
     --check            check configuration, start nothing
     --explain <line>   say what HAProxy does with an answer, start nothing
+    --import-datawave <path>  print a config.yml of datawave_haproxy_agent as the
+                       section [agent], start nothing
     --status           say what can be seen of the running program
     --json             the same for programs
     --nagios <check>   be a plug-in of Nagios; see contrib/nagios
@@ -99,7 +102,7 @@ Options:
     -v, --version      show version";
 
 /// Options that one program alone has.
-const OWN: [(&str, Program); 8] = [
+const OWN: [(&str, Program); 9] = [
     ("--server", Program::Discovery),
     ("--client", Program::Discovery),
     ("--debug", Program::Discovery),
@@ -108,12 +111,13 @@ const OWN: [(&str, Program); 8] = [
     ("--bind", Program::Agent),
     ("--port", Program::Agent),
     ("--explain", Program::Agent),
+    ("--import-datawave", Program::Agent),
 ];
 
 /// An option: its long form, its short form, and whether a value follows.
 type Known = (&'static str, Option<char>, bool);
 
-const OPTIONS: [Known; 17] = [
+const OPTIONS: [Known; 18] = [
     ("--server", Some('s'), false),
     ("--client", Some('c'), false),
     ("--debug", None, false),
@@ -129,6 +133,7 @@ const OPTIONS: [Known; 17] = [
     ("--bind", Some('b'), true),
     ("--port", None, true),
     ("--explain", None, true),
+    ("--import-datawave", None, true),
     ("--help", Some('h'), false),
     ("--version", Some('v'), false),
 ];
@@ -149,6 +154,8 @@ pub(super) enum Action {
     Discover(Discover),
     Once(PathBuf),
     Explain(String),
+    /// `--import-datawave`
+    Import(PathBuf),
     Check,
     /// `--status`, and whether as JSON.
     Status(bool),
@@ -214,6 +221,9 @@ pub(super) fn parse(program: Program, words: impl Iterator<Item = OsString>) -> 
     // Any text is a line to explain, also one that looks like an option.
     if let Some((_, Some(line))) = words.iter().find(|(option, _)| option == "--explain") {
         return Ok(arguments(Action::Explain(line.clone())));
+    }
+    if let Some((_, Some(file))) = words.iter().find(|(option, _)| option == "--import-datawave") {
+        return Ok(arguments(Action::Import(file.into())));
     }
     // The programs take no operands; the crate would accept the word that separates them.
     if words.iter().any(|(word, _)| word == "--") {

@@ -13,7 +13,7 @@ use crate::status::{self, Depth, Status};
 use arguments::{Action, Arguments};
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What is left to do.
 #[derive(Debug)]
@@ -92,6 +92,17 @@ pub fn daemon_configuration(program: Program, words: impl Iterator<Item = OsStri
     runs.then_some(arguments.file)
 }
 
+/// The configuration of a daemon that runs with these words, the name of the program first, read again.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn reload(program: Program, arguments: impl IntoIterator<Item = OsString>) -> Result<Loaded, Report> {
+    let words = arguments.into_iter().skip(1);
+    let Arguments { file, dir, overrides, .. } = arguments::parse(program, words)
+        .map_err(|usage| Report { errors: vec![Problem::new(usage)], warnings: Vec::new() })?;
+    load::from_files_with(program, &file, dir.as_deref(), &overrides).map_err(|refused| refused.report)
+}
+
 fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> Command {
     let Arguments { file, dir, overrides, action } = match arguments::parse(program, arguments.into_iter().skip(1)) {
         Ok(arguments) => arguments,
@@ -119,6 +130,7 @@ fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> C
             Err(refused) => refuse(program, &refused.report),
         },
         Action::Explain(line) => say(&crate::haproxy::answer::explain::explain(&line)),
+        Action::Import(file) => import(&file),
         Action::PrintDefaults => say(&print::defaults(program)),
         Action::PrintConfiguration => match load::read_for(program, &file, dir.as_deref(), &overrides) {
             Ok(sources) => match print::configuration(program, &sources.ini) {
@@ -206,9 +218,13 @@ fn directories(program: Program, loaded: &Loaded, create: bool) -> Report {
         // What the agent reads at its start is read once: by the start itself, or by the check.
         #[cfg(feature = "agent")]
         Program::Agent if !create => {
-            let error = crate::agent::Agent::open(loaded.config.agent.clone()).err();
-            let errors = error.map(|error| Problem::new(crate::logging::Chain(&error).to_string()));
-            Report { errors: errors.into_iter().collect(), warnings: Vec::new() }
+            let error = crate::agent::check(&loaded.config.agent).err();
+            let error = error.map(|error| Problem::new(crate::logging::Chain(&error).to_string()));
+            let missing = crate::agent::missing_programs(&loaded.config.agent).into_iter();
+            let missing = missing.map(|(service, reason)| {
+                Problem::new(format!("service {service}: {reason}")).section(options::AGENT).option("command")
+            });
+            Report { errors: error.into_iter().chain(missing).collect(), warnings: Vec::new() }
         }
         // As the agent: the start reads them itself, and tells.
         #[cfg(feature = "discovery")]
@@ -223,6 +239,34 @@ fn directories(program: Program, loaded: &Loaded, create: bool) -> Report {
         }
         Program::Agent | Program::Discovery => Report::default(),
     }
+}
+
+/// Prints the section for the configuration file of another agent. It is checked as any other: what it cannot mean here is
+/// said as well, with its line in what is printed.
+#[cfg(feature = "agent")]
+fn import(file: &Path) -> Command {
+    let name = file.display();
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => return complain(&format!("error: {name} cannot be read: {error}\n"), exit::CONFIG),
+    };
+    let section = match crate::agent::import::datawave(&text) {
+        Ok(section) => section,
+        Err(error) => return complain(&format!("error: {name}: {error}\n"), exit::CONFIG),
+    };
+    let printed = say(&section);
+    match load::from_text(Program::Agent, &section, "the section printed above") {
+        Ok(_) => printed,
+        Err(refused) => {
+            let errors = refused.report.errors.iter().map(|error| format!("error: {error}\n"));
+            complain(&errors.collect::<String>(), exit::CONFIG)
+        }
+    }
+}
+
+#[cfg(not(feature = "agent"))]
+fn import(_: &Path) -> Command {
+    complain("this build has no haproxystats-agent\n", exit::USAGE)
 }
 
 /// What the configuration does not say, and what is asked for needs.

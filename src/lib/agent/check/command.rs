@@ -1,15 +1,55 @@
 //! A program: its exit code, and the first line of its output as the reason. Plug-ins of Nagios fit.
+//!
+//! What decides is the exit of the program itself. What it leaves running in the background may hold its output open for
+//! as long as it likes, and is left alone.
 
 use super::{Check, Checking, Failure, Finding};
 use crate::haproxy::answer::{Answer, State};
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{AccessFlags, Pid, access};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::AsyncReadExt;
-use tokio::process;
+use tokio::process::{self, ChildStdout};
+use tokio::time::timeout;
 
 /// Most bytes of output that are read.
-const OUTPUT: u64 = 4096;
+const OUTPUT: usize = 4096;
+
+/// How long the output is waited for after the program has ended. All that it wrote is in the pipe by then; whoever keeps
+/// the pipe open longer is somebody else.
+const LEFTOVERS: Duration = Duration::from_millis(20);
+
+/// Whether a program can be started by this name, as the system looks for it: along `PATH`, unless there is a slash in it.
+///
+/// # Errors
+/// In words, why not.
+pub fn find_program(name: &str) -> Result<PathBuf, String> {
+    let runs = |path: &Path| {
+        if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+            return Err("not a file".to_owned());
+        }
+        access(path, AccessFlags::X_OK).map_err(|error| error.desc().to_owned())
+    };
+    if name.contains('/') {
+        let path = PathBuf::from(name);
+        return runs(&path).map_err(|reason| format!("{name} cannot be started: {reason}")).map(|()| path);
+    }
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&search).map(|directory| directory.join(name)).find(|path| runs(path).is_ok());
+    found.ok_or_else(|| format!("{name} is not in PATH; write the whole path of the program"))
+}
+
+/// Reads what a program prints, keeping its beginning.
+async fn collect(stdout: &mut ChildStdout, output: &mut Vec<u8>) {
+    let mut buffer = [0; OUTPUT];
+    // What cannot be read is no reason to give.
+    while let Ok(count @ 1..) = stdout.read(&mut buffer).await {
+        let room = OUTPUT - output.len();
+        output.extend(buffer.iter().take(count.min(room)));
+    }
+}
 
 /// The program and what it started, all of which end when the check is given up.
 struct Group(Option<Pid>);
@@ -46,13 +86,29 @@ impl Command {
             Err(error) => return failed(format!("{program}: {error}")),
         };
         let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
-        let mut output = Vec::new();
-        if let Some(mut stdout) = child.stdout.take() {
-            // What cannot be read is no reason to give.
-            let _ = (&mut stdout).take(OUTPUT).read_to_end(&mut output).await;
-            let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
-        }
-        let ended = child.wait().await;
+        let mut output = Vec::with_capacity(OUTPUT);
+        let ended = match child.stdout.take() {
+            None => child.wait().await,
+            Some(mut stdout) => {
+                let ended = {
+                    let reading = collect(&mut stdout, &mut output);
+                    tokio::pin!(reading);
+                    tokio::select! {
+                        ended = child.wait() => Some(ended),
+                        () = &mut reading => None,
+                    }
+                };
+                match ended {
+                    // It has closed its output, and goes on.
+                    None => child.wait().await,
+                    Some(ended) => {
+                        group.0 = None;
+                        let _ = timeout(LEFTOVERS, collect(&mut stdout, &mut output)).await;
+                        ended
+                    }
+                }
+            }
+        };
         // It is gone, and its number may soon be another's.
         group.0 = None;
         match ended {
@@ -128,6 +184,36 @@ mod tests {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
         panic!("{pid} is alive");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_runs_on_in_the_background_keeps_nobody_waiting_and_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("pid");
+        for (code, state) in [(0, State::Up), (2, State::Down)] {
+            let script = format!("sleep 1000 & echo $! >{}; echo 'OK - well | x=1'; exit {code}", file.display());
+            let command = Command::new(["sh", "-c", &script].map(str::to_owned).to_vec(), 40);
+            let found = tokio::time::timeout(Duration::from_secs(30), command.run()).await.unwrap();
+            let pid: i32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
+            nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+            assert_eq!(found, Finding::Answer(Answer::of(state, "OK - well")));
+        }
+    }
+
+    #[test]
+    fn programs_are_found_as_the_system_finds_them() {
+        for good in ["sh", "/bin/sh"] {
+            assert!(find_program(good).is_ok(), "{good}");
+        }
+        for (wrong, words) in [
+            ("/no/such/program", "No such file"),
+            ("/etc/passwd", "Permission denied"),
+            ("/etc", "not a file"),
+            ("no-such-program", "is not in PATH"),
+        ] {
+            let reason = find_program(wrong).unwrap_err();
+            assert!(reason.starts_with(wrong) && reason.contains(words), "{reason}");
+        }
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -1,7 +1,7 @@
 //! An operator's override on disk: `down for 3600 #new kernel`.
 //!
-//! One line: a state (`up`, `drain`, `maint`, `down`) or a ceiling of the weight (`50%`), or both; then, at will,
-//! `for SECONDS` and `#reason`. The seconds count from the last change of the file: how old it is, is read once, and
+//! One line, in any case: a state (`up`, `drain`, `maint`, `down`) or a ceiling of the weight (`50%`), or both; then,
+//! optionally, `for SECONDS` and `#reason`. The seconds count from the last change of the file: how old it is, is read once, and
 //! from then on the monotonic clock counts. Without the file there is no override.
 
 use super::{Check, Checking, Finding};
@@ -48,7 +48,7 @@ pub fn read_override(text: &str) -> Result<Override, String> {
     let mut said = false;
     let mut words = words.split_whitespace();
     while let Some(word) = words.next() {
-        match word {
+        match word.to_ascii_lowercase().as_str() {
             "up" => found.state = Some(State::Up),
             "drain" => found.state = Some(State::Drain),
             "maint" => found.state = Some(State::Maint),
@@ -136,6 +136,8 @@ mod tests {
         assert_eq!(read("down\n"), Ok((Some(State::Down), 100, None, String::new())));
         assert_eq!(read("50% for 60 # slow disk\nmore"), Ok((None, 50, Some(60), "slow disk".to_owned())));
         assert_eq!(read("up 30%"), Ok((Some(State::Up), 30, None, String::new())));
+        assert_eq!(read("DOWN For 60"), read("down for 60"));
+        assert_eq!(read("Drain 20% #Kernel").map(|found| found.3), Ok("Kernel".to_owned()));
         for wrong in ["", "dwn", "for 5", "101%", "down for", "down for -1", "# only why"] {
             assert!(read(wrong).is_err(), "{wrong:?}");
         }

@@ -3,6 +3,7 @@
 mod command;
 mod file;
 mod http;
+mod json;
 mod load;
 mod patroni;
 
@@ -13,6 +14,7 @@ use crate::http::SetupError;
 use std::future::Future;
 use std::pin::Pin;
 
+pub use command::find_program;
 pub use file::read_override;
 pub use http::{datawave, evaluate};
 pub use patroni::evaluate as evaluate_patroni;

@@ -31,6 +31,8 @@ pub struct Reduction {
     pub from: f64,
     /// Value at which it takes off `factor`; may be below `from`, for numbers of which more is better.
     pub to: f64,
+    /// Whether values beyond `to` take off more.
+    pub open: bool,
 }
 
 /// How the replies of `http` are understood.
@@ -42,6 +44,9 @@ pub struct Rules {
     pub status_pointer: Option<String>,
     /// Numbers that lower the weight.
     pub reductions: Vec<Reduction>,
+    /// Numbers that are missing count in full, and redirects are followed, as in the agent of Datawave: the state is in the
+    /// reply. Otherwise both are errors.
+    pub lenient: bool,
 }
 
 impl Http {
@@ -70,6 +75,7 @@ impl Rules {
             expect_status: expect_status?,
             status_pointer: status_pointer?,
             reductions: reductions?.unwrap_or_default(),
+            lenient: false,
         })
     }
 }
@@ -112,7 +118,7 @@ fn reductions(text: &str) -> Result<Vec<Reduction>, Refusal> {
         let good = range.0 < range.1 || range.1 < range.0;
         let factor = value::fraction(factor).ok()?;
         let pointer = pointer(name).ok().filter(|_| good)?;
-        Some(Reduction { pointer, factor, from: range.0, to: range.1 })
+        Some(Reduction { pointer, factor, from: range.0, to: range.1, open: false })
     };
     text.lines()
         .map(str::trim)

@@ -1,5 +1,6 @@
 //! `[agent]`, and `[agent:NAME]` for each service.
 
+mod blocks;
 mod http;
 mod load;
 mod network;
@@ -14,6 +15,7 @@ use super::options::AGENT;
 use super::problem::Report;
 use super::section::Section;
 use super::{LogLevel, options, value};
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use http::{Http, Reduction, Rules};
@@ -29,8 +31,10 @@ pub use words::LONGEST_REQUEST;
 pub struct Agent {
     /// Messages below this level are dropped.
     pub loglevel: LogLevel,
-    /// How long the agent answers `stop-response` before it ends.
+    /// How long the agent answers `stop-response` before it ends, where a service has one.
     pub stop_timeout: Duration,
+    /// Where the last answers are kept for the next run; `None`: where systemd has made a directory for the agent.
+    pub state_file: Option<PathBuf>,
     /// How often figures about the agent are sent to Graphite; `None`: never.
     pub self_metrics: Option<Duration>,
     /// Never empty: without `[agent:NAME]` sections the only service is `[agent]` itself.
@@ -38,19 +42,21 @@ pub struct Agent {
 }
 
 /// Options of the program as a whole.
-const OF_THE_PROGRAM: [&str; 4] = ["loglevel", "stop-timeout", "self-metrics", "self-metrics-interval"];
+const OF_THE_PROGRAM: [&str; 5] = ["loglevel", "stop-timeout", "state-file", "self-metrics", "self-metrics-interval"];
 
 /// Reads the section and its services; `None` when a value cannot be right, which is in the report then.
 pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Agent> {
     let mut section = Section::new(AGENT, ini, report);
     let loglevel = section.get("loglevel", value::loglevel);
     let stop_timeout = section.get("stop-timeout", value::pause);
+    let state_file = section.optional("state-file", value::path);
     let self_metrics = section.optional("self-metrics", value::boolean);
     let self_metrics_interval = section.get("self-metrics-interval", value::whole_seconds);
     // Where nobody has written of Graphite, nothing is sent to where it might be.
     let self_metrics = self_metrics.map(|wanted| wanted.unwrap_or_else(|| ini.section_place("graphite").is_some()));
     let names: Vec<&str> = ini.sections().filter(|name| *name != AGENT && options::base(name) == AGENT).collect();
     let names = if names.is_empty() { vec![AGENT] } else { names };
+    let good = blocks::none(ini, report);
     let services: Vec<Option<Service>> = names.iter().map(|name| service::read(name, ini, report)).collect();
     for name in names.iter().filter(|name| **name != AGENT) {
         for option in OF_THE_PROGRAM {
@@ -60,9 +66,10 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Agent> {
         }
     }
     let services = services.into_iter().collect::<Option<Vec<_>>>()?;
-    let good = pairs(&names, &services, ini, report);
+    let good = pairs(&names, &services, ini, report) && good;
     let self_metrics = self_metrics?.then_some(self_metrics_interval?);
-    let config = Agent { loglevel: loglevel?, stop_timeout: stop_timeout?, self_metrics, services };
+    let (stop_timeout, state_file) = (stop_timeout?, state_file?);
+    let config = Agent { loglevel: loglevel?, stop_timeout, state_file, self_metrics, services };
     good.then_some(config)
 }
 
@@ -81,6 +88,13 @@ fn pairs(names: &[&str], services: &[Service], ini: &Ini, report: &mut Report) -
                     format!("is that of {} on the same port; write what HAProxy sends (agent-send)", other.name);
                 section.error("request", message);
                 good = false;
+            }
+            let request = |service: &Service| service.request.clone().unwrap_or_default();
+            let (one, two) = (request(service), request(other));
+            if one != two && !one.is_empty() && !two.is_empty() && (one.starts_with(&two) || two.starts_with(&one)) {
+                let message =
+                    format!("and that of {} begin alike: end agent-send with \\n, or wait for it", other.name);
+                section.warn("request", message);
             }
             if other.max_connections != service.max_connections || other.request_timeout != service.request_timeout {
                 section.warn("port", format!("shares max-connections and request-timeout of {}", other.name));
@@ -165,6 +179,10 @@ mod tests {
             ("[agent]\ntls-certificate-file = /c\n", "needs tls-key-file"),
             ("[agent]\nchecks = load:0\n", "no share"),
             ("[agent]\nchecks = load load:2\n", "stands twice"),
+            ("[agent]\ndw_health_poller:\n  check_url: http://a/\n", "--import-datawave"),
+            ("[agent]\nport = 5555\n  interval = 5\n", "line of \"interval\" belongs"),
+            ("[agent]\ncommand = /bin/true\n  check_timeout: 5\n", "line of \"check_timeout\" belongs"),
+            ("[agent:a]\nextra =\n  anything\n", "an indented block"),
             ("[agent]\noverload-leave = 0.5\n", "without overload-enter"),
             ("[agent]\noverload-enter = 0.5\noverload-leave = 0.6\n", "above overload-enter"),
         ] {

@@ -23,7 +23,7 @@ pub struct Responses {
     pub timeout: Response,
     /// The check ended with what it should not.
     pub error: Response,
-    /// While the agent stops.
+    /// While the agent stops; `None`: the last answer.
     pub stop: Response,
 }
 

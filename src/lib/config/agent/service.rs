@@ -54,6 +54,8 @@ pub struct Service {
     pub check_timeout: Duration,
     /// Age at which a result is stale.
     pub staleness: Duration,
+    /// How long the last answer of the run before is the answer, until the first result.
+    pub initial_grace: Duration,
     /// Answers for what is not a result.
     pub responses: Responses,
     /// How endpoints are asked.
@@ -140,6 +142,7 @@ pub(super) fn read(own: &str, ini: &Ini, report: &mut Report) -> Option<Service>
     let interval = r.get("interval", value::optional_time_limit);
     let check_timeout = r.get("check-timeout", value::time_limit);
     let staleness = r.optional("staleness-interval", value::optional_time_limit);
+    let initial_grace = r.get("initial-grace", value::pause);
     let responses = Responses::read(&mut r);
     let http = Http::read(&mut r);
     let rules = Rules::read(&mut r);
@@ -195,6 +198,7 @@ pub(super) fn read(own: &str, ini: &Ini, report: &mut Report) -> Option<Service>
         interval,
         check_timeout,
         staleness,
+        initial_grace: initial_grace?,
         responses: responses?,
         http,
         rules: rules?,

@@ -1,0 +1,220 @@
+//! The agent at work: its services and ports, what a reload makes of them, and the stop.
+
+use super::figures;
+use super::listen::{self, Port};
+use super::memory::Memory;
+use super::report::{Reporting, Sources};
+use super::service::{Before, Service};
+use super::{AgentError, hangup, open};
+use crate::cli;
+use crate::config::{self, Program};
+use crate::exporter;
+use crate::logging::Chain;
+use crate::systemd;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+
+/// Time for the last figures to reach Graphite, when the agent ends.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How soon a new answer is on disk.
+const KEEP: Duration = Duration::from_secs(1);
+
+/// What the agent waits for.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hangup: Signal,
+    keep: Interval,
+}
+
+/// What has come.
+enum Event {
+    Stop,
+    Reload,
+    Keep,
+}
+
+impl Signals {
+    fn open() -> Result<Self, AgentError> {
+        let open = |kind| signal(kind).map_err(AgentError::EventLoop);
+        let mut keep = interval(KEEP);
+        keep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let term = open(SignalKind::terminate())?;
+        let signals = Self { term, int: open(SignalKind::interrupt())?, hangup: open(SignalKind::hangup())?, keep };
+        // What came in the meantime is delivered now, to us.
+        let _ = hangup().thread_unblock();
+        Ok(signals)
+    }
+
+    async fn next(&mut self) -> Event {
+        tokio::select! {
+            _ = self.term.recv() => Event::Stop,
+            _ = self.int.recv() => Event::Stop,
+            _ = self.hangup.recv() => Event::Reload,
+            _ = self.keep.tick() => Event::Keep,
+        }
+    }
+}
+
+/// Services that check and answer, until this value goes away.
+struct Site {
+    services: Vec<Rc<Service>>,
+    ports: Vec<Rc<Port>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Site {
+    /// `before`: ports that are open already.
+    fn start(
+        services: Vec<Rc<Service>>,
+        figures: &Rc<figures::Program>,
+        before: &[Rc<Port>],
+    ) -> Result<Self, AgentError> {
+        let ports = listen::open(&services, figures, before)?;
+        let checks = services.iter().map(|service| tokio::task::spawn_local(Rc::clone(service).poll()));
+        let answers = ports.iter().map(|port| tokio::task::spawn_local(Rc::clone(port).serve()));
+        let tasks = checks.chain(answers).collect();
+        Ok(Self { services, ports, tasks })
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        // Who is being answered at the moment has a task of its own, which goes on.
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// The agent.
+pub(super) struct Running {
+    site: Site,
+    sources: Sources,
+    memory: Memory,
+    stop_timeout: Duration,
+    stopping: Rc<Cell<bool>>,
+}
+
+impl Running {
+    /// Answers until a signal ends it.
+    ///
+    /// # Errors
+    /// The checks cannot be set up, or a port cannot be opened. Nothing else ends it.
+    pub(super) async fn main(config: config::Agent, reporting: Reporting) -> Result<(), AgentError> {
+        let mut signals = Signals::open()?;
+        let mut agent = Self::start(config)?;
+        let page = agent.sources.clone();
+        tokio::task::spawn_local(exporter::start(reporting.listen).serve(move || page.page()));
+        if let Some((graphite, interval)) = reporting.graphite {
+            tokio::task::spawn_local(agent.sources.clone().report(graphite, interval));
+        }
+        if let Some(period) = systemd::watchdog_interval() {
+            tokio::task::spawn_local(async move {
+                loop {
+                    systemd::watchdog();
+                    tokio::time::sleep(period).await;
+                }
+            });
+        }
+        systemd::ready();
+        let services = agent.site.services.len();
+        systemd::status(&format!("{services} services"));
+        tracing::info!(version = crate::version::line(), services, "haproxystats-agent is running");
+        loop {
+            match signals.next().await {
+                Event::Stop => break,
+                Event::Reload => agent.reload(),
+                Event::Keep => agent.keep(),
+            }
+        }
+        agent.stop(&mut signals).await;
+        agent.sources.drain(FAREWELL).await;
+        Ok(())
+    }
+
+    fn start(config: config::Agent) -> Result<Self, AgentError> {
+        let stopping = Rc::default();
+        let memory = Memory::open(config.state_file.as_deref());
+        let mut kept = memory.read();
+        let services = open(config.services, &stopping, |name| Before::of(kept.remove(name)))?;
+        let figures = Rc::new(figures::Program::default());
+        let site = Site::start(services, &figures, &[])?;
+        let sources = Sources::new(figures);
+        sources.set(site.services.clone());
+        Ok(Self { site, sources, memory, stop_timeout: config.stop_timeout, stopping })
+    }
+
+    /// Keeps the last answers for the next run.
+    fn keep(&self) {
+        let services = self.site.services.iter();
+        self.memory.keep(services.filter_map(|service| Some((service.config.name.as_str(), service.past()?))));
+    }
+
+    /// Reads the configuration again. Where anything is wrong with it, everything stays as it is.
+    fn reload(&mut self) {
+        tracing::info!("SIGHUP: reading the configuration again");
+        let loaded = match cli::reload(Program::Agent, std::env::args_os()) {
+            Ok(loaded) => loaded,
+            Err(report) => {
+                for error in &report.errors {
+                    tracing::error!("{error}");
+                }
+                return refused("it is wrong");
+            }
+        };
+        loaded.log();
+        if let Err(error) = self.replace(loaded.config.agent) {
+            return refused(Chain(&error));
+        }
+        let services = self.site.services.len();
+        systemd::status(&format!("{services} services"));
+        tracing::info!(services, "the configuration is in use");
+    }
+
+    fn replace(&mut self, config: config::Agent) -> Result<(), AgentError> {
+        let before = |name: &str| {
+            let mut services = self.site.services.iter();
+            services.find(|service| service.config.name == name).map(|service| service.hand_over()).unwrap_or_default()
+        };
+        let services = open(config.services, &self.stopping, before)?;
+        self.site = Site::start(services, &self.sources.program, &self.site.ports)?;
+        self.sources.set(self.site.services.clone());
+        self.memory = Memory::open(config.state_file.as_deref());
+        self.stop_timeout = config.stop_timeout;
+        Ok(())
+    }
+
+    /// Ends at once where nothing is to be said: HAProxy keeps what it heard last. Where a service has a
+    /// `stop-response`, that is said for `stop-timeout`; a second signal ends it at once.
+    async fn stop(&mut self, signals: &mut Signals) {
+        systemd::stopping();
+        self.stopping.set(true);
+        self.keep();
+        let drains = self.site.services.iter().any(|service| service.config.responses.stop.is_some());
+        if !drains {
+            tracing::info!("haproxystats-agent stops: HAProxy keeps the last answers");
+            return;
+        }
+        let seconds = self.stop_timeout.as_secs_f64();
+        tracing::info!(seconds, "haproxystats-agent stops: answering stop-response");
+        let end = Instant::now() + self.stop_timeout;
+        loop {
+            tokio::select! {
+                () = sleep_until(end) => return,
+                event = signals.next() => match event {
+                    Event::Stop => return,
+                    Event::Reload => tracing::info!("SIGHUP: nothing to read again, the agent stops"),
+                    Event::Keep => self.keep(),
+                }
+            }
+        }
+    }
+}
+
+fn refused(why: impl std::fmt::Display) {
+    tracing::error!("the configuration is not used ({why}); the agent goes on with the one that it has");
+}
