@@ -3,7 +3,8 @@
 
 mod harness;
 
-use harness::discovery::{Balancer, Slot, Traffic, Web, get, list, ramped};
+use harness::discovery::{Balancer, Slot, Traffic, Web, get, list, oldest_and_newest, ramped};
+use harness::newer::Haproxy;
 use harness::{Daemon, SOON, discovery, free_port, run, wait_until, with_config, write};
 use nix::sys::signal::{Signal, kill};
 use std::path::Path;
@@ -291,6 +292,10 @@ fn a_reload_with_a_state_file_fails_no_request() {
 
 #[test]
 fn a_state_file_has_our_slots_alone_and_others_are_as_configured_after_a_reload() {
+    oldest_and_newest().iter().for_each(with_a_state_file);
+}
+
+fn with_a_state_file(haproxy: &Haproxy) {
     let mut site = Site::new();
     let _webs = site.webs([1]);
     let other_port = free_port();
@@ -298,7 +303,7 @@ fn a_state_file_has_our_slots_alone_and_others_are_as_configured_after_a_reload(
     // Both by their address, as people write servers; one of them has a name that begins as those of the slots do.
     let web = format!("{NAMED}\nserver web-spare 127.0.9.7:{} check backup", site.port);
     let other = format!("server static1 127.0.9.7:{} check weight 5", site.port);
-    let balancer = Balancer::start(&[("web", &web), ("other", &other)], "admin");
+    let balancer = Balancer::start_as(haproxy, &[("web", &web), ("other", &other)]);
     let (socket, state) = (balancer.socket().display().to_string(), balancer.state_file());
     let options = format!("server-state-file = {}\n", state.display());
     site.configure(&socket, &options, "[discovery-backend:web]\nbase-name = web\n");
@@ -392,6 +397,10 @@ fn servers_are_added_and_deleted_where_no_template_is() {
 
 #[test]
 fn the_same_key_leads_to_the_same_server_whatever_else_is_in_the_backend() {
+    oldest_and_newest().iter().for_each(with_keys);
+}
+
+fn with_keys(haproxy: &Haproxy) {
     let mut site = Site::new();
     let _webs = site.webs([1, 2, 3, 4, 5]);
     let hash = "balance uri\nhash-type consistent";
@@ -401,7 +410,7 @@ fn the_same_key_leads_to_the_same_server_whatever_else_is_in_the_backend() {
         beside("sorry 127.0.0.1:9 backup disabled"),
         beside("sorry 127.0.0.1:9 id 2 backup disabled\nserver more 127.0.0.1:9 id 1002 backup disabled"),
     ]
-    .map(|lines| Balancer::start(&[("web", &lines)], "admin"));
+    .map(|lines| Balancer::start_as(haproxy, &[("web", &lines)]));
     let sockets: Vec<String> = balancers.iter().map(|balancer| balancer.socket().display().to_string()).collect();
     let backends = "[discovery-backend:web]\nbase-name = web\nmode = dynamic\n\
                     server-options = check inter 100ms rise 2 fall 2\n";
@@ -624,6 +633,10 @@ fn agent_that_says(answer: &Arc<Mutex<String>>) -> u16 {
 
 #[test]
 fn an_agent_that_answers_ready_makes_nothing_ready_that_the_list_has_empty_or_leaving() {
+    oldest_and_newest().iter().for_each(with_an_agent);
+}
+
+fn with_an_agent(haproxy: &Haproxy) {
     let mut site = Site::new();
     let _webs = site.webs([1, 3, 4]);
     let answer = Arc::new(Mutex::new("ready up 100%".to_owned()));
@@ -633,7 +646,7 @@ fn an_agent_that_answers_ready_makes_nothing_ready_that_the_list_has_empty_or_le
         "balance roundrobin\nserver-template web 1-4 127.0.0.2:80 check disabled weight 100 agent-check agent-port {port} \
          agent-inter 50ms"
     );
-    let balancer = Balancer::start(&[("web", &template)], "admin");
+    let balancer = Balancer::start_as(haproxy, &[("web", &template)]);
     site.one(&balancer);
     site.list(1, &[a(1), a(3), None, None]);
     let ready = |balancer: &Balancer| -> Vec<String> {
@@ -675,6 +688,34 @@ fn an_agent_that_answers_ready_makes_nothing_ready_that_the_list_has_empty_or_le
     balancer.wait_for_serving("web", &[1, 3, 4]);
     assert_eq!(["web1", "web2"].map(weights), [40, 100]);
     traffic.more();
+    traffic.assert_clean();
+}
+
+#[test]
+fn an_agent_that_answers_ready_has_no_effect_over_reloads_with_a_state_file() {
+    oldest_and_newest().iter().for_each(with_an_agent_and_reloads);
+}
+
+fn with_an_agent_and_reloads(haproxy: &Haproxy) {
+    let mut site = Site::new();
+    let _webs = site.webs([1, 3]);
+    let port = agent_that_says(&Arc::new(Mutex::new("ready up 100%".to_owned())));
+    let template = format!("{NAMED} weight 100 agent-check agent-port {port} agent-inter 50ms");
+    let balancer = Balancer::start_as(haproxy, &[("web", &template)]);
+    let (socket, state) = (balancer.socket().display().to_string(), balancer.state_file());
+    let options = format!("server-state-file = {}\n", state.display());
+    site.configure(&socket, &options, "[discovery-backend:web]\nbase-name = web\n");
+    site.list(1, &[a(1), None, a(3), None]);
+    site.start();
+    balancer.wait_for_serving("web", &[1, 3]);
+    let written = |text: &str| std::fs::read_to_string(&state).is_ok_and(|state| state.contains(text));
+    wait_until(SOON, "the state file", || written("web3 127.0.9.3 2 ") && written("web4 127.0.0.2 0 "));
+    let traffic = Traffic::start(balancer.ports[0]);
+    for _ in 0..3 {
+        balancer.reload();
+        traffic.more();
+        balancer.wait_for_serving("web", &[1, 3]);
+    }
     traffic.assert_clean();
 }
 

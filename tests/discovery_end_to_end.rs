@@ -13,6 +13,9 @@
 #[path = "discovery_server/consul_double.rs"]
 mod consul_double;
 #[allow(dead_code, reason = "shared with the tests of the server")]
+#[path = "discovery_server/dns_double.rs"]
+mod dns_double;
+#[allow(dead_code, reason = "shared with the tests of the server")]
 #[path = "discovery_server/etcd.rs"]
 mod etcd;
 mod harness;
@@ -30,17 +33,21 @@ mod program {
 }
 
 use consul_double::{Consul, entry};
+use dns_double::{Answer, serve_as};
 use etcd::Etcd;
 use harness::discovery::{Balancer, Traffic, Web};
 use harness::graphite::Recorder;
 use harness::peers;
 use harness::{Daemon, SOON, discovery, free_port, run, wait_until, with_config, write};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::rdata::{A, SRV};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use moto::Moto;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -375,6 +382,68 @@ fn consul_may_lose_its_leader_and_its_rights_and_nobody_notices() {
     register(&[1, 2, 3]);
     site.wait_for(&[1, 2, 3]);
     more(&traffic);
+    traffic.iter().for_each(Traffic::assert_clean);
+    daemon.stop(SOON);
+}
+
+#[test]
+fn targets_of_dns_that_cannot_be_resolved_cost_no_request_and_no_other_server() {
+    let site = Site::new(3);
+    let port = site.port;
+    let second = Arc::new(Mutex::new(None));
+    let state = Arc::clone(&second);
+    // Weights 100, 50 and 1; questions for IPv6 are never answered.
+    let name_server = serve_as(Vec::new(), move |name, kind| {
+        let target = |number: u8| Name::from_ascii(format!("n{number}.test.")).unwrap();
+        if kind == RecordType::SRV {
+            let services = [(1, 100), (2, 50), (3, 1)];
+            let services = services.map(|(number, weight)| RData::SRV(SRV::new(1, weight, port, target(number))));
+            return Some(Answer::Records(services.to_vec()));
+        }
+        let number = name.strip_prefix('n')?.strip_suffix(".test.")?.parse::<u8>().ok()?;
+        match *state.lock().unwrap() {
+            Some(code) if number == 2 => Some(Answer::Code(code)),
+            _ if kind == RecordType::A => Some(Answer::Records(vec![RData::A(A::new(127, 0, 9, number))])),
+            _ => Some(Answer::Nothing),
+        }
+    });
+    site.configure("all", "");
+    let file = site.path().join("all.conf");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let source = format!(
+        "mode = dns\ndns-names = _web._tcp.test\ndns-type = srv\ndns-servers = 127.0.0.1:{name_server}\n\
+         source-timeout = 2\nhaproxy-backend-server-max-weight = 200\n"
+    );
+    std::fs::write(
+        &file,
+        text.replace("mode = file\n", &source).replace("increase-weight = 5", "increase-weight = 256"),
+    )
+    .unwrap();
+    let mut daemon = site.start("all", &["--server", "--client"]);
+    site.wait_for(&[1, 2, 3]);
+    let weights = || {
+        let servers = site.two.servers("web");
+        [1, 2, 3].map(|slot| servers[&format!("web{slot}")].weight)
+    };
+    wait_until(SOON, "the weights of the records", || weights() == [200, 100, 2]);
+    let traffic = site.traffic();
+    more(&traffic);
+    for code in [ResponseCode::ServFail, ResponseCode::Refused] {
+        *second.lock().unwrap() = Some(code);
+        more(&traffic);
+    }
+    // A server that has never seen the address itself does not lose it either.
+    daemon.signal(Signal::SIGKILL);
+    daemon.wait(SOON);
+    let mut daemon = site.start("all", &["--server", "--client"]);
+    daemon.wait_for_output("n2.test of group _web._tcp.test cannot be used", SOON);
+    for _ in 0..5 {
+        more(&traffic);
+    }
+    site.wait_for(&[1, 2, 3]);
+    *second.lock().unwrap() = None;
+    daemon.wait_for_output("no longer: n2.test", SOON);
+    site.wait_for(&[1, 2, 3]);
     traffic.iter().for_each(Traffic::assert_clean);
     daemon.stop(SOON);
 }

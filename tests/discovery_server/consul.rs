@@ -39,6 +39,8 @@ fn health_address_port_and_weights_are_those_of_the_service() {
             entry("n5", "localhost", PLAIN, &["passing"]),
             entry("n6", "no.such.host.invalid", PLAIN, &["passing"]),
             entry("n7", "", PLAIN, &["passing"]),
+            entry("n8", "10.1", PLAIN, &["passing"]),
+            entry("n9", "", PLAIN, &["critical"]),
         ],
     );
     consul.register("api", &[entry("n1", "10.0.0.1", r#""Address":"2001:db8::1","Port":81"#, &["passing"])]);
@@ -67,9 +69,10 @@ fn health_address_port_and_weights_are_those_of_the_service() {
     );
     let unusable: Vec<_> =
         listing.unusable.iter().map(|one| (one.instance.as_str(), one.group.as_str(), one.unsure)).collect();
-    assert_eq!(unusable, [("n6/web", "web", true), ("n7/web", "web", false)]);
+    assert_eq!(unusable, [("n6/web", "web", true), ("n7/web", "web", false), ("n8/web", "web", false)]);
     assert!(listing.unusable[0].reason.starts_with("no.such.host.invalid cannot be resolved: "), "{listing:?}");
     assert_eq!(listing.unusable[1].reason, "neither it nor its node has an address");
+    assert_eq!(listing.unusable[2].reason, "\"10.1\" is neither an address nor a host name");
     let strict = list(&mut *source(&consul, "consul-warning = no\n")).unwrap();
     assert!(!strict.instances[2].healthy && strict.instances[0].life == Life::InService);
 }

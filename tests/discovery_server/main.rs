@@ -16,6 +16,7 @@ mod certificate;
 mod consul;
 mod consul_double;
 mod dns;
+mod dns_double;
 mod etcd;
 mod interleavings;
 mod moto;

@@ -1,6 +1,7 @@
 //! What discovery is tested with: web servers on addresses of their own, HAProxy in front of them, people who use it
 //! without a pause, and the list in a file.
 
+use super::newer::{Haproxy, newer_haproxy, own_haproxy};
 use super::{Daemon, SOON, debian, free_port, wait_until, write};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
@@ -129,6 +130,7 @@ impl WebShared {
 
 /// A HAProxy in front of backends.
 pub struct Balancer {
+    program: PathBuf,
     directory: TempDir,
     file: PathBuf,
     daemon: Option<Daemon>,
@@ -143,6 +145,15 @@ impl Balancer {
     #[track_caller]
     pub fn start(backends: &[(&str, &str)], level: &str) -> Self {
         let mut balancer = Self::prepare(backends, level);
+        balancer.launch();
+        balancer
+    }
+
+    /// The same with a version of HAProxy.
+    #[track_caller]
+    pub fn start_as(haproxy: &Haproxy, backends: &[(&str, &str)]) -> Self {
+        let mut balancer = Self::prepare(backends, "admin");
+        balancer.program.clone_from(&haproxy.program);
         balancer.launch();
         balancer
     }
@@ -169,13 +180,13 @@ impl Balancer {
             text.push_str(&format!("backend {name}\n\t{lines}\n"));
         }
         let file = write(directory.path(), "haproxy.cfg", text);
-        Self { directory, file, daemon: None, ports, stats_port }
+        Self { program: program(), directory, file, daemon: None, ports, stats_port }
     }
 
     /// Starts it.
     #[track_caller]
     pub fn launch(&mut self) {
-        let mut command = Command::new(program());
+        let mut command = Command::new(&self.program);
         command.arg("-W").arg("-db").arg("-f").arg(&self.file);
         let mut daemon = Daemon::spawn(command);
         wait_until(SOON, "HAProxy answers", || {
@@ -284,6 +295,12 @@ impl Balancer {
         let row = lines.find(|line| line.starts_with(&start)).expect("a row");
         row.split(',').nth(at).expect("a cell").to_owned()
     }
+}
+
+/// The oldest and the newest HAProxy that is there.
+#[track_caller]
+pub fn oldest_and_newest() -> Vec<Haproxy> {
+    std::iter::once(own_haproxy()).chain(newer_haproxy("3.4")).collect()
 }
 
 /// HAProxy: Debian's, or that of `HAPROXYSTATS_HAPROXY`, for a look at how another version does.

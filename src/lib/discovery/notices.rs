@@ -65,11 +65,11 @@ pub(super) fn misfit(document: &Document) -> Option<String> {
     } else {
         format!("no weights from 1 to {LARGEST_WEIGHT} do")
     };
+    let (exact, given) = (server.hint.exactly(full), server.hint.of(full));
+    let exact = if exact < 0.001 { "less than 0.001".to_owned() } else { format!("{exact:.3}") };
+    let instance = &server.instance;
     Some(format!(
-        "weights from 1 to {full} do not hold the ratios of the source: {} should have {:.3} and has {}; {remedy}",
-        server.instance,
-        server.hint.exactly(full),
-        server.hint.of(full)
+        "weights from 1 to {full} do not hold the ratios of the source: {instance} should have {exact} and has {given}; {remedy}"
     ))
 }
 

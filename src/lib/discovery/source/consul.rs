@@ -129,8 +129,7 @@ impl Consul {
     async fn listing(&mut self) -> Listing {
         let found = || self.services.iter().flat_map(|service| &service.found);
         let hosts = found().map(|found| found.address.as_str());
-        let hosts: BTreeSet<String> =
-            hosts.filter(|text| !text.is_empty() && text.parse::<IpAddr>().is_err()).map(str::to_owned).collect();
+        let hosts: BTreeSet<String> = hosts.filter(|text| is_host_name(text)).map(str::to_owned).collect();
         let resolved = self.names.resolve(hosts, self.query.timeout * 3 / 10).await;
         let mut listing = Listing::now(Vec::new());
         for service in &self.services {
@@ -144,18 +143,23 @@ impl Consul {
                 let looked_up = match address.parse::<IpAddr>() {
                     Ok(address) => Ok(address),
                     Err(_) if address.is_empty() => Err("neither it nor its node has an address".to_owned()),
-                    Err(_) => resolved.get(address).cloned().unwrap_or_else(|| Err(format!("{address} is not known"))),
+                    Err(_) => {
+                        let neither = || Err(format!("{address:?} is neither an address nor a host name"));
+                        resolved.get(address).cloned().unwrap_or_else(neither)
+                    }
                 };
                 match looked_up {
                     Ok(address) => {
                         let hint = Hint::relative(*weight, largest);
                         listing.instances.push(Instance { addresses: vec![address], hint, ..instance.clone() });
                     }
+                    // One that would not serve anyway is as good as gone.
+                    Err(_) if !instance.healthy || instance.life != Life::InService => {}
                     Err(reason) => listing.unusable.push(Unusable {
                         instance: instance.id.clone(),
                         group: service.name.clone(),
                         reason,
-                        unsure: !address.is_empty(),
+                        unsure: is_host_name(address),
                     }),
                 }
             }
@@ -213,6 +217,14 @@ impl Service {
         self.found = entries.into_iter().map(|entry| found(entry, &self.name, query.warning)).collect();
         Ok(())
     }
+}
+
+/// Whether the system may be asked for it. It would take what begins like a number for a short form of an address, so that
+/// 10.1 became 10.0.0.1.
+fn is_host_name(text: &str) -> bool {
+    let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    last.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_')
+        && !text.contains([':', '/', '%', ' '])
 }
 
 fn found(entry: Entry, group: &str, warning_serves: bool) -> Found {
