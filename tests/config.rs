@@ -270,6 +270,7 @@ const NEW: [&str; 21] = [
     "skip-zero",
     "status-metrics",
     "tagged",
+    "time-averages",
     "tls",
     "tls-verify",
     "worker-timeout",

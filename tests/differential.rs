@@ -14,19 +14,22 @@ use haproxystats::plan::KindPlan;
 use proptest::prelude::*;
 use std::sync::Arc;
 
-const SELECTIONS: [&str; 2] =
-    ["[process]\n", "[process]\nfrontend-metrics = all\nbackend-metrics = all\nserver-metrics = all\n"];
+const SELECTIONS: [&str; 3] = [
+    "[process]\n",
+    "[process]\nfrontend-metrics = all\nbackend-metrics = all\nserver-metrics = all\n",
+    "[process]\ntime-averages = weighted\naggr-server-metrics = true\n",
+];
 
 fn plans(selection: &str) -> Arc<[KindPlan; 3]> {
     let config = harness::config(selection);
-    Arc::new(Kind::ALL.map(|kind| KindPlan::new(kind, &config.process)))
+    Arc::new(Kind::ALL.map(|kind| KindPlan::new(kind, &config.process).and_beyond()))
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_fast_way_reads_what_the_slow_one_does(files in proptest::collection::vec(file(), 1..4), all in 0_usize..2) {
+    fn the_fast_way_reads_what_the_slow_one_does(files in proptest::collection::vec(file(), 1..4), all in 0..SELECTIONS.len()) {
         let plans = plans(SELECTIONS[all]);
         // What is kept between files must not matter.
         let mut stats = Stats::new(Arc::clone(&plans), false);

@@ -51,6 +51,31 @@ The columns *frontend*, *backend* and *server* say how the values of several pro
 an object does not have the field. **Bold** fields are sent when nothing is selected. For these a blank cell counts as 0, and a sum is
 sent as 0 even by a HAProxy that does not print the field; any other field is sent only where HAProxy prints a value.
 
+Some figures HAProxy prints in every row of their kind (those of HTTP in rows in HTTP mode), and has done so since 1.7, which says
+the `mode` of a row. A blank there, as HAProxy 2.3.0 to 2.3.2 left some, says nothing: counted as 0 it would look as if the counter had been reset. Such a cell does not
+count, and a sum of which it is a part (over processes, over backends, over the hosts of a cluster) is left out.
+
+### Averages of times
+`qtime`, `ctime`, `rtime` and `ttime` are averages over the last requests of a row in one process, at most 1,024, which are
+- `req_tot` where the row prints it: in HTTP mode; of servers since HAProxy 2.2;
+- `stot` elsewhere: connections in TCP mode, and what a server of an older HAProxy was given;
+- `lbtot` where there is neither.
+
+A row has traffic when these or `lbtot` are above 0. Rows without traffic do not count, and where no process has any, no average is
+sent. `lbtot` alone does not tell: it counts what load balancing decided, and not what follows a cookie, a stick table or
+`use-server`. In TCP mode HAProxy itself divides by `lbtot`, so that what it prints is too small where load balancing decides nothing
+(30 connections of 53 ms through `use-server` were 4 ms to HAProxy 2.6 and 3.4): such a figure is passed on as it is.
+
+| `time-averages` | over processes |
+|---|---|
+| `plain` | the mean of the rows with traffic, as in the Python program: a process that has had one request counts as much as one that has had thousands |
+| `weighted` | the mean weighted by those requests: 1,024 where there were more, and at least 1 |
+
+Plain means are for the metrics that the Python program sent of a proxy and of a server in its backend. Everything else is always
+weighted: servers over all backends (`aggr-server-metrics`), clusters (`cluster-metrics`), JSON and influx messages. A host counts in
+its cluster with the weights of all of its processes, so that it does not matter which host a process runs on.
+
+### All fields
 ";
 
 fn rule(column: &Column, kind: Kind) -> String {

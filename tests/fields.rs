@@ -88,8 +88,9 @@ fn all_sends_every_figure_that_haproxy_prints() {
                 let figure = columns::find(name).is_some_and(|column| column.on(kind));
                 let never = name == "lastsess" && value.starts_with('-');
                 // Times of a row without traffic stand for nothing.
-                let idle = columns::find(name).and_then(|c| c.combine(kind)) == Some(columns::Combine::BusyMean)
-                    && row["lbtot"].parse::<u64>().unwrap_or(0) == 0;
+                let requests = if row["req_tot"].is_empty() { &row["stot"] } else { &row["req_tot"] };
+                let of_times = columns::find(name).and_then(|c| c.combine(kind)) == Some(columns::Combine::BusyMean);
+                let idle = of_times && [requests, &row["lbtot"]].iter().all(|n| n.parse::<u64>().unwrap_or(0) == 0);
                 if figure && !value.is_empty() && !never && !idle {
                     expected.insert(format!("{path}.{name}"), value.parse::<f64>().unwrap());
                 }

@@ -1,6 +1,6 @@
 //! What is read and what is sent: the operator's selections, resolved against the catalogue once at start.
 
-use crate::config::{Process, Selection};
+use crate::config::{Process, Selection, TimeAverages};
 use crate::haproxy::columns::{self, COLUMNS, Column, Combine, Kind, Nature};
 use crate::haproxy::info;
 
@@ -29,6 +29,10 @@ pub struct KindPlan {
     pub send: Vec<usize>,
     /// For servers with `aggr-server-metrics`: metrics of a server over all backends, which selections do not touch.
     pub send_aggregated: Vec<usize>,
+    /// By field, the one that takes its place in clusters and in messages: the same, save for plain averages of times.
+    pub beyond: Vec<usize>,
+    /// Whether it is noted how many requests the averages of times of each object are over.
+    pub weights: bool,
     /// Whether `TotalServers` of each backend is sent: always, save beside an exact selection of server metrics.
     pub total_servers: bool,
     /// Whether servers that no process uses are left out.
@@ -53,51 +57,68 @@ impl KindPlan {
             fields: Vec::new(),
             send: Vec::new(),
             send_aggregated: Vec::new(),
+            beyond: Vec::new(),
+            weights: false,
             total_servers,
             skip_unused: kind == Kind::Server && config.skip_unused_slots,
             skip_zero: config.skip_zero,
         };
+        let times = config.time_averages;
         match selection {
-            Selection::Default => plan.send = plan.read(defaults()),
+            Selection::Default => plan.send = plan.read(times, defaults()),
             Selection::All => {
-                plan.send = plan.read(COLUMNS.iter().filter(|column| column.on(kind)).map(|column| column.name));
+                let all = COLUMNS.iter().filter(|column| column.on(kind));
+                plan.send = plan.read(times, all.map(|column| column.name));
             }
             Selection::List(names) => {
                 // A listed average is sent by its own rule, once: averages that come besides a selection are only
                 // those that it does not name.
-                plan.send = plan.read(names.iter().map(String::as_str));
+                plan.send = plan.read(times, names.iter().map(String::as_str));
                 if !config.exact_selection {
                     let besides = columns::default_means(kind).iter().copied();
-                    let besides = plan.read(besides.filter(|mean| !names.iter().any(|name| name == mean)));
+                    let besides = plan.read(times, besides.filter(|mean| !names.iter().any(|name| name == mean)));
                     plan.send.extend(besides);
                 }
             }
         }
         if kind == Kind::Server && config.aggr_server_metrics {
-            plan.send_aggregated = plan.read(defaults());
+            // The plain average over all rows of a server in all backends means nothing.
+            plan.send_aggregated = plan.read(TimeAverages::Weighted, defaults());
         }
         plan
     }
 
-    /// The same, and `weight` is read in any case: roll-ups over hosts weigh averages by it.
+    /// The same, where there are clusters or messages as well: for these, averages of times are weighted whatever is sent
+    /// otherwise.
     #[must_use]
-    pub fn with_weight(kind: Kind, config: &Process, weight: &str) -> Self {
-        let mut plan = Self::new(kind, config);
-        plan.read(std::iter::once(weight));
-        plan
+    pub fn and_beyond(mut self) -> Self {
+        for index in 0..self.fields.len() {
+            let Some(field) = self.fields.get(index).filter(|field| field.combine.is_of_times()) else { continue };
+            self.weights = true;
+            let weighted = self.read(TimeAverages::Weighted, std::iter::once(field.column.name));
+            if let (Some(beyond), Some(weighted)) = (self.beyond.get_mut(index), weighted.first()) {
+                *beyond = *weighted;
+            }
+        }
+        self
     }
 
     /// Adds fields to be read, and returns their indices. Names that are no figure of this kind are left out; the
     /// configuration refused them before.
-    fn read<'a>(&mut self, names: impl Iterator<Item = &'a str>) -> Vec<usize> {
+    fn read<'a>(&mut self, times: TimeAverages, names: impl Iterator<Item = &'a str>) -> Vec<usize> {
         let mut indices = Vec::new();
         for name in names {
             let Some(column) = columns::find(name) else { continue };
             let Some(combine) = column.combine(self.kind) else { continue };
-            let known = self.fields.iter().position(|field| field.column.name == name);
+            let combine = match (combine, times) {
+                (Combine::BusyMean, TimeAverages::Weighted) => Combine::WeightedMean,
+                _ => combine,
+            };
+            let known = self.fields.iter().position(|field| field.column.name == name && field.combine == combine);
             indices.push(known.unwrap_or_else(|| {
                 let default = columns::is_default(self.kind, column.name);
                 self.fields.push(Field { column, combine, counter: is_counter(column.nature, combine), default });
+                self.beyond.push(self.fields.len() - 1);
                 self.fields.len() - 1
             }));
         }
@@ -217,6 +238,26 @@ mod tests {
     fn a_metric_listed_twice_is_read_once_and_sent_twice() {
         let twice = plan(Kind::Frontend, list(&["bin", "bin"]), false, false);
         assert_eq!((sent(&twice), twice.fields.len()), (vec!["bin", "bin"], 1));
+    }
+
+    #[test]
+    fn what_goes_beyond_the_original_is_weighted() {
+        let rules = |plan: &KindPlan, indices: &[usize]| -> Vec<Combine> {
+            let fields = indices.iter().map(|index| plan.fields[*index]);
+            fields.filter(|field| field.column.name == "rtime").map(|field| field.combine).collect()
+        };
+        let plain = plan(Kind::Server, Selection::Default, false, true);
+        assert_eq!(rules(&plain, &plain.send), [Combine::BusyMean]);
+        assert_eq!(rules(&plain, &plain.send_aggregated), [Combine::WeightedMean]);
+        assert!(!plain.weights);
+        let plain = plain.and_beyond();
+        let beyond: Vec<usize> = plain.send.iter().map(|index| plain.beyond[*index]).collect();
+        assert_eq!(
+            (rules(&plain, &plain.send), rules(&plain, &beyond)),
+            (vec![Combine::BusyMean], vec![Combine::WeightedMean])
+        );
+        assert!(plain.weights && plain.fields.len() == 36);
+        assert!(!plan(Kind::Frontend, Selection::Default, false, false).and_beyond().weights, "without times");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! is held against it, in a property and in a fuzz target.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, reason = "part of tests")]
 
-use haproxystats::haproxy::columns::{Combine, Kind};
+use haproxystats::haproxy::columns::{Combine, Kind, Mode};
 use haproxystats::names::{NameId, sanitize};
 use haproxystats::parse::stat::{Collected, Stats};
 use haproxystats::parse::table::ABSENT;
@@ -14,9 +14,11 @@ use std::sync::Arc;
 pub struct SlowRow {
     /// The path elements of the proxy and, of a server, of the server.
     pub names: Vec<String>,
-    pub busy: bool,
+    pub weight: i64,
     /// By field of the plan.
     pub cells: Vec<Option<i128>>,
+    /// Fields of which the value is not known.
+    pub unknown: Vec<usize>,
 }
 
 /// What a file holds.
@@ -124,16 +126,27 @@ impl Slow {
             (Some(b"3"), _) => return Some(()),
             _ => return None,
         };
-        let busy = cell("lbtot").is_none_or(|cell| matches!(number(cell), Ok(Some(1..))));
-        let mut values = Vec::new();
-        for field in &plans[kind as usize].fields {
-            let value = match cell(field.column.name) {
-                Some(cell) => number(cell).ok()?.or(field.default.then_some(0)),
+        let plan = &plans[kind as usize];
+        let times = plan.fields.iter().any(|field| field.combine.is_of_times());
+        let weight = if times { weight(|name| number(cell(name)?).ok().flatten()) } else { 1 };
+        let mode = cell("mode").map_or(Mode::Unsaid, Mode::of);
+        let (mut values, mut unknown) = (Vec::new(), Vec::new());
+        for (index, field) in plan.fields.iter().enumerate() {
+            let always = field.column.is_always_filled(kind, mode, |name| position(name).is_some());
+            let value = match cell(field.column.name).map(number) {
+                Some(Ok(None)) if always => {
+                    if field.combine == Combine::Sum {
+                        unknown.push(index);
+                    }
+                    None
+                }
+                Some(value) => value.ok()?.or(field.default.then_some(0)),
                 None => (field.default && field.combine == Combine::Sum).then_some(0),
             };
             values.push(match field.combine {
                 Combine::MinPresent => value.filter(|value| *value >= 0),
-                Combine::BusyMean if !busy => value.map(|_| 0),
+                Combine::BusyMean | Combine::WeightedMean if weight == 0 => value.map(|_| 0),
+                Combine::WeightedMean => value.map(|value| value * i128::from(weight)),
                 _ => value,
             });
         }
@@ -141,8 +154,19 @@ impl Slow {
         if kind == Kind::Server {
             names.push(sanitize(server));
         }
-        self.rows[kind as usize].push(SlowRow { names, busy, cells: values });
+        self.rows[kind as usize].push(SlowRow { names, weight, cells: values, unknown });
         Some(())
+    }
+}
+
+/// How many requests the averages of a row are over, of which `cell` reads a number.
+fn weight(cell: impl Fn(&str) -> Option<i128>) -> i64 {
+    let requests = ["req_tot", "stot", "lbtot"].into_iter().find_map(&cell);
+    match requests {
+        Some(requests) if requests > 0 => i64::try_from(requests.min(1024)).unwrap(),
+        Some(_) if cell("lbtot").is_some_and(|balanced| balanced > 0) => 1,
+        Some(_) => 0,
+        None => 1,
     }
 }
 
@@ -166,12 +190,21 @@ pub fn assert_agree(plans: &Arc<[KindPlan; 3]>, stats: &mut Stats, file: &[u8]) 
                     servers.get(key).map_or(Vec::new(), |(a, b)| vec![names.get(a).to_owned(), names.get(b).to_owned()])
                 }
             };
-            assert_eq!((found, table.busy[index] == 1), (row.names.clone(), row.busy), "row {index}");
+            assert_eq!((found, table.weights[index]), (row.names.clone(), row.weight), "row {index}");
+            let unknown = table.columns.iter().enumerate().filter(|(_, column)| column.unknown.contains(&index));
+            assert_eq!(unknown.map(|(field, _)| field).collect::<Vec<_>>(), row.unknown, "row {index}");
             for (column, cell) in table.columns.iter().zip(&row.cells) {
                 match &column.floats {
                     Some(floats) => {
                         let found = Some(floats[index]).filter(|value| !value.is_nan());
-                        assert_eq!(found, cell.map(|cell| cell as f64), "row {index}");
+                        let expected = cell.map(|cell| cell as f64);
+                        // A product with a weight, of what is no longer exact.
+                        let near =
+                            |found: f64| expected.is_some_and(|value| (found - value).abs() <= 1e-15 * value.abs());
+                        assert!(
+                            found == expected || found.is_some_and(near),
+                            "row {index}: {found:?} for {expected:?}"
+                        );
                     }
                     None => {
                         let found = Some(column.ints[index]).filter(|value| *value != ABSENT).map(i128::from);

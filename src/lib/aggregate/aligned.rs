@@ -35,8 +35,7 @@ pub fn combine(plan: &KindPlan, table: &mut Table) -> PolarsResult<Option<Groupe
         places.arrange(plan, table);
     }
     let (mut sums, mut largest) = (Stack::new(shape), Stack::new(shape));
-    let busy = std::mem::take(&mut table.busy);
-    let mut busy_rows = None;
+    let mut rows = Rows::new(std::mem::take(&mut table.weights));
     let mut wanted = Vec::with_capacity(plan.fields.len());
     for (field, column) in plan.fields.iter().zip(&mut table.columns) {
         if !column.counts(field) {
@@ -51,17 +50,16 @@ pub fn combine(plan: &KindPlan, table: &mut Table) -> PolarsResult<Option<Groupe
                 Wanted::Sum(sums.push(zeroed(ints)), Some(counts))
             }
             Combine::Sum => Wanted::Sum(sums.push(ints), None),
-            Combine::Mean | Combine::BusyMean if gaps => {
-                let counted = present(&ints).zip(&busy);
-                let counted = counted
-                    .map(|(present, busy)| if field.combine == Combine::Mean { present } else { present & busy });
-                let rows = sums.push(counted.collect());
-                Wanted::Mean(sums.push(zeroed(ints)), Some(rows))
+            Combine::Mean | Combine::BusyMean | Combine::WeightedMean if gaps => {
+                let counted = present(&ints).zip(&rows.weights);
+                let counted = counted.map(|(present, weight)| present * field.combine.divisor(*weight));
+                let counted = sums.push(counted.collect());
+                Wanted::Mean(sums.push(zeroed(ints)), Some(counted))
             }
             Combine::Mean => Wanted::Mean(sums.push(ints), None),
-            Combine::BusyMean => {
-                let rows = *busy_rows.get_or_insert_with(|| sums.push(busy.clone()));
-                Wanted::Mean(sums.push(ints), Some(rows))
+            Combine::BusyMean | Combine::WeightedMean => {
+                let counted = rows.counted(field.combine, &mut sums);
+                Wanted::Mean(sums.push(ints), Some(counted))
             }
             Combine::Max => Wanted::Largest(largest.push(ints)),
             // The smallest is the largest of the negated; no value is less than any other number's negation.
@@ -70,6 +68,7 @@ pub fn combine(plan: &KindPlan, table: &mut Table) -> PolarsResult<Option<Groupe
             }
         });
     }
+    let weights = plan.weights.then(|| rows.counted(Combine::WeightedMean, &mut sums));
     let mut states = Vec::new();
     if table.states.iter().any(|state| !state.ints.is_empty()) {
         states.extend(table.states.iter_mut().map(|state| largest.push(std::mem::take(&mut state.ints))));
@@ -79,9 +78,30 @@ pub fn combine(plan: &KindPlan, table: &mut Table) -> PolarsResult<Option<Groupe
     let mut largest = largest.fold(|largest, process| largest.zip_with(&largest.gt_eq(process), process))?;
     let values = wanted.into_iter().map(|wanted| wanted.values(&mut sums, &mut largest, shape)).collect();
     let states = states.into_iter().map(|state| Values::Ints(taken(&mut largest, state))).collect();
+    let weights = weights.map(|weights| taken(&mut sums, weights));
     let mut keys = std::mem::take(&mut table.keys);
     keys.truncate(shape.objects);
-    Ok(Some(Grouped::new(keys, values, states)))
+    Ok(Some(Grouped::new(keys, values, states).with_weights(weights)))
+}
+
+/// The rows' weights, and what was summed of them for the sake of several fields.
+struct Rows {
+    weights: Vec<i64>,
+    /// With the rows that saw traffic, and with the weights.
+    pushed: [Option<usize>; 2],
+}
+
+impl Rows {
+    fn new(weights: Vec<i64>) -> Self {
+        Self { weights, pushed: [None; 2] }
+    }
+
+    /// Where the divisors of this mean are.
+    fn counted(&mut self, combine: Combine, sums: &mut Stack) -> usize {
+        let Self { weights, pushed: [busy, weighted] } = self;
+        let known = if combine == Combine::WeightedMean { weighted } else { busy };
+        *known.get_or_insert_with(|| sums.push(weights.iter().map(|weight| combine.divisor(*weight)).collect()))
+    }
 }
 
 /// What a field becomes, of columns of a [`Stack`].
@@ -225,7 +245,7 @@ impl Places {
         for (field, column) in plan.fields.iter().zip(&mut table.columns).filter(|(field, column)| column.counts(field))
         {
             let absent = match field.combine {
-                Combine::Sum | Combine::BusyMean if !column.gaps => 0,
+                Combine::Sum | Combine::BusyMean | Combine::WeightedMean if !column.gaps => 0,
                 _ => ABSENT,
             };
             self.move_all(&mut column.ints, absent);
@@ -234,7 +254,7 @@ impl Places {
         for state in table.states.iter_mut().filter(|state| !state.ints.is_empty()) {
             self.move_all(&mut state.ints, ABSENT);
         }
-        self.move_all(&mut table.busy, 0);
+        self.move_all(&mut table.weights, 0);
         table.keys = self.keys;
     }
 

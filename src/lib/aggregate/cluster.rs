@@ -4,12 +4,12 @@
 //! |---|---|---|
 //! | counter, gauge, rate, limit | sum | each host has a part of the traffic |
 //! | largest value | largest | the maxima of two hosts need not be of the same moment |
-//! | average of times | mean, weighted by the sessions of the last second | hosts with more traffic count for more; one without traffic shows an average of long ago |
+//! | average of times | mean, weighted by the requests that it is over | as over processes, whatever host they run on; one without traffic has none |
 //! | other average, configured value, what every host sees alike | mean | |
 //! | age | smallest | the latest event on any host |
 //! | duration | largest | |
 //!
-//! Without any session in the last second the mean is that of the hosts that have seen traffic at all.
+//! A sum of which a host does not know its part is not known either.
 
 use super::daemon::Figure;
 use super::group::{Grouped, Groups, Values};
@@ -20,9 +20,6 @@ use crate::parse::table::ABSENT;
 use crate::plan::KindPlan;
 use crate::render::value::Value;
 use std::collections::{BTreeMap, HashMap};
-
-/// The field that averages of times are weighted by.
-pub const WEIGHT: &str = "rate";
 
 /// How a field is combined over hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +36,7 @@ fn rule(nature: Nature, processes: Combine) -> Rule {
     match (nature, processes) {
         (Nature::Max | Nature::Duration, _) | (_, Combine::Max) => Rule::Max,
         (Nature::Age, _) => Rule::Min,
-        (_, Combine::BusyMean) => Rule::Weighted,
+        (_, Combine::BusyMean | Combine::WeightedMean) => Rule::Weighted,
         (Nature::Average, _) | (_, Combine::Mean) => Rule::Mean,
         (_, Combine::Min | Combine::MinPresent) => Rule::Min,
         (_, Combine::Sum) => Rule::Sum,
@@ -55,12 +52,11 @@ struct Cell {
     /// Sum of products with the weights, and of the weights.
     weighted: f64,
     weight: f64,
-    /// Sum and number of values above zero.
-    busy: f64,
-    busy_count: f64,
     extreme: Option<f64>,
     count: u32,
     has_fraction: bool,
+    /// Whether a host does not know its part.
+    unknown: bool,
 }
 
 impl Cell {
@@ -80,10 +76,6 @@ impl Cell {
         self.count += 1;
         self.weighted += number * weight;
         self.weight += weight;
-        if number > 0.0 {
-            self.busy += number;
-            self.busy_count += 1.0;
-        }
         self.extreme = Some(match (rule, self.extreme) {
             (Rule::Min, Some(extreme)) => extreme.min(number),
             (_, Some(extreme)) => extreme.max(number),
@@ -96,16 +88,15 @@ impl Cell {
     }
 
     fn value(&self, rule: Rule) -> Option<Value> {
-        if self.count == 0 {
+        if self.count == 0 || self.unknown && rule == Rule::Sum {
             return None;
         }
         Some(match rule {
             Rule::Sum if !self.has_fraction => Value::from_i128(self.whole),
             Rule::Sum => Value::Float(self.total()),
             Rule::Mean => Value::Float(self.total() / f64::from(self.count)),
-            Rule::Weighted if self.weight > 0.0 => Value::Float(self.weighted / self.weight),
-            Rule::Weighted if self.busy_count > 0.0 => Value::Float(self.busy / self.busy_count),
-            Rule::Weighted => Value::Int(0),
+            // Hosts without traffic have no average, and those with traffic weigh something.
+            Rule::Weighted => Value::Float(self.weighted / self.weight),
             Rule::Max | Rule::Min => whole(self.extreme?),
         })
     }
@@ -133,7 +124,10 @@ struct Objects {
 }
 
 impl Objects {
-    fn add(&mut self, key: u32, rules: &[Option<Rule>], weight: f64, value: impl Fn(usize) -> Option<Value>) -> usize {
+    /// Adds the object at `from` of a host, and returns where it stands here. `source` says, by field, which one of the host's
+    /// it is made of.
+    fn add(&mut self, key: u32, rules: &[Option<Rule>], source: &[usize], (host, from): (&Grouped, usize)) -> usize {
+        let weight = host.weight(from).map_or(1.0, |weight| as_f64(i128::from(weight)));
         let row = *self.rows.entry(key).or_insert_with(|| {
             self.keys.push(key);
             self.cells.push(vec![Cell::default(); rules.len()]);
@@ -141,8 +135,10 @@ impl Objects {
             self.keys.len() - 1
         });
         for (index, cell) in self.cells.get_mut(row).into_iter().flatten().enumerate() {
-            if let (Some(rule), Some(value)) = (rules.get(index).copied().flatten(), value(index)) {
-                cell.add(rule, value, weight);
+            let (Some(rule), Some(index)) = (rules.get(index).copied().flatten(), source.get(index)) else { continue };
+            match host.values(*index).and_then(|values| values.get(from)) {
+                Some(value) => cell.add(rule, value, weight),
+                None => cell.unknown |= host.is_unknown(*index, from),
             }
         }
         row
@@ -192,7 +188,8 @@ impl Objects {
 #[derive(Debug)]
 pub struct Cluster {
     rules: [Vec<Option<Rule>>; 3],
-    weights: [Option<usize>; 3],
+    /// By field, which one of the hosts' it is made of.
+    sources: [Vec<usize>; 3],
     /// Names of its proxies and servers.
     pub names: Names,
     /// Servers in their backends.
@@ -211,10 +208,9 @@ impl Cluster {
             let rule = |column: &Column, combine| Some(rule(column.nature, combine));
             plan.fields.iter().map(|field| rule(field.column, field.combine)).collect()
         };
-        let weight = |plan: &KindPlan| plan.fields.iter().position(|field| field.column.name == WEIGHT);
         Self {
             rules: plans.each_ref().map(rules),
-            weights: plans.each_ref().map(weight),
+            sources: plans.each_ref().map(|plan| plan.beyond.clone()),
             names: Names::default(),
             servers: Pairs::default(),
             objects: Default::default(),
@@ -232,10 +228,12 @@ impl Cluster {
 
     /// Adds what a host has of one kind.
     pub fn add(&mut self, kind: Kind, groups: &Groups, names: &Names, servers: &Pairs) {
-        let Self { rules, weights, objects, .. } = self;
+        let Self { rules, sources, objects, .. } = self;
         let place = kind as usize;
-        let (Some(rules), Some(objects)) = (rules.get(place), objects.get_mut(place)) else { return };
-        let weight = weights.get(place).copied().flatten();
+        let (Some(rules), Some(source), Some(objects)) = (rules.get(place), sources.get(place), objects.get_mut(place))
+        else {
+            return;
+        };
         let own = &mut self.names;
         let mut name = |id: NameId| own.intern(names.spelled(id).as_bytes());
         for (row, key) in groups.objects.keys.iter().enumerate() {
@@ -247,16 +245,13 @@ impl Cluster {
                     self.servers.intern(pair)
                 }
             };
-            let added = objects.add(key, rules, weight_of(&groups.objects, weight, row), |index| {
-                groups.objects.values(index)?.get(row)
-            });
+            let added = objects.add(key, rules, source, (&groups.objects, row));
             objects.note(added, |place| groups.objects.severity(place, row));
         }
         if let Some(totals) = &groups.servers {
             for (row, key) in totals.keys.iter().enumerate() {
                 let key = name(NameId(*key)).0;
-                let value = |index| totals.values(index)?.get(row);
-                let added = self.totals.add(key, rules, weight_of(totals, weight, row), value);
+                let added = self.totals.add(key, rules, source, (totals, row));
                 self.totals.note(added, |place| totals.severity(place, row));
             }
         }
@@ -293,14 +288,6 @@ impl Cluster {
     }
 }
 
-fn weight_of(grouped: &Grouped, field: Option<usize>, row: usize) -> f64 {
-    match field.and_then(|field| grouped.values(field)?.get(row)) {
-        Some(Value::Int(weight)) => as_f64(i128::from(weight)).max(0.0),
-        Some(Value::Float(weight)) if weight.is_finite() => weight.max(0.0),
-        _ => 0.0,
-    }
-}
-
 /// Percentages and what is worked out of several figures are means.
 fn daemon_rule(name: &str) -> Rule {
     match info::find(name) {
@@ -318,15 +305,15 @@ mod tests {
 
     const HEADER: &str = "# pxname,svname,type,scur,stot,smax,rate,rtime,act,lastsess,downtime,\n";
 
-    fn cluster(hosts: &[&str], names: &[&str]) -> (Cluster, Arc<[KindPlan; 3]>) {
+    fn cluster(header: &str, hosts: &[&str], names: &[&str]) -> (Cluster, Arc<[KindPlan; 3]>) {
         let mut config = crate::testing::config().process;
         let names = crate::config::Selection::List(names.iter().map(ToString::to_string).collect());
         (config.backend_metrics, config.exact_selection) = (names, true);
-        let plans = Arc::new(Kind::ALL.map(|kind| KindPlan::with_weight(kind, &config, WEIGHT)));
+        let plans = Arc::new(Kind::ALL.map(|kind| KindPlan::new(kind, &config).and_beyond()));
         let mut cluster = Cluster::new(&plans);
         for host in hosts {
             let mut stats = Stats::new(Arc::clone(&plans), false);
-            stats.read(format!("{HEADER}{host}").as_bytes(), |_, _| {}).unwrap();
+            stats.read(format!("{header}{host}").as_bytes(), |_, _| {}).unwrap();
             for kind in Kind::ALL {
                 let collected = &mut stats.collected;
                 let groups = group(&plans[kind as usize], &mut collected.tables[kind as usize]).unwrap();
@@ -337,10 +324,13 @@ mod tests {
     }
 
     fn values(hosts: &[&str], names: &[&str]) -> Vec<Option<Value>> {
-        let (cluster, plans) = cluster(hosts, names);
+        values_of(HEADER, hosts, names)
+    }
+
+    fn values_of(header: &str, hosts: &[&str], names: &[&str]) -> Vec<Option<Value>> {
+        let (cluster, plans) = cluster(header, hosts, names);
         let groups = cluster.groups(Kind::Backend);
         assert_eq!(groups.objects.keys.len(), 1);
-        assert_eq!(plans[1].send.len(), names.len(), "the weight is read, and not sent");
         plans[1].send.iter().map(|index| groups.objects.values(*index).unwrap().get(0)).collect()
     }
 
@@ -352,7 +342,7 @@ mod tests {
             Value::Int(12),
             Value::Int(300),
             Value::Int(9),
-            Value::Float(35.0),
+            Value::Float(5.0 / 3.0 * 20.0),
             Value::Float(3.0),
             Value::Int(10),
             Value::Int(16),
@@ -361,14 +351,29 @@ mod tests {
     }
 
     #[test]
-    fn without_sessions_now_hosts_without_traffic_do_not_count() {
-        let hosts = ["b,BACKEND,1,0,1,1,0,20,2,,,\n", "b,BACKEND,1,0,1,1,0,40,2,,,\n", "b,BACKEND,1,0,0,0,0,0,2,,,\n"];
-        assert_eq!(values(&hosts, &["rtime"]), [Some(Value::Float(30.0))]);
+    fn hosts_weigh_what_their_requests_do() {
+        let hosts =
+            ["b,BACKEND,1,0,10,1,9,20,2,,,\n", "b,BACKEND,1,0,5000,1,0,40,2,,,\n", "b,BACKEND,1,0,0,0,5,90,2,,,\n"];
+        let weighted = (10.0 * 20.0 + 1024.0 * 40.0) / 1034.0;
+        assert_eq!(
+            values(&hosts, &["rtime"]),
+            [Some(Value::Float(weighted))],
+            "the rate of this second does not matter"
+        );
+        assert_eq!(values(&hosts[2..], &["rtime"]), [None], "without any traffic there is no average");
+    }
+
+    #[test]
+    fn a_sum_of_which_a_part_is_not_known_is_not_sent() {
+        const HEADER: &str = "# pxname,svname,type,mode,scur,stot,wrew,\n";
+        let hosts = ["b,BACKEND,1,http,5,100,1,\n", "b,BACKEND,1,http,7,,,\n"];
+        let found = values_of(HEADER, &hosts, &["scur", "stot", "wrew"]);
+        assert_eq!(found, [Some(Value::Int(12)), None, None]);
     }
 
     #[test]
     fn daemons_are_summed_their_maxima_not_and_percentages_are_means() {
-        let (mut cluster, _) = cluster(&[], &["scur"]);
+        let (mut cluster, _) = cluster(HEADER, &[], &["scur"]);
         for (conns, most, idle) in [(5, 9, 80.0), (7, 4, 60.0)] {
             let figures = [
                 ("CurrConns", Some(Value::Int(conns))),

@@ -69,7 +69,7 @@ fn combine(metric: &DaemonMetric, mut values: impl Iterator<Item = i128>) -> Opt
             let (count, sum) = values.fold((0_usize, 0), |(count, sum), value| (count + 1, sum + value));
             (count > 0 || metric.default).then(|| Value::from_i128(sum))
         }
-        Combine::Mean | Combine::BusyMean => {
+        Combine::Mean | Combine::BusyMean | Combine::WeightedMean => {
             let (count, sum) = values.fold((0_u32, 0), |(count, sum), value| (count + 1, sum + value));
             #[expect(clippy::cast_precision_loss, reason = "percentages and seconds are far below 2^53")]
             (count > 0).then(|| Value::Float(sum as f64 / f64::from(count)))

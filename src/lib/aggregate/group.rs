@@ -13,13 +13,14 @@ use polars::prelude::{
     IntoLazy, LazyFrame, NULL, NewChunkedArray, PlSmallStr, PolarsNumericType, PolarsResult, UInt32Chunked, col, lit,
     when,
 };
+use std::collections::{HashMap, HashSet};
 
 /// Name of the key column.
 const KEY: &str = "key";
 /// Name of the column of server names.
 const SERVER: &str = "server";
-/// Name of the column that tells rows with traffic apart.
-const BUSY: &str = "busy";
+/// Name of the column of how many requests the averages of a row are over.
+const WEIGHT: &str = "weight";
 /// Names of the columns of states.
 const STATES: [&str; 3] = ["status", "check_status", "used"];
 
@@ -46,6 +47,10 @@ pub struct Grouped {
     pub keys: Vec<u32>,
     values: Vec<Values>,
     states: Vec<Values>,
+    /// How many requests the averages of times of each object are over, where that is asked for.
+    weights: Option<Vec<i64>>,
+    /// Sums that are not known, by field and row: a part of them is not.
+    unknown: HashSet<(usize, usize)>,
 }
 
 impl Values {
@@ -60,12 +65,52 @@ impl Values {
             Self::Nothing => None,
         }
     }
+
+    fn take_away(&mut self, row: usize) {
+        match self {
+            Self::Ints(values) => values.get_mut(row).map(|value| *value = ABSENT),
+            Self::Floats(values) | Self::Wide(values) => values.get_mut(row).map(|value| *value = f64::NAN),
+            Self::Nothing => None,
+        };
+    }
 }
 
 impl Grouped {
     /// One row for each key.
     pub(super) fn new(keys: Vec<u32>, values: Vec<Values>, states: Vec<Values>) -> Self {
-        Self { keys, values, states }
+        Self { keys, values, states, weights: None, unknown: HashSet::new() }
+    }
+
+    /// With how many requests the averages of each object are over.
+    pub(super) fn with_weights(self, weights: Option<Vec<i64>>) -> Self {
+        Self { weights, ..self }
+    }
+
+    /// Takes away what is not known: values by field and key.
+    pub(super) fn without(mut self, unknown: &[(usize, u32)]) -> Self {
+        if unknown.is_empty() {
+            return self;
+        }
+        let rows: HashMap<u32, usize> = self.keys.iter().enumerate().map(|(row, key)| (*key, row)).collect();
+        for (index, key) in unknown {
+            let (Some(row), Some(values)) = (rows.get(key), self.values.get_mut(*index)) else { continue };
+            values.take_away(*row);
+            self.unknown.insert((*index, *row));
+        }
+        self
+    }
+
+    /// Whether there is a value of the field at `index` for the object at `row`, but a part of it is not known.
+    #[must_use]
+    pub fn is_unknown(&self, index: usize, row: usize) -> bool {
+        !self.unknown.is_empty() && self.unknown.contains(&(index, row))
+    }
+
+    /// How many requests the averages of times of the object at `row` are over, in all processes together; only where the
+    /// plan asks for it.
+    #[must_use]
+    pub fn weight(&self, row: usize) -> Option<i64> {
+        self.weights.as_ref()?.get(row).copied()
     }
 
     /// The values of the field at `index` of the plan.
@@ -123,9 +168,11 @@ fn group_by(plan: &KindPlan, table: &mut Table, aggregated: bool) -> PolarsResul
         return Ok(Groups::default());
     }
     thread::stay();
+    let unknown = table.unknown(&table.keys);
     if !aggregated && let Some(objects) = aligned::combine(plan, table)? {
-        return Ok(Groups { objects, servers: None });
+        return Ok(Groups { objects: objects.without(&unknown), servers: None });
     }
+    let unknown_totals = if aggregated { table.unknown(&table.server_names) } else { Vec::new() };
     table.widen_beyond(rows);
     let with_states = table.states.iter().any(|state| !state.ints.is_empty());
     let mut rules = Vec::with_capacity(plan.fields.len());
@@ -135,9 +182,9 @@ fn group_by(plan: &KindPlan, table: &mut Table, aggregated: bool) -> PolarsResul
         let servers = std::mem::take(&mut table.server_names);
         columns.push(UInt32Chunked::from_vec(PlSmallStr::from_static(SERVER), servers).into_column());
     }
-    if plan.fields.iter().any(|field| field.combine == Combine::BusyMean) {
-        let busy = std::mem::take(&mut table.busy);
-        columns.push(Int64Chunked::from_vec(PlSmallStr::from_static(BUSY), busy).into_column());
+    if plan.fields.iter().any(|field| field.combine.is_of_times()) {
+        let weights = std::mem::take(&mut table.weights);
+        columns.push(Int64Chunked::from_vec(PlSmallStr::from_static(WEIGHT), weights).into_column());
     }
     for (index, (field, column)) in plan.fields.iter().zip(&mut table.columns).enumerate() {
         if !column.counts(field) {
@@ -165,15 +212,25 @@ fn group_by(plan: &KindPlan, table: &mut Table, aggregated: bool) -> PolarsResul
                 .map(|(i, rule)| rule.clone().filter(|_| plan.send_aggregated.contains(&i)))
                 .collect();
             let states = if plan.skip_unused { state_rules.as_slice() } else { &[] };
-            Some(collect(frame.clone(), SERVER, &wanted, states)?)
+            let totals = collect(plan, frame.clone(), SERVER, &wanted, states)?;
+            Some(totals.without(&unknown_totals))
         }
         false => None,
     };
-    Ok(Groups { objects: collect(frame, KEY, &rules, &state_rules)?, servers })
+    Ok(Groups { objects: collect(plan, frame, KEY, &rules, &state_rules)?.without(&unknown), servers })
 }
 
-fn collect(frame: LazyFrame, key: &'static str, rules: &[Option<Expr>], states: &[Expr]) -> PolarsResult<Grouped> {
-    let expressions: Vec<Expr> = rules.iter().flatten().chain(states).cloned().collect();
+fn collect(
+    plan: &KindPlan,
+    frame: LazyFrame,
+    key: &'static str,
+    rules: &[Option<Expr>],
+    states: &[Expr],
+) -> PolarsResult<Grouped> {
+    let mut expressions: Vec<Expr> = rules.iter().flatten().chain(states).cloned().collect();
+    if plan.weights {
+        expressions.push(col(WEIGHT).sum());
+    }
     let grouped = frame.group_by_stable([col(key)]).agg(expressions).collect()?;
     let values = |name: &str| -> PolarsResult<Values> {
         let column = grouped.column(name)?;
@@ -185,19 +242,19 @@ fn collect(frame: LazyFrame, key: &'static str, rules: &[Option<Expr>], states: 
         // An average is not a number where there is none, but never null.
         Ok(if floats.null_count() > 0 { Values::Wide(values) } else { Values::Floats(values) })
     };
-    Ok(Grouped {
-        keys: grouped.column(key)?.u32()?.into_no_null_iter().collect(),
-        values: rules
-            .iter()
-            .enumerate()
-            .map(|(index, rule)| if rule.is_some() { values(&index.to_string()) } else { Ok(Values::Nothing) })
-            .collect::<PolarsResult<_>>()?,
-        states: if states.is_empty() {
-            Vec::new()
-        } else {
-            STATES.iter().map(|name| values(name)).collect::<PolarsResult<_>>()?
-        },
-    })
+    let keys = grouped.column(key)?.u32()?.into_no_null_iter().collect();
+    let fields = rules
+        .iter()
+        .enumerate()
+        .map(|(index, rule)| if rule.is_some() { values(&index.to_string()) } else { Ok(Values::Nothing) })
+        .collect::<PolarsResult<_>>()?;
+    let states = if states.is_empty() {
+        Vec::new()
+    } else {
+        STATES.iter().map(|name| values(name)).collect::<PolarsResult<_>>()?
+    };
+    let weights = if plan.weights { Some(plain(grouped.column(WEIGHT)?.i64()?, 0)) } else { None };
+    Ok(Grouped::new(keys, fields, states).with_weights(weights))
 }
 
 /// The values of a column, with `absent` where there is none.
@@ -218,12 +275,15 @@ fn rule(field: &Field, gaps: bool, name: PlSmallStr) -> Expr {
         // Exact sums make the mean independent of the order of the rows, which a running mean of doubles is not. 0 / 0
         // is not a number and never sent.
         Combine::Mean => values().sum().cast(DataType::Float64) / values().count().cast(DataType::Float64),
-        // Idle rows carry 0, so the sum is that of the busy rows.
-        Combine::BusyMean if gaps => {
-            let rows = (col(BUSY) * values().is_not_null().cast(DataType::Int64)).sum();
-            values().sum().cast(DataType::Float64) / rows.cast(DataType::Float64)
+        // Idle rows carry 0, so the sum is that of the busy rows; where rows are weighted, they carry products.
+        Combine::BusyMean | Combine::WeightedMean => {
+            let rows = match field.combine {
+                Combine::WeightedMean => col(WEIGHT),
+                _ => col(WEIGHT).gt(lit(0)).cast(DataType::Int64),
+            };
+            let rows = if gaps { rows * values().is_not_null().cast(DataType::Int64) } else { rows };
+            values().sum().cast(DataType::Float64) / rows.sum().cast(DataType::Float64)
         }
-        Combine::BusyMean => values().sum().cast(DataType::Float64) / col(BUSY).sum().cast(DataType::Float64),
         Combine::Max => values().max(),
         Combine::Min | Combine::MinPresent => values().min(),
     }

@@ -19,7 +19,7 @@ struct Figure {
     ints: Vec<i64>,
     /// The same in place of `ints`, once one of them is beyond their range; not a number where there was none yet.
     floats: Option<Vec<f64>>,
-    /// Of averages, how many values are in the sum.
+    /// Of averages, how many values are in the sum; or the sum of their weights.
     counted: Vec<u32>,
 }
 
@@ -31,6 +31,10 @@ pub struct Totals {
     figures: Vec<Figure>,
     /// Whether a server is used, where those are told apart.
     used: Vec<i64>,
+    /// How many requests the averages of times of a server are over, where that is asked for.
+    weights: Option<Vec<i64>>,
+    /// Sums that are not known, by field and server.
+    unknown: Vec<(usize, u32)>,
 }
 
 impl Totals {
@@ -45,7 +49,13 @@ impl Totals {
             Some(Figure { index, field, counts: false, ints: Vec::new(), floats: None, counted: Vec::new() })
         };
         let figures: Vec<Figure> = wanted.into_iter().filter_map(figure).collect();
-        (!figures.is_empty()).then(|| Self { names: Names::default(), figures, used: Vec::new() })
+        (!figures.is_empty()).then(|| Self {
+            names: Names::default(),
+            figures,
+            used: Vec::new(),
+            weights: plan.weights.then(Vec::new),
+            unknown: Vec::new(),
+        })
     }
 
     /// Adds the rows of a table of servers, whose names are among `names`.
@@ -72,7 +82,17 @@ impl Totals {
             if let Some(column) = table.columns.get(figure.index) {
                 figure.grow(self.names.len());
                 figure.counts |= column.counts(&figure.field);
-                figure.add(column, &rows, &table.busy);
+                figure.add(column, &rows, &table.weights);
+                let unknown = column.unknown.iter().filter_map(|row| u32::try_from(*rows.get(*row)?).ok());
+                self.unknown.extend(unknown.map(|name| (figure.index, name)));
+            }
+        }
+        if let Some(weights) = &mut self.weights {
+            weights.resize(self.names.len(), 0);
+            for (name, weight) in rows.iter().zip(&table.weights) {
+                if let Some(sum) = weights.get_mut(*name) {
+                    *sum += weight;
+                }
             }
         }
     }
@@ -89,24 +109,28 @@ impl Totals {
         let keys = (0..u32::try_from(self.names.len()).unwrap_or(u32::MAX)).collect();
         let mut states = vec![Values::Nothing; USED];
         states.push(Values::Ints(std::mem::take(&mut self.used)));
-        Grouped::new(keys, values, states)
+        Grouped::new(keys, values, states).with_weights(self.weights.take()).without(&std::mem::take(&mut self.unknown))
     }
 }
 
 impl Figure {
+    fn is_mean(&self) -> bool {
+        self.field.combine == Combine::Mean || self.field.combine.is_of_times()
+    }
+
     fn grow(&mut self, names: usize) {
         match &mut self.floats {
             Some(floats) => floats.resize(names, f64::NAN),
             None => self.ints.resize(names, ABSENT),
         }
-        if matches!(self.field.combine, Combine::Mean | Combine::BusyMean) {
+        if self.is_mean() {
             self.counted.resize(names, 0);
         }
     }
 
     /// `rows` says which name each row of the column is of.
-    fn add(&mut self, column: &Column, rows: &[usize], busy: &[i64]) {
-        for (row, (name, busy)) in rows.iter().zip(busy).enumerate() {
+    fn add(&mut self, column: &Column, rows: &[usize], weights: &[i64]) {
+        for (row, (name, weight)) in rows.iter().zip(weights).enumerate() {
             match &column.floats {
                 Some(floats) => match floats.get(row).filter(|value| !value.is_nan()) {
                     Some(value) => self.add_float(*name, *value),
@@ -118,7 +142,8 @@ impl Figure {
                 },
             }
             if let Some(counted) = self.counted.get_mut(*name) {
-                *counted += if self.field.combine == Combine::Mean { 1 } else { u32::from(*busy != 0) };
+                let divisor = u32::try_from(self.field.combine.divisor(*weight)).unwrap_or(0);
+                *counted = counted.saturating_add(divisor);
             }
         }
     }
@@ -130,7 +155,9 @@ impl Figure {
                 (ABSENT, _) => Some(value),
                 (before, Combine::Max) => Some(before.max(value)),
                 (before, Combine::Min | Combine::MinPresent) => Some(before.min(value)),
-                (before, Combine::Sum | Combine::Mean | Combine::BusyMean) => before.checked_add(value),
+                (before, Combine::Sum | Combine::Mean | Combine::BusyMean | Combine::WeightedMean) => {
+                    before.checked_add(value)
+                }
             };
             // The smallest of all integers stands for none.
             if let Some(both) = both.filter(|both| *both != ABSENT) {
@@ -149,7 +176,7 @@ impl Figure {
             _ if cell.is_nan() => value,
             Combine::Max => cell.max(value),
             Combine::Min | Combine::MinPresent => cell.min(value),
-            Combine::Sum | Combine::Mean | Combine::BusyMean => *cell + value,
+            Combine::Sum | Combine::Mean | Combine::BusyMean | Combine::WeightedMean => *cell + value,
         };
     }
 
@@ -166,7 +193,7 @@ impl Figure {
         if !self.counts {
             return Values::Nothing;
         }
-        if matches!(self.field.combine, Combine::Mean | Combine::BusyMean) {
+        if self.is_mean() {
             let counted = std::mem::take(&mut self.counted);
             // Nothing divided by nothing is not a number, and never sent.
             let sums = std::mem::take(self.widen()).into_iter().map(|sum| if sum.is_nan() { 0.0 } else { sum });

@@ -48,7 +48,7 @@ pub use local_store::LocalStore;
 pub use names::NamePatterns;
 pub use nearest::nearest;
 pub use options::Program;
-pub use process::Process;
+pub use process::{Process, TimeAverages};
 pub use pull::{OnSocketFailure, Pull};
 pub use selection::Selection;
 pub use servers::Server;

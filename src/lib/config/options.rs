@@ -332,6 +332,9 @@ pub static OPTIONS: &[OptionSpec] = &[
         "Also send how much of the limits of the HAProxy daemon is in use, in percent."),
     row("process", "status-metrics", Type::Boolean, Some("false"), Reader::Process,
         "Also send the states of servers and backends as numbers."),
+    row("process", "time-averages", Type::Choice(&["plain", "weighted"]), Some("plain"), Reader::Process,
+        "How qtime, ctime, rtime and ttime become one over processes: plain, the mean of processes with traffic; weighted, by \
+         the requests that each is over, at most 1024. Clusters, servers over all backends and messages are weighted always."),
     row("process", "liveness-check-interval", Type::Seconds, Some("10"), Reader::Process,
         "How often the workers are asked whether they live."),
     row("process", "worker-timeout", Type::Seconds, Some("60"), Reader::Process,

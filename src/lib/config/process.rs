@@ -10,6 +10,15 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// `time-averages`: how averages of times become one over processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeAverages {
+    /// The plain mean over processes with traffic.
+    Plain,
+    /// Weighted by the requests that each is over.
+    Weighted,
+}
+
 /// `[process]`
 #[derive(Debug, Clone)]
 pub struct Process {
@@ -37,6 +46,8 @@ pub struct Process {
     pub calculate_percentages: bool,
     /// Also send states as numbers.
     pub status_metrics: bool,
+    /// How averages of times become one over processes, in what the original sent.
+    pub time_averages: TimeAverages,
     /// File with names of frontends to leave out.
     pub exclude_frontends: Option<PathBuf>,
     /// File with names of backends to leave out.
@@ -72,6 +83,9 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Process> {
     let per_process_metrics = section.get("per-process-metrics", value::boolean);
     let calculate_percentages = section.get("calculate-percentages", value::boolean);
     let status_metrics = section.get("status-metrics", value::boolean);
+    let time_averages = section.get("time-averages", |text| {
+        value::choice(text, &[("plain", TimeAverages::Plain), ("weighted", TimeAverages::Weighted)])
+    });
     let exclude_frontends = exclude(&mut section, "exclude-frontends");
     let exclude_backends = exclude(&mut section, "exclude-backends");
     let liveness_check_interval = section.get("liveness-check-interval", value::time_limit);
@@ -96,6 +110,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Process> {
         per_process_metrics: per_process_metrics?,
         calculate_percentages: calculate_percentages?,
         status_metrics: status_metrics?,
+        time_averages: time_averages?,
         exclude_frontends: exclude_frontends?,
         exclude_backends: exclude_backends?,
         liveness_check_interval: liveness_check_interval?,

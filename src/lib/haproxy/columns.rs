@@ -111,9 +111,12 @@ pub enum Combine {
     Sum,
     /// The plain average.
     Mean,
-    /// The plain average over the rows that saw traffic (`lbtot` above zero): an idle process reports 0 and would
-    /// pull the others down.
+    /// The plain average over the rows that saw traffic ([`super::traffic`]): an idle process reports 0 and would pull the
+    /// others down.
     BusyMean,
+    /// The same, with each row weighted by the requests that its own average is over; in the place of the plain average
+    /// where the operator asks for it, and in everything that the Python program did not send.
+    WeightedMean,
     /// The largest.
     Max,
     /// The smallest.
@@ -123,6 +126,22 @@ pub enum Combine {
 }
 
 impl Combine {
+    /// Whether it is about averages of times, to which rows without traffic add nothing.
+    #[must_use]
+    pub const fn is_of_times(self) -> bool {
+        matches!(self, Self::BusyMean | Self::WeightedMean)
+    }
+
+    /// What a mean is divided by for a row of this weight ([`super::traffic::weight`]).
+    #[must_use]
+    pub const fn divisor(self, weight: i64) -> i64 {
+        match self {
+            Self::WeightedMean => weight,
+            Self::BusyMean => (weight > 0) as i64,
+            _ => 1,
+        }
+    }
+
     /// The rule in one word, for documents.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -130,9 +149,37 @@ impl Combine {
             Self::Sum => "sum",
             Self::Mean => "mean",
             Self::BusyMean => "mean over processes with traffic",
+            Self::WeightedMean => "mean weighted by requests",
             Self::Max => "max",
             Self::Min => "min",
             Self::MinPresent => "min of values ≥ 0",
+        }
+    }
+}
+
+/// The mode that a row is of, by its field `mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// HTTP.
+    Http,
+    /// Any other.
+    Other,
+    /// The row does not say it.
+    Unsaid,
+}
+
+impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Http, Self::Other, Self::Unsaid];
+
+    /// That of a cell.
+    #[inline]
+    #[must_use]
+    pub fn of(cell: &[u8]) -> Self {
+        match cell {
+            b"http" => Self::Http,
+            b"" => Self::Unsaid,
+            _ => Self::Other,
         }
     }
 }
@@ -165,6 +212,24 @@ impl Column {
     #[must_use]
     pub const fn on(&self, kind: Kind) -> bool {
         self.combine(kind).is_some()
+    }
+
+    /// Whether a row of `kind` in this mode always has a value, in a file whose header has what `in_header` knows: then a blank
+    /// cell is a defect of that HAProxy, and says nothing of the value.
+    #[must_use]
+    pub fn is_always_filled(&self, kind: Kind, mode: Mode, in_header: impl Fn(&str) -> bool) -> bool {
+        // Releases before 1.7 do not say it, and were not looked at.
+        if mode == Mode::Unsaid {
+            return false;
+        }
+        match (ALWAYS_FILLED.get(kind as usize), FILLED_IN_HTTP.get(kind as usize)) {
+            (Some(always), _) if always.contains(&self.name) => true,
+            (_, Some(in_http)) if mode == Mode::Http && in_http.contains(&self.name) => {
+                // Servers have had their requests counted since 2.2, which brought `eint` as well.
+                (self.name, kind) != ("req_tot", Kind::Server) || in_header("eint")
+            }
+            _ => false,
+        }
     }
 
     /// Whether any row has it as a number.
@@ -231,6 +296,32 @@ const SERVER_SUMS: [&str; 26] = [
     "chkfail", "chkdown", "cli_abrt", "econ", "eresp", "lbtot", "qcur", "qmax", "srv_abrt", "wredis", "wretr",
     "bin", "bout", "dresp", "hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other",
     "rate", "rate_max", "scur", "slim", "smax", "stot",
+];
+
+/// Figures that HAProxy prints in every row of frontends, backends and servers, as it has done since 1.7 in each release
+/// that knows them.
+#[rustfmt::skip]
+const ALWAYS_FILLED: [&[&str]; 3] = [
+    &["scur", "smax", "slim", "stot", "bin", "bout", "dreq", "dresp", "ereq", "rate", "rate_lim", "rate_max", "req_rate",
+      "req_rate_max", "req_tot", "comp_in", "comp_out", "comp_byp", "comp_rsp", "conn_rate", "conn_rate_max", "conn_tot",
+      "dcon", "dses", "wrew", "eint", "sess_other", "h1sess", "h2sess", "h3sess", "req_other", "h1req", "h2req", "h3req",
+      "reqbin", "reqbout", "resbin", "resbout"],
+    &["qcur", "qmax", "scur", "smax", "slim", "stot", "bin", "bout", "dreq", "dresp", "econ", "eresp", "wretr", "wredis",
+      "weight", "act", "bck", "chkdown", "lbtot", "rate", "rate_max", "cli_abrt", "srv_abrt", "comp_in", "comp_out",
+      "comp_byp", "comp_rsp", "qtime", "ctime", "rtime", "ttime", "wrew", "connect", "reuse", "eint", "uweight", "reqbin",
+      "reqbout", "resbin", "resbout"],
+    &["qcur", "qmax", "scur", "smax", "stot", "bin", "bout", "dresp", "econ", "eresp", "wretr", "wredis", "weight",
+      "lbtot", "rate", "rate_max", "cli_abrt", "srv_abrt", "qtime", "ctime", "rtime", "ttime", "wrew", "connect", "reuse",
+      "srv_icur", "eint", "idle_conn_cur", "safe_conn_cur", "used_conn_cur", "need_conn_est", "uweight", "priv_idle_cur",
+      "reqbin", "reqbout", "resbin", "resbout"],
+];
+
+/// Figures that HAProxy prints in every such row in HTTP mode, and in no other.
+#[rustfmt::skip]
+const FILLED_IN_HTTP: [&[&str]; 3] = [
+    &["hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other", "intercepted", "cache_lookups", "cache_hits"],
+    &["hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other", "req_tot", "cache_lookups", "cache_hits"],
+    &["hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other", "req_tot"],
 ];
 
 const NO: Option<Combine> = None;

@@ -8,3 +8,4 @@ pub mod reply;
 pub mod runtime;
 pub mod socket;
 pub mod status;
+pub mod traffic;

@@ -1,6 +1,6 @@
 //! A cell of digits as a number.
 
-use super::table::ABSENT;
+use super::table::{ABSENT, UNKNOWN};
 
 /// What a cell holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,6 +52,9 @@ pub fn parse(cell: &[u8]) -> Number {
     }
     match (i64::try_from(value), negative) {
         (Ok(value), false) => Number::Int(value),
+        // The two smallest integers stand for no value at all.
+        #[expect(clippy::cast_precision_loss, reason = "beyond 63 bits only doubles go on; Graphite has nothing finer")]
+        (Ok(value), true) if -value == UNKNOWN => Number::Big(-(value as f64)),
         (Ok(value), true) => Number::Int(-value),
         #[expect(clippy::cast_precision_loss, reason = "beyond 63 bits only doubles go on; Graphite has nothing finer")]
         (Err(_), false) => Number::Big(value as f64),

@@ -8,9 +8,10 @@ use super::number::{self, Number};
 use super::order::Order;
 use super::quoted::{Quoted, QuotedRow};
 use super::rows::{Buffer, Quotes, Row, Rows};
-use super::table::{ABSENT, NextRow, Table};
-use crate::haproxy::columns::{Combine, Kind};
+use super::table::{ABSENT, NextRow, Table, UNKNOWN};
+use crate::haproxy::columns::{Combine, Kind, Mode};
 use crate::haproxy::status;
+use crate::haproxy::traffic::{self, Counter};
 use crate::names::{Names, Pairs};
 use crate::plan::KindPlan;
 use std::collections::HashMap;
@@ -93,19 +94,20 @@ pub(super) struct Layout {
     pub(super) pxname: usize,
     svname: usize,
     row_type: Option<usize>,
-    lbtot: Option<usize>,
+    mode: Option<usize>,
+    /// Where each [`Counter`] of traffic is.
+    counters: [Option<usize>; 3],
     status: Option<usize>,
     check_status: Option<usize>,
     addr: Option<usize>,
-    stot: Option<usize>,
     /// Positions before this one are read, the rest of a row is only counted.
     needed: usize,
     /// The positions that are read.
     asked: Vec<usize>,
     /// Whether the rows begin with both names.
     names_first: bool,
-    /// For each kind, where the fields of its plan stand.
-    fields: [Fields; 3],
+    /// For each kind, where the fields of its plan stand; by [`Mode`] of the row.
+    fields: [[Fields; 3]; 3],
 }
 
 /// Where the fields of one plan stand in a row, and what their cells become.
@@ -116,12 +118,12 @@ struct Fields {
     /// The other fields, and what they count as: a file without a field counts as 0, which leaves sums alone; other
     /// figures are combined over the files that have them.
     missing: Vec<(usize, i64)>,
-    /// Fields that are 0 in rows without traffic: the sum stays that of the busy rows, and `busy` counts them.
-    zero_when_idle: Vec<usize>,
+    /// Averages of times, which are 0 in rows without traffic: their sum stays that of the busy rows.
+    times: Vec<usize>,
+    /// Those of them of which the product with the row's weight is kept: their sum is divided by that of the weights.
+    weighted: Vec<usize>,
     /// Fields in which a negative number is "no value".
     never_negative: Vec<usize>,
-    /// Where `lbtot` is, which tells rows with traffic apart, when it is among the fields.
-    lbtot: Option<usize>,
 }
 
 /// Where a field stands in a row.
@@ -130,7 +132,7 @@ struct Slot {
     position: usize,
     /// Its place in the plan.
     index: usize,
-    /// What a blank cell counts as: 0, or no value.
+    /// What a blank cell counts as: 0, no value, or one that is not known.
     blank: i64,
 }
 
@@ -295,7 +297,7 @@ impl Stats {
     /// Notes which fields some file has.
     pub(super) fn note_present(&mut self, layout: &Layout) {
         for (table, fields) in self.collected.tables.iter_mut().zip(&layout.fields) {
-            for slot in &fields.present {
+            for slot in fields.iter().take(1).flat_map(|fields| &fields.present) {
                 if let Some(column) = table.columns.get_mut(slot.index) {
                     column.present = true;
                 }
@@ -460,8 +462,9 @@ impl Collected {
         if expected.is_none() && layout.nameless(row) {
             return Err(RowError::NoName);
         }
+        let fields = layout.fields.get(kind as usize).and_then(|by_mode| by_mode.get(layout.mode(row) as usize));
         let (Some(plan), Some(table), Some(fields)) =
-            (self.plans.get(kind as usize), self.tables.get_mut(kind as usize), layout.fields.get(kind as usize))
+            (self.plans.get(kind as usize), self.tables.get_mut(kind as usize), fields)
         else {
             return Ok(());
         };
@@ -484,13 +487,8 @@ impl Collected {
             };
             cells.set(slot.index, value);
         }
-        let busy = match (fields.lbtot, layout.lbtot) {
-            (Some(index), _) => table.cell(index) > 0 || self.bigs.iter().any(|(big, _)| *big == index),
-            (None, Some(position)) => matches!(row.number(position), Number::Int(1..) | Number::Big(_)),
-            // Without the field nothing tells idle rows apart.
-            (None, None) => true,
-        };
-        fields.complete(table, busy, &mut self.bigs);
+        let weight = if fields.times.is_empty() { 1 } else { layout.weight(row) };
+        fields.complete(table, weight, &mut self.bigs);
         let key = match expected {
             Some(key) => key,
             None => {
@@ -505,7 +503,7 @@ impl Collected {
                 key
             }
         };
-        table.commit(key, busy);
+        table.commit(key, weight);
         if kind == Kind::Server && !plan.send_aggregated.is_empty() {
             table.server_names.push(self.servers.get(key).map_or(u32::MAX, |(_, server)| server.0));
         }
@@ -528,22 +526,29 @@ fn is_unspecified(addr: &[u8]) -> bool {
 }
 
 impl Fields {
-    fn new(plan: &KindPlan, position: impl Fn(&str) -> Option<usize>) -> Self {
+    fn new(plan: &KindPlan, mode: Mode, position: impl Fn(&str) -> Option<usize>) -> Self {
         let mut fields = Self::default();
         for (index, field) in plan.fields.iter().enumerate() {
             match position(field.column.name) {
-                Some(position) => {
-                    if field.column.name == "lbtot" {
-                        fields.lbtot = Some(index);
-                    }
-                    let blank = if field.default { 0 } else { ABSENT };
-                    fields.present.push(Slot { position, index, blank });
+                Some(place) => {
+                    let always = field.column.is_always_filled(plan.kind, mode, |name| position(name).is_some());
+                    let blank = match (always, field.combine) {
+                        // Counted as 0 it would be a step back, and so would be the sum of the others.
+                        (true, Combine::Sum) => UNKNOWN,
+                        (false, _) if field.default => 0,
+                        _ => ABSENT,
+                    };
+                    fields.present.push(Slot { position: place, index, blank });
                 }
                 None if field.default && field.combine == Combine::Sum => fields.missing.push((index, 0)),
                 None => fields.missing.push((index, ABSENT)),
             }
             match field.combine {
-                Combine::BusyMean => fields.zero_when_idle.push(index),
+                Combine::BusyMean => fields.times.push(index),
+                Combine::WeightedMean => {
+                    fields.times.push(index);
+                    fields.weighted.push(index);
+                }
                 Combine::MinPresent => fields.never_negative.push(index),
                 _ => {}
             }
@@ -554,23 +559,58 @@ impl Fields {
 
     /// Completes the cells of a row whose present fields are set.
     #[inline(always)]
-    fn complete(&self, table: &mut Table, busy: bool, bigs: &mut Vec<(usize, f64)>) {
+    fn complete(&self, table: &mut Table, weight: i64, bigs: &mut Vec<(usize, f64)>) {
         for (index, value) in &self.missing {
             table.set(*index, *value);
+        }
+        if !bigs.is_empty() {
+            self.complete_bigs(table, weight, bigs);
         }
         for index in &self.never_negative {
             if table.cell(*index) < 0 {
                 table.set(*index, ABSENT);
             }
         }
-        if !busy {
-            for index in &self.zero_when_idle {
+        if weight == 0 {
+            for index in &self.times {
                 if table.cell(*index) != ABSENT {
                     table.set(*index, 0);
                 }
             }
-            bigs.retain(|(index, _)| !self.zero_when_idle.contains(index));
+        } else if weight > 1 {
+            self.multiply(table, weight, bigs);
         }
+    }
+
+    #[inline(always)]
+    fn multiply(&self, table: &mut Table, weight: i64, bigs: &mut Vec<(usize, f64)>) {
+        for index in &self.weighted {
+            let cell = table.cell(*index);
+            match cell.checked_mul(weight).filter(|product| *product > UNKNOWN) {
+                _ if cell == ABSENT => {}
+                Some(product) => table.set(*index, product),
+                None => {
+                    #[expect(clippy::cast_precision_loss, reason = "Graphite stores doubles")]
+                    bigs.push((*index, (i128::from(cell) * i128::from(weight)) as f64));
+                    table.set(*index, 0);
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn complete_bigs(&self, table: &mut Table, weight: i64, bigs: &mut Vec<(usize, f64)>) {
+        bigs.retain_mut(|(index, value)| {
+            if *value < 0.0 && self.never_negative.contains(index) {
+                table.set(*index, ABSENT);
+                return false;
+            }
+            #[expect(clippy::cast_precision_loss, reason = "at most 1024")]
+            if self.weighted.contains(index) {
+                *value *= weight as f64;
+            }
+            weight > 0 || !self.times.contains(index)
+        });
     }
 }
 
@@ -580,26 +620,26 @@ impl Layout {
         let header = header.strip_prefix(b"# ").or_else(|| header.strip_prefix(b"#")).unwrap_or(header);
         let names: Vec<&[u8]> = header.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
         let position = |name: &str| names.iter().position(|field| *field == name.as_bytes());
-        let fields = plans.each_ref().map(|plan| Fields::new(plan, position));
+        let fields = plans.each_ref().map(|plan| Mode::ALL.map(|mode| Fields::new(plan, mode, position)));
         let slots = plans.iter().any(|plan| plan.skip_unused);
         let mut layout = Self {
             width: names.len(),
             pxname: position("pxname")?,
             svname: position("svname")?,
             row_type: position("type"),
-            lbtot: position("lbtot"),
+            mode: position("mode"),
+            counters: Counter::ALL.map(|counter| position(counter.field())),
             status: position("status"),
             check_status: position("check_status"),
             addr: position("addr").filter(|_| slots),
-            stot: position("stot").filter(|_| slots),
             needed: 0,
             asked: Vec::new(),
             names_first: position("pxname") == Some(0) && position("svname") == Some(1),
             fields,
         };
-        let named = [layout.row_type, layout.lbtot, layout.status, layout.check_status, layout.addr, layout.stot];
-        let named = named.into_iter().chain([Some(layout.pxname), Some(layout.svname)]);
-        let fields = layout.fields.iter().flat_map(|fields| &fields.present).map(|slot| slot.position);
+        let named = [layout.row_type, layout.mode, layout.status, layout.check_status, layout.addr];
+        let named = named.into_iter().chain(layout.counters).chain([Some(layout.pxname), Some(layout.svname)]);
+        let fields = layout.fields.iter().flatten().flat_map(|fields| &fields.present).map(|slot| slot.position);
         layout.asked = named.flatten().chain(fields).collect();
         layout.needed = layout.asked.iter().max().map_or(0, |last| last + 1);
         Some(layout)
@@ -613,9 +653,30 @@ impl Layout {
         let text = |position: Option<usize>| position.map(|position| row.text(position)).unwrap_or_default();
         let status = text(self.status);
         status.starts_with(b"MAINT")
-            && self.stot.is_some_and(|position| matches!(row.number(position), Number::Int(0)))
-            && matches!(self.lbtot.map(|position| row.number(position)), None | Some(Number::Int(0) | Number::Blank))
+            && self.counter(row, Counter::Sessions) == Some(0)
+            && matches!(self.counter(row, Counter::Balanced), None | Some(0))
             && (status == b"MAINT (resolution)" || is_unspecified(text(self.addr)))
+    }
+
+    /// A counter of traffic, where the row has it.
+    #[inline(always)]
+    fn counter(&self, row: &impl RowCells, counter: Counter) -> Option<i64> {
+        match row.number(self.counters.get(counter as usize).copied().flatten()?) {
+            Number::Int(value) => Some(value),
+            Number::Big(value) if value > 0.0 => Some(i64::MAX),
+            Number::Big(_) | Number::Blank | Number::Bad => None,
+        }
+    }
+
+    /// How many requests the averages of the row are over.
+    #[inline(always)]
+    fn weight(&self, row: &impl RowCells) -> i64 {
+        traffic::weight(|counter| self.counter(row, counter))
+    }
+
+    #[inline(always)]
+    fn mode(&self, row: &impl RowCells) -> Mode {
+        self.mode.map_or(Mode::Unsaid, |position| Mode::of(row.text(position)))
     }
 
     fn nameless(&self, row: &impl RowCells) -> bool {

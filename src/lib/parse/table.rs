@@ -10,6 +10,10 @@ use crate::plan::{Field, KindPlan};
 /// Stands for "no value" among the integers of a column; [`super::number`] never yields it.
 pub const ABSENT: i64 = i64::MIN;
 
+/// Stands for a value that HAProxy has and does not print, where that matters; in cells that are not in a column yet. Not
+/// yielded by [`super::number`] either.
+pub const UNKNOWN: i64 = i64::MIN + 1;
+
 /// Rows of a block.
 const BLOCK: usize = 64;
 
@@ -23,6 +27,8 @@ pub struct Column {
     pub floats: Option<Vec<f64>>,
     /// Whether a value is missing in some row.
     pub gaps: bool,
+    /// Rows of which a value is unknown, beside having none: what it is part of is unknown as well.
+    pub unknown: Vec<usize>,
     /// Whether any file has the field.
     pub present: bool,
     /// All values' magnitudes, or-ed: bounds the largest.
@@ -40,6 +46,7 @@ impl Column {
         self.ints.clear();
         self.floats = None;
         self.gaps = false;
+        self.unknown.clear();
         self.bits = 0;
     }
 
@@ -49,7 +56,12 @@ impl Column {
         if all >= 0 {
             self.bits |= all.unsigned_abs();
         } else {
-            for value in values {
+            let before = self.ints.len() - values.len();
+            for (row, value) in self.ints.iter_mut().enumerate().skip(before) {
+                if *value == UNKNOWN {
+                    *value = ABSENT;
+                    self.unknown.push(row);
+                }
                 self.gaps |= *value == ABSENT;
                 self.bits |= if *value == ABSENT { 0 } else { value.unsigned_abs() };
             }
@@ -86,8 +98,9 @@ pub struct Table {
     /// Severity of `status` and of `check_status`, where states are sent; and 1 where a server is used, 0 where it is an
     /// unused slot, where those are left out.
     pub states: [Column; 3],
-    /// 1 where the row saw traffic (`lbtot` above zero), else 0.
-    pub busy: Vec<i64>,
+    /// How many requests the averages of times of each row are over: 0 where it saw no traffic
+    /// ([`crate::haproxy::traffic`]).
+    pub weights: Vec<i64>,
     /// Cells of rows that are not in the columns yet, by column.
     block: Vec<[i64; BLOCK]>,
     /// Committed rows in the block.
@@ -130,7 +143,7 @@ impl Table {
             server_names: Vec::new(),
             columns: Vec::new(),
             states: Default::default(),
-            busy: Vec::new(),
+            weights: Vec::new(),
             block: Vec::new(),
             filled: 0,
             bigs: Vec::new(),
@@ -147,7 +160,7 @@ impl Table {
     /// Forgets all rows, and makes room for as many as there were: polars takes the columns' memory away.
     pub fn clear(&mut self) {
         self.keys.reserve(self.expected);
-        self.busy.reserve(self.expected);
+        self.weights.reserve(self.expected);
         self.columns.iter_mut().for_each(|column| column.ints.reserve(self.expected));
         self.columns.iter_mut().for_each(|column| column.present = false);
         self.forget_rows();
@@ -157,7 +170,7 @@ impl Table {
     pub fn forget_rows(&mut self) {
         self.keys.clear();
         self.server_names.clear();
-        self.busy.clear();
+        self.weights.clear();
         self.columns.iter_mut().chain(&mut self.states).for_each(Column::clear);
         self.filled = 0;
         self.bigs.clear();
@@ -197,9 +210,9 @@ impl Table {
 
     /// Makes the cells that were set a row of the object `key`.
     #[inline]
-    pub fn commit(&mut self, key: u32, busy: bool) {
+    pub fn commit(&mut self, key: u32, weight: i64) {
         self.keys.push(key);
-        self.busy.push(i64::from(busy));
+        self.weights.push(weight);
         self.filled += 1;
         if self.filled == BLOCK {
             self.flush();
@@ -239,6 +252,14 @@ impl Table {
         }
     }
 
+    /// Which values are not known, by field and by what the row is counted for, of which `keys` has one for each row.
+    #[must_use]
+    pub fn unknown(&self, keys: &[u32]) -> Vec<(usize, u32)> {
+        let columns = self.columns.iter().enumerate();
+        let rows = columns.flat_map(|(index, column)| column.unknown.iter().map(move |row| (index, *row)));
+        rows.filter_map(|(index, row)| Some((index, *keys.get(row)?))).collect()
+    }
+
     /// Makes sure that a sum over so many rows cannot leave the type of its column: polars' integer sums wrap silently.
     pub fn widen_beyond(&mut self, rows: usize) {
         for column in &mut self.columns {
@@ -259,7 +280,7 @@ mod tests {
         let mut table = Table::new(&KindPlan::new(Kind::Backend, &crate::testing::config().process));
         for value in rows {
             (0..table.columns.len()).for_each(|column| table.set(column, *value));
-            table.commit(7, true);
+            table.commit(7, 1);
         }
         table
     }
@@ -272,6 +293,16 @@ mod tests {
         table.finish();
         assert_eq!((table.rows(), &table.columns[0].ints, &table.columns[39].ints), (200, &rows, &rows));
         assert!(!table.columns[0].gaps);
+    }
+
+    #[test]
+    fn what_is_not_known_is_absent_and_noted() {
+        let mut table = table(&[1, UNKNOWN, ABSENT]);
+        table.finish();
+        assert_eq!((&table.columns[1].ints, table.columns[1].gaps), (&vec![1, ABSENT, ABSENT], true));
+        assert_eq!(table.unknown(&[4, 5, 6])[..2], [(0, 5), (1, 5)]);
+        table.clear();
+        assert_eq!(table.unknown(&[4, 5, 6]), []);
     }
 
     #[test]

@@ -3,9 +3,9 @@
 mod proxies;
 mod source;
 
-use crate::aggregate::cluster::{Cluster, WEIGHT};
+use crate::aggregate::cluster::Cluster;
 use crate::aggregate::daemon;
-use crate::config::Config;
+use crate::config::{Config, KafkaFormat};
 use crate::dispatch::messages::Messages;
 use crate::haproxy::columns::Kind;
 use crate::names::sanitize;
@@ -104,9 +104,10 @@ impl Pipeline {
     pub fn new(config: &Config, hostname: &str) -> Self {
         let process = &config.process;
         let paths = Paths::new(config, hostname);
-        let plans = Arc::new(Kind::ALL.map(|kind| match process.cluster_metrics {
-            true => KindPlan::with_weight(kind, process, WEIGHT),
-            false => KindPlan::new(kind, process),
+        let messages = config.kafka.as_ref().is_some_and(|kafka| kafka.format != KafkaFormat::Graphite);
+        let plans = Arc::new(Kind::ALL.map(|kind| match KindPlan::new(kind, process) {
+            plan if process.cluster_metrics || messages => plan.and_beyond(),
+            plan => plan,
         }));
         Self {
             own: paths.own(),

@@ -30,6 +30,9 @@ pub struct Objects {
     generation: u64,
 }
 
+/// In messages, how many requests the averages of times of an object are over.
+pub const TIME_SAMPLES: &[u8] = b"time_samples";
+
 /// Counts of a backend's servers by state, as `status-metrics` sends them: metric name and the states that count.
 pub const SERVER_COUNTS: [(&str, &[&str]); 5] = [
     ("servers_up", &["UP", "UP n/m"]),
@@ -240,6 +243,8 @@ struct Metric<'a> {
     /// Its name, with the blank that follows it in a line.
     name: Piece,
     values: &'a Values,
+    /// Values for messages.
+    recorded: &'a Values,
     /// Left out where it is 0: nothing was counted.
     skip_zero: bool,
     /// Counts even where there is no value.
@@ -251,6 +256,7 @@ struct Metric<'a> {
 /// The metrics of one kind of object.
 struct Metrics<'a> {
     all: Vec<Metric<'a>>,
+    grouped: &'a Grouped,
     /// Whether some of them are left out where they are 0.
     skip_zeros: bool,
 }
@@ -260,20 +266,26 @@ impl<'a> Metrics<'a> {
     fn new(plan: &KindPlan, send: &[usize], grouped: &'a Grouped) -> Self {
         let metric = |(place, index): (usize, &usize)| {
             let (field, values) = (plan.fields.get(*index)?, grouped.values(*index)?);
+            let recorded = grouped.values(*plan.beyond.get(*index)?)?;
             let name = Piece::new(format!("{} ", field.column.name).as_bytes());
             let again = send.iter().take(place).any(|before| before == index);
-            Some(Metric { name, values, skip_zero: plan.skip_zero && field.counter, default: field.default, again })
+            let skip_zero = plan.skip_zero && field.counter;
+            Some(Metric { name, values, recorded, skip_zero, default: field.default, again })
         };
-        Self { all: send.iter().enumerate().filter_map(metric).collect(), skip_zeros: plan.skip_zero }
+        Self { all: send.iter().enumerate().filter_map(metric).collect(), grouped, skip_zeros: plan.skip_zero }
     }
 
     /// Appends those of an object; returns how many there are.
     fn push(&self, row: usize, prefixes: &Prefixes, lines: &mut Lines<'_>) -> i64 {
         lines.record(|recorder| {
             for metric in self.all.iter().filter(|metric| !metric.again) {
-                if let Some(value) = metric.values.get(row) {
+                if let Some(value) = metric.recorded.get(row) {
                     recorder.field(metric.name.word(), value);
                 }
+            }
+            // Whoever adds hosts up weighs their averages by this.
+            if let Some(weight) = self.grouped.weight(row).filter(|weight| *weight > 0) {
+                recorder.field(TIME_SAMPLES, Value::Int(weight));
             }
         });
         if self.skip_zeros {

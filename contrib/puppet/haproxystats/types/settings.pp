@@ -44,6 +44,7 @@ type Haproxystats::Settings = Struct[{
     Optional['per-process-metrics'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
     Optional['calculate-percentages'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
     Optional['status-metrics'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
+    Optional['time-averages'] => Enum['plain', 'weighted'],
     Optional['liveness-check-interval'] => Haproxystats::Value,
     Optional['worker-timeout'] => Haproxystats::Value,
     Optional['cluster-metrics'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
