@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken machine may fail the test")]
 
 mod harness;
+#[path = "long_run/mod.rs"]
+mod long_run;
 
 use harness::carbon::Carbon;
 use harness::site::Site;
@@ -24,7 +26,7 @@ const BACKEND_SUMS: &str = "bin bout chkdown cli_abrt comp_byp comp_in comp_out 
 /// Sums for each server of a backend; besides these, means and times.
 const SERVER_SUMS: &str = "bin bout chkdown chkfail cli_abrt dresp econ eresp hrsp_1xx hrsp_2xx hrsp_3xx hrsp_4xx \
     hrsp_5xx hrsp_other lbtot qcur qmax rate rate_max scur slim smax srv_abrt stot wredis wretr";
-/// Means over the processes that the request was balanced in.
+/// Means over the processes that have had requests.
 const TIMES: &str = "qtime ctime rtime ttime";
 /// Sums over the processes of `show info`.
 const DAEMON_SUMS: &str = "CompressBpsIn CompressBpsOut CompressBpsRateLim ConnRate ConnRateLimit CumConns CumReq \
@@ -145,7 +147,8 @@ fn expected(snapshot: &Path) -> BTreeMap<String, f64> {
             ["backend", _] => (BACKEND_SUMS, "act bck weight", TIMES),
             _ => (SERVER_SUMS, "throttle weight", TIMES),
         };
-        let balanced: Vec<_> = rows.iter().filter(|row| row["lbtot"].parse::<u64>().is_ok_and(|n| n > 0)).collect();
+        // All of it is HTTP.
+        let busy: Vec<_> = rows.iter().filter(|row| row["req_tot"].parse::<u64>().is_ok_and(|n| n > 0)).collect();
         for field in sums.split_whitespace() {
             points.insert(format!("{path}.{field}"), rows.iter().map(|row| number(row, field)).sum());
         }
@@ -154,7 +157,7 @@ fn expected(snapshot: &Path) -> BTreeMap<String, f64> {
             points.extend(mean(&values).map(|value| (format!("{path}.{field}"), value)));
         }
         for field in times.split_whitespace() {
-            let values: Vec<_> = balanced.iter().map(|row| number(row, field)).collect();
+            let values: Vec<_> = busy.iter().map(|row| number(row, field)).collect();
             points.extend(mean(&values).map(|value| (format!("{path}.{field}"), value)));
         }
     }

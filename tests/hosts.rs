@@ -71,9 +71,10 @@ fn every_host_goes_under_its_own_name_and_clusters_are_rolled_up() {
         ("lb.cluster.edge.haproxy.frontend.www_eu.scur", 12.0),
         ("lb.cluster.edge.haproxy.backend.web.stot", 300.0),
         ("lb.cluster.edge.haproxy.backend.web.smax", 50.0),
-        ("lb.cluster.edge.haproxy.backend.web.rtime", 35.0),
+        // By the requests of each: 100 of 20 ms, 200 of 40.
+        ("lb.cluster.edge.haproxy.backend.web.rtime", 10_000.0 / 300.0),
         ("lb.cluster.edge.haproxy.backend.web.TotalServers", 1.0),
-        ("lb.cluster.edge.haproxy.backend.web.server.s1.rtime", 35.0),
+        ("lb.cluster.edge.haproxy.backend.web.server.s1.rtime", 10_000.0 / 300.0),
         ("lb.cluster.edge.haproxy.daemon.CurrConns", 12.0),
         ("lb.cluster.edge.haproxy.daemon.MaxConnRate", 50.0),
         ("lb.cluster.edge.haproxy.daemon.Idle_pct", 90.0),
