@@ -10,6 +10,7 @@ use harness::{Daemon, SOON, lives, names, wait_until};
 use nix::sys::signal::{Signal, kill};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::{Shutdown, TcpListener};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
@@ -501,4 +502,40 @@ fn a_source_directory_that_becomes_read_only_delays_removals_and_nothing_else() 
     fs::remove_file(setup.beside("go")).unwrap();
     setup.wait_until_empty();
     assert_eq!(graphite.record().duplicates(), 0);
+}
+
+/// A peer that ends its side of every connection as soon as it has accepted it, and reads what comes.
+fn half_closing() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let _ = stream.shutdown(Shutdown::Write);
+                let _ = std::io::copy(&mut stream, &mut std::io::sink());
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn a_peer_that_accepts_connections_and_confirms_nothing_is_told_after_a_while() {
+    const WORDS: &str = "accepts connections and has confirmed nothing for a while";
+    let cutting = Recorder::start();
+    cutting.behave(Behaviour::CloseAfter(1000));
+    let ports = [cutting.port(), half_closing()];
+    let setups = ports.map(|port| Incoming::new(port, "workers = 1\nliveness-check-interval = 1"));
+    let published = setups.each_ref().map(|setup| setup.publish(0..3));
+    let mut daemons = setups.each_ref().map(Incoming::daemon);
+    for (daemon, (setup, published)) in daemons.iter_mut().zip(setups.iter().zip(&published)) {
+        daemon.wait_for_output(WORDS, SOON * 3);
+        assert_eq!(&setup.waiting(), published, "nothing is lost");
+    }
+    cutting.behave(Behaviour::Read);
+    setups[0].wait_until_empty();
+    daemons[0].wait_for_output("has confirmed something again", SOON);
+    daemons.iter_mut().for_each(|daemon| daemon.stop(SOON));
+    let said = daemons.each_ref().map(|daemon| daemon.output().matches(WORDS).count());
+    assert_eq!(said, [1, 1], "once each:\n{}", daemons[0].output());
 }

@@ -155,6 +155,8 @@ figures! {
     DeliveryLatency "seconds" Gauge
         "Longest time from a pull to the acknowledgement by every destination, among the snapshots delivered since \
          this figure was last sent. Not sent when none was.";
+    DestinationsUnconfirmed "destinations" Gauge
+        "Destinations that have confirmed nothing for a minute of what workers hold for them.";
     Workers "processes" Gauge
         "Worker processes that run.";
     WorkerRestartsExit "restarts" Counter

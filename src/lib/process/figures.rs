@@ -17,6 +17,8 @@ pub struct Totals {
     dead: BTreeMap<String, Counters>,
     /// What living workers have counted, as far as they have said.
     live: BTreeMap<(Slot, String), Counters>,
+    /// Destinations that have confirmed nothing for a while.
+    pub unconfirmed: usize,
     /// Longest delivery since the last report.
     latency: Option<Duration>,
 }
@@ -77,6 +79,7 @@ impl Totals {
             Figure::QueueOldestAge => Some(oldest_age(queue, now).as_secs_f64().floor()),
             Figure::SnapshotsInFlight => Some(count(queue.in_flight())),
             Figure::SnapshotsStuck => Some(count(queue.stuck_ones().count())),
+            Figure::DestinationsUnconfirmed => Some(count(self.unconfirmed)),
             Figure::Workers => Some(count(workers)),
             Figure::DeliveryLatency => self.latency.map(|latency| (latency.as_secs_f64() * 1000.0).round() / 1000.0),
             counter => Some(as_f64(self.get(counter))),

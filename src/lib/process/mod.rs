@@ -33,6 +33,7 @@ pub mod supervisor;
 pub mod trap;
 mod twins;
 pub mod unchanged;
+pub mod unconfirmed;
 pub mod worker;
 
 use crate::cli::{self, Command};

@@ -10,6 +10,7 @@ use super::page::page;
 use super::pool::{Event, From, Pool};
 use super::spawn::{SpawnError, Spawner};
 use super::supervisor::{Action, Policy, Supervisor, Why};
+use super::unconfirmed::{Unconfirmed, Word};
 use crate::config::Config;
 use crate::dispatch::graphite::{self, TlsError};
 use crate::exit;
@@ -109,6 +110,7 @@ struct Parent {
     before: Option<Epoch>,
     leaving: bool,
     heartbeat: Heartbeat,
+    unconfirmed: Unconfirmed,
     scrapes: Scrapes,
 }
 
@@ -133,6 +135,7 @@ impl Parent {
             before: None,
             leaving: false,
             heartbeat: Heartbeat::new(now),
+            unconfirmed: Unconfirmed::default(),
             scrapes: exporter::start(config.exporter.listen),
         })
     }
@@ -151,6 +154,8 @@ impl Parent {
                 return self.end(code);
             }
             self.assign(now);
+            self.unconfirmed.look(|| self.totals.dispatchers(), now).iter().for_each(Word::log);
+            self.totals.unconfirmed = self.unconfirmed.count(now);
             wake = wake.min(self.heartbeat.tell(now, || self.custody.status(self.supervisor.running(), &self.totals)));
             if !self.leaving {
                 wake = wake.min(self.custody.next_look());
