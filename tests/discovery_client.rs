@@ -689,6 +689,20 @@ fn with_an_agent(haproxy: &Haproxy) {
     assert_eq!(["web1", "web2"].map(weights), [40, 100]);
     traffic.more();
     traffic.assert_clean();
+    drop(traffic);
+    // An agent that has taken its server out: the slot is not lost when the server is gone.
+    *answer.lock().unwrap() = "maint".to_owned();
+    wait_until(SOON, "the agent has its way", || {
+        balancer.servers("web").values().all(harness::discovery::Row::is_maint)
+    });
+    site.wait_for("somebody else has set it to maint");
+    site.list(7, &[a(1), None, a(4), None]);
+    site.wait_for("the server that the list has here no longer");
+    *answer.lock().unwrap() = "ready up 100%".to_owned();
+    balancer.wait_for_serving("web", &[1, 4]);
+    watch(&[1, 4]);
+    site.list(8, &[a(1), a(3), a(4), None]);
+    balancer.wait_for_serving("web", &[1, 3, 4]);
 }
 
 #[test]

@@ -30,6 +30,12 @@ impl Backend<'_> {
         }
         let state = server.state();
         if slot.is_foreign(self.view.process) {
+            if slot.entry.is_some() && server.may_have_agent() && !slot.occupant_is_there() {
+                // As likely its agent's doing as an operator's, and about a server that is not wanted here any more. The agent
+                // may be gone with it, and would never end it.
+                let reason = "its agent or an operator had taken out the server that the list has here no longer";
+                return Some(self.set(slot, "", state, reason.to_owned(), self.entry(slot, state)));
+            }
             outcome.waiting.push((slot.number, Waiting::Held(state)));
             let mut entry = slot.entry.copied().unwrap_or_else(|| self.entry(slot, AdminState::Ready));
             entry.process = self.view.process.id;
