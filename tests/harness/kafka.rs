@@ -188,10 +188,16 @@ fn path(namespace: &str, property: impl Fn(&str) -> String) -> String {
     format!("{namespace}.{}.haproxy.{object}", safe("host"))
 }
 
+/// What no line has: how many requests averages are over, for those who add hosts up.
+pub fn is_of_messages_alone(field: &str) -> bool {
+    field == "time_samples"
+}
+
 /// Adds the points of a document of `format = json`.
 fn of_document(document: &Value, namespace: &str, points: &mut Points) {
     let path = path(namespace, |name| document[name].as_str().unwrap_or_default().to_owned());
-    for (field, value) in document["fields"].as_object().expect("fields") {
+    let fields = document["fields"].as_object().expect("fields");
+    for (field, value) in fields.iter().filter(|(field, _)| !is_of_messages_alone(field)) {
         let point = format!("{path}.{field} {}", document["timestamp"]);
         add(points, point, value.as_f64().expect("a number"));
     }
@@ -213,7 +219,8 @@ fn of_influx(line: &str, namespace: &str, points: &mut Points) {
         name => tags.get(name).copied().unwrap_or_default().to_owned(),
     });
     let timestamp = nanoseconds.strip_suffix("000000000").expect("whole seconds");
-    for (field, value) in fields.split(',').map(|field| field.split_once('=').expect("a field")) {
+    let fields = fields.split(',').map(|field| field.split_once('=').expect("a field"));
+    for (field, value) in fields.filter(|(field, _)| !is_of_messages_alone(field)) {
         add(points, format!("{path}.{field} {timestamp}"), value.parse().expect("a number"));
     }
 }
