@@ -6,6 +6,7 @@ mod harness;
 
 use harness::graphite::{Behaviour, Recorder};
 use harness::incoming::{FIRST, Incoming, epochs, order, workers};
+use harness::prometheus::wait_for_sample;
 use harness::{Daemon, SOON, lives, names, wait_until};
 use nix::sys::signal::{Signal, kill};
 use std::collections::{BTreeMap, BTreeSet};
@@ -229,10 +230,10 @@ fn lost_events_are_made_up_for() {
     let mut published = setup.publish([0]);
     setup.wait_until_empty();
     daemon.signal(Signal::SIGSTOP);
-    // The kernel keeps so many events and then drops; a file costs several.
+    // The kernel keeps so many events and then drops; a file costs one.
     let events = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
     let events: usize = events.trim().parse().unwrap();
-    for number in 0..events / 2 {
+    for number in 0..=events {
         let file = setup.path().join(format!("noise{number}"));
         fs::write(&file, "").unwrap();
         fs::remove_file(&file).unwrap();
@@ -302,6 +303,101 @@ fn remains_of_a_crash_in_the_middle_of_a_removal_are_cleaned_and_not_processed()
     setup.wait_until_empty();
     setup.assert_arrived(&graphite, &published);
     assert!(!remains.exists());
+}
+
+#[test]
+fn what_was_being_removed_at_a_crash_is_put_back() {
+    let graphite = Recorder::start();
+    let setup = Incoming::new(graphite.port(), "workers = 1");
+    let published = setup.publish(0..3);
+    // Nobody knows whether it was delivered.
+    fs::rename(setup.path().join(&published[1]), setup.path().join(format!(".removing-{}", published[1]))).unwrap();
+    let mut daemon = setup.daemon();
+    daemon.wait_for_output("a removal was interrupted", SOON);
+    setup.wait_until_empty();
+    setup.assert_arrived(&graphite, &published);
+}
+
+#[test]
+fn a_replacement_with_the_same_inode_number_is_processed_too() {
+    let mut graphite = Recorder::start();
+    let page = harness::free_port();
+    let setup = Incoming::new(graphite.port(), &format!("workers = 1\n[exporter]\nlisten = 127.0.0.1:{page}"));
+    graphite.vanish();
+    let mut daemon = setup.daemon();
+    daemon.wait_for_output(WATCHING, SOON);
+    let published = setup.publish(0..1);
+    let place = setup.path().join(&published[0]);
+    // The worker has read it, and holds its lines for Graphite.
+    wait_for_sample(page, "haproxystats_process_lines_rendered_total", |lines| lines > 0.0);
+    let inode = |path: &std::path::Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
+    let number = inode(&place);
+    fs::remove_dir_all(&place).unwrap();
+    // Most file systems use the number again at once; others never.
+    let (staged, mut others) = (setup.beside("incoming.tmp").join("staged"), Vec::new());
+    loop {
+        fs::create_dir(&staged).unwrap();
+        if inode(&staged) == number || others.len() > 2_000 {
+            break;
+        }
+        others.push(setup.beside("incoming.tmp").join(format!("other-{}", others.len())));
+        fs::rename(&staged, others.last().unwrap()).unwrap();
+    }
+    if inode(&staged) != number {
+        eprintln!("this file system does not use inode numbers again");
+    }
+    // The same second, and more in it.
+    setup.fill(&staged, FIRST);
+    let stat = fs::read_to_string(staged.join("sock1_stat")).unwrap();
+    let more = format!("{}\nmore,FRONTEND,,3,1,100,200,,,,,0,\n", stat.trim_end());
+    fs::write(staged.join("sock1_stat"), more).unwrap();
+    fs::rename(&staged, &place).unwrap();
+    graphite.come_back();
+    setup.wait_until_empty();
+    wait_until(SOON, "the new one", || graphite.record().lines.keys().any(|line| line.contains("frontend.more.")));
+    assert!(daemon.output().contains("was replaced while it was processed"), "{}", daemon.output());
+}
+
+#[test]
+fn without_any_umask_nobody_else_may_write_what_is_made() {
+    let graphite = Recorder::start();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let store = elsewhere.path().join("deep/store");
+    let options = format!("workers = 1\n[local-store]\ndir = {}", store.display());
+    let setup = Incoming::new(graphite.port(), &options);
+    let published = setup.publish(0..2);
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 000; exec \"$0\" \"$@\""]);
+    command.arg(harness::process().get_program()).arg("-f").arg(setup.config());
+    command.env("HAPROXYSTATS_TEST_TRAP", format!("abort:{}", published[1]));
+    let _daemon = Daemon::spawn(command);
+    setup.wait_until_empty();
+    let snapshot = store.join(&published[0]);
+    for path in [store.parent().unwrap(), &store, &snapshot, &snapshot.join("stats"), &setup.failed()] {
+        let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(path).unwrap()) & 0o7777;
+        assert_eq!(mode & 0o022, 0, "{}: {mode:o}", path.display());
+    }
+}
+
+#[test]
+fn names_of_files_begin_no_lines_in_the_log() {
+    let graphite = Recorder::start();
+    let setup = Incoming::new(graphite.port(), "workers = 1");
+    let staged = setup.stage(FIRST);
+    fs::write(staged.join("a\n2026-01-01T00:00:00Z ERROR evil\u{1b}[2J_info"), "no statistics").unwrap();
+    fs::write(staged.join("b\r\u{9b}31m_stat"), "no statistics").unwrap();
+    fs::rename(&staged, setup.path().join(FIRST.to_string())).unwrap();
+    fs::write(setup.path().join("foreign\nname\u{1b}]0;title\u{7}"), "").unwrap();
+    let mut daemon = setup.daemon();
+    daemon.wait_for_output("entries that are no snapshots are left alone", SOON);
+    setup.wait_until_empty_but_for(1);
+    daemon.wait_for_output("evil", SOON);
+    daemon.stop(SOON);
+    let log = daemon.output();
+    assert!(log.contains("a\\n2026-01-01T00:00:00Z ERROR evil\\u{1b}[2J_info"), "{log}");
+    let raw = |letter: char| letter.is_control() && letter != '\n';
+    assert!(!log.contains(raw), "{:?}", log.lines().find(|line| line.contains(raw)));
+    assert!(log.lines().all(|line| line.starts_with("20") && !line.starts_with("2026-01-01T00:00:00Z")), "{log}");
 }
 
 #[test]

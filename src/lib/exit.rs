@@ -12,5 +12,8 @@ pub const NOT_RUNNING: u8 = 3;
 pub const NO_INPUT: u8 = 66;
 /// Workers died faster than they can usefully be replaced (sysexits EX_SOFTWARE).
 pub const WORKERS_FAIL: u8 = 70;
+/// The system is short of something, memory for instance (sysexits EX_OSERR). A worker that ends with it says nothing about
+/// the snapshot that it was processing.
+pub const SYSTEM: u8 = 71;
 /// The configuration is refused; nothing was started (sysexits EX_CONFIG).
 pub const CONFIG: u8 = 78;

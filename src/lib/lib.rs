@@ -20,6 +20,7 @@ pub mod config;
 #[cfg(feature = "discovery")]
 pub mod discovery;
 pub mod dispatch;
+pub mod escape;
 pub mod exit;
 pub mod exporter;
 pub mod haproxy;
@@ -40,6 +41,7 @@ pub mod render;
 pub mod reporter;
 #[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
 pub mod secrets;
+pub mod signals;
 pub mod snapshot;
 pub mod status;
 pub mod systemd;

@@ -1,7 +1,8 @@
 //! Log lines on standard output, from where systemd takes them.
 
 use crate::config::LogLevel;
-use std::io::IsTerminal;
+use crate::escape::Lines;
+use std::io::{IsTerminal, stderr, stdout};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -27,19 +28,21 @@ impl From<LogLevel> for LevelFilter {
     }
 }
 
-/// Installs the subscriber. Messages below `level` are dropped before they are formatted.
+/// Installs the subscriber. Messages below `level` are dropped before they are formatted. Each becomes one line, whatever
+/// the names in it hold.
 pub fn init(level: LogLevel, output: Output) {
     let registry = tracing_subscriber::registry().with(LevelFilter::from(level));
     // A second call (tests) keeps the first subscriber: nothing is lost by it.
     let _ = match output {
         Output::Stdout => {
-            let ansi = std::io::stdout().is_terminal();
-            registry.with(tracing_subscriber::fmt::layer().with_target(false).with_ansi(ansi)).try_init()
+            let ansi = stdout().is_terminal();
+            let layer = tracing_subscriber::fmt::layer().with_target(false).with_ansi(ansi);
+            registry.with(layer.with_writer(move || Lines::new(stdout(), ansi))).try_init()
         }
         Output::Stderr => {
-            let ansi = std::io::stderr().is_terminal();
+            let ansi = stderr().is_terminal();
             let layer = tracing_subscriber::fmt::layer().with_target(false).with_ansi(ansi);
-            registry.with(layer.with_writer(std::io::stderr)).try_init()
+            registry.with(layer.with_writer(move || Lines::new(stderr(), ansi))).try_init()
         }
     };
 }

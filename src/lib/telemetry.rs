@@ -127,7 +127,11 @@ figures! {
     SnapshotsInFlight "snapshots" Gauge
         "Snapshots that workers are processing or delivering.";
     SnapshotsStuck "snapshots" Gauge
-        "Snapshots that are done with but could not be removed or moved away from src-dir; tried again every 10 seconds.";
+        "Snapshots that are done with but still in src-dir: delivered and not removable, which is tried again every 10 \
+         seconds, or not processable and not movable to failed/, which is tried again every few minutes.";
+    SnapshotsUnreadable "snapshots" Gauge
+        "Snapshots that could not be read when they were last tried, for an error of the disk or the system. They stay, and \
+         are tried again within a minute.";
     SnapshotsDelivered "snapshots" Counter
         "Snapshots whose metrics every destination has.";
     SnapshotsDropped "snapshots" Counter
@@ -136,8 +140,13 @@ figures! {
         "Snapshots that somebody else removed from src-dir before they were processed.";
     SnapshotsQuarantined "snapshots" Counter
         "Snapshots that could not be processed and were moved to failed/.";
+    QuarantineRefusals "attempts" Counter
+        "Attempts to move a snapshot to failed/ that failed, since there are 360 already or it cannot be written to. Nothing is \
+         deleted: the snapshot stays in src-dir.";
     SnapshotsFailed "attempts" Counter
-        "Attempts to process a snapshot that ended with an error.";
+        "Attempts to process a snapshot that ended with an error of its own.";
+    SnapshotsPostponed "attempts" Counter
+        "Attempts to process a snapshot that ended with an error of the disk or the system; it is tried again.";
     SnapshotsPanicked "attempts" Counter
         "Attempts to process a snapshot that ended with a panic, which is a defect of the program.";
     RefusedRows "rows" Counter

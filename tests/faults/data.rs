@@ -86,3 +86,10 @@ pub fn fill(directory: &Path, epoch: u64) -> std::io::Result<()> {
     std::fs::write(directory.join("lb.sock_info"), info(epoch))?;
     std::fs::write(directory.join("lb.sock_stat"), stat(epoch, SERVERS))
 }
+
+/// The same with so many servers, in a directory that has the name of the snapshot.
+pub fn fill_with(directory: &Path, servers: usize) -> std::io::Result<()> {
+    let epoch = directory.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok()).unwrap_or(0);
+    std::fs::write(directory.join("lb.sock_info"), info(epoch))?;
+    std::fs::write(directory.join("lb.sock_stat"), stat(epoch, servers))
+}

@@ -24,6 +24,7 @@ mod report;
 mod scenes;
 mod sequence;
 mod servers;
+mod shortage;
 mod unit;
 mod verify;
 mod world;

@@ -2,13 +2,14 @@
 
 use crate::Scene;
 use crate::circumstances;
-use crate::faults::{self, Fault, time_goes_by};
+use crate::faults::{self, Fault, can_trace, time_goes_by};
 use crate::harness::nothing_may_be_left_out;
 use crate::mounts::can_mount;
 use crate::options::Options;
 use crate::report::Report;
 use crate::sequence;
 use crate::servers;
+use crate::shortage;
 use crate::world::{Setting, World};
 
 /// Sequences that are always tried: first some for their variety, then those that have once found a defect.
@@ -24,17 +25,22 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
         ("processes", faults::PROCESSES),
         ("graphite", faults::GRAPHITE),
         ("directories", faults::DIRECTORIES),
+        ("disk", faults::DISK),
         ("content", faults::CONTENT),
     ] {
         scenes.push(Scene { name: name.to_owned(), run: Box::new(move || singly(list)) });
     }
-    let special: [(&str, Run); 8] = [
+    let special: [(&str, Run); 12] = [
         ("pull and HAProxy", crate::pull::singly),
         ("pull and the clock", crate::pull::clock),
         ("process and the clock", circumstances::clock),
         ("local store on a full disk", circumstances::full_store),
         ("no inotify watches", || circumstances::no_inotify("max_inotify_watches")),
         ("no inotify instances", || circumstances::no_inotify("max_inotify_instances")),
+        ("no threads left", shortage::no_threads),
+        ("memory of the parent short", shortage::no_memory),
+        ("snapshots of another user", shortage::another_user),
+        ("quarantine full", shortage::quarantine_full),
         ("carbon-cache", crate::peers::carbon),
         ("carbon-c-relay", crate::peers::relay),
     ];
@@ -63,10 +69,15 @@ fn singly(list: &[Fault]) -> Report {
 
 /// Each fault by itself in this world.
 pub fn try_each(mut world: World, list: &[Fault]) -> Report {
-    let mounts = can_mount();
+    let (mounts, traces) = (can_mount(), can_trace());
     for fault in list {
-        if let (true, Err(reason)) = (fault.mounts, &mounts) {
-            world.report.note(format!("not tried: {}: cannot mount here: {reason}", fault.name));
+        let reason = match (fault, &mounts, &traces) {
+            (Fault { mounts: true, .. }, Err(reason), _) => Some(format!("cannot mount here: {reason}")),
+            (Fault { traces: true, .. }, _, Err(reason)) => Some(format!("cannot trace here: {reason}")),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            world.report.note(format!("not tried: {}: {reason}", fault.name));
             forbid_in_ci(&mut world.report, fault.name);
             continue;
         }

@@ -2,7 +2,7 @@
 //! is up to the machine).
 
 use crate::Scene;
-use crate::faults::{self, Fault, time_goes_by};
+use crate::faults::{self, Fault, can_trace, time_goes_by};
 use crate::mounts::can_mount;
 use crate::report::Report;
 use crate::world::{Setting, World};
@@ -21,8 +21,9 @@ pub fn pull(seed: u64) -> Scene {
 }
 
 fn run(seed: u64) -> Report {
-    let mounts = can_mount().is_ok();
-    let possible: Vec<Fault> = faults::all().into_iter().filter(|fault| mounts || !fault.mounts).collect();
+    let (mounts, traces) = (can_mount().is_ok(), can_trace().is_ok());
+    let can = |fault: &Fault| (mounts || !fault.mounts) && (traces || !fault.traces);
+    let possible: Vec<Fault> = faults::all().into_iter().filter(can).collect();
     let mut world = World::new(seed, &Setting::default());
     let mut injected = Vec::new();
     while injected.len() < LENGTH {

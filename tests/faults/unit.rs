@@ -14,6 +14,8 @@ const RESTART: Duration = Duration::from_millis(100);
 const REFUSED: i32 = 78;
 /// Workers die faster than they can be replaced.
 const WORKERS_FAIL: i32 = 70;
+/// There is no memory left.
+const NO_MEMORY: i32 = 71;
 
 /// A supervised daemon.
 pub struct Unit {
@@ -25,6 +27,8 @@ pub struct Unit {
     excused: bool,
     /// Workers are killed so fast that it may give up.
     giving_up: bool,
+    /// It has too little memory, and may end for that.
+    lacking_memory: bool,
     /// What should not have happened.
     pub violations: Vec<String>,
     /// What earlier incarnations printed.
@@ -43,6 +47,7 @@ impl Unit {
             restart_at: Instant::now(),
             excused: false,
             giving_up: false,
+            lacking_memory: false,
             violations: Vec::new(),
             log: String::new(),
             restarts: 0,
@@ -67,7 +72,11 @@ impl Unit {
                 let output = daemon.output();
                 let no_directories = status.code() == Some(1) && output.contains("directories cannot be used");
                 let gave_up = self.giving_up && status.code() == Some(WORKERS_FAIL);
-                let right = std::mem::take(&mut self.excused) || gave_up || (no_directories && self.restarts > 0);
+                let lacked_memory = self.lacking_memory && status.code() == Some(NO_MEMORY);
+                let right = std::mem::take(&mut self.excused)
+                    || gave_up
+                    || lacked_memory
+                    || (no_directories && self.restarts > 0);
                 if !right {
                     let end = tail(&output, 15);
                     self.violations.push(format!("{} ended by itself with {status}; it said last:\n{end}", self.name));
@@ -101,6 +110,11 @@ impl Unit {
     /// Whether it is right to give up when workers die too fast.
     pub fn may_give_up(&mut self, yes: bool) {
         self.giving_up = yes;
+    }
+
+    /// It has too little memory.
+    pub fn may_lack_memory(&mut self) {
+        self.lacking_memory = true;
     }
 
     /// Sends a signal that may end it.

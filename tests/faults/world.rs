@@ -12,7 +12,8 @@ use crate::unit::Unit;
 use fastrand::Rng;
 use haproxystats::dispatch::bounds;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -53,6 +54,8 @@ pub struct Setting {
     /// A cluster of Kafka beside Graphite.
     #[cfg(feature = "kafka")]
     pub kafka: bool,
+    /// Another user who runs the process daemon; snapshots are his.
+    pub user: Option<u32>,
     /// `[graphite] settle` in seconds, where a tenth is not enough.
     pub settle: Option<f64>,
     /// Whether small snapshots are handed over in pieces, and what was sent is rendered again when it is lost, as it is with
@@ -77,6 +80,8 @@ pub struct World {
     pub published: BTreeMap<u64, &'static str>,
     /// Published, and to be found in failed/ at the end instead.
     pub poisoned: BTreeSet<u64>,
+    /// See [`Setting::user`].
+    user: Option<u32>,
     label: &'static str,
     next: u64,
     next_trap: u64,
@@ -121,6 +126,10 @@ impl World {
             sections = setting.sections.replace("{base}", &at.to_string()),
         );
         let config = write(kept.path(), "haproxystats.conf", text);
+        if let Some(user) = setting.user {
+            fs::set_permissions(kept.path(), Permissions::from_mode(0o755)).expect("the configuration can be read");
+            own(base.path(), user).expect("the directories can be given away");
+        }
         let first = setting.first.unwrap_or(FIRST);
         let traps: Vec<String> =
             (0..400).map(|trap| format!("{}:{}", WAYS[trap % WAYS.len()], first + TRAPS + trap as u64)).collect();
@@ -158,6 +167,7 @@ impl World {
             rng: Rng::with_seed(seed),
             published: BTreeMap::new(),
             poisoned: BTreeSet::new(),
+            user: setting.user,
             label: "none",
             next: first,
             next_trap: first + TRAPS,
@@ -204,7 +214,8 @@ impl World {
         fs::create_dir(&kept).expect("a directory for the copy");
         fill(&kept).expect("a copy");
         let staged = self.staging().join(epoch.to_string());
-        let copied = fs::create_dir(&staged).and_then(|()| fill(&staged)).is_ok();
+        let owned = || self.user.map_or(Ok(()), |user| own(&staged, user));
+        let copied = fs::create_dir(&staged).and_then(|()| fill(&staged)).and_then(|()| owned()).is_ok();
         if !copied {
             let _ = fs::remove_dir_all(&staged);
             let _ = fs::remove_dir_all(&kept);
@@ -320,4 +331,17 @@ impl World {
     pub fn recover(&mut self) -> bool {
         self.wait_for(RECOVERY, |world| names(&world.incoming()).is_empty() && world.process.workers().len() == WORKERS)
     }
+}
+
+/// Gives a directory, and all that is in it, to a user.
+pub fn own(directory: &Path, user: u32) -> std::io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            own(&entry.path(), user)?;
+        } else {
+            lchown(entry.path(), Some(user), Some(user))?;
+        }
+    }
+    lchown(directory, Some(user), Some(user))
 }

@@ -70,6 +70,12 @@ impl Incoming {
         wait_until(SOON, "an empty source directory", || self.waiting().is_empty());
     }
 
+    /// Waits until no more than so many entries are left in the source directory.
+    #[track_caller]
+    pub fn wait_until_empty_but_for(&self, entries: usize) {
+        wait_until(SOON, "a source directory that is nearly empty", || self.waiting().len() <= entries);
+    }
+
     /// Publishes snapshots, named by seconds after [`FIRST`], by renaming; returns their names.
     pub fn publish(&self, seconds: impl IntoIterator<Item = u64>) -> Vec<String> {
         seconds.into_iter().map(|second| self.publish_in(&self.path(), FIRST + second)).collect()

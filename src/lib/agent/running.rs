@@ -41,6 +41,7 @@ enum Event {
 
 impl Signals {
     fn open() -> Result<Self, AgentError> {
+        crate::signals::outlive_meaningless().map_err(AgentError::EventLoop)?;
         let open = |kind| signal(kind).map_err(AgentError::EventLoop);
         let mut keep = interval(KEEP);
         keep.set_missed_tick_behavior(MissedTickBehavior::Delay);

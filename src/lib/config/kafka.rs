@@ -5,6 +5,7 @@ use super::options::KAFKA;
 use super::problem::Report;
 use super::section::Section;
 use super::value::{self, Refusal};
+use crate::escape::visible;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -94,11 +95,11 @@ impl KeyTemplate {
         Ok(Self(parts))
     }
 
-    /// The key of an object whose properties are these.
+    /// The key of an object whose properties are these; control characters in them are made visible.
     pub fn fill<'a>(&self, value: impl Fn(&str) -> &'a str) -> String {
         let part = |part: &'_ Part| match part {
             Part::Text(text) => text.clone(),
-            Part::Property(name) => value(name).to_owned(),
+            Part::Property(name) => visible(value(name)).into_owned(),
         };
         self.0.iter().map(part).collect()
     }

@@ -27,7 +27,7 @@ use crate::config;
 use crate::exit;
 use crate::exporter;
 use crate::logging::{self, Chain, Output};
-use crate::systemd;
+use crate::{signals, systemd};
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
@@ -158,6 +158,7 @@ fn start(discover: cli::Discover, config: config::Discovery) -> Result<(), Disco
 async fn run(discover: cli::Discover, config: config::Discovery) -> Result<(), DiscoveryError> {
     let mut term = signal(SignalKind::terminate()).map_err(DiscoveryError::EventLoop)?;
     let mut int = signal(SignalKind::interrupt()).map_err(DiscoveryError::EventLoop)?;
+    signals::outlive_meaningless().map_err(DiscoveryError::EventLoop)?;
     let (stopper, stop) = Stop::pair();
     let store = store::open(&config).await?;
     let reports = Rc::new(report::Reports::default());

@@ -4,13 +4,15 @@
 
 use super::figures::{Totals, oldest_age};
 use super::message::{Failure, Figures};
+use super::trouble::Trouble;
 use crate::logging::Chain;
 use crate::queue::incoming::{Incoming, IncomingError};
-use crate::queue::{Blame, Disposal, KILLS, Queue, Slot, Verdict};
+use crate::queue::{Blame, KILLS, Queue, Slot, Verdict};
 use crate::snapshot::Epoch;
 use crate::snapshot::list::{Identity, identity, wall_clock};
-use crate::snapshot::quarantine::quarantine;
+use crate::snapshot::quarantine::{Quarantined, quarantine};
 use crate::snapshot::remove::{Removal, RemoveError, finish, remove};
+use crate::snapshot::withdraw::put_back;
 use crate::telemetry::Figure;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -35,6 +37,10 @@ pub struct Custody {
     taken: HashMap<Epoch, Taken>,
     /// Remains of removals that could not be deleted; said once.
     remains: HashSet<Epoch>,
+    /// What was said of snapshots that cannot be read.
+    trouble: Trouble,
+    /// It was said that snapshots cannot be moved to quarantine.
+    refused: bool,
 }
 
 impl Custody {
@@ -49,6 +55,8 @@ impl Custody {
             queue: Queue::new(),
             taken: HashMap::new(),
             remains: HashSet::new(),
+            trouble: Trouble::default(),
+            refused: false,
         })
     }
 
@@ -94,12 +102,16 @@ impl Custody {
             );
         }
         self.taken.retain(|epoch, _| self.queue.knows(*epoch));
-        let stuck: Vec<(Epoch, Disposal)> = self.queue.stuck_ones().collect();
-        for (epoch, disposal) in stuck {
-            self.queue.freed(epoch);
-            match disposal {
-                Disposal::Remove => self.remove(epoch, false),
-                Disposal::Quarantine => self.quarantine(epoch, totals, false),
+        for epoch in self.queue.stuck_ones() {
+            self.queue.forget(epoch);
+            self.remove(epoch, false);
+        }
+        self.note_readable();
+        for name in look.withdrawn {
+            match put_back(&self.src_dir, &name) {
+                Ok(true) => tracing::warn!(name, "a removal was interrupted: the snapshot is back in the queue"),
+                Ok(false) => {}
+                Err(error) => tracing::debug!(name, %error, "an interrupted removal cannot be undone; trying again"),
             }
         }
         self.remains.retain(|epoch| look.leftovers.contains(epoch));
@@ -121,7 +133,7 @@ impl Custody {
                     return Some(epoch);
                 }
                 Ok(None) => self.gone(slot, epoch, totals),
-                Err(error) => self.postponed(slot, epoch, &error.to_string(), now),
+                Err(error) => self.postponed(slot, epoch, &error.to_string(), now, totals),
             }
         }
     }
@@ -136,7 +148,9 @@ impl Custody {
         if let Some(taken) = self.taken.get_mut(&epoch) {
             taken.lines = lines;
         }
-        self.queue.rendered(slot, epoch)
+        let holds = self.queue.rendered(slot, epoch);
+        self.note_readable();
+        holds
     }
 
     /// Every destination has the snapshot. False when the worker does not hold it.
@@ -177,29 +191,52 @@ impl Custody {
         now: Instant,
         totals: &mut Totals,
     ) {
-        let figure = if failure == Failure::Panic { Figure::SnapshotsPanicked } else { Figure::SnapshotsFailed };
-        totals.add(figure, 1);
         // Where the parent cannot even see it, the trouble is not this snapshot's.
-        let verdict = match (failure, identity(&self.path(epoch))) {
+        match (failure, identity(&self.path(epoch))) {
             (_, Ok(None)) => return self.gone(slot, epoch, totals),
-            (Failure::System, _) | (Failure::Snapshot, Err(_)) => return self.postponed(slot, epoch, reason, now),
-            (Failure::Panic, _) | (Failure::Snapshot, Ok(Some(_))) => self.queue.failed(slot, epoch, now),
-        };
+            (Failure::System, _) | (Failure::Snapshot, Err(_)) => {
+                return self.postponed(slot, epoch, reason, now, totals);
+            }
+            (Failure::Panic, _) => totals.add(Figure::SnapshotsPanicked, 1),
+            (Failure::Snapshot, Ok(Some(_))) => totals.add(Figure::SnapshotsFailed, 1),
+        }
+        let verdict = self.queue.failed(slot, epoch, now);
+        self.note_readable();
         match verdict {
             Some(Verdict::Again) => {
                 tracing::warn!(snapshot = %epoch, worker = slot.0, error = reason, "cannot process; trying again soon");
             }
             Some(Verdict::Quarantine) => {
                 tracing::error!(snapshot = %epoch, worker = slot.0, error = reason, "cannot process");
-                self.quarantine(epoch, totals, true);
+                self.quarantine(epoch, totals);
             }
             None => {}
         }
     }
 
-    fn postponed(&mut self, slot: Slot, epoch: Epoch, reason: &str, now: Instant) {
-        if self.queue.postponed(slot, epoch, now) == Some(true) {
-            tracing::error!(snapshot = %epoch, worker = slot.0, error = reason, "cannot be read now; trying again");
+    fn postponed(&mut self, slot: Slot, epoch: Epoch, reason: &str, now: Instant, totals: &mut Totals) {
+        if !self.queue.postponed(slot, epoch, now) {
+            return;
+        }
+        totals.add(Figure::SnapshotsPostponed, 1);
+        let unreadable = self.queue.unreadable();
+        if self.trouble.has(unreadable, reason) {
+            tracing::error!(
+                snapshot = %epoch,
+                worker = slot.0,
+                error = reason,
+                unreadable,
+                "cannot be read now; it stays, and is tried again"
+            );
+        } else {
+            tracing::debug!(snapshot = %epoch, worker = slot.0, error = reason, unreadable, "cannot be read now");
+        }
+    }
+
+    /// Says so when no snapshot is left that could not be read.
+    fn note_readable(&mut self) {
+        if self.trouble.is_over(self.queue.unreadable()) {
+            tracing::info!("no snapshot is left that cannot be read");
         }
     }
 
@@ -208,7 +245,7 @@ impl Custody {
         let returned = self.queue.died(slot, blame, now);
         for epoch in &returned.quarantine {
             tracing::error!(snapshot = %epoch, "has felled too many workers");
-            self.quarantine(*epoch, totals, true);
+            self.quarantine(*epoch, totals);
         }
         for epoch in &returned.suspect {
             tracing::error!(
@@ -243,18 +280,16 @@ impl Custody {
     }
 
     fn remove(&mut self, epoch: Epoch, first: bool) {
-        let Some(taken) = self.taken.get(&epoch) else { return };
-        match remove(&self.src_dir, epoch, taken.identity) {
+        let Some(taken) = self.taken.get_mut(&epoch) else { return };
+        match remove(&self.src_dir, epoch, &mut taken.identity) {
             Ok(Removal::Removed | Removal::Missing) => {}
-            Ok(Removal::Replaced) => {
-                tracing::warn!(snapshot = %epoch, "was replaced while it was processed; the new one is processed too");
-            }
+            Ok(Removal::Replaced) => said_replaced(epoch),
             Err(error @ RemoveError::Rename { .. }) => {
                 if first {
                     let error = Chain(&error);
                     tracing::error!(snapshot = %epoch, %error, "delivered, but cannot be removed; trying again");
                 }
-                self.queue.stuck(epoch, Disposal::Remove);
+                self.queue.stuck(epoch);
                 return;
             }
             Err(error @ RemoveError::Delete { .. }) => self.report_remains(epoch, &error),
@@ -262,24 +297,33 @@ impl Custody {
         self.taken.remove(&epoch);
     }
 
-    fn quarantine(&mut self, epoch: Epoch, totals: &mut Totals, first: bool) {
-        self.taken.remove(&epoch);
-        match quarantine(&self.src_dir, epoch) {
-            Ok(Some(done)) => {
+    fn quarantine(&mut self, epoch: Epoch, totals: &mut Totals) {
+        let Some(taken) = self.taken.get(&epoch) else { return };
+        match quarantine(&self.src_dir, epoch, taken.identity) {
+            Ok(Quarantined::At(path)) => {
                 totals.add(Figure::SnapshotsQuarantined, 1);
-                tracing::error!(snapshot = %epoch, to = %done.path.display(), "moved to quarantine");
-                for path in done.deleted {
-                    tracing::warn!(path = %path.display(), "deleted the oldest in quarantine to make room");
-                }
+                self.refused = false;
+                tracing::error!(snapshot = %epoch, to = %path.display(), "moved to quarantine");
             }
-            Ok(None) => {}
+            Ok(Quarantined::Missing) => {}
+            Ok(Quarantined::Replaced) => said_replaced(epoch),
             Err(error) => {
-                if first {
-                    tracing::error!(snapshot = %epoch, error = %Chain(&error), "left where it is; trying again");
+                totals.add(Figure::QuarantineRefusals, 1);
+                let (error, aside) = (Chain(&error), self.queue.done_with());
+                if std::mem::replace(&mut self.refused, true) {
+                    tracing::debug!(snapshot = %epoch, %error, aside, "left where it is");
+                } else {
+                    tracing::error!(
+                        snapshot = %epoch,
+                        %error,
+                        "left where it is, as are others that cannot be processed; tried again every few minutes"
+                    );
                 }
-                self.queue.stuck(epoch, Disposal::Quarantine);
+                return;
             }
         }
+        self.queue.forget(epoch);
+        self.taken.remove(&epoch);
     }
 
     fn report_remains(&mut self, epoch: Epoch, error: &RemoveError) {
@@ -287,4 +331,8 @@ impl Custody {
             tracing::warn!(snapshot = %epoch, error = %Chain(error), "remains of a delivered snapshot; trying again");
         }
     }
+}
+
+fn said_replaced(epoch: Epoch) {
+    tracing::warn!(snapshot = %epoch, "was replaced while it was processed; the new one is processed too");
 }

@@ -1,6 +1,7 @@
 //! What the end of a worker means: for the counters, and for the snapshot that it was processing.
 
 use super::supervisor::Why;
+use crate::exit;
 use crate::queue::Blame;
 use nix::sys::signal::Signal;
 use std::os::unix::process::ExitStatusExt;
@@ -15,7 +16,8 @@ pub enum Death {
     Exit(i32),
     /// A signal that a program brings upon itself, such as SIGSEGV or SIGABRT.
     Crash(i32),
-    /// A signal from outside: an operator, or the kernel for lack of memory.
+    /// A signal from outside: an operator, or the kernel for lack of memory, or since it cannot read the program's own pages
+    /// from their disk (SIGBUS), or since a limit is reached.
     Killed(i32),
     /// It owed an answer for longer than `worker-timeout`, and was killed.
     Hang,
@@ -51,8 +53,8 @@ pub fn classify(status: ExitStatus, known: Circumstances) -> Death {
 }
 
 fn is_own_fault(signal: i32) -> bool {
-    use Signal::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ};
-    let own = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ];
+    use Signal::{SIGABRT, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
+    let own = [SIGABRT, SIGFPE, SIGILL, SIGSEGV, SIGTRAP];
     Signal::try_from(signal).is_ok_and(|signal| own.contains(&signal))
 }
 
@@ -63,6 +65,7 @@ impl Death {
         match self {
             Self::Left | Self::Stopped | Self::NotStarted => Blame::None,
             Self::Killed(_) => Blame::Outside,
+            Self::Exit(code) if code == i32::from(exit::SYSTEM) => Blame::Outside,
             Self::Exit(_) | Self::Crash(_) | Self::Hang => Blame::Snapshot,
         }
     }
@@ -73,6 +76,7 @@ impl Death {
         let name = |signal| Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.to_string());
         match self {
             Self::Left => "left as it was told".to_owned(),
+            Self::Exit(code) if code == i32::from(exit::SYSTEM) => "ended for lack of memory, or the like".to_owned(),
             Self::Exit(code) => format!("ended by itself with status {code}"),
             Self::Crash(signal) => format!("crashed ({})", name(signal)),
             Self::Killed(signal) => format!("was killed from outside ({})", name(signal)),
@@ -93,7 +97,7 @@ mod tests {
         ExitStatus::from_raw(number as i32)
     }
 
-    fn exit(code: i32) -> ExitStatus {
+    fn ended(code: i32) -> ExitStatus {
         ExitStatus::from_raw(code << 8)
     }
 
@@ -101,10 +105,15 @@ mod tests {
     fn a_crash_is_the_snapshots_and_a_kill_perhaps() {
         assert_eq!(classify(signal(Signal::SIGABRT), KNOWN).blame(), Blame::Snapshot);
         assert_eq!(classify(signal(Signal::SIGSEGV), KNOWN).blame(), Blame::Snapshot);
-        assert_eq!(classify(exit(101), KNOWN), Death::Exit(101));
-        assert_eq!(classify(exit(101), KNOWN).blame(), Blame::Snapshot);
+        assert_eq!(classify(ended(101), KNOWN), Death::Exit(101));
+        assert_eq!(classify(ended(101), KNOWN).blame(), Blame::Snapshot);
         assert_eq!(classify(signal(Signal::SIGKILL), KNOWN), Death::Killed(9));
         assert_eq!(classify(signal(Signal::SIGKILL), KNOWN).blame(), Blame::Outside);
+        // A page of the program that cannot be read, a limit: neither is the snapshot's.
+        for system in [Signal::SIGBUS, Signal::SIGXCPU, Signal::SIGXFSZ, Signal::SIGSYS] {
+            assert_eq!(classify(signal(system), KNOWN).blame(), Blame::Outside, "{system}");
+        }
+        assert_eq!(classify(ended(i32::from(exit::SYSTEM)), KNOWN).blame(), Blame::Outside);
     }
 
     #[test]
@@ -118,9 +127,9 @@ mod tests {
     #[test]
     fn leaving_as_told_is_nobodys_fault() {
         let told = Circumstances { told_to_leave: true, ..KNOWN };
-        assert_eq!(classify(exit(0), told), Death::Left);
-        assert_eq!(classify(exit(1), told), Death::Exit(1));
-        assert_eq!(classify(exit(0), KNOWN), Death::Exit(0));
+        assert_eq!(classify(ended(0), told), Death::Left);
+        assert_eq!(classify(ended(1), told), Death::Exit(1));
+        assert_eq!(classify(ended(0), KNOWN), Death::Exit(0));
         let late = Circumstances { killed: Some(Why::Grace), ..told };
         assert_eq!(classify(signal(Signal::SIGKILL), late), Death::Left);
     }

@@ -8,6 +8,7 @@
 //! Only the parent changes the source directory; workers may die at any moment. [`supervisor`] decides about workers,
 //! [`custody`] about snapshots; [`parent`] and [`worker`] do it.
 
+pub mod allocator;
 mod buffers;
 pub mod channel;
 pub mod custody;
@@ -31,6 +32,7 @@ pub mod sites;
 pub mod spawn;
 pub mod supervisor;
 pub mod trap;
+mod trouble;
 mod twins;
 pub mod unchanged;
 pub mod unconfirmed;

@@ -18,6 +18,7 @@ use crate::exporter::{self, Scrapes};
 use crate::logging::Chain;
 use crate::queue::incoming::IncomingError;
 use crate::queue::{Blame, Slot};
+use crate::signals;
 use crate::snapshot::Epoch;
 use crate::snapshot::list::wall_clock;
 use crate::systemd;
@@ -62,6 +63,7 @@ pub fn run(config: &Config, text: &str, arguments: Vec<OsString>) -> Result<u8, 
     runtime.block_on(async {
         // First of all, so that a signal during the start is not the end of it.
         let mut signals = Signals::new()?;
+        signals::outlive_meaningless()?;
         let mut parent = Parent::new(config, spawner)?;
         let version = crate::version::line();
         tracing::info!(version, workers = config.process.workers.get(), "haproxystats-process is running");
@@ -109,6 +111,8 @@ struct Parent {
     /// The same, as long as no older one was given after it.
     before: Option<Epoch>,
     leaving: bool,
+    /// The last attempt to start a worker failed.
+    short: bool,
     heartbeat: Heartbeat,
     unconfirmed: Unconfirmed,
     scrapes: Scrapes,
@@ -134,6 +138,7 @@ impl Parent {
             newest: None,
             before: None,
             leaving: false,
+            short: false,
             heartbeat: Heartbeat::new(now),
             unconfirmed: Unconfirmed::default(),
             scrapes: exporter::start(config.exporter.listen),
@@ -237,11 +242,17 @@ impl Parent {
         match self.pool.spawn(slot) {
             Ok(pid) => {
                 tracing::info!(worker = slot.0, pid, "started");
+                self.short = false;
                 self.supervisor.spawned(slot, now);
             }
             Err(error) => {
-                tracing::error!(worker = slot.0, error = %Chain(&error), "{}", Death::NotStarted.words());
-                self.supervisor.died(slot, now);
+                let error = Chain(&error);
+                if std::mem::replace(&mut self.short, true) {
+                    tracing::debug!(worker = slot.0, %error, "{}", Death::NotStarted.words());
+                } else {
+                    tracing::error!(worker = slot.0, %error, "{}; trying again", Death::NotStarted.words());
+                }
+                self.supervisor.not_started(slot, now);
             }
         }
     }

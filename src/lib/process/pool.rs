@@ -245,10 +245,57 @@ async fn read(channel: Arc<Channel>, slot: Slot, generation: u64, to: mpsc::Send
 }
 
 /// Whether the process cannot answer for reasons outside of it: somebody has stopped it (SIGSTOP, a debugger), or it
-/// waits for a disk, uninterruptibly.
+/// waits for a disk: uninterruptibly, or, as with many network file systems, asleep in a call that reads.
 fn is_stopped(pid: u32) -> bool {
     // The name in parentheses may hold anything; the state is the first word after it.
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
-    matches!(state, Some('T' | 't' | 'D'))
+    matches!(state, Some('T' | 't' | 'D')) || (state == Some('S') && reads(pid))
+}
+
+/// Whether the process is in a system call that reads a file or a directory. It reads nothing else that makes it wait: sockets
+/// and pipes are waited for by other calls.
+fn reads(pid: u32) -> bool {
+    const CALLS: [i64; 8] = [
+        libc::SYS_close,
+        libc::SYS_fstat,
+        libc::SYS_getdents64,
+        libc::SYS_newfstatat,
+        libc::SYS_openat,
+        libc::SYS_pread64,
+        libc::SYS_read,
+        libc::SYS_statx,
+    ];
+    let text = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    text.split(' ').next().and_then(|number| number.parse().ok()).is_some_and(|number: i64| CALLS.contains(&number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+    use std::time::Instant;
+
+    /// Whether the process, which does nothing for a minute, is soon found to be in this state.
+    fn soon(mut child: Child, stopped: bool) -> bool {
+        let limit = Instant::now() + Duration::from_secs(20);
+        let asleep = |pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.contains(") S ")
+        };
+        let mut found = false;
+        while !found && Instant::now() < limit {
+            found = asleep(child.id()) && is_stopped(child.id()) == stopped;
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        found
+    }
+
+    #[test]
+    fn a_process_that_waits_in_a_read_is_told_from_one_that_hangs() {
+        assert!(soon(Command::new("cat").stdin(Stdio::piped()).spawn().unwrap(), true));
+        assert!(soon(Command::new("sleep").arg("60").spawn().unwrap(), false));
+    }
 }

@@ -51,7 +51,7 @@ pub fn render(
     let report = pipeline.run_in_pieces(dir, epoch, out, Some(taker))?;
     let mut lines = report.lines;
     if config.process.self_metrics {
-        for (name, value) in pull_counters(dir) {
+        for (name, value) in pull_counters(dir)? {
             lines += pipeline.own_metric(name, value, epoch, out);
         }
     }
@@ -74,33 +74,23 @@ pub fn render(
     Ok(Rendered { last, lines, refused_rows, refused_files, skipped })
 }
 
-/// Whose fault an error is: one that would have met any snapshot is the system's.
+/// Whose fault an error is. One of input or output is the system's, whichever it is: a disk, a mount, a server, or rights
+/// that are about to be changed. What was read says nothing about that; what was not read says nothing at all.
 #[must_use]
 pub fn kind(error: &PipelineError) -> Failure {
-    const PASSING: [i32; 8] = [
-        libc::EMFILE,
-        libc::ENFILE,
-        libc::ENOMEM,
-        libc::EAGAIN,
-        libc::EINTR,
-        libc::ESTALE,
-        libc::ETIMEDOUT,
-        libc::EHOSTDOWN,
-    ];
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-    match source.and_then(io::Error::raw_os_error) {
-        Some(code) if PASSING.contains(&code) => Failure::System,
-        _ => Failure::Snapshot,
+    match error {
+        PipelineError::Directory { .. } | PipelineError::File { .. } => Failure::System,
+        PipelineError::Aggregate { .. } | PipelineError::Stopped(_) => Failure::Snapshot,
     }
 }
 
 /// The figures that pull has left in a snapshot: those of its table that can be read, others are left out.
-fn pull_counters(dir: &Path) -> Vec<(&'static str, f64)> {
-    let mut text = String::new();
-    // No such file, not UTF-8: a snapshot of another program, or damaged; neither is worth a word.
-    let read = open(&dir.join(PULL_COUNTERS)).and_then(|file| file.take(MAX_PULL_COUNTERS).read_to_string(&mut text));
-    if read.is_err() {
-        return Vec::new();
+fn pull_counters(dir: &Path) -> Result<Vec<(&'static str, f64)>, PipelineError> {
+    let (path, mut text) = (dir.join(PULL_COUNTERS), String::new());
+    match open(&path).and_then(|file| file.take(MAX_PULL_COUNTERS).read_to_string(&mut text)) {
+        Ok(_) => {}
+        Err(source) if !is_none_of_pulls(&source) => return Err(PipelineError::File { path, source }),
+        Err(_) => return Ok(Vec::new()),
     }
     let figures = text.lines().filter_map(|line| {
         let (name, value) = line.split_once(' ')?;
@@ -108,7 +98,14 @@ fn pull_counters(dir: &Path) -> Vec<(&'static str, f64)> {
         let value: f64 = value.parse().ok()?;
         value.is_finite().then_some((known.name, value))
     });
-    figures.collect()
+    Ok(figures.collect())
+}
+
+/// No such file, a link or a pipe in its place, not UTF-8: a snapshot of another program, or damaged; neither is worth a
+/// word. Any other error is the system's.
+fn is_none_of_pulls(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+        || matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO | libc::EISDIR))
 }
 
 /// Opens a regular file: no link is followed, no pipe waited for.
@@ -127,10 +124,10 @@ mod tests {
     #[test]
     fn pulls_figures_are_those_of_its_table_that_are_numbers() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(pull_counters(dir.path()), vec![]);
+        assert_eq!(pull_counters(dir.path()).unwrap(), vec![]);
         let text = "PullTicks 17\nQueueDepth 99\nPullNonsense 1\nPullSockets nan\nPullDuration 0.25\nPullBytes 1 2\nx";
         fs::write(dir.path().join(".pull"), text).unwrap();
-        assert_eq!(pull_counters(dir.path()), vec![("PullTicks", 17.0), ("PullDuration", 0.25)]);
+        assert_eq!(pull_counters(dir.path()).unwrap(), vec![("PullTicks", 17.0), ("PullDuration", 0.25)]);
     }
 
     #[test]
@@ -139,20 +136,24 @@ mod tests {
         let path = dir.path().join(".pull");
         fs::write(dir.path().join("elsewhere"), "PullTicks 17\n").unwrap();
         symlink(dir.path().join("elsewhere"), &path).unwrap();
-        assert_eq!(pull_counters(dir.path()), vec![]);
+        assert_eq!(pull_counters(dir.path()).unwrap(), vec![]);
         fs::remove_file(&path).unwrap();
         nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
-        assert_eq!(pull_counters(dir.path()), vec![]);
+        assert_eq!(pull_counters(dir.path()).unwrap(), vec![]);
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
-        assert_eq!(pull_counters(dir.path()), vec![]);
+        assert_eq!(pull_counters(dir.path()).unwrap(), vec![]);
     }
 
     #[test]
-    fn shortage_is_the_systems_fault_and_a_bad_directory_the_snapshots() {
-        let error = |code| PipelineError::Directory { path: "x".into(), source: io::Error::from_raw_os_error(code) };
-        assert_eq!(kind(&error(libc::EMFILE)), Failure::System);
-        assert_eq!(kind(&error(libc::ESTALE)), Failure::System);
-        assert_eq!(kind(&error(libc::EACCES)), Failure::Snapshot);
+    fn every_error_of_input_and_output_is_the_systems() {
+        for code in [libc::EMFILE, libc::ESTALE, libc::EACCES, libc::EIO, libc::ENODEV, libc::ENOTCONN, libc::EREMOTEIO]
+        {
+            let source = || io::Error::from_raw_os_error(code);
+            assert_eq!(kind(&PipelineError::Directory { path: "x".into(), source: source() }), Failure::System);
+            assert_eq!(kind(&PipelineError::File { path: "x".into(), source: source() }), Failure::System);
+        }
+        let source = polars::error::PolarsError::NoData("x".into());
+        assert_eq!(kind(&PipelineError::Aggregate { kind: "server", source }), Failure::Snapshot);
     }
 }

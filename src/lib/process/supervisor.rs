@@ -32,7 +32,7 @@ pub struct Policy {
 /// Something to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Start a worker in this place; then call [`Supervisor::spawned`] or [`Supervisor::died`].
+    /// Start a worker in this place; then call [`Supervisor::spawned`] or [`Supervisor::not_started`].
     Spawn(Slot),
     /// Ask this worker whether it lives; then call [`Supervisor::pinged`].
     Ping(Slot),
@@ -188,8 +188,18 @@ impl Supervisor {
         }
     }
 
-    /// The worker is gone, or could not be started.
+    /// The worker is gone.
     pub fn died(&mut self, slot: Slot, now: Instant) {
+        self.not_started(slot, now);
+        self.deaths.push_back(now);
+        while self.deaths.len() > DEATHS_PER_WORKER * self.policy.workers {
+            self.deaths.pop_front();
+        }
+    }
+
+    /// The worker could not be started. That the system is short of something says nothing about workers, so it is no reason to
+    /// give up.
+    pub fn not_started(&mut self, slot: Slot, now: Instant) {
         let Some(place) = self.places.get_mut(slot.0) else { return };
         if let State::Alive(alive) = place.state
             && now.duration_since(alive.since) >= HEALTHY_AFTER
@@ -199,10 +209,6 @@ impl Supervisor {
         let pause = BACKOFF_MIN.saturating_mul(1 << place.deaths_in_a_row.min(16)).min(BACKOFF_MAX);
         place.deaths_in_a_row += 1;
         place.state = State::Empty { not_before: now + pause };
-        self.deaths.push_back(now);
-        while self.deaths.len() > DEATHS_PER_WORKER * self.policy.workers {
-            self.deaths.pop_front();
-        }
     }
 
     /// The workers were told to leave within `grace`.
@@ -383,6 +389,17 @@ mod tests {
             assert!(deaths < 1000);
         }
         assert_eq!(deaths, 2 * DEATHS_PER_WORKER);
+    }
+
+    #[test]
+    fn workers_that_cannot_be_started_are_tried_for_as_long_as_it_takes() {
+        let (mut pool, mut now) = pool(1);
+        for _ in 0..100 {
+            assert_eq!(pool.step(now).0, vec![Action::Spawn(ONE)]);
+            pool.not_started(ONE, now);
+            assert_eq!(pool.step(now).0, vec![]);
+            now += BACKOFF_MAX;
+        }
     }
 
     #[test]

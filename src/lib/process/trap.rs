@@ -1,7 +1,7 @@
 //! For tests only: makes a worker fail on a certain snapshot, in ways that no input is known to cause.
 //!
 //! The environment variable `HAPROXYSTATS_TEST_TRAP` holds `<how>:<epoch>`, separated by commas where there are
-//! several; `how` is `abort`, `panic`, `hang` or `exit`. It has no effect on anything when it is not set, and is not part of the
+//! several; `how` is `abort`, `panic`, `hang`, `exit` or `memory`. It has no effect on anything when it is not set, and is not part of the
 //! interface to operators.
 
 use crate::snapshot::Epoch;
@@ -15,6 +15,7 @@ enum How {
     Panic,
     Hang,
     Exit,
+    Memory,
 }
 
 /// The traps that are set.
@@ -39,6 +40,7 @@ impl Trap {
             Some(How::Hang) => loop {
                 std::thread::sleep(std::time::Duration::from_secs(3600));
             },
+            Some(How::Memory) => drop(std::hint::black_box(Vec::<u8>::with_capacity(1 << 60))),
             Some(How::Panic) | None => {}
         }
     }
@@ -66,6 +68,7 @@ fn parse(text: &str) -> Option<(How, Epoch)> {
         "panic" => How::Panic,
         "hang" => How::Hang,
         "exit" => How::Exit,
+        "memory" => How::Memory,
         _ => return None,
     };
     Some((how, Epoch::from_name(epoch)?))

@@ -17,6 +17,7 @@ use crate::config::{Config, LogLevel, Program, load};
 use crate::dispatch::{Batch, Counters, Dispatcher, Notice, graphite, graphite::TlsError, local_store::LocalStore};
 use crate::exit;
 use crate::logging::{self, Chain};
+use crate::signals;
 use crate::snapshot::Epoch;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
@@ -67,7 +68,10 @@ pub fn main(config: i32) -> u8 {
         Err(error) => {
             logging::init(LogLevel::Info, logging::Output::Stdout);
             tracing::error!(error = %Chain(&error), "worker ends");
-            exit::FAILURE
+            match error {
+                WorkerError::SetUp(_) | WorkerError::Config(_) | WorkerError::Channel(_) => exit::SYSTEM,
+                _ => exit::FAILURE,
+            }
         }
     }
 }
@@ -268,6 +272,7 @@ impl Worker {
         for kind in [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()] {
             drop(signal(kind).map_err(WorkerError::SetUp)?);
         }
+        signals::outlive_meaningless().map_err(WorkerError::SetUp)?;
         let hostname = nix::unistd::gethostname().map_err(|errno| WorkerError::SetUp(errno.into()))?;
         let hostname = hostname.to_string_lossy().into_owned();
         let (sender, notices) = mpsc::unbounded_channel();

@@ -1,6 +1,6 @@
 //! The end of the program, and the watchdog: what goes on beside any work.
 
-use crate::systemd;
+use crate::{signals, systemd};
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
@@ -28,6 +28,7 @@ impl Stop {
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
             interval
         });
+        signals::outlive_meaningless()?;
         Ok(Self {
             signals: Signals {
                 term: signal(SignalKind::terminate())?,

@@ -12,7 +12,7 @@
 
 use super::watch::{Hints, Watch};
 use crate::snapshot::Epoch;
-use crate::snapshot::list::{Identity, Listing, identity, identity_behind, last_change, list, wall_clock};
+use crate::snapshot::list::{Listing, Place, identity, last_change, list, place_behind, wall_clock};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::io;
@@ -42,10 +42,13 @@ pub enum IncomingError {
 pub struct Look {
     /// Complete snapshots that were not known before.
     pub arrived: Vec<Epoch>,
-    /// Every snapshot in the directory, complete or not; `None` when only hints were followed.
+    /// Every snapshot in the directory, complete or not; `None` when only hints were followed, or when the directory cannot
+    /// be read, which says nothing about what is in it.
     pub present: Option<BTreeSet<Epoch>>,
     /// Removals to finish.
     pub leftovers: Vec<Epoch>,
+    /// Names of snapshots to put back.
+    pub withdrawn: Vec<String>,
     /// The directory turned out to be another one, or events were lost.
     pub rescued: bool,
 }
@@ -55,13 +58,14 @@ enum State {
     Watched,
     Polled(String),
     Missing(String),
+    Unreadable(String),
     Locked,
 }
 
 #[derive(Debug)]
 struct Opened {
-    identity: Identity,
-    watch: Option<Watch>,
+    place: Place,
+    watch: Result<Watch, String>,
     // Keeps the lock for as long as this directory is ours. Closed on exec, so that no worker holds it.
     _lock: Option<File>,
 }
@@ -99,7 +103,9 @@ impl Incoming {
             rewatch_at: now,
             foreign: 0,
         };
-        incoming.check(now);
+        if let Err(error) = incoming.check(now) {
+            incoming.enter(State::Unreadable(error.to_string()));
+        }
         match incoming.state {
             Some(State::Locked) => Err(IncomingError::Locked { path: path.to_owned() }),
             _ => Ok(incoming),
@@ -108,7 +114,7 @@ impl Incoming {
 
     /// Waits until a look may find something. Cancelling it loses nothing.
     pub async fn hinted(&self) {
-        match self.opened.as_ref().and_then(|opened| opened.watch.as_ref()) {
+        match self.watch() {
             Some(watch) => watch.hinted().await,
             None => std::future::pending().await,
         }
@@ -129,7 +135,15 @@ impl Incoming {
             tracing::warn!(directory = %self.path.display(), "events were lost; looking at the whole directory");
         }
         if hints.look || now >= self.next_look {
-            look.rescued |= self.check(now);
+            self.next_look = now + LOOK_OFTEN;
+            match self.check(now) {
+                Ok(another) => look.rescued |= another,
+                // It cannot be known now what is in it.
+                Err(error) => {
+                    self.enter(State::Unreadable(error.to_string()));
+                    return look;
+                }
+            }
             // Whatever was announced before this moment is in the list as well.
             let announced: HashSet<Epoch> = hints.moved_in.into_iter().chain(self.hints().moved_in).collect();
             self.look_at_all(now, &announced, known, &mut look);
@@ -146,21 +160,24 @@ impl Incoming {
     }
 
     fn hints(&self) -> Hints {
-        self.opened.as_ref().and_then(|opened| opened.watch.as_ref()).map(Watch::take).unwrap_or_default()
+        self.watch().map(Watch::take).unwrap_or_default()
     }
 
-    /// Makes sure that what is watched is what bears the name. True when another directory had taken it.
-    fn check(&mut self, now: Instant) -> bool {
-        let found = identity_behind(&self.path);
-        let Ok(Some(found)) = found else {
-            let reason = found.err().map_or_else(|| "there is no such directory".to_owned(), |error| error.to_string());
+    fn watch(&self) -> Option<&Watch> {
+        self.opened.as_ref().and_then(|opened| opened.watch.as_ref().ok())
+    }
+
+    /// Makes sure that what is watched is what bears the name. True when another directory had taken it. An error says that
+    /// this cannot be known now; what is watched and locked stays so.
+    fn check(&mut self, now: Instant) -> io::Result<bool> {
+        let Some(found) = place_behind(&self.path)? else {
             self.opened = None;
-            self.enter(State::Missing(reason));
-            return false;
+            self.enter(State::Missing("there is no such directory".to_owned()));
+            return Ok(false);
         };
-        let same = self.opened.as_ref().is_some_and(|opened| opened.identity == found);
-        if same && (self.state == Some(State::Watched) || now < self.rewatch_at) {
-            return false;
+        let same = self.opened.as_ref().is_some_and(|opened| opened.place == found);
+        if same && (self.watch().is_some() || now < self.rewatch_at) {
+            return Ok(false);
         }
         self.rewatch_at = now + LOOK_EVERY;
         let first = self.state.is_none();
@@ -171,17 +188,13 @@ impl Incoming {
                 Err(IncomingError::Locked { .. }) => {
                     self.rewatch_at = now;
                     self.enter(State::Locked);
-                    return false;
+                    return Ok(false);
                 }
             },
         };
-        let (watch, state) = match Watch::new(&self.path) {
-            Ok(watch) => (Some(watch), State::Watched),
-            Err(error) => (None, State::Polled(error.to_string())),
-        };
-        self.opened = Some(Opened { identity: found, watch, _lock: lock });
-        self.enter(state);
-        !same && !first
+        let watch = Watch::new(&self.path).map_err(|error| error.to_string());
+        self.opened = Some(Opened { place: found, watch, _lock: lock });
+        Ok(!same && !first)
     }
 
     /// Logs a change of state, once.
@@ -198,6 +211,9 @@ impl Incoming {
             State::Missing(error) => {
                 tracing::error!(%directory, %error, "cannot find snapshots; waiting for the directory");
             }
+            State::Unreadable(error) => {
+                tracing::error!(%directory, %error, "cannot look for snapshots now; what is known stays, trying again");
+            }
             State::Locked => tracing::error!(%directory, "another haproxystats-process has the directory; waiting"),
         }
         self.state = Some(state);
@@ -210,19 +226,21 @@ impl Incoming {
         known: impl Fn(Epoch) -> bool,
         look: &mut Look,
     ) {
-        self.next_look = now + LOOK_OFTEN;
-        if self.opened.is_none() {
-            look.present = Some(BTreeSet::new());
-            return;
-        }
-        let listing = match list(&self.path) {
-            Ok(listing) => listing,
-            Err(error) => {
-                self.opened = None;
-                self.enter(State::Missing(error.to_string()));
+        let state = match &self.opened {
+            None => {
+                look.present = Some(BTreeSet::new());
                 return;
             }
+            Some(Opened { watch: Ok(_), .. }) => State::Watched,
+            Some(Opened { watch: Err(error), .. }) => State::Polled(error.clone()),
         };
+        let listing = match list(&self.path) {
+            Ok(listing) => listing,
+            // Gone since the check.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return self.enter(State::Unreadable(error.to_string())),
+        };
+        self.enter(state);
         self.report_foreign(&listing);
         self.unsettled.retain(|epoch, _| listing.snapshots.contains(epoch));
         for epoch in listing.snapshots.iter().copied().filter(|epoch| !known(*epoch)) {
@@ -233,6 +251,7 @@ impl Incoming {
         }
         look.present = Some(listing.snapshots);
         look.leftovers = listing.leftovers;
+        look.withdrawn = listing.withdrawn;
         if self.unsettled.is_empty() && self.state == Some(State::Watched) {
             self.next_look = now + LOOK_EVERY;
         }

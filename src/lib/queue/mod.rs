@@ -7,16 +7,18 @@
 //! arrived ─► ready ─► taken by a worker ─► delivered ─► (removed by the caller, forgotten)
 //!              ▲          │      │                └ cannot be removed: stuck
 //!              │          │      └ the worker died: back to ready
-//!              └─ held ◄──┘ failed once, or postponed because the system is in trouble
-//!                 or workers were killed over it
-//!                            failed twice, or felled two workers: (moved away by the caller, forgotten)
-//!                                                 └ cannot be moved: stuck
+//!              ├─ held ◄──┤ failed once, or postponed because the system is in trouble
+//!              │            or workers were killed over it
+//!              └─ aside ◄─┘ failed twice, or felled two workers: (moved away by the caller, forgotten)
+//!                           cannot be moved: stays aside, and is tried once more after a while
 //! ```
 
+mod held;
 pub mod incoming;
 pub mod watch;
 
 use crate::snapshot::Epoch;
+use held::Held;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
@@ -27,10 +29,15 @@ pub const FAILURES: u32 = 2;
 /// second kill on the snapshot is held for a while, twice as long each time, up to [`HOLD_MAX`]: one for which memory
 /// is short does not take the rest with it, and goes out by itself when there is more.
 pub const KILLS: u32 = 5;
-/// Pause before a snapshot that failed is tried again: a passing trouble of the disk may be over by then.
+/// Pause before a snapshot that failed is tried again.
 pub const HOLD: Duration = Duration::from_secs(3);
 /// Longest pause before a snapshot over which workers were killed is tried again.
 pub const HOLD_MAX: Duration = Duration::from_secs(300);
+/// Longest pause before a snapshot that could not be read is tried again. Shorter, since all of them may wait for the same
+/// disk; when one of them can be read again, the others are tried at once.
+pub const UNREADABLE_MAX: Duration = Duration::from_secs(60);
+/// First pause before a snapshot is tried again that should be in quarantine and could not be moved there.
+pub const ASIDE: Duration = Duration::from_secs(30);
 
 /// The place of a worker in the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,7 +59,7 @@ pub enum Blame {
 pub enum Verdict {
     /// It stays in the queue and is tried again.
     Again,
-    /// It is out of the queue; move it away.
+    /// Move it away. It is aside until [`Queue::forget`] is called, or until it is tried once more.
     Quarantine,
 }
 
@@ -67,15 +74,6 @@ pub struct Returned {
     pub suspect: Vec<Epoch>,
 }
 
-/// What could not be done to a snapshot yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Disposal {
-    /// It is delivered.
-    Remove,
-    /// It cannot be processed.
-    Quarantine,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Taken {
     by: Slot,
@@ -86,16 +84,23 @@ struct Taken {
 struct Record {
     failures: u32,
     kills: u32,
-    postponed: bool,
+    /// How often in a row it could not be read.
+    postponed: u32,
+    /// How often it was to be moved away.
+    condemned: u32,
 }
 
 /// The queue.
 #[derive(Debug, Default)]
 pub struct Queue {
     ready: BTreeSet<Epoch>,
-    held: BTreeMap<Epoch, Instant>,
+    held: Held,
+    aside: Held,
     taken: BTreeMap<Epoch, Taken>,
-    stuck: BTreeMap<Epoch, Disposal>,
+    /// Delivered, and not removed yet.
+    stuck: BTreeSet<Epoch>,
+    /// Those that could not be read when they were last tried.
+    unreadable: BTreeSet<Epoch>,
     records: HashMap<Epoch, Record>,
 }
 
@@ -115,10 +120,12 @@ impl Queue {
     /// worker holds is left to that worker to report. New snapshots are *not* taken from here: they may still be
     /// in the making.
     pub fn present(&mut self, there: &BTreeSet<Epoch>) -> Vec<Epoch> {
-        self.stuck.retain(|epoch, _| there.contains(epoch));
-        let waiting = self.ready.iter().chain(self.held.keys());
-        let gone: Vec<Epoch> = waiting.filter(|epoch| !there.contains(epoch)).copied().collect();
-        for epoch in &gone {
+        self.stuck.retain(|epoch| there.contains(epoch));
+        // Somebody took them away, as the log has asked for.
+        let taken_away: Vec<Epoch> = self.aside.epochs().filter(|epoch| !there.contains(epoch)).collect();
+        let waiting = self.ready.iter().copied().chain(self.held.epochs());
+        let gone: Vec<Epoch> = waiting.filter(|epoch| !there.contains(epoch)).collect();
+        for epoch in gone.iter().chain(&taken_away) {
             self.forget(*epoch);
         }
         gone
@@ -126,9 +133,7 @@ impl Queue {
 
     /// Gives the oldest snapshot that is ready to a worker.
     pub fn claim(&mut self, by: Slot, now: Instant) -> Option<Epoch> {
-        let due: Vec<Epoch> = self.held.iter().filter(|(_, until)| **until <= now).map(|(epoch, _)| *epoch).collect();
-        for epoch in due {
-            self.held.remove(&epoch);
+        while let Some(epoch) = self.held.pop_due(now).or_else(|| self.aside.pop_due(now)) {
             self.ready.insert(epoch);
         }
         let epoch = self.ready.pop_first()?;
@@ -137,15 +142,24 @@ impl Queue {
     }
 
     /// The worker has processed the snapshot and now delivers it: whatever happens to that worker later is not the
-    /// snapshot's fault. False when the worker does not hold it.
+    /// snapshot's fault. When it could not be read before, the others of which that is true are tried at once. False when
+    /// the worker does not hold it.
     pub fn rendered(&mut self, by: Slot, epoch: Epoch) -> bool {
         match self.taken.get_mut(&epoch) {
-            Some(taken) if taken.by == by => {
-                taken.rendered = true;
-                true
-            }
-            _ => false,
+            Some(taken) if taken.by == by => taken.rendered = true,
+            _ => return false,
         }
+        if self.unreadable.remove(&epoch) {
+            if let Some(record) = self.records.get_mut(&epoch) {
+                record.postponed = 0;
+            }
+            for epoch in self.unreadable.iter().copied() {
+                if self.held.remove(epoch) {
+                    self.ready.insert(epoch);
+                }
+            }
+        }
+        true
     }
 
     /// The worker never got to know that it has this snapshot: it is ready again. False when the worker does not hold
@@ -175,25 +189,36 @@ impl Queue {
             return None;
         }
         self.taken.remove(&epoch);
+        // It was read.
+        self.unreadable.remove(&epoch);
         let record = self.records.entry(epoch).or_default();
         record.failures += 1;
         if record.failures >= FAILURES {
-            self.forget(epoch);
+            self.condemn(epoch, now);
             return Some(Verdict::Quarantine);
         }
         self.held.insert(epoch, now + HOLD);
         Some(Verdict::Again)
     }
 
-    /// The snapshot could not be processed for reasons that have nothing to do with it: it is held back for a while,
-    /// as often as need be. Returns whether this is the first time; `None` when the worker does not hold it.
-    pub fn postponed(&mut self, by: Slot, epoch: Epoch, now: Instant) -> Option<bool> {
+    /// The snapshot could not be read, for reasons that have nothing to do with it: it is held back for a while, as often
+    /// as need be. False when the worker does not hold it.
+    pub fn postponed(&mut self, by: Slot, epoch: Epoch, now: Instant) -> bool {
         if !self.holds(by, epoch) {
-            return None;
+            return false;
         }
         self.taken.remove(&epoch);
-        self.held.insert(epoch, now + HOLD);
-        Some(!std::mem::replace(&mut self.records.entry(epoch).or_default().postponed, true))
+        self.unreadable.insert(epoch);
+        let record = self.records.entry(epoch).or_default();
+        record.postponed = record.postponed.saturating_add(1);
+        self.held.insert(epoch, now + doubled(HOLD, record.postponed, UNREADABLE_MAX));
+        true
+    }
+
+    /// Snapshots that could not be read when they were last tried.
+    #[must_use]
+    pub fn unreadable(&self) -> usize {
+        self.unreadable.len()
     }
 
     /// The worker died: what it held is ready again, save a snapshot that was in the making and is held for a while, or
@@ -212,7 +237,7 @@ impl Queue {
                     Blame::Snapshot => record.failures += 1,
                 }
                 if record.failures >= FAILURES {
-                    self.forget(epoch);
+                    self.condemn(epoch, now);
                     returned.quarantine.push(epoch);
                     continue;
                 }
@@ -230,21 +255,23 @@ impl Queue {
         returned
     }
 
-    /// A forgotten snapshot that could not be removed or moved away: it is known, but not worked on.
-    pub fn stuck(&mut self, epoch: Epoch, disposal: Disposal) {
+    /// A forgotten snapshot that could not be removed: it is known, but not worked on.
+    pub fn stuck(&mut self, epoch: Epoch) {
         if !self.knows(epoch) {
-            self.stuck.insert(epoch, disposal);
+            self.stuck.insert(epoch);
         }
     }
 
-    /// Those whose removal or move should be tried again.
-    pub fn stuck_ones(&self) -> impl Iterator<Item = (Epoch, Disposal)> + '_ {
-        self.stuck.iter().map(|(epoch, disposal)| (*epoch, *disposal))
+    /// Those whose removal should be tried again.
+    #[must_use]
+    pub fn stuck_ones(&self) -> Vec<Epoch> {
+        self.stuck.iter().copied().collect()
     }
 
-    /// A stuck snapshot is dealt with.
-    pub fn freed(&mut self, epoch: Epoch) {
-        self.stuck.remove(&epoch);
+    /// Snapshots that are done with and still there: delivered and not removed, or condemned and not moved away.
+    #[must_use]
+    pub fn done_with(&self) -> usize {
+        self.stuck.len() + self.aside.len()
     }
 
     /// Whether the snapshot is in any state.
@@ -252,8 +279,9 @@ impl Queue {
     pub fn knows(&self, epoch: Epoch) -> bool {
         self.ready.contains(&epoch)
             || self.taken.contains_key(&epoch)
-            || self.held.contains_key(&epoch)
-            || self.stuck.contains_key(&epoch)
+            || self.held.contains(epoch)
+            || self.aside.contains(epoch)
+            || self.stuck.contains(&epoch)
     }
 
     /// Snapshots that wait for a worker.
@@ -277,32 +305,48 @@ impl Queue {
     /// The oldest snapshot that is not delivered.
     #[must_use]
     pub fn oldest(&self) -> Option<Epoch> {
-        let oldest = [self.ready.first(), self.held.keys().next(), self.taken.keys().next()];
-        oldest.into_iter().flatten().min().copied()
+        let oldest = [self.ready.first().copied(), self.held.epochs().next(), self.taken.keys().next().copied()];
+        oldest.into_iter().flatten().min()
     }
 
     /// When the next snapshot becomes ready by itself.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
-        self.held.values().min().copied()
+        [self.held.next(), self.aside.next()].into_iter().flatten().min()
     }
 
     fn holds(&self, by: Slot, epoch: Epoch) -> bool {
         self.taken.get(&epoch).is_some_and(|taken| taken.by == by)
     }
 
-    fn forget(&mut self, epoch: Epoch) {
+    /// Nothing is known of the snapshot any more: it is removed, or moved away, or about to be.
+    pub fn forget(&mut self, epoch: Epoch) {
         self.ready.remove(&epoch);
-        self.held.remove(&epoch);
+        self.held.remove(epoch);
+        self.aside.remove(epoch);
         self.taken.remove(&epoch);
         self.stuck.remove(&epoch);
+        self.unreadable.remove(&epoch);
         self.records.remove(&epoch);
+    }
+
+    /// The snapshot is to be moved away. Should that fail, it is tried once more later: it may have become a good one.
+    fn condemn(&mut self, epoch: Epoch, now: Instant) {
+        let record = self.records.entry(epoch).or_default();
+        record.failures = FAILURES - 1;
+        record.condemned = record.condemned.saturating_add(1);
+        self.aside.insert(epoch, now + doubled(ASIDE, record.condemned, HOLD_MAX));
     }
 }
 
 /// How long a snapshot is held after so many kills, the second at the least.
 fn hold_after(kills: u32) -> Duration {
-    HOLD.saturating_mul(1 << kills.saturating_sub(1).min(16)).min(HOLD_MAX)
+    doubled(HOLD, kills, HOLD_MAX)
+}
+
+/// A pause that doubles with each time after the first.
+fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
+    first.saturating_mul(1 << times.saturating_sub(1).min(16)).min(most)
 }
 
 #[cfg(test)]
@@ -356,6 +400,7 @@ mod tests {
             queue.died(TWO, Blame::Snapshot, now),
             Returned { ready: vec![A], quarantine: vec![B], suspect: vec![] }
         );
+        queue.forget(B);
         assert!(!queue.knows(B));
     }
 
@@ -395,20 +440,71 @@ mod tests {
         assert_eq!(queue.claim(TWO, now + HOLD), Some(A));
         assert_eq!(queue.failed(ONE, A, now), None);
         assert_eq!(queue.failed(TWO, A, now), Some(Verdict::Quarantine));
+        queue.forget(A);
         assert!(!queue.knows(A));
     }
 
     #[test]
-    fn trouble_of_the_system_condemns_nothing_and_is_said_once() {
+    fn trouble_of_the_system_condemns_nothing_and_is_tried_again_with_growing_pauses() {
         let mut now = Instant::now();
         let mut queue = with(&[A]);
-        for round in 0..100 {
+        let mut pauses = Vec::new();
+        for _ in 0..100 {
             assert_eq!(queue.claim(ONE, now), Some(A));
-            assert_eq!(queue.postponed(ONE, A, now), Some(round == 0));
-            assert_eq!(queue.claim(ONE, now), None);
-            now += HOLD;
+            assert!(queue.postponed(ONE, A, now));
+            assert_eq!((queue.claim(ONE, now), queue.unreadable()), (None, 1));
+            let due = queue.next_due().unwrap();
+            pauses.push((due - now).as_secs());
+            now = due;
         }
-        assert_eq!(queue.postponed(ONE, A, now), None);
+        assert_eq!(pauses[..7], [3, 6, 12, 24, 48, 60, 60]);
+        assert!(!queue.postponed(ONE, A, now));
+    }
+
+    #[test]
+    fn when_one_can_be_read_again_the_others_are_tried_at_once() {
+        let now = Instant::now();
+        let c = Epoch(B.0 + 10);
+        let mut queue = with(&[A, B, c]);
+        for epoch in [A, B, c] {
+            assert_eq!(queue.claim(ONE, now), Some(epoch));
+            if epoch == c {
+                queue.failed(ONE, epoch, now);
+            } else {
+                queue.postponed(ONE, epoch, now);
+            }
+        }
+        assert_eq!(queue.claim(ONE, now), None);
+        assert_eq!(queue.claim(ONE, now + HOLD), Some(A));
+        queue.unclaim(ONE, A);
+        queue.held.insert(B, now + HOLD * 9);
+        assert_eq!(queue.claim(ONE, now + HOLD), Some(A));
+        assert!(queue.rendered(ONE, A));
+        assert_eq!(queue.claim(TWO, now + HOLD), Some(B), "B waits no longer");
+        assert_eq!(queue.unreadable(), 1);
+        assert!(queue.rendered(TWO, B));
+        assert_eq!(queue.unreadable(), 0);
+    }
+
+    #[test]
+    fn a_condemned_snapshot_that_stays_is_tried_once_more_and_seldom() {
+        let mut now = Instant::now();
+        let mut queue = with(&[A]);
+        queue.claim(ONE, now);
+        queue.failed(ONE, A, now);
+        now += HOLD;
+        for pause in [30, 60, 120, 240, 300, 300] {
+            assert_eq!(queue.claim(ONE, now), Some(A));
+            assert_eq!(queue.failed(ONE, A, now), Some(Verdict::Quarantine));
+            assert!(queue.knows(A));
+            assert_eq!((queue.depth(), queue.done_with(), queue.oldest()), (0, 1, None));
+            assert_eq!(queue.claim(ONE, now), None);
+            assert_eq!(queue.next_due(), Some(now + Duration::from_secs(pause)));
+            now += Duration::from_secs(pause);
+        }
+        assert_eq!(queue.claim(ONE, now), Some(A));
+        assert!(queue.rendered(ONE, A) && queue.finished(ONE, A), "it has become a good one");
+        assert!(!queue.knows(A));
     }
 
     #[test]
@@ -426,11 +522,11 @@ mod tests {
         let mut queue = with(&[A]);
         queue.claim(ONE, now);
         queue.finished(ONE, A);
-        queue.stuck(A, Disposal::Remove);
+        queue.stuck(A);
         assert!(!queue.arrived(A));
         assert_eq!(queue.claim(ONE, now), None);
-        assert_eq!(queue.stuck_ones().collect::<Vec<_>>(), vec![(A, Disposal::Remove)]);
-        queue.freed(A);
+        assert_eq!(queue.stuck_ones(), vec![A]);
+        queue.forget(A);
         assert!(queue.arrived(A));
     }
 }

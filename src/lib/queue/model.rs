@@ -8,7 +8,8 @@ enum State {
     Ready,
     Held(Instant),
     Taken(Slot, bool),
-    Stuck(Disposal),
+    Aside(Instant),
+    Stuck,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +18,9 @@ struct Entry {
     state: State,
     failures: u32,
     kills: u32,
-    postponed: bool,
+    postponed: u32,
+    condemned: u32,
+    unreadable: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -31,8 +34,8 @@ enum Action {
     Failed(usize, u64),
     Postponed(usize, u64),
     Died(usize, u8),
-    Stuck(u64, bool),
-    Freed(u64),
+    Stuck(u64),
+    Forget(u64),
     Wait(u64),
 }
 
@@ -52,9 +55,9 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Failed(slot, epoch)),
         1 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Postponed(slot, epoch)),
         2 => (slot, 0..3_u8).prop_map(|(slot, blame)| Action::Died(slot, blame)),
-        1 => (epoch.clone(), any::<bool>()).prop_map(|(epoch, remove)| Action::Stuck(epoch, remove)),
-        1 => epoch.prop_map(Action::Freed),
-        2 => (0..5_u64).prop_map(Action::Wait),
+        1 => epoch.clone().prop_map(Action::Stuck),
+        1 => epoch.prop_map(Action::Forget),
+        2 => (0..40_u64).prop_map(Action::Wait),
     ]
 }
 
@@ -75,7 +78,8 @@ impl Model {
     }
 
     fn add(&mut self, epoch: Epoch, state: State) {
-        self.0.push(Entry { epoch, state, failures: 0, kills: 0, postponed: false });
+        let zero = Entry { epoch, state, failures: 0, kills: 0, postponed: 0, condemned: 0, unreadable: false };
+        self.0.push(zero);
         self.0.sort_by_key(|entry| entry.epoch);
     }
 
@@ -86,6 +90,12 @@ impl Model {
 
 fn is_waiting(state: State) -> bool {
     matches!(state, State::Ready | State::Held(_))
+}
+
+fn condemn(entry: &mut Entry, now: Instant) {
+    entry.failures = FAILURES - 1;
+    entry.condemned += 1;
+    entry.state = State::Aside(now + doubled(ASIDE, entry.condemned, HOLD_MAX));
 }
 
 fn holds(model: &Model, slot: Slot, epoch: Epoch) -> bool {
@@ -113,7 +123,7 @@ fn perform(queue: &mut Queue, model: &mut Model, now: &mut Instant, action: Acti
         }
         Action::Claim(slot) => {
             for entry in &mut model.0 {
-                if matches!(entry.state, State::Held(until) if until <= *now) {
+                if matches!(entry.state, State::Held(until) | State::Aside(until) if until <= *now) {
                     entry.state = State::Ready;
                 }
             }
@@ -134,7 +144,13 @@ fn perform(queue: &mut Queue, model: &mut Model, now: &mut Instant, action: Acti
             let (slot, epoch) = (Slot(slot), Epoch(epoch));
             assert_eq!(queue.rendered(slot, epoch), holds(model, slot, epoch));
             if holds(model, slot, epoch) {
-                model.entry(epoch).state = State::Taken(slot, true);
+                let entry = model.entry(epoch);
+                entry.state = State::Taken(slot, true);
+                if std::mem::take(&mut entry.unreadable) {
+                    entry.postponed = 0;
+                    let held = |entry: &&mut Entry| entry.unreadable && matches!(entry.state, State::Held(_));
+                    model.0.iter_mut().filter(held).for_each(|entry| entry.state = State::Ready);
+                }
             }
         }
         Action::Finished(slot, epoch) => {
@@ -153,39 +169,35 @@ fn perform(queue: &mut Queue, model: &mut Model, now: &mut Instant, action: Acti
             }
             let entry = model.entry(epoch);
             entry.failures += 1;
+            entry.unreadable = false;
             if entry.failures < FAILURES {
                 entry.state = State::Held(*now + HOLD);
                 assert_eq!(verdict, Some(Verdict::Again));
             } else {
-                model.drop(epoch);
+                condemn(entry, *now);
                 assert_eq!(verdict, Some(Verdict::Quarantine));
             }
         }
         Action::Postponed(slot, epoch) => {
             let (slot, epoch) = (Slot(slot), Epoch(epoch));
-            let postponed = queue.postponed(slot, epoch, *now);
-            if !holds(model, slot, epoch) {
-                assert_eq!(postponed, None);
-                return;
+            assert_eq!(queue.postponed(slot, epoch, *now), holds(model, slot, epoch));
+            if holds(model, slot, epoch) {
+                let entry = model.entry(epoch);
+                entry.unreadable = true;
+                entry.postponed += 1;
+                entry.state = State::Held(*now + doubled(HOLD, entry.postponed, UNREADABLE_MAX));
             }
-            let entry = model.entry(epoch);
-            assert_eq!(postponed, Some(!entry.postponed));
-            entry.postponed = true;
-            entry.state = State::Held(*now + HOLD);
         }
         Action::Died(slot, blame) => died(queue, model, Slot(slot), blame, *now),
-        Action::Stuck(epoch, remove) => {
-            let disposal = if remove { Disposal::Remove } else { Disposal::Quarantine };
-            queue.stuck(Epoch(epoch), disposal);
+        Action::Stuck(epoch) => {
+            queue.stuck(Epoch(epoch));
             if model.state(Epoch(epoch)).is_none() {
-                model.add(Epoch(epoch), State::Stuck(disposal));
+                model.add(Epoch(epoch), State::Stuck);
             }
         }
-        Action::Freed(epoch) => {
-            queue.freed(Epoch(epoch));
-            if matches!(model.state(Epoch(epoch)), Some(State::Stuck(_))) {
-                model.drop(Epoch(epoch));
-            }
+        Action::Forget(epoch) => {
+            queue.forget(Epoch(epoch));
+            model.drop(Epoch(epoch));
         }
         Action::Wait(seconds) => *now += Duration::from_secs(seconds),
     }
@@ -210,6 +222,7 @@ fn died(queue: &mut Queue, model: &mut Model, slot: Slot, blame: u8, now: Instan
             entry.kills += kills;
             if entry.failures >= FAILURES {
                 condemned.push(entry.epoch);
+                condemn(entry, now);
                 continue;
             }
             if kills > 0 && entry.kills > 1 {
@@ -222,7 +235,6 @@ fn died(queue: &mut Queue, model: &mut Model, slot: Slot, blame: u8, now: Instan
     }
     assert_eq!(returned.ready, ready);
     assert_eq!(returned.quarantine, condemned);
-    condemned.into_iter().for_each(|epoch| model.drop(epoch));
 }
 
 proptest! {
@@ -236,11 +248,13 @@ proptest! {
             }
             prop_assert_eq!(queue.depth(), model.count(is_waiting));
             prop_assert_eq!(queue.in_flight(), model.count(|state| matches!(state, State::Taken(..))));
-            let undelivered = model.0.iter().find(|entry| !matches!(entry.state, State::Stuck(_)));
+            prop_assert_eq!(queue.done_with(), model.count(|state| matches!(state, State::Stuck | State::Aside(_))));
+            prop_assert_eq!(queue.unreadable(), model.0.iter().filter(|entry| entry.unreadable).count());
+            let undelivered = model.0.iter().find(|entry| !matches!(entry.state, State::Stuck | State::Aside(_)));
             prop_assert_eq!(queue.oldest(), undelivered.map(|entry| entry.epoch));
-            let due = model.0.iter().filter_map(|entry| match entry.state { State::Held(until) => Some(until), _ => None });
+            let due = model.0.iter().filter_map(|entry| match entry.state { State::Held(until) | State::Aside(until) => Some(until), _ => None });
             prop_assert_eq!(queue.next_due(), due.min());
-            prop_assert!(queue.records.len() <= queue.depth() + queue.in_flight());
+            prop_assert!(queue.records.len() <= queue.depth() + queue.in_flight() + queue.done_with());
         }
     }
 }

@@ -1,11 +1,19 @@
 //! Hints that the source directory has changed. A hint is never the truth: it may be late, lost or wrong, and all that
 //! it leads to is a look at the directory.
+//!
+//! inotify is read by the main loop itself, without a thread: where threads or memory are short there is one thing less that
+//! can fail; see docs/adr/0013-inotify-without-a-thread.md.
 
 use crate::snapshot::Epoch;
-use notify::event::{CreateKind, ModifyKind, RenameMode};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use nix::errno::Errno;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Number of snapshots that are remembered as moved in; more make a look at the whole directory cheaper anyway.
 const MAX_MOVED: usize = 10_000;
@@ -21,90 +29,132 @@ pub struct Hints {
     pub lost: bool,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    hints: Mutex<Hints>,
-    wake: tokio::sync::Notify,
+impl Hints {
+    fn any(&self) -> bool {
+        self.look || self.lost || !self.moved_in.is_empty()
+    }
 }
 
-impl Shared {
-    fn change(&self, change: impl FnOnce(&mut Hints)) {
-        // The lock is held for a few assignments only; a panic in between leaves usable hints.
-        change(&mut self.hints.lock().unwrap_or_else(PoisonError::into_inner));
-        self.wake.notify_one();
+/// What tokio waits for.
+#[derive(Debug)]
+struct Events(Inotify);
+
+impl AsRawFd for Events {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
     }
 }
 
 /// A watch on one directory, by inode: it does not follow when another directory takes the name.
 #[derive(Debug)]
 pub struct Watch {
-    shared: Arc<Shared>,
-    _watcher: RecommendedWatcher,
+    events: AsyncFd<Events>,
+    directory: WatchDescriptor,
+    /// The directory above, and the name of this one in it.
+    above: Option<(WatchDescriptor, OsString)>,
+    hints: RefCell<Hints>,
 }
 
 impl Watch {
-    /// Begins to watch `dir`. Everything that happens in it after this call leads to a hint.
+    /// Begins to watch `dir`. Everything that happens in it after this call leads to a hint. To be called on a tokio runtime.
     ///
     /// # Errors
     /// When the directory is not there, or the system has no watches left.
-    pub fn new(dir: &Path) -> notify::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let (to, watched) = (Arc::clone(&shared), dir.to_owned());
-        let mut watcher = RecommendedWatcher::new(move |event| note(&to, &watched, event), notify::Config::default())?;
-        watcher.watch(dir, RecursiveMode::NonRecursive)?;
-        // A directory that somebody holds open, as we do for the lock, does not tell of its own removal; the one
-        // above does. Where that cannot be watched, the timer has to do.
-        if let Some(above) = dir.parent().filter(|above| !above.as_os_str().is_empty())
-            && let Err(error) = watcher.watch(above, RecursiveMode::NonRecursive)
-        {
-            tracing::debug!(directory = %above.display(), %error, "cannot watch the directory above");
-        }
-        Ok(Self { shared, _watcher: watcher })
+    pub fn new(dir: &Path) -> io::Result<Self> {
+        // Without a runtime tokio would panic.
+        tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).map_err(|errno| match errno {
+            Errno::EMFILE => io::Error::other("no inotify instances are left (fs.inotify.max_user_instances)"),
+            errno => errno.into(),
+        })?;
+        let in_it = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
+        let itself = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_ONLYDIR;
+        let directory = inotify.add_watch(dir, in_it | itself).map_err(|errno| match errno {
+            Errno::ENOSPC => io::Error::other("no inotify watches are left (fs.inotify.max_user_watches)"),
+            errno => errno.into(),
+        })?;
+        let above = watch_above(&inotify, dir);
+        // SAFETY: the descriptor belongs to the value that is handed over, which never gives it away or closes it before it
+        // is dropped itself.
+        let events = unsafe { AsyncFd::register_with_interest(Events(inotify), Interest::READABLE) };
+        let events = events.map_err(|error| error.into_parts().1)?;
+        Ok(Self { events, directory, above, hints: RefCell::default() })
     }
 
     /// Waits for a hint. Cancelling it loses nothing.
     pub async fn hinted(&self) {
-        self.shared.wake.notified().await;
+        while !self.hints.borrow().any() {
+            let Ok(mut ready) = self.events.readable().await else { return std::future::pending().await };
+            // Until the kernel has no more: only then does tokio wait for the next.
+            loop {
+                match ready.try_io(|events| events.get_ref().0.read_events().map_err(Into::into)) {
+                    Ok(Ok(events)) => events.into_iter().for_each(|event| self.note(event)),
+                    Ok(Err(error)) => {
+                        self.fail(&error);
+                        ready.clear_ready();
+                        break;
+                    }
+                    Err(_) => break,
+                }
+            }
+        }
     }
 
     /// Takes the hints so far.
     #[must_use]
     pub fn take(&self) -> Hints {
-        std::mem::take(&mut *self.shared.hints.lock().unwrap_or_else(PoisonError::into_inner))
+        loop {
+            match self.events.get_ref().0.read_events() {
+                Ok(events) => events.into_iter().for_each(|event| self.note(event)),
+                Err(Errno::EAGAIN) => break,
+                Err(errno) => {
+                    self.fail(&errno.into());
+                    break;
+                }
+            }
+        }
+        self.hints.take()
+    }
+
+    fn fail(&self, error: &io::Error) {
+        tracing::debug!(%error, "inotify cannot be read");
+        let mut hints = self.hints.borrow_mut();
+        (hints.look, hints.lost) = (true, true);
+    }
+
+    fn note(&self, event: InotifyEvent) {
+        let mut hints = self.hints.borrow_mut();
+        if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
+            (hints.look, hints.lost) = (true, true);
+        } else if event.wd == self.directory {
+            let epoch = event.name.as_ref().and_then(|name| name.to_str()).and_then(Epoch::from_name);
+            match epoch {
+                Some(epoch) if event.mask.contains(AddWatchFlags::IN_MOVED_TO) && hints.moved_in.len() < MAX_MOVED => {
+                    hints.moved_in.push(epoch);
+                }
+                Some(_) => hints.look = true,
+                // The directory itself was moved or deleted, or its file system unmounted.
+                None => hints.look |= event.name.is_none(),
+            }
+        } else if let Some((above, name)) = &self.above {
+            hints.look |= event.wd == *above && event.name.as_ref().is_none_or(|of| of == name);
+        }
     }
 }
 
-/// Runs on the watcher's thread.
-fn note(shared: &Shared, dir: &Path, event: notify::Result<Event>) {
-    let Ok(event) = event else {
-        return shared.change(|hints| (hints.look, hints.lost) = (true, true));
-    };
-    if event.need_rescan() {
-        return shared.change(|hints| (hints.look, hints.lost) = (true, true));
-    }
-    let Some(path) = event.paths.first() else { return };
-    if path == dir {
-        // The directory itself was made, moved or deleted. Its being opened or listed, by us too, is no news.
-        if matches!(event.kind, EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))) {
-            shared.change(|hints| hints.look = true);
+/// A directory that somebody holds open, as we do for the lock, does not tell of its own removal; the one above does. Where
+/// that cannot be watched, the timer has to do.
+fn watch_above(inotify: &Inotify, dir: &Path) -> Option<(WatchDescriptor, OsString)> {
+    use AddWatchFlags as Flags;
+    let above = dir.parent()?;
+    let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+    let name = dir.file_name()?.to_owned();
+    match inotify.add_watch(above, Flags::IN_CREATE | Flags::IN_DELETE | Flags::IN_MOVED_FROM | Flags::IN_MOVED_TO) {
+        Ok(descriptor) => Some((descriptor, name)),
+        Err(error) => {
+            tracing::debug!(directory = %above.display(), %error, "cannot watch the directory above");
+            None
         }
-        return;
-    }
-    if path.parent() != Some(dir) {
-        return;
-    }
-    let epoch = path.file_name().and_then(|name| name.to_str()).and_then(Epoch::from_name);
-    match (event.kind, epoch) {
-        (EventKind::Modify(ModifyKind::Name(RenameMode::To)), Some(epoch)) => shared.change(|hints| {
-            if hints.moved_in.len() < MAX_MOVED {
-                hints.moved_in.push(epoch);
-            } else {
-                hints.look = true;
-            }
-        }),
-        (EventKind::Create(CreateKind::Folder), Some(_)) => shared.change(|hints| hints.look = true),
-        // A snapshot that is gone is found out when it is its turn.
-        _ => {}
     }
 }
 
@@ -145,6 +195,29 @@ mod tests {
         fs::create_dir(dir.join("1500000010")).unwrap();
         until(&watch, &mut seen, |hints| hints.look).await;
         assert_eq!(seen.moved_in.len(), 1);
+    }
+
+    #[test]
+    fn without_a_runtime_there_is_no_watch_and_no_panic() {
+        let base = tempfile::tempdir().unwrap();
+        assert!(Watch::new(base.path()).is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_waited_for_is_taken_all_the_same() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = base.path().join("incoming");
+        fs::create_dir(&dir).unwrap();
+        let watch = Watch::new(&dir).unwrap();
+        fs::create_dir(base.path().join("staged")).unwrap();
+        fs::rename(base.path().join("staged"), dir.join("1500000000")).unwrap();
+        assert_eq!(watch.take().moved_in, vec![Epoch(1_500_000_000)]);
+        assert_eq!(watch.take(), Hints::default());
+        // Nothing but other entries: no hint, and no busy loop.
+        fs::write(dir.join("foreign"), "").unwrap();
+        fs::write(base.path().join("foreign"), "").unwrap();
+        let quiet = tokio::time::timeout(Duration::from_millis(50), watch.hinted()).await;
+        assert!(quiet.is_err(), "{:?}", watch.take());
     }
 
     #[tokio::test]

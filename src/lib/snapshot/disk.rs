@@ -1,8 +1,38 @@
 //! The few operations on directories that publishing needs and std lacks.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+
+/// Permissions of directories that are made, less what the umask takes away: no other user may write, even without any umask.
+const DIRECTORY: u32 = 0o755;
+/// The same of files.
+const FILE: u32 = 0o644;
+
+/// Makes a directory.
+///
+/// # Errors
+/// Those of mkdir(2).
+pub fn make(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(DIRECTORY).create(path)
+}
+
+/// Makes a directory with those above it, as far as they are not there.
+///
+/// # Errors
+/// Those of mkdir(2).
+pub fn make_all(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(DIRECTORY).create(path)
+}
+
+/// Opens an empty file for writing.
+///
+/// # Errors
+/// Those of open(2).
+pub fn create_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(FILE).open(path)
+}
 
 /// Renames a directory, never onto anything that exists (a plain rename replaces an empty directory).
 ///

@@ -3,6 +3,7 @@
 //! Only real directories with an epoch's name are snapshots. A symbolic link is never followed, a foreign file never
 //! touched; both are counted, so that an operator who drops a file there learns why nothing happens.
 
+use super::withdraw::epoch_of;
 use super::{DONE_PREFIX, Epoch};
 use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
@@ -18,6 +19,8 @@ pub struct Listing {
     pub snapshots: BTreeSet<Epoch>,
     /// Epochs of which the removal was begun and not finished.
     pub leftovers: Vec<Epoch>,
+    /// Names of snapshots that were being taken out of the queue, in order.
+    pub withdrawn: Vec<String>,
     /// Entries that are neither; hidden names are not counted, since pull stages under such a name where it must.
     pub foreign: usize,
     /// Name of one of the foreign entries, for the log.
@@ -34,30 +37,72 @@ pub fn list(src_dir: &Path) -> io::Result<Listing> {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        // An entry that vanishes between the two calls is simply not there.
-        let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let is_dir = match entry.file_type() {
+            Ok(kind) => kind.is_dir(),
+            // It has vanished between the two calls.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
         if let Some(epoch) = Epoch::from_name(&name).filter(|_| is_dir) {
             listing.snapshots.insert(epoch);
         } else if let Some(epoch) = name.strip_prefix(DONE_PREFIX).and_then(Epoch::from_name).filter(|_| is_dir) {
             listing.leftovers.push(epoch);
+        } else if is_dir && epoch_of(&name).is_some() {
+            listing.withdrawn.push(name.into_owned());
         } else if !name.starts_with('.') {
             listing.foreign += 1;
             listing.foreign_example.get_or_insert_with(|| name.into_owned());
         }
     }
+    listing.withdrawn.sort_unstable();
     Ok(listing)
 }
 
-/// Which directory this is, whatever its name: device and inode.
+/// Which directory this is, whatever its name: device, inode, and the birth of that inode where the file system knows it.
+/// The number alone says little, since it is used again when the directory is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
+pub struct Place {
     dev: u64,
     ino: u64,
+    born: Option<SystemTime>,
+}
+
+impl From<&Metadata> for Place {
+    fn from(meta: &Metadata) -> Self {
+        Self { dev: meta.dev(), ino: meta.ino(), born: meta.created().ok() }
+    }
+}
+
+/// Which snapshot this is: the directory, and when entries in it last changed. Where there is no birth, the last change of
+/// the directory itself counts, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    place: Place,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Identity {
+    /// Whether `other` is the same snapshot, seen at another time.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.is_renamed(other) && (self.place.born.is_some() || self.changed == other.changed)
+    }
+
+    /// The same, when it was renamed in between, which counts as a change of the directory itself.
+    #[must_use]
+    pub fn is_renamed(&self, other: &Self) -> bool {
+        self.place == other.place && self.modified == other.modified
+    }
 }
 
 impl From<&Metadata> for Identity {
     fn from(meta: &Metadata) -> Self {
-        Self { dev: meta.dev(), ino: meta.ino() }
+        Self {
+            place: Place::from(meta),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        }
     }
 }
 
@@ -74,14 +119,14 @@ pub fn identity(path: &Path) -> io::Result<Option<Identity>> {
     }
 }
 
-/// The identity of the directory that `path` leads to. Unlike a snapshot, the source directory may be reached by a
+/// The directory that `path` leads to. Unlike a snapshot, the source directory may be reached by a
 /// symbolic link: that is the operator's choice.
 ///
 /// # Errors
 /// When the path cannot be examined for a reason other than its absence.
-pub fn identity_behind(path: &Path) -> io::Result<Option<Identity>> {
+pub fn place_behind(path: &Path) -> io::Result<Option<Place>> {
     match fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => Ok(Some(Identity::from(&meta))),
+        Ok(meta) if meta.is_dir() => Ok(Some(Place::from(&meta))),
         Ok(_) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -126,6 +171,8 @@ mod tests {
         fs::create_dir(at("1500000000")).unwrap();
         fs::create_dir(at(".done-1499999990")).unwrap();
         fs::create_dir(at(".staging")).unwrap();
+        fs::create_dir(at(".removing-1499999980.1")).unwrap();
+        fs::create_dir(at(".removing-1499999980")).unwrap();
         fs::create_dir(at("lost+found")).unwrap();
         fs::write(at("1500000020"), "a file").unwrap();
         symlink(at("1500000010"), at("1500000030")).unwrap();
@@ -135,6 +182,7 @@ mod tests {
 
         assert_eq!(listing.snapshots, BTreeSet::from([Epoch(1_500_000_000), Epoch(1_500_000_010)]));
         assert_eq!(listing.leftovers, vec![Epoch(1_499_999_990)]);
+        assert_eq!(listing.withdrawn, vec![".removing-1499999980", ".removing-1499999980.1"]);
         assert_eq!(listing.foreign, 4);
         assert!(listing.foreign_example.is_some());
     }
@@ -146,14 +194,41 @@ mod tests {
         assert_eq!(identity(&path).unwrap(), None);
         fs::create_dir(&path).unwrap();
         let first = identity(&path).unwrap().unwrap();
-        assert_eq!(identity(&path).unwrap(), Some(first));
+        assert!(first.is(&identity(&path).unwrap().unwrap()));
         fs::rename(&path, dir.path().join("away")).unwrap();
+        assert!(first.is_renamed(&identity(&dir.path().join("away")).unwrap().unwrap()));
         fs::create_dir(&path).unwrap();
-        assert_ne!(identity(&path).unwrap(), Some(first));
+        assert!(!first.is_renamed(&identity(&path).unwrap().unwrap()));
         let link = dir.path().join("link");
         symlink(&path, &link).unwrap();
         assert_eq!(identity(&link).unwrap(), None);
-        assert_eq!(identity_behind(&link).unwrap(), identity(&path).unwrap());
+        assert_eq!(place_behind(&link).unwrap(), identity(&path).unwrap().map(|identity| identity.place));
+    }
+
+    #[test]
+    fn an_inode_number_that_is_used_again_is_another_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("1500000000");
+        fs::create_dir(&path).unwrap();
+        let first = identity(&path).unwrap().unwrap();
+        let limit = std::time::Instant::now() + Duration::from_secs(20);
+        // Until the number is the same, where the file system does that at all, and the clock has moved on.
+        while std::time::Instant::now() < limit {
+            fs::remove_dir(&path).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+            fs::create_dir(&path).unwrap();
+            let second = identity(&path).unwrap().unwrap();
+            assert!(!first.is(&second), "{first:?} {second:?}");
+            if second.place.ino == first.place.ino {
+                let (first, second) = (Place { born: None, ..first.place }, Place { born: None, ..second.place });
+                assert_eq!(first, second);
+                return;
+            }
+            if limit - std::time::Instant::now() < Duration::from_secs(19) {
+                eprintln!("this file system does not use numbers again");
+                return;
+            }
+        }
     }
 
     #[test]

@@ -13,7 +13,8 @@
 //! pull creates a snapshot by renaming a complete directory into place, and never touches it again. From then on
 //! process alone owns it: it is removed when every destination has its metrics ([`remove`]), or moved away when it
 //! cannot be processed ([`quarantine`]). What a crash of process leaves of a removal is `.done-<epoch>/`, which is no
-//! snapshot; the next start deletes it.
+//! snapshot; the next start deletes it. Before that it is `.removing-<epoch>/` for a moment ([`withdraw`]), which the next
+//! start puts back.
 
 pub mod disk;
 pub mod list;
@@ -21,6 +22,7 @@ pub mod name;
 pub mod quarantine;
 pub mod remove;
 pub mod stage;
+pub mod withdraw;
 
 pub use name::Epoch;
 pub use stage::STAGING_DIR;
@@ -33,3 +35,5 @@ pub const STAT_SUFFIX: &str = "_stat";
 pub const PULL_COUNTERS: &str = ".pull";
 /// Begin of the name of a snapshot that is being deleted.
 pub const DONE_PREFIX: &str = ".done-";
+/// Begin of the name of a snapshot that is being taken out of the queue.
+pub const TAKEN_PREFIX: &str = ".removing-";

@@ -1,10 +1,15 @@
 //! Where snapshots go that cannot be processed: `failed/` beside the source directory.
 //!
-//! Nothing is ever overwritten there: a second snapshot of the same second gets a number behind its name. Where the
+//! Nothing is ever overwritten there: a second snapshot of the same second gets a number after its name. Where the
 //! place beside the source directory is on another file system, or not ours to write to, it is `.failed/` inside the
-//! source directory. Only the newest [`KEPT`] snapshots are kept, so that a parser that fails on everything does not
-//! fill the disk.
+//! source directory.
+//!
+//! Nothing is ever deleted there either. A parser that fails on everything must not fill the disk, so there is a bound,
+//! [`MOST`]; but what lies there may be all that is left of something that can be mended, and the newest is worth no more
+//! than the oldest. So at the bound snapshots stay where they are, in the queue.
 
+use super::list::Identity;
+use super::withdraw::{Withdrawal, withdraw};
 use super::{Epoch, disk};
 use std::fs;
 use std::io;
@@ -14,48 +19,75 @@ use std::path::{Path, PathBuf};
 pub const BESIDE: &str = "failed";
 /// Name of the quarantine inside the source directory, where it cannot be beside it.
 pub const INSIDE: &str = ".failed";
-/// Number of snapshots that are kept in quarantine; beyond it the oldest are deleted. An hour of pulls at the default
-/// interval, as many as the queue itself holds by default.
-pub const KEPT: usize = 360;
+/// Most snapshots in quarantine. An hour of pulls at the default interval, as many as the queue itself holds by default.
+pub const MOST: usize = 360;
 
 /// Why a snapshot could not be moved.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot move {} to {}", path.display(), place.display())]
-pub struct QuarantineError {
-    /// The snapshot.
-    pub path: PathBuf,
-    /// The quarantine that was tried last.
-    pub place: PathBuf,
-    /// Why.
-    pub source: io::Error,
+pub enum QuarantineError {
+    /// There are enough.
+    #[error("{} has {MOST} snapshots already", place.display())]
+    Full {
+        /// The quarantine.
+        place: PathBuf,
+    },
+    /// It cannot be written to.
+    #[error("cannot move {} to {}", path.display(), place.display())]
+    Move {
+        /// The snapshot.
+        path: PathBuf,
+        /// The quarantine that was tried last.
+        place: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quarantined {
-    /// Where the snapshot is now.
-    pub path: PathBuf,
-    /// Older snapshots that were deleted to keep within [`KEPT`].
-    pub deleted: Vec<PathBuf>,
+pub enum Quarantined {
+    /// The snapshot is there now.
+    At(PathBuf),
+    /// It was gone before.
+    Missing,
+    /// Another one has its name, and was not touched.
+    Replaced,
 }
 
-/// Moves the snapshot `epoch` out of `src_dir`. `Ok(None)` when it is not there.
+/// Moves the snapshot `epoch` out of `src_dir`, provided that it is still the one that was `tried`.
 ///
 /// # Errors
 /// When neither place can take it; then it is where it was.
-pub fn quarantine(src_dir: &Path, epoch: Epoch) -> Result<Option<Quarantined>, QuarantineError> {
+pub fn quarantine(src_dir: &Path, epoch: Epoch, tried: Identity) -> Result<Quarantined, QuarantineError> {
     let path = src_dir.join(epoch.to_string());
-    let beside = src_dir.parent().map(|parent| parent.join(BESIDE));
-    let inside = src_dir.join(INSIDE);
+    let failed = |place: &Path, source| QuarantineError::Move { path: path.clone(), place: place.to_owned(), source };
+    let places = places(src_dir);
+    if let Some(place) = places.first()
+        && places.iter().map(|place| entries(place).map_or(0, |names| snapshots(names).count())).sum::<usize>() >= MOST
+    {
+        return Err(QuarantineError::Full { place: place.clone() });
+    }
+    let withdrawn = match withdraw(src_dir, epoch, tried).map_err(|source| failed(src_dir, source))? {
+        Withdrawal::Done(withdrawn) => withdrawn,
+        Withdrawal::Missing => return Ok(Quarantined::Missing),
+        Withdrawal::Replaced => return Ok(Quarantined::Replaced),
+    };
     let mut last = None;
-    for place in beside.into_iter().chain([inside]) {
-        match move_into(&path, &place, epoch) {
-            Ok(target) => return Ok(Some(Quarantined { path: target, deleted: keep_newest(&place, KEPT) })),
-            Err(_) if !path.exists() => return Ok(None),
-            Err(source) => last = Some(QuarantineError { path: path.clone(), place, source }),
+    for place in places {
+        match move_into(&withdrawn.path, &place, epoch) {
+            Ok(target) => return Ok(Quarantined::At(target)),
+            Err(source) => last = Some(failed(&place, source)),
         }
     }
-    last.map_or(Ok(None), Err)
+    // Should that fail as well, it is put back at the next look.
+    let _ = withdrawn.put_back(src_dir);
+    last.map_or(Ok(Quarantined::Missing), Err)
+}
+
+/// Where the quarantine may be.
+fn places(src_dir: &Path) -> Vec<PathBuf> {
+    let beside = src_dir.parent().map(|parent| parent.join(BESIDE));
+    beside.into_iter().chain([src_dir.join(INSIDE)]).collect()
 }
 
 fn move_into(path: &Path, place: &Path, epoch: Epoch) -> io::Result<PathBuf> {
@@ -63,7 +95,7 @@ fn move_into(path: &Path, place: &Path, epoch: Epoch) -> io::Result<PathBuf> {
     match fs::symlink_metadata(place) {
         Ok(meta) if meta.is_dir() => {}
         Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
-        Err(_) => fs::create_dir(place)?,
+        Err(_) => disk::make(place)?,
     }
     let mut number = 0_u32;
     loop {
@@ -81,42 +113,43 @@ fn move_into(path: &Path, place: &Path, epoch: Epoch) -> io::Result<PathBuf> {
 /// # Errors
 /// A quarantine that is there cannot be read.
 pub fn count(src_dir: &Path) -> io::Result<usize> {
-    let beside = src_dir.parent().map(|parent| parent.join(BESIDE));
-    let mut count = 0;
-    for place in beside.into_iter().chain([src_dir.join(INSIDE)]) {
-        match fs::read_dir(&place) {
-            Ok(entries) => count += snapshots(entries).count(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(count)
+    places(src_dir).iter().map(|place| entries(place).map(|names| snapshots(names).count())).sum()
 }
 
-/// Deletes the oldest snapshots of a quarantine until `kept` are left. Other entries are not ours and stay.
-fn keep_newest(place: &Path, kept: usize) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(place) else { return Vec::new() };
-    let mut snapshots: Vec<(Epoch, u32, PathBuf)> = snapshots(entries).collect();
-    snapshots.sort();
-    let surplus = snapshots.len().saturating_sub(kept);
-    let oldest = snapshots.into_iter().take(surplus).map(|(_, _, path)| path);
-    oldest.filter(|path| disk::remove_directory(path).is_ok()).collect()
+/// Real directories in a quarantine; none where there is no quarantine.
+fn entries(place: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(place) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let directories = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    Ok(directories.filter_map(|entry| entry.file_name().into_string().ok()).collect())
 }
 
-/// What of a quarantine are snapshots: moment, number, path.
-fn snapshots(entries: fs::ReadDir) -> impl Iterator<Item = (Epoch, u32, PathBuf)> {
-    entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).filter_map(|entry| {
-        let name = entry.file_name();
-        let (epoch, number) = name.to_str().map(|name| name.split_once('.').unwrap_or((name, "0")))?;
-        Some((Epoch::from_name(epoch)?, number.parse().ok()?, entry.path()))
+/// Those of these names that are snapshots' in a quarantine.
+fn snapshots(names: Vec<String>) -> impl Iterator<Item = String> {
+    names.into_iter().filter(|name| {
+        let (epoch, number) = name.split_once('.').unwrap_or((name, "0"));
+        Epoch::from_name(epoch).is_some() && number.parse::<u32>().is_ok()
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::list::identity;
 
     const EPOCH: Epoch = Epoch(1_500_000_000);
+
+    /// Moves what is there now; returns where it is then.
+    fn moved(src_dir: &Path) -> PathBuf {
+        let now = identity(&src_dir.join(EPOCH.to_string())).unwrap().unwrap();
+        match quarantine(src_dir, EPOCH, now).unwrap() {
+            Quarantined::At(path) => path,
+            other => panic!("{other:?}"),
+        }
+    }
 
     fn source(base: &Path) -> PathBuf {
         let src_dir = base.join("incoming");
@@ -130,9 +163,9 @@ mod tests {
         for expected in ["failed/1500000000", "failed/1500000000.1", "failed/1500000000.2"] {
             let src_dir = source(base.path());
             fs::write(src_dir.join("1500000000/sock1_info"), expected).unwrap();
-            let done = quarantine(&src_dir, EPOCH).unwrap().unwrap();
-            assert_eq!(done.path, base.path().join(expected));
-            assert_eq!(fs::read_to_string(done.path.join("sock1_info")).unwrap(), expected);
+            let path = moved(&src_dir);
+            assert_eq!(path, base.path().join(expected));
+            assert_eq!(fs::read_to_string(path.join("sock1_info")).unwrap(), expected);
             assert!(!src_dir.join("1500000000").exists());
         }
     }
@@ -142,8 +175,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let src_dir = source(base.path());
         fs::write(base.path().join("failed"), "not a directory").unwrap();
-        let done = quarantine(&src_dir, EPOCH).unwrap().unwrap();
-        assert_eq!(done.path, src_dir.join(".failed/1500000000"));
+        assert_eq!(moved(&src_dir), src_dir.join(".failed/1500000000"));
     }
 
     #[test]
@@ -153,28 +185,42 @@ mod tests {
         let elsewhere = base.path().join("elsewhere");
         fs::create_dir(&elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, base.path().join("failed")).unwrap();
-        let done = quarantine(&src_dir, EPOCH).unwrap().unwrap();
-        assert_eq!(done.path, src_dir.join(".failed/1500000000"));
+        assert_eq!(moved(&src_dir), src_dir.join(".failed/1500000000"));
         assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
     }
 
     #[test]
-    fn what_is_gone_is_no_error() {
+    fn what_is_gone_is_no_error_and_what_took_its_place_stays() {
         let base = tempfile::tempdir().unwrap();
         let src_dir = source(base.path());
-        assert_eq!(quarantine(&src_dir, Epoch(7)).unwrap(), None);
+        let path = src_dir.join(EPOCH.to_string());
+        let tried = identity(&path).unwrap().unwrap();
+        fs::rename(&path, base.path().join("away")).unwrap();
+        assert_eq!(quarantine(&src_dir, EPOCH, tried).unwrap(), Quarantined::Missing);
+        fs::create_dir(&path).unwrap();
+        assert_eq!(quarantine(&src_dir, EPOCH, tried).unwrap(), Quarantined::Replaced);
+        assert!(path.is_dir() && !base.path().join(BESIDE).exists());
     }
 
     #[test]
-    fn the_newest_are_kept() {
+    fn nothing_is_deleted_to_make_room() {
         let base = tempfile::tempdir().unwrap();
-        let place = base.path().join("failed");
-        for name in ["1500000000", "1500000000.1", "1500000010", "999", "notes", "1500000020"] {
-            fs::create_dir_all(place.join(name)).unwrap();
+        let src_dir = source(base.path());
+        let (beside, inside) = (base.path().join(BESIDE), src_dir.join(INSIDE));
+        for number in 1..MOST {
+            let place = if number % 2 == 0 { &beside } else { &inside };
+            fs::create_dir_all(place.join(number.to_string())).unwrap();
         }
-        let deleted = keep_newest(&place, 2);
-        assert_eq!(deleted, vec![place.join("999"), place.join("1500000000"), place.join("1500000000.1")]);
-        assert!(place.join("notes").exists());
-        assert!(place.join("1500000020").exists());
+        fs::create_dir(beside.join("notes")).unwrap();
+        assert_eq!(moved(&src_dir), beside.join("1500000000"));
+        let src_dir = source(base.path());
+        let path = src_dir.join(EPOCH.to_string());
+        let tried = identity(&path).unwrap().unwrap();
+        let refused = quarantine(&src_dir, EPOCH, tried);
+        assert!(matches!(refused, Err(QuarantineError::Full { .. })), "{refused:?}");
+        assert!(path.is_dir());
+        assert_eq!(count(&src_dir).unwrap(), MOST);
+        fs::remove_dir(beside.join("2")).unwrap();
+        assert_eq!(moved(&src_dir), beside.join("1500000000.1"));
     }
 }

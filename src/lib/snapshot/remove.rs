@@ -1,9 +1,10 @@
 //! The removal of a snapshot that every destination has.
 //!
-//! First the directory is renamed to `.done-<epoch>`, then deleted. A crash in the middle of deleting thus leaves
-//! something that nobody takes for a snapshot; it is finished at the next start or rescan.
+//! First it is taken out of the queue ([`super::withdraw`]), then renamed to `.done-<epoch>`, then deleted. A crash in the
+//! middle of deleting thus leaves something that nobody takes for a snapshot; it is finished at the next start or rescan.
 
-use super::list::{Identity, identity};
+use super::list::Identity;
+use super::withdraw::{Withdrawal, withdraw};
 use super::{DONE_PREFIX, Epoch, disk};
 use std::fs;
 use std::io;
@@ -41,26 +42,27 @@ pub enum RemoveError {
     },
 }
 
-/// Removes the snapshot `epoch` from `src_dir`, provided that it is still the directory that was processed.
+/// Removes the snapshot `epoch` from `src_dir`, provided that it is still the one that was processed.
 ///
 /// # Errors
-/// [`RemoveError::Rename`] leaves everything as it was; [`RemoveError::Delete`] leaves a `.done-` directory.
-pub fn remove(src_dir: &Path, epoch: Epoch, processed: Identity) -> Result<Removal, RemoveError> {
+/// [`RemoveError::Rename`] leaves everything as it was, but for what `processed` then is; [`RemoveError::Delete`] leaves a
+/// `.done-` directory.
+pub fn remove(src_dir: &Path, epoch: Epoch, processed: &mut Identity) -> Result<Removal, RemoveError> {
     let path = src_dir.join(epoch.to_string());
     let failed = |source| RemoveError::Rename { path: path.clone(), source };
-    match identity(&path).map_err(failed)? {
-        None => return Ok(Removal::Missing),
-        Some(now) if now != processed => return Ok(Removal::Replaced),
-        Some(_) => {}
-    }
     let done = leftover(src_dir, epoch);
-    match fs::rename(&path, &done) {
-        // Remains of an earlier snapshot of the same second are in the way.
-        Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
-            delete(&done)?;
-            fs::rename(&path, &done).map_err(failed)?;
+    // Remains of an earlier snapshot of the same second would be in the way.
+    disk::remove_directory(&done).map_err(failed)?;
+    let withdrawn = match withdraw(src_dir, epoch, *processed).map_err(failed)? {
+        Withdrawal::Done(withdrawn) => withdrawn,
+        Withdrawal::Missing => return Ok(Removal::Missing),
+        Withdrawal::Replaced => return Ok(Removal::Replaced),
+    };
+    if let Err(error) = fs::rename(&withdrawn.path, &done) {
+        if let Ok(Some(now)) = withdrawn.put_back(src_dir) {
+            *processed = now;
         }
-        result => result.map_err(failed)?,
+        return Err(failed(error));
     }
     delete(&done)?;
     Ok(Removal::Removed)
@@ -85,6 +87,7 @@ fn delete(path: &Path) -> Result<(), RemoveError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::list::identity;
     use std::os::unix::fs::symlink;
 
     const EPOCH: Epoch = Epoch(1_500_000_000);
@@ -103,30 +106,30 @@ mod tests {
     #[test]
     fn nothing_remains() {
         let dir = tempfile::tempdir().unwrap();
-        let id = snapshot(dir.path());
-        assert_eq!(remove(dir.path(), EPOCH, id).unwrap(), Removal::Removed);
+        let mut id = snapshot(dir.path());
+        assert_eq!(remove(dir.path(), EPOCH, &mut id).unwrap(), Removal::Removed);
         assert_eq!(names(dir.path()), Vec::<String>::new());
-        assert_eq!(remove(dir.path(), EPOCH, id).unwrap(), Removal::Missing);
+        assert_eq!(remove(dir.path(), EPOCH, &mut id).unwrap(), Removal::Missing);
     }
 
     #[test]
     fn remains_of_an_earlier_removal_are_no_obstacle() {
         let dir = tempfile::tempdir().unwrap();
-        let id = snapshot(dir.path());
+        let mut id = snapshot(dir.path());
         let remains = dir.path().join(".done-1500000000");
         fs::create_dir(&remains).unwrap();
         fs::write(remains.join("sock1_stat"), "").unwrap();
-        assert_eq!(remove(dir.path(), EPOCH, id).unwrap(), Removal::Removed);
+        assert_eq!(remove(dir.path(), EPOCH, &mut id).unwrap(), Removal::Removed);
         assert_eq!(names(dir.path()), Vec::<String>::new());
     }
 
     #[test]
     fn a_replacement_is_not_touched() {
         let dir = tempfile::tempdir().unwrap();
-        let id = snapshot(dir.path());
+        let mut id = snapshot(dir.path());
         fs::rename(dir.path().join("1500000000"), dir.path().join("away")).unwrap();
         snapshot(dir.path());
-        assert_eq!(remove(dir.path(), EPOCH, id).unwrap(), Removal::Replaced);
+        assert_eq!(remove(dir.path(), EPOCH, &mut id).unwrap(), Removal::Replaced);
         assert!(dir.path().join("1500000000/sock1_info").exists());
     }
 
@@ -136,9 +139,10 @@ mod tests {
         let outside = dir.path().join("outside");
         fs::create_dir(&outside).unwrap();
         fs::write(outside.join("precious"), "").unwrap();
-        let id = snapshot(dir.path());
+        snapshot(dir.path());
         symlink(&outside, dir.path().join("1500000000/link")).unwrap();
-        assert_eq!(remove(dir.path(), EPOCH, id).unwrap(), Removal::Removed);
+        let mut id = identity(&dir.path().join("1500000000")).unwrap().unwrap();
+        assert_eq!(remove(dir.path(), EPOCH, &mut id).unwrap(), Removal::Removed);
         assert!(outside.join("precious").exists());
     }
 

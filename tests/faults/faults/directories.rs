@@ -114,8 +114,8 @@ fn overflow(world: &mut World, name: &'static str, during: During<'_>) {
     world.process.signal(Signal::SIGSTOP);
     let (one, two) = (world.incoming().join(".a"), world.incoming().join(".b"));
     if fs::write(&one, "").is_ok() {
-        // Each of them is two events; the kernel keeps 16384.
-        for _ in 0..5_000 {
+        // Each of them is one event; the kernel keeps 16384.
+        for _ in 0..9_000 {
             let _ = fs::rename(&one, &two).and_then(|()| fs::rename(&two, &one));
         }
         let _ = fs::remove_file(&one);

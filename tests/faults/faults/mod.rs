@@ -2,6 +2,7 @@
 
 mod content;
 mod directories;
+mod disk;
 mod graphite;
 #[cfg(feature = "kafka")]
 mod kafka;
@@ -9,12 +10,15 @@ mod processes;
 
 pub use content::CONTENT;
 pub use directories::DIRECTORIES;
+pub use disk::DISK;
 pub use graphite::GRAPHITE;
 #[cfg(feature = "kafka")]
 pub use kafka::KAFKA;
 pub use processes::PROCESSES;
 
+use crate::harness::output;
 use crate::world::World;
+use std::process::Command;
 use std::time::Duration;
 
 /// What happens while a fault lasts: time goes by, or another fault.
@@ -26,20 +30,36 @@ pub struct Fault {
     pub name: &'static str,
     /// Whether it needs the right to mount file systems.
     pub mounts: bool,
+    /// Whether it needs strace, and the right to use it.
+    pub traces: bool,
     pub inject: fn(&mut World, &'static str, During<'_>),
 }
 
 const fn fault(name: &'static str, inject: fn(&mut World, &'static str, During<'_>)) -> Fault {
-    Fault { name, mounts: false, inject }
+    Fault { name, mounts: false, traces: false, inject }
 }
 
 const fn mounting(name: &'static str, inject: fn(&mut World, &'static str, During<'_>)) -> Fault {
-    Fault { name, mounts: true, inject }
+    Fault { name, mounts: true, traces: false, inject }
+}
+
+const fn tracing(name: &'static str, inject: fn(&mut World, &'static str, During<'_>)) -> Fault {
+    Fault { name, mounts: false, traces: true, inject }
+}
+
+/// Whether system calls of other processes can be made to fail here; else the reason.
+pub fn can_trace() -> Result<(), String> {
+    let mut strace = Command::new("strace");
+    match output(strace.args(["-qq", "-o", "/dev/null", "-e", "trace=openat", "true"])) {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Err(format!("strace: {error}")),
+    }
 }
 
 /// All of them.
 pub fn all() -> Vec<Fault> {
-    [PROCESSES, GRAPHITE, DIRECTORIES, CONTENT].concat()
+    [PROCESSES, GRAPHITE, DIRECTORIES, DISK, CONTENT].concat()
 }
 
 /// Time goes by, with snapshots.

@@ -20,6 +20,7 @@ pub const PROCESSES: &[Fault] = &[
     fault("SIGSTOP of a worker", stop_worker),
     fault("SIGSTOP of the parent", stop_parent),
     fault("SIGSTOP of everything", stop_all),
+    fault("signals without a meaning", meaningless),
 ];
 
 fn one_worker(world: &mut World) -> Option<Pid> {
@@ -43,6 +44,20 @@ fn kill_all_workers(world: &mut World, name: &'static str, during: During<'_>) {
     moment(world, 200);
     for worker in world.process.workers() {
         let _ = kill(worker, Signal::SIGKILL);
+    }
+    during(world);
+}
+
+/// Nobody ends because of them.
+fn meaningless(world: &mut World, name: &'static str, during: During<'_>) {
+    world.begin(name);
+    burst(world, 2);
+    let (parent, workers) = (world.process.pid(), world.process.workers());
+    for signal in [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGALRM, Signal::SIGPROF, Signal::SIGIO, Signal::SIGPWR] {
+        for pid in workers.iter().copied().chain(parent) {
+            let _ = kill(pid, signal);
+        }
+        moment(world, 50);
     }
     during(world);
 }

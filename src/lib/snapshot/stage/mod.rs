@@ -154,11 +154,11 @@ impl Snapshot {
     fn create(epoch: Epoch, base: &Path, dst: &Path, fsync: bool, rename: Rename) -> Result<Self, StageError> {
         let dir = base.join(epoch.to_string());
         create_all(base)?;
-        match fs::create_dir(&dir) {
+        match disk::make(&dir) {
             // Its removal failed earlier; no other program stages here.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 disk::remove_directory(&dir).map_err(|source| StageError::Clean { path: dir.clone(), source })?;
-                fs::create_dir(&dir)
+                disk::make(&dir)
             }
             result => result,
         }
@@ -253,7 +253,7 @@ impl Folder {
     /// Those of open(2).
     pub fn file(&self, name: &str) -> Result<File, StageError> {
         let path = self.path(name);
-        File::create(&path).map_err(|source| StageError::Write { path, source })
+        disk::create_file(&path).map_err(|source| StageError::Write { path, source })
     }
 
     /// Removes a file; none is no error.
@@ -281,7 +281,7 @@ impl Drop for Snapshot {
 }
 
 fn create_all(path: &Path) -> Result<(), StageError> {
-    fs::create_dir_all(path).map_err(|source| StageError::Create { path: path.to_owned(), source })
+    disk::make_all(path).map_err(|source| StageError::Create { path: path.to_owned(), source })
 }
 
 /// [`STAGING_DIR`] of this `dst-dir`. A symbolic link in its place is refused: what is staged (and cleaned) behind it

@@ -1,0 +1,179 @@
+//! Faults for which the process daemon has to be somebody else than root from its beginning, or takes long.
+
+use crate::data;
+use crate::faults::time_goes_by;
+use crate::harness::{debian, names, output};
+use crate::report::Report;
+use crate::scenes::forbid_in_ci;
+use crate::world::{Setting, WORKERS, World, own};
+use haproxystats::snapshot::quarantine::MOST;
+use nix::sys::signal::Signal;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A user whom nobody else is, neither another scene.
+fn user(scene: u32) -> u32 {
+    700_000 + (std::process::id() % 10_000) * 10 + scene
+}
+
+/// What runs a program as this user, after `setup`.
+fn as_user(user: u32, limits: &str) -> Vec<String> {
+    let id = user.to_string();
+    let script = format!("exec setpriv --reuid={id} --regid={id} --clear-groups prlimit {limits} \"$0\" \"$@\"");
+    ["sh", "-c", &script].map(str::to_owned).to_vec()
+}
+
+/// What is said where that is not allowed.
+fn forbidden(name: &str, user: u32) -> Option<Report> {
+    let run = as_user(user, "--core=0").into_iter().chain(["true".to_owned()]).collect::<Vec<_>>();
+    let possible = output(Command::new(&run[0]).args(&run[1..])).is_ok_and(|output| output.status.success());
+    if possible {
+        return None;
+    }
+    let mut report = Report::default();
+    report.note(format!("not tried: {name}: cannot become another user here"));
+    forbid_in_ci(&mut report, name);
+    Some(report)
+}
+
+/// The user may have no further thread: not while the daemon starts, not when src-dir is another one.
+pub fn no_threads() -> Report {
+    let (name, user) = ("no threads left", user(1));
+    if let Some(report) = forbidden(name, user) {
+        return report;
+    }
+    // The parent and its workers, each with one thread.
+    let limits = format!("--nproc={}", WORKERS + 1);
+    let mut world = World::new(0, &Setting { wrapper: as_user(user, &limits), user: Some(user), ..Setting::default() });
+    world.begin(name);
+    world.go_on(Duration::from_millis(500), 6.0);
+    for _ in 0..3 {
+        world.recover();
+        fs::remove_dir_all(world.incoming()).expect("deleted");
+        time_goes_by(&mut world);
+        fs::create_dir(world.incoming()).expect("made again");
+        own(&world.incoming(), user).expect("given away");
+        world.go_on(Duration::from_millis(500), 6.0);
+    }
+    if world.process.restarts > 0 {
+        world.report.fail(format!("{name}: the daemon did not go on"));
+    }
+    world.finish()
+}
+
+/// The parent gets no further memory while src-dir is made again. It may end for that, and is started again; it must not hang,
+/// and it must leave when it is told to.
+pub fn no_memory() -> Report {
+    let (name, user) = ("memory of the parent short", user(2));
+    if let Some(report) = forbidden(name, user) {
+        return report;
+    }
+    let wrapper = as_user(user, "--core=0");
+    let mut world = World::new(0, &Setting { wrapper, user: Some(user), ..Setting::default() });
+    world.begin(name);
+    world.allow(2);
+    world.process.may_lack_memory();
+    world.recover();
+    let pid = world.process.pid().expect("it runs").to_string();
+    let mut limit = Command::new(debian("setpriv"));
+    limit.args([format!("--reuid={user}"), format!("--regid={user}"), "--clear-groups".to_owned()]);
+    let limited = output(limit.args(["prlimit", "--data=3145728", "--pid", &pid]));
+    if !limited.is_ok_and(|output| output.status.success()) {
+        world.report.fail(format!("{name}: was not brought about"));
+    }
+    for _ in 0..2 {
+        fs::remove_dir_all(world.incoming()).expect("deleted");
+        time_goes_by(&mut world);
+        fs::create_dir(world.incoming()).expect("made again");
+        own(&world.incoming(), user).expect("given away");
+        world.go_on(Duration::from_millis(800), 6.0);
+        world.recover();
+    }
+    let (told, before) = (Instant::now(), world.process.restarts);
+    world.process.end_by(Signal::SIGTERM);
+    let left = |world: &mut World| world.process.restarts > before;
+    if !world.wait_for(Duration::from_secs(20), left) {
+        world.report.fail(format!("{name}: {:?} after SIGTERM it still runs", told.elapsed()));
+    }
+    world.finish()
+}
+
+/// Snapshots that only another user may read wait for the operator, and the others do not.
+pub fn another_user() -> Report {
+    let (name, user) = ("snapshots of another user", user(3));
+    if let Some(report) = forbidden(name, user) {
+        return report;
+    }
+    let wrapper = as_user(user, "--core=0");
+    let mut world = World::new(0, &Setting { wrapper, user: Some(user), ..Setting::default() });
+    world.begin(name);
+    let epochs: Vec<u64> = (0..24).filter_map(|_| world.stage()).collect();
+    let (strange, good): (Vec<u64>, Vec<u64>) = epochs.into_iter().partition(|epoch| epoch % 2 == 0);
+    for epoch in &strange {
+        let staged = world.staging().join(epoch.to_string());
+        own(&staged, 0).expect("given away");
+        // Some cannot be opened, of others not what is in them.
+        let place = if epoch % 4 == 0 { staged } else { staged.join("lb.sock_stat") };
+        fs::set_permissions(place, Permissions::from_mode(0o600)).expect("no rights");
+    }
+    for epoch in strange.iter().chain(&good) {
+        world.publish(*epoch);
+    }
+    let rest: Vec<String> = strange.iter().map(u64::to_string).collect();
+    if !world.wait_for(Duration::from_secs(30), |world| names(&world.incoming()) == rest) {
+        let left = names(&world.incoming());
+        world.report.fail(format!("{name}: the others are held up, or these are gone: {left:?}"));
+    }
+    // Longer than the pauses between attempts that would be few enough to count.
+    world.go_on(Duration::from_secs(8), 4.0);
+    if !names(&world.failed()).is_empty() {
+        world.report.fail(format!("{name}: condemned: {:?}", names(&world.failed())));
+    }
+    let said = world.process.log().matches("cannot be read now; it stays").count();
+    if !(1..=3).contains(&said) {
+        world.report.fail(format!("{name}: said {said} times"));
+    }
+    // The operator's chown -R, and chmod.
+    for epoch in strange {
+        let place = world.incoming().join(epoch.to_string());
+        own(&place, user).expect("given back");
+        fs::set_permissions(&place, Permissions::from_mode(0o700)).expect("rights");
+        fs::set_permissions(place.join("lb.sock_stat"), Permissions::from_mode(0o600)).expect("rights");
+    }
+    world.finish()
+}
+
+/// At the bound of the quarantine nothing is deleted, what should go there stays, and the others go on.
+pub fn quarantine_full() -> Report {
+    let name = "quarantine full";
+    let mut world = World::new(0, &Setting::default());
+    world.begin(name);
+    let old: Vec<String> = (1..=MOST).map(|number| number.to_string()).collect();
+    for snapshot in &old {
+        let place = world.failed().join(snapshot);
+        fs::create_dir_all(&place).expect("a directory");
+        data::fill(&place, 1).expect("a snapshot");
+    }
+    for _ in 0..4 {
+        world.feed_trap();
+        world.allow(4);
+        world.feed_one();
+    }
+    let traps: Vec<String> = world.poisoned.iter().map(u64::to_string).collect();
+    if !world.wait_for(Duration::from_secs(40), |world| names(&world.incoming()) == traps) {
+        world.report.fail(format!("{name}: held up: {:?}", names(&world.incoming())));
+    }
+    world.wait_for(Duration::from_secs(5), |world| world.process.log().contains("left where it is"));
+    world.go_on(Duration::from_secs(1), 6.0);
+    let kept = names(&world.failed()).len();
+    if kept != MOST || !world.process.log().contains("has 360 snapshots already") {
+        world.report.fail(format!("{name}: {kept} in failed/, or nothing was said"));
+    }
+    for snapshot in &old {
+        fs::remove_dir_all(world.failed().join(snapshot)).expect("looked at and removed");
+    }
+    // Each is tried once more before it is moved.
+    world.finish()
+}
