@@ -59,8 +59,7 @@ pub enum Notice {
         /// Which snapshot.
         epoch: Epoch,
     },
-    /// The batch was given up to make room: `queue-full = drop-oldest`, or a local store that cannot be written to
-    /// for so long that its bound is reached.
+    /// The batch was given up to make room: `queue-full = drop-oldest`.
     Dropped {
         /// Which dispatcher.
         dispatcher: &'static str,
