@@ -6,8 +6,10 @@ mod harness;
 use harness::haproxy::ManySockets;
 use harness::prometheus::{exchange, scrape, wait_for_sample};
 use harness::{Daemon, SOON, free_port, process, pull, with_config, write};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 #[test]
 fn pull_and_process_of_one_file_have_a_page_each() {
@@ -76,26 +78,66 @@ fn whoever_is_slow_or_many_is_closed_and_harms_nobody() {
         stream.set_read_timeout(Some(SOON)).unwrap();
         stream
     };
-    // Half a request each: they hold every place until their time is over.
-    let mut slow: Vec<TcpStream> = (0..16).map(|_| connect()).collect();
+    // Half a request each, more than there are places.
+    let start = Instant::now();
+    let mut slow: Vec<TcpStream> = (0..20).map(|_| connect()).collect();
     for stream in &mut slow {
-        stream.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
+        let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\n");
     }
-    let mut late = connect();
-    let _ = late.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    // The scraper finds a place all the same.
+    scrape(port);
     let mut reply = Vec::new();
-    let _ = late.read_to_end(&mut reply);
-    assert!(reply.is_empty(), "{}", String::from_utf8_lossy(&reply));
     for mut stream in slow {
         let _ = stream.read_to_end(&mut reply);
     }
     assert!(!String::from_utf8_lossy(&reply).contains("200 OK"));
-    scrape(port);
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}: nobody closed them", start.elapsed());
     let mut long = connect();
     let _ = long.write_all(format!("GET /metrics HTTP/1.1\r\nX: {}", "x".repeat(100_000)).as_bytes());
     reply.clear();
     let _ = long.read_to_end(&mut reply);
     assert!(!String::from_utf8_lossy(&reply).contains("200 OK"));
+}
+
+#[test]
+fn slow_clients_that_come_back_never_keep_the_scraper_out() {
+    let port = free_port();
+    let _pull = idle(port);
+    scrape(port);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for client in 0..20 {
+            let done = &done;
+            scope.spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+                    // Some say nothing, some half a request, some ask and do not read.
+                    let words: &[u8] =
+                        [&b""[..], b"GET /metrics HTTP/1.1\r\n", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"]
+                            [client % 3];
+                    let _ = stream.write_all(words);
+                    let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
+                    let mut byte = [0];
+                    while !done.load(Ordering::Relaxed) && client % 3 != 2 {
+                        match stream.read(&mut byte) {
+                            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                            _ => break,
+                        }
+                    }
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            });
+        }
+        let unanswered = (0..30)
+            .filter(|_| {
+                std::thread::sleep(Duration::from_millis(100));
+                let reply = exchange(port, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+                !reply.is_some_and(|reply| reply.starts_with("HTTP/1.1 200 "))
+            })
+            .count();
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(unanswered, 0, "of 30");
+    });
 }
 
 #[test]

@@ -1,5 +1,8 @@
-//! The port. Whoever asks is bounded: one request for each connection, its head within [`HEAD`] and [`LARGEST`], all of
-//! it within [`WHOLE`], and [`CONNECTIONS`] at a time.
+//! The port. Whoever asks is bounded: one request for each connection, its head within [`HEAD`] and [`LARGEST`], the answer
+//! taken within [`TAKING`]. When [`CONNECTIONS`] are open and another comes, the slowest is closed, so that a scraper, which
+//! is quick, always gets its page.
+
+mod places;
 
 use super::page::Page;
 use crate::net::listen;
@@ -9,25 +12,25 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use places::{Phase, Place, Places};
 use std::convert::Infallible;
 use std::future::pending;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-/// Most connections at a time; further ones are closed.
+/// Most connections at a time.
 const CONNECTIONS: usize = 16;
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 64;
 /// Time for the head of a request.
-const HEAD: Duration = Duration::from_secs(5);
+const HEAD: Duration = Duration::from_secs(3);
 /// Time for the program to make a page. Its loop may be writing to a slow disk.
 const MAKING: Duration = Duration::from_secs(8);
-/// Time for a connection as a whole.
-const WHOLE: Duration = Duration::from_secs(20);
+/// Time to take the answer.
+const TAKING: Duration = Duration::from_secs(5);
 /// Most bytes of the head of a request.
 const LARGEST: usize = 16 * 1024;
 /// Pause before an address is tried again that could not be had.
@@ -101,7 +104,7 @@ pub fn start(address: Option<SocketAddr>) -> Scrapes {
 }
 
 async fn serve(listener: TcpListener, questions: mpsc::Sender<Scrape>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new(CONNECTIONS);
     let mut crowded = false;
     loop {
         let stream = match listener.accept().await {
@@ -112,26 +115,34 @@ async fn serve(listener: TcpListener, questions: mpsc::Sender<Scrape>) {
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
-            if !std::mem::replace(&mut crowded, true) {
-                tracing::warn!(connections = CONNECTIONS, "too many ask for metrics: further connections are closed");
-            }
-            continue;
-        };
-        crowded = false;
+        let (place, evicted) = places.take();
+        if evicted && !std::mem::replace(&mut crowded, true) {
+            tracing::warn!(connections = CONNECTIONS, "too many ask for metrics at once: the slowest are closed");
+        }
+        crowded &= evicted;
         let questions = questions.clone();
         tokio::spawn(async move {
-            // Who takes longer is left alone with a closed connection.
-            let _ = timeout(WHOLE, converse(stream, questions)).await;
-            drop(permit);
+            tokio::select! {
+                () = converse(stream, questions, place.clone()) => {}
+                () = place.over() => {}
+            }
         });
+        if evicted {
+            // Where many come at once, each is heard before it may have to go.
+            tokio::task::yield_now().await;
+        }
     }
 }
 
-async fn converse(stream: TcpStream, questions: mpsc::Sender<Scrape>) {
+async fn converse(stream: TcpStream, questions: mpsc::Sender<Scrape>, place: Place) {
     let service = service_fn(move |request| {
-        let questions = questions.clone();
-        async move { Ok::<_, Infallible>(respond(&request, &questions).await) }
+        let (questions, place) = (questions.clone(), place.clone());
+        async move {
+            place.enter(Phase::Making);
+            let response = respond(&request, &questions).await;
+            place.enter(Phase::Taking);
+            Ok::<_, Infallible>(response)
+        }
     });
     // An error is a peer that left or that speaks something else, which is of no interest.
     let _ = hyper::server::conn::http1::Builder::new()
