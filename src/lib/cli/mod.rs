@@ -7,7 +7,7 @@ mod arguments;
 
 use crate::config::load::{self, Loaded};
 use crate::config::problem::{Problem, Report};
-use crate::config::{Program, check_directories_process, check_directories_pull, options, print};
+use crate::config::{Program, check_directories_process, check_directories_pull, check_permissions, options, print};
 use crate::exit;
 use crate::status::{self, Depth, Status};
 use arguments::{Action, Arguments};
@@ -147,7 +147,7 @@ fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> C
             },
             Err(refused) => refuse(program, &refused.report),
         },
-        Action::Check => match load::from_files_with(program, &file, dir.as_deref(), &overrides) {
+        Action::Check => match with_permissions(program, &file, dir.as_deref(), &overrides) {
             Ok(loaded) => {
                 let directories = directories(program, &loaded, false);
                 let mut report = Report { errors: directories.errors, warnings: loaded.warnings };
@@ -167,7 +167,7 @@ fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> C
             }
             Err(refused) => refuse(program, &refused.report),
         },
-        Action::Run => match load::from_files_with(program, &file, dir.as_deref(), &overrides) {
+        Action::Run => match with_permissions(program, &file, dir.as_deref(), &overrides) {
             Ok(mut loaded) => {
                 let directories = directories(program, &loaded, true);
                 loaded.warnings.extend(directories.warnings);
@@ -181,7 +181,7 @@ fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> C
             }
             Err(refused) => refuse(program, &refused.report),
         },
-        Action::Discover(discover) => match load::from_files_with(program, &file, dir.as_deref(), &overrides) {
+        Action::Discover(discover) => match with_permissions(program, &file, dir.as_deref(), &overrides) {
             Ok(loaded) => {
                 let errors = missing(discover, &loaded);
                 if errors.is_empty() {
@@ -196,6 +196,22 @@ fn command(program: Program, arguments: impl IntoIterator<Item = OsString>) -> C
             Err(refused) => refuse(program, &refused.report),
         },
     }
+}
+
+/// Reads the configuration, and looks who may read and write the files that it names.
+fn with_permissions(
+    program: Program,
+    file: &Path,
+    dir: Option<&Path>,
+    overrides: &str,
+) -> Result<Loaded, load::Refused> {
+    let mut loaded = load::from_files_with(program, file, dir, overrides)?;
+    let Report { errors, warnings } = check_permissions(program, &loaded.ini);
+    loaded.warnings.extend(warnings);
+    if errors.is_empty() {
+        return Ok(loaded);
+    }
+    Err(load::Refused { report: Report { errors, warnings: loaded.warnings } })
 }
 
 fn directories(program: Program, loaded: &Loaded, create: bool) -> Report {

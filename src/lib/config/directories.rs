@@ -3,6 +3,7 @@
 use super::options::LOCAL_STORE;
 use super::problem::{Problem, Report};
 use super::{Config, Ini};
+use crate::snapshot::disk;
 use nix::unistd::{AccessFlags, access};
 use std::path::Path;
 
@@ -66,7 +67,7 @@ fn made(path: &Path, create: bool) -> Result<(), String> {
         return usable(path);
     }
     if create {
-        return match std::fs::create_dir_all(path) {
+        return match disk::make_all(path) {
             Ok(()) => usable(path),
             Err(error) => Err(format!("cannot be made: {error}; run: {}", install(path))),
         };
@@ -118,7 +119,7 @@ fn user() -> String {
 }
 
 /// The path as a shell takes it.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '+' | '@' | ':' | ',');
     if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
