@@ -415,6 +415,34 @@ fn the_last_answer_is_given_again_until_there_is_a_result() {
 }
 
 #[test]
+fn the_grace_of_patroni_counts_on_after_a_restart_and_a_reload() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("state");
+    let leader = || Reply::Http(200, r#"{"state":"running","role":"primary"}"#.to_owned());
+    let endpoint = Endpoint::start(leader());
+    let options = "checks = patroni\ngrace = 3600\n";
+    let mut agent = with_state(&file, &endpoint, options);
+    wait_until(SOON, "the leader is up", || agent.ask("").starts_with("ready up 100% #role=primary"));
+    agent.daemon.stop(SOON);
+    // Patroni is started again together with the agent, as by an upgrade of both.
+    endpoint.set(Reply::Bytes(b""));
+    let mut agent = with_state(&file, &endpoint, options);
+    let several = |what: &str| {
+        let before = endpoint.requests();
+        wait_until(SOON, what, || endpoint.requests() > before + 3);
+    };
+    several("checks that fail");
+    assert_eq!(agent.ask(""), "ready up 100% #as before the start\n");
+    agent.daemon.signal(Signal::SIGHUP);
+    agent.daemon.wait_for_output("the configuration is in use", SOON);
+    several("checks that fail after the reload");
+    assert_eq!(agent.ask(""), "ready up 100% #as before the start\n");
+    agent.daemon.stop(SOON);
+    let agent = with_state(&file, &endpoint, "checks = patroni\ngrace = 0\n");
+    wait_until(SOON, "without grace it is down", || agent.ask("").starts_with("ready down"));
+}
+
+#[test]
 fn delays_count_on_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("state");

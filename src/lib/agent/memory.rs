@@ -38,6 +38,13 @@ pub(super) struct Past {
     pub(super) stopped: bool,
 }
 
+impl Past {
+    /// The answer, as it is given again.
+    pub(super) fn again(&self) -> Answer {
+        Answer { reason: "as before the start".to_owned(), ..self.answer.clone() }
+    }
+}
+
 /// The file.
 #[derive(Debug)]
 pub(super) struct Memory {

@@ -56,17 +56,20 @@ impl Before {
 impl Service {
     /// Sets up its checks. An answer of the run before that is younger than `initial-grace` is still the answer.
     pub(super) fn open(config: agent::Service, before: Before, stopping: Rc<Cell<bool>>) -> Result<Self, AgentError> {
+        let past = before.past.filter(|past| waited(past.since, Instant::now()) <= config.initial_grace);
+        let going_on = past.as_ref().filter(|past| !past.stopped);
+        // Of several checks nobody knows which one had found it.
+        let found = going_on.filter(|_| config.checks.len() == 1).map(|past| (past.again(), past.since));
         let checks = config.checks.iter().map(|(kind, _)| {
             let failed = |source| AgentError::Check { service: config.name.clone(), check: kind.word(), source };
-            check::open(*kind, &config).map_err(failed)
+            check::open(*kind, &config, found.clone()).map_err(failed)
         });
         let checks = checks.collect::<Result<_, _>>()?;
         let counted = |kind: Kind| before.check_figures.iter().find(|(other, _)| *other == kind);
         let check_figures = config.checks.iter().map(|(kind, _)| counted(*kind).map(|(_, figures)| Rc::clone(figures)));
         let check_figures = check_figures.map(Option::unwrap_or_default).collect();
-        let past = before.past.filter(|past| waited(past.since, Instant::now()) <= config.initial_grace);
         // Delays count on: a restart is no reason to take a server out, or in, at once.
-        let steady = Steady::from(past.as_ref().filter(|past| !past.stopped).map(|past| past.answer.clone()));
+        let steady = Steady::from(going_on.map(|past| past.answer.clone()));
         Ok(Self {
             checks,
             figures: before.figures,
@@ -156,7 +159,7 @@ impl Service {
             // Who was drained by the stop waits for a result.
             Some(past) if past.stopped => (None, owner),
             Some(past) => {
-                let answer = Answer { reason: "as before the start".to_owned(), ..past.answer.clone() };
+                let answer = past.again();
                 // `ready` opens a server that starts disabled, or that somebody else has closed meanwhile: only a
                 // result may say it.
                 let owner = if answer.state == State::Up { AdminState::Operator } else { owner };

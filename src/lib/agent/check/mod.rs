@@ -13,6 +13,7 @@ use crate::haproxy::answer::{Answer, State};
 use crate::http::SetupError;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Instant;
 
 pub use command::find_program;
 pub use file::read_override;
@@ -76,18 +77,19 @@ pub trait Check {
     }
 }
 
-/// Sets up a check of a service.
+/// Sets up a check of a service. `before`: what it found last before a restart, and when, where that is known.
 ///
 /// # Errors
 /// Certificates or credentials cannot be read.
-pub fn open(kind: Kind, config: &Service) -> Result<Box<dyn Check>, SetupError> {
+pub fn open(kind: Kind, config: &Service, before: Option<(Answer, Instant)>) -> Result<Box<dyn Check>, SetupError> {
     Ok(match kind {
         Kind::Http => Box::new(http::Http::open(Client::open(&config.http, "")?, config.rules.clone())),
         Kind::Datawave => {
             Box::new(http::Http::open(Client::open(&config.http, http::DATAWAVE_URL)?, datawave(config.datawave)))
         }
         Kind::Patroni => {
-            Box::new(patroni::Patroni::open(Client::open(&config.http, patroni::URL)?, config.patroni.clone()))
+            let client = Client::open(&config.http, patroni::URL)?;
+            Box::new(patroni::Patroni::open(client, config.patroni.clone(), before))
         }
         Kind::Load => Box::new(load::Load::new(config.load.clone())),
         Kind::File => Box::new(file::File::new(config.override_file.clone().unwrap_or_default())),

@@ -150,7 +150,8 @@ pub fn evaluate(config: &agent::Patroni, status: u16, body: &[u8], cluster: Opti
 }
 
 impl Patroni {
-    pub(super) fn open(client: Client, config: agent::Patroni) -> Self {
+    /// `before`: the last answer of the run before, for which `grace` counts on.
+    pub(super) fn open(client: Client, config: agent::Patroni, before: Option<(Answer, Instant)>) -> Self {
         let path = match (config.read_only, config.standby_cluster) {
             (false, false) => "/primary".to_owned(),
             (false, true) => "/standby-leader".to_owned(),
@@ -160,7 +161,8 @@ impl Patroni {
                 format!("{}{question}{}", config.replica_path, tags.join("&"))
             }
         };
-        Self { client, config, path, last: RefCell::default(), concealed: Cell::new(None), behind: Cell::new(None) }
+        let last = RefCell::new(before.map(|(answer, when)| (Finding::Answer(answer), when)));
+        Self { client, config, path, last, concealed: Cell::new(None), behind: Cell::new(None) }
     }
 
     async fn ask(&self) -> Finding {
