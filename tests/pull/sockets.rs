@@ -2,12 +2,15 @@
 //! large replies. With every HAProxy that is there.
 
 use crate::harness::haproxy::{Fake, STAT, Script, ask};
-use crate::harness::newer::{Haproxy, haproxies, newer_haproxy};
-use crate::harness::{Daemon, SOON, free_port, names, wait_until, write};
+use crate::harness::newer::{Haproxy, haproxies, newer_haproxy, own_haproxy};
+use crate::harness::{Daemon, SOON, debian, free_port, leave_out, names, poll, wait_for, wait_until, write};
 use crate::{Place, figures, read};
 use nix::sys::signal::Signal;
 use std::fs;
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::process::Command;
+use std::time::Duration;
 
 const DEFAULTS: &str = "defaults\n\tmode http\n\ttimeout connect 1s\n\ttimeout client 5s\n\ttimeout server 5s\n\
      frontend www\n\tbind unix@{}/www.http\n\tdefault_backend web\nbackend web\n\tserver s1 127.0.0.1:9 disabled\n";
@@ -315,7 +318,7 @@ fn a_socket_that_does_not_accept_stays_a_failed_one() {
     let _good = place.fake("good.sock", Script::good());
     let full = UnixListener::bind(place.sockets().join("full.sock")).unwrap();
     nix::sys::socket::listen(&full, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
-    let _waiting = std::os::unix::net::UnixStream::connect(place.sockets().join("full.sock")).unwrap();
+    let _waiting = UnixStream::connect(place.sockets().join("full.sock")).unwrap();
     let mut pull = place.start(&[("on-socket-failure", "keep-rest"), ("timeout", "0.2")]);
     // A HAProxy that hangs looks the same, so it stays a failure.
     assert_eq!(names(&place.next(&pull, 3)), [".pull", "good.sock_info", "good.sock_stat"]);
@@ -354,4 +357,65 @@ fn check_and_status_say_which_socket_stands_for_which_process() {
     let (_, output) = crate::harness::run(status, SOON);
     assert!(output.contains("\"sockets\": [") && output.contains("asked through a.sock"), "{output}");
     pull.stop(SOON);
+}
+
+/// HAProxies in PID namespaces of their own, as containers have them: each is the first process it knows.
+#[test]
+fn containers_that_share_everything_are_told_apart_by_hosts_and_by_traffic() {
+    if !nix::unistd::geteuid().is_root() {
+        return leave_out("containers", "a PID namespace needs root");
+    }
+    let haproxy = own_haproxy();
+    let place = Place::new();
+    let names_of = ["a", "b", "c"];
+    let start = |name: &str| {
+        let at = place.root.path().display();
+        let text = format!(
+            "global\n\tnode lb\n\tstats socket {at}/s/{name}.sock mode 600 level user\ndefaults\n\tmode http\n\ttimeout client 5s\n\
+             frontend www\n\tbind unix@{at}/{name}.http\n\thttp-request return status 200\n"
+        );
+        let mut command = Command::new(debian("unshare"));
+        command.args(["--pid", "--fork", "--kill-child"]).arg(&haproxy.program);
+        command.arg("-db").arg("-f").arg(write(place.root.path(), &format!("{name}.cfg"), text));
+        Daemon::spawn(command)
+    };
+    let field = |name: &str, field: &str| {
+        let reply = ask(&place.sockets().join(format!("{name}.sock")), "show info")?;
+        reply.lines().find_map(|line| line.strip_prefix(field).map(str::to_owned))
+    };
+    // Until all are of one second.
+    let daemons = poll(SOON * 2, || {
+        let daemons = names_of.map(start);
+        let starts = names_of.map(|name| wait_for(SOON, "it answers", || field(name, "Start_time_sec: ")));
+        starts.iter().all(|one| *one == starts[0]).then_some(daemons)
+    });
+    let daemons = daemons.expect("three HAProxies of one second");
+    assert!(names_of.iter().all(|name| field(name, "Pid: ").as_deref() == Some("1")));
+    // Idle, they look like one.
+    let mut pull = place.start(&[]);
+    assert_eq!(names(&place.next(&pull, 0)), [".pull", "a.sock_info", "a.sock_stat"]);
+    pull.stop(SOON);
+    // One of them has traffic.
+    let mut client = UnixStream::connect(place.root.path().join("b.http")).unwrap();
+    for _ in 0..300 {
+        client.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+        let mut answer = [0; 4096];
+        assert!(client.read(&mut answer).unwrap() > 0);
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    let seen = place.published().len();
+    let mut pull = place.start(&[]);
+    let snapshot = place.next(&pull, seen);
+    assert_eq!(names(&snapshot), [".pull", "a.sock_info", "a.sock_stat", "b.sock_info", "b.sock_stat"]);
+    pull.stop(SOON);
+    assert!(pull.output().contains("cannot be told for certain"), "{}", pull.output());
+    // With hosts there is no doubt.
+    let mut place = place;
+    place.more = "[hosts]\na.sock = one\nb.sock = two\nc.sock = three\n".to_owned();
+    let seen = place.published().len();
+    let mut pull = place.start(&[]);
+    assert_eq!(names(&place.next(&pull, seen)).len(), 7);
+    pull.stop(SOON);
+    assert!(!pull.output().contains(ONE) && !pull.output().contains("for certain"), "{}", pull.output());
+    drop(daemons);
 }

@@ -8,10 +8,15 @@
 
 use std::fmt;
 
-/// Requests a second that are believed of any HAProxy, however quiet it was so far.
-const BURST_REQUESTS: u64 = 10_000;
-/// Connections a second beyond the greatest rate that HAProxy itself reports.
-const BURST_CONNECTIONS: u64 = 10;
+/// Connections and requests a second that are believed of any HAProxy, however quiet it is: our own commands, checks.
+const FEW: u64 = 20;
+/// How much the traffic of one moment may be above that of the whole life of a process.
+const BURST: u64 = 10;
+/// How much it may be above the connections of the last second.
+const RISE: u64 = 4;
+/// Bytes of an ordinary answer. HAProxy does not tell its rate of requests; that of its bytes shows a burst of them on few
+/// connections.
+const ANSWER: u64 = 512;
 
 /// What tells a process from every other one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -52,6 +57,7 @@ pub struct Reading {
     connections: Option<u64>,
     requests: Option<u64>,
     connection_rate: u64,
+    byte_rate: u64,
 }
 
 /// What two replies have to do with each other.
@@ -89,9 +95,8 @@ impl Reading {
                 b"Uptime_sec" => reading.uptime = number(),
                 b"CumConns" => reading.connections = number(),
                 b"CumReq" => reading.requests = number(),
-                b"ConnRate" | b"MaxConnRate" => {
-                    reading.connection_rate = reading.connection_rate.max(number().unwrap_or(0));
-                }
+                b"ConnRate" => reading.connection_rate = number().unwrap_or(0),
+                b"BytesOutRate" => reading.byte_rate = number().unwrap_or(0),
                 _ => {}
             }
         }
@@ -136,14 +141,14 @@ impl Reading {
         let up = self.uptime.unwrap_or(0).max(other.uptime.unwrap_or(0)).max(1);
         // Both are cut to whole seconds, and the replies may have been made within the same one.
         let seconds = self.uptime.zip(other.uptime).map_or(1, |(a, b)| a.abs_diff(b)).saturating_add(2);
-        let within = |a: Option<u64>, b: Option<u64>, rate: &dyn Fn(u64) -> u64| {
+        let now = RISE.saturating_mul(self.connection_rate.max(other.connection_rate));
+        let bytes = self.byte_rate.max(other.byte_rate) / ANSWER;
+        let within = |a: Option<u64>, b: Option<u64>, now: u64| {
             let Some((a, b)) = a.zip(b) else { return true };
-            a.abs_diff(b) <= rate(a.min(b) / up).saturating_mul(seconds)
+            let usual = BURST.saturating_mul(a.min(b) / up);
+            a.abs_diff(b) <= usual.max(now).saturating_add(FEW).saturating_mul(seconds)
         };
-        let greatest = self.connection_rate.max(other.connection_rate);
-        within(self.connections, other.connections, &|usual| {
-            greatest.max(usual.saturating_mul(10)).saturating_add(BURST_CONNECTIONS)
-        }) && within(self.requests, other.requests, &|usual| usual.saturating_mul(100).max(BURST_REQUESTS))
+        within(self.connections, other.connections, now) && within(self.requests, other.requests, now.max(bytes))
     }
 
     /// Of which HAProxy with several processes this is one: node, version and number of processes; `None` for one alone.
@@ -202,18 +207,22 @@ mod tests {
 
     #[test]
     fn counters_that_time_cannot_explain_make_it_doubtful() {
-        let of = |up: u64, conns: u64, requests: u64| {
-            info(7, 100, &format!("Uptime_sec: {up}\nCumConns: {conns}\nCumReq: {requests}\nMaxConnRate: 200"))
+        let of = |up: u64, conns: u64, requests: u64, more: &str| {
+            info(7, 100, &format!("Uptime_sec: {up}\nCumConns: {conns}\nCumReq: {requests}\n{more}"))
         };
         let doubt = Kinship::Doubtful("their counters are too far apart");
-        let a = of(86_400, 1_000_000, 5_000_000);
-        assert_eq!(a.compare(&of(86_400, 1_000_100, 5_001_000)), Kinship::Same);
-        assert_eq!(a.compare(&of(86_402, 1_000_600, 5_020_000)), Kinship::Same);
-        assert_eq!(a.compare(&of(86_400, 1_100_000, 5_000_000)), doubt);
-        assert_eq!(a.compare(&of(86_400, 1_000_000, 5_900_000)), doubt);
-        // Young ones: idle twins cannot be told apart, busy ones can.
-        assert_eq!(of(1, 5, 5).compare(&of(1, 5, 5)), Kinship::Same);
-        assert_eq!(of(1, 5, 5).compare(&of(1, 100_000, 5)), doubt);
+        // A busy one: 11 connections and 57 requests a second.
+        let a = of(86_400, 1_000_000, 5_000_000, "ConnRate: 12");
+        assert_eq!(a.compare(&of(86_400, 1_000_100, 5_001_000, "")), Kinship::Same);
+        assert_eq!(a.compare(&of(86_402, 1_000_400, 5_002_000, "")), Kinship::Same);
+        assert_eq!(a.compare(&of(86_400, 1_001_000, 5_000_000, "")), doubt);
+        assert_eq!(a.compare(&of(86_400, 1_000_000, 5_010_000, "")), doubt);
+        // A burst on few connections shows in the bytes, one of connections in their rate.
+        assert_eq!(a.compare(&of(86_400, 1_000_010, 5_010_000, "BytesOutRate: 10000000")), Kinship::Same);
+        assert_eq!(a.compare(&of(86_400, 1_001_000, 5_001_000, "ConnRate: 800")), Kinship::Same);
+        // Quiet twins cannot be told apart as long as they are alike; some requests do.
+        assert_eq!(of(900, 5, 5, "").compare(&of(900, 7, 9, "")), Kinship::Same);
+        assert_eq!(of(900, 5, 5, "").compare(&of(900, 5, 60, "")), doubt);
     }
 
     #[test]
