@@ -2,7 +2,7 @@
 //!
 //! A name that does not exist, has no records of the type, or is not answered for, has failed: its servers stay, the
 //! other names go on. So it is with the targets of SRV records: each is a server of its own, with the fate of its own
-//! name, and one family of addresses is enough. Nothing is taken from a cache of ours: whoever is asked has one.
+//! name, and one family of addresses is enough. Nothing is cached here: the name servers do that.
 
 use super::{FailedGroup, Instance, Life, Listing, Source, SourceError, Unusable, all};
 use crate::config::discovery::Record;

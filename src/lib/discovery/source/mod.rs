@@ -45,7 +45,7 @@ pub struct Unusable {
     pub group: String,
     /// Why.
     pub reason: String,
-    /// Whether it may well have one: whoever should know did not answer.
+    /// Whether it may well have one: the name server that should know did not answer.
     pub unsure: bool,
 }
 

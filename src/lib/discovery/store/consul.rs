@@ -139,7 +139,7 @@ impl Store for ConsulKv {
             let reply = self.put("/v1/txn", operation.to_string().into_bytes()).await?;
             match reply.status {
                 409 => return Err(StoreError::Conflict),
-                // Whoever answers there is no Consul, or a proxy that lets only some paths through.
+                // Not Consul, or a proxy in front of it that lets only some paths through.
                 404 => return Err(Refused::by(&reply, "PUT /v1/txn".to_owned()).into()),
                 _ => {}
             }
