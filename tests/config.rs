@@ -254,6 +254,7 @@ fn the_version_and_what_the_program_is_made_of() {
 const NEW: [&str; 22] = [
     "acknowledge",
     "cluster-metrics",
+    "connection-lifetime",
     "enabled",
     "exact-selection",
     "fsync",

@@ -105,6 +105,14 @@ fn pairs_in_doubt() {
     warns(Process, "[process]\nserver-metrics = bin bout bin\n", &["\"bin\" is listed more than once"]);
     warns(Process, "[process]\nexclude-backends =\n", &["is empty: nothing is left out"]);
     warns(Process, "[graphite]\nbackoff = 0.5\n", &["is below 1"]);
+    let few = format!("{sockets}queue-size = 5\n");
+    warns(
+        Pull,
+        &few,
+        &["queue-size = \"5\": is not above the 6 snapshots that wait until Graphite certainly has them"],
+    );
+    warns(Pull, &format!("{few}[graphite]\nsettle = 5\n"), &[]);
+    warns(Pull, &format!("{few}[graphite]\nacknowledge = kernel\n"), &[]);
 }
 
 #[test]

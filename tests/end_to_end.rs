@@ -60,7 +60,7 @@ impl Setup {
              [pull]\nsocket-dir = {sockets}\n{servers}pull-interval = 1\n\
              dst-dir = ${{paths:base-dir}}/incoming\ntmp-dst-dir = ${{paths:base-dir}}/incoming.tmp\n\
              [process]\nsrc-dir = ${{paths:base-dir}}/incoming\nworkers = 2\n\
-             [graphite]\nserver = 127.0.0.1\nport = {port}\nnamespace = lb\n\
+             [graphite]\nserver = 127.0.0.1\nport = {port}\nnamespace = lb\nsettle = 0.5\n\
              [local-store]\ndir = ${{paths:base-dir}}/local-store\n",
             sockets = site.socket_dir().display(),
             port = carbon.port(),

@@ -48,6 +48,31 @@ fn a_backlog_is_worked_off_oldest_first() {
 }
 
 #[test]
+fn what_settles_stays_on_disk_and_holds_nothing_up() {
+    let graphite = Recorder::start();
+    let setup = Incoming::new(graphite.port(), "workers = 1");
+    let short = fs::read_to_string(setup.config()).unwrap();
+    // The default: half a minute.
+    let default = short.replace("settle = 0.5\n", "");
+    assert_ne!(default, short);
+    fs::write(setup.config(), default).unwrap();
+    let mut daemon = setup.daemon();
+    let published = setup.publish(0..20);
+    setup.assert_arrived(&graphite, &published);
+    assert_eq!(setup.waiting(), published, "all have arrived, and none is certain");
+    let start = Instant::now();
+    daemon.stop(SOON);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(daemon.output().contains(" settling=20 "), "{}", daemon.output());
+    assert_eq!(setup.waiting(), published);
+    fs::write(setup.config(), short).unwrap();
+    let _daemon = setup.daemon();
+    setup.wait_until_empty();
+    assert!(graphite.record().duplicates() > 0, "it was sent once more");
+    setup.assert_arrived(&graphite, &published);
+}
+
+#[test]
 fn without_graphite_the_snapshots_stay() {
     let mut graphite = Recorder::away();
     let setup = Incoming::new(graphite.port(), "workers = 2\nliveness-check-interval = 0.2\nworker-timeout = 0.5");
@@ -507,7 +532,7 @@ fn systemd_is_told() {
     };
     until("READY=1", &mut told);
     setup.publish([0]);
-    until("STATUS=0 waiting, 0 in flight, oldest 0 s; 1 workers; 1 delivered, 0 quarantined", &mut told);
+    until("STATUS=0 waiting, 0 in flight, 0 settling, oldest 0 s; 1 workers; 1 delivered, 0 quarantined", &mut told);
     told.clear();
     let start = Instant::now();
     for _ in 0..4 {

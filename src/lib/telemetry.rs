@@ -123,9 +123,9 @@ figures! {
     QueueDepth "snapshots" Gauge
         "Complete snapshots in src-dir that wait for a worker.";
     QueueOldestAge "seconds" Gauge
-        "Age of the oldest snapshot that is not delivered yet; 0 when there is none.";
+        "Age of the oldest snapshot that some destination does not have yet; 0 when there is none.";
     SnapshotsInFlight "snapshots" Gauge
-        "Snapshots that workers are processing or delivering.";
+        "Snapshots that workers are processing or delivering, without those that settle.";
     SnapshotsStuck "snapshots" Gauge
         "Snapshots that are done with but still in src-dir: delivered and not removable, which is tried again every 10 \
          seconds, or not processable and not movable to failed/, which is tried again every few minutes.";
@@ -228,6 +228,12 @@ pub const DISPATCHER: &[Definition] = &[
         unit: "snapshots",
         kind: Kind::Gauge,
         about: "Snapshots that stay on disk until this destination takes them, while the others have them already.",
+    },
+    Definition {
+        name: "SnapshotsSettling",
+        unit: "snapshots",
+        kind: Kind::Gauge,
+        about: "Snapshots that this destination says it has, and that stay on disk until that is certain (`[graphite] settle`).",
     },
 ];
 
@@ -497,6 +503,7 @@ pub fn dispatcher_values(counters: &Counters) -> [f64; DISPATCHER.len()] {
         counters.queued_batches,
         counters.queued_lines,
         counters.put_off,
+        counters.settling,
     ]
     .map(as_f64)
 }
@@ -623,11 +630,11 @@ mod tests {
 
     #[test]
     fn a_destinations_name_becomes_a_part_of_the_metrics_name() {
-        let counters = Counters { delivered_lines: 7, put_off: 4, ..Counters::default() };
+        let counters = Counters { delivered_lines: 7, settling: 4, ..Counters::default() };
         let figures = of_dispatcher("local-store", &counters);
         assert_eq!(figures.len(), DISPATCHER.len());
         assert_eq!(figures.first(), Some(&("LocalStoreLinesDelivered".to_owned(), 7.0)));
-        assert_eq!(figures.last(), Some(&("LocalStoreSnapshotsPutOff".to_owned(), 4.0)));
+        assert_eq!(figures.last(), Some(&("LocalStoreSnapshotsSettling".to_owned(), 4.0)));
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub fn options(port: u16) -> config::Graphite {
         write_timeout: Duration::from_millis(200),
         acknowledge: Acknowledge::Close,
         settle: SETTLE,
+        connection_lifetime: Duration::from_secs(300),
         namespace: "loadbalancers".to_owned(),
         prefix_hostname: false,
         fqdn: false,
@@ -60,6 +61,7 @@ pub struct Rig<D> {
     pub dispatcher: D,
     notices: UnboundedReceiver<Notice>,
     pub delivered: Vec<u64>,
+    pub confirmed: Vec<u64>,
     pub dropped: Vec<u64>,
     pub lost: Vec<u64>,
     pub rooms: usize,
@@ -141,6 +143,7 @@ impl<D: Dispatcher> Rig<D> {
             dispatcher,
             notices,
             delivered: Vec::new(),
+            confirmed: Vec::new(),
             dropped: Vec::new(),
             lost: Vec::new(),
             rooms: 0,
@@ -159,6 +162,7 @@ impl<D: Dispatcher> Rig<D> {
                 Notice::Dropped { epoch, .. } => self.dropped.push(epoch.0),
                 Notice::Lost { epoch, .. } => self.lost.push(epoch.0),
                 Notice::Room { .. } => self.rooms += 1,
+                Notice::Confirmed { epoch, .. } => self.confirmed.push(epoch.0),
             }
         }
         self.most_lines = self.most_lines.max(self.counters().queued_lines);
@@ -202,6 +206,11 @@ impl<D: Dispatcher> Rig<D> {
 
     pub fn counters(&self) -> Counters {
         self.dispatcher.counters()
+    }
+
+    /// Batches that are not delivered.
+    pub fn held(&self) -> u64 {
+        self.counters().queued_batches + self.counters().settling
     }
 }
 

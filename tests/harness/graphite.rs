@@ -112,8 +112,19 @@ impl Recorder {
         recorder
     }
 
+    /// Listens at this address.
+    pub fn start_at(address: SocketAddr) -> Self {
+        let mut recorder = Self::away_at(address);
+        recorder.come_back();
+        recorder
+    }
+
     /// Has a port, and does not listen yet.
     pub fn away() -> Self {
+        Self::away_at(SocketAddr::from((Ipv4Addr::LOCALHOST, super::free_port())))
+    }
+
+    fn away_at(address: SocketAddr) -> Self {
         let shared = Shared {
             behaviour: Mutex::new(Behaviour::Read),
             record: Mutex::default(),
@@ -121,7 +132,6 @@ impl Recorder {
             bytes: AtomicU64::new(0),
             away: AtomicBool::new(true),
         };
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, super::free_port()));
         Self { address, shared: Arc::new(shared), listener: None }
     }
 

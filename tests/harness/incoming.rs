@@ -35,7 +35,8 @@ impl Incoming {
         let text = format!(
             "[pull]\npull-interval = 10\ndst-dir = {base}/incoming\ntmp-dst-dir = {base}/incoming.tmp\n\
              [process]\nloglevel = debug\nsrc-dir = {base}/incoming\n{options}\n\
-             [graphite]\nserver = 127.0.0.1\nport = {port}\nnamespace = lb\ninterval = 0.1\ndelay = 0.5\n",
+             [graphite]\nserver = 127.0.0.1\nport = {port}\nnamespace = lb\ninterval = 0.1\ndelay = 0.5\n\
+             settle = 0.5\n",
             base = base.path().display(),
         );
         let file = write(base.path(), "haproxystats.conf", &text);

@@ -121,7 +121,7 @@ fn clickhouse_makes_of_the_topic_what_cluster_metrics_sends() {
     let incoming = base.path().join("incoming");
     std::fs::create_dir(&incoming).unwrap();
     let config = format!(
-        "[process]\nsrc-dir = {}\nworkers = 2\n{}[graphite]\nserver = 127.0.0.1\nport = {}\nnamespace = lb\n\
+        "[process]\nsrc-dir = {}\nworkers = 2\n{}[graphite]\nserver = 127.0.0.1\nport = {}\nnamespace = lb\nsettle = 0.5\n\
          [kafka]\nbrokers = {}\n",
         incoming.display(),
         hosts::OPTIONS.replace("{metrics}", &hosts::metrics()),

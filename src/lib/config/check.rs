@@ -5,7 +5,7 @@ use super::nearest::did_you_mean;
 use super::options::{self, OPTIONS};
 use super::problem::{Problem, Report};
 use super::reader::DEFAULT_SECTION;
-use super::{LocalStore, Process, Program, Pull};
+use super::{Acknowledge, Graphite, LocalStore, Process, Program, Pull};
 use std::collections::HashSet;
 
 /// Warns about sections and options that nobody reads, with the nearest known name.
@@ -97,6 +97,7 @@ pub(super) fn pairs(
     ini: &Ini,
     pull: Option<&Pull>,
     process: Option<&Process>,
+    graphite: Option<&Graphite>,
     store: Option<&LocalStore>,
     report: &mut Report,
 ) {
@@ -127,6 +128,22 @@ pub(super) fn pairs(
     {
         let message = "is src-dir of [process]: what is stored would be processed again; write another directory";
         report.error(problem(options::LOCAL_STORE, "dir", message.to_owned()));
+    }
+    if let (Some(graphite), Some(pull)) = (graphite.filter(|graphite| graphite.enabled), pull)
+        && graphite.acknowledge == Acknowledge::Close
+        && written("pull", "queue-size")
+    {
+        // Half of it again, since witnesses are opened so far apart, and the one that is being pulled.
+        let settling = 1.5 * graphite.settle.as_secs_f64() / pull.pull_interval.as_secs_f64().max(1.0);
+        let settling = settling.ceil() + 1.0;
+        if f64::from(u32::try_from(pull.queue_size.get()).unwrap_or(u32::MAX)) <= settling {
+            let seconds = graphite.settle.as_secs_f64();
+            let message = format!(
+                "is not above the {settling} snapshots that wait until Graphite certainly has them (settle of [graphite], \
+                 {seconds} s): pulling would be suspended; write more, or a shorter settle"
+            );
+            report.warn(problem("pull", "queue-size", message));
+        }
     }
     // A file for haproxystats-process alone has no such section, and says nothing wrong.
     let pulls = program == Program::Pull || ini.section_place("pull").is_some();

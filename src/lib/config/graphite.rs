@@ -104,8 +104,10 @@ pub struct Graphite {
     pub write_timeout: Duration,
     /// What counts as an acknowledgement.
     pub acknowledge: Acknowledge,
-    /// How long the peer must live after its acknowledgement for a snapshot to count as delivered.
+    /// How long an idle connection to the peer must stand after its acknowledgement for a snapshot to count as delivered.
     pub settle: Duration,
+    /// How long a lasting connection is used before another takes its place; zero is for ever.
+    pub connection_lifetime: Duration,
     /// First element(s) of every path.
     pub namespace: String,
     /// Put the host's name after the namespace.
@@ -143,6 +145,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Graphite> {
         value::choice(text, &[("close", Acknowledge::Close), ("kernel", Acknowledge::Kernel)])
     });
     let settle = section.get("settle", value::pause);
+    let connection_lifetime = section.get("connection-lifetime", value::pause);
     let namespace = section.get("namespace", value::namespace);
     let prefix_hostname = section.get("prefix-hostname", value::boolean);
     let fqdn = section.get("fqdn", value::boolean);
@@ -177,6 +180,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Graphite> {
         write_timeout: write_timeout?,
         acknowledge: acknowledge?,
         settle: settle?,
+        connection_lifetime: connection_lifetime?,
         namespace: namespace?,
         prefix_hostname: prefix_hostname?,
         fqdn: fqdn?,

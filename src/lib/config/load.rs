@@ -152,7 +152,8 @@ pub fn check(program: Program, sources: Sources) -> Result<Loaded, Refused> {
     let written = Sections::read(program, &ini, &mut report);
     check::names(&ini, &mut report);
     let store = written.local_store.as_ref().and_then(Option::as_ref);
-    check::pairs(program, &ini, written.pull.as_ref(), written.process.as_ref(), store, &mut report);
+    let (pull, process, graphite) = (written.pull.as_ref(), written.process.as_ref(), written.graphite.as_ref());
+    check::pairs(program, &ini, pull, process, graphite, store, &mut report);
     let report = for_program(program, report);
     if !report.is_good() {
         return Err(Refused { report });

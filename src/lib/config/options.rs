@@ -396,8 +396,12 @@ pub static OPTIONS: &[OptionSpec] = &[
     row("graphite", "acknowledge", Type::Choice(&["close", "kernel"]), Some("close"), Reader::Senders,
         "What tells that Graphite has read a snapshot: its closing of the connection, which is ended after each snapshot \
          (close), or its kernel, on one lasting connection (kernel; loses more when Graphite is restarted)."),
-    row("graphite", "settle", Type::Seconds, Some("1"), Reader::Senders,
-        "Time for which Graphite must stay up after that; if it does not, the snapshot is sent again."),
+    row("graphite", "settle", Type::Seconds, Some("30"), Reader::Senders,
+        "Time for which an idle connection to Graphite must stand after that; if it does not, the snapshot is sent again. \
+         Longer than a proxy in front of Graphite tries to connect: HAProxy four times for 5 seconds, with pauses of 1 second."),
+    row("graphite", "connection-lifetime", Type::Seconds, Some("300"), Reader::Senders,
+        "With acknowledge = kernel: time after which the lasting connection is replaced by a new one, which follows the name of \
+         the server to another address; 0 is never."),
     row("graphite", "namespace", Type::Text, Some("loadbalancers"), Reader::Senders,
         "First element of every path."),
     row("graphite", "prefix-hostname", Type::Boolean, Some("true"), Reader::Senders,

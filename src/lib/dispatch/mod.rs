@@ -59,6 +59,14 @@ pub enum Notice {
         /// Which snapshot.
         epoch: Epoch,
     },
+    /// The destination says that it has the whole batch, which is not certain yet: [`Notice::Delivered`] or [`Notice::Lost`]
+    /// follows.
+    Confirmed {
+        /// Which dispatcher.
+        dispatcher: &'static str,
+        /// Which snapshot.
+        epoch: Epoch,
+    },
     /// The batch was given up to make room: `queue-full = drop-oldest`.
     Dropped {
         /// Which dispatcher.
@@ -100,6 +108,8 @@ pub struct Counters {
     pub queued_batches: u64,
     /// Lines held now.
     pub queued_lines: u64,
+    /// Snapshots that the destination says it has, which is not certain yet. Neither they nor their lines count as held.
+    pub settling: u64,
     /// Snapshots that stay on disk until it has room, while the other dispatchers go on. Counted by the worker.
     pub put_off: u64,
     /// Of dispatchers that send messages.

@@ -25,6 +25,8 @@ struct Taken {
     identity: Identity,
     /// How many lines it became, once that is known.
     lines: u64,
+    /// How long after its pull every destination said that it has it.
+    latency: Option<Duration>,
 }
 
 /// All snapshots.
@@ -129,7 +131,7 @@ impl Custody {
             let epoch = self.queue.claim(slot, now)?;
             match identity(&self.path(epoch)) {
                 Ok(Some(identity)) => {
-                    self.taken.insert(epoch, Taken { identity, lines: 0 });
+                    self.taken.insert(epoch, Taken { identity, lines: 0, latency: None });
                     return Some(epoch);
                 }
                 Ok(None) => self.gone(slot, epoch, totals),
@@ -153,13 +155,24 @@ impl Custody {
         holds
     }
 
+    /// Every destination says that it has the snapshot, or no longer says so. False when the worker does not hold it.
+    pub fn settles(&mut self, slot: Slot, epoch: Epoch, settles: bool) -> bool {
+        if let Some(taken) = self.taken.get_mut(&epoch) {
+            taken.latency = settles.then(|| wall_clock().saturating_sub(Duration::from_secs(epoch.0)));
+        }
+        self.queue.settles(slot, epoch, settles)
+    }
+
     /// Every destination has the snapshot. False when the worker does not hold it.
     pub fn done(&mut self, slot: Slot, epoch: Epoch, dropped: bool, totals: &mut Totals) -> bool {
         if !self.queue.finished(slot, epoch) {
             return false;
         }
-        let lines = self.taken.get(&epoch).map_or(0, |taken| taken.lines);
-        let latency = wall_clock().saturating_sub(Duration::from_secs(epoch.0));
+        let taken = self.taken.get(&epoch);
+        let lines = taken.map_or(0, |taken| taken.lines);
+        // When it was there, not when that was certain.
+        let latency = taken.and_then(|taken| taken.latency);
+        let latency = latency.unwrap_or_else(|| wall_clock().saturating_sub(Duration::from_secs(epoch.0)));
         if dropped {
             totals.add(Figure::SnapshotsDropped, 1);
             tracing::info!(snapshot = %epoch, worker = slot.0, lines, "given up to make room");
@@ -261,9 +274,10 @@ impl Custody {
     #[must_use]
     pub fn status(&self, workers: usize, totals: &Totals) -> String {
         format!(
-            "{} waiting, {} in flight, oldest {} s; {workers} workers; {} delivered, {} quarantined",
+            "{} waiting, {} in flight, {} settling, oldest {} s; {workers} workers; {} delivered, {} quarantined",
             self.queue.depth(),
-            self.queue.in_flight(),
+            self.queue.in_flight() - self.queue.settling(),
+            self.queue.settling(),
             oldest_age(&self.queue, wall_clock()).as_secs(),
             totals.get(Figure::SnapshotsDelivered),
             totals.get(Figure::SnapshotsQuarantined),

@@ -48,7 +48,8 @@ impl Totals {
             if let Some(counters) = self.live.remove(&key) {
                 let messages =
                     MessageCounters { in_flight: 0, parked: 0, queued_bytes: 0, latency_ms: 0, ..counters.messages };
-                let kept = Counters { queued_batches: 0, queued_lines: 0, put_off: 0, messages, ..counters };
+                let kept =
+                    Counters { queued_batches: 0, queued_lines: 0, put_off: 0, settling: 0, messages, ..counters };
                 add(self.dead.entry(key.1).or_default(), &kept);
             }
         }
@@ -77,7 +78,7 @@ impl Totals {
         let value = |figure: Figure| match figure {
             Figure::QueueDepth => Some(count(queue.depth())),
             Figure::QueueOldestAge => Some(oldest_age(queue, now).as_secs_f64().floor()),
-            Figure::SnapshotsInFlight => Some(count(queue.in_flight())),
+            Figure::SnapshotsInFlight => Some(count(queue.in_flight() - queue.settling())),
             Figure::SnapshotsStuck => Some(count(queue.done_with())),
             Figure::SnapshotsUnreadable => Some(count(queue.unreadable())),
             Figure::DestinationsUnconfirmed => Some(count(self.unconfirmed)),
@@ -103,7 +104,7 @@ fn count(number: usize) -> f64 {
     as_f64(u64::try_from(number).unwrap_or(u64::MAX))
 }
 
-/// How old the oldest snapshot is that is not delivered.
+/// How old the oldest snapshot is that some destination does not have.
 #[must_use]
 pub fn oldest_age(queue: &Queue, now: Duration) -> Duration {
     queue.oldest().map_or(Duration::ZERO, |oldest| now.saturating_sub(Duration::from_secs(oldest.0)))
@@ -119,6 +120,7 @@ fn add(sum: &mut Counters, more: &Counters) {
     sum.queued_batches += more.queued_batches;
     sum.queued_lines += more.queued_lines;
     sum.put_off += more.put_off;
+    sum.settling += more.settling;
     let (sum, more) = (&mut sum.messages, &more.messages);
     sum.sent += more.sent;
     sum.failed += more.failed;

@@ -59,6 +59,13 @@ pub enum ToParent {
         /// What was left out because less is to be sent.
         skipped: Skipped,
     },
+    /// Every destination says that it has the snapshot, which is not certain yet; or no longer says so.
+    Settles {
+        /// Which.
+        epoch: Epoch,
+        /// Whether they say so.
+        settles: bool,
+    },
     /// Every dispatcher is done with the snapshot; remove it.
     Done {
         /// Which.
@@ -182,6 +189,7 @@ impl ToParent {
             } => {
                 format!("rendered {epoch} {lines} {refused_rows} {refused_files} {slots} {zeros} {unchanged}")
             }
+            Self::Settles { epoch, settles } => format!("settles {epoch} {}", u8::from(*settles)),
             Self::Done { epoch, dropped } => format!("done {epoch} {}", u8::from(*dropped)),
             Self::Gone(epoch) => format!("gone {epoch}"),
             Self::Failed { epoch, failure, reason } => {
@@ -213,6 +221,7 @@ impl ToParent {
                 refused_files: number(files)?,
                 skipped: Skipped { slots: number(slots)?, zeros: number(zeros)?, unchanged: number(unchanged)? },
             }),
+            ["settles", epoch, settles] => Some(Self::Settles { epoch: parse_epoch(epoch)?, settles: flag(settles)? }),
             ["done", epoch, dropped] => Some(Self::Done { epoch: parse_epoch(epoch)?, dropped: flag(dropped)? }),
             ["gone", epoch] => Some(Self::Gone(parse_epoch(epoch)?)),
             ["failed", epoch, failure, reason @ ..] => Some(Self::Failed {
@@ -239,7 +248,7 @@ fn decode<T>(packet: &[u8], read: impl Fn(&[&str]) -> Option<T>) -> Result<T, Me
     })
 }
 
-fn numbers_of(counters: &Counters) -> [u64; 17] {
+fn numbers_of(counters: &Counters) -> [u64; 18] {
     let (c, m) = (counters, &counters.messages);
     [
         c.delivered_lines,
@@ -251,6 +260,7 @@ fn numbers_of(counters: &Counters) -> [u64; 17] {
         c.queued_batches,
         c.queued_lines,
         c.put_off,
+        c.settling,
         m.sent,
         m.failed,
         m.retried,
@@ -262,7 +272,7 @@ fn numbers_of(counters: &Counters) -> [u64; 17] {
     ]
 }
 
-fn counters_of(numbers: [u64; 17]) -> Counters {
+fn counters_of(numbers: [u64; 18]) -> Counters {
     let [
         delivered_lines,
         resent_lines,
@@ -273,6 +283,7 @@ fn counters_of(numbers: [u64; 17]) -> Counters {
         queued_batches,
         queued_lines,
         put_off,
+        settling,
         sent,
         failed,
         retried,
@@ -292,6 +303,7 @@ fn counters_of(numbers: [u64; 17]) -> Counters {
         queued_batches,
         queued_lines,
         put_off,
+        settling,
         messages: MessageCounters {
             sent,
             failed,
@@ -361,6 +373,7 @@ mod tests {
             queued_batches: seed + 6,
             queued_lines: u64::MAX,
             put_off: seed + 9,
+            settling: seed + 10,
             messages: MessageCounters { sent: seed + 7, latency_ms: seed + 8, ..MessageCounters::default() },
         }
     }
@@ -389,6 +402,8 @@ mod tests {
                 refused_files: 2,
                 skipped: Skipped { slots: 3, zeros: 4, unchanged: 5 },
             },
+            ToParent::Settles { epoch: EPOCH, settles: true },
+            ToParent::Settles { epoch: EPOCH, settles: false },
             ToParent::Done { epoch: EPOCH, dropped: true },
             ToParent::Gone(EPOCH),
             ToParent::Failed {
@@ -439,6 +454,8 @@ mod tests {
             "rendered 1 2 3 4 5 6",
             "done 1 2",
             "done 1",
+            "settles 1",
+            "settles 1 yes",
             "gone",
             "counters a 1",
             "pong\n",

@@ -332,6 +332,11 @@ impl Parent {
                     self.surprised(slot, epoch);
                 }
             }
+            ToParent::Settles { epoch, settles } => {
+                if !self.custody.settles(slot, epoch, settles) {
+                    self.surprised(slot, epoch);
+                }
+            }
             ToParent::Done { epoch, dropped } => {
                 if !self.custody.done(slot, epoch, dropped, &mut self.totals) {
                     self.surprised(slot, epoch);
@@ -380,8 +385,15 @@ impl Parent {
     }
 
     fn leave(&mut self, signal: &'static str) {
-        let in_flight = self.custody.queue().in_flight();
-        tracing::info!(signal, in_flight, grace_s = GRACE.as_secs(), "leaving when everything in flight is delivered");
+        let queue = self.custody.queue();
+        let (settling, in_flight) = (queue.settling(), queue.in_flight() - queue.settling());
+        tracing::info!(
+            signal,
+            in_flight,
+            settling,
+            grace_s = GRACE.as_secs(),
+            "leaving when everything in flight is delivered"
+        );
         systemd::stopping();
         self.leaving = true;
         self.supervisor.drain(Instant::now(), GRACE);

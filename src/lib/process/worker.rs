@@ -20,7 +20,7 @@ use crate::logging::{self, Chain};
 use crate::signals;
 use crate::snapshot::Epoch;
 use nix::sys::signal::Signal;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -185,8 +185,13 @@ fn read_config(descriptor: i32) -> Result<Config, WorkerError> {
 /// What is known of a snapshot that the dispatchers have.
 #[derive(Debug, Clone)]
 struct Open {
+    destinations: usize,
     waiting_for: usize,
     dropped: bool,
+    /// The dispatchers that say they have it.
+    confirmed: BTreeSet<&'static str>,
+    /// Whether the parent knows that all of them say so.
+    settles: bool,
     /// What came along with it, should it be rendered again.
     figures: Option<Figures>,
 }
@@ -310,6 +315,8 @@ impl Worker {
 
     /// Does what there is to do until the parent wants something that cannot be done in between.
     async fn next(&mut self) -> Result<Step, WorkerError> {
+        // The destinations have not had their turn while a snapshot was rendered: first they look, then they are judged.
+        tokio::task::yield_now().await;
         loop {
             if panics::seen() {
                 return Err(WorkerError::Panicked);
@@ -469,7 +476,9 @@ impl Worker {
         self.submit(last);
         self.current = None;
         if only.is_none() {
-            let open = Open { waiting_for: self.destinations.len(), dropped: false, figures };
+            let destinations = self.destinations.len();
+            let (waiting_for, confirmed) = (destinations, BTreeSet::new());
+            let open = Open { destinations, waiting_for, dropped: false, confirmed, settles: false, figures };
             self.open.insert(epoch, open);
         }
         for (number, destination) in self.destinations.iter_mut().enumerate() {
@@ -505,26 +514,49 @@ impl Worker {
     /// Acts on what a dispatcher says.
     async fn heed(&mut self, notice: Notice) -> Result<(), WorkerError> {
         self.idle_since = Some(Instant::now());
-        let (epoch, dropped) = match notice {
-            Notice::Delivered { epoch, .. } => (epoch, false),
-            Notice::Dropped { epoch, .. } => (epoch, true),
+        let (dispatcher, epoch, dropped) = match notice {
+            Notice::Delivered { dispatcher, epoch } => (dispatcher, epoch, false),
+            Notice::Dropped { dispatcher, epoch } => (dispatcher, epoch, true),
+            Notice::Confirmed { dispatcher, epoch } => return self.confirmed(dispatcher, epoch, true).await,
             Notice::Lost { dispatcher, epoch } => {
                 self.lost(dispatcher, epoch);
-                return Ok(());
+                return self.confirmed(dispatcher, epoch, false).await;
             }
             Notice::Room { .. } => return Ok(()),
         };
         self.gave_up |= dropped;
         let Some(open) = self.open.get_mut(&epoch) else { return Ok(()) };
+        open.confirmed.insert(dispatcher);
         open.waiting_for = open.waiting_for.saturating_sub(1);
         open.dropped |= dropped;
         if open.waiting_for > 0 {
-            return Ok(());
+            return self.tell_settles(epoch).await;
         }
         let dropped = open.dropped;
         self.open.remove(&epoch);
         self.tell_counters().await?;
         self.say(&ToParent::Done { epoch, dropped }).await
+    }
+
+    /// A dispatcher says that it has a snapshot, or that it has not, although it had said so.
+    async fn confirmed(&mut self, dispatcher: &'static str, epoch: Epoch, confirmed: bool) -> Result<(), WorkerError> {
+        let Some(open) = self.open.get_mut(&epoch) else { return Ok(()) };
+        if confirmed {
+            open.confirmed.insert(dispatcher);
+        } else {
+            open.confirmed.remove(dispatcher);
+        }
+        self.tell_settles(epoch).await
+    }
+
+    /// Tells the parent whether all say that they have it, where that has changed.
+    async fn tell_settles(&mut self, epoch: Epoch) -> Result<(), WorkerError> {
+        let Some(open) = self.open.get_mut(&epoch) else { return Ok(()) };
+        let settles = open.confirmed.len() >= open.destinations;
+        if std::mem::replace(&mut open.settles, settles) == settles {
+            return Ok(());
+        }
+        self.say(&ToParent::Settles { epoch, settles }).await
     }
 
     /// A dispatcher has lost a snapshot that it had: it gets it again.

@@ -78,6 +78,7 @@ pub struct Returned {
 struct Taken {
     by: Slot,
     rendered: bool,
+    settles: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -137,7 +138,7 @@ impl Queue {
             self.ready.insert(epoch);
         }
         let epoch = self.ready.pop_first()?;
-        self.taken.insert(epoch, Taken { by, rendered: false });
+        self.taken.insert(epoch, Taken { by, rendered: false, settles: false });
         Some(epoch)
     }
 
@@ -160,6 +161,18 @@ impl Queue {
             }
         }
         true
+    }
+
+    /// Every destination says that it has the snapshot, which is not certain yet; or that is in doubt again. False when the worker
+    /// does not hold it.
+    pub fn settles(&mut self, by: Slot, epoch: Epoch, settles: bool) -> bool {
+        match self.taken.get_mut(&epoch) {
+            Some(taken) if taken.by == by => {
+                taken.settles = settles;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// The worker never got to know that it has this snapshot: it is ready again. False when the worker does not hold
@@ -296,16 +309,23 @@ impl Queue {
         self.taken.len()
     }
 
-    /// Snapshots that this worker holds.
+    /// Those of them that every destination says it has.
     #[must_use]
-    pub fn held_by(&self, by: Slot) -> usize {
-        self.taken.values().filter(|taken| taken.by == by).count()
+    pub fn settling(&self) -> usize {
+        self.taken.values().filter(|taken| taken.settles).count()
     }
 
-    /// The oldest snapshot that is not delivered.
+    /// Snapshots that this worker holds, without those that settle: they are no work any more.
+    #[must_use]
+    pub fn held_by(&self, by: Slot) -> usize {
+        self.taken.values().filter(|taken| taken.by == by && !taken.settles).count()
+    }
+
+    /// The oldest snapshot that some destination does not have.
     #[must_use]
     pub fn oldest(&self) -> Option<Epoch> {
-        let oldest = [self.ready.first().copied(), self.held.epochs().next(), self.taken.keys().next().copied()];
+        let taken = self.taken.iter().find(|(_, taken)| !taken.settles).map(|(epoch, _)| *epoch);
+        let oldest = [self.ready.first().copied(), self.held.epochs().next(), taken];
         oldest.into_iter().flatten().min()
     }
 

@@ -16,6 +16,7 @@ enum State {
 struct Entry {
     epoch: Epoch,
     state: State,
+    settles: bool,
     failures: u32,
     kills: u32,
     postponed: u32,
@@ -30,6 +31,7 @@ enum Action {
     Claim(usize),
     Unclaim(usize, u64),
     Rendered(usize, u64),
+    Settles(usize, u64, bool),
     Finished(usize, u64),
     Failed(usize, u64),
     Postponed(usize, u64),
@@ -51,6 +53,8 @@ fn action() -> impl Strategy<Value = Action> {
         4 => slot.clone().prop_map(Action::Claim),
         1 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Unclaim(slot, epoch)),
         2 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Rendered(slot, epoch)),
+        2 => (slot.clone(), epoch.clone(), any::<bool>())
+            .prop_map(|(slot, epoch, settles)| Action::Settles(slot, epoch, settles)),
         2 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Finished(slot, epoch)),
         2 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Failed(slot, epoch)),
         1 => (slot.clone(), epoch.clone()).prop_map(|(slot, epoch)| Action::Postponed(slot, epoch)),
@@ -78,7 +82,16 @@ impl Model {
     }
 
     fn add(&mut self, epoch: Epoch, state: State) {
-        let zero = Entry { epoch, state, failures: 0, kills: 0, postponed: 0, condemned: 0, unreadable: false };
+        let zero = Entry {
+            epoch,
+            state,
+            settles: false,
+            failures: 0,
+            kills: 0,
+            postponed: 0,
+            condemned: 0,
+            unreadable: false,
+        };
         self.0.push(zero);
         self.0.sort_by_key(|entry| entry.epoch);
     }
@@ -130,6 +143,7 @@ fn perform(queue: &mut Queue, model: &mut Model, now: &mut Instant, action: Acti
             let expected = model.0.iter().find(|entry| entry.state == State::Ready).map(|entry| entry.epoch);
             assert_eq!(queue.claim(Slot(slot), *now), expected);
             if let Some(epoch) = expected {
+                model.entry(epoch).settles = false;
                 model.entry(epoch).state = State::Taken(Slot(slot), false);
             }
         }
@@ -151,6 +165,13 @@ fn perform(queue: &mut Queue, model: &mut Model, now: &mut Instant, action: Acti
                     let held = |entry: &&mut Entry| entry.unreadable && matches!(entry.state, State::Held(_));
                     model.0.iter_mut().filter(held).for_each(|entry| entry.state = State::Ready);
                 }
+            }
+        }
+        Action::Settles(slot, epoch, settles) => {
+            let (slot, epoch) = (Slot(slot), Epoch(epoch));
+            assert_eq!(queue.settles(slot, epoch, settles), holds(model, slot, epoch));
+            if holds(model, slot, epoch) {
+                model.entry(epoch).settles = settles;
             }
         }
         Action::Finished(slot, epoch) => {
@@ -250,7 +271,10 @@ proptest! {
             prop_assert_eq!(queue.in_flight(), model.count(|state| matches!(state, State::Taken(..))));
             prop_assert_eq!(queue.done_with(), model.count(|state| matches!(state, State::Stuck | State::Aside(_))));
             prop_assert_eq!(queue.unreadable(), model.0.iter().filter(|entry| entry.unreadable).count());
-            let undelivered = model.0.iter().find(|entry| !matches!(entry.state, State::Stuck | State::Aside(_)));
+            let settles = |entry: &Entry| matches!(entry.state, State::Taken(..)) && entry.settles;
+            prop_assert_eq!(queue.settling(), model.0.iter().filter(|entry| settles(entry)).count());
+            let done = |entry: &Entry| matches!(entry.state, State::Stuck | State::Aside(_)) || settles(entry);
+            let undelivered = model.0.iter().find(|entry| !done(entry));
             prop_assert_eq!(queue.oldest(), undelivered.map(|entry| entry.epoch));
             let due = model.0.iter().filter_map(|entry| match entry.state { State::Held(until) | State::Aside(until) => Some(until), _ => None });
             prop_assert_eq!(queue.next_due(), due.min());

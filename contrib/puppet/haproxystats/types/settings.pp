@@ -75,6 +75,7 @@ type Haproxystats::Settings = Struct[{
     Optional['backoff'] => Haproxystats::Value,
     Optional['acknowledge'] => Enum['close', 'kernel'],
     Optional['settle'] => Haproxystats::Value,
+    Optional['connection-lifetime'] => Haproxystats::Value,
     Optional['namespace'] => Haproxystats::Value,
     Optional['prefix-hostname'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
     Optional['fqdn'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],

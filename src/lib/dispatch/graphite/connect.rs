@@ -106,17 +106,22 @@ impl Connector {
     pub(crate) async fn connect(&mut self) -> Result<Stream, ConnectError> {
         let mut failure = ConnectError::NoAddress { host: self.host.clone() };
         for address in self.resolve().await? {
-            let limit = self.limit;
-            match timeout(limit, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => match self.secure(stream, address).await {
-                    Ok(stream) => return Ok(stream),
-                    Err(error) => failure = error,
-                },
-                Ok(Err(source)) => failure = ConnectError::Connect { address, source },
-                Err(_) => failure = ConnectError::ConnectTimeout { address, limit },
+            match self.connect_to(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failure = error,
             }
         }
         Err(failure)
+    }
+
+    /// Tries this address alone.
+    pub(crate) async fn connect_to(&self, address: SocketAddr) -> Result<Stream, ConnectError> {
+        let limit = self.limit;
+        match timeout(limit, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => self.secure(stream, address).await,
+            Ok(Err(source)) => Err(ConnectError::Connect { address, source }),
+            Err(_) => Err(ConnectError::ConnectTimeout { address, limit }),
+        }
     }
 
     /// Begins TLS, if that is wanted.

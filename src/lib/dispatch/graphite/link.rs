@@ -1,9 +1,11 @@
 //! One TCP connection to Graphite: what goes in, how much of it the peer's kernel has, whether the peer is still there.
 
 use super::session::Session;
-use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
+use nix::sys::socket::{MsgFlags, Shutdown, recv, setsockopt, shutdown, sockopt};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -55,6 +57,12 @@ pub(crate) struct Link {
     ending: bool,
     /// When the connection was opened.
     pub(crate) opened: Instant,
+    /// When it was last found to stand. It may have ended at any moment since: whoever looks may have been busy for long.
+    pub(crate) seen: Instant,
+    /// When the peer last said something.
+    pub(crate) heard: Option<Instant>,
+    /// Address of the peer.
+    pub(crate) peer: SocketAddr,
 }
 
 impl Link {
@@ -69,7 +77,8 @@ impl Link {
         setsockopt(&stream, sockopt::TcpKeepInterval, &interval)?;
         setsockopt(&stream, sockopt::TcpKeepCount, &count)?;
         setsockopt(&stream, sockopt::TcpUserTimeout, &silence)?;
-        Ok(Self { stream, session, written: 0, ending: false, opened: Instant::now() })
+        let (peer, now) = (stream.peer_addr()?, Instant::now());
+        Ok(Self { stream, session, written: 0, ending: false, opened: now, seen: now, heard: None, peer })
     }
 
     /// Hands over the start of `text`, as much as the kernel takes without waiting. 0 when it takes nothing now.
@@ -145,7 +154,7 @@ impl Link {
         for _ in 0..16 {
             let result = match &mut self.session {
                 Some(session) => session.read(&self.stream),
-                None => self.stream.try_read(&mut buffer),
+                None => receive(&self.stream, &mut buffer),
             };
             match result {
                 // Behind the end that a peer sends, reading never tells of the reset that answers what it had not read:
@@ -154,11 +163,12 @@ impl Link {
                     Ok(None) => return Health::Ended,
                     Ok(Some(error)) | Err(error) => return Health::Broken(error),
                 },
-                Ok(_) => {}
+                Ok(_) => self.heard = Some(Instant::now()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Health::Broken(error),
             }
         }
+        self.seen = Instant::now();
         Health::Open
     }
 
@@ -169,11 +179,28 @@ impl Link {
         let _ = self.stream.ready(interest).await;
     }
 
+    /// The same for one of several.
+    pub(crate) fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_read_ready(context).map(drop)
+    }
+
     /// Closes at once and forgets what is in the send queue: it will be sent again, and the rest of it on this
     /// connection, perhaps much later, would only be a second copy with a broken last line.
     pub(crate) fn abort(self) {
         // Where this fails the connection is gone already.
         let _ = self.stream.set_zero_linger();
+    }
+}
+
+/// Reads what has arrived, as the kernel knows it at this moment. tokio knows of what its driver has told, and the driver is
+/// not asked while this thread renders a snapshot, which may take minutes on a slow disk. A peer that has closed in the meantime
+/// would seem to have been silent all the time.
+pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    match stream.try_read(buffer) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Ok(recv(stream.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT)?)
+        }
+        result => result,
     }
 }
 
@@ -219,6 +246,20 @@ mod tests {
             drop(peer);
             until(|| matches!(link.health(), Health::Ended)).await;
             assert_eq!((text.as_str(), link.outstanding()), ("a 1 2\n", 0));
+        });
+    }
+
+    #[test]
+    fn a_close_is_seen_although_the_driver_has_not_turned_since() {
+        run(async {
+            let (mut link, peer) = pair().await;
+            assert!(matches!(link.health(), Health::Open));
+            link.end().unwrap();
+            // Nothing is awaited from here on, as in a worker that renders.
+            drop(peer);
+            let mut sockets = [PollFd::new(link.stream.as_fd(), PollFlags::POLLIN)];
+            poll(&mut sockets, PollTimeout::from(10_000_u16)).unwrap();
+            assert!(matches!(link.health(), Health::Ended));
         });
     }
 

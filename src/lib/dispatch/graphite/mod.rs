@@ -33,6 +33,7 @@ mod failover;
 mod link;
 mod pickle;
 mod progress;
+mod proof;
 mod report;
 mod ring;
 mod server;
@@ -297,6 +298,7 @@ fn sum(all: impl Iterator<Item = Counters>) -> Counters {
         sum.stalls += counters.stalls;
         sum.queued_batches += counters.queued_batches;
         sum.queued_lines += counters.queued_lines;
+        sum.settling += counters.settling;
     }
     sum
 }
@@ -330,6 +332,7 @@ impl Servers {
                 self.failover.borrow_mut().delivered(index);
                 self.tell(Notice::Delivered { dispatcher, epoch });
             }
+            Word::Confirmed(epoch) => self.tell(Notice::Confirmed { dispatcher, epoch }),
             Word::Dropped(epoch) => self.tell(Notice::Dropped { dispatcher, epoch }),
             Word::Lost(epoch) => self.tell(Notice::Lost { dispatcher, epoch }),
             Word::Room => self.tell(Notice::Room { dispatcher }),

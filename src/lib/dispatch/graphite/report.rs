@@ -105,6 +105,16 @@ impl Report {
         );
     }
 
+    pub(super) fn does_not_close(&self) {
+        tracing::warn!(
+            dispatcher = NAME,
+            server = self.server,
+            "the peer has acknowledged everything and does not close the connection: it hangs, or is one that never closes; \
+             snapshots stay on disk until it closes, or has taken so much that it certainly reads; for a server that never \
+             closes write acknowledge = kernel"
+        );
+    }
+
     pub(super) fn dropped(&self) {
         if !self.dropping.replace(true) {
             let queue_size = self.queue_size;

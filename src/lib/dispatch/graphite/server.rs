@@ -20,11 +20,16 @@ use tokio::time::{Instant, timeout_at};
 /// some large snapshots a second.
 const ENOUGH_HELD: usize = 8 * 1024 * 1024;
 
+/// When all is to end, what settles within this time is waited for.
+const SOON: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// What a server tells its owner, while nothing of it is borrowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Word {
     /// It has the whole batch.
     Delivered(Epoch),
+    /// It says that it has the whole batch, which settles now.
+    Confirmed(Epoch),
     /// The batch was given up to make room.
     Dropped(Epoch),
     /// The batch was sent, and would have to be sent again, but is not held any more.
@@ -73,6 +78,11 @@ pub(super) struct Shared {
     pub(super) recalled: Cell<bool>,
     /// What [`Server::has_room`] and [`Server::takes_more`] said.
     had_room: Cell<(bool, bool)>,
+    /// After what the server had confirmed was in doubt: most snapshots that it is to be given, those that settle included, until
+    /// something has settled. Twice as many with each confirmation.
+    trust: Cell<Option<usize>>,
+    /// Whether what settles is worth waiting for when all is to end.
+    settles_soon: bool,
     unsent: usize,
     pub(super) report: Report,
     pub(super) queue_size: usize,
@@ -103,6 +113,8 @@ impl Server {
             connected: Cell::new(None),
             recalled: Cell::new(false),
             had_room: Cell::new((true, true)),
+            trust: Cell::new(None),
+            settles_soon: config.settle <= SOON,
             unsent: bounds.unsent,
             report: Report::new(&target.endpoint, config.queue_size.get()),
             queue_size: config.queue_size.get(),
@@ -173,12 +185,18 @@ impl Server {
     pub(super) fn counters(&self) -> Counters {
         let window = self.shared.window.borrow();
         let (queued_batches, queued_lines) = (window.batches() as u64, window.lines() as u64);
-        Counters { queued_batches, queued_lines, ..self.shared.counters.get() }
+        let settling = window.settling() as u64;
+        Counters { queued_batches, queued_lines, settling, ..self.shared.counters.get() }
     }
 
-    /// Ends when nothing is held, at `deadline`, or early while the server cannot be reached.
+    /// Ends when nothing is held, at `deadline`, or early while the server cannot be reached. What settles is not waited for where
+    /// that takes long: it stays on disk, and is sent once more.
     pub(super) async fn drain(&self, deadline: Instant) {
-        while !self.is_empty() && !self.shared.unreachable.get() {
+        let done = || {
+            let window = self.shared.window.borrow();
+            window.is_empty() || (!self.shared.settles_soon && window.batches() == 0)
+        };
+        while !done() && !self.shared.unreachable.get() {
             if timeout_at(deadline, self.shared.changed.notified()).await.is_err() {
                 break;
             }
@@ -195,9 +213,12 @@ impl Drop for Server {
 impl Shared {
     fn has_room(&self) -> bool {
         let window = self.window.borrow();
+        if self.trust.get().is_some_and(|most| window.snapshots() >= most) && self.queue_full == QueueFull::Keep {
+            return false;
+        }
         match self.queue_full {
             QueueFull::DropOldest => true,
-            QueueFull::Keep if window.is_empty() => true,
+            QueueFull::Keep if window.batches() == 0 => true,
             QueueFull::Keep => {
                 self.well.get()
                     && !self.stalled.get()
@@ -211,6 +232,21 @@ impl Shared {
     /// What waits for a connection is bounded, except where it is to be dropped anyway when that does not come.
     fn takes_more(&self) -> bool {
         self.window.borrow().unsent() < self.unsent || (self.queue_full == QueueFull::DropOldest && !self.well.get())
+    }
+
+    /// What the server confirms has proved to be in vain.
+    pub(super) fn trust_little(&self) {
+        self.trust.set(Some(1));
+    }
+
+    /// It has confirmed something.
+    pub(super) fn trust_more(&self) {
+        self.trust.set(self.trust.get().and_then(|most| most.checked_mul(2)));
+    }
+
+    /// What it had confirmed has settled.
+    pub(super) fn trust_all(&self) {
+        self.trust.set(None);
     }
 
     fn room(&self) -> (bool, bool) {

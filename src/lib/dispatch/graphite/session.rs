@@ -1,5 +1,6 @@
 //! TLS on top of a connection that is written to and read from without waiting.
 
+use super::link::receive;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use tokio::net::TcpStream;
@@ -94,7 +95,7 @@ struct Now<'a>(&'a TcpStream);
 
 impl Read for Now<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
+        receive(self.0, buffer)
     }
 }
 

@@ -2,22 +2,33 @@
 
 mod ends;
 mod loss;
+mod renew;
+mod witness;
 
 use super::connect::{ConnectError, Connector, Target};
 use super::link::{Health, Link, Stream};
 use super::progress::Progress;
+use super::proof::{Receipt, Rules};
 use super::server::Shared;
 use crate::backoff::Rounds;
 use crate::config::{self, Acknowledge, QueueFull};
 use loss::Loss;
+use renew::Renewal;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
+use witness::Witnesses;
 
 /// First and longest pause between two looks at what the kernel of the peer has acknowledged.
 const POLL: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(64));
+
+/// Pause between two looks whether a peer that does not close has proved that it reads.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Pause between two looks at idle connections while something rests on them.
+const SEEN: Duration = Duration::from_millis(500);
 
 /// Whether the peer closes a connection after its end was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +55,9 @@ pub(super) struct Task {
     write_timeout: Duration,
     delay: Duration,
     acknowledge: Acknowledge,
-    settle: Duration,
+    rules: Rules,
+    witnesses: Witnesses,
+    renewal: Renewal,
     rounds: Rounds,
     next: Next,
     /// `None` while it is at work.
@@ -53,9 +66,9 @@ pub(super) struct Task {
     ended: Option<(Link, Instant)>,
     last_end: Option<Instant>,
     between_ends: Duration,
-    /// Since when no ended connection has been confirmed.
-    unconfirmed_since: Option<Instant>,
     habit: Habit,
+    /// Whether it has been said that the peer does not close.
+    told_open: bool,
     progress: Progress,
     poll: Duration,
     /// Failed attempts in a row.
@@ -70,6 +83,11 @@ pub(super) struct Task {
     hangs: bool,
     /// Whether the next connection replaces one that was lost.
     replaces: bool,
+    /// How often in a row a peer that had confirmed something was gone a moment later, without that anything was delivered in
+    /// between: it may be a proxy with nothing behind it, which confirms everything.
+    doubts: u32,
+    /// Whether the last connection that was lost was closed in order.
+    closed: bool,
 }
 
 impl Task {
@@ -82,15 +100,17 @@ impl Task {
             write_timeout: config.write_timeout,
             delay: config.delay,
             acknowledge: config.acknowledge,
-            settle: config.settle,
+            rules: Rules { settle: config.settle },
+            witnesses: Witnesses::new(now),
+            renewal: Renewal::new(config.connection_lifetime),
             rounds: Rounds::new(config.retries, config.interval, config.backoff, config.delay),
             next: Next::Pause(now),
             connector: None,
             ended: None,
             last_end: None,
             between_ends: ends::BETWEEN_ENDS.0,
-            unconfirmed_since: None,
             habit: Habit::Unknown,
+            told_open: false,
             progress: Progress::new(config.write_timeout, config.delay, now),
             poll: POLL.0,
             failures: 0,
@@ -100,6 +120,8 @@ impl Task {
             confirmed_since_loss: false,
             hangs: false,
             replaces: false,
+            doubts: 0,
+            closed: false,
         }
     }
 
@@ -124,22 +146,23 @@ impl Task {
         {
             self.open();
         }
-        let acknowledged = self.check()?;
+        self.look(now)?;
+        let acknowledged = self.check(now)?;
+        self.renew(now);
         if let Next::Open(link) = &mut self.next {
             link.flush()?;
         }
-        if self.held_back(now).is_none() {
+        if self.may_write(now) {
             self.write()?;
         }
         self.end(now)?;
         self.confirm(now)?;
-        if let Some(bytes) = acknowledged.filter(|_| self.lasting() && self.ended.is_none())
-            && self.shared.window.borrow_mut().acknowledged(bytes, now)
-        {
-            self.arrived();
+        if let Some(bytes) = acknowledged.filter(|_| self.lasting() && self.ended.is_none()) {
+            self.acknowledged(bytes, now);
         }
         self.watch(now)?;
         self.settle(now);
+        self.call(now);
         let full =
             self.shared.queue_full == QueueFull::Keep && self.shared.window.borrow().lines() >= self.shared.queue_size;
         self.shared.report.full(full, self.delay, now);
@@ -162,14 +185,32 @@ impl Task {
     }
 
     /// Whether the current connection stands, and how many bytes its peer's kernel had acknowledged just before.
-    fn check(&mut self) -> Result<Option<u64>, Loss> {
+    fn check(&mut self, now: Instant) -> Result<Option<u64>, Loss> {
         let Next::Open(link) = &mut self.next else { return Ok(None) };
         let acknowledged = link.acknowledged();
         match link.health() {
-            Health::Open => Ok(Some(acknowledged)),
-            Health::Ended => Err(Loss::Closed),
-            Health::Broken(error) => Err(Loss::Broken(error)),
+            Health::Open => return Ok(Some(acknowledged)),
+            Health::Ended => {}
+            Health::Broken(error) => return Err(Loss::Broken(error)),
         }
+        let (used, in_flight) = {
+            let window = self.shared.window.borrow();
+            (window.is_used(), window.in_flight())
+        };
+        if used || !in_flight || !self.needs_witnesses() {
+            return Err(Loss::Closed);
+        }
+        // It carried nothing, while others are confirmed, or will be.
+        if let Next::Open(link) = std::mem::replace(&mut self.next, Next::Pause(now)) {
+            self.idle_end(&link, now)?;
+        }
+        self.open();
+        Ok(None)
+    }
+
+    /// Whether something may be handed to the current connection.
+    fn may_write(&self, now: Instant) -> bool {
+        self.held_back(now).is_none() && self.is_witnessed() && !(self.lasting() && self.renewal.is_due())
     }
 
     /// Until when the next connection is left idle, so that the peer has all of the last one before it gets more: the
@@ -203,8 +244,8 @@ impl Task {
     /// Sleeps until there may be something to do.
     async fn wait(&mut self, now: Instant) {
         let deadline = self.deadline(now);
-        let more = self.held_back(now).is_none() && self.shared.window.borrow().chunk().is_some();
-        let mut opened = None;
+        let more = self.may_write(now) && self.shared.window.borrow().chunk().is_some();
+        let (mut opened, mut called, mut renewed) = (None, None, None);
         {
             let next = async {
                 match &mut self.next {
@@ -225,38 +266,47 @@ impl Task {
                     None => std::future::pending().await,
                 }
             };
+            let witnesses = std::future::poll_fn(|context| self.witnesses.poll(context));
+            let renewal = std::future::poll_fn(|context| self.renewal.poll(context));
             tokio::select! {
                 () = self.shared.submitted.notified() => {}
                 () = next => {}
                 () = ended => {}
+                answer = witnesses => called = answer,
+                answer = renewal => renewed = Some(answer),
                 () = timer => {}
             }
         }
         if let Some((connector, result)) = opened {
             self.opened(connector, result, Instant::now());
         }
+        if let Some((_, result)) = called {
+            self.called(result, Instant::now());
+        }
+        if let Some((connector, result)) = renewed {
+            self.renewed(connector, result, Instant::now());
+        }
     }
 
     /// When there is something to do even if nothing happens; `None` when there is not: an idle dispatcher sleeps.
     fn deadline(&mut self, now: Instant) -> Option<Instant> {
         let window = self.shared.window.borrow();
-        let mut deadlines = [None; 8];
+        let mut deadlines = [None; 11];
         match &self.next {
             Next::Pause(until) => deadlines[0] = Some(*until),
             Next::Opening(_) => {}
             Next::Open(link) => {
                 deadlines[0] = self.end_due();
-                deadlines[1] = window.settling_since().filter(|_| !self.hangs).map(|since| since + self.settle);
-                deadlines[2] =
-                    self.shared.report.trouble().filter(|_| window.is_empty()).map(|_| link.opened + self.settle);
+                let due = window.receipts().next().filter(|_| !self.hangs).and_then(|receipt| self.settles(receipt));
+                deadlines[1] = due.map(|due| self.witnesses.ends.pending(now).map_or(due, |until| due.max(until)));
+                let well = self.shared.report.trouble().filter(|_| window.is_empty());
+                deadlines[2] = well.map(|_| self.well_at(link));
             }
         }
         deadlines[3] = self.progress.next_look(now);
-        if let Some((_, since)) = self.ended
-            && self.habit == Habit::Unknown
-        {
-            // When that is past, it still owes us some acknowledgements.
-            deadlines[4] = Some((since + self.never_closes()).max(now + POLL.1));
+        if let Some((_, since)) = self.ended {
+            // When that is past, it still owes us some acknowledgements, or a proof.
+            deadlines[4] = Some((since + self.never_closes()).max(now + LOOK));
         }
         deadlines[5] = self.shared.report.full_untold().map(|since| since + self.delay);
         if self.lasting() && window.unacknowledged() {
@@ -264,6 +314,10 @@ impl Task {
             self.poll = (2 * self.poll).min(POLL.1);
         }
         deadlines[7] = self.held_back(now).filter(|_| window.chunk().is_some());
+        deadlines[8] = self.next_call();
+        // So it is known how long they stood for certain.
+        deadlines[10] = window.receipts().next().map(|_| now + SEEN);
+        deadlines[9] = self.renewal.next_look().filter(|_| matches!(self.next, Next::Open(_)) && self.lasting());
         deadlines.into_iter().flatten().min()
     }
 }

@@ -7,38 +7,44 @@
 //!  oldest                                                                          newest
 //! ├─ settling ──┼─ awaiting ──────────┼─ written ─────────┼─ partly ─┼─ waiting ───────────┤
 //!  confirmed,    on a connection that   wholly handed to     being     no byte of them has
-//!  for a short   we have ended; its     the current          written   gone out
-//!  while yet     end is awaited         connection
+//!  not long      we have ended; its     the current          written   gone out
+//!  enough yet    end is awaited         connection
 //! ```
 //!
 //! Whatever breaks, all of them are sent again from their beginning: what a dead connection got of them counts for
 //! nothing, and no line is ever continued on another connection.
 //!
 //! The lines of what was written are kept up to a bound. Beyond it, those that can be rendered again are forgotten, and
-//! when they would have to be sent again, their whole snapshot is [`Lost`]: it is let go, and comes once more.
+//! when they would have to be sent again, their whole snapshot is [`Lost`]: it is let go, and comes once more. Of what settles
+//! nothing is kept that can be rendered again, and nothing of it counts as held: it may take long, and is rarely in vain.
 //!
 //! One exception keeps a peer that breaks every connection after a few bytes from getting the same lines for ever: with
-//! [`Window::limit`] a connection carries only some lines of one batch, and these are confirmed by themselves.
+//! [`Window::limit`] a connection carries only some lines of one batch, and these are confirmed by themselves. They settle as
+//! batches do; until then they are sent again when the peer proves to be gone.
 
 use super::pickle;
+use super::proof::Receipt;
 use crate::config::Protocol;
 use crate::dispatch::Batch;
 use crate::snapshot::Epoch;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::time::Instant;
 
 /// The batches that one dispatcher holds.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     framing: Framing,
     entries: VecDeque<Entry>,
-    /// Confirmations, oldest first: when, and how many of the first entries.
-    settling: VecDeque<(Instant, usize)>,
-    /// Sum of the counts in `settling`.
+    /// Number of the newest entry.
+    pushed: u64,
+    /// Confirmations, oldest first.
+    settling: VecDeque<Settling>,
+    /// Sum of the entries in `settling`, and of their lines.
     settling_entries: usize,
+    settling_lines: usize,
     awaiting: usize,
-    /// The connection whose end is awaited carried the lines of the oldest entry up to `stop`, and no more.
+    /// The connection whose end is awaited carried the lines of the oldest entry that is not confirmed up to `stop`, and no
+    /// more.
     awaiting_part: bool,
     written: usize,
     /// How far the entry after the written ones is written, and up to where the current connection shall carry it:
@@ -56,6 +62,14 @@ pub(crate) struct Window {
     kept: usize,
     /// The snapshot whose pieces are coming, and the number of the next.
     coming: Option<(Epoch, usize)>,
+}
+
+/// What was confirmed at one time: so many entries, or a part of one, up to this offset.
+#[derive(Debug)]
+struct Settling {
+    receipt: Receipt,
+    entries: usize,
+    part: Option<(u64, usize)>,
 }
 
 /// What a broken connection costs.
@@ -88,6 +102,8 @@ enum Framing {
 
 #[derive(Debug)]
 struct Entry {
+    /// No other entry has or had the same.
+    number: u64,
     epoch: Epoch,
     /// Which of the pieces of the snapshot it is.
     piece: usize,
@@ -101,16 +117,18 @@ struct Entry {
     /// Whether later pieces of the snapshot were lost after this one had been confirmed: all of it comes again, and this is
     /// never sent again.
     void: bool,
-    /// Length of the lines at the start of the text that were confirmed by themselves.
+    /// Length of the lines at the start of the text that were confirmed by themselves, and of those of them that have settled.
     skip: usize,
+    firm: usize,
     /// Position on the current connection at which this entry begins; meaningful once it is being written.
     begin: u64,
 }
 
 impl Entry {
-    fn new(batch: Arc<Batch>) -> Self {
+    fn new(number: u64, batch: Arc<Batch>) -> Self {
         let Batch { epoch, piece, lines, more, .. } = *batch;
-        Self { epoch, piece, lines, bytes: batch.text.len(), more, batch: Some(batch), void: false, skip: 0, begin: 0 }
+        let (bytes, batch) = (batch.text.len(), Some(batch));
+        Self { number, epoch, piece, lines, bytes, more, batch, void: false, skip: 0, firm: 0, begin: 0 }
     }
 
     fn len(&self) -> usize {
@@ -161,14 +179,24 @@ impl Window {
         Self { framing, kept, ..Self::default() }
     }
 
-    /// Number of batches held.
+    /// Number of batches held, without those that settle.
     pub(crate) fn batches(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - self.settling_entries
     }
 
-    /// Number of lines held.
+    /// Number of lines held, without those that settle.
     pub(crate) fn lines(&self) -> usize {
-        self.lines
+        self.lines - self.settling_lines
+    }
+
+    /// Number of snapshots that settle.
+    pub(crate) fn settling(&self) -> usize {
+        self.entries.iter().take(self.settling_entries).filter(|entry| !entry.more).count()
+    }
+
+    /// Number of snapshots, those that settle included.
+    pub(crate) fn snapshots(&self) -> usize {
+        self.entries.iter().filter(|entry| !entry.more).count()
     }
 
     /// Bytes of all texts that are held.
@@ -181,14 +209,32 @@ impl Window {
         self.unsent
     }
 
-    /// Whether nothing is held.
+    /// Whether nothing is held, and nothing settles.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Whether a byte of what is held has been handed to a connection that still counts.
     pub(crate) fn in_flight(&self) -> bool {
-        self.settling_entries > 0 || self.awaits() || self.position > 0
+        !self.settling.is_empty() || self.awaits() || self.position > 0
+    }
+
+    /// Whether another connection can take the place of the current one: all that it carried was carried whole, is confirmed,
+    /// and has settled.
+    pub(crate) fn at_rest(&self) -> bool {
+        self.settling.is_empty() && !self.awaits() && self.written == 0 && !self.started()
+    }
+
+    /// Another connection has taken the place of the current one.
+    pub(crate) fn change_over(&mut self) {
+        debug_assert!(self.at_rest());
+        self.position = 0;
+        self.start_next();
+    }
+
+    /// Whether the current connection has carried something, whatever became of it.
+    pub(crate) fn is_used(&self) -> bool {
+        self.position > 0
     }
 
     /// Whether the current connection carries whole batches that are not confirmed.
@@ -216,14 +262,15 @@ impl Window {
         self.unsent += batch.text.len();
         self.bytes += batch.text.len();
         let next = self.next_index() == self.entries.len();
-        self.entries.push_back(Entry::new(batch));
+        self.pushed += 1;
+        self.entries.push_back(Entry::new(self.pushed, batch));
         if next {
             self.start_next();
         }
     }
 
     /// From the next batch on, a connection carries at most so many bytes (though at least one line) of one batch, and
-    /// nothing is written while a confirmation is awaited or settles. `None` is the normal state.
+    /// nothing is written while a confirmation is awaited. `None` is the normal state.
     pub(crate) fn limit(&mut self, part: Option<usize>) {
         self.part = part;
         if !self.started() {
@@ -233,7 +280,7 @@ impl Window {
 
     /// The bytes to hand to the current connection next; never empty.
     pub(crate) fn chunk(&self) -> Option<&[u8]> {
-        let wait = self.part.is_some() && (self.settling_entries > 0 || self.awaits() || self.written > 0);
+        let wait = self.part.is_some() && (self.awaits() || self.written > 0);
         let entry = self.entries.get(self.next_index()).filter(|_| !wait && !self.awaiting_part)?;
         entry.text().get(self.offset..self.stop).filter(|rest| !rest.is_empty())
     }
@@ -280,57 +327,77 @@ impl Window {
         }
     }
 
-    /// All that was awaited is confirmed.
-    pub(crate) fn confirmed(&mut self, now: Instant) {
+    /// All that was awaited is confirmed. Returns the snapshots of which that was the last.
+    pub(crate) fn confirmed(&mut self, receipt: Receipt) -> Vec<Epoch> {
         if std::mem::take(&mut self.awaiting_part) {
-            if let Some(entry) = self.entries.front_mut() {
+            if let Some(entry) = self.entries.get_mut(self.settling_entries) {
                 entry.skip = self.stop;
+                self.settling.push_back(Settling { receipt, entries: 0, part: Some((entry.number, self.stop)) });
             }
             self.start_next();
             self.forget();
         }
         let count = std::mem::take(&mut self.awaiting);
-        self.settle(count, now);
+        self.settle(count, receipt)
     }
 
-    /// The first `bytes` on the current connection count as confirmed (no end is awaited). Returns whether that
-    /// completes a batch.
-    pub(crate) fn acknowledged(&mut self, bytes: u64, now: Instant) -> bool {
+    /// The first `bytes` on the current connection count as confirmed (no end is awaited). Returns how many batches that
+    /// completes, and the snapshots of which those were the last.
+    pub(crate) fn acknowledged(&mut self, bytes: u64, receipt: Receipt) -> (usize, Vec<Epoch>) {
         debug_assert!(!self.awaits());
         let written = self.entries.iter().skip(self.settling_entries).take(self.written);
         let count = written.take_while(|entry| entry.end() <= bytes).count();
         self.written -= count;
-        self.settle(count, now);
-        count > 0
+        (count, self.settle(count, receipt))
     }
 
-    /// Since when the oldest unsettled confirmation stands.
-    pub(crate) fn settling_since(&self) -> Option<Instant> {
-        self.settling.front().map(|(at, _)| *at)
+    /// The confirmations that have not settled, oldest first.
+    pub(crate) fn receipts(&self) -> impl Iterator<Item = &Receipt> {
+        self.settling.iter().map(|settling| &settling.receipt)
     }
 
-    /// Lets go of the batches that were confirmed at `until` or before, oldest first: they are delivered.
-    pub(crate) fn settled(&mut self, until: Instant) -> Vec<Gone> {
-        let mut count = 0;
-        while let Some((_, entries)) = self.settling.pop_front_if(|(at, _)| *at <= until) {
-            count += entries;
+    /// The idle connections that these confirmations rest on were closed by a time-out, see [`Receipt::chained`].
+    pub(crate) fn chain(&mut self, rests: impl Fn(&Receipt) -> bool) {
+        for settling in &mut self.settling {
+            settling.receipt.chained |= rests(&settling.receipt);
         }
-        self.settling_entries -= count;
-        let taken: Vec<_> = self.entries.drain(..count).collect();
-        taken.iter().for_each(|entry| self.let_go(entry));
-        taken.iter().map(Entry::gone).collect()
     }
 
-    /// Every connection is gone: all that is held goes back to the start.
+    /// Lets go of the batches whose confirmation has settled, oldest first: they are delivered.
+    pub(crate) fn settled(&mut self, has_settled: impl Fn(&Receipt) -> bool) -> Vec<Gone> {
+        let mut taken = Vec::new();
+        while let Some(Settling { entries, part, .. }) =
+            self.settling.pop_front_if(|settling| has_settled(&settling.receipt))
+        {
+            for _ in 0..entries {
+                let Some(entry) = self.entries.pop_front() else { break };
+                self.settling_entries -= 1;
+                self.settling_lines -= entry.lines;
+                self.let_go(&entry);
+                taken.push(entry.gone());
+            }
+            // Unless it was lost in the meantime, and comes again as a whole.
+            if let Some((number, end)) = part
+                && let Some(entry) = self.entries.front_mut().filter(|entry| entry.number == number)
+            {
+                entry.firm = end;
+            }
+        }
+        taken
+    }
+
+    /// Every connection is gone, and perhaps the peer: all that is held goes back to the start, what settles as well.
     pub(crate) fn lost(&mut self) -> Lost {
         let confirmed = std::mem::take(&mut self.settling_entries);
+        self.settling_lines = 0;
         self.settling.clear();
+        self.entries.iter_mut().for_each(|entry| entry.skip = entry.firm);
         // They stand directly before those that are awaited, so they are counted with them.
         self.awaiting += confirmed;
         self.lost_unconfirmed()
     }
 
-    /// Every connection is gone, but not the peer: what is not confirmed goes back to the start.
+    /// The connections that carry something are gone, but not the peer: what is not confirmed goes back to the start.
     pub(crate) fn lost_unconfirmed(&mut self) -> Lost {
         let written = self.entries.iter().skip(self.settling_entries).take(self.awaiting + self.written);
         let partly =
@@ -374,6 +441,7 @@ impl Window {
     /// to be closed.
     pub(crate) fn take_all(&mut self) -> (Vec<Arc<Batch>>, Vec<Epoch>) {
         self.settling_entries = 0;
+        self.entries.iter_mut().for_each(|entry| entry.skip = entry.firm);
         let mut epochs = self.drop_forgotten();
         let mut entries = std::mem::take(&mut self.entries);
         // The first pieces of the oldest may have been delivered, and nobody else can know of that; nor of what was confirmed
@@ -384,7 +452,8 @@ impl Window {
             entries.retain(|entry| entry.epoch != cut);
             epochs.push(cut);
         }
-        *self = Self { framing: self.framing, part: self.part, kept: self.kept, ..Self::default() };
+        let Self { framing, part, kept, pushed, .. } = *self;
+        *self = Self { framing, part, kept, pushed, ..Self::default() };
         (entries.into_iter().filter_map(|entry| entry.batch).collect(), epochs)
     }
 
@@ -398,7 +467,7 @@ impl Window {
             first += 1;
         }
         let mut dropped = Vec::new();
-        while self.lines > most
+        while self.lines() > most
             && let Some(oldest) = self.entries.get(first).map(|entry| entry.epoch)
             && self.entries.back().is_some_and(|newest| newest.epoch != oldest)
         {
@@ -446,11 +515,24 @@ impl Window {
         }
     }
 
-    fn settle(&mut self, count: usize, now: Instant) {
-        if count > 0 {
-            self.settling.push_back((now, count));
-            self.settling_entries += count;
+    /// The first entries that have not settled are confirmed. Their texts go, where they can be rendered again.
+    fn settle(&mut self, count: usize, receipt: Receipt) -> Vec<Epoch> {
+        if count == 0 {
+            return Vec::new();
         }
+        let mut last = Vec::new();
+        for entry in self.entries.iter_mut().skip(self.settling_entries).take(count) {
+            if let Some(batch) = entry.batch.take_if(|batch| batch.on_disk && !batch.text.is_empty()) {
+                self.bytes -= batch.text.len();
+            }
+            self.settling_lines += entry.lines;
+            if !entry.more && !entry.void {
+                last.push(entry.epoch);
+            }
+        }
+        self.settling.push_back(Settling { receipt, entries: count, part: None });
+        self.settling_entries += count;
+        last
     }
 }
 
@@ -461,6 +543,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
     use std::time::Duration;
+    use tokio::time::Instant;
 
     fn batch(epoch: u64, lines: usize) -> Arc<Batch> {
         let text: String = (0..lines).map(|line| format!("batch{epoch}.line{line} 1 {epoch}\n")).collect();
@@ -475,6 +558,16 @@ mod tests {
 
     fn epochs(gone: &[Gone]) -> Vec<u64> {
         gone.iter().map(|gone| gone.epoch.0).collect()
+    }
+
+    /// Confirmed at this time, all at once.
+    fn at(confirmed: Instant) -> Receipt {
+        Receipt { peer: None, opened: confirmed, ended: confirmed, confirmed, chained: false }
+    }
+
+    /// Settles what was confirmed up to then.
+    fn settle(window: &mut Window, until: Instant) -> Vec<Gone> {
+        window.settled(|receipt| receipt.confirmed <= until)
     }
 
     fn resent(resent_lines: u64) -> Lost {
@@ -496,10 +589,10 @@ mod tests {
         write_all(&mut window);
         assert!(window.at_boundary() && window.unsent() == 0);
         window.end();
-        assert!(window.settled(now).is_empty(), "nothing is confirmed yet");
-        window.confirmed(now + Duration::from_secs(1));
-        assert!(window.settled(now).is_empty(), "the confirmation is younger");
-        assert_eq!(epochs(&window.settled(now + Duration::from_secs(1))), [1, 2]);
+        assert!(settle(&mut window, now).is_empty(), "nothing is confirmed yet");
+        window.confirmed(at(now + Duration::from_secs(1)));
+        assert!(settle(&mut window, now).is_empty(), "the confirmation is younger");
+        assert_eq!(epochs(&settle(&mut window, now + Duration::from_secs(1))), [1, 2]);
         assert!(window.is_empty() && window.lines() == 0);
     }
 
@@ -511,7 +604,7 @@ mod tests {
             let length = window.chunk().unwrap().len();
             window.wrote(length);
             window.end();
-            window.confirmed(now);
+            window.confirmed(at(now));
         }
         window.wrote(20); // of the third: one line and a half
         assert_eq!(window.lost(), resent(2 + 2 + 1));
@@ -532,19 +625,58 @@ mod tests {
         window.wrote(1);
         window.end();
         assert!(window.awaits() && window.chunk().is_none());
-        window.confirmed(now);
-        assert!(window.settled(now).is_empty());
+        window.confirmed(at(now));
         assert_eq!(window.chunk().unwrap(), &all[2 * line..]);
         window.wrote(3);
-        assert_eq!(window.lost(), resent(0), "two lines are confirmed, of the third a fragment is lost");
+        assert_eq!(window.lost_unconfirmed(), resent(0), "two lines are confirmed, of the third a fragment is lost");
         assert_eq!(window.chunk().unwrap(), &all[2 * line..]);
+        assert_eq!(window.lost(), resent(2));
+        assert_eq!(window.chunk().unwrap(), &all[..2 * line], "the confirmation is in doubt, and had not settled");
+        window.wrote(2 * line);
+        window.end();
+        window.confirmed(at(now));
+        assert!(settle(&mut window, now).is_empty(), "a part is no batch");
+        assert_eq!(window.lost(), resent(0));
+        assert_eq!(window.chunk().unwrap(), &all[2 * line..], "what has settled is not sent again");
         window.wrote(line);
         assert!(window.at_boundary() && window.chunk().is_none(), "one batch at a time");
         window.end();
-        window.confirmed(now);
-        assert!(window.chunk().is_none(), "not before it has settled");
-        assert_eq!(epochs(&window.settled(now)), [1]);
-        assert_eq!(window.chunk().unwrap(), batch(2, 1).text);
+        window.confirmed(at(now));
+        assert_eq!(window.chunk().unwrap(), batch(2, 1).text, "the next need not wait until it has settled");
+        assert_eq!(epochs(&settle(&mut window, now)), [1]);
+    }
+
+    #[test]
+    fn what_settles_costs_neither_text_nor_room() {
+        let (mut window, now) = (Window::new(Protocol::Plaintext, 1_000_000), Instant::now());
+        window.push(piece(1, 0, 2, true, true));
+        window.push(piece(1, 1, 3, false, true));
+        write_all(&mut window);
+        assert_eq!((window.batches(), window.lines(), window.settling()), (2, 5, 0));
+        window.end();
+        assert_eq!(window.confirmed(at(now)), [Epoch(1)]);
+        assert_eq!((window.batches(), window.lines(), window.bytes(), window.settling()), (0, 0, 0, 1));
+        assert!(!window.is_empty() && window.in_flight());
+        assert_eq!(window.lost(), Lost { resent_lines: 5, epochs: vec![Epoch(1)] });
+        assert_eq!((window.snapshots(), window.lines()), (0, 0));
+    }
+
+    #[test]
+    fn a_part_of_a_snapshot_that_was_lost_meanwhile_says_nothing_about_the_next() {
+        let (mut window, now) = (Window::new(Protocol::Plaintext, 0), Instant::now());
+        let line = piece(1, 0, 1, false, true).text.len();
+        window.push(piece(1, 0, 2, false, true));
+        window.push(piece(2, 0, 2, false, true));
+        window.limit(Some(line));
+        window.wrote(line);
+        window.end();
+        window.confirmed(at(now));
+        window.wrote(line);
+        assert_eq!(window.lost_unconfirmed().epochs, [Epoch(1)]);
+        settle(&mut window, now);
+        assert_eq!(window.chunk().unwrap(), &piece(2, 0, 2, false, true).text[..line]);
+        window.lost();
+        assert_eq!(window.chunk().unwrap(), &piece(2, 0, 2, false, true).text[..line]);
     }
 
     #[test]
@@ -568,8 +700,8 @@ mod tests {
         write_all(&mut window);
         assert!(window.at_boundary());
         window.end();
-        window.confirmed(now);
-        assert_eq!(epochs(&window.settled(now)), [1, 2, 3]);
+        window.confirmed(at(now));
+        assert_eq!(epochs(&settle(&mut window, now)), [1, 2, 3]);
     }
 
     #[test]
@@ -580,7 +712,7 @@ mod tests {
         write_all(&mut window);
         assert_eq!(window.bytes(), 0, "nothing of what was written is kept");
         window.end();
-        window.confirmed(now);
+        window.confirmed(at(now));
         assert_eq!(window.lost(), Lost { resent_lines: 4, epochs: vec![Epoch(1)] });
         window.push(piece(1, 2, 2, false, true));
         assert!(window.is_empty(), "a piece of what is lost is not taken");
@@ -588,8 +720,8 @@ mod tests {
         window.push(piece(1, 0, 2, false, true));
         write_all(&mut window);
         window.end();
-        window.confirmed(now);
-        assert_eq!(epochs(&window.settled(now)), [2, 1]);
+        window.confirmed(at(now));
+        assert_eq!(epochs(&settle(&mut window, now)), [2, 1]);
     }
 
     #[test]
@@ -598,14 +730,14 @@ mod tests {
         window.push(piece(1, 0, 2, true, true));
         write_all(&mut window);
         window.end();
-        window.confirmed(now);
-        assert_eq!(window.settled(now), [Gone { epoch: Epoch(1), lines: 2, last: false }]);
+        window.confirmed(at(now));
+        assert_eq!(settle(&mut window, now), [Gone { epoch: Epoch(1), lines: 2, last: false }]);
         assert_eq!(window.take_all(), (vec![], vec![Epoch(1)]));
         window.push(piece(1, 0, 2, true, true));
         write_all(&mut window);
         window.end();
-        window.confirmed(now);
-        window.settled(now);
+        window.confirmed(at(now));
+        settle(&mut window, now);
         window.push(piece(1, 1, 2, false, true));
         window.push(piece(2, 0, 2, false, true));
         assert_eq!(window.take_all(), (vec![piece(2, 0, 2, false, true)], vec![Epoch(1)]));
@@ -620,6 +752,8 @@ mod tests {
         Write(usize),
         End,
         Confirm,
+        /// A peer that stands between closes, and nobody has read anything: in doubt in time.
+        Pretend,
         Acknowledge(f64),
         Tick,
         Settle,
@@ -636,6 +770,7 @@ mod tests {
             8 => (1_usize..120).prop_map(Action::Write),
             3 => Just(Action::End),
             3 => Just(Action::Confirm),
+            1 => Just(Action::Pretend),
             2 => (0.0..=1.0_f64).prop_map(Action::Acknowledge),
             2 => Just(Action::Tick),
             2 => Just(Action::Settle),
@@ -664,6 +799,8 @@ mod tests {
         gone: Vec<u64>,
         dropped: BTreeSet<u64>,
         resent: u64,
+        /// Since when something counts as confirmed that nobody has read.
+        pretended: Option<Instant>,
     }
 
     impl World {
@@ -686,7 +823,24 @@ mod tests {
             }
         }
 
+        /// Every connection breaks, and what was confirmed is in doubt.
+        fn doubt(&mut self, window: &mut Window) {
+            let lost = window.lost();
+            assert!(!window.in_flight());
+            self.pretended = None;
+            self.lose(lost);
+        }
+
+        /// What settles stays so: the peer is there.
+        fn break_off(&mut self, window: &mut Window) {
+            let lost = window.lost_unconfirmed();
+            self.lose(lost);
+        }
+
         fn lose(&mut self, lost: Lost) {
+            let (ended, current) = (std::mem::take(&mut self.ended), std::mem::take(&mut self.current));
+            self.over(ended);
+            self.over(current);
             for Epoch(epoch) in lost.epochs {
                 assert!(self.on_disk && !self.gone.contains(&epoch));
                 self.lost.insert(epoch);
@@ -759,9 +913,17 @@ mod tests {
                         }
                     }
                     Action::Confirm => {
-                        window.confirmed(now);
+                        window.confirmed(at(now));
                         let ended = std::mem::take(&mut world.ended);
                         world.certainly_read(&ended);
+                        world.over(ended);
+                    }
+                    Action::Pretend => {
+                        if window.awaits() {
+                            world.pretended.get_or_insert(now);
+                        }
+                        window.confirmed(at(now));
+                        let ended = std::mem::take(&mut world.ended);
                         world.over(ended);
                     }
                     Action::Acknowledge(part) => {
@@ -770,23 +932,25 @@ mod tests {
                             acknowledged = bytes.max(acknowledged);
                             let read = world.current[..acknowledged as usize].to_vec();
                             world.certainly_read(&read);
-                            window.acknowledged(acknowledged, now);
+                            window.acknowledged(acknowledged, at(now));
                         }
                     }
                     Action::Tick => now += Duration::from_secs(1),
-                    Action::Settle => world.delivered(&window.settled(now - Duration::from_secs(1))),
+                    Action::Settle => {
+                        let until = now - Duration::from_secs(1);
+                        if world.pretended.is_some_and(|since| since <= until) {
+                            // What the witnesses are for.
+                            world.doubt(&mut window);
+                            acknowledged = 0;
+                        }
+                        world.delivered(&settle(&mut window, until));
+                    }
                     Action::Lose | Action::LoseUnconfirmed => {
-                        let lost = if matches!(action, Action::Lose) {
-                            let lost = window.lost();
-                            prop_assert!(!window.in_flight());
-                            lost
+                        if matches!(action, Action::Lose) {
+                            world.doubt(&mut window);
                         } else {
-                            window.lost_unconfirmed()
-                        };
-                        world.lose(lost);
-                        let (ended, current) = (std::mem::take(&mut world.ended), std::mem::take(&mut world.current));
-                        world.over(ended);
-                        world.over(current);
+                            world.break_off(&mut window);
+                        }
                         acknowledged = 0;
                     }
                     Action::Limit(part) => window.limit(part),
@@ -795,7 +959,8 @@ mod tests {
                         world.dropped.extend(dropped.iter().filter(|gone| gone.last).map(|gone| gone.epoch.0));
                     }
                 }
-                let held: usize = window.entries.iter().map(|entry| entry.lines).sum();
+                let held: usize =
+                    window.entries.iter().skip(window.settling_entries).map(|entry| entry.lines).sum();
                 prop_assert_eq!(window.lines(), held);
                 let bytes: usize = window.entries.iter().map(|entry| entry.text().len()).sum();
                 prop_assert_eq!(window.bytes(), bytes);
@@ -818,11 +983,7 @@ mod tests {
                 prop_assert_eq!(known.iter().filter(|known| **known).count(), 1, "{}: {:?}", epoch, known);
             }
             // What is left gets through, limited or not.
-            let lost = window.lost();
-            world.lose(lost);
-            let (ended, current) = (std::mem::take(&mut world.ended), std::mem::take(&mut world.current));
-            world.over(ended);
-            world.over(current);
+            world.doubt(&mut window);
             for _ in 0..2000 {
                 world.push_again(&mut window);
                 while let Some(chunk) = window.chunk().map(<[u8]>::to_vec) {
@@ -832,11 +993,11 @@ mod tests {
                 if window.at_boundary() {
                     window.end();
                 }
-                window.confirmed(now);
+                window.confirmed(at(now));
                 let ended = std::mem::take(&mut world.current);
                 world.certainly_read(&ended);
                 world.over(ended);
-                world.delivered(&window.settled(now));
+                world.delivered(&settle(&mut window, now));
             }
             prop_assert!(window.is_empty() && window.lines() == 0 && window.unsent() == 0 && window.bytes() == 0);
             prop_assert_eq!(world.gone.len() + world.dropped.len(), world.pushed.len());

@@ -6,7 +6,7 @@ use crate::backoff::jitter;
 use crate::dispatch::graphite::connect::{ConnectError, Connector};
 use crate::dispatch::graphite::link::{Link, Stream};
 use crate::dispatch::graphite::server::Word;
-use crate::dispatch::graphite::window::Lost;
+use crate::dispatch::graphite::window::{Lost, Window};
 use std::io;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -33,12 +33,15 @@ pub(super) enum Loss {
     Closed,
     #[error("the connection broke")]
     Broken(#[from] io::Error),
+    /// With it goes what the peer has confirmed.
+    #[error("an idle connection to the peer ended soon after what was sent had been confirmed")]
+    Witness(#[source] Option<io::Error>),
     #[error("the peer has been too slow for {0:?}")]
     TooSlow(Duration),
 }
 
 impl Task {
-    /// A connection is gone, and with it all that was not delivered.
+    /// A connection is gone, and with it what was not confirmed; with a witness, or where there is none, all that was not delivered.
     pub(super) fn lost(&mut self, loss: &Loss, now: Instant) {
         let stood = match std::mem::replace(&mut self.next, Next::Pause(now)) {
             Next::Open(link) => {
@@ -53,14 +56,14 @@ impl Task {
         }
         let idle = stood && matches!(loss, Loss::Closed) && !self.shared.window.borrow().in_flight();
         self.hangs = matches!(loss, Loss::TooSlow(_));
-        if !self.hangs {
-            self.unconfirmed_since = None;
-        }
-        let mut window = self.shared.window.borrow_mut();
-        let Lost { resent_lines, epochs } = if self.hangs { window.lost_unconfirmed() } else { window.lost() };
-        drop(window);
-        self.shared.tell_lost(&epochs);
-        self.shared.count(|counters| counters.resent_lines += resent_lines);
+        self.closed = matches!(loss, Loss::Closed | Loss::Witness(None));
+        // What was confirmed rests on the witnesses, while there are some.
+        let witnessed = self.shared.window.borrow().receipts().all(|receipt| {
+            receipt.peer.is_some_and(|peer| self.witnesses.has(peer)) && !matches!(loss, Loss::Witness(_))
+        });
+        let resent_lines =
+            if self.hangs || witnessed { self.take_back(Window::lost_unconfirmed) } else { self.doubt() };
+        self.renewal.begin(now);
         self.shared.well.set(false);
         self.shared.stalled.set(false);
         self.progress.rest();
@@ -71,10 +74,13 @@ impl Task {
         let good = std::mem::take(&mut self.confirmed_since_loss);
         match loss {
             Loss::TooSlow(_) => self.progress.replaced(),
+            Loss::Witness(_) => {}
             Loss::Closed | Loss::Broken(_) if good || idle => {}
             Loss::Closed | Loss::Broken(_) => self.limit(),
         }
-        let pause = if good || stood {
+        let pause = if self.doubts > 1 {
+            jitter(self.rounds.after(self.doubts - 1), fastrand::f64())
+        } else if good || stood {
             self.failures = 0;
             AT_ONCE.mul_f64(fastrand::f64())
         } else {
@@ -86,6 +92,23 @@ impl Task {
         self.shared.report.lost(loss, resent_lines, idle, now);
         self.shared.connected.set(None);
         self.shared.tell(Word::Condition);
+    }
+
+    /// What was confirmed, and has not settled, counts for nothing. Returns the number of lines that are sent again.
+    fn doubt(&mut self) -> u64 {
+        self.witnesses.close();
+        if self.shared.window.borrow().receipts().next().is_some() {
+            self.doubts = self.doubts.saturating_add(1);
+            self.shared.trust_little();
+        }
+        self.take_back(Window::lost)
+    }
+
+    fn take_back(&mut self, lost: impl FnOnce(&mut Window) -> Lost) -> u64 {
+        let Lost { resent_lines, epochs } = lost(&mut self.shared.window.borrow_mut());
+        self.shared.tell_lost(&epochs);
+        self.shared.count(|counters| counters.resent_lines += resent_lines);
+        resent_lines
     }
 
     /// Closes all connections, whatever is on them; the next is opened at once.
@@ -100,7 +123,8 @@ impl Task {
             link.abort();
         }
         self.hangs = false;
-        self.unconfirmed_since = None;
+        self.witnesses.close();
+        self.renewal.begin(now);
         self.progress.rest();
         self.shared.well.set(false);
         self.shared.stalled.set(false);
@@ -118,10 +142,10 @@ impl Task {
 
     pub(super) fn opened(&mut self, connector: Connector, result: Result<Stream, ConnectError>, now: Instant) {
         self.connector = Some(connector);
-        let silence = self.progress.patience() + SILENCE;
-        match result.map(|stream| Link::new(stream, silence)) {
+        match result.map(|stream| Link::new(stream, self.silence())) {
             Ok(Ok(link)) => {
                 self.next = Next::Open(link);
+                self.renewal.begin(now);
                 self.shared.well.set(self.shared.report.trouble().is_none());
                 self.shared.unreachable.set(false);
                 if std::mem::take(&mut self.replaces) {
@@ -138,20 +162,32 @@ impl Task {
 
     fn not_opened(&mut self, error: &ConnectError, now: Instant) {
         self.failures = self.failures.saturating_add(1);
-        self.shared.count(|counters| counters.retries += 1);
         self.next = Next::Pause(now + jitter(self.rounds.after(self.failures), fastrand::f64()));
+        self.shared.connected.set(None);
+        self.unreachable(error, now);
+    }
+
+    /// There is no further connection to be had.
+    pub(super) fn unreachable(&mut self, error: &ConnectError, now: Instant) {
+        self.shared.count(|counters| counters.retries += 1);
         self.shared.well.set(false);
         self.shared.unreachable.set(true);
-        // While the last connection still awaits its confirmation it is the one to decide. Otherwise whoever confirmed
-        // is gone, perhaps with what it had read.
-        if self.ended.is_none() {
-            let Lost { resent_lines, epochs } = self.shared.window.borrow_mut().lost();
-            self.shared.tell_lost(&epochs);
-            self.shared.count(|counters| counters.resent_lines += resent_lines);
+        // While the last connection still awaits its confirmation, or a witness stands, these are the ones to decide. Otherwise
+        // whoever confirmed is gone, perhaps with what it had read.
+        if self.ended.is_none() && !self.shared.window.borrow().is_used() && self.witnesses.links.is_empty() {
+            self.doubt();
+        }
+        if self.habit == Habit::Closes && matches!(error, ConnectError::Connect { .. }) {
+            // Whoever listens next may be another program.
+            self.habit = Habit::Unknown;
         }
         self.shared.report.not_opened(error, now);
-        self.shared.connected.set(None);
         self.shared.tell(Word::Condition);
         self.shared.changed.notify_one();
+    }
+
+    /// How long the kernel waits for an acknowledgement.
+    pub(super) fn silence(&self) -> Duration {
+        self.progress.patience() + SILENCE
     }
 }
