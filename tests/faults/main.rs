@@ -18,6 +18,7 @@ mod kafka;
 mod mounts;
 mod options;
 mod peers;
+mod proxy;
 mod pull;
 mod pull_faults;
 mod report;
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
     let start = Instant::now();
     let report = match &options.mode {
         Mode::Bounded => perform(scenes::bounded(&options), options.threads),
-        Mode::Replay(seed) => perform(vec![sequence::scene(*seed), sequence::pull(*seed)], 2),
+        Mode::Replay(seed) => perform(vec![sequence::scene(*seed), sequence::pull(*seed), sequence::proxy(*seed)], 3),
         Mode::Soak { faults, points, time } => soak(&options, *faults, *points, *time),
     };
     mounts::end();
@@ -83,7 +84,11 @@ fn soak(options: &Options, faults: u64, points: u64, time: Duration) -> Report {
                 while !enough() {
                     let seed = fastrand::u64(..);
                     // The sequences of pull are slow: it pulls once a second.
-                    let scene = if seed.is_multiple_of(8) { sequence::pull(seed) } else { sequence::scene(seed) };
+                    let scene = match seed % 8 {
+                        0 => sequence::pull(seed),
+                        1 | 2 => sequence::proxy(seed),
+                        _ => sequence::scene(seed),
+                    };
                     let name = scene.name.clone();
                     let report = run(scene);
                     let mut total = total.lock().expect("no panic in between");

@@ -30,7 +30,12 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
     ] {
         scenes.push(Scene { name: name.to_owned(), run: Box::new(move || singly(list)) });
     }
-    let special: [(&str, Run); 12] = [
+    let special: [(&str, Run); 17] = [
+        ("proxy with default times", crate::proxy::by_default),
+        ("proxy", crate::proxy::singly),
+        ("proxy with health checks", crate::proxy::checked),
+        ("proxy with a short timeout client", crate::proxy::impatient),
+        ("hung graphite", crate::proxy::hung),
         ("pull and HAProxy", crate::pull::singly),
         ("pull and the clock", crate::pull::clock),
         ("process and the clock", circumstances::clock),
@@ -52,6 +57,7 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
     #[cfg(feature = "kafka")]
     scenes.push(Scene { name: "kafka".to_owned(), run: Box::new(crate::kafka::singly) });
     scenes.push(sequence::pull(fresh));
+    scenes.push(sequence::proxy(fresh));
     scenes.push(outage("memory during an outage", 360));
     scenes.retain(|scene| options.only.is_empty() || options.only.iter().any(|part| scene.name.contains(part)));
     scenes

@@ -15,6 +15,11 @@ pub fn scene(seed: u64) -> Scene {
     Scene { name: format!("sequence, seed {seed}"), run: Box::new(move || run(seed)) }
 }
 
+/// A sequence of faults behind a proxy as a scene.
+pub fn proxy(seed: u64) -> Scene {
+    Scene { name: format!("sequence behind a proxy, seed {seed}"), run: Box::new(move || crate::proxy::sequence(seed)) }
+}
+
 /// A sequence of faults of pull as a scene.
 pub fn pull(seed: u64) -> Scene {
     Scene { name: format!("sequence of pull, seed {seed}"), run: Box::new(move || crate::pull::sequence(seed)) }

@@ -7,6 +7,7 @@ use crate::harness::graphite::{Behaviour, Recorder};
 use crate::harness::kafka::{Brokers, Reader};
 use crate::harness::{names, process, with_config, write};
 use crate::mounts::{Mounts, can_mount};
+use crate::proxy::Proxy;
 use crate::report::Report;
 use crate::unit::Unit;
 use fastrand::Rng;
@@ -56,6 +57,8 @@ pub struct Setting {
     pub kafka: bool,
     /// Another user who runs the process daemon; snapshots are his.
     pub user: Option<u32>,
+    /// A HAProxy between process and the recorder.
+    pub proxy: Option<crate::proxy::Kind>,
     /// `[graphite] settle` in seconds, where a tenth is not enough.
     pub settle: Option<f64>,
     /// Whether small snapshots are handed over in pieces, and what was sent is rendered again when it is lost, as it is with
@@ -67,6 +70,7 @@ pub struct Setting {
 pub struct World {
     // Fields are dropped in this order: daemons before mounts, mounts before directories.
     pub process: Unit,
+    pub proxy: Option<Proxy>,
     pub recorder: Recorder,
     #[cfg(feature = "kafka")]
     pub kafka: Option<(Brokers, Reader)>,
@@ -102,6 +106,7 @@ impl World {
             fs::create_dir(base.path().join(folder)).expect("a directory");
         }
         let recorder = Recorder::start();
+        let proxy = setting.proxy.map(|kind| Proxy::start(kind, recorder.port()));
         #[cfg(feature = "kafka")]
         let (kafka, kafka_section) = match setting.kafka.then(crate::kafka::cluster).flatten() {
             Some((brokers, reader)) => {
@@ -112,17 +117,18 @@ impl World {
         };
         #[cfg(not(feature = "kafka"))]
         let kafka_section = "";
+        let settle = setting.proxy.map_or(Some(setting.settle.unwrap_or(0.1)), |kind| kind.settle);
         let at = base.path().display();
         let text = format!(
             "[pull]\npull-interval = 1\ndst-dir = {at}/incoming\ntmp-dst-dir = {at}/incoming.tmp\n\
              [process]\nsrc-dir = {at}/incoming\nworkers = {WORKERS}\nliveness-check-interval = 0.3\n\
              worker-timeout = {timeout}\n{process}\n\
              [graphite]\nserver = 127.0.0.1\nport = {port}\nnamespace = lb\ninterval = 0.1\ndelay = 0.3\n\
-             connect-timeout = 0.5\nwrite-timeout = 0.5\nsettle = {settle}\nqueue-size = {QUEUE_SIZE}\n{sections}\n{kafka_section}\n",
+             connect-timeout = 0.5\nwrite-timeout = 0.5\n{settle}\nqueue-size = {QUEUE_SIZE}\n{sections}\n{kafka_section}\n",
             timeout = WORKER_TIMEOUT.as_secs(),
             process = setting.process,
-            settle = setting.settle.unwrap_or(0.1),
-            port = setting.port.unwrap_or(recorder.port()),
+            settle = settle.map_or_else(String::new, |seconds| format!("settle = {seconds}")),
+            port = setting.port.unwrap_or(proxy.as_ref().map_or(recorder.port(), |proxy| proxy.port)),
             sections = setting.sections.replace("{base}", &at.to_string()),
         );
         let config = write(kept.path(), "haproxystats.conf", text);
@@ -156,6 +162,7 @@ impl World {
         process.wait_until_up();
         Self {
             process,
+            proxy,
             recorder,
             #[cfg(feature = "kafka")]
             kafka,

@@ -35,7 +35,7 @@ pub struct Fault {
     pub inject: fn(&mut World, &'static str, During<'_>),
 }
 
-const fn fault(name: &'static str, inject: fn(&mut World, &'static str, During<'_>)) -> Fault {
+pub const fn fault(name: &'static str, inject: fn(&mut World, &'static str, During<'_>)) -> Fault {
     Fault { name, mounts: false, traces: false, inject }
 }
 
