@@ -251,7 +251,7 @@ fn the_version_and_what_the_program_is_made_of() {
 }
 
 /// Options that the original does not have, and which are therefore not in its recordings.
-const NEW: [&str; 22] = [
+const NEW: [&str; 23] = [
     "acknowledge",
     "cluster-metrics",
     "connection-lifetime",

@@ -271,6 +271,8 @@ fn a_peer_that_never_closes_is_found_out_once_it_has_certainly_read() {
         rig.feed(26..=29, 1000).await;
         rig.until_delivered(29).await;
         assert!(start.elapsed() < 3 * DELAY, "{:?}", start.elapsed());
+        // The word of its kernel is enough now; it may still be reading.
+        rig.until("it has read everything", |_| recorder.distinct() == 24 * 30 + 5 * 1000).await;
         assert_complete(&recorder.record(), sent.chain([batch(1, 1000)]).chain(batches(26..=29, 1000)));
         assert_eq!(recorder.record().duplicates(), 0);
         assert_eq!(recorder.connections(), connections, "the connection lasts now");
@@ -460,7 +462,9 @@ fn each_change_of_state_is_told_once() {
         rig.until("it counts as stalled", |rig| rig.counters().stalls > 0).await;
         recorder.behave(Behaviour::Read);
         rig.until_delivered(3).await;
-        assert_eq!(log.lines(), ["WARN the peer takes no data", "INFO the peer takes data again"]);
+        let (lines, pair) = (log.lines(), ["WARN the peer takes no data", "INFO the peer takes data again"]);
+        // On a busy machine the peer may be that slow more than once.
+        assert!(!lines.is_empty() && lines.chunks(2).all(|lines| lines == pair), "{lines:?}");
     });
 }
 
