@@ -11,13 +11,15 @@
 //!
 //! A peer's side that closes in order, after ours and with our whole stream acknowledged, proves that the peer has read
 //! every byte: a kernel that closes a connection with unread data resets it instead. The next connection is opened in
-//! the same moment as one is ended. It stands idle until the next batch, so the loss of the peer is noticed at once, and
-//! a batch counts as delivered only when that has not happened for a short while (`settle`) after its confirmation:
-//! a relay that dies then has probably not passed on what it had read.
+//! the same moment as one is ended, and stands ready for the next batch.
 //!
-//! A peer that reads but never closes (some simple listeners do) is found out once; from then on, for as long as it
+//! The peer may be a proxy with nothing behind it, which reads and closes as well, or a relay that dies with what it has read. So
+//! a confirmation settles: connections that carry nothing, the witnesses, have to stand by it, see `proof`. What settles is
+//! held as a name alone, and counts nowhere.
+//!
+//! A peer that does not close is one that hangs, unless it proves that it reads; from then on, for as long as it
 //! stays, what its kernel has acknowledged counts as confirmed. `acknowledge = kernel` asks for that from the start, on
-//! one lasting connection.
+//! one lasting connection, which is renewed from time to time.
 //!
 //! ```text
 //! batch ─► tags ─► ring (who gets what) ─► pickle ─► server: window ─► task ─► link ─► session (TLS)
@@ -25,7 +27,7 @@
 //!
 //! Where every server has to get something there is a dispatcher for each, so that one that is away does not hold up the
 //! others; `failover` chooses among several servers of one dispatcher. Each `server` has a `window`, which knows its batches and where they are; its
-//! `task` does what is to be done, `progress` tells when a peer is too slow, `connect` opens a `link`, which is a socket,
+//! `task` does what is to be done, `proof` tells when a confirmation counts, `progress` when a peer is too slow, `connect` opens a `link`, which is a socket,
 //! and `report` tells of it.
 
 mod connect;

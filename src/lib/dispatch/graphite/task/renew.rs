@@ -1,4 +1,4 @@
-//! A lasting connection is opened anew from time to time: only then does it follow the name of the server to another address,
+//! A lasting connection is replaced from time to time: only then does it follow the name of the server to another address,
 //! while the old server is still there.
 
 use super::{Habit, Next, Opening, Task};
