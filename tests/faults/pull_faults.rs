@@ -33,6 +33,7 @@ pub const FAULTS: &[PullFault] = &[
     fault("SIGTERM to pull in a pull", |chain| end_in_a_pull(chain, Signal::SIGTERM)),
     fault("pull restarted just before a tick", restart_before_a_tick),
     fault("SIGSTOP of pull", stop),
+    fault("signals without a meaning to pull", meaningless),
     fault("queue of pull full", queue_full),
     fault("HAProxy hangs after accepting", |chain| answer(chain, Script::Hang)),
     fault("HAProxy closes without an answer", |chain| answer(chain, Script::Close)),
@@ -127,6 +128,14 @@ pub fn second_pull(chain: &mut Chain) {
         chain.world.report.fail(format!("two pulls share one dst-dir:\n{}", second.output()));
     }
     let _ = fs::remove_dir(format!("{}.other", chain.staging().display()));
+}
+
+/// It goes on as if nothing were.
+fn meaningless(chain: &mut Chain) {
+    for signal in [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGALRM, Signal::SIGPROF, Signal::SIGIO, Signal::SIGPWR] {
+        chain.pull.signal(signal);
+        chain.go_on(Duration::from_millis(200));
+    }
 }
 
 fn stop(chain: &mut Chain) {

@@ -451,6 +451,8 @@ mod tests {
         assert_eq!(fill("{host}/{proxy}"), "x/");
         assert_eq!(fill("a{server}b{kind}"), "axbx");
         assert_eq!((fill(""), fill("plain")), (String::new(), "plain".to_owned()));
+        let odd = KeyTemplate::parse("{host}/{proxy}").unwrap().fill(|_| "a\n\u{1b}[2Jb");
+        assert_eq!(odd, "a\\n\\u{1b}[2Jb/a\\n\\u{1b}[2Jb", "a key begins no line and clears no screen");
         for bad in ["{hots}", "{host", "host}", "{{host}}", "{}"] {
             let refusal = KeyTemplate::parse(bad).unwrap_err();
             assert!(refusal.contains("{host}, {cluster}"), "{bad}: {refusal}");
