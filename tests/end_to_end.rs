@@ -83,8 +83,13 @@ impl Setup {
 
     /// Names of the snapshots that are ready.
     fn incoming(&self) -> Vec<String> {
-        names(&self.path("incoming"))
+        snapshots(&self.path("incoming"))
     }
+}
+
+/// Names of the snapshots in a directory.
+fn snapshots(directory: &Path) -> Vec<String> {
+    names(directory).into_iter().filter(|name| !name.starts_with('.')).collect()
 }
 
 /// `lb.<host>.haproxy.`
@@ -223,7 +228,7 @@ fn every_point_in_graphite_is_what_the_sockets_said() {
     pull.stop(SOON);
     let kept = setup.path("kept");
     copy(&setup.path("incoming"), &kept);
-    let snapshots = names(&kept);
+    let snapshots = snapshots(&kept);
 
     // What was pulled is what the sockets say: the traffic has ended, so its counters stand still.
     for number in 0..3 {

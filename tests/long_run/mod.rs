@@ -46,8 +46,9 @@ const VARIANTS: [Variant; 3] = [
 struct Running {
     variant: &'static Variant,
     incoming: PathBuf,
-    sink: Sink,
+    // Ends before what it is connected to.
     daemon: Daemon,
+    sink: Sink,
 }
 
 impl Running {
@@ -64,12 +65,12 @@ impl Running {
             variant.sections,
         );
         let daemon = Daemon::spawn(with_config(process(), &write(&folder, "haproxystats.conf", config)));
-        Self { variant, incoming, sink, daemon }
+        Self { variant, incoming, daemon, sink }
     }
 
     /// Ends it, and returns what the script says of what it sent.
     fn verdict(mut self, kept: &Path, limit: Duration) -> (bool, String) {
-        wait_until(limit, "all snapshots are processed", || names(&self.incoming).is_empty());
+        wait_until(limit, "all snapshots are processed", || snapshots(&self.incoming).is_empty());
         self.daemon.stop(limit);
         let lines = self.sink.stop();
         let host = nix::unistd::gethostname().unwrap().into_string().unwrap().replace('.', "_");
@@ -84,6 +85,11 @@ impl Running {
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         (output.status.success(), format!("{}: {text}", self.variant.name))
     }
+}
+
+/// Names of the snapshots in a directory.
+fn snapshots(directory: &Path) -> Vec<String> {
+    names(directory).into_iter().filter(|name| !name.starts_with('.')).collect()
 }
 
 /// A copy by links of a snapshot, complete when its name is there.
@@ -118,7 +124,7 @@ fn every_point_of_a_long_run_is_that_of_an_independent_computation() {
     );
     let mut daemon = Daemon::spawn(with_config(pull(), &write(place.path(), "pull.conf", config)));
     let pass_on = || {
-        for name in names(&pulled) {
+        for name in snapshots(&pulled) {
             let snapshot = pulled.join(&name);
             running.iter().for_each(|running| copy(&snapshot, &running.incoming));
             std::fs::rename(&snapshot, kept.join(&name)).unwrap();
@@ -133,8 +139,8 @@ fn every_point_of_a_long_run_is_that_of_an_independent_computation() {
     daemon.stop(limit);
     pass_on();
     let requests = world.stop();
-    let snapshots = names(&kept).len() as u64;
-    assert!(snapshots >= seconds / 3, "only {snapshots} snapshots in {seconds} s");
+    let count = snapshots(&kept).len() as u64;
+    assert!(count >= seconds / 3, "only {count} snapshots in {seconds} s");
     let verdicts: Vec<_> = running.into_iter().map(|running| running.verdict(&kept, limit)).collect();
     let text: String = verdicts.iter().map(|(_, text)| text.as_str()).collect();
     println!("{}\n{requests} requests in {seconds} s\n{text}", world.version());

@@ -164,9 +164,11 @@ impl World {
         }
     }
 
-    /// Sends the clients home; returns how many requests they made.
+    /// Ends HAProxy and sends the clients home; returns how many requests they made.
     pub(super) fn stop(&mut self) -> u64 {
         self.ended.store(true, Ordering::SeqCst);
+        // A client may stand in the queue of a frontend that takes nobody.
+        self.daemons.clear();
         self.clients.drain(..).for_each(|client| client.join().unwrap());
         self.requests.load(Ordering::SeqCst)
     }
