@@ -24,7 +24,8 @@ pub struct Kind {
     idle: &'static str,
     /// What follows the address of the server.
     server: &'static str,
-    /// `[graphite] settle`: longer than the attempts and the pauses between them; `None` for the default.
+    /// `[graphite] settle`: longer than the attempts and the pauses between them; `None` for the default of that and of the other
+    /// times.
     pub settle: Option<f64>,
 }
 
@@ -261,7 +262,7 @@ pub fn by_default() -> Report {
     }
     world.recorder.come_back();
     let recovered =
-        world.wait_for(Duration::from_secs(120), |world| crate::harness::names(&world.incoming()).is_empty());
+        world.wait_for(Duration::from_secs(180), |world| crate::harness::names(&world.incoming()).is_empty());
     if !recovered {
         world.report.fail("no recovery with the default times".to_owned());
     }

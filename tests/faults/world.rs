@@ -118,16 +118,20 @@ impl World {
         #[cfg(not(feature = "kafka"))]
         let kafka_section = "";
         let settle = setting.proxy.map_or(Some(setting.settle.unwrap_or(0.1)), |kind| kind.settle);
+        // With the default of one of them all are left at theirs: they go together.
+        let haste = settle.map(|seconds| {
+            format!("interval = 0.1\ndelay = 0.3\nconnect-timeout = 0.5\nwrite-timeout = 0.5\nsettle = {seconds}")
+        });
         let at = base.path().display();
         let text = format!(
             "[pull]\npull-interval = 1\ndst-dir = {at}/incoming\ntmp-dst-dir = {at}/incoming.tmp\n\
              [process]\nsrc-dir = {at}/incoming\nworkers = {WORKERS}\nliveness-check-interval = 0.3\n\
              worker-timeout = {timeout}\n{process}\n\
-             [graphite]\nserver = 127.0.0.1\nport = {port}\nnamespace = lb\ninterval = 0.1\ndelay = 0.3\n\
-             connect-timeout = 0.5\nwrite-timeout = 0.5\n{settle}\nqueue-size = {QUEUE_SIZE}\n{sections}\n{kafka_section}\n",
+             [graphite]\nserver = 127.0.0.1\nport = {port}\nnamespace = lb\n{haste}\n\
+             queue-size = {QUEUE_SIZE}\n{sections}\n{kafka_section}\n",
             timeout = WORKER_TIMEOUT.as_secs(),
             process = setting.process,
-            settle = settle.map_or_else(String::new, |seconds| format!("settle = {seconds}")),
+            haste = haste.unwrap_or_default(),
             port = setting.port.unwrap_or(proxy.as_ref().map_or(recorder.port(), |proxy| proxy.port)),
             sections = setting.sections.replace("{base}", &at.to_string()),
         );
