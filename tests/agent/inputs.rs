@@ -106,7 +106,7 @@ fn a_command_that_does_not_exist_is_found_by_the_check() {
         check.arg("--check");
         let (status, output) = run(check, SOON);
         assert!(output.contains(words) && status.success() == (words == "is good"), "{output}");
-        assert!(status.success() || output.contains("service a: "), "{output}");
+        assert!(status.success() || output.contains("agent.conf:3: [agent:a] command = "), "{output}");
     }
     // What no service uses need not exist.
     let text = "[agent]\nchecks = load\ncommand = /no/such/plugin\n";

@@ -516,6 +516,24 @@ fn sighup_reads_the_configuration_again() {
 }
 
 #[test]
+fn a_reload_keeps_the_last_answer_until_there_is_a_result() {
+    let endpoint = Endpoint::start(datawave("ready", 50));
+    let mut agent = Agent::start(&format!(
+        "own-admin-state = true\ncheck-url = http://127.0.0.1:{}/\ncheck-timeout = 60\ninitial-response = down\n\
+         initial-grace = 0\n",
+        endpoint.port
+    ));
+    wait_until(SOON, "the answer", || agent.ask("").starts_with("ready up 65% #"));
+    endpoint.set(Reply::Hang);
+    agent.daemon.signal(Signal::SIGHUP);
+    agent.daemon.wait_for_output("the configuration is in use", SOON);
+    for _ in 0..20 {
+        let answer = agent.ask("");
+        assert!(answer.starts_with("ready up 65% #"), "{answer:?}");
+    }
+}
+
+#[test]
 fn sighup_at_the_start_ends_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let port = free_port();

@@ -40,7 +40,9 @@ pub(super) struct Service {
 #[derive(Default)]
 pub(super) struct Before {
     /// Its last answer.
-    pub(super) past: Option<Past>,
+    past: Option<Past>,
+    /// Its last result, in the same run.
+    result: Option<(Response, Instant)>,
     /// What it has counted.
     figures: Rc<figures::Service>,
     check_figures: Vec<(Kind, Rc<figures::Check>)>,
@@ -56,7 +58,9 @@ impl Before {
 impl Service {
     /// Sets up its checks. An answer of the run before that is younger than `initial-grace` is still the answer.
     pub(super) fn open(config: agent::Service, before: Before, stopping: Rc<Cell<bool>>) -> Result<Self, AgentError> {
-        let past = before.past.filter(|past| waited(past.since, Instant::now()) <= config.initial_grace);
+        // Within a run nothing is forgotten.
+        let fresh = |past: &Past| before.result.is_some() || waited(past.since, Instant::now()) <= config.initial_grace;
+        let past = before.past.filter(fresh);
         let going_on = past.as_ref().filter(|past| !past.stopped);
         // Of several checks nobody knows which one had found it.
         let found = going_on.filter(|_| config.checks.len() == 1).map(|past| (past.again(), past.since));
@@ -75,7 +79,7 @@ impl Service {
             figures: before.figures,
             check_figures,
             steady: RefCell::new(steady),
-            result: RefCell::default(),
+            result: RefCell::new(before.result),
             said: RefCell::new(past),
             last_words: RefCell::default(),
             flight: RefCell::default(),
@@ -90,6 +94,7 @@ impl Service {
         let kinds = self.config.checks.iter().zip(&self.check_figures);
         Before {
             past: self.past(),
+            result: self.result.borrow().clone(),
             figures: Rc::clone(&self.figures),
             check_figures: kinds.map(|((kind, _), figures)| (*kind, Rc::clone(figures))).collect(),
         }

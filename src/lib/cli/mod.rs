@@ -238,7 +238,13 @@ fn directories(program: Program, loaded: &Loaded, create: bool) -> Report {
             let error = error.map(|error| Problem::new(crate::logging::Chain(&error).to_string()));
             let missing = crate::agent::missing_programs(&loaded.config.agent).into_iter();
             let missing = missing.map(|(service, reason)| {
-                Problem::new(format!("service {service}: {reason}")).section(options::AGENT).option("command")
+                let own = format!("{}:{service}", options::AGENT);
+                let section = if loaded.ini.is_written(&own, "command") { own } else { options::AGENT.to_owned() };
+                let problem = Problem::new(reason).section(&section).option("command");
+                match loaded.ini.raw(&section, "command") {
+                    Some(raw) => problem.text(&raw.text).place(raw.place),
+                    None => problem,
+                }
             });
             Report { errors: error.into_iter().chain(missing).collect(), warnings: Vec::new() }
         }
