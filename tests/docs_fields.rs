@@ -52,8 +52,9 @@ an object does not have the field. **Bold** fields are sent when nothing is sele
 sent as 0 even by a HAProxy that does not print the field; any other field is sent only where HAProxy prints a value.
 
 Some figures HAProxy prints in every row of their kind (those of HTTP in rows in HTTP mode), and has done so since 1.7, which says
-the `mode` of a row. A blank there, as HAProxy 2.3.0 to 2.3.2 left some, says nothing: counted as 0 it would look as if the counter had been reset. Such a cell does not
-count, and a sum of which it is a part (over processes, over backends, over the hosts of a cluster) is left out.
+the `mode` of a row. A blank there, as HAProxy 2.3.0 to 2.3.2 left some, says nothing: counted as 0 it would look as if the counter
+had been reset. Such a cell does not count, and a sum of which it is a part (over processes, over backends, over the hosts of a
+cluster) is left out.
 
 ### Averages of times
 `qtime`, `ctime`, `rtime` and `ttime` are averages over the last requests of a row in one process, at most 1,024, which are
