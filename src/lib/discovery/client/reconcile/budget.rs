@@ -1,10 +1,10 @@
-//! Servers leave while half of those that are wanted are up, or when waiting would help nobody.
+//! How many servers may leave now: half of those that are wanted stay up, or waiting would help nobody.
 
 use super::View;
 use super::slot::{Slot, has_traffic};
 use crate::discovery::client::slots::{Desired, Wanted};
 
-/// How many servers that are up may leave now.
+/// How many servers that are up may leave now. Those whose slot another server waits for are asked first.
 pub(super) struct Budget(usize);
 
 impl Budget {

@@ -9,6 +9,12 @@ use crate::haproxy::runtime::{AdminState, Command, Endpoint, ServerName, ServerS
 
 impl Backend<'_> {
     pub(super) fn without_server(&self, slot: &Slot<'_>, outcome: &mut Outcome) -> Option<Step> {
+        if self.desired.dynamic.is_some()
+            && self.view.process.has_dynamic_servers()
+            && let Some(state) = slot.forgotten(self.view.process)
+        {
+            return self.add_back(slot, state, outcome);
+        }
         let Wanted::Serve(occupant) = slot.wanted else { return None };
         let Some(options) = &self.desired.dynamic else {
             outcome.waiting.push((slot.number, Waiting::Missing));

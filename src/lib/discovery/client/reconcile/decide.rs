@@ -2,7 +2,7 @@
 
 use super::budget::Budget;
 use super::places::At;
-use super::slot::{Slot, endpoint_of};
+use super::slot::{Slot, endpoint_of, is_down};
 use super::{Expected, Outcome, Settings, Step, View, Waiting};
 use crate::discovery::client::record::Entry;
 use crate::discovery::client::slots::{Desired, Occupant, Wanted};
@@ -29,6 +29,10 @@ impl Backend<'_> {
             return None;
         }
         let state = server.state();
+        if let Some(state) = slot.forgotten(self.view.process) {
+            outcome.waiting.push((slot.number, Waiting::Held(state)));
+            return Some(self.put_back(slot, server, state));
+        }
         if slot.is_foreign(self.view.process) {
             if slot.entry.is_some() && server.may_have_agent() && !slot.occupant_is_there() {
                 // As likely its agent's doing as an operator's, and about a server that is not wanted here any more. The agent
@@ -62,6 +66,10 @@ impl Backend<'_> {
             // A server that leaves is not brought up for it.
             (Wanted::Drain(_), AdminState::Maint) => self.silence(slot, server),
             (Wanted::Empty, AdminState::Maint) => return self.empty(slot, server, outcome),
+            (_, AdminState::Ready) if is_down(server) => {
+                let reason = "its checks fail, and it is to leave".to_owned();
+                Some(self.set(slot, "", AdminState::Maint, reason, self.entry(slot, AdminState::Maint)))
+            }
             (wanted, AdminState::Ready) => {
                 let (instance, reason) = match wanted.occupant() {
                     Some(occupant) => (occupant.instance.as_str(), "its slot is another server's now"),

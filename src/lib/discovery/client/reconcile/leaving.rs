@@ -2,7 +2,7 @@
 
 use super::budget::Budget;
 use super::decide::Backend;
-use super::slot::{Slot, endpoint_of, has_traffic};
+use super::slot::{Slot, endpoint_of, has_traffic, is_down};
 use super::{Expected, Outcome, Step, Waiting};
 use crate::haproxy::runtime::{AdminState, Command, ServerState};
 
@@ -31,11 +31,13 @@ impl Backend<'_> {
         let since = slot.entry.map_or(now, |entry| if entry.since == 0 { now } else { entry.since });
         let overdue = now.saturating_sub(since) >= self.settings.drain_timeout.as_secs();
         let sessions = self.view.sessions.of(&server.backend, &server.server);
-        if sessions.is_none() {
+        if sessions.is_none() && !is_down(server) {
             outcome.ask_sessions.insert(server.backend_id);
         }
         let open = match sessions {
             Some(0) => 0,
+            // Whoever is with a dead server gets nothing from it any more.
+            open if is_down(server) => open.unwrap_or(0),
             Some(open) if overdue => open,
             None if overdue => 0,
             _ => {
@@ -47,13 +49,14 @@ impl Backend<'_> {
             }
         };
         let reason = match open {
+            open if open > 0 && !overdue => format!("its checks fail, with {open} sessions left"),
             0 => "its sessions have ended".to_owned(),
             open => format!("drain-timeout is over, with {open} sessions left"),
         };
         let mut entry = self.entry(slot, AdminState::Maint);
         entry.verified = false;
         let mut step = self.set(slot, "", AdminState::Maint, reason, entry);
-        if open > 0 && self.settings.shutdown_sessions {
+        if open > 0 && overdue && self.settings.shutdown_sessions {
             step.commands.push(Command::ShutdownSessions(slot.name.clone()));
         }
         Some(step)

@@ -10,12 +10,14 @@
 //!
 //! - `ready` makes a server UP before any check has passed, and `health down` has an effect only after it. With the weight
 //!   at 0 between the two, no request gets there in between.
-//! - Somebody else's `maint` or `drain` stays until they end it. What we set is in the [`Record`], for the process
-//!   that we set it in.
+//! - Somebody else's `maint` or `drain` stays until they end it, also when HAProxy is replaced: it is put back before
+//!   anything else. What we set is in the [`Record`], for the process that we set it in.
 //! - The agent of a slot is asked only while the list has a server serving there: whatever it says, it makes nothing ready
 //!   that is to be empty or to leave.
-//! - Servers leave while half of those that are wanted are up, or when waiting would help nobody.
+//! - Servers leave while half of those that are wanted are up, or when waiting would help nobody. Whose checks fail does
+//!   not serve, and leaves at once.
 
+mod back;
 mod budget;
 mod coming;
 mod decide;
@@ -166,16 +168,22 @@ pub fn reconcile(desired: &Desired, view: View<'_>, record: &Record, settings: S
     let mut leaving = Vec::new();
     let mut deleting = Vec::new();
     let mut coming = Vec::new();
-    for slot in &slots {
+    let mut back = Vec::new();
+    // Whose slot another server waits for leaves before those for whom nobody comes.
+    let (first, last): (Vec<_>, Vec<_>) = slots.iter().partition(|slot| matches!(slot.wanted, Wanted::Serve(_)));
+    for slot in first.into_iter().chain(last) {
         match backend.decide(slot, &mut budget, &mut outcome) {
             None => {}
             Some(step) if step.entry.is_none() => deleting.push(step),
+            Some(step) if step.entry.is_some_and(|entry| entry.foreign.is_some()) => back.push(step),
             Some(step) if step.expected.state == Some(AdminState::Ready) => coming.push(step),
             Some(step) => leaving.push(step),
         }
     }
+    outcome.waiting.sort_unstable();
     // A server that goes to another slot is gone from the old one before it comes up in the new one.
-    outcome.steps = leaving;
+    outcome.steps = back;
+    outcome.steps.extend(leaving);
     outcome.steps.extend(deleting);
     outcome.steps.extend(coming);
     outcome

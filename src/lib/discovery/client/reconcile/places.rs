@@ -24,7 +24,12 @@ pub(super) struct At {
 pub(super) fn places(slots: &[Slot<'_>], desired: &Desired, process: &Process) -> HashMap<Endpoint, At> {
     let mut places: HashMap<Endpoint, At> = HashMap::new();
     for slot in slots {
-        if let Some(server) = slot.server
+        if let Some(state) = slot.forgotten(process)
+            && let Some(endpoint) = slot.entry.and_then(|entry| entry.endpoint)
+        {
+            let place = Place { slot: slot.number, foreign: true, state, up: false };
+            places.entry(endpoint).or_default().holders.push(place);
+        } else if let Some(server) = slot.server
             && let Some(endpoint) = endpoint_of(server)
         {
             let (foreign, state, up) = (slot.is_foreign(process), server.state(), server.is_up());
@@ -35,7 +40,7 @@ pub(super) fn places(slots: &[Slot<'_>], desired: &Desired, process: &Process) -
             Some(server) if slot.is_foreign(process) || server.is_led_by_others() => false,
             Some(server) if server.state() == AdminState::Drain => slot.occupant_is_there(),
             Some(server) => server.state() == AdminState::Maint,
-            None => desired.dynamic.is_some() && process.has_dynamic_servers(),
+            None => desired.dynamic.is_some() && process.has_dynamic_servers() && slot.forgotten(process).is_none(),
         };
         if let Wanted::Serve(occupant) = slot.wanted
             && free

@@ -21,15 +21,31 @@ impl Slot<'_> {
         }
     }
 
+    /// The state that somebody else had set in a process that this one has replaced, and that is to be put back.
+    pub(super) fn forgotten(&self, process: &Process) -> Option<AdminState> {
+        let entry = self.entry?;
+        let foreign = entry.foreign?;
+        if entry.process == process.id && entry.verified {
+            return None;
+        }
+        let Some(server) = self.server else { return Some(foreign) };
+        // A state file brings the state back, and the address with it.
+        let kept = server.state() == foreign && entry.endpoint.is_none_or(|endpoint| is_at(server, endpoint));
+        if kept { None } else { Some(foreign) }
+    }
+
     /// Whether its state was set by somebody else, and is not ours to change.
     pub(super) fn is_foreign(&self, process: &Process) -> bool {
+        if self.forgotten(process).is_some() {
+            return true;
+        }
         let Some(server) = self.server else { return false };
         let state = server.state();
         if state == AdminState::Ready {
             return false;
         }
         match self.entry {
-            Some(entry) if entry.foreign.is_some() && entry.process == process.id => true,
+            Some(entry) if entry.foreign.is_some() && entry.process == process.id => entry.verified,
             Some(entry) if entry.state == state && entry.foreign.is_none() => false,
             // Not read back yet: our command was lost.
             Some(entry) if entry.process == process.id => entry.verified,
@@ -58,6 +74,11 @@ pub(super) fn is_at(server: &ServerState, endpoint: Endpoint) -> bool {
 
 pub(super) fn endpoint_of(server: &ServerState) -> Option<Endpoint> {
     Endpoint::new(server.address?, server.port).ok()
+}
+
+/// Whether its checks say that it is dead.
+pub(super) fn is_down(server: &ServerState) -> bool {
+    server.is_checked() && !server.is_up()
 }
 
 pub(super) fn has_traffic(server: &ServerState) -> bool {

@@ -9,7 +9,8 @@ use crate::discovery::document::{Document, Server, State};
 use crate::discovery::hint::Hint;
 use crate::haproxy::runtime::Batch;
 use proptest::prelude::*;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 
 const SETTINGS: Settings = Settings { drain_timeout: Duration::from_secs(30), shutdown_sessions: false };
 
@@ -28,6 +29,8 @@ fn document(servers: &[Option<(u8, &str, State)>]) -> Document {
             since: 0,
             state,
             weight: 10,
+            since_millis: 0,
+            gained: 0,
             doubt: None,
         });
     }
@@ -44,7 +47,7 @@ fn backend(serves: Serves, mode: BackendMode) -> Configured {
 }
 
 fn wanted(document: &Document) -> Desired {
-    desired(document, &backend(Serves::All, BackendMode::Template), true, 1000).unwrap()
+    desired(document, &backend(Serves::All, BackendMode::Template), true, 1_000_000).unwrap()
 }
 
 /// One HAProxy and what we know of it.
@@ -303,22 +306,160 @@ fn a_server_that_goes_to_another_slot_serves_without_a_gap() {
     assert!(site.server(2).is_up() && site.server(2).state() == AdminState::Ready, "{sent:?}");
 }
 
+/// Sessions end at once.
+fn end_sessions(site: &mut Site) {
+    for row in &site.model.servers.rows {
+        site.model.sessions.insert("web", &row.server, 0);
+    }
+}
+
+fn up(site: &Site) -> usize {
+    site.model.servers.rows.iter().filter(|row| has_traffic(row)).count()
+}
+
+fn all(numbers: impl IntoIterator<Item = u8>) -> Desired {
+    wanted(&document(&numbers.into_iter().map(active).collect::<Vec<_>>()))
+}
+
 #[test]
 fn not_all_servers_leave_before_others_are_up() {
     let mut site = Site::new(4, true);
-    site.settle(&wanted(&document(&[active(1), active(2), active(3), active(4)])));
-    let next = wanted(&document(&[active(5), active(6), active(7), active(8)]));
+    site.settle(&all(1..=4));
+    let next = all(5..=8);
     for _ in 0..20 {
         site.pass(&next);
-        for row in &site.model.servers.rows {
-            site.model.sessions.insert("web", &row.server, 0);
-        }
-        let up = site.model.servers.rows.iter().filter(|row| has_traffic(row)).count();
-        assert!(up >= 2, "{up} up: {:?}", site.model.servers.rows);
+        end_sessions(&mut site);
+        assert!(up(&site) >= 2, "{:?}", site.model.servers.rows);
     }
     assert!(site.look(&next).waiting.contains(&(3, Waiting::Capacity)), "{:?}", site.look(&next));
     site.settle(&next);
     assert_eq!(site.look(&next).serving, 4);
+}
+
+#[test]
+fn slots_of_dead_servers_are_handed_over_at_once_whatever_their_sessions() {
+    let mut site = Site::new(4, true);
+    site.settle(&all(1..=4));
+    for slot in 1..=4 {
+        site.model.sessions.insert("web", &format!("web{slot}"), 3);
+    }
+    for slot in ["web1", "web2", "web3"] {
+        site.model.row(slot).unwrap().operation = 0;
+    }
+    let next = all(5..=8);
+    site.pass(&next);
+    site.pass(&next);
+    for slot in 1..=3 {
+        assert_eq!(site.server(slot).address, Some(format!("10.0.0.{}", slot + 4).parse().unwrap()));
+    }
+    // The only one that is left serves until half of the new ones do.
+    assert!(has_traffic(site.server(4)));
+    site.pass(&next);
+    assert!(has_traffic(site.server(4)));
+    site.model.pass_checks();
+    assert_eq!(site.pass(&next), ["set server web/web4 state drain"]);
+}
+
+#[test]
+fn servers_whose_slots_are_waited_for_leave_first() {
+    let mut site = Site::new(4, true);
+    site.settle(&all(1..=4));
+    // Three leave, and somebody waits for the last slot.
+    let next = wanted(&document(&[None, None, None, active(5)]));
+    assert!(site.pass(&next).contains(&"set server web/web4 state drain".to_owned()));
+    for _ in 0..5 {
+        end_sessions(&mut site);
+        site.pass(&next);
+        assert!(up(&site) >= 1, "{:?}", site.model.servers.rows);
+    }
+    site.settle(&next);
+    assert_eq!(up(&site), 1);
+}
+
+#[test]
+fn what_an_operator_had_set_is_put_back_after_a_reload() {
+    for state in [AdminState::Maint, AdminState::Drain] {
+        for disabled in [true, false] {
+            let mut site = Site::new(2, true);
+            site.model = Model::new(2, true, disabled);
+            let both = all([1, 2]);
+            site.settle(&both);
+            site.model.force("web1", state);
+            site.pass(&both);
+            site.model.reload();
+            let sent = site.pass(&both);
+            let first = if disabled && state == AdminState::Maint { "addr 10.0.0.1 port 8765" } else { "state" };
+            assert!(sent[0].starts_with(&format!("set server web/web1 {first}")), "{sent:?}");
+            assert_eq!((site.server(1).state(), site.server(1).address), (state, Some("10.0.0.1".parse().unwrap())));
+            site.settle(&both);
+            assert!(has_traffic(site.server(2)));
+            assert_eq!(site.look(&both).waiting, [(1, Waiting::Held(state))]);
+            // Nor is it brought up elsewhere.
+            let moved = all([2, 1]);
+            site.model.reload();
+            site.pass(&moved);
+            site.settle(&moved);
+            assert_eq!(site.server(1).state(), state);
+            assert!(
+                !site.model.servers.rows.iter().any(|row| has_traffic(row) && row.address == site.server(1).address)
+            );
+            site.model.force("web1", AdminState::Ready);
+            site.settle(&both);
+            assert_eq!(up(&site), 2);
+        }
+    }
+}
+
+#[test]
+fn a_state_that_could_not_be_put_back_is_not_taken_for_its_end() {
+    let mut site = Site::new(1, true);
+    site.model = Model::new(1, true, false);
+    let one = all([1]);
+    site.settle(&one);
+    site.model.force("web1", AdminState::Maint);
+    site.pass(&one);
+    site.model.reload();
+    // It is noted, and then the commands are lost.
+    let outcome = site.look(&one);
+    for step in &outcome.steps {
+        site.record.set(&step.server, step.entry.unwrap());
+    }
+    assert_eq!(site.pass(&one)[0], "set server web/web1 state maint");
+    assert_eq!(site.server(1).state(), AdminState::Maint);
+}
+
+#[test]
+fn a_dynamic_server_that_an_operator_had_taken_out_is_added_in_maintenance() {
+    let mut site = Site::new(0, true);
+    let dynamic = |servers: &[Option<(u8, &str, State)>]| {
+        desired(&document(servers), &backend(Serves::All, BackendMode::Dynamic), true, 1_000_000).unwrap()
+    };
+    let one = dynamic(&[active(1)]);
+    site.settle(&one);
+    site.model.force("web1", AdminState::Maint);
+    site.pass(&one);
+    site.model.reload();
+    let sent = site.settle(&one);
+    assert!(sent[0].starts_with("add server web/web1 10.0.0.1:8765"), "{sent:?}");
+    assert_eq!(site.server(1).state(), AdminState::Maint);
+    assert_eq!(site.look(&one).waiting, [(1, Waiting::Held(AdminState::Maint))]);
+    site.model.force("web1", AdminState::Ready);
+    site.model.reload();
+    // Seen as ready only by the next round: the reload came before it.
+    site.settle(&one);
+    assert_eq!(site.server(1).state(), AdminState::Maint);
+    site.model.force("web1", AdminState::Ready);
+    site.settle(&one);
+    site.model.reload();
+    site.settle(&one);
+    assert!(has_traffic(site.server(1)));
+    // Nobody is there any more: nothing is held.
+    site.model.force("web1", AdminState::Maint);
+    site.pass(&one);
+    site.model.reload();
+    assert!(site.settle(&dynamic(&[None])).is_empty());
+    site.settle(&one);
+    assert!(has_traffic(site.server(1)));
 }
 
 #[test]
@@ -363,7 +504,7 @@ fn slots_that_haproxy_lacks_are_told() {
 fn dynamic_servers_are_added_and_deleted() {
     let mut site = Site::new(0, true);
     let dynamic = |servers: &[Option<(u8, &str, State)>]| {
-        desired(&document(servers), &backend(Serves::All, BackendMode::Dynamic), true, 1000).unwrap()
+        desired(&document(servers), &backend(Serves::All, BackendMode::Dynamic), true, 1_000_000).unwrap()
     };
     assert_eq!(
         site.pass(&dynamic(&[active(1)])),
@@ -435,6 +576,59 @@ fn from_list(list: &[Option<(u8, bool)>]) -> Document {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
+    /// A list is replaced by another: half of the wanted servers serve at any moment with checks passed, as long as the
+    /// old ones live and nobody else interferes, and in the end all do.
+    #[test]
+    fn replacements_keep_half_of_the_servers(
+        size in 2_usize..10,
+        replaced in prop::collection::vec(any::<bool>(), 10),
+        gone in prop::collection::vec(prop::bool::weighted(0.2), 10),
+        dead in prop::collection::vec(prop::bool::weighted(0.2), 10),
+        spare in 0_usize..6,
+        dynamic in any::<bool>(),
+        slow in 1_usize..6,
+    ) {
+        let mode = if dynamic { BackendMode::Dynamic } else { BackendMode::Template };
+        let of = |list: &[Option<(u8, &str, State)>]| {
+            desired(&document(list), &backend(Serves::All, mode), true, 1_000_000).unwrap()
+        };
+        let slots = size + spare;
+        let mut site = Site::new(if dynamic { 0 } else { u32::try_from(slots).unwrap() }, true);
+        let number = |slot: usize| u8::try_from(slot + 1).unwrap();
+        let old: Vec<_> = (0..slots).map(|slot| if slot < size { active(number(slot)) } else { None }).collect();
+        site.settle(&of(&old));
+        let mut live = size;
+        for slot in (0..size).filter(|slot| dead[*slot] && (gone[*slot] || replaced[*slot])) {
+            site.model.row(&format!("web{}", slot + 1)).unwrap().operation = 0;
+            live -= 1;
+        }
+        // Some leave without a successor, some are replaced in place, and some come in the spare slots.
+        let next: Vec<_> = (0..slots).map(|slot| match slot {
+            slot if slot >= size => active(100 + number(slot)),
+            slot if gone[slot] => Some((number(slot), "asg-0", State::Draining { since: 0 })),
+            slot if replaced[slot] => active(100 + number(slot)),
+            slot => active(number(slot)),
+        }).collect();
+        let wanted = next.iter().filter(|slot| slot.is_some_and(|(_, _, state)| state == State::Active)).count();
+        let next = of(&next);
+        for round in 0..200 {
+            site.pass(&next);
+            // Alone in its slot, a server cannot be replaced without a gap.
+            let least = if wanted == 1 && spare == 0 { 0 } else { wanted.div_ceil(2).min(live) };
+            prop_assert!(up(&site) >= least, "round {}: {} of {}: {:#?}", round, up(&site), wanted, site.model.servers.rows);
+            end_sessions(&mut site);
+            site.now += 1;
+            if round % slow == 0 {
+                // Only the new ones come up: the dead stay dead.
+                for row in &mut site.model.servers.rows {
+                    let old = row.address.is_some_and(|at| matches!(at, IpAddr::V4(at) if at.octets()[3] < 100));
+                    if !old && row.address != Some(PLACEHOLDER) && row.state() != AdminState::Maint { row.operation = 2; }
+                }
+            }
+        }
+        prop_assert_eq!(up(&site), wanted);
+    }
+
     /// Whatever happened before: left alone, HAProxy becomes as the list says, and then nothing is sent any more; what an
     /// operator has set stays; no server is ever in two slots (asserted with every line that is sent).
     #[test]
@@ -443,22 +637,24 @@ proptest! {
     ) {
         let mut site = Site::new(if dynamic { 0 } else { 5 }, checked);
         let mode = if dynamic { BackendMode::Dynamic } else { BackendMode::Template };
-        let of = |list: &Document| desired(list, &backend(Serves::All, mode), true, 1000).unwrap();
+        let of = |list: &Document| desired(list, &backend(Serves::All, mode), true, 1_000_000).unwrap();
         let mut list = of(&from_list(&[None; 5]));
-        let mut operators: HashSet<u32> = HashSet::new();
+        let mut operators: HashMap<u32, AdminState> = HashMap::new();
         for event in events {
+            let reloaded = matches!(event, Event::Reload);
             match event {
                 Event::List(slots) => list = of(&from_list(&slots)),
                 Event::Operator(slot, state) => {
                     let name = format!("web{slot}");
                     // Only what is seen as another state than ours can be told from it.
                     let before = site.model.row(&name).map(|row| row.state());
-                    if before.is_some_and(|before| before == AdminState::Ready || operators.contains(&slot)) {
+                    if before.is_some_and(|before| before == AdminState::Ready || operators.contains_key(&slot)) {
                         site.model.force(&name, state);
-                        if state == AdminState::Ready { operators.remove(&slot); } else { operators.insert(slot); }
+                        if state == AdminState::Ready { operators.remove(&slot); } else { operators.insert(slot, state); }
                     }
                 }
-                Event::Reload => { site.model.reload(); operators.clear(); }
+                // What was seen of an operator is put back, unless a dynamic server is gone from the list.
+                Event::Reload => site.model.reload(),
                 Event::Checks => site.model.pass_checks(),
                 Event::Sessions(slot, open) => site.model.sessions.insert("web", &format!("web{slot}"), open),
                 Event::Time(seconds) => site.now += seconds,
@@ -479,12 +675,22 @@ proptest! {
                     }
                 }
             }
-            let before: Vec<_> = operators.iter().map(|slot| site.model.row(&format!("web{slot}")).cloned()).collect();
+            let states = |site: &mut Site, operators: &HashMap<u32, AdminState>| -> Vec<_> {
+                operators.keys().map(|slot| site.model.row(&format!("web{slot}")).cloned()).collect()
+            };
+            let before = states(&mut site, &operators);
             site.pass(&list);
-            let after: Vec<_> = operators.iter().map(|slot| site.model.row(&format!("web{slot}")).cloned()).collect();
-            prop_assert_eq!(before, after);
+            if reloaded {
+                operators.retain(|slot, _| site.model.row(&format!("web{slot}")).is_some());
+                for (slot, state) in &operators {
+                    let row = site.model.row(&format!("web{slot}")).unwrap();
+                    prop_assert_eq!(row.state(), *state);
+                }
+            } else {
+                prop_assert_eq!(before, states(&mut site, &operators));
+            }
         }
-        for slot in &operators {
+        for slot in operators.keys() {
             site.model.force(&format!("web{slot}"), AdminState::Ready);
         }
         site.settle(&list);
