@@ -8,6 +8,7 @@ use haproxystats::config::discovery::Ramp;
 use haproxystats::config::{Program, load};
 use haproxystats::discovery::client::disk::Disk;
 use haproxystats::discovery::client::figures::Shown;
+use haproxystats::discovery::client::follow::Listed;
 use haproxystats::discovery::client::link::Link;
 use haproxystats::discovery::document::{Document, Server, State};
 use haproxystats::discovery::hint::Hint;
@@ -72,6 +73,8 @@ fn list() -> Document {
             since: 0,
             state: State::Active,
             weight: 10,
+            since_millis: 0,
+            gained: 0,
             doubt: None,
         });
     }
@@ -98,7 +101,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let disk = Disk::new(directory.path());
     let mut link = Link::new(&config.client, config.client.sockets[0].clone(), disk, Shown::default());
-    let list = list();
+    let list = Listed::new(list(), Duration::ZERO);
     let show = |what: &str, time: Duration, cpu: u64, commands: usize, rounds: u32| {
         let (time, cpu) = (time.as_secs_f64() * 1e3 / f64::from(rounds), cpu as f64 / f64::from(rounds));
         println!("{what:<44} {time:>9.1} ms {cpu:>8.1} ms CPU of HAProxy {commands:>6} commands");

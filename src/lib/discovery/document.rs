@@ -19,6 +19,9 @@ pub struct Document {
     pub version: u64,
     /// When it was written, UTC seconds.
     pub written: u64,
+    /// And milliseconds: steps of a ramp may be shorter than a second.
+    #[serde(default)]
+    pub written_millis: u16,
     /// Name of the server that wrote it.
     pub by: String,
     /// How weights grow, so that a client knows them without the server.
@@ -31,6 +34,9 @@ pub struct Document {
     pub held: Vec<Held>,
     /// When servers were lost (gone or unhealthy) lately, UTC seconds, in order: what the guard counts.
     pub lost: Vec<u64>,
+    /// Their groups, in the same order.
+    #[serde(default)]
+    pub lost_groups: Vec<String>,
     /// What this document changed, and why.
     pub reasons: Vec<Reason>,
 }
@@ -96,6 +102,12 @@ pub struct Server {
     pub hint: Hint,
     /// When its ramp began, UTC seconds.
     pub since: u64,
+    /// And milliseconds.
+    #[serde(default)]
+    pub since_millis: u16,
+    /// When it came in addition to the others, UTC seconds; 0 where it took over the slot of another.
+    #[serde(default)]
+    pub gained: u64,
     /// Whether it is wanted.
     pub state: State,
     /// The weight when the document was written; [`Document::weight_at`] is that of another time.
@@ -110,6 +122,22 @@ impl Server {
     pub fn address(&self) -> Option<IpAddr> {
         self.addresses.first().copied()
     }
+
+    /// When its ramp began, UTC milliseconds.
+    #[must_use]
+    pub fn ramp_start(&self) -> u64 {
+        self.since.saturating_mul(1000).saturating_add(u64::from(self.since_millis))
+    }
+
+    /// Lets its ramp begin at another time, UTC milliseconds.
+    pub fn set_ramp_start(&mut self, at: u64) {
+        (self.since, self.since_millis) = parts(at);
+    }
+}
+
+/// Milliseconds as seconds and the rest.
+fn parts(millis: u64) -> (u64, u16) {
+    (millis / 1000, u16::try_from(millis % 1000).unwrap_or(0))
 }
 
 /// Whether a server is wanted.
@@ -260,21 +288,66 @@ impl Document {
             format: FORMAT,
             version: 0,
             written: 0,
+            written_millis: 0,
             by: String::new(),
             ramp: ramp.into(),
             slots: (1..=size).map(|id| Slot { id, server: None }).collect(),
             unplaced: Vec::new(),
             held: Vec::new(),
             lost: Vec::new(),
+            lost_groups: Vec::new(),
             reasons: Vec::new(),
         }
     }
 
-    /// The weight of a server at a time (UTC seconds), by its ramp and the hint of its source. A server for which the
-    /// source wants a weight has one of at least 1.
+    /// The weight of a server at a time (UTC milliseconds by the clock of the writer), by its ramp and the hint of its
+    /// source. A server for which the source wants a weight has one of at least 1.
     #[must_use]
     pub fn weight_at(&self, server: &Server, now: u64) -> u16 {
-        weight(&self.ramp, server.since, server.hint, now)
+        weight(&self.ramp, server.ramp_start(), server.hint, now)
+    }
+
+    /// When it was written, UTC milliseconds by the clock of the writer.
+    #[must_use]
+    pub fn written_at(&self) -> u64 {
+        self.written.saturating_mul(1000).saturating_add(u64::from(self.written_millis))
+    }
+
+    /// Notes when it was written, UTC milliseconds.
+    pub fn set_written(&mut self, at: u64) {
+        (self.written, self.written_millis) = parts(at);
+    }
+
+    /// The next moment after `now` at which the weight of a server grows, both UTC milliseconds; `None` when all have
+    /// their full weight.
+    #[must_use]
+    pub fn next_step(&self, now: u64) -> Option<u64> {
+        let active = self.servers().filter(|(_, server)| server.state == State::Active);
+        let steps = active.filter_map(|(_, server)| {
+            let since = now.saturating_sub(server.ramp_start());
+            let grows = self.ramp.after(Duration::from_millis(since)) < self.ramp.max.min(LARGEST_WEIGHT);
+            grows.then(|| now + self.ramp.interval_ms.max(1) - since % self.ramp.interval_ms.max(1))
+        });
+        steps.min()
+    }
+
+    /// Moves all its times: it was written by a clock that differs from ours by so many milliseconds.
+    pub fn shift(&mut self, millis: i64) {
+        let moved = |at: u64| at.saturating_add_signed(millis);
+        let seconds = |at: u64| if at == 0 { 0 } else { moved(at.saturating_mul(1000)) / 1000 };
+        self.set_written(moved(self.written_at()));
+        self.lost.iter_mut().for_each(|at| *at = seconds(*at));
+        for server in self.slots.iter_mut().filter_map(|slot| slot.server.as_mut()) {
+            server.set_ramp_start(moved(server.ramp_start()));
+            server.gained = seconds(server.gained);
+            if let State::Draining { since } = &mut server.state {
+                *since = seconds(*since);
+            }
+            if let Some(doubt) = &mut server.doubt {
+                doubt.since = seconds(doubt.since);
+                doubt.last = moved(doubt.last);
+            }
+        }
     }
 
     /// The occupied slots.
@@ -291,13 +364,14 @@ impl Document {
             && self.unplaced == other.unplaced
             && self.held == other.held
             && self.lost == other.lost
+            && self.lost_groups == other.lost_groups
     }
 }
 
-/// See [`Document::weight_at`].
+/// See [`Document::weight_at`]; both times in milliseconds.
 #[must_use]
 pub(super) fn weight(ramp: &StoredRamp, since: u64, hint: Hint, now: u64) -> u16 {
-    hint.of(ramp.after(Duration::from_secs(now.saturating_sub(since))))
+    hint.of(ramp.after(Duration::from_millis(now.saturating_sub(since))))
 }
 
 #[cfg(test)]
@@ -318,15 +392,40 @@ mod tests {
 
     #[test]
     fn hints_scale_the_ramp() {
-        assert_eq!(weight(&SEED, 0, Hint::percent(50), 270), 5);
+        assert_eq!(weight(&SEED, 0, Hint::percent(50), 270_000), 5);
         assert_eq!(weight(&SEED, 0, Hint::percent(1), 0), 1);
-        assert_eq!(weight(&SEED, 1000, Hint::FULL, 10), 1, "a clock behind that of the writer begins the ramp");
+        assert_eq!(
+            weight(&SEED, 1_000_000, Hint::FULL, 10_000),
+            1,
+            "a clock behind that of the writer begins the ramp"
+        );
     }
 
     #[test]
-    fn reads_what_it_writes() {
-        let mut document = Document::empty(2, Ramp { min: 1, max: 10, step: 1, interval: Duration::from_secs(30) });
-        document.slots[1].server = Some(Server {
+    fn steps_come_in_fractions_of_a_second() {
+        let mut document = Document::empty(1, Ramp { min: 1, max: 4, step: 1, interval: Duration::from_millis(300) });
+        assert_eq!(document.next_step(5000), None);
+        let server = Server { state: State::Active, hint: Hint::FULL, ..server() };
+        document.slots[0].server = Some(server.clone());
+        assert_eq!([5250, 5549, 5550, 5850, 6150].map(|at| document.weight_at(&server, at)), [1, 1, 2, 3, 4]);
+        let steps = [5250, 5549, 5550, 6149, 6150].map(|at| document.next_step(at));
+        assert_eq!(steps, [Some(5550), Some(5550), Some(5850), Some(6150), None]);
+    }
+
+    #[test]
+    fn a_document_of_another_clock_keeps_its_durations() {
+        let mut document = Document::empty(1, Ramp { min: 1, max: 4, step: 1, interval: Duration::from_secs(1) });
+        document.slots[0].server = Some(Server { state: State::Draining { since: 7000 }, since: 6900, ..server() });
+        document.set_written(7_001_500);
+        document.lost = vec![6990, 0];
+        document.shift(-3_600_000);
+        let server = document.slots[0].server.clone().unwrap();
+        assert_eq!((server.ramp_start(), server.state), (3_300_250, State::Draining { since: 3400 }));
+        assert_eq!((document.written_at(), document.lost.as_slice()), (3_401_500, [3390, 0].as_slice()));
+    }
+
+    fn server() -> Server {
+        Server {
             instance: "i-1".to_owned(),
             name: "web".to_owned(),
             addresses: vec!["10.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
@@ -335,10 +434,18 @@ mod tests {
             zone: String::new(),
             hint: Hint::relative(300, 65535),
             since: 5,
+            since_millis: 250,
+            gained: 5,
             state: State::Draining { since: 7 },
             weight: 3,
             doubt: Some(Doubt { cause: Cause::Missing, since: 6, listings: 2, last: 6500 }),
-        });
+        }
+    }
+
+    #[test]
+    fn reads_what_it_writes() {
+        let mut document = Document::empty(2, Ramp { min: 1, max: 10, step: 1, interval: Duration::from_secs(30) });
+        document.slots[1].server = Some(server());
         let text = serde_json::to_string(&document).unwrap();
         assert_eq!(serde_json::from_str::<Document>(&text).unwrap(), document, "{text}");
     }

@@ -1,6 +1,7 @@
-//! The files that store and source need, looked at before anything starts.
+//! The files that store and source need, looked at before anything starts; and whether the list has room.
 
 use super::http::Http;
+use super::source::good;
 use crate::config::discovery::{Consul, Source, StoreKind};
 use crate::config::problem::{Problem, Report};
 use crate::config::{self, Ini, options};
@@ -63,7 +64,22 @@ pub fn check(config: &config::Discovery, ini: &Ini) -> Report {
         let message = format!("{} (--server would not start)", Chain(&error));
         report.warn(problem(options::DISCOVERY_SERVER, "consul-token-file", message));
     }
+    let slots = config.list_size.get();
+    if let Some(servers) = good::serving(config).filter(|servers| *servers >= slots) {
+        let message = format!(
+            "has {slots} slots for {servers} servers: without spare ones a server is replaced only when its predecessor has \
+             left; write {} or more",
+            servers + spare_slots(servers)
+        );
+        report.warn(problem(options::DISCOVERY, "haproxy-backend-servers-list-size", message));
+    }
     report
+}
+
+/// How many more slots than servers a list should have: half of the servers may be replaced without a wait, and one always.
+#[must_use]
+pub fn spare_slots(servers: usize) -> usize {
+    servers.div_ceil(2).max(1)
 }
 
 /// Section, option and URLs of what is asked by HTTP.

@@ -47,7 +47,14 @@ pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 /// Seconds since the epoch, UTC.
 #[must_use]
 pub fn utc_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    utc_millis() / 1000
+}
+
+/// Milliseconds since the epoch, UTC.
+#[must_use]
+pub fn utc_millis() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Why the program ends.

@@ -94,6 +94,8 @@ mod tests {
                 zone: String::new(),
                 hint: *hint,
                 since: 0,
+                since_millis: 0,
+                gained: 0,
                 state: State::Active,
                 weight: 1,
                 doubt: None,

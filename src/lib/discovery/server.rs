@@ -1,12 +1,13 @@
 //! Source to store: asks the source, plans, and writes the next document, for as long as it has the lease.
 
 use super::document::{Document, Reason, State, What};
+use super::files::spare_slots;
 use super::notices::{self, Notices};
 use super::plan::plan;
 use super::report::{Reports, Sample, ServerWeight, Side};
 use super::source::{self, Instance, Listing, Source, SourceError, good};
 use super::store::{Lease, Revision, Store, StoreError, Stored};
-use super::{Context, Stop, utc_seconds};
+use super::{Context, Stop, utc_millis, utc_seconds};
 use crate::backoff::{Backoff, jitter};
 use crate::cli::Run;
 use crate::config;
@@ -22,6 +23,9 @@ const ATTEMPTS: usize = 5;
 
 /// Most reasons that a document carries; the log has all of them.
 const REASONS: usize = 50;
+
+/// Most changes of a kind that have a line each in the log.
+const LINES: usize = 20;
 
 /// Why the server ends.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +133,8 @@ impl Figures {
 #[derive(Default)]
 struct Trouble {
     source: bool,
+    /// No slot is left.
+    full: bool,
     store: bool,
     disk: bool,
 }
@@ -295,7 +301,7 @@ impl Server {
         }
         // With servers in doubt the next listing decides; a drain and a ramp go on with time.
         let settled = self.figures.document.borrow().as_ref().is_some_and(|document| {
-            let now = utc_seconds();
+            let now = utc_millis();
             document.servers().all(|(_, server)| {
                 let full = document.weight_at(server, u64::MAX) == document.weight_at(server, now);
                 server.state == State::Active && server.doubt.is_none() && full
@@ -375,7 +381,7 @@ impl Server {
                 // Nothing is known: an empty list would say that there is nobody.
                 return Ok(());
             }
-            let next = plan(present.as_ref(), listing.or(kept.as_ref()), utc_seconds(), &self.config.server.plan);
+            let next = plan(present.as_ref(), listing.or(kept.as_ref()), utc_millis(), &self.config.server.plan);
             if present.as_ref().is_some_and(|present| present.is_same(&next) && present.version > 0) {
                 self.show(present);
                 return Ok(());
@@ -394,7 +400,7 @@ impl Server {
 
     async fn write(&mut self, mut next: Document, revision: &Revision) -> Result<(), StoreError> {
         next.version += 1;
-        next.written = utc_seconds();
+        next.set_written(utc_millis());
         next.by.clone_from(&self.name);
         let reasons = next.reasons.clone();
         // Values of a store have a largest size.
@@ -402,15 +408,14 @@ impl Server {
         self.store.compare_and_set(&next, revision).await?;
         add(&self.figures.writes);
         self.figures.count(&reasons);
-        for reason in &reasons {
-            log(reason);
-        }
+        log(&reasons);
+        self.tell_full(&next);
         self.show(Some(next));
         Ok(())
     }
 
     fn show(&mut self, document: Option<Document>) {
-        let now = utc_seconds();
+        let now = utc_millis();
         if let Some(document) = &document {
             self.notices.weights(document);
         }
@@ -426,6 +431,24 @@ impl Server {
         });
         self.reports.set_weights(Side::Server, weights.collect());
         self.figures.document.replace(document);
+    }
+
+    /// Tells when the last slot is taken: then servers can be replaced only where others leave.
+    fn tell_full(&mut self, document: &Document) {
+        let slots = self.config.list_size.get();
+        let servers = document.servers().filter(|(_, server)| server.state == State::Active).count();
+        let full = servers >= slots;
+        if full && !self.trouble.full {
+            let wanted = servers + spare_slots(servers);
+            tracing::warn!(
+                servers,
+                slots,
+                wanted,
+                "no slot is spare: a server is replaced only when its predecessor has left; make \
+                 haproxy-backend-servers-list-size larger"
+            );
+        }
+        self.trouble.full = full;
     }
 
     fn store_answers(&mut self) {
@@ -469,7 +492,8 @@ impl Server {
     async fn print(&mut self) -> Result<(), ServerError> {
         let listing = self.list_now().await?;
         let present = self.store.load().await?.document;
-        let next = plan(present.as_ref(), Some(&listing), utc_seconds(), &self.config.server.plan);
+        let mut next = plan(present.as_ref(), Some(&listing), utc_millis(), &self.config.server.plan);
+        next.set_written(utc_millis());
         let mut text = String::new();
         for reason in &next.reasons {
             text.push_str(&format!("{reason}\n"));
@@ -495,11 +519,33 @@ impl Server {
     }
 }
 
-/// One line for each change.
-fn log(reason: &Reason) {
-    let (slot, instance, why) = (reason.slot, reason.instance.as_str(), reason.why.as_str());
-    match reason.what {
-        What::Held | What::Unplaced => tracing::warn!(slot, server = instance, why, "{}", reason.what),
-        what => tracing::info!(slot, server = instance, why, "{what}"),
+/// One line for each change, or sums where there are many of a kind.
+fn log(reasons: &[Reason]) {
+    let mut sums: Vec<(What, Vec<&Reason>)> = Vec::new();
+    for reason in reasons {
+        match sums.iter_mut().find(|(what, _)| *what == reason.what) {
+            Some((_, of)) => of.push(reason),
+            None => sums.push((reason.what, vec![reason])),
+        }
+    }
+    for (what, of) in sums {
+        let many = of.len() > LINES;
+        for reason in &of {
+            let (slot, instance, why) = (reason.slot, reason.instance.as_str(), reason.why.as_str());
+            match what {
+                _ if many => tracing::debug!(slot, server = instance, why, "{what}"),
+                What::Held | What::Unplaced => tracing::warn!(slot, server = instance, why, "{what}"),
+                _ => tracing::info!(slot, server = instance, why, "{what}"),
+            }
+        }
+        if let (true, Some(first)) = (many, of.first()) {
+            let (servers, slot, instance, why) = (of.len(), first.slot, first.instance.as_str(), first.why.as_str());
+            match what {
+                What::Held | What::Unplaced => {
+                    tracing::warn!(servers, first = instance, slot, why, "{what}");
+                }
+                _ => tracing::info!(servers, first = instance, slot, why, "{what}"),
+            }
+        }
     }
 }

@@ -164,6 +164,7 @@ type Haproxystats::Settings = Struct[{
     Optional['haproxy-backend-server-increase-weight-interval'] => Haproxystats::Value,
     Optional['drain-time'] => Haproxystats::Value,
     Optional['removal-confirmations'] => Haproxystats::Value,
+    Optional['hold-obsolete'] => Haproxystats::Value,
     Optional['removal-ratio'] => Haproxystats::Value,
     Optional['removal-floor'] => Haproxystats::Value,
     Optional['removal-hold'] => Haproxystats::Value,

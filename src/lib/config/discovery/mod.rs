@@ -87,8 +87,12 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Discovery> {
         }
         _ => Some(None),
     };
-    let server = server::read(ini, report, list_size.map_or(1, NonZeroUsize::get));
+    let mut server = server::read(ini, report, list_size.map_or(1, NonZeroUsize::get));
     let client = client::read(ini, report);
+    if let (Some(server), Some(client)) = (&mut server, &client) {
+        let backends = client.backends.iter().map(|backend| (backend.name.clone(), backend.serves.clone()));
+        server.plan.backends = backends.collect();
+    }
     let (address, port, graphite_interval) = (address?, port?, graphite_interval?);
     // A slot takes up to some 300 bytes of a value, which is at most 400 KB in DynamoDB, 512 KB in Consul and 1.5 MB in
     // etcd.

@@ -1,5 +1,6 @@
 //! `[discovery-server]`, but for its source.
 
+use super::backend::Serves;
 use super::source::{self, Source};
 use super::words::{number, weight, word};
 use crate::config::ini::Ini;
@@ -39,12 +40,18 @@ pub struct Plan {
     pub drain_time: Duration,
     /// Listings in a row that must lack a server, or call it unhealthy.
     pub confirmations: u32,
+    /// How long listings must lack a server for which nobody waits.
+    pub hold_obsolete: Duration,
     /// Part of the servers that may be lost within `hold`.
     pub ratio: f64,
     /// Servers that stay in any case.
     pub floor: usize,
     /// After this time a held removal goes through, down to `floor`; zero: never.
     pub hold: Duration,
+    /// Groups that the source is asked for; `None` where the source itself says which there are.
+    pub groups: Option<Vec<String>>,
+    /// The backends of HAProxy, where this configuration has them.
+    pub backends: Vec<(String, Serves)>,
 }
 
 /// How the weight of a new server grows: from `min` by `step` with each whole `interval` up to `max`.
@@ -74,6 +81,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report, list_size: usize) -> Option<S
     let drain_time = section.get("drain-time", value::pause);
     let confirmations = section.get("removal-confirmations", value::count);
     let ratio = section.get("removal-ratio", value::fraction);
+    let hold_obsolete = section.get("hold-obsolete", value::pause);
     let floor = section.get("removal-floor", |text| number(text, usize::MAX));
     let hold = section.get("removal-hold", value::pause);
     let lease_time = section.get("lease-time", value::time_limit);
@@ -97,8 +105,15 @@ pub(super) fn read(ini: &Ini, report: &mut Report, list_size: usize) -> Option<S
         return None;
     }
     let ramp = Ramp { min, max, step: step.max(1), interval: interval?.max(Duration::from_millis(1)) };
+    let source = source?;
+    let groups = match &source {
+        Some(Source::Aws { groups, .. }) => Some(groups.clone()),
+        Some(Source::Consul(consul)) => Some(consul.services.clone()),
+        Some(Source::Dns { names, .. }) => Some(names.clone()),
+        Some(Source::File { .. }) | None => None,
+    };
     Some(Server {
-        source: source?,
+        source,
         source_timeout: source_timeout?,
         longest_pause: longest_pause?,
         plan: Plan {
@@ -107,9 +122,12 @@ pub(super) fn read(ini: &Ini, report: &mut Report, list_size: usize) -> Option<S
             source_weights: source_weights?,
             drain_time: drain_time?,
             confirmations: u32::try_from(confirmations?.get()).unwrap_or(u32::MAX),
+            hold_obsolete: hold_obsolete?,
             ratio: ratio?,
             floor: floor?,
             hold: hold?,
+            groups,
+            backends: Vec::new(),
         },
         lease_time: lease_time?,
         name: name?,

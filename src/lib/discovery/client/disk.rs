@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The last list.
 const LIST: &str = "client-list.json";
@@ -69,6 +70,18 @@ impl Disk {
     /// It cannot be written.
     pub fn keep_list(&self, list: &Document) -> Result<(), DiskError> {
         self.write(LIST, list)
+    }
+
+    /// How long ago this very list was kept, by the clock of this machine; `None` when another one was, or none.
+    #[must_use]
+    pub fn age(&self, list: &Document) -> Option<Duration> {
+        let kept = self.list().ok()??;
+        if (kept.version, kept.written_at(), &kept.by) != (list.version, list.written_at(), &list.by) {
+            return None;
+        }
+        let since = fs::metadata(self.directory.join(LIST)).and_then(|found| found.modified()).ok()?;
+        // A clock that was set back: then it is as if it was kept now.
+        Some(since.elapsed().unwrap_or_default())
     }
 
     /// The record of a HAProxy; an empty one when there is none.
@@ -135,7 +148,6 @@ fn name(socket: &Server) -> String {
 mod tests {
     use super::*;
     use crate::config::discovery::Ramp;
-    use std::time::Duration;
 
     #[test]
     fn nothing_is_there_at_first_and_what_is_kept_is_read() {
@@ -147,6 +159,9 @@ mod tests {
         let mut list = Document::empty(2, Ramp { min: 1, max: 2, step: 1, interval: Duration::from_secs(1) });
         disk.keep_list(&list).unwrap();
         assert_eq!(disk.list().unwrap(), Some(list.clone()));
+        assert!(disk.age(&list).is_some_and(|age| age < Duration::from_secs(60)));
+        list.version += 1;
+        assert_eq!(disk.age(&list), None, "another list");
         list.format += 1;
         disk.keep_list(&list).unwrap();
         assert_eq!(disk.list().unwrap(), None, "another format");

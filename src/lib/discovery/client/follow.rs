@@ -2,17 +2,63 @@
 
 use super::disk::Disk;
 use super::figures::Shown;
-use crate::discovery::Context;
 use crate::discovery::document::Document;
 use crate::discovery::store::Revision;
+use crate::discovery::{Context, utc_millis};
 use crate::logging::Chain;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// The list that is in force; `None` until there is one.
-pub type List = Option<Rc<Document>>;
+pub type List = Option<Rc<Listed>>;
+
+/// A list, and the time that has passed since it was written: clocks of other machines may differ from ours, durations
+/// do not.
+#[derive(Debug)]
+pub struct Listed {
+    document: Document,
+    read: Instant,
+    /// How old it was when it was read.
+    age: Duration,
+}
+
+impl Listed {
+    /// A list that is read now, and was `age` old then.
+    #[must_use]
+    pub fn new(document: Document, age: Duration) -> Self {
+        Self { document, read: Instant::now(), age }
+    }
+
+    /// The time by the clock of its writer, UTC milliseconds.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        let written = self.document.written_at();
+        if written == 0 {
+            // Rows of HSDO do not say when.
+            return utc_millis();
+        }
+        let passed = self.age.saturating_add(self.read.elapsed());
+        written.saturating_add(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// How long until the weight of a server grows.
+    #[must_use]
+    pub fn next_step(&self) -> Option<Duration> {
+        let now = self.now();
+        self.document.next_step(now).map(|step| Duration::from_millis(step - now))
+    }
+}
+
+impl Deref for Listed {
+    type Target = Document;
+
+    fn deref(&self) -> &Document {
+        &self.document
+    }
+}
 
 /// Time beyond that of the store itself after which a request is given up.
 const GRACE: Duration = Duration::from_secs(2);
@@ -22,7 +68,12 @@ const GRACE: Duration = Duration::from_secs(2);
 /// # Errors
 /// The store cannot be read.
 pub async fn once(context: &Context) -> Result<List, crate::discovery::store::StoreError> {
-    Ok(context.store.load().await?.document.map(Rc::new))
+    let document = context.store.load().await?.document;
+    let disk = Disk::new(&context.config.state_dir);
+    Ok(document.map(|document| {
+        let age = disk.age(&document).unwrap_or_default();
+        Rc::new(Listed::new(document, age))
+    }))
 }
 
 /// Keeps `list` as the store has it, until the program has to end. While the store is away, or has no list any more, the
@@ -86,11 +137,15 @@ impl State {
             return;
         };
         tracing::debug!(version = document.version, "new list");
-        if let Err(error) = self.disk.keep_list(&document) {
+        // One that was read before a restart of ours has its time since then behind it.
+        let age = self.disk.age(&document);
+        if age.is_none()
+            && let Err(error) = self.disk.keep_list(&document)
+        {
             tracing::warn!(error = %Chain(&error), "the list cannot be kept for a time without the store");
         }
         self.shown.list(&document);
-        self.list.send_replace(Some(Rc::new(document)));
+        self.list.send_replace(Some(Rc::new(Listed::new(document, age.unwrap_or_default()))));
     }
 
     fn lost(&mut self, error: &str) {
@@ -109,7 +164,8 @@ impl State {
                         "the store cannot be read; the list of the disk is in force"
                     );
                     self.shown.list(&document);
-                    self.list.send_replace(Some(Rc::new(document)));
+                    let age = self.disk.age(&document).unwrap_or_default();
+                    self.list.send_replace(Some(Rc::new(Listed::new(document, age))));
                 }
                 Ok(None) => tracing::error!(error, "the store cannot be read, and there is no list on the disk"),
                 Err(disk) => {

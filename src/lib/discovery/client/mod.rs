@@ -24,7 +24,7 @@ use crate::cli::Run;
 use crate::logging::Chain;
 use disk::Disk;
 use figures::{Event, Shown};
-use follow::List;
+use follow::{List, Listed};
 use link::{Link, RoundError};
 use std::io::Write;
 use std::rc::Rc;
@@ -36,6 +36,9 @@ use tokio::time::{Instant, sleep_until};
 /// How often a process is looked for that replaces the one of the last round: until its slots are set, a HAProxy that
 /// was reloaded has no servers.
 const PROBE: Duration = Duration::from_millis(100);
+
+/// Shortest time between two rounds for the steps of a ramp.
+const SHORTEST: Duration = Duration::from_millis(50);
 
 /// Why the client ends.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +106,7 @@ pub async fn run(context: Context) -> Result<(), ClientError> {
 /// One round, or what it would do.
 async fn single(context: &Context, links: Vec<Link>) -> Result<(), ClientError> {
     // What the server beside it would write, or else what is there.
-    let planned = context.planned.take().map(Rc::new);
+    let planned = context.planned.take().map(|planned| Rc::new(Listed::new(planned, Duration::ZERO)));
     let list = match planned {
         Some(planned) => planned,
         None => follow::once(context).await?.ok_or(ClientError::NoList)?,
@@ -169,7 +172,9 @@ async fn keep(mut link: Link, mut list: watch::Receiver<List>, context: Context,
                 }
             }
         }
-        let next = Instant::now() + interval;
+        // A step of a ramp that comes before the next round does not wait for it.
+        let step = list.borrow().as_ref().and_then(|list| list.next_step()).unwrap_or(interval);
+        let next = Instant::now() + step.max(SHORTEST).min(interval);
         while Instant::now() < next {
             tokio::select! {
                 () = stop.wait() => return,

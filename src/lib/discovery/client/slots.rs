@@ -6,7 +6,7 @@
 use crate::config::discovery::{Backend, BackendMode};
 use crate::discovery::document::{Document, State};
 use crate::haproxy::runtime::{Endpoint, InvalidValue, Name, ServerName, ServerOptions, Weight};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 /// Who should have a slot.
@@ -122,7 +122,7 @@ pub fn slot_number(base: &str, server: &str) -> Option<u32> {
     if number.starts_with(['0', '+']) { None } else { number.parse().ok() }
 }
 
-/// What `backend` should have, when the document is this and the time is `now` (UTC seconds).
+/// What `backend` should have, when the document is this and the time by the clock of its writer is `now` (UTC milliseconds).
 ///
 /// # Errors
 /// The configuration has names or options that HAProxy does not know.
@@ -142,7 +142,8 @@ pub fn desired(
         slots: document.slots.iter().map(|slot| (slot.id, Wanted::Empty)).collect(),
         unfit: Vec::new(),
     };
-    let mut placed: Vec<(u32, String, Endpoint)> = Vec::new();
+    let mut by_endpoint: HashMap<Endpoint, u32> = HashMap::new();
+    let mut by_instance: HashMap<(String, u16), u32> = HashMap::new();
     // Who serves goes first: of two slots with the same server, that which serves keeps it.
     let (active, leaving): (Vec<_>, Vec<_>) = document.servers().partition(|(_, server)| server.state == State::Active);
     let mut seen = HashSet::new();
@@ -164,14 +165,13 @@ pub fn desired(
                 continue;
             }
         };
-        let same = |(_, instance, at): &&(u32, String, Endpoint)| {
-            *at == endpoint || (*instance == server.instance && at.port() == endpoint.port())
-        };
-        if let Some((other, ..)) = placed.iter().find(same) {
+        let key = (server.instance.clone(), endpoint.port());
+        if let Some(other) = by_endpoint.get(&endpoint).or_else(|| by_instance.get(&key)) {
             desired.unfit.push(unfit(Unfit::Twice { other: *other }));
             continue;
         }
-        placed.push((slot, server.instance.clone(), endpoint));
+        by_endpoint.insert(endpoint, slot);
+        by_instance.insert(key, slot);
         let occupant = Occupant {
             instance: server.instance.clone(),
             name: server.name.clone(),

@@ -59,7 +59,7 @@ struct Written {
     state: Option<String>,
 }
 
-fn parse(text: &str) -> Result<Vec<Instance>, String> {
+pub(super) fn parse(text: &str) -> Result<Vec<Instance>, String> {
     if text.trim().is_empty() {
         return Err("it is empty; write [] for no server at all".to_owned());
     }

@@ -142,6 +142,8 @@ fn adopted(rows: &BTreeMap<u32, Row>, ramp: Ramp, now: u64) -> Document {
                 since: now.saturating_sub(ramped),
                 state: State::Active,
                 weight: row.weight.min(ramp.max),
+                since_millis: 0,
+                gained: 0,
                 doubt: None,
             }
         });
@@ -390,10 +392,10 @@ mod tests {
             document.slots.iter().map(|slot| (slot.id, slot.server.as_ref().map(|s| s.instance.as_str()))).collect();
         assert_eq!(slots, [(1, Some("i-5")), (2, None), (4, Some("i-10"))]);
         for (_, server) in document.servers() {
-            assert_eq!(document.weight_at(server, 1_700_000_000), server.weight, "{}", server.instance);
+            assert_eq!(document.weight_at(server, 1_700_000_000_000), server.weight, "{}", server.instance);
         }
         let young = document.slots[0].server.as_ref().unwrap();
-        assert_eq!(document.weight_at(young, 1_700_000_030), 7);
+        assert_eq!(document.weight_at(young, 1_700_000_030_000), 7);
     }
 
     #[test]

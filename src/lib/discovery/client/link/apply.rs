@@ -6,13 +6,16 @@ use crate::discovery::client::figures::Event;
 use crate::discovery::client::reconcile::Step;
 use crate::discovery::client::record::Entry;
 use crate::haproxy::runtime::{Batch, Observation, Refusal, Reply, ServerName, ServerState};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Pauses after commands for a slot that did not do what they should.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Most changes of a pass that have a line each in the log.
+const LINES: usize = 20;
 
 impl Link {
     /// Sends the commands of steps, looks again, and keeps what came of each.
@@ -52,9 +55,13 @@ impl Link {
             }
         }
         *observation = self.observe(asked).await?;
+        let rows = observation.servers.rows.iter();
+        let rows: HashMap<(&str, &str), &ServerState> =
+            rows.map(|row| ((row.backend.as_str(), row.server.as_str()), row)).collect();
         let mut entries = Vec::new();
+        let mut done = Vec::new();
         for (step, before) in steps.iter().zip(before) {
-            let server = observation.servers.find(step.server.backend.as_str(), step.server.server.as_str());
+            let server = rows.get(&(step.server.backend.as_str(), step.server.server.as_str())).copied();
             let refusal = refused.get(&step.server);
             let mut expected = step.expected;
             if refusal.is_some_and(|(refusal, _)| *refusal == Refusal::StaticWeights) {
@@ -62,7 +69,8 @@ impl Link {
                 expected.weight = None;
             }
             if expected.is_met(server) {
-                self.succeeded(step, round);
+                self.failures.remove(&step.server);
+                done.push(step);
                 match step.entry {
                     Some(entry) => entries.push((step.server.clone(), Entry { verified: true, ..entry })),
                     None => drop(self.record.as_mut().map(|record| record.remove(&step.server))),
@@ -75,16 +83,30 @@ impl Link {
                 }
             }
         }
+        self.succeeded(&done, round);
         self.note(entries)?;
         broken.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    fn succeeded(&mut self, step: &Step, round: &mut Round) {
-        round.changes += 1;
-        self.failures.remove(&step.server);
-        self.shown.count(self.socket(), Event::Changes, 1);
-        let (socket, server, instance) = (self.session.socket(), &step.server, &step.instance);
-        tracing::info!(%socket, %server, instance, change = kind(step), reason = step.reason, "changed");
+    /// Counts and tells what was changed: each change, or sums where there are many.
+    fn succeeded(&self, steps: &[&Step], round: &mut Round) {
+        round.changes += steps.len();
+        self.shown.count(self.socket(), Event::Changes, steps.len());
+        let socket = self.session.socket();
+        let many = steps.len() > LINES;
+        let mut sums: BTreeMap<(&str, String), (usize, &ServerName)> = BTreeMap::new();
+        for step in steps {
+            let (server, instance, change) = (&step.server, &step.instance, kind(step));
+            if many {
+                tracing::debug!(%socket, %server, instance, change, reason = step.reason, "changed");
+                sums.entry((server.backend.as_str(), change)).or_insert((0, server)).0 += 1;
+            } else {
+                tracing::info!(%socket, %server, instance, change, reason = step.reason, "changed");
+            }
+        }
+        for ((backend, change), (servers, first)) in sums {
+            tracing::info!(%socket, backend, change, servers, %first, "changed");
+        }
     }
 
     fn failed(

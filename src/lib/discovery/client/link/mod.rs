@@ -7,12 +7,12 @@ mod told;
 
 use super::disk::{Disk, DiskError};
 use super::figures::{BackendFigures, Event, Shown};
+use super::follow::Listed;
 use super::reconcile::{Outcome, Settings, Step, View, reconcile};
 use super::record::{Entry, Record};
 use super::slots::{Desired, desired, slot_number};
 use crate::config::Server;
 use crate::config::discovery::{Backend, BackendMode, Client};
-use crate::discovery::document::Document;
 use crate::discovery::utc_seconds;
 use crate::haproxy::runtime::{InvalidValue, Observation, Process, ServerName, ServerState, Session, SessionError};
 use crate::logging::Chain;
@@ -116,7 +116,7 @@ impl Link {
     ///
     /// # Errors
     /// HAProxy does not answer, or the record cannot be kept. What was done is done; the next round goes on from there.
-    pub async fn round(&mut self, list: &Document) -> Result<Round, RoundError> {
+    pub async fn round(&mut self, list: &Listed) -> Result<Round, RoundError> {
         let mut round = Round::default();
         let mut asked = BTreeSet::new();
         let mut observation = self.observe(&asked).await?;
@@ -157,7 +157,7 @@ impl Link {
 
     /// The servers that are slots of the list: those of server-template, up to its size or set by us. Whatever else has a
     /// name of that kind is somebody else's.
-    fn slots_of<'o>(&self, list: &Document, observation: &'o Observation) -> Vec<&'o ServerState> {
+    fn slots_of<'o>(&self, list: &Listed, observation: &'o Observation) -> Vec<&'o ServerState> {
         let numbers: HashSet<u32> = list.slots.iter().map(|slot| slot.id).collect();
         let is_known = |row: &ServerState| {
             let (backend, server) = (row.backend.parse().ok(), row.server.parse().ok());
@@ -195,7 +195,7 @@ impl Link {
         self.process = Some(process.clone());
     }
 
-    fn plan(&mut self, list: &Document, observation: &Observation) -> Result<Vec<(Desired, Outcome)>, RoundError> {
+    fn plan(&mut self, list: &Listed, observation: &Observation) -> Result<Vec<(Desired, Outcome)>, RoundError> {
         let now = utc_seconds();
         if self.record.is_none() {
             let record = match self.disk.record(self.session.socket()) {
@@ -211,7 +211,7 @@ impl Link {
         let record = self.record.as_ref().unwrap_or(&empty);
         let mut plans = Vec::with_capacity(self.backends.len());
         for backend in &self.backends {
-            let wanted = desired(list, backend, self.manage_weights, now)
+            let wanted = desired(list, backend, self.manage_weights, list.now())
                 .map_err(|source| RoundError::Configuration { backend: backend.name.clone(), source })?;
             let outcome = if observation.missing.contains(&backend.name) {
                 Outcome::default()

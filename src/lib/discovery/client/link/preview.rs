@@ -2,7 +2,7 @@
 
 use super::told::{AGENTS, slots_with_agents, words};
 use super::{Link, RoundError};
-use crate::discovery::document::Document;
+use crate::discovery::client::follow::Listed;
 use std::collections::BTreeSet;
 
 impl Link {
@@ -10,7 +10,7 @@ impl Link {
     ///
     /// # Errors
     /// HAProxy does not answer, or the record cannot be read.
-    pub async fn preview(&mut self, list: &Document) -> Result<Vec<String>, RoundError> {
+    pub async fn preview(&mut self, list: &Listed) -> Result<Vec<String>, RoundError> {
         let mut observation = self.observe(&BTreeSet::new()).await?;
         let mut plans = self.plan(list, &observation)?;
         let ask: BTreeSet<u32> = plans.iter().flat_map(|(_, outcome)| &outcome.ask_sessions).copied().collect();

@@ -1,7 +1,9 @@
 //! The rules of the plan one by one, and what must hold for any source at any time.
 
+use super::guard::allowance;
 use super::*;
-use crate::config::discovery::Ramp;
+use crate::config::discovery::{Ramp, Serves};
+use crate::discovery::document::Unplaced;
 use crate::discovery::source::{FailedGroup, Unusable};
 use proptest::prelude::*;
 use std::time::Duration;
@@ -15,10 +17,18 @@ fn settings(list_size: usize) -> Settings {
         source_weights: true,
         drain_time: Duration::from_secs(60),
         confirmations: 3,
+        hold_obsolete: Duration::ZERO,
         ratio: 0.5,
         floor: 1,
         hold: Duration::from_secs(300),
+        groups: None,
+        backends: Vec::new(),
     }
+}
+
+/// At a time in seconds.
+fn plan(present: Option<&Document>, listing: Option<&Listing>, now: u64, settings: &Settings) -> Document {
+    super::plan(present, listing, now * 1000, settings)
 }
 
 fn instance(number: u8) -> Instance {
@@ -338,19 +348,201 @@ fn replacing_every_server_works_with_the_guard() {
     );
 }
 
+// Replacements.
+
+fn of_group(number: u8, group: &str) -> Instance {
+    Instance { group: group.to_owned(), ..instance(number) }
+}
+
+fn weights(document: &Document) -> Vec<u16> {
+    document.servers().map(|(_, server)| server.weight).collect()
+}
+
+#[test]
+fn a_full_list_is_replaced_as_soon_as_the_listings_agree_and_with_its_weights() {
+    let mut rounds = Rounds::new(Settings { hold_obsolete: Duration::from_secs(30), ..settings(10) });
+    rounds.see_numbers(1..=10);
+    rounds.wait(1000);
+    for _ in 0..2 {
+        assert_eq!(rounds.see_numbers(11..=20), "01 02 03 04 05 06 07 08 09 10");
+    }
+    assert_eq!(rounds.see_numbers(11..=20), "11 12 13 14 15 16 17 18 19 20");
+    assert_eq!(weights(&rounds.document), [10; 10]);
+    assert!(rounds.document.held.is_empty() && rounds.document.unplaced.is_empty() && rounds.document.lost.is_empty());
+}
+
+#[test]
+fn half_of_a_full_list_is_replaced_and_the_new_half_begins_its_ramp() {
+    let mut rounds = Rounds::new(Settings { hold_obsolete: Duration::from_secs(30), ..settings(10) });
+    rounds.see_numbers(1..=10);
+    rounds.wait(1000);
+    for _ in 0..3 {
+        rounds.see_numbers(6..=15);
+    }
+    assert_eq!(shown(&rounds.document), "11 12 13 14 15 06 07 08 09 10");
+    assert_eq!(weights(&rounds.document), [1, 1, 1, 1, 1, 10, 10, 10, 10, 10], "half of the weight stays");
+}
+
+#[test]
+fn slots_of_servers_that_leave_in_so_many_words_are_taken_at_once() {
+    let mut rounds = Rounds::new(settings(4));
+    rounds.see_numbers(1..=4);
+    let leaving = |number| Instance { life: Life::Leaving, ..instance(number) };
+    let listed = (1..=4).map(leaving).chain([instance(5), instance(6)]);
+    // Two come, one stays for the floor, and one leaves.
+    assert_eq!(rounds.see(listed), "05 06 ~03 ~04");
+    // Nobody waits until a drain is over.
+    assert_eq!(rounds.see_numbers(5..=8), "05 06 07 08");
+}
+
+#[test]
+fn with_spare_slots_all_may_be_replaced_and_the_guard_counts_the_newcomers() {
+    let mut rounds = Rounds::new(Settings { hold_obsolete: Duration::from_secs(30), ..settings(8) });
+    rounds.see_numbers(1..=4);
+    rounds.wait(1000);
+    assert_eq!(rounds.see_numbers(5..=8), "01 02 03 04 05 06 07 08");
+    assert_eq!(weights(&rounds.document), [10; 8], "less than half of the weight would be left");
+    for _ in 0..29 {
+        assert_eq!(rounds.see_numbers(5..=8), "01 02 03 04 05 06 07 08");
+    }
+    assert_eq!(rounds.see_numbers(5..=8), "~01 ~02 ~03 ~04 05 06 07 08");
+    assert!(rounds.document.lost.is_empty() && rounds.document.held.is_empty());
+}
+
+#[test]
+fn too_few_newcomers_make_no_failing_source_good() {
+    let mut rounds = Rounds::new(settings(20));
+    rounds.see_numbers(1..=10);
+    // One that stays and three that come are less than half of ten.
+    for _ in 0..5 {
+        rounds.see_numbers([1, 11, 12, 13]);
+    }
+    assert_eq!(rounds.document.held.len(), 9);
+    for _ in 0..5 {
+        rounds.see_numbers([1, 11, 12, 13, 14]);
+    }
+    assert!(rounds.document.held.is_empty(), "{}", shown(&rounds.document));
+    assert_eq!(rounds.document.lost.len(), 5, "four have successors");
+    let lost = rounds.document.lost.clone();
+    // Those that came made up for four, and make up for no others.
+    for _ in 0..5 {
+        rounds.see_numbers([11]);
+    }
+    assert_eq!((rounds.document.held.len(), &rounds.document.lost), (4, &lost));
+}
+
+#[test]
+fn a_server_of_another_group_is_no_successor_unless_it_serves_the_same_backends() {
+    let all = Settings { backends: vec![("all".to_owned(), Serves::All)], ..settings(4) };
+    let only = vec![("main".to_owned(), Serves::Only(vec!["blue".to_owned()]))];
+    let main = Settings { backends: only, ..settings(4) };
+    for (settings, wanted) in [(all, "05 06 07 08"), (main, "01 02 03 04"), (settings(4), "01 02 03 04")] {
+        let mut rounds = Rounds::new(settings);
+        rounds.see((1..=4).map(|number| of_group(number, "blue")));
+        for _ in 0..20 {
+            rounds.see((5..=8).map(|number| of_group(number, "green")));
+        }
+        assert_eq!(shown(&rounds.document), wanted);
+    }
+}
+
+// Groups and backends.
+
+#[test]
+fn a_group_does_not_vanish_from_the_backend_that_is_its_own() {
+    let of = |groups: &[&str]| groups.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>();
+    let backends = vec![("main".to_owned(), Serves::Only(of(&["a"]))), ("rest".to_owned(), Serves::Except(of(&["a"])))];
+    for settings in [settings(12), Settings { backends, ..settings(12) }] {
+        let mut rounds = Rounds::new(settings);
+        let listed = |groups: &[(u8, &'static str)]| -> Vec<Instance> {
+            groups.iter().flat_map(|(from, group)| (*from..*from + 4).map(|number| of_group(number, group))).collect()
+        };
+        rounds.see(listed(&[(1, "a"), (5, "b"), (9, "c")]));
+        for _ in 0..5 {
+            rounds.see(listed(&[(5, "b"), (9, "c")]));
+        }
+        assert_eq!(shown(&rounds.document), "01 02 03 04 05 06 07 08 09 10 11 12");
+        assert_eq!(rounds.document.held.len(), 4);
+        // When it has been so for removal-hold, the source is believed, down to the floor of the group.
+        for _ in 0..320 {
+            rounds.see(listed(&[(5, "b"), (9, "c")]));
+        }
+        assert_eq!(shown(&rounds.document), "~01 ~02 ~03 04 05 06 07 08 09 10 11 12");
+    }
+}
+
+#[test]
+fn a_group_that_the_source_is_not_asked_for_any_more_may_end() {
+    let mut rounds = Rounds::new(Settings { groups: Some(vec!["a".to_owned(), "b".to_owned()]), ..settings(4) });
+    let both = [of_group(1, "a"), of_group(2, "a"), of_group(3, "b"), of_group(4, "b")];
+    rounds.see(both.clone());
+    for _ in 0..5 {
+        rounds.see(both[2..].to_vec());
+    }
+    assert_eq!(shown(&rounds.document), "01 02 03 04");
+    rounds.settings.groups = Some(vec!["b".to_owned()]);
+    assert_eq!(rounds.see(both[2..].to_vec()), "~01 ~02 03 04");
+}
+
+#[test]
+fn a_misspelt_name_of_a_group_takes_nobody_away() {
+    let mut rounds = Rounds::new(Settings { groups: Some(vec!["a".to_owned(), "b".to_owned()]), ..settings(8) });
+    let both: Vec<Instance> = (1..=3).map(|n| of_group(n, "a")).chain((4..=8).map(|n| of_group(n, "b"))).collect();
+    rounds.see(both.clone());
+    rounds.settings.groups = Some(vec!["aa".to_owned(), "b".to_owned()]);
+    for failed in [true, false] {
+        for _ in 0..20 {
+            rounds.now += 1;
+            let reason = "there is no such group".to_owned();
+            let unknown = FailedGroup { group: "aa".to_owned(), reason };
+            let failed = failed.then_some(unknown).into_iter().collect();
+            let listing = Listing { failed, ..listing(rounds.now, both[3..].to_vec()) };
+            rounds.document = plan(Some(&rounds.document), Some(&listing), rounds.now, &rounds.settings);
+        }
+        assert_eq!(shown(&rounds.document), "01 02 03 04 05 06 07 08");
+        assert_eq!(rounds.document.held.len(), if failed { 0 } else { 3 });
+    }
+}
+
+// Subsets.
+
+#[test]
+fn who_returns_within_hold_obsolete_was_never_gone() {
+    let mut rounds = Rounds::new(Settings { hold_obsolete: Duration::from_secs(30), ..settings(20) });
+    rounds.see_numbers(1..=12);
+    rounds.wait(1000);
+    // Each answer lacks a third of them, a different one every ten seconds.
+    for second in 0..120 {
+        let third = u8::try_from(second / 10 % 3).unwrap();
+        rounds.see_numbers((1..=12).filter(|number| number % 3 != third));
+        assert_eq!(whats(&rounds.document), []);
+    }
+    assert_eq!(weights(&rounds.document), [10; 12]);
+    for _ in 0..29 {
+        rounds.see_numbers(2..=12);
+        assert_eq!(whats(&rounds.document), []);
+    }
+    // 1 was missing for up to ten seconds before.
+    for _ in 0..12 {
+        rounds.see_numbers(2..=12);
+    }
+    assert!(shown(&rounds.document).starts_with("~01 02"), "{}", shown(&rounds.document));
+}
+
 // The list.
 
 #[test]
-fn who_finds_no_slot_is_reported_and_placed_later() {
-    let mut rounds = Rounds::new(Settings { confirmations: 1, ..settings(2) });
+fn who_finds_no_slot_is_reported_and_takes_that_of_the_first_who_is_gone() {
+    let mut rounds = Rounds::new(settings(2));
     rounds.see_numbers([1, 2, 3]);
     assert_eq!(rounds.document.unplaced, [Unplaced { instance: "i-03".to_owned(), group: "asg".to_owned() }]);
     assert_eq!(whats(&rounds.document), [What::Added, What::Added, What::Unplaced]);
     rounds.see_numbers([1, 2, 3]);
     assert_eq!(whats(&rounds.document), []);
     rounds.see_numbers([1, 3]);
-    rounds.wait(60);
+    assert_eq!(rounds.see_numbers([1, 3]), "01 02", "two listings may be wrong");
     assert_eq!(rounds.see_numbers([1, 3]), "01 03");
+    assert_eq!(rounds.document.reasons[0].why, "in place of i-02: the source does not list it any more");
     assert!(rounds.document.unplaced.is_empty());
 }
 
@@ -458,9 +650,11 @@ proptest! {
         floor in 0_usize..4,
         ratio in 0.0..1.0_f64,
         confirmations in 1_u32..4,
+        obsolete in 0_u64..20,
         size in 1_usize..12,
     ) {
-        let mut rounds = Rounds::new(Settings { floor, ratio, confirmations, ..settings(size) });
+        let hold_obsolete = Duration::from_secs(obsolete);
+        let mut rounds = Rounds::new(Settings { floor, ratio, confirmations, hold_obsolete, ..settings(size) });
         for step in steps {
             let before = rounds.document.clone();
             let resized = matches!(step, Step::Resize(_));
@@ -500,9 +694,9 @@ proptest! {
             // The guard.
             if !resized {
                 let were = active(&before);
-                // Somebody may only be replaced by whoever has its address.
-                let addresses: HashSet<Option<IpAddr>> = now_active.keys().map(|(_, address, _)| *address).collect();
-                let gone: Vec<_> = were.keys().filter(|id| !now_active.contains_key(*id) && !addresses.contains(&id.1)).collect();
+                // Whose slot another one has is replaced.
+                let taken: HashSet<u32> = now_active.values().copied().collect();
+                let gone: Vec<_> = were.iter().filter(|(id, slot)| !now_active.contains_key(*id) && !taken.contains(slot)).map(|(id, _)| id).collect();
                 prop_assert!(gone.is_empty() || now_active.len() >= floor.min(were.len()), "{} left of {}", now_active.len(), were.len());
                 let leaving = |identity: &Identity| listed.as_ref().is_some_and(|list| {
                     list.iter().any(|i| identity_in(i) == *identity && i.life == Life::Leaving)
@@ -511,21 +705,33 @@ proptest! {
                     identity_of(server) == *identity && server.doubt.is_some_and(|doubt| doubt.since + 300 <= rounds.now)
                 });
                 let lost = gone.iter().filter(|id| !leaving(id) && !overdue(id)).count();
+                let gained = before.servers().chain(after.servers());
+                let gained = gained.filter(|(_, server)| server.gained > START).map(|(_, server)| identity_of(server));
+                // One that came now may have made up for another at once.
+                let occupied: HashSet<u32> = were.values().copied().collect();
+                let came = now_active.iter().filter(|(id, slot)| !were.contains_key(*id) && !occupied.contains(slot));
+                let gained = gained.chain(came.map(|(id, _)| id.clone())).collect::<HashSet<_>>().len();
                 let serving = were.keys().chain(now_active.keys()).collect::<HashSet<_>>().len();
-                prop_assert!(lost <= allowance(serving, 0, ratio), "{lost} of {serving}");
+                prop_assert!(lost <= allowance(serving, 0, ratio) + gained, "{lost} of {serving}, {gained} have come");
+                // Nobody waits who could have the slot of a server that drains.
+                let drains = after.servers().any(|(id, server)| id <= size && server.state != State::Active);
+                prop_assert!(listed.is_none() || after.unplaced.is_empty() || !drains, "{}", shown(after));
             }
             // Every weight is in HAProxy's range and that of the ramp.
             for (_, server) in after.servers().filter(|(_, server)| server.state == State::Active) {
-                prop_assert_eq!(server.weight, after.weight_at(server, rounds.now));
+                prop_assert_eq!(server.weight, after.weight_at(server, rounds.now * 1000));
                 prop_assert!((1..=10).contains(&server.weight));
             }
-            // A second application changes nothing and has nothing to say.
-            let again = match &listed {
-                Some(list) => plan(Some(after), Some(&listing(rounds.now, list.clone())), rounds.now, &rounds.settings),
-                None => plan(Some(after), None, rounds.now, &rounds.settings),
+            // A second application changes no server and has nothing to say, but that one more is held since others have left.
+            let apply = |present: &Document| match &listed {
+                Some(list) => plan(Some(present), Some(&listing(rounds.now, list.clone())), rounds.now, &rounds.settings),
+                None => plan(Some(present), None, rounds.now, &rounds.settings),
             };
-            prop_assert!(again.is_same(after), "{:#?}", again.reasons);
-            prop_assert!(again.reasons.is_empty());
+            let again = apply(after);
+            prop_assert_eq!((&again.slots, &again.unplaced, &again.lost), (&after.slots, &after.unplaced, &after.lost));
+            prop_assert!(again.reasons.iter().all(|reason| reason.what == What::Held), "{:#?}", again.reasons);
+            let third = apply(&again);
+            prop_assert!(third.is_same(&again) && third.reasons.is_empty(), "{:#?}", third.reasons);
         }
     }
 
