@@ -513,6 +513,35 @@ fn weights_follow_the_ramp_of_the_list_without_the_server() {
 }
 
 #[test]
+fn ramps_go_by_durations_whatever_the_clock_of_the_writer_says() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    for written in [now - 3600, now + 3600] {
+        let mut site = Site::new();
+        let _webs = site.webs([1]);
+        let balancer = Balancer::start(&[("web", TEMPLATE)], "admin");
+        site.one(&balancer);
+        let ramp = "{\"min\":20,\"max\":60,\"step\":20,\"interval_ms\":1500}";
+        ramped(site.state(), 1, &[a(1)], written, ramp);
+        let file = site.state().join("list.json");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("\"written\":0", &format!("\"written\":{written}"))).unwrap();
+        site.start();
+        let mut seen = Vec::new();
+        wait_until(SOON, "the end of the ramp", || {
+            let weight = balancer.servers("web")["web1"].weight;
+            if seen.last() != Some(&weight) {
+                seen.push(weight);
+            }
+            weight == 60
+        });
+        assert!(seen.contains(&20) && seen.contains(&40), "{seen:?}");
+        // What has passed counts after a restart as well.
+        site.client.as_mut().unwrap().stop(SOON);
+        assert!(site.dry_run().contains("nothing to send"), "{}", site.dry_run());
+    }
+}
+
+#[test]
 fn the_client_takes_slots_over_that_were_set_by_the_original() {
     let mut site = Site::new();
     let _webs = site.webs([1, 2, 3]);

@@ -21,6 +21,7 @@ mod etcd;
 mod harness;
 #[path = "discovery_server/moto.rs"]
 mod moto;
+mod replacement;
 /// What the shared modules take from the tests of the server.
 mod program {
     pub use super::harness::free_port;
@@ -92,7 +93,7 @@ impl Site {
             "[discovery]\nstate-dir = {dir}/state-{name}\ninterval = 0.2\nexporter-port = 0\n\
              haproxy-backend-servers-list-size = 6\n{more}\n\
              [discovery-server]\nmode = file\nsource-file = {dir}/servers\ndrain-time = 1\nlease-time = 2\n\
-             removal-confirmations = 2\nremoval-ratio = 1\nremoval-floor = 2\nhaproxy-backend-server-min-weight = 5\n\
+             removal-confirmations = 2\nhold-obsolete = 0\nremoval-ratio = 1\nremoval-floor = 2\nhaproxy-backend-server-min-weight = 5\n\
              haproxy-backend-server-increase-weight = 5\nhaproxy-backend-server-increase-weight-interval = 1\n\
              [discovery-client]\nhaproxy-socket-path = {one}, {two}\nserver-state-file = {state}\n\
              haproxy-backend-server-port = {port}\ndrain-timeout = 5\n\

@@ -138,7 +138,8 @@ fn instances(ids: &[(&str, &str)], token: &str) -> String {
 }
 
 fn on(port: u16) -> Site {
-    let mut site = Site::new("[discovery-server]\nmode = aws\nasg-names = g\nremoval-confirmations = 1\n");
+    let mut site =
+        Site::new("[discovery-server]\nmode = aws\nasg-names = g\nremoval-confirmations = 1\nhold-obsolete = 0\n");
     let pairs = [
         ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}")),
         ("AWS_ACCESS_KEY_ID", "t".to_owned()),

@@ -156,7 +156,7 @@ fn consul_alone_is_source_and_store_and_an_outage_changes_nothing() {
     consul.register("web", &[node(1), node(2)]);
     let site = Site::new(&format!(
         "[discovery]\nstore = consul\nstore-url = {0}\n[discovery-server]\nmode = consul\nconsul-api-url = {0}\n\
-         consul-service-name = web\nremoval-confirmations = 2\nhaproxy-backend-server-increase-weight-interval = 0\n",
+         consul-service-name = web\nremoval-confirmations = 2\nhold-obsolete = 0\nhaproxy-backend-server-increase-weight-interval = 0\n",
         consul.url()
     ));
     let server = site.start("log", &["--server"]);
@@ -207,7 +207,7 @@ fn a_service_that_cannot_be_listed_loses_no_server_and_holds_up_no_other() {
     consul.register("api", &[node(3)]);
     let site = Site::new(&format!(
         "[discovery-server]\nmode = consul\nconsul-api-url = {}\nconsul-service-name = web, api\n\
-         removal-confirmations = 1\nremoval-ratio = 1\nremoval-floor = 0\n\
+         removal-confirmations = 1\nhold-obsolete = 0\nremoval-ratio = 1\nremoval-floor = 0\n\
          haproxy-backend-server-increase-weight-interval = 0\n",
         consul.url()
     ));

@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use std::time::Duration;
 
 const FILE: &str = "[discovery-server]\nmode = file\nsource-file = @/servers\nhaproxy-backend-server-increase-weight-interval = 1\n\
-                    drain-time = 1\nlease-time = 1\n";
+                    drain-time = 1\nlease-time = 1\nhold-obsolete = 0\n";
 
 fn servers(numbers: impl IntoIterator<Item = u8>) -> String {
     let lines = numbers.into_iter().map(|n| format!("10.0.0.{n} id=i-{n} group=asg-{}\n", n % 2));

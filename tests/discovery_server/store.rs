@@ -186,7 +186,7 @@ fn takes_over(name: &str, servers: &str) -> Option<(&'static Moto, Site)> {
     let moto = Moto::get()?;
     let mut site = Site::new(&format!(
         "[discovery]\ndynamodb-table-name = {name}\nhaproxy-backend-servers-list-size = 5\n\
-         [discovery-server]\nmode = file\nsource-file = @/servers\nremoval-confirmations = 1\ndrain-time = 0\n"
+         [discovery-server]\nmode = file\nsource-file = @/servers\nremoval-confirmations = 1\nhold-obsolete = 0\ndrain-time = 0\n"
     ));
     site.environment = moto.environment();
     site.write("servers", servers);
