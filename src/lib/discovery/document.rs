@@ -331,6 +331,18 @@ impl Document {
         steps.min()
     }
 
+    /// Moves its times to a clock that is ahead of the writer's: by ours it is `now` (UTC milliseconds), and `passed` since we
+    /// first saw it. Differences of a few seconds are those of the network.
+    pub fn catch_up(&mut self, passed: Duration, now: u64) {
+        const TOLERANCE: u64 = 5000;
+        let passed = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
+        let expected = self.written_at().saturating_add(passed);
+        // Rows of HSDO do not say when they were written.
+        if self.written_at() > 0 && now > expected.saturating_add(TOLERANCE) {
+            self.shift(i64::try_from(now - expected).unwrap_or(i64::MAX));
+        }
+    }
+
     /// Moves all its times: it was written by a clock that differs from ours by so many milliseconds.
     pub fn shift(&mut self, millis: i64) {
         let moved = |at: u64| at.saturating_add_signed(millis);
@@ -422,6 +434,22 @@ mod tests {
         let server = document.slots[0].server.clone().unwrap();
         assert_eq!((server.ramp_start(), server.state), (3_300_250, State::Draining { since: 3400 }));
         assert_eq!((document.written_at(), document.lost.as_slice()), (3_401_500, [3390, 0].as_slice()));
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_makes_no_ramp_longer() {
+        let mut document = Document::empty(1, Ramp { min: 1, max: 9, step: 1, interval: Duration::from_secs(10) });
+        document.slots[0].server = Some(Server { state: State::Active, hint: Hint::FULL, since: 1000, ..server() });
+        document.set_written(1_010_250);
+        let weight = |passed: u64, now: u64| {
+            let mut document = document.clone();
+            document.catch_up(Duration::from_secs(passed), now);
+            let server = document.slots[0].server.clone().unwrap();
+            document.weight_at(&server, now)
+        };
+        assert_eq!(weight(10, 1_020_250), 3);
+        assert_eq!(weight(10, 4_620_250), 3, "an hour ahead");
+        assert_eq!(weight(10, 1_023_000), 3, "the network");
     }
 
     fn server() -> Server {

@@ -16,6 +16,7 @@ use crate::telemetry::{DISCOVERY, as_f64};
 use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// How often a round plans anew because somebody else wrote in between.
@@ -158,6 +159,8 @@ struct Server {
     ask_again: Instant,
     /// What is on disk.
     kept: Option<Vec<Instance>>,
+    /// The version that was seen last, and when it was first seen: the clock of another server may differ from ours.
+    seen: Option<(u64, Instant)>,
     stop: Stop,
     /// Where --dry-run leaves its plan.
     planned: Rc<RefCell<Option<Document>>>,
@@ -193,6 +196,7 @@ pub async fn run(context: Context) -> Result<(), ServerError> {
         failures: 0,
         ask_again: now,
         kept: None,
+        seen: None,
         stop,
         planned,
     };
@@ -375,7 +379,12 @@ impl Server {
     /// Plans and writes, again where somebody else wrote in between.
     async fn advance(&mut self, listing: Option<&Listing>) -> Result<(), StoreError> {
         for _ in 0..ATTEMPTS {
-            let Stored { document: present, revision } = self.store.load().await?;
+            let Stored { document: mut present, revision } = self.store.load().await?;
+            if let Some(document) = &mut present
+                && let Some(passed) = self.seen_for(document.version)
+            {
+                document.catch_up(passed, utc_millis());
+            }
             let kept = if present.is_none() && listing.is_none() { good::last(&self.config.state_dir) } else { None };
             if present.is_none() && listing.is_none() && kept.is_none() {
                 // Nothing is known: an empty list would say that there is nobody.
@@ -417,6 +426,7 @@ impl Server {
     fn show(&mut self, document: Option<Document>) {
         let now = utc_millis();
         if let Some(document) = &document {
+            self.seen_for(document.version);
             self.notices.weights(document);
         }
         let weights = document.iter().flat_map(|document| {
@@ -431,6 +441,18 @@ impl Server {
         });
         self.reports.set_weights(Side::Server, weights.collect());
         self.figures.document.replace(document);
+    }
+
+    /// For how long a version of the list has been known; `None` when it is seen for the first time: how old it is then, only
+    /// its clock can say.
+    fn seen_for(&mut self, version: u64) -> Option<Duration> {
+        match self.seen {
+            Some((seen, at)) if seen == version => Some(at.elapsed()),
+            _ => {
+                self.seen = Some((version, Instant::now()));
+                None
+            }
+        }
     }
 
     /// Tells when the last slot is taken: then servers can be replaced only where others leave.
