@@ -30,7 +30,7 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
     ] {
         scenes.push(Scene { name: name.to_owned(), run: Box::new(move || singly(list)) });
     }
-    let special: [(&str, Run); 17] = [
+    let special: [(&str, Run); 18] = [
         ("proxy with default times", crate::proxy::by_default),
         ("proxy", crate::proxy::singly),
         ("proxy with health checks", crate::proxy::checked),
@@ -43,6 +43,7 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
         ("no inotify watches", || circumstances::no_inotify("max_inotify_watches")),
         ("no inotify instances", || circumstances::no_inotify("max_inotify_instances")),
         ("no threads left", shortage::no_threads),
+        ("one thread left", shortage::one_thread),
         ("memory of the parent short", shortage::no_memory),
         ("snapshots of another user", shortage::another_user),
         ("quarantine full", shortage::quarantine_full),

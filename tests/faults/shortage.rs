@@ -40,12 +40,20 @@ fn forbidden(name: &str, user: u32) -> Option<Report> {
 
 /// The user may have no further thread: not while the daemon starts, not when src-dir is another one.
 pub fn no_threads() -> Report {
-    let (name, user) = ("no threads left", user(1));
+    short_of_threads("no threads left", 0, user(1))
+}
+
+/// Enough to begin with, but not for the thread of the watch itself.
+pub fn one_thread() -> Report {
+    short_of_threads("one thread left", 1, user(4))
+}
+
+fn short_of_threads(name: &'static str, left: usize, user: u32) -> Report {
     if let Some(report) = forbidden(name, user) {
         return report;
     }
     // The parent and its workers, each with one thread.
-    let limits = format!("--nproc={}", WORKERS + 1);
+    let limits = format!("--nproc={}", WORKERS + 1 + left);
     let mut world = World::new(0, &Setting { wrapper: as_user(user, &limits), user: Some(user), ..Setting::default() });
     world.begin(name);
     world.go_on(Duration::from_millis(500), 6.0);

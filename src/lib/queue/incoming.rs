@@ -11,6 +11,7 @@
 //! without having been announced, since nobody saw how it came.
 
 use super::watch::{Hints, Watch};
+use crate::logging::Chain;
 use crate::snapshot::Epoch;
 use crate::snapshot::list::{Listing, Place, identity, last_change, list, place_behind, wall_clock};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -160,11 +161,13 @@ impl Incoming {
     }
 
     fn hints(&self) -> Hints {
-        self.watch().map(Watch::take).unwrap_or_default()
+        // The last of them is that no more will come.
+        let watch = self.opened.as_ref().and_then(|opened| opened.watch.as_ref().ok());
+        watch.map(Watch::take).unwrap_or_default()
     }
 
     fn watch(&self) -> Option<&Watch> {
-        self.opened.as_ref().and_then(|opened| opened.watch.as_ref().ok())
+        self.opened.as_ref().and_then(|opened| opened.watch.as_ref().ok()).filter(|watch| watch.is_alive())
     }
 
     /// Makes sure that what is watched is what bears the name. True when another directory had taken it. An error says that
@@ -192,7 +195,7 @@ impl Incoming {
                 }
             },
         };
-        let watch = Watch::new(&self.path).map_err(|error| error.to_string());
+        let watch = Watch::new(&self.path).map_err(|error| Chain(&error).to_string());
         self.opened = Some(Opened { place: found, watch, _lock: lock });
         Ok(!same && !first)
     }
@@ -231,7 +234,8 @@ impl Incoming {
                 look.present = Some(BTreeSet::new());
                 return;
             }
-            Some(Opened { watch: Ok(_), .. }) => State::Watched,
+            Some(Opened { watch: Ok(watch), .. }) if watch.is_alive() => State::Watched,
+            Some(Opened { watch: Ok(_), .. }) => State::Polled("the thread of the watch has ended".to_owned()),
             Some(Opened { watch: Err(error), .. }) => State::Polled(error.clone()),
         };
         let listing = match list(&self.path) {
