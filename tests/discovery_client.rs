@@ -8,6 +8,7 @@ use harness::newer::Haproxy;
 use harness::{Daemon, SOON, discovery, free_port, run, wait_until, with_config, write};
 use nix::sys::signal::{Signal, kill};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
@@ -645,19 +646,21 @@ fn the_weight_of_a_server_with_an_agent_is_the_agents() {
     assert_eq!(balancer.servers("web")["web2"].weight, 40);
 }
 
-/// Answers each agent check with what `answer` says at the time.
-fn agent_that_says(answer: &Arc<Mutex<String>>) -> u16 {
+/// Answers each agent check with what `answer` says at the time. Its port, and how many it has answered.
+fn agent_that_says(answer: &Arc<Mutex<String>>) -> (u16, Arc<AtomicUsize>) {
     let agent = std::net::TcpListener::bind(("0.0.0.0", 0)).unwrap();
     let port = agent.local_addr().unwrap().port();
-    let answer = Arc::clone(answer);
+    let (answer, answered) = (Arc::clone(answer), Arc::<AtomicUsize>::default());
+    let count = Arc::clone(&answered);
     // Ends with the test program.
     std::thread::spawn(move || {
         for mut stream in agent.incoming().flatten() {
             let line = format!("{}\n", answer.lock().unwrap());
             let _ = std::io::Write::write_all(&mut stream, line.as_bytes());
+            count.fetch_add(1, Ordering::Relaxed);
         }
     });
-    port
+    (port, answered)
 }
 
 #[test]
@@ -670,7 +673,7 @@ fn with_an_agent(haproxy: &Haproxy) {
     let _webs = site.webs([1, 3, 4]);
     let answer = Arc::new(Mutex::new("ready up 100%".to_owned()));
     // At the address of the server, and so also at the placeholder of an empty slot, where nothing else answers.
-    let port = agent_that_says(&answer);
+    let (port, answered) = agent_that_says(&answer);
     let template = format!(
         "balance roundrobin\nserver-template web 1-4 127.0.0.2:80 check disabled weight 100 agent-check agent-port {port} \
          agent-inter 50ms"
@@ -711,6 +714,9 @@ fn with_an_agent(haproxy: &Haproxy) {
     assert!(balancer.servers("web")["web4"].is_maint());
     // What the agent said of one server is not said of the next in its slot.
     *answer.lock().unwrap() = String::new();
+    // Three slots are asked, each again only when it has the answer to its last check: none of the old ones is under way.
+    let before = answered.load(Ordering::Relaxed);
+    wait_until(SOON, "the new answer everywhere", || answered.load(Ordering::Relaxed) >= before + 30);
     site.list(5, &[a(1), None, a(4), None]);
     balancer.wait_for_serving("web", &[1, 4]);
     site.list(6, &[a(1), a(3), a(4), None]);
@@ -742,7 +748,7 @@ fn an_agent_that_answers_ready_has_no_effect_over_reloads_with_a_state_file() {
 fn with_an_agent_and_reloads(haproxy: &Haproxy) {
     let mut site = Site::new();
     let _webs = site.webs([1, 3]);
-    let port = agent_that_says(&Arc::new(Mutex::new("ready up 100%".to_owned())));
+    let (port, _) = agent_that_says(&Arc::new(Mutex::new("ready up 100%".to_owned())));
     let template = format!("{NAMED} weight 100 agent-check agent-port {port} agent-inter 50ms");
     let balancer = Balancer::start_as(haproxy, &[("web", &template)]);
     let (socket, state) = (balancer.socket().display().to_string(), balancer.state_file());
