@@ -3,7 +3,7 @@
 //!
 //! notify runs a thread for each watch. Where that thread cannot be started, or has ended, notify panics, and panics once
 //! more when the watcher is dropped: during unwinding that aborts the process. Where memory is short it may wait for the
-//! thread for good. So a watch is set up on a thread of our own that nobody waits for longer than [`PATIENCE`], panics are
+//! thread for good. So a watch is set up on a thread of our own that nobody waits for longer than two seconds, panics are
 //! caught there, and a watcher is never dropped by unwinding; see docs/adr/0013-notify-when-threads-are-short.md.
 
 use crate::snapshot::Epoch;
@@ -110,7 +110,7 @@ impl Watch {
     /// Begins to watch `dir`. Everything that happens in it after this call leads to a hint.
     ///
     /// # Errors
-    /// When the directory is not there, or the system has no watches, threads or memory left. Takes [`PATIENCE`] at most.
+    /// When the directory is not there, or the system has no watches, threads or memory left. Takes two seconds at most.
     pub fn new(dir: &Path) -> Result<Self, WatchError> {
         /// A set-up that did not end in time.
         static HANGING: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);

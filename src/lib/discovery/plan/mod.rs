@@ -4,7 +4,7 @@
 //! - A server gets a slot, the lowest that is free, when the source calls it healthy and in service: its ramp begins.
 //! - A server that the source takes out of service drains at once. One that is unhealthy drains when `confirmations`
 //!   listings in a row have said so, one that is missing when they have also lacked it for `hold_obsolete`; and the guard
-//!   has to let it: see [`guard`].
+//!   has to let it: see `guard`.
 //! - Where healthy servers wait for slots, they take those of servers that drain, and of servers that leave, are
 //!   unhealthy or are missing, as soon as `confirmations` listings have said so: as many come as go. The client lets the
 //!   old server go on serving until enough others are up.
