@@ -137,7 +137,9 @@ fn a_query_waits_for_a_change_and_begins_anew_when_the_index_goes_backwards() {
             std::thread::sleep(Duration::from_millis(100));
             consul.register("web", &[entry("n2", "10.0.0.2", PLAIN, &["passing"])]);
         });
-        assert_eq!(wait(&mut *source, 10_000).unwrap().instances[0].name, "n2");
+        // Consul may answer early, with nothing changed; but not again and again.
+        let found = (0..3).any(|_| wait(&mut *source, 10_000).unwrap().instances[0].name == "n2");
+        assert!(found, "{:?}", consul.requests());
     });
     assert!(started.elapsed() < Duration::from_secs(5));
     // A restored snapshot: the index is lower than before.

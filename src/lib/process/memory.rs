@@ -34,29 +34,31 @@ pub fn release() {
     forget_code();
 }
 
-/// Unmaps the pages of the program's code. They stay in the page cache, which all workers share, and come back at a
+/// Unmaps the pages of the program's code and constants. They stay in the page cache, which all workers share, and come back at a
 /// touch, for less than a millisecond in all; but fifteen million bytes of polars need not be resident in a worker
 /// that waits for the next snapshot.
 fn forget_code() {
     let Ok(program) = std::fs::read_link("/proc/self/exe") else { return };
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
     for (start, end) in maps.lines().filter_map(|line| code(line, &program.to_string_lossy())) {
-        // SAFETY: the range is a private mapping of a file that can be read and executed but not written, so its pages
-        // are those of the file, and the kernel reads them again from there. The file cannot have changed: that of a
-        // running program cannot be written to (ETXTBSY).
+        // SAFETY: the range is a private mapping of a file that cannot be written to and never was (see `code`), so its
+        // pages are those of the file, and the kernel reads them again from there. The file cannot have changed: that of
+        // a running program cannot be written to (ETXTBSY).
         unsafe {
             libc::madvise(std::ptr::with_exposed_provenance_mut(start), end - start, libc::MADV_DONTNEED);
         }
     }
 }
 
-/// The range of a line of /proc/self/maps if it is code of this program.
+/// The range of a line of /proc/self/maps if it is code of this program, or the read-only segment at the start of its
+/// file. A later read-only one holds what the dynamic linker has relocated, and is not as in the file.
 fn code(line: &str, program: &str) -> Option<(usize, usize)> {
     let (range, rest) = line.split_once(' ')?;
     let mut words = rest.splitn(5, ' ');
-    let permissions = words.next()?;
-    let path = words.nth(3)?.trim_start();
-    if permissions != "r-xp" || path != program {
+    let (permissions, offset) = (words.next()?, words.next()?);
+    let path = words.nth(2)?.trim_start();
+    let constants = permissions == "r--p" && offset.bytes().all(|digit| digit == b'0');
+    if !(permissions == "r-xp" || constants) || path != program {
         return None;
     }
     let (start, end) = range.split_once('-')?;
@@ -72,6 +74,8 @@ mod tests {
         let line = "55d0c4a00000-55d0c4b00000 r-xp 007aa000 fe:01 1234567                    /usr/bin/a program";
         assert_eq!(code(line, "/usr/bin/a program"), Some((0x55d0_c4a0_0000, 0x55d0_c4b0_0000)));
         assert_eq!(code(line, "/usr/bin/a"), None);
+        let constants = "55d0c4a00000-55d0c4b00000 r--p 00000000 fe:01 1234567                    /usr/bin/a program";
+        assert_eq!(code(constants, "/usr/bin/a program"), Some((0x55d0_c4a0_0000, 0x55d0_c4b0_0000)));
         for other in [
             "55d0c4a00000-55d0c4b00000 r--p 007aa000 fe:01 1234567                    /usr/bin/a program",
             "55d0c4a00000-55d0c4b00000 rw-p 00000000 00:00 0 ",
