@@ -24,7 +24,9 @@ fn servers_come_grow_drain_and_go_with_one_line_for_each_change() {
         // A second each from 1 to 10: any but the first will do, on a machine that lets some of them pass.
         let text = page(port);
         let mut weights = text.lines().filter_map(|line| {
-            line.strip_prefix(r#"hsdo_server_weight{id="2",name="i-2",ip="10.0.0.2",asg="asg-0"} "#)?.parse::<u16>().ok()
+            line.strip_prefix(r#"hsdo_server_weight{id="2",name="i-2",ip="10.0.0.2",asg="asg-0"} "#)?
+                .parse::<u16>()
+                .ok()
         });
         weights.any(|weight| (2..=10).contains(&weight))
     });

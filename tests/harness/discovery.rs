@@ -2,7 +2,7 @@
 //! without a pause, and the list in a file.
 
 use super::newer::{Haproxy, newer_haproxy, own_haproxy};
-use super::{Daemon, SOON, debian, free_port, wait_until, write};
+use super::{Daemon, SOON, debian, free_port, reload_haproxy, wait_until, write};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -234,8 +234,9 @@ impl Balancer {
     #[track_caller]
     pub fn reload(&self) {
         let old = self.worker();
-        self.daemon.as_ref().expect("HAProxy runs").signal(Signal::SIGUSR2);
-        wait_until(SOON, "the new worker answers", || self.try_ask("show info").is_some() && self.worker() != old);
+        let daemon = self.daemon.as_ref().expect("HAProxy runs");
+        let replaced = || self.worker().is_some_and(|worker| Some(worker) != old);
+        reload_haproxy(|| daemon.signal(Signal::SIGUSR2), replaced);
     }
 
     /// `Pid` of the worker that answers.

@@ -75,6 +75,19 @@ pub fn wait_until(limit: Duration, what: &str, mut condition: impl FnMut() -> bo
     wait_for(limit, what, || condition().then_some(()));
 }
 
+/// Has HAProxy reload: `signal` sends SIGUSR2 to its master, `replaced` says whether another worker answers. A signal that
+/// comes while the master still carries out the last one is lost, so it is sent again, seldom.
+#[track_caller]
+pub fn reload_haproxy(signal: impl Fn(), mut replaced: impl FnMut() -> bool) {
+    for _ in 0..3 {
+        signal();
+        if poll(SOON / 3, || replaced().then_some(())).is_some() {
+            return;
+        }
+    }
+    panic!("waited {SOON:?} in vain for another worker of HAProxy");
+}
+
 /// A TCP port of the loopback interface that nobody listens on, never the same twice, neither in this test program nor in
 /// another that runs at the same time. For programs that cannot be told to take port 0 and say what they got. The ports
 /// lie below those that the kernel gives to outgoing connections, so that no client can take one away.

@@ -2,7 +2,7 @@
 //! whose every request is counted. The servers behind them are one more frontend of the same process.
 
 use super::newer::{Haproxy, own_haproxy};
-use super::{Daemon, SOON, free_port, wait_until, write};
+use super::{Daemon, SOON, free_port, reload_haproxy, write};
 use nix::sys::signal::Signal;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -69,10 +69,9 @@ impl Site {
     #[track_caller]
     pub fn reload(&self, number: usize) {
         let old = self.info(number, "Pid");
-        self.daemon(number).signal(Signal::SIGUSR2);
-        wait_until(SOON, "the new worker of HAProxy answers", || {
-            self.try_ask(number, "show info").is_some_and(|reply| field(&reply, "Pid").is_some_and(|pid| pid != old))
-        });
+        let info = || self.try_ask(number, "show info");
+        let replaced = || info().is_some_and(|reply| field(&reply, "Pid").is_some_and(|pid| pid != old));
+        reload_haproxy(|| self.daemon(number).signal(Signal::SIGUSR2), replaced);
     }
 
     /// Ends a process. Its UNIX socket stays behind as a file that nobody listens on, as HAProxy leaves it.

@@ -2,7 +2,7 @@
 //! second.
 
 use super::super::harness::haproxy::ask;
-use super::super::harness::{Daemon, SOON, debian, poll, wait_until, write};
+use super::super::harness::{Daemon, SOON, debian, poll, reload_haproxy, wait_until, write};
 use super::peers::{self, Listener};
 use nix::sys::signal::Signal;
 use std::io::{Read, Write};
@@ -153,11 +153,11 @@ impl World {
         if change == "RELOAD" {
             let pid = |info: &str| info.lines().find(|line| line.starts_with("Pid: ")).map(str::to_owned);
             let before = ask(&socket, "show info").as_deref().and_then(pid);
-            self.daemons[process].signal(Signal::SIGUSR2);
-            wait_until(SOON, "a new worker of HAProxy", || {
+            let replaced = || {
                 let now = ask(&socket, "show info").as_deref().and_then(pid);
                 now.is_some() && now != before
-            });
+            };
+            reload_haproxy(|| self.daemons[process].signal(Signal::SIGUSR2), replaced);
         } else {
             // What HAProxy refuses changes nothing, which is as good.
             let _ = ask(&socket, &change.replace("{web}", &format!("127.0.0.1:{}", self.web.port())));

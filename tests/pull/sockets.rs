@@ -3,7 +3,9 @@
 
 use crate::harness::haproxy::{Fake, STAT, Script, ask};
 use crate::harness::newer::{Haproxy, haproxies, newer_haproxy, own_haproxy};
-use crate::harness::{Daemon, SOON, debian, free_port, leave_out, names, poll, wait_for, wait_until, write};
+use crate::harness::{
+    Daemon, SOON, debian, free_port, leave_out, names, poll, reload_haproxy, wait_for, wait_until, write,
+};
 use crate::{Place, figures, read};
 use nix::sys::signal::Signal;
 use std::fs;
@@ -61,10 +63,8 @@ fn a_process_with_several_sockets_is_asked_through_one() {
         let pid = |text: &str| text.lines().find_map(|line| line.strip_prefix("Pid: ").map(str::to_owned));
         let socket = place.sockets().join("admin.sock");
         let old = ask(&socket, "show info").and_then(|text| pid(&text));
-        daemon.signal(Signal::SIGUSR2);
-        wait_until(SOON, "the new worker answers", || {
-            ask(&socket, "show info").and_then(|text| pid(&text)).is_some_and(|new| Some(new) != old)
-        });
+        let new = || ask(&socket, "show info").and_then(|text| pid(&text));
+        reload_haproxy(|| daemon.signal(Signal::SIGUSR2), || new().is_some_and(|new| Some(new) != old));
         let seen = place.published().len();
         let last = place.next(&pull, seen + 1);
         assert_eq!(figures(&last)["PullDuplicateSockets"], 3.0, "{}", pull.output());

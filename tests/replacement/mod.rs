@@ -7,7 +7,7 @@ mod watch;
 
 use crate::harness::discovery::Traffic;
 use crate::harness::newer::{Haproxy, newer_haproxy, own_haproxy};
-use crate::harness::{Daemon, discovery, free_port, wait_until, with_config, write};
+use crate::harness::{Daemon, discovery, free_port, reload_haproxy, wait_until, with_config, write};
 use farm::{Farm, address};
 use nix::sys::signal::Signal;
 use source::{Kind, Source};
@@ -336,8 +336,8 @@ fn what_an_operator_took_out_stays_out_over_a_reload() {
             let watch = Watch::start(stage.socket(), Arc::clone(&stage.farm));
             for _ in 0..2 {
                 let before = pid();
-                stage.haproxy.signal(Signal::SIGUSR2);
-                wait_until(LONG, "another process", || pid().is_some_and(|now| Some(now) != before));
+                let replaced = || pid().is_some_and(|now| Some(now) != before);
+                reload_haproxy(|| stage.haproxy.signal(Signal::SIGUSR2), replaced);
                 stage.wait_for(&all[1..]);
             }
             let traffic = Traffic::start(stage.frontend);
