@@ -2,7 +2,7 @@
 //! second.
 
 use super::super::harness::haproxy::ask;
-use super::super::harness::{Daemon, SOON, debian, poll, reload_haproxy, wait_until, write};
+use super::super::harness::{Daemon, SOON, debian, poll, reload_haproxy, write};
 use super::peers::{self, Listener};
 use nix::sys::signal::Signal;
 use std::io::{Read, Write};
