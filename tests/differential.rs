@@ -20,17 +20,18 @@ const SELECTIONS: [&str; 3] = [
     "[process]\ntime-averages = weighted\naggr-server-metrics = true\n",
 ];
 
-fn plans(selection: &str) -> Arc<[KindPlan; 3]> {
+fn plans(selection: &str, beyond: bool) -> Arc<[KindPlan; 3]> {
     let config = harness::config(selection);
-    Arc::new(Kind::ALL.map(|kind| KindPlan::new(kind, &config.process).and_beyond()))
+    let plan = |kind| KindPlan::new(kind, &config.process);
+    Arc::new(Kind::ALL.map(|kind| if beyond { plan(kind).and_beyond() } else { plan(kind) }))
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_fast_way_reads_what_the_slow_one_does(files in proptest::collection::vec(file(), 1..4), all in 0..SELECTIONS.len()) {
-        let plans = plans(SELECTIONS[all]);
+    fn the_fast_way_reads_what_the_slow_one_does(files in proptest::collection::vec(file(), 1..4), all in 0..SELECTIONS.len(), beyond in any::<bool>()) {
+        let plans = plans(SELECTIONS[all], beyond);
         // What is kept between files must not matter.
         let mut stats = Stats::new(Arc::clone(&plans), false);
         for file in files.iter().chain(&files) {

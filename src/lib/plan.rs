@@ -103,6 +103,12 @@ impl KindPlan {
         self
     }
 
+    /// Whether it matters how many requests a row has had, and not only that it has had some.
+    #[must_use]
+    pub fn counts_requests(&self) -> bool {
+        self.weights || self.fields.iter().any(|field| field.combine == Combine::WeightedMean)
+    }
+
     /// Adds fields to be read, and returns their indices. Names that are no figure of this kind are left out; the
     /// configuration refused them before.
     fn read<'a>(&mut self, times: TimeAverages, names: impl Iterator<Item = &'a str>) -> Vec<usize> {

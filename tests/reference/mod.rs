@@ -129,6 +129,7 @@ impl Slow {
         let plan = &plans[kind as usize];
         let times = plan.fields.iter().any(|field| field.combine.is_of_times());
         let weight = if times { weight(|name| number(cell(name)?).ok().flatten()) } else { 1 };
+        let weight = if plan.counts_requests() { weight } else { weight.min(1) };
         let mode = cell("mode").map_or(Mode::Unsaid, Mode::of);
         let (mut values, mut unknown) = (Vec::new(), Vec::new());
         for (index, field) in plan.fields.iter().enumerate() {

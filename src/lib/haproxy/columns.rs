@@ -176,9 +176,9 @@ impl Mode {
     #[inline]
     #[must_use]
     pub fn of(cell: &[u8]) -> Self {
-        match cell {
-            b"http" => Self::Http,
-            b"" => Self::Unsaid,
+        match cell.first_chunk() {
+            Some(b"http") => Self::Http,
+            None if cell.is_empty() => Self::Unsaid,
             _ => Self::Other,
         }
     }

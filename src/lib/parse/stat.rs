@@ -122,6 +122,10 @@ struct Fields {
     times: Vec<usize>,
     /// Those of them of which the product with the row's weight is kept: their sum is divided by that of the weights.
     weighted: Vec<usize>,
+    /// Whether it matters how many requests a row has had, and not only that it has had some.
+    counts_requests: bool,
+    /// Where `lbtot` is in the plan: what was balanced has had requests, and nothing else need be looked at.
+    balanced: Option<usize>,
     /// Fields in which a negative number is "no value".
     never_negative: Vec<usize>,
 }
@@ -487,7 +491,12 @@ impl Collected {
             };
             cells.set(slot.index, value);
         }
-        let weight = if fields.times.is_empty() { 1 } else { layout.weight(row) };
+        let weight = match (fields.counts_requests, fields.balanced) {
+            _ if fields.times.is_empty() => 1,
+            (true, _) => layout.weight(row),
+            (false, Some(index)) if table.cell(index) > 0 => 1,
+            (false, _) => layout.weight(row).min(1),
+        };
         fields.complete(table, weight, &mut self.bigs);
         let key = match expected {
             Some(key) => key,
@@ -527,7 +536,7 @@ fn is_unspecified(addr: &[u8]) -> bool {
 
 impl Fields {
     fn new(plan: &KindPlan, mode: Mode, position: impl Fn(&str) -> Option<usize>) -> Self {
-        let mut fields = Self::default();
+        let mut fields = Self { counts_requests: plan.counts_requests(), ..Self::default() };
         for (index, field) in plan.fields.iter().enumerate() {
             match position(field.column.name) {
                 Some(place) => {
@@ -539,6 +548,9 @@ impl Fields {
                         _ => ABSENT,
                     };
                     fields.present.push(Slot { position: place, index, blank });
+                    if field.column.name == Counter::Balanced.field() {
+                        fields.balanced = Some(index);
+                    }
                 }
                 None if field.default && field.combine == Combine::Sum => fields.missing.push((index, 0)),
                 None => fields.missing.push((index, ABSENT)),
