@@ -124,7 +124,8 @@ struct Fields {
     weighted: Vec<usize>,
     /// Whether it matters how many requests a row has had, and not only that it has had some.
     counts_requests: bool,
-    /// Where `lbtot` is in the plan: what was balanced has had requests, and nothing else need be looked at.
+    /// Where `stot` and `lbtot` are in the plan, in rows that always have them: their cells need not be read again.
+    sessions: Option<usize>,
     balanced: Option<usize>,
     /// Fields in which a negative number is "no value".
     never_negative: Vec<usize>,
@@ -493,9 +494,18 @@ impl Collected {
         }
         let weight = match (fields.counts_requests, fields.balanced) {
             _ if fields.times.is_empty() => 1,
-            (true, _) => layout.weight(row),
+            // What was balanced has had requests.
             (false, Some(index)) if table.cell(index) > 0 => 1,
-            (false, _) => layout.weight(row).min(1),
+            (counts_requests, _) => {
+                let known = self.bigs.is_empty();
+                let weight = traffic::weight(|counter| match (counter, fields.sessions, fields.balanced) {
+                    (Counter::Sessions, Some(index), _) | (Counter::Balanced, _, Some(index)) if known => {
+                        Some(table.cell(index)).filter(|cell| *cell > UNKNOWN)
+                    }
+                    _ => layout.counter(row, counter),
+                });
+                if counts_requests { weight } else { weight.min(1) }
+            }
         };
         fields.complete(table, weight, &mut self.bigs);
         let key = match expected {
@@ -548,8 +558,10 @@ impl Fields {
                         _ => ABSENT,
                     };
                     fields.present.push(Slot { position: place, index, blank });
-                    if field.column.name == Counter::Balanced.field() {
-                        fields.balanced = Some(index);
+                    match field.column.name {
+                        name if always && name == Counter::Sessions.field() => fields.sessions = Some(index),
+                        name if always && name == Counter::Balanced.field() => fields.balanced = Some(index),
+                        _ => {}
                     }
                 }
                 None if field.default && field.combine == Combine::Sum => fields.missing.push((index, 0)),
@@ -678,12 +690,6 @@ impl Layout {
             Number::Big(value) if value > 0.0 => Some(i64::MAX),
             Number::Big(_) | Number::Blank | Number::Bad => None,
         }
-    }
-
-    /// How many requests the averages of the row are over.
-    #[inline(always)]
-    fn weight(&self, row: &impl RowCells) -> i64 {
-        traffic::weight(|counter| self.counter(row, counter))
     }
 
     #[inline(always)]
