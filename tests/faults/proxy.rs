@@ -276,19 +276,7 @@ pub fn sequence(seed: u64) -> Report {
     possible.retain(|fault| !HIDDEN.contains(&fault.name));
     let mut injected = Vec::new();
     while injected.len() < LENGTH {
-        let one = possible[world.rng.usize(..possible.len())];
-        injected.push(one.name);
-        let second = world.rng.u8(0..3) == 0;
-        let within = faults::PROCESSES[world.rng.usize(..faults::PROCESSES.len())];
-        if second {
-            injected.push(within.name);
-        }
-        (one.inject)(&mut world, one.name, &mut |world| {
-            time_goes_by(world);
-            if second {
-                (within.inject)(world, within.name, &mut time_goes_by);
-            }
-        });
+        crate::sequence::inject_one(&mut world, &possible, &mut injected);
         // Connections of the proxy that were cut by the fault may each repeat what they held.
         world.allow(10);
         if world.rng.u8(0..4) == 0 {

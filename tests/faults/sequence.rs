@@ -25,6 +25,23 @@ pub fn pull(seed: u64) -> Scene {
     Scene { name: format!("sequence of pull, seed {seed}"), run: Box::new(move || crate::pull::sequence(seed)) }
 }
 
+/// Injects one of `possible`, and sometimes a fault of the processes within it; notes their names.
+pub fn inject_one(world: &mut World, possible: &[Fault], injected: &mut Vec<&'static str>) {
+    let one = possible[world.rng.usize(..possible.len())];
+    injected.push(one.name);
+    let second = world.rng.u8(0..3) == 0;
+    let within = faults::PROCESSES[world.rng.usize(..faults::PROCESSES.len())];
+    if second {
+        injected.push(within.name);
+    }
+    (one.inject)(world, one.name, &mut |world| {
+        time_goes_by(world);
+        if second {
+            (within.inject)(world, within.name, &mut time_goes_by);
+        }
+    });
+}
+
 fn run(seed: u64) -> Report {
     let (mounts, traces) = (can_mount().is_ok(), can_trace().is_ok());
     let can = |fault: &Fault| (mounts || !fault.mounts) && (traces || !fault.traces);
@@ -32,19 +49,7 @@ fn run(seed: u64) -> Report {
     let mut world = World::new(seed, &Setting::default());
     let mut injected = Vec::new();
     while injected.len() < LENGTH {
-        let one = possible[world.rng.usize(..possible.len())];
-        injected.push(one.name);
-        let second = world.rng.u8(0..3) == 0;
-        let within = faults::PROCESSES[world.rng.usize(..faults::PROCESSES.len())];
-        if second {
-            injected.push(within.name);
-        }
-        (one.inject)(&mut world, one.name, &mut |world| {
-            time_goes_by(world);
-            if second {
-                (within.inject)(world, within.name, &mut time_goes_by);
-            }
-        });
+        inject_one(&mut world, &possible, &mut injected);
         if world.rng.u8(0..4) == 0 {
             world.recover();
         } else {

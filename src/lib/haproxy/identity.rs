@@ -6,6 +6,7 @@
 //! the name of its host; so two replies are one process only if their counters agree as well: they may differ by what
 //! can happen between two replies, and two processes that are alike in everything soon differ by more.
 
+use std::collections::HashSet;
 use std::fmt;
 
 /// Connections and requests a second that are believed of any HAProxy, however quiet it is: our own commands, checks.
@@ -156,6 +157,18 @@ impl Reading {
     pub fn family(&self) -> Option<(Option<String>, Option<String>, u64)> {
         let count = self.nbproc.filter(|count| *count > 1)?;
         Some((self.partial.as_ref().map(|(node, _)| node.clone()), self.version.clone(), count))
+    }
+}
+
+/// Warns, once for each pair in `told`, that two sockets may lead to one process.
+pub fn warn_of_doubt(told: &mut HashSet<String>, one: &str, other: &str, reason: &'static str) {
+    if told.insert(format!("doubt\n{one}\n{other}")) {
+        tracing::warn!(
+            socket = one,
+            other,
+            reason,
+            "both sockets may lead to one HAProxy process, which cannot be told for certain: both are counted"
+        );
     }
 }
 

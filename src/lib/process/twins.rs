@@ -4,7 +4,7 @@
 //! each socket, and everything was added once for each.
 
 use super::pipeline::Files;
-use crate::haproxy::identity::{Kinship, Reading, socket_lines};
+use crate::haproxy::identity::{Kinship, Reading, socket_lines, warn_of_doubt};
 use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
@@ -45,7 +45,7 @@ impl Twins {
                     Kinship::Same => true,
                     Kinship::Other => false,
                     Kinship::Doubtful(reason) => {
-                        self.doubt(other, name, reason);
+                        warn_of_doubt(&mut self.told, other, name, reason);
                         false
                     }
                 }
@@ -81,17 +81,6 @@ impl Twins {
         files.info.retain(|file| !gone.contains(file.strip_suffix(INFO_SUFFIX).unwrap_or(file)));
         files.stat.retain(|file| !gone.contains(file.strip_suffix(STAT_SUFFIX).unwrap_or(file)));
         gone.len() as u64
-    }
-
-    fn doubt(&mut self, one: &str, other: &str, reason: &'static str) {
-        if self.told.insert(format!("doubt\n{one}\n{other}")) {
-            tracing::warn!(
-                socket = one,
-                other,
-                reason,
-                "both sockets may lead to one HAProxy process, which cannot be told for certain: both are counted"
-            );
-        }
     }
 
     /// A HAProxy of several processes (`nbproc`) of which fewer are there.

@@ -9,7 +9,7 @@ use super::job::{First, News};
 use super::poll::{Outcome, Standing};
 use super::sockets::Target;
 use crate::config::{HostName, Hosts, Server};
-use crate::haproxy::identity::{Kinship, ProcessKey, Reading, socket_lines};
+use crate::haproxy::identity::{Kinship, ProcessKey, Reading, socket_lines, warn_of_doubt};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -163,20 +163,9 @@ impl Twins {
             Kinship::Same => true,
             Kinship::Other => false,
             Kinship::Doubtful(reason) => {
-                self.doubt(&one.target.name, &other.target.name, reason);
+                warn_of_doubt(&mut self.told, &one.target.name, &other.target.name, reason);
                 false
             }
-        }
-    }
-
-    fn doubt(&mut self, one: &str, other: &str, reason: &'static str) {
-        if self.told.insert(format!("doubt\n{one}\n{other}")) {
-            tracing::warn!(
-                socket = one,
-                other,
-                reason,
-                "both sockets may lead to one HAProxy process, which cannot be told for certain: both are counted"
-            );
         }
     }
 
@@ -192,7 +181,7 @@ impl Twins {
                 let host = |outcome: &Outcome| self.hosts.of(&outcome.target.name).cloned();
                 let kinship = one.reading.as_ref().zip(other.reading.as_ref()).map(|(a, b)| a.compare(b));
                 if let (Some(Kinship::Doubtful(reason)), true) = (kinship, host(one) == host(other)) {
-                    self.doubt(&one.target.name, &other.target.name, reason);
+                    warn_of_doubt(&mut self.told, &one.target.name, &other.target.name, reason);
                 }
             }
         }
