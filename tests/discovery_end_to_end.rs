@@ -82,7 +82,7 @@ impl Site {
     /// The servers of the source, as a rename replaces them.
     fn source(&self, numbers: &[u8]) {
         let text: String = numbers.iter().map(|number| format!("127.0.9.{number} id=i-{number}\n")).collect();
-        let text = if text.is_empty() { "# nobody\n".to_owned() } else { text };
+        let text = if text.is_empty() { "[]\n".to_owned() } else { text };
         let new = write(self.path(), "servers.new", text);
         std::fs::rename(new, self.path().join("servers")).unwrap();
     }
@@ -166,7 +166,7 @@ fn one_process_with_two_files_serves_a_host_through_all_that_happens_to_it() {
         site.webs[number] = None;
     }
     // The source is away, says nonsense, says that there is nobody.
-    for text in [None, Some("no address\n"), Some("# nobody\n")] {
+    for text in [None, Some("no address\n"), Some("[]\n")] {
         match text {
             None => std::fs::remove_file(site.path().join("servers")).unwrap(),
             Some(text) => drop(write(site.path(), "servers", text)),

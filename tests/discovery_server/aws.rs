@@ -209,6 +209,22 @@ fn instances_without_the_address_that_is_wanted_are_told() {
 }
 
 #[test]
+fn an_instance_that_ec2_does_not_know_yet_keeps_its_slot() {
+    let members = [("i-1", "InService", "Healthy"), ("i-2", "InService", "Healthy"), ("i-3", "Terminating", "Healthy")];
+    let both = || [(200, scaling(&members, "")), (200, instances(&[("i-1", "10.0.0.1"), ("i-2", "10.0.0.2")], ""))];
+    let behind = || [(200, scaling(&members, "")), (200, instances(&[("i-1", "10.0.0.1")], ""))];
+    let (port, _) = scripted(both().into_iter().chain((0..100).flat_map(|_| behind())).collect());
+    let site = on(port);
+    let server = site.start("log", &["--server"]);
+    wait_for("it is told", || {
+        server.log().contains("i-2 of group g cannot be used: EC2 does not know it; a slot that it has stays")
+    });
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(site.slots().starts_with("i-1 i-2 -"), "{}", site.slots());
+    assert!(!server.stop().contains("i-3"));
+}
+
+#[test]
 fn throttling_is_told_and_answered_by_longer_pauses() {
     let error = "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>";
     let (port, asked) = scripted(vec![(400, error.to_owned()); 100]);

@@ -84,7 +84,10 @@ fn tags_datacenter_and_token_are_sent() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("token");
     std::fs::write(&path, "falsch\n").unwrap();
-    let more = format!("consul-tags = a b, c\nconsul-datacenter = dc2\nconsul-token-file = {}\n", path.display());
+    let more = format!(
+        "consul-tags = a b, c\nconsul-datacenter = dc2\nallow-empty = true\nconsul-token-file = {}\n",
+        path.display()
+    );
     let mut source = source(&consul, &more);
     let error = list(&mut *source).unwrap_err();
     assert!(matches!(&error, SourceError::Refused(refused) if refused.status == 403), "{error:?}");
@@ -99,8 +102,9 @@ fn tags_datacenter_and_token_are_sent() {
 fn what_may_lack_servers_is_an_error_and_no_empty_list() {
     let consul = Consul::start();
     consul.register("web", &[entry("n1", "10.0.0.1", PLAIN, &["passing"])]);
+    consul.register("api", &[entry("n1", "10.0.0.1", PLAIN, &["passing"])]);
     let mut source = source(&consul, "");
-    assert_eq!(list(&mut *source).unwrap().instances.len(), 1);
+    assert_eq!(list(&mut *source).unwrap().instances.len(), 2);
     consul.change(|state| state.filtered = true);
     assert!(list(&mut *source).unwrap_err().to_string().contains("token"));
     consul.change(|state| (state.filtered, state.leaderless) = (false, true));
@@ -113,17 +117,58 @@ fn what_may_lack_servers_is_an_error_and_no_empty_list() {
     });
     // One service's fault is that service's.
     let listing = list(&mut *source).unwrap();
-    assert_eq!((listing.instances.as_slice(), listing.failed[0].group.as_str()), ([].as_slice(), "web"));
+    assert_eq!((listing.instances.len(), listing.failed[0].group.as_str()), (1, "web"));
     assert!(listing.failed[0].reason.contains("cannot be understood"), "{listing:?}");
-    consul.change(|state| drop(state.services.remove("web")));
-    assert_eq!(list(&mut *source).unwrap().instances, [], "a service that nobody registered is empty");
+}
+
+#[test]
+fn a_service_that_consul_does_not_know_has_failed_unless_it_may_be_empty() {
+    let consul = Consul::start();
+    let critical = entry("n1", "10.0.0.1", PLAIN, &["critical"]);
+    consul.register("web", std::slice::from_ref(&critical));
+    let mut plain = source(&consul, "");
+    let listing = list(&mut *plain).unwrap();
+    assert_eq!((listing.instances.len(), listing.failed.len()), (1, 1), "who is critical is listed: {listing:?}");
+    assert_eq!(listing.failed[0].group, "api");
+    assert_eq!(listing.failed[0].reason, "api has no servers: Consul knows no such service");
+    // The last one was deregistered, and Consul forgets the name.
+    consul.change(|state| state.services.clear());
+    let error = list(&mut *plain).unwrap_err().to_string();
+    assert_eq!(error, "web has no servers: Consul knows no such service");
+    assert!(list(&mut *plain).is_err(), "the second time, too");
+    let error = list(&mut *source(&consul, "consul-tags = live\n")).unwrap_err().to_string();
+    assert_eq!(error, "web has no servers: Consul knows none with these tags, or no such service at all");
+    let mut allowed = source(&consul, "allow-empty = true\n");
+    let listing = list(&mut *allowed).unwrap();
+    assert_eq!((listing.instances.as_slice(), listing.failed.as_slice()), ([].as_slice(), [].as_slice()));
+}
+
+#[test]
+fn while_a_service_is_unknown_changes_of_the_others_are_waited_for() {
+    let consul = Consul::start();
+    consul.register("web", &[entry("n1", "10.0.0.1", PLAIN, &["passing"])]);
+    let mut source = source(&consul, "");
+    let wait = |source: &mut dyn Source, ms| local(source.list(Some(Duration::from_millis(ms)))).unwrap();
+    wait(&mut *source, 5000);
+    let started = Instant::now();
+    let listing = wait(&mut *source, 300);
+    assert!(started.elapsed() >= Duration::from_millis(290), "it waits although the service is unknown");
+    assert_eq!((listing.instances.len(), listing.failed.len()), (1, 1));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(100));
+            consul.register("api", &[entry("n2", "10.0.0.2", PLAIN, &["passing"])]);
+        });
+        let found = (0..3).any(|_| wait(&mut *source, 10_000).failed.is_empty());
+        assert!(found, "{:?}", consul.requests());
+    });
 }
 
 #[test]
 fn a_query_waits_for_a_change_and_begins_anew_when_the_index_goes_backwards() {
     let consul = Consul::start();
     consul.register("web", &[entry("n1", "10.0.0.1", PLAIN, &["passing"])]);
-    let mut source = source(&consul, "");
+    let mut source = source(&consul, "allow-empty = true\n");
     let wait = |source: &mut dyn Source, ms| local(source.list(Some(Duration::from_millis(ms))));
     let started = Instant::now();
     wait(&mut *source, 5000).unwrap();
@@ -199,6 +244,41 @@ fn the_weights_of_a_service_are_parts_of_the_largest() {
         list(&mut *source(&consul, "")).unwrap().instances.into_iter().map(|instance| instance.hint).collect();
     assert_eq!(hints.iter().map(|hint| hint.of(10)).collect::<Vec<_>>(), [10, 5, 1]);
     assert_eq!(hints.iter().map(|hint| hint.of(256)).collect::<Vec<_>>(), [256, 128, 3]);
+}
+
+/// The whole way, with all defaults but the times: nobody leaves, however long the source says that there is nobody.
+#[test]
+fn a_service_that_vanishes_from_consul_takes_no_server_away() {
+    let consul = Consul::start();
+    let node = |n: u8| entry(&format!("n{n}"), &format!("10.0.0.{n}"), PLAIN, &["passing"]);
+    for (service, numbers) in [("web", [1, 2]), ("api", [3, 4])] {
+        consul.register(service, &numbers.map(node));
+    }
+    let start = |more: &str| {
+        let site = Site::new(&format!(
+            "[discovery-server]\nmode = consul\nconsul-api-url = {}\nconsul-service-name = web, api\n{more}\
+             removal-confirmations = 2\nhold-obsolete = 0.2\nremoval-hold = 1\nremoval-floor = 0\ndrain-time = 0.2\n\
+             haproxy-backend-server-increase-weight-interval = 0\n",
+            consul.url()
+        ));
+        let server = site.start("log", &["--server"]);
+        wait_for("the list is there", || site.slots().starts_with("n1/web n2/web n3/web n4/web -"));
+        (site, server)
+    };
+    let (guarded, server) = start("");
+    let (believing, other) = start("allow-empty = true\n");
+    consul.change(|state| drop(state.services.remove("web")));
+    wait_for("it is told", || {
+        server.log().contains("group web could not be listed: web has no servers: Consul knows no such service")
+    });
+    // That is how long removal-hold keeps those who are believed to be gone.
+    wait_for("where it is believed, they leave", || believing.slots().starts_with("- - n3/web n4/web"));
+    assert!(guarded.slots().starts_with("n1/web n2/web n3/web n4/web -"), "{}", guarded.slots());
+    consul.register("web", &[node(2)]);
+    wait_for("it is over", || server.log().contains("no longer: group web"));
+    wait_for("who is gone leaves", || guarded.slots().starts_with("- n2/web n3/web n4/web"));
+    server.stop();
+    other.stop();
 }
 
 #[test]

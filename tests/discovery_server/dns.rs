@@ -222,6 +222,15 @@ fn the_weights_of_services_are_parts_of_the_largest_and_never_none() {
 }
 
 #[test]
+fn the_port_0_is_that_of_the_backend() {
+    let mut zone = svc_test();
+    zone[0].1 = service(1, 10, 0, "n1.svc.test.");
+    let listing = list(serve(zone), SERVICE, "srv").unwrap();
+    assert_eq!(places(&listing), ["10.0.0.1:0", "10.0.0.1:21012", "10.0.0.2:21013"]);
+    assert!(listing.instances.iter().any(|one| one.port.is_none()), "{listing:?}");
+}
+
+#[test]
 fn a_name_that_cannot_be_listed_fails_alone() {
     let port = serve(vec![("web.example.", a(1))]);
     let listing = list(port, "web.example, wbe.example", "a").unwrap();
@@ -234,6 +243,17 @@ fn a_name_that_cannot_be_listed_fails_alone() {
     assert!(error.to_string().contains("wbe.example cannot be resolved: the name does not exist"), "{error}");
     let error = list(port, "web.example", "aaaa").unwrap_err();
     assert!(error.to_string().contains("it has no records of the type AAAA"), "{error}");
+    // That there are no records may be believed; that there is no such name may not.
+    let allowed = |port, name: &str| {
+        let text = format!(
+            "[discovery-server]\nmode = dns\ndns-names = {name}\ndns-type = aaaa\ndns-servers = 127.0.0.1:{port}\n\
+             allow-empty = true\n"
+        );
+        local(async { open(&config(&text)).await.unwrap().unwrap().list(None).await })
+    };
+    let listing = allowed(port, "web.example").unwrap();
+    assert_eq!((listing.instances.as_slice(), listing.failed.as_slice()), ([].as_slice(), [].as_slice()));
+    assert!(allowed(port, "wbe.example").is_err());
     let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();
     assert!(matches!(list(nobody.local_addr().unwrap().port(), "web.example", "a"), Err(SourceError::Dns { .. })));
 }

@@ -10,7 +10,7 @@ const FILE: &str = "[discovery-server]\nmode = file\nsource-file = @/servers\nha
 fn servers(numbers: impl IntoIterator<Item = u8>) -> String {
     let lines = numbers.into_iter().map(|n| format!("10.0.0.{n} id=i-{n} group=asg-{}\n", n % 2));
     let text: String = lines.collect();
-    if text.is_empty() { "# nobody\n".to_owned() } else { text }
+    if text.is_empty() { "[]\n".to_owned() } else { text }
 }
 
 #[test]
@@ -85,6 +85,30 @@ fn an_empty_listing_empties_no_list() {
     site.write("servers", &servers([1, 2, 3]));
     wait_for("all is well", || page(port).contains("haproxystats_discovery_held 0"));
     assert_eq!(server.stop().matches(" WARN held ").count(), 3);
+}
+
+#[test]
+fn a_group_that_the_file_does_not_mention_keeps_its_servers() {
+    let site = Site::new(
+        "[discovery-server]\nmode = file\nsource-file = @/servers\nremoval-confirmations = 1\nhold-obsolete = 0\n\
+         removal-hold = 1\nremoval-floor = 0\ndrain-time = 0\n[discovery-backend:main]\nbase-name = m\nasg-names = asg-1\n\
+         [discovery-backend:rest]\nbase-name = r\n",
+    );
+    site.write("servers", &servers([1, 2, 3, 4]));
+    let server = site.start("log", &["--server"]);
+    wait_for("the list is there", || site.slots().starts_with("i-1 i-2 i-3 i-4 -"));
+    // Whole, and misspelt.
+    site.write("servers", &servers([1, 2, 3, 4]).replace("asg-1", "asg1"));
+    wait_for("it is told", || server.log().contains("group asg-1 could not be listed: no server of "));
+    site.write("servers", &servers([2]));
+    wait_for("who is not of it leaves", || site.slots().starts_with("i-1 i-2 i-3 - -"));
+    let groups = site.list().unwrap().servers().map(|(_, one)| one.group.clone()).collect::<Vec<_>>();
+    assert_eq!(groups, ["asg-1", "asg-0", "asg-1"]);
+    // In so many words they leave.
+    let leaving = servers([1, 3]).replace("group=", "state=leaving group=");
+    site.write("servers", &format!("{}{leaving}", servers([2])));
+    wait_for("they leave", || site.slots().starts_with("- i-2 - - -"));
+    server.stop();
 }
 
 #[test]

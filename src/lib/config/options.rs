@@ -676,6 +676,9 @@ pub static OPTIONS: &[OptionSpec] = &[
         "File with the servers (file)."),
     row(DISCOVERY_SERVER, "source-weights", Type::Boolean, Some("true"), Reader::Discovery,
         "Whether weights of Consul, SRV records and file scale the weight of a server."),
+    row(DISCOVERY_SERVER, "allow-empty", Type::Boolean, Some("false"), Reader::Discovery,
+        "Believe a source that knows a name without servers: a service of Consul without instances, a DNS name without records, \
+         a group that the file does not mention; false: it is a failure, and the servers of the name stay."),
     row(DISCOVERY_SERVER, "source-timeout", Type::Seconds, Some("10"), Reader::Discovery,
         "Time for one listing of the source."),
     row(DISCOVERY_SERVER, "source-longest-pause", Type::Seconds, Some("60"), Reader::Discovery,

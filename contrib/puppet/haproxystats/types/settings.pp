@@ -156,6 +156,7 @@ type Haproxystats::Settings = Struct[{
     Optional['dns-servers'] => Haproxystats::Value,
     Optional['source-file'] => Haproxystats::Value,
     Optional['source-weights'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
+    Optional['allow-empty'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
     Optional['source-timeout'] => Haproxystats::Value,
     Optional['source-longest-pause'] => Haproxystats::Value,
     Optional['haproxy-backend-server-min-weight'] => Haproxystats::Value,

@@ -15,6 +15,8 @@ use std::time::Duration;
 pub struct Server {
     /// Where servers are found; `None`: not said, which --server does not accept.
     pub source: Option<Source>,
+    /// Whether a name without servers is believed, rather than a failure of the source.
+    pub allow_empty: bool,
     /// Time for one listing.
     pub source_timeout: Duration,
     /// Longest pause between two attempts at a source that fails.
@@ -71,6 +73,7 @@ pub struct Ramp {
 pub(super) fn read(ini: &Ini, report: &mut Report, list_size: usize) -> Option<Server> {
     let mut section = Section::new(DISCOVERY_SERVER, ini, report);
     let source = source::read(&mut section);
+    let allow_empty = section.get("allow-empty", value::boolean);
     let source_timeout = section.get("source-timeout", value::time_limit);
     let longest_pause = section.get("source-longest-pause", value::time_limit);
     let source_weights = section.get("source-weights", value::boolean);
@@ -114,6 +117,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report, list_size: usize) -> Option<S
     };
     Some(Server {
         source,
+        allow_empty: allow_empty?,
         source_timeout: source_timeout?,
         longest_pause: longest_pause?,
         plan: Plan {

@@ -42,7 +42,11 @@ impl Planning<'_> {
                 continue;
             };
             let identity = identity_of(server);
-            let about = occupant(instance, millis, settings);
+            let mut about = occupant(instance, millis, settings);
+            if silent.contains(&id) && instance.group != server.group {
+                // Nobody is left in a group that the source should know: it is rather misspelt where its servers are now.
+                about.group.clone_from(&server.group);
+            }
             if (&server.name, &server.group, &server.zone, server.hint, &server.addresses)
                 != (&about.name, &about.group, &about.zone, about.hint, &about.addresses)
             {

@@ -169,6 +169,22 @@ fn servers_about_which_a_listing_is_silent_stay_as_they_are() {
 // Identity.
 
 #[test]
+fn a_group_that_is_misspelt_where_its_servers_are_listed_keeps_them() {
+    let mut document = plan(None, Some(&listing(START, [1, 2].map(|n| of_group(n, "blue")))), START, &settings(4));
+    let misspelt = Listing {
+        failed: vec![FailedGroup { group: "blue".into(), reason: "nobody is of it".into() }],
+        ..listing(START + 1, [1, 2].map(|n| of_group(n, "bleu")))
+    };
+    document = plan(Some(&document), Some(&misspelt), START + 1, &settings(4));
+    let groups =
+        |document: &Document| -> Vec<String> { document.servers().map(|(_, one)| one.group.clone()).collect() };
+    assert_eq!(groups(&document), ["blue", "blue"], "the group could not be listed");
+    let good = listing(START + 2, [of_group(1, "green"), of_group(2, "blue")]);
+    document = plan(Some(&document), Some(&good), START + 2, &settings(4));
+    assert_eq!(groups(&document), ["green", "blue"], "who goes to another group goes there");
+}
+
+#[test]
 fn who_takes_over_an_address_is_another_server_and_begins_its_ramp() {
     let mut rounds = Rounds::new(settings(3));
     rounds.see_numbers([1, 2]);

@@ -304,6 +304,17 @@ impl Source for Groups {
             }
             let ids: Vec<&String> = members.keys().collect();
             let details = self.details(&ids).await?;
+            // EC2 is behind with what Auto Scaling has just made.
+            let unknown = members.iter().filter(|(id, (_, member))| {
+                let serves = member.life == "InService" && member.health.eq_ignore_ascii_case("healthy");
+                serves && !details.contains_key(*id)
+            });
+            let unknown = unknown.map(|(id, (group, _))| Unusable {
+                instance: id.clone(),
+                group: group.clone(),
+                reason: "EC2 does not know it".to_owned(),
+                unsure: true,
+            });
             let known = members.iter().filter_map(|(id, (group, member))| {
                 let details = details.get(id)?;
                 Some(instance(id, group.clone(), member, details, self.address))
@@ -323,7 +334,7 @@ impl Source for Groups {
                 reason: reason.to_owned(),
                 unsure: false,
             });
-            Ok(Listing { unusable: unusable.collect(), failed, ..Listing::now(usable) })
+            Ok(Listing { unusable: unusable.chain(unknown).collect(), failed, ..Listing::now(usable) })
         })
     }
 }

@@ -1,8 +1,11 @@
 //! Servers from Consul's health endpoint, by blocking queries: each service is a group.
 //!
 //! Consul answers 200 with an empty list where the token may not see a service, and from old data where there is no
-//! leader: both are errors here. A service that nobody has registered is empty. One that cannot be listed has failed: its
-//! servers stay, the other services go on.
+//! leader: both are errors here. So it does for a service that it does not know, and it knows a service by its instances
+//! alone: when the last is deregistered, the name is gone from the catalogue too, and nothing tells it from a misspelt one.
+//! Critical instances are listed. So an empty answer is a failure, unless the configuration says `allow-empty`.
+//!
+//! A service that cannot be listed has failed: its servers stay, the other services go on.
 
 use super::names::Names;
 use super::{FailedGroup, Instance, Life, Listing, Source, SourceError, Unusable};
@@ -39,6 +42,8 @@ struct Query {
     suffix: String,
     token_file: Option<PathBuf>,
     warning: bool,
+    tagged: bool,
+    allow_empty: bool,
     timeout: Duration,
 }
 
@@ -108,11 +113,17 @@ struct Check {
 }
 
 impl Consul {
-    pub(super) fn open(settings: &Settings, tls: &Tls, timeout: Duration) -> Result<Self, SourceError> {
+    pub(super) fn open(
+        settings: &Settings,
+        tls: &Tls,
+        timeout: Duration,
+        allow_empty: bool,
+    ) -> Result<Self, SourceError> {
         let Settings { urls, services, token_file, tags, datacenter, warning } = settings;
         if let Some(path) = token_file {
             secrets::line(path, "token").map_err(SetupError::from)?;
         }
+        let tagged = !tags.is_empty();
         let tags = tags.iter().map(|tag| format!("&tag={}", escaped(tag)));
         let datacenter = datacenter.iter().map(|name| format!("&dc={}", escaped(name)));
         let suffix: String = tags.chain(datacenter).collect();
@@ -121,7 +132,8 @@ impl Consul {
             Ok(Service { name: name.clone(), http, index: 0, found: Vec::new(), failure: None })
         };
         let services = services.iter().map(service).collect::<Result<_, SourceError>>()?;
-        let query = Query { suffix, token_file: token_file.clone(), warning: *warning, timeout };
+        let (token_file, warning) = (token_file.clone(), *warning);
+        let query = Query { suffix, token_file, warning, tagged, allow_empty, timeout };
         Ok(Self { services, query, names: Names::default() })
     }
 
@@ -172,7 +184,7 @@ impl Service {
     /// Asks for the service, and notes what keeps it from being listed.
     async fn refresh(&mut self, query: &Query, wait: Option<Duration>) {
         self.failure = self.ask(query, wait).await.err();
-        if self.failure.is_some() {
+        if self.failure.as_ref().is_some_and(|failure| !matches!(failure, SourceError::Nobody { .. })) {
             // It is asked again without waiting for a change: what changes is that there is an answer.
             self.index = 0;
         }
@@ -214,6 +226,14 @@ impl Service {
         // would not wait.
         let index = reply.header("x-consul-index").and_then(|index| index.parse::<u64>().ok()).unwrap_or(0);
         self.index = if index < self.index { 0 } else { index.max(1) };
+        if entries.is_empty() && !query.allow_empty {
+            let reason = if query.tagged {
+                "Consul knows none with these tags, or no such service at all"
+            } else {
+                "Consul knows no such service"
+            };
+            return Err(SourceError::Nobody { name: self.name.clone(), reason });
+        }
         self.found = entries.into_iter().map(|entry| found(entry, &self.name, query.warning)).collect();
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Servers from DNS: each name is a group.
 //!
-//! A name that does not exist, has no records of the type, or is not answered for, has failed: its servers stay, the
-//! other names go on. So it is with the targets of SRV records: each is a server of its own, with the fate of its own
+//! A name that does not exist, has no records of the type (unless the configuration says `allow-empty`), or is not answered
+//! for, has failed: its servers stay, the other names go on. So it is with the targets of SRV records: each is a server of its own, with the fate of its own
 //! name, and one family of addresses is enough. Nothing is cached here: the name servers do that.
 
 use super::{FailedGroup, Instance, Life, Listing, Source, SourceError, Unusable, all};
@@ -30,6 +30,7 @@ pub(super) struct Dns {
     names: Vec<String>,
     kind: Record,
     time: Duration,
+    allow_empty: bool,
     /// The address that each target of an SRV record had last.
     known: HashMap<String, IpAddr>,
 }
@@ -64,6 +65,7 @@ impl Dns {
         kind: Record,
         servers: &[SocketAddr],
         time: Duration,
+        allow_empty: bool,
     ) -> Result<Self, SourceError> {
         let failed = |error: NetError| SourceError::Content {
             what: "the configuration of the resolver".to_owned(),
@@ -88,7 +90,7 @@ impl Dns {
         // Several attempts in the time for one question.
         options.timeout = (time / 10).max(Duration::from_millis(100));
         options.try_tcp_on_error = true;
-        Ok(Self { resolver: builder.build().map_err(failed)?, names, kind, time, known: HashMap::new() })
+        Ok(Self { resolver: builder.build().map_err(failed)?, names, kind, time, allow_empty, known: HashMap::new() })
     }
 
     fn asker(&self) -> Asker {
@@ -96,19 +98,21 @@ impl Dns {
         Asker { resolver: self.resolver.clone(), permits, began: Instant::now(), time: self.time }
     }
 
-    /// Each name's records of a type; never none of them.
+    /// Each name's records of a type; none of them only where that is believed.
     async fn records(
         &self,
         asker: &Asker,
         kind: RecordType,
         phase: Phase,
     ) -> Vec<(String, Result<Vec<RData>, String>)> {
+        let allow_empty = self.allow_empty;
         let tasks = self.names.iter().cloned().map(|name| {
             let asker = asker.clone();
             async move {
                 let records = asker.records(&name, kind, phase).await.map_err(|failed| failed.reason);
                 let none = || format!("it has no records of the type {kind}");
-                let records = records.and_then(|found| if found.is_empty() { Err(none()) } else { Ok(found) });
+                let records =
+                    records.and_then(|found| if found.is_empty() && !allow_empty { Err(none()) } else { Ok(found) });
                 (name, records)
             }
         });
@@ -154,7 +158,9 @@ impl Dns {
                 match targets.get(&target) {
                     Some(Ok(address)) => {
                         let hint = Hint::relative(u32::from(service.weight), largest);
-                        usable.push(instance(host.clone(), host, *address, Some(service.port), &group, hint));
+                        // 0 is no port: that of the backend counts.
+                        let port = Some(service.port).filter(|port| *port != 0);
+                        usable.push(instance(host.clone(), host, *address, port, &group, hint));
                     }
                     Some(Err(Failed { reason, unsure })) => {
                         let (reason, unsure) = (format!("its target: {reason}"), *unsure);
@@ -245,7 +251,7 @@ impl Asker {
 /// to decide. The target "." says that a service is not there.
 fn best(records: Vec<RData>) -> Vec<SRV> {
     let services = records.into_iter().filter_map(|record| match record {
-        RData::SRV(service) if !service.target.is_root() && service.port != 0 => Some(service),
+        RData::SRV(service) if !service.target.is_root() => Some(service),
         _ => None,
     });
     let mut services: Vec<SRV> = services.collect();

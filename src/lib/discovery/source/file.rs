@@ -8,13 +8,17 @@
 //!
 //! The JSON is an array of objects with these members: `address` (or `addresses`), `port`, `id`, `name`, `group`,
 //! `zone`, `weight` (percent), `state`. Whoever writes the file replaces it by a rename; one that is caught half-written
-//! is an error, and so is one without a single character.
+//! is an error, and so is one without a single server: `[]` says that there is none.
+//!
+//! A group that a backend of the configuration asks for and that the file does not mention has failed, unless the
+//! configuration says `allow-empty`: its servers stay. `state=leaving` takes them out, and `[]` everybody.
 
-use super::{Instance, Life, Listing, Source, SourceError};
+use super::{FailedGroup, Instance, Life, Listing, Source, SourceError};
 use crate::discovery::LocalFuture;
 use crate::discovery::hint::Hint;
 use crate::net::unbracketed;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,11 +26,24 @@ use std::time::Duration;
 /// The source.
 pub(super) struct SourceFile {
     path: PathBuf,
+    named: BTreeSet<String>,
 }
 
 impl SourceFile {
-    pub(super) fn open(path: PathBuf) -> Self {
-        Self { path }
+    /// `named`: groups that have to be in it.
+    pub(super) fn open(path: PathBuf, named: impl IntoIterator<Item = String>) -> Self {
+        Self { path, named: named.into_iter().collect() }
+    }
+
+    /// The groups of the configuration that are missing.
+    fn unmentioned(&self, instances: &[Instance]) -> Vec<FailedGroup> {
+        if instances.is_empty() {
+            // Nobody at all, in so many words.
+            return Vec::new();
+        }
+        let missing = self.named.iter().filter(|group| instances.iter().all(|instance| instance.group != **group));
+        let reason = || format!("no server of {} is of it", self.path.display());
+        missing.map(|group| FailedGroup { group: group.clone(), reason: reason() }).collect()
     }
 }
 
@@ -35,9 +52,9 @@ impl Source for SourceFile {
         Box::pin(async {
             let failed = |source| SourceError::File { path: self.path.clone(), source };
             let text = std::fs::read_to_string(&self.path).map_err(failed)?;
-            let instances = parse(&text);
             let what = self.path.display().to_string();
-            Ok(Listing::now(instances.map_err(|reason| SourceError::Content { what, reason })?))
+            let instances = parse(&text).map_err(|reason| SourceError::Content { what, reason })?;
+            Ok(Listing { failed: self.unmentioned(&instances), ..Listing::now(instances) })
         })
     }
 }
@@ -60,8 +77,10 @@ struct Written {
 }
 
 pub(super) fn parse(text: &str) -> Result<Vec<Instance>, String> {
-    if text.trim().is_empty() {
-        return Err("it is empty; write [] for no server at all".to_owned());
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
+    let mut lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).peekable();
+    if lines.peek().is_none() {
+        return Err("it has no server; write [] where there is to be none at all".to_owned());
     }
     if text.trim_start().starts_with('[') && serde_json::from_str::<serde_json::Value>(text).is_ok() {
         let all: Vec<Written> = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -75,8 +94,6 @@ pub(super) fn parse(text: &str) -> Result<Vec<Instance>, String> {
     if text.trim_start().starts_with("[{") || text.trim() == "[" {
         return Err("it is no JSON".to_owned());
     }
-    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
-    let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     lines.map(|(number, text)| line(text).and_then(instance).map_err(|e| format!("line {number}: {e}"))).collect()
 }
 
@@ -166,7 +183,6 @@ mod tests {
         assert_eq!((instances[1].port, instances[1].life), (Some(8080), Life::Leaving));
         assert_eq!(parse("[::1]:80\n").unwrap()[0].id, "::1:80");
         assert_eq!(parse("[]").unwrap(), []);
-        assert_eq!(parse("# none\n").unwrap(), []);
     }
 
     #[test]
@@ -174,6 +190,7 @@ mod tests {
         for text in [
             "",
             "\n",
+            "# 10.0.0.1\n\n",
             "[",
             "[{\"address\": \"10.0.0.1\"}, {\"addr",
             "10.0.0.1\n10.0.0",

@@ -11,7 +11,7 @@ use super::LocalFuture;
 use super::aws::AwsError;
 use super::hint::Hint;
 use super::http::{HttpError, Refused};
-use crate::config::discovery::{Discovery, Source as Settings};
+use crate::config::discovery::{Discovery, Serves, Source as Settings};
 use crate::http::SetupError;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -136,6 +136,14 @@ pub enum SourceError {
         /// Why.
         reason: &'static str,
     },
+    /// A name without servers, which may as well be a misspelt one.
+    #[error("{name} has no servers: {reason}")]
+    Nobody {
+        /// The name.
+        name: String,
+        /// Why that is no listing.
+        reason: &'static str,
+    },
     /// A reply that is not what was asked for.
     #[error("{what} cannot be understood: {reason}")]
     Content {
@@ -181,15 +189,26 @@ pub trait Source {
 /// # Errors
 /// Credentials or certificates cannot be read.
 pub async fn open(config: &Discovery) -> Result<Option<Box<dyn Source>>, SourceError> {
-    let time = config.server.source_timeout;
+    let (time, allow_empty) = (config.server.source_timeout, config.server.allow_empty);
     Ok(Some(match &config.server.source {
         None => return Ok(None),
         Some(Settings::Aws { groups, address }) => {
             Box::new(aws::Groups::open(groups.clone(), *address, config.region.as_deref(), time).await?)
         }
-        Some(Settings::Consul(settings)) => Box::new(consul::Consul::open(settings, &config.store.tls, time)?),
-        Some(Settings::Dns { names, kind, servers }) => Box::new(dns::Dns::open(names.clone(), *kind, servers, time)?),
-        Some(Settings::File { path }) => Box::new(file::SourceFile::open(path.clone())),
+        Some(Settings::Consul(settings)) => {
+            Box::new(consul::Consul::open(settings, &config.store.tls, time, allow_empty)?)
+        }
+        Some(Settings::Dns { names, kind, servers }) => {
+            Box::new(dns::Dns::open(names.clone(), *kind, servers, time, allow_empty)?)
+        }
+        Some(Settings::File { path }) => {
+            let named = config.client.backends.iter().filter_map(|backend| match &backend.serves {
+                Serves::Only(groups) => Some(groups.clone()),
+                Serves::All | Serves::Except(_) => None,
+            });
+            let named = if allow_empty { Vec::new() } else { named.flatten().collect() };
+            Box::new(file::SourceFile::open(path.clone(), named))
+        }
     }))
 }
 
