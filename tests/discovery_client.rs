@@ -8,7 +8,7 @@ use harness::newer::Haproxy;
 use harness::{Daemon, SOON, discovery, free_port, run, wait_until, with_config, write};
 use nix::sys::signal::{Signal, kill};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
@@ -766,6 +766,70 @@ fn with_an_agent_and_reloads(haproxy: &Haproxy) {
         balancer.wait_for_serving("web", &[1, 3]);
     }
     traffic.assert_clean();
+}
+
+#[test]
+fn no_agent_makes_anything_ready_over_reloads_where_nobody_answers_for_empty_slots() {
+    oldest_and_newest().iter().for_each(with_an_agent_and_reloads_without_a_state_file);
+}
+
+/// Without a state file HAProxy begins with slots that are empty and agents that are asked. `HAPROXYSTATS_RELOADS` says how
+/// often, 5 times if unset.
+fn with_an_agent_and_reloads_without_a_state_file(haproxy: &Haproxy) {
+    let reloads = std::env::var("HAPROXYSTATS_RELOADS").map_or(5, |text| text.parse().unwrap());
+    let mut site = Site::new();
+    let webs = site.webs([1, 3, 9]);
+    let (port, answered) = agent_that_says(&Arc::new(Mutex::new("ready up 100%".to_owned())));
+    // Whoever is sent to a slot in vain gets an error. The one that is always there keeps all others from it.
+    let lines = format!(
+        "balance roundrobin\nno option redispatch\nretries 0\nserver base 127.0.9.9:{} check\nserver-template web 1-4 \
+         255.255.255.255:80 check disabled weight 100 agent-check agent-port {port} agent-inter 50ms",
+        site.port
+    );
+    let balancer = Balancer::start_as(haproxy, &[("web", &lines)]);
+    site.one(&balancer);
+    site.list(1, &[a(1), None, a(3), None]);
+    site.start();
+    balancer.wait_for_serving("web", &[1, 3, 9]);
+    // An operator who takes a server out whose agent says ready has to switch the agent off as well.
+    balancer.ask("disable agent web/web3; set server web/web3 state maint");
+    site.wait_for("held: somebody else has set it to maint");
+    let traffic = Traffic::start(balancer.ports[0]);
+    traffic.more();
+    let (before, asked) = (webs[1].requests(), answered.load(Ordering::Relaxed));
+    let stopped = AtomicBool::new(false);
+    let wrong = std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let mut wrong = std::collections::BTreeMap::new();
+            while !stopped.load(Ordering::SeqCst) {
+                for (name, row) in balancer.servers("web") {
+                    if row.is_ready() && !row.at.starts_with("127.0.9.1:") && !row.at.starts_with("127.0.9.9:") {
+                        *wrong.entry((name, row.at)).or_insert(0_usize) += 1;
+                    }
+                }
+            }
+            wrong
+        });
+        for _ in 0..reloads {
+            balancer.reload();
+            balancer.wait_for_serving("web", &[1, 9]);
+            traffic.more();
+        }
+        stopped.store(true, Ordering::SeqCst);
+        looking.join().unwrap()
+    });
+    println!(
+        "{}.{}: {reloads} reloads, {} of {} requests failed, {} answers of the agent, ready for nobody: {wrong:?}",
+        haproxy.version.0,
+        haproxy.version.1,
+        traffic.failures().len(),
+        traffic.good(),
+        answered.load(Ordering::Relaxed) - asked,
+    );
+    assert!(wrong.is_empty(), "{wrong:?}");
+    traffic.assert_clean();
+    assert_eq!(webs[1].requests(), before, "requests for the server that is in maintenance");
+    assert!(answered.load(Ordering::Relaxed) > asked, "the agent is asked all the time");
 }
 
 #[test]

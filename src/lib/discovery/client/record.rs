@@ -16,6 +16,8 @@ pub struct Entry {
     pub verified: bool,
     /// The state that somebody else has set.
     pub foreign: Option<AdminState>,
+    /// Whether its agent was not asked at that time: it would end the state.
+    pub unasked: bool,
     /// The address that it served last.
     pub endpoint: Option<Endpoint>,
     /// Whether it was up there when last seen.
@@ -28,7 +30,7 @@ impl Entry {
     /// A slot that is as we want it.
     #[must_use]
     pub fn new(process: ProcessId, state: AdminState) -> Self {
-        Self { process, state, verified: true, foreign: None, endpoint: None, up: false, since: 0 }
+        Self { process, state, verified: true, foreign: None, unasked: false, endpoint: None, up: false, since: 0 }
     }
 }
 
@@ -81,6 +83,8 @@ pub struct StoredEntry {
     verified: bool,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     foreign: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    unasked: bool,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     endpoint: Option<(IpAddr, u16)>,
     up: bool,
@@ -97,6 +101,7 @@ impl StoredEntry {
             state: entry.state.word().to_owned(),
             verified: entry.verified,
             foreign: entry.foreign.map(|state| state.word().to_owned()),
+            unasked: entry.unasked,
             endpoint: entry.endpoint.map(|endpoint| (endpoint.ip(), endpoint.port())),
             up: entry.up,
             since: entry.since,
@@ -110,6 +115,7 @@ impl StoredEntry {
             state: AdminState::from_word(&self.state)?,
             verified: self.verified,
             foreign: self.foreign.as_deref().and_then(AdminState::from_word),
+            unasked: self.unasked,
             endpoint: self.endpoint.and_then(|(ip, port)| Endpoint::new(ip, port).ok()),
             up: self.up,
             since: self.since,
@@ -129,6 +135,7 @@ mod tests {
         let mut record = Record::default();
         let mut entry = Entry::new(process, AdminState::Drain);
         entry.foreign = Some(AdminState::Maint);
+        entry.unasked = true;
         entry.endpoint = Endpoint::new("::1".parse().unwrap(), 80).ok();
         entry.since = 5;
         assert!(record.set(&server("web1"), entry));

@@ -77,7 +77,8 @@ impl Told {
 
 /// What there is to say where agents are asked about slots.
 pub(super) const AGENTS: &str = "its slots have agent checks: weights are the agent's there, states are the list's; the agent \
-    must not answer ready (haproxystats-agent: own-admin-state = false)";
+    must not answer ready (haproxystats-agent: own-admin-state = false), or else the slots need the address 255.255.255.255, \
+    where none answers for those that are empty";
 
 impl Told {
     /// Logs where agents are asked about slots, and where one has made a slot ready that the list has empty.
@@ -109,7 +110,8 @@ impl Told {
                     tracing::warn!(
                         %socket, backend, server,
                         "its agent has made a slot ready that is to be empty, and it is taken out again; set \
-                         own-admin-state = false in haproxystats-agent, or let the agent answer without ready"
+                         own-admin-state = false in haproxystats-agent, let the agent answer without ready, or configure the \
+                         slots with the address 255.255.255.255, where no agent answers"
                     );
                 }
             }

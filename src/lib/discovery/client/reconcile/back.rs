@@ -11,6 +11,10 @@ impl Backend<'_> {
     /// Puts a slot back: first the state, so that no request gets there, then the address that it was about.
     pub(super) fn put_back(&self, slot: &Slot<'_>, server: &ServerState, state: AdminState) -> Step {
         let mut commands = Vec::new();
+        // Whoever has switched the agent off as well does not want it to say `ready` now.
+        if server.has_agent() && slot.entry.is_some_and(|entry| entry.unasked) {
+            commands.push(Command::DisableAgent(slot.name.clone()));
+        }
         if server.state() != state {
             commands.push(Command::State(slot.name.clone(), state));
         }
@@ -38,7 +42,7 @@ impl Backend<'_> {
         if options.has_check() {
             commands.push(Command::EnableHealth(name.clone()));
         }
-        if options.has_agent() {
+        if options.has_agent() && !slot.entry.is_some_and(|entry| entry.unasked) {
             commands.push(Command::EnableAgent(name.clone()));
         }
         // A server that was added is in maintenance.

@@ -45,6 +45,7 @@ impl Backend<'_> {
             entry.process = self.view.process.id;
             entry.foreign = Some(state);
             entry.verified = true;
+            entry.unasked = server.may_have_agent() && !server.has_agent();
             // For the time after a reload, when it tells a state that a state file kept from that of a new slot.
             entry.endpoint = endpoint_of(server);
             outcome.noted.push((slot.name.clone(), entry));
