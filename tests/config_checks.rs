@@ -1,7 +1,7 @@
 //! What the check of a configuration finds: one text, one finding.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken machine may fail the test")]
 
-use haproxystats::config::Program::{self, Process, Pull};
+use haproxystats::config::Program::{self, Agent, Discovery, Process, Pull};
 use haproxystats::config::{LogLevel, Retries, Selection, Server, load};
 use std::time::Duration;
 
@@ -113,6 +113,24 @@ fn pairs_in_doubt() {
     );
     warns(Pull, &format!("{few}[graphite]\nsettle = 5\n"), &[]);
     warns(Pull, &format!("{few}[graphite]\nacknowledge = kernel\n"), &[]);
+}
+
+#[test]
+fn an_agent_that_may_say_ready_beside_slots_of_discovery() {
+    let slots = "[discovery-backend:web]\nbase-name = web\n";
+    let words =
+        "own-admin-state = \"true\": lets the agent say ready, and so end what an operator has set; write false";
+    for program in [Agent, Discovery] {
+        let both = format!("[agent]\nown-admin-state = true\n{slots}");
+        warns(program, &both, &[words]);
+        let services = "[agent:a]\nport = 1\n[agent:b]\nport = 2\nown-admin-state = false\n[agent:c]\nport = 3\n";
+        warns(program, &format!("{both}{services}"), &[words]);
+        let one = format!("{slots}[agent:a]\nport = 1\nown-admin-state = true\n[agent:b]\nport = 2\n");
+        warns(program, &one, &[&format!("[agent:a] {words}")]);
+        warns(program, &format!("[agent]\nchecks = load\n{slots}"), &[]);
+        warns(program, "[agent]\nown-admin-state = true\n", &[]);
+    }
+    warns(Process, &format!("[agent]\nown-admin-state = true\n{slots}"), &[]);
 }
 
 #[test]

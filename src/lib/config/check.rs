@@ -5,8 +5,11 @@ use super::nearest::did_you_mean;
 use super::options::{self, OPTIONS};
 use super::problem::{Problem, Report};
 use super::reader::DEFAULT_SECTION;
-use super::{Acknowledge, Graphite, LocalStore, Process, Program, Pull};
+use super::{Acknowledge, Agent, Discovery, Graphite, LocalStore, Process, Program, Pull};
+use crate::haproxy::answer::AdminState;
 use std::collections::HashSet;
+
+const OWN_ADMIN_STATE: &str = "own-admin-state";
 
 /// Warns about sections and options that nobody reads, with the nearest known name.
 pub(super) fn names(ini: &Ini, report: &mut Report) {
@@ -157,5 +160,38 @@ pub(super) fn pairs(
             "has no effect without aggr-server-metrics in [process]: a server follows the group of its backend";
         let place = ini.section_place("server-groups").cloned();
         report.warn(Problem::new(message).section("server-groups").place(place));
+    }
+}
+
+/// An agent that may say `ready` where haproxystats-discovery holds servers: each would undo what the other does.
+pub(super) fn agents(
+    program: Program,
+    ini: &Ini,
+    agent: Option<&Agent>,
+    discovery: Option<&Discovery>,
+    report: &mut Report,
+) {
+    let (Some(agent), Some(discovery)) = (agent, discovery) else { return };
+    let Some(backend) = discovery.client.backends.first() else { return };
+    if !matches!(program, Program::Agent | Program::Discovery) {
+        return;
+    }
+    let mut told = HashSet::new();
+    for service in agent.services.iter().filter(|service| service.owner == AdminState::Agent) {
+        let own = format!("{}:{}", options::AGENT, service.name);
+        let section = if ini.has_own(&own, OWN_ADMIN_STATE) { own.as_str() } else { options::AGENT };
+        if !told.insert(section.to_owned()) {
+            continue;
+        }
+        let message = format!(
+            "lets the agent say ready, and so end what an operator has set; write false if HAProxy asks it about slots of \
+             haproxystats-discovery, such as those of the backend {}",
+            backend.name
+        );
+        let problem = Problem::new(message).section(section).option(OWN_ADMIN_STATE);
+        report.warn(match ini.raw(section, OWN_ADMIN_STATE) {
+            Some(raw) => problem.text(&raw.text).place(raw.place),
+            None => problem,
+        });
     }
 }

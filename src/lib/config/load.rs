@@ -154,6 +154,7 @@ pub fn check(program: Program, sources: Sources) -> Result<Loaded, Refused> {
     let store = written.local_store.as_ref().and_then(Option::as_ref);
     let (pull, process, graphite) = (written.pull.as_ref(), written.process.as_ref(), written.graphite.as_ref());
     check::pairs(program, &ini, pull, process, graphite, store, &mut report);
+    check::agents(program, &ini, written.agent.as_ref(), written.discovery.as_ref(), &mut report);
     let report = for_program(program, report);
     if !report.is_good() {
         return Err(Refused { report });
