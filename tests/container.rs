@@ -29,6 +29,7 @@ mount -t overlay overlay -o "lowerdir=/etc,upperdir=$directory/etc/upper,workdir
 cp "$directory/haproxystats.conf" /etc/haproxystats.conf
 mkdir -p /run/haproxy
 mount -t tmpfs none /run/haproxy
+echo 127.0.0.1:9 >/run/haproxy/servers
 haproxy -db -f "$directory/haproxy.cfg" &
 haproxy=$!
 socat -u TCP-LISTEN:3002,bind=127.0.0.1,fork,reuseaddr OPEN:"$directory/lines",creat,append &
@@ -49,6 +50,8 @@ until_true() {
             podman ps --all
             podman logs pair_pull_1
             podman logs pair_process_1
+            podman logs pair_agent_1
+            podman logs pair_discovery_1
             exit 1
         fi
         sleep 0.2
@@ -59,6 +62,13 @@ HAPROXY_GROUP=$(stat -c %g /run/haproxy/admin.sock)
 export HAPROXY_GROUP
 "$@" up --detach || exit 1
 until_true grep -q '\.haproxy\.frontend\.www\.' "$directory/lines"
+# What has to outlive a container lies in a volume.
+kept() {
+    until_true test -s "$(podman volume inspect --format '{{.Mountpoint}}' "pair_$1")/$1/$2"
+    echo "the volume $1 has $2"
+}
+kept discovery list.json
+kept agent state.json
 for container in pair_pull_1 pair_process_1; do
     until_true podman healthcheck run "$container"
     podman inspect --format "$container {{.State.Healthcheck.Status}}" "$container"
@@ -145,11 +155,15 @@ fn the_image_holds_all_that_the_programs_need(store: &Store) {
     assert_eq!(store.buildah(&["inspect", "--format", "{{.OCIv1.Config.User}}", "c"]).trim(), "65532:65532");
 }
 
-/// The file as it is, under podman: metrics of a HAProxy of the host arrive, and both health checks are content.
+/// The file as it is, under podman: metrics of a HAProxy of the host arrive, and both health checks are content; agent and
+/// discovery keep what they know.
 fn pull_and_process_run_side_by_side(store: &Store, compose: &Path, podman: &Path) {
-    let settings = "[pull]\nsocket-dir = /run/haproxy\npull-interval = 1\npull-timeout = 0.9\n\
-                    [process]\nworkers = 2\n[graphite]\nport = 3002\nsettle = 0.1\n";
     let place = store.place.path();
+    let settings = "[pull]\nsocket-dir = /run/haproxy\npull-interval = 1\npull-timeout = 0.9\n\
+                    [process]\nworkers = 2\n[graphite]\nport = 3002\nsettle = 0.1\n\
+                    [agent]\nchecks = load\n[discovery]\nexporter-port = 0\n\
+                    [discovery-server]\nmode = file\nsource-file = /run/haproxy/servers\n\
+                    [discovery-client]\nhaproxy-socket-path = /run/haproxy/admin.sock\n[discovery-backend:web]\nbase-name = web\n";
     write(place, "haproxystats.conf", settings);
     write(place, "haproxy.cfg", HAPROXY);
     write(place, "containers.conf", CONTAINERS);
@@ -163,6 +177,7 @@ fn pull_and_process_run_side_by_side(store: &Store, compose: &Path, podman: &Pat
     let mut command = Command::new("unshare");
     command.args(["--mount", "--net", "--propagation", "private", "sh", "-uc", PAIR, "pair"]).arg(place);
     command.arg(compose).arg("--file").arg(root("contrib/docker/compose.yaml")).args(["--project-name", "pair"]);
+    command.args(["--profile", "agent", "--profile", "discovery"]);
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{}:{path}:/usr/sbin:/sbin", directory.display()));
     command.env("CONTAINERS_CONF", store.path("containers.conf"));
@@ -171,6 +186,9 @@ fn pull_and_process_run_side_by_side(store: &Store, compose: &Path, podman: &Pat
         for state in ["healthy", "is user 65532", "may 0000000000000000"] {
             assert!(output.contains(&format!("{container} {state}")), "{container} {state}:\n{output}");
         }
+    }
+    for kept in ["discovery has list.json", "agent has state.json"] {
+        assert!(output.contains(&format!("the volume {kept}")), "{output}");
     }
     assert!(!names(&store.path("store/volumes")).iter().any(|name| name.contains("queue")), "the volume is left");
 }
