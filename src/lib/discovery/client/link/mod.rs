@@ -21,8 +21,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use tokio::time::Instant;
 use told::Told;
 
-/// Passes of a round: a slot that changes hands takes three when nobody has to be waited for.
-const PASSES: usize = 6;
+/// Passes of a round: a slot that changes hands takes three when nobody has to be waited for, and a server that goes to
+/// another slot is drained in the next one.
+const PASSES: usize = 8;
 
 /// Why a round ended early.
 #[derive(Debug, thiserror::Error)]

@@ -16,9 +16,15 @@ impl Backend<'_> {
         budget: &mut Budget,
         outcome: &mut Outcome,
     ) -> Option<Step> {
-        if has_traffic(server) && !self.moves_away(slot, server) && !budget.take() {
-            outcome.waiting.push((slot.number, Waiting::Capacity));
-            return None;
+        if has_traffic(server) && !self.is_elsewhere(slot, server) {
+            if self.moves_away(slot, server) {
+                // It comes up there first, and is read back.
+                return None;
+            }
+            if !budget.take() {
+                outcome.waiting.push((slot.number, Waiting::Capacity));
+                return None;
+            }
         }
         let mut entry = self.entry(slot, AdminState::Drain);
         (entry.verified, entry.since) = (false, self.view.now);
@@ -95,6 +101,12 @@ impl Backend<'_> {
                 entry: None,
             }),
         }
+    }
+
+    /// Whether the server in this slot serves in another one.
+    fn is_elsewhere(&self, slot: &Slot<'_>, server: &ServerState) -> bool {
+        let at = endpoint_of(server).and_then(|endpoint| self.places.get(&endpoint));
+        at.is_some_and(|at| at.serves_beside(slot.number))
     }
 
     /// Whether the server in this slot is wanted in another one, which is free for it now.

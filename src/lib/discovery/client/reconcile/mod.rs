@@ -16,6 +16,8 @@
 //!   that is to be empty or to leave.
 //! - Servers leave while half of those that are wanted are up, or when waiting would help nobody. Whose checks fail does
 //!   not serve, and leaves at once.
+//! - A server that goes to another slot is up there before it is drained where it was: for the time between two looks it
+//!   takes sessions through both.
 
 mod back;
 mod budget;
@@ -80,6 +82,13 @@ pub struct Step {
     pub entry: Option<Entry>,
 }
 
+impl Step {
+    /// Whether the server may serve less after it than before.
+    fn takes_traffic_away(&self) -> bool {
+        self.expected.state != Some(AdminState::Ready) || self.expected.weight == Some(Weight::ZERO)
+    }
+}
+
 /// What a step leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
@@ -129,7 +138,7 @@ pub enum Waiting {
 /// What there is to do for a backend.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outcome {
-    /// Changes, servers that leave first.
+    /// Changes, in their order: what somebody else had set, servers that come, servers that leave.
     pub steps: Vec<Step>,
     /// Slots that have to wait.
     pub waiting: Vec<(u32, Waiting)>,
@@ -164,28 +173,23 @@ pub fn reconcile(desired: &Desired, view: View<'_>, record: &Record, settings: S
         }
     }
     let backend = Backend { desired, view, settings, places: places(&slots, desired, view.process) };
-    let mut budget = Budget::new(&slots, desired, view);
-    let mut leaving = Vec::new();
-    let mut deleting = Vec::new();
-    let mut coming = Vec::new();
-    let mut back = Vec::new();
+    let mut budget = Budget::new(&slots, desired, view, &backend.places);
+    let (mut back, mut coming, mut leaving) = (Vec::new(), Vec::new(), Vec::new());
     // Whose slot another server waits for leaves before those for whom nobody comes.
     let (first, last): (Vec<_>, Vec<_>) = slots.iter().partition(|slot| matches!(slot.wanted, Wanted::Serve(_)));
     for slot in first.into_iter().chain(last) {
         match backend.decide(slot, &mut budget, &mut outcome) {
             None => {}
-            Some(step) if step.entry.is_none() => deleting.push(step),
             Some(step) if step.entry.is_some_and(|entry| entry.foreign.is_some()) => back.push(step),
-            Some(step) if step.expected.state == Some(AdminState::Ready) => coming.push(step),
-            Some(step) => leaving.push(step),
+            Some(step) if step.takes_traffic_away() => leaving.push(step),
+            Some(step) => coming.push(step),
         }
     }
     outcome.waiting.sort_unstable();
-    // A server that goes to another slot is gone from the old one before it comes up in the new one.
+    // Between two of them HAProxy answers requests: nobody leaves before all have come who come now.
     outcome.steps = back;
-    outcome.steps.extend(leaving);
-    outcome.steps.extend(deleting);
     outcome.steps.extend(coming);
+    outcome.steps.extend(leaving);
     outcome
 }
 
