@@ -35,7 +35,7 @@ fn haproxies() -> Vec<Haproxy> {
 }
 
 /// What happens to how many servers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Change {
     servers: usize,
     /// So many of them are replaced.
@@ -136,11 +136,31 @@ impl Stage {
     }
 }
 
-/// Changes servers under traffic; what came of it, in words.
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { servers, replaced, dead, spare } = self;
+        write!(f, "{replaced} of {servers}")?;
+        if *dead {
+            f.write_str(", dead")?;
+        }
+        if *spare > 0 { write!(f, ", {spare} spare slots") } else { Ok(()) }
+    }
+}
+
+/// What came of a change.
+#[derive(Debug, Clone, Copy)]
+struct Figures {
+    took: Duration,
+    least: usize,
+    failures: usize,
+    requests: u64,
+}
+
+/// Changes servers under traffic; `None` where the source is not installed.
 #[track_caller]
-fn replace(haproxy: &Haproxy, mode: Mode, kind: Kind, change: Change) {
+fn replace(haproxy: &Haproxy, mode: Mode, kind: Kind, change: Change) -> Option<Figures> {
     let Change { servers, replaced, dead, spare } = change;
-    let Some(mut stage) = Stage::new(haproxy, mode, kind, servers + spare, "") else { return };
+    let mut stage = Stage::new(haproxy, mode, kind, servers + spare, "")?;
     let old: Vec<usize> = (1..=servers).collect();
     let new: Vec<usize> = (replaced + 1..=replaced + servers).collect();
     stage.list(&old);
@@ -160,10 +180,11 @@ fn replace(haproxy: &Haproxy, mode: Mode, kind: Kind, change: Change) {
         before = failed(&traffic);
     }
     let watch = Watch::start(stage.socket(), Arc::clone(&stage.farm));
-    let started = Instant::now();
     stage.list(&new);
+    // Some sources take a while to be told.
+    let listed = Instant::now();
     stage.wait_for(&new);
-    let took = started.elapsed();
+    let took = listed.elapsed();
     if let Some(traffic) = &traffic {
         traffic.more();
     }
@@ -171,13 +192,17 @@ fn replace(haproxy: &Haproxy, mode: Mode, kind: Kind, change: Change) {
     let requests = traffic.as_ref().map_or(0, Traffic::good);
     let failures = failed(&traffic) - before;
     println!(
-        "| {}.{} | {mode:?} | {kind:?} | {replaced} of {servers}{}, {spare} spare | {:.1} s | {least} | {failures} of {requests} |",
+        "| {}.{} | {mode:?} | {kind:?} | {change} | {:.1} s | {least} | {failures} of {requests} |",
         haproxy.version.0,
         haproxy.version.1,
-        if dead { " dead" } else { "" },
         took.as_secs_f64()
     );
-    let wanted = if dead { servers - replaced } else { servers.div_ceil(2) };
+    let wanted = match change {
+        Change { dead: true, .. } => servers - replaced,
+        // Nobody leaves before its successor is up.
+        Change { spare, .. } if spare >= replaced => servers,
+        _ => servers.div_ceil(2),
+    };
     assert!(least >= wanted, "{least} served at {at:?}, {wanted} should have: {}\n{}", watch.course(), stage.output());
     if let Some(traffic) = &traffic {
         let failures = traffic.failures();
@@ -186,6 +211,7 @@ fn replace(haproxy: &Haproxy, mode: Mode, kind: Kind, change: Change) {
     if dead {
         assert!(took < Duration::from_secs(30), "{took:?}: {}\n{}", watch.course(), stage.output());
     }
+    Some(Figures { took, least, failures, requests })
 }
 
 /// With each HAProxy in both modes.
@@ -193,7 +219,7 @@ fn replace(haproxy: &Haproxy, mode: Mode, kind: Kind, change: Change) {
 fn replace_everywhere(change: Change) {
     for haproxy in haproxies() {
         for mode in [Mode::Slots, Mode::Dynamic] {
-            replace(&haproxy, mode, Kind::File, change);
+            let _ = replace(&haproxy, mode, Kind::File, change);
         }
     }
 }
@@ -252,7 +278,7 @@ fn newcomers_that_do_not_serve_yet_take_no_more_than_half() {
 fn all_of_a_service_of_consul_are_replaced() {
     let change = Change { servers: 10, replaced: 10, dead: false, spare: 0 };
     for (haproxy, mode) in haproxies().iter().zip([Mode::Slots, Mode::Dynamic]) {
-        replace(haproxy, mode, Kind::Consul, change);
+        let _ = replace(haproxy, mode, Kind::Consul, change);
     }
 }
 
@@ -260,7 +286,7 @@ fn all_of_a_service_of_consul_are_replaced() {
 fn all_addresses_of_a_name_are_replaced() {
     let change = Change { servers: 10, replaced: 10, dead: false, spare: 0 };
     for (haproxy, mode) in haproxies().iter().zip([Mode::Dynamic, Mode::Slots]) {
-        replace(haproxy, mode, Kind::Dns, change);
+        let _ = replace(haproxy, mode, Kind::Dns, change);
     }
 }
 
@@ -268,16 +294,98 @@ fn all_addresses_of_a_name_are_replaced() {
 fn all_instances_of_a_group_are_replaced() {
     let change = Change { servers: 10, replaced: 10, dead: false, spare: 0 };
     for (haproxy, mode) in haproxies().iter().rev().zip([Mode::Slots, Mode::Dynamic]) {
-        replace(haproxy, mode, Kind::Aws, change);
+        let _ = replace(haproxy, mode, Kind::Aws, change);
     }
 }
 
+/// All of a full list, half of it, the same with dead ones, and all with as many spare slots.
+fn changes(servers: usize) -> [Change; 5] {
+    let change = |replaced, dead, spare| Change { servers, replaced, dead, spare };
+    let half = servers / 2;
+    [
+        change(servers, false, 0),
+        change(half, false, 0),
+        change(servers, true, 0),
+        change(half, true, 0),
+        change(servers, false, servers),
+    ]
+}
+
+/// So many servers are replaced in these ways; all failures at the end, with the figures by change and mode.
+#[track_caller]
+fn replace_in_ways(ways: impl IntoIterator<Item = (usize, Mode, Kind, Change)>) {
+    let haproxies = haproxies();
+    let mut figures: Vec<(Change, Mode, Figures)> = Vec::new();
+    let mut failed = Vec::new();
+    for (haproxy, mode, kind, change) in ways {
+        // The newest, or Debian's where there is no other.
+        let haproxy = haproxies.get(haproxy).unwrap_or(&haproxies[0]);
+        match std::panic::catch_unwind(|| replace(haproxy, mode, kind, change)) {
+            Ok(Some(found)) => figures.push((change, mode, found)),
+            Ok(None) => {}
+            Err(_) => failed.push(format!("{:?} {mode:?} {kind:?} {change}", haproxy.version)),
+        }
+    }
+    let mut kinds: Vec<(Change, Mode)> = Vec::new();
+    for (change, mode, _) in &figures {
+        if !kinds.contains(&(*change, *mode)) {
+            kinds.push((*change, *mode));
+        }
+    }
+    for (change, mode) in kinds {
+        let of: Vec<Figures> =
+            figures.iter().filter(|(c, m, _)| (*c, *m) == (change, mode)).map(|(.., found)| *found).collect();
+        let times: Vec<f64> = of.iter().map(|one| one.took.as_secs_f64()).collect();
+        println!(
+            "{change}, {mode:?}: {} runs, {:.1} to {:.1} s, at least {} served, {} of {} requests failed",
+            of.len(),
+            times.iter().copied().fold(f64::INFINITY, f64::min),
+            times.iter().copied().fold(0.0, f64::max),
+            of.iter().map(|one| one.least).min().unwrap_or(0),
+            of.iter().map(|one| one.failures).sum::<usize>(),
+            of.iter().map(|one| one.requests).sum::<u64>(),
+        );
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// Each change, each source, each mode and each HAProxy, and every HAProxy in either mode; where the environment has
+/// `HAPROXYSTATS_REPLACEMENTS`, every way in which servers can be replaced: `all`, or those of the sizes (`10`, `100`)
+/// and sources (`file`, `consul`, `dns`, `aws`) that it names.
 #[test]
 fn a_hundred_servers_are_replaced() {
-    let change = Change { servers: 100, replaced: 100, dead: false, spare: 0 };
-    for (haproxy, mode) in haproxies().iter().rev().zip([Mode::Slots, Mode::Dynamic]) {
-        replace(haproxy, mode, Kind::File, change);
+    let [all, half, dead, half_dead, spare] = changes(100);
+    let Ok(wanted) = std::env::var("HAPROXYSTATS_REPLACEMENTS") else {
+        return replace_in_ways([
+            (0, Mode::Slots, Kind::File, all),
+            (1, Mode::Dynamic, Kind::Consul, all),
+            (1, Mode::Slots, Kind::Dns, half),
+            (0, Mode::Dynamic, Kind::Aws, half),
+            (0, Mode::Slots, Kind::Consul, dead),
+            (1, Mode::Dynamic, Kind::File, dead),
+            (1, Mode::Slots, Kind::Aws, half_dead),
+            (0, Mode::Dynamic, Kind::Dns, half_dead),
+            (1, Mode::Slots, Kind::File, spare),
+        ]);
+    };
+    // Sizes and sources, of which those that are named count, or else all.
+    let words: Vec<String> = wanted.split_whitespace().map(str::to_lowercase).collect();
+    let chosen =
+        |word: String, of: &[&str]| words.contains(&word) || !words.iter().any(|wanted| of.contains(&wanted.as_str()));
+    let mut ways = Vec::new();
+    for servers in [10, 100].into_iter().filter(|servers| chosen(servers.to_string(), &["10", "100"])) {
+        for change in changes(servers) {
+            for kind in [Kind::File, Kind::Consul, Kind::Dns, Kind::Aws] {
+                if !chosen(format!("{kind:?}").to_lowercase(), &["file", "consul", "dns", "aws"]) {
+                    continue;
+                }
+                for mode in [Mode::Slots, Mode::Dynamic] {
+                    ways.extend([0, 1].map(|haproxy| (haproxy, mode, kind, change)));
+                }
+            }
+        }
     }
+    replace_in_ways(ways);
 }
 
 #[test]
@@ -285,7 +393,7 @@ fn a_hundred_servers_are_replaced() {
 fn four_thousand_servers_are_replaced() {
     let change = Change { servers: 4000, replaced: 4000, dead: false, spare: 0 };
     for (haproxy, mode) in haproxies().iter().rev().zip([Mode::Slots, Mode::Dynamic]) {
-        replace(haproxy, mode, Kind::File, change);
+        let _ = replace(haproxy, mode, Kind::File, change);
     }
 }
 

@@ -47,7 +47,7 @@ vpc = ec2.create_vpc(CidrBlock='127.10.0.0/16')['Vpc']['VpcId']
 subnet = ec2.create_subnet(VpcId=vpc, CidrBlock='127.10.0.0/24')['Subnet']['SubnetId']
 asg.create_launch_configuration(LaunchConfigurationName='{group}', ImageId=image, InstanceType='t3.micro')
 asg.create_auto_scaling_group(AutoScalingGroupName='{group}', LaunchConfigurationName='{group}', MinSize=0,
-    MaxSize=99, DesiredCapacity=0, VPCZoneIdentifier=subnet)"
+    MaxSize=999, DesiredCapacity=0, VPCZoneIdentifier=subnet)"
                 ));
                 Self::Aws(moto, group)
             }

@@ -2,6 +2,8 @@
 
 use super::farm::Farm;
 use crate::harness::haproxy::ask;
+use std::collections::HashSet;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -37,8 +39,10 @@ impl Watch {
             while !stop.load(Ordering::SeqCst) {
                 let started = Instant::now();
                 if let Some(servers) = serving(&socket) {
-                    let alive = servers.into_iter().filter(|address| farm.is_alive(*address)).count();
-                    samples.lock().unwrap().push((began.elapsed(), alive));
+                    // Each once, in however many slots it is.
+                    let alive: HashSet<IpAddr> =
+                        servers.into_iter().filter(|address| farm.is_alive(*address)).collect();
+                    samples.lock().unwrap().push((began.elapsed(), alive.len()));
                 }
                 std::thread::sleep(Duration::from_millis(100).saturating_sub(started.elapsed()));
             }
