@@ -164,6 +164,13 @@ fn cases() -> Vec<(&'static str, Vec<Vec<u8>>)> {
                 b"# pxname,svname,smax,\na,s1,5,\na,FRONTEND,6,\n".to_vec(),
             ],
         ),
+        (
+            "a last row without an end, of a proxy that others follow",
+            vec![
+                of(&[&rows(&many, BACKEND, 1), "web0,s7,2,1,1,1,,"]),
+                of(&[&rows(&many, BACKEND, 2), "web0,s7,2,1,1"]),
+            ],
+        ),
         ("names that begin with each other", vec![of(&[&rows(&["a", "aa", "a,a", "aaa"], BACKEND, 1)]), of(&[&one])]),
         ("counters of 64 bits", vec![of(&["a,s1,2,18446744073709551615,1,,,\n", &one]), of(&[&other])]),
         (
@@ -178,7 +185,7 @@ fn every_difficulty_is_met_in_batches_of_every_size() {
     for (what, files) in cases() {
         let place = snapshot(&files);
         for options in OPTIONS {
-            for bytes in [0, 300] {
+            for bytes in [0, 300, 2000] {
                 println!("{what}, batches of {bytes}, {options:?}");
                 let [mut at_once, mut in_batches] = pipelines(options, bytes);
                 for _ in 0..2 {

@@ -232,16 +232,18 @@ fn part_of(layout: &Layout, line: &[u8], quoted: &mut Quoted, parts: &mut Parts,
 #[derive(Debug)]
 pub struct Ranges<'a> {
     file: &'a File,
-    runs: std::slice::Iter<'a, Run>,
+    runs: &'a [Run],
     at: u64,
     end: u64,
+    /// The last byte that was read.
+    last: u8,
 }
 
 impl<'a> Ranges<'a> {
     /// These runs, one after the other.
     #[must_use]
     pub fn new(file: &'a File, runs: &'a [Run]) -> Self {
-        Self { file, runs: runs.iter(), at: 0, end: 0 }
+        Self { file, runs, at: 0, end: 0, last: b'\n' }
     }
 }
 
@@ -250,7 +252,15 @@ impl Read for Ranges<'_> {
         let mut filled = 0;
         while let Some(free) = into.get_mut(filled..).filter(|free| !free.is_empty()) {
             if self.at >= self.end {
-                let Some(run) = self.runs.next() else { break };
+                let Some((run, rest)) = self.runs.split_first() else { break };
+                // The last row of a file may have no end, and comes before others where it is of an earlier part.
+                if self.last != b'\n' {
+                    self.last = b'\n';
+                    free.iter_mut().take(1).for_each(|byte| *byte = b'\n');
+                    filled += 1;
+                    continue;
+                }
+                self.runs = rest;
                 (self.at, self.end) = (run.begin, run.end);
             }
             let wanted = usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(free.len());
@@ -262,6 +272,7 @@ impl Read for Ranges<'_> {
             };
             self.at += count as u64;
             filled += count;
+            self.last = filled.checked_sub(1).and_then(|last| into.get(last)).copied().unwrap_or(self.last);
         }
         Ok(filled)
     }
