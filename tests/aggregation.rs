@@ -310,6 +310,52 @@ proptest! {
         agree(&output(&format!("{ALL}time-averages = weighted\n"), &rows, &split), &reference(&rows, true))?;
     }
 
+    /// A row that cannot be read takes the object away that it is of, and changes nothing else.
+    #[test]
+    fn a_garbled_row_takes_its_object_with_it(
+        rows in rows(),
+        split in proptest::collection::vec(0_usize..4, 1..40),
+        garbled in any::<proptest::sample::Index>(),
+        batch in prop_oneof![Just(u64::MAX), Just(1)],
+    ) {
+        let garbled = garbled.index(rows.len());
+        let row = &rows[garbled];
+        prop_assume!(row.server != "BACKEND" || row.kind != Kind::Server);
+        let options = format!("{ALL}aggr-server-metrics = true\n");
+        let place = tempfile::tempdir().unwrap();
+        publish(&rows, &split, place.path());
+        let mut expected = lines(&options, place.path(), "host", batch);
+        let file = place.path().join(format!("{}_stat", split[garbled % split.len()]));
+        let before = rows.iter().zip(split.iter().cycle()).take(garbled);
+        let line = 1 + before.filter(|(_, of)| **of == split[garbled % split.len()]).count();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut text: Vec<String> = text.split('\n').map(str::to_owned).collect();
+        // The first figure of it.
+        text[line] = text[line].splitn(3, ',').enumerate().map(|(place, cell)| if place == 2 { format!("x{cell}") } else { cell.to_owned() }).collect::<Vec<_>>().join(",");
+        std::fs::write(&file, text.join("\n")).unwrap();
+        let safe = |name: &str| name.replace('.', "_");
+        let (proxy, server) = (safe(&row.proxy), safe(&row.server));
+        let others = |kind: Kind| {
+            let same = |other: &Row| other.kind == kind && safe(&other.proxy) == proxy && (kind != Kind::Server || safe(&other.server) == server);
+            rows.iter().enumerate().any(|(place, other)| place != garbled && same(other))
+        };
+        let is_gone = |path: &str| match row.kind {
+            Kind::Frontend => path.starts_with(&format!("frontend.{proxy}.")),
+            // The name may be that of a server, too.
+            Kind::Backend => {
+                let own = path.strip_prefix(&format!("backend.{proxy}.")).is_some_and(|leaf| !leaf.contains('.') && leaf != "TotalServers");
+                let of_server = rows.iter().any(|other| other.kind == Kind::Server && safe(&other.proxy) == proxy && other.server == "BACKEND");
+                own || of_server && (path.starts_with(&format!("backend.{proxy}.server.BACKEND.")) || path.starts_with("server.BACKEND."))
+            }
+            Kind::Server => {
+                path.starts_with(&format!("backend.{proxy}.server.{server}.")) || path.starts_with(&format!("server.{server}."))
+                    || path == format!("backend.{proxy}.TotalServers") && !others(Kind::Server)
+            }
+        };
+        expected.retain(|path, _| !is_gone(path));
+        agree(&lines(&options, place.path(), "host", batch), &expected.into_iter().filter(|(path, _)| !path.starts_with("haproxystats.")).collect())?;
+    }
+
     #[test]
     fn servers_over_all_backends_sum_to_the_same(mut rows in rows()) {
         for row in &mut rows {

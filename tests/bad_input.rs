@@ -111,21 +111,147 @@ fn a_newline_in_a_quoted_name_makes_no_line_of_its_own() {
     assert!(once.points.contains_key("backend.evil_1_1_x_y.scur"), "{:?}", once.points.keys());
 }
 
+const INFO: &[u8] = b"Name: HAProxy\nProcess_num: 1\nIdle_pct: 90\nMaxconn: 10\n";
+
 #[test]
-fn a_bad_file_costs_only_itself() {
-    let info = b"Name: HAProxy\nProcess_num: 1\nIdle_pct: 90\nMaxconn: 10\n";
+fn what_was_never_a_reply_of_a_process_costs_only_itself() {
     let stat = [HEADER.as_bytes(), b"good,BACKEND,5,6,7,8,UP,1,,\n\n"].concat();
-    for bad in
-        [b"".as_slice(), b"\n\n", b"Permission denied\n\n", b"Unknown command.\n", b"\x00\x01\x02", &[0xff; 70_000]]
-    {
+    // What another pull took for replies: a master process, a frontend, a socket without rights.
+    let words =
+        ["Permission denied\n\n", "Unknown command: 'show', but maybe\n", "HTTP/1.1 400 Bad request\r\n\r\nno\n"];
+    for bad in words.map(str::as_bytes) {
         let files: &[(&str, &[u8])] =
-            &[("a_info", info), ("a_stat", &stat), ("b_info", bad), ("b_stat", bad), ("readme", bad), (".c_stat", bad)];
+            &[("a_info", INFO), ("a_stat", &stat), ("b_info", bad), ("b_stat", bad), ("readme", bad), (".c_stat", bad)];
         let once = once("", files);
         assert_eq!(once.status, Some(0));
         assert_eq!((once.points["backend.good.scur"], once.points["daemon.Maxconn"]), (5.0, 10.0), "{}", once.log);
         assert!(once.log.contains("b_info") && once.log.contains("b_stat"), "{}", once.log);
         assert!(!once.log.contains("readme") && !once.log.contains(".c_stat"), "{}", once.log);
+        assert!(once.log.contains("refused_files=2 unknown_objects=0"), "{}", once.log);
     }
+}
+
+/// A file that is empty or garbled, as a power failure leaves it, was the reply of a process. Without its part every sum
+/// would dip.
+#[test]
+fn figures_of_all_processes_need_every_process() {
+    let stat = [HEADER, "good,BACKEND,5,6,7,8,UP,1,,\ngood,s,5,6,7,8,UP,2,,\n\n"].concat();
+    let options = "[process]\nper-process-metrics = true\naggr-server-metrics = true\nstatus-metrics = true\n";
+    let own =
+        |points: &BTreeMap<String, f64>, begin: &str| points.keys().filter(|path| path.starts_with(begin)).count();
+    let garbage: [&[u8]; 6] = [b"", b"\n\n", b"\x00\x01\x02", &[0; 4096], &[0xff; 70_000], b"# pxname,svname,sc"];
+    for bad in garbage {
+        let of = |info, stat| once(options, &[("a_info", INFO), ("a_stat", stat), ("b_info", info), ("b_stat", bad)]);
+        let both = of(bad, stat.as_bytes());
+        assert_eq!(both.status, Some(0), "{}", both.log);
+        assert!(both.log.contains("b_info") && both.log.contains("b_stat"), "{}", both.log);
+        assert_eq!((own(&both.points, "backend."), own(&both.points, "server.")), (0, 0), "{:?}", both.points);
+        assert!(both.log.contains("refused_files=2 unknown_objects=2"), "{}", both.log);
+        assert!(both.log.contains("some=\"backend good, server good/s\""), "{}", both.log);
+        assert!(own(&both.points, "daemon.") > 0);
+        assert_eq!(own(&both.points, "daemon."), own(&both.points, "daemon.process.1."), "{:?}", both.points);
+        // A good reply to one of the commands says that there is a process.
+        let stat_alone = of(INFO, stat.as_bytes());
+        assert_eq!((own(&stat_alone.points, "backend."), stat_alone.points["daemon.Maxconn"]), (0, 20.0));
+        let cut = "Permission denied\n";
+        let info_alone = once(
+            options,
+            &[("a_info", INFO), ("a_stat", stat.as_bytes()), ("b_info", INFO), ("b_stat", cut.as_bytes())],
+        );
+        assert_eq!(own(&info_alone.points, "backend."), 0, "{}", info_alone.log);
+    }
+}
+
+#[test]
+fn a_row_that_one_process_garbles_leaves_its_object_out_and_nothing_else() {
+    let row = |proxy: &str, server: &str, kind: u32| format!("{proxy},{server},5,6,7,8,UP,{kind},,\n");
+    let rows = [
+        row("web", "FRONTEND", 0),
+        row("web", "s1", 2),
+        row("web", "s2", 2),
+        row("web", "BACKEND", 1),
+        row("db", "s1", 2),
+    ];
+    let options = "[process]\naggr-server-metrics = true\nstatus-metrics = true\n";
+    let whole = [HEADER, &rows.concat(), "\n"].concat();
+    let expected = once(options, &[("a_stat", whole.as_bytes()), ("b_stat", whole.as_bytes())]);
+    assert_eq!((expected.points["backend.web.server.s1.scur"], expected.points["server.s1.bin"]), (10.0, 24.0));
+    let is_own = |path: &str| path.starts_with("haproxystats.");
+    for (place, object, gone) in [
+        (0, "frontend web", &["frontend.web."][..]),
+        (1, "server web/s1", &["backend.web.server.s1.", "server.s1.", "backend.web.servers_"]),
+        (3, "backend web", &["backend.web."]),
+    ] {
+        let row = &rows[place];
+        let cut = &row[..row.len() - 4];
+        for garbled in [
+            row.replacen(",5,", ",five,", 1),
+            row.replacen(",5,", ",5.0,", 1),
+            row.replacen(",6,", ",99999999999999999999999,", 1),
+            row.replacen(",UP,", ",UP,more,", 1),
+            row.replacen(",8,UP,", ",8,UP,9", 1),
+            format!("{cut}\n"),
+        ] {
+            let other = whole.replacen(row, &garbled, 1);
+            for files in [[&whole, &other], [&other, &whole]] {
+                let found = once(options, &[("a_stat", files[0].as_bytes()), ("b_stat", files[1].as_bytes())]);
+                for (path, value) in expected.points.iter().filter(|(path, _)| !is_own(path)) {
+                    // A backend's own figures, and not those of its servers and about them.
+                    let own =
+                        !path.contains(".server.") && !path.contains("servers_") && !path.ends_with("TotalServers");
+                    let is_gone = gone.iter().any(|gone| path.starts_with(gone)) && (place != 3 || own);
+                    let value = Some(value).filter(|_| !is_gone);
+                    assert_eq!(found.points.get(path), value, "{garbled:?}: {path}\n{}", found.log);
+                }
+                assert!(found.points.keys().all(|path| is_own(path) || expected.points.contains_key(path)));
+                let told = found.log.contains("unknown_objects=1") && found.log.contains(&format!("some=\"{object}\""));
+                assert!(told, "{}", found.log);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_off_leaves_out_what_may_have_followed() {
+    let rows = "a,s1,5,6,7,8,UP,2,,\na,BACKEND,5,6,7,8,UP,1,,\nb,s1,5,6,7,8,UP,2,,\nb,BACKEND,5,6,7,8,UP,1,,\n";
+    let whole = [HEADER, rows, "\n"].concat();
+    for cut in ["a,BACKEND,5,6,7", "a,BACK", "a,", "a"] {
+        let other = [HEADER, "a,s1,5,6,7,8,UP,2,,\n", cut].concat();
+        let once = once("", &[("a_stat", whole.as_bytes()), ("b_stat", other.as_bytes())]);
+        let points: Vec<_> = once.points.keys().filter(|path| !path.starts_with("haproxystats.")).collect();
+        assert!(points.iter().all(|path| path.starts_with("backend.a.server.s1.")), "{cut:?}: {points:?}");
+        assert_eq!(once.points["backend.a.server.s1.scur"], 10.0);
+        assert!(
+            once.log.contains("unknown_objects=3") && once.log.contains("numbers of servers left out"),
+            "{}",
+            once.log
+        );
+    }
+    // How many servers there are is not known of a process alone either.
+    let alone = once("", &[("a_stat", [HEADER, "a,s1,5,6,7,8,UP,2,,\na,s2,5,6"].concat().as_bytes())]);
+    assert_eq!(alone.points["backend.a.server.s1.scur"], 5.0);
+    assert!(!alone.points.contains_key("backend.a.TotalServers"), "{:?}", alone.points);
+}
+
+#[test]
+fn a_figure_that_one_process_garbles_is_not_that_of_all() {
+    let info = |conns: &str| {
+        format!("Name: HAProxy\nProcess_num: 1\nMaxconn: 10\nCurrConns: {conns}\nIdle_pct: 90\nCumReq: 70")
+    };
+    let options = "[process]\ncalculate-percentages = true\nper-process-metrics = true\n";
+    let of = |other: String| {
+        once(options, &[("a_info", format!("{}\n\n", info("4")).as_bytes()), ("b_info", other.as_bytes())])
+    };
+    let garbled = of(format!("{}\n\n", info("four")));
+    assert_eq!((garbled.points["daemon.Maxconn"], garbled.points["daemon.CumReq"]), (20.0, 140.0));
+    for name in ["CurrConns", "ConnPercentage"] {
+        assert!(!garbled.points.contains_key(&format!("daemon.{name}")), "{name}: {:?}", garbled.points);
+        assert!(garbled.points.contains_key(&format!("daemon.process.a.{name}")), "{:?}", garbled.points);
+    }
+    assert!(garbled.log.contains("figures=\"CurrConns ConnPercentage\""), "{}", garbled.log);
+    // The end of a file that was cut off: 70, of what may have been 7012.
+    let cut = of(info("4"));
+    assert_eq!((cut.points.get("daemon.CumReq"), cut.points["daemon.CurrConns"]), (None, 8.0), "{}", cut.log);
 }
 
 #[test]

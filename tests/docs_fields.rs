@@ -56,6 +56,24 @@ the `mode` of a row. A blank there, as HAProxy 2.3.0 to 2.3.2 left some, says no
 had been reset. Such a cell does not count, and a sum of which it is a part (over processes, over backends, over the hosts of a
 cluster) is left out.
 
+### What cannot be read
+A row that cannot be read (text where a number should be, too few fields) is left out, counted and logged. Where other processes
+have rows of the same object, the object is left out as a whole: its sums would lack a part, which looks like a dip, and its
+averages, maxima and states would be those of the others. So is what is made of it, in `server.<server>` and in clusters. All
+other objects are as ever.
+
+| what cannot be read | what is left out of this snapshot |
+|---|---|
+| a row | the object that it names |
+| a row that does not tell what it is of, or the end of a file that was cut off | the objects that this process has no other row of; `TotalServers`, the numbers of servers by state, `server.<server>` |
+| all rows of a process: an empty file, or one of other bytes | every frontend, backend and server of the host, and of its cluster |
+| a figure of `show info` | that figure of all processes, and what is worked out of it |
+| the whole reply to `show info` | all figures of `daemon` but those of each process |
+
+Files of a socket that say something else in words, such as `Permission denied` or what a master process answers, are not those of a
+process: without them nothing is missing. haproxystats-pull writes neither these nor parts of replies; it drops the whole pull, or
+with `on-socket-failure = keep-rest` writes no file, and sums are then those of the other processes.
+
 ### Averages of times
 `qtime`, `ctime`, `rtime` and `ttime` are averages over the last requests of a row in one process, at most 1,024, which are
 - `req_tot` where the row prints it: in HTTP mode; of servers since HAProxy 2.2;

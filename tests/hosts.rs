@@ -87,6 +87,63 @@ fn every_host_goes_under_its_own_name_and_clusters_are_rolled_up() {
     assert!(all.keys().any(|path| path.ends_with(".haproxy.frontend.www_eu.scur") && all[path] == 9.0), "the stranger");
 }
 
+/// A cluster is not the sum of those of its hosts that can be read.
+#[test]
+fn what_a_host_does_not_tell_is_not_known_of_its_cluster() {
+    let config =
+        format!("[process]\ncluster-metrics = true\naggr-server-metrics = true\n[graphite]\nnamespace = lb\n{HOSTS}");
+    let snapshot = || {
+        let place = snapshot();
+        let directory = place.path().join("1700000000");
+        (place, directory)
+    };
+    let (place, directory) = snapshot();
+    let expected = lines(&config, &directory);
+    drop(place);
+    let stat = "lb-02.example.com:5555_stat";
+    let row = |from: &str, to: &str| {
+        let (place, directory) = snapshot();
+        let text = std::fs::read_to_string(directory.join(stat)).unwrap();
+        assert!(text.contains(from), "{text}");
+        harness::write(&directory, stat, text.replace(from, to));
+        let found = lines(&config, &directory);
+        drop(place);
+        found
+    };
+    let edge = "lb.cluster.edge.haproxy.";
+    let own = "lb.lb-02.haproxy.";
+    for (from, to, gone) in [
+        ("web,BACKEND,1,7", "web,BACKEND,1,seven", &["backend.web."][..]),
+        ("web,BACKEND,1,7,", "web,BACKEND,1,", &["backend.web."]),
+        ("web,s1,2,7", "web,s1,2,seven", &["backend.web.server.s1.", "server.s1."]),
+        ("www.eu,FRONTEND,0,7,", "www.eu,FRONTEND,0,", &["frontend.www_eu."]),
+    ] {
+        let found = row(from, to);
+        for (path, value) in expected.iter().filter(|(path, _)| !path.contains(".haproxystats.")) {
+            let below = path.strip_prefix(edge).or(path.strip_prefix(own));
+            let nested = gone == ["backend.web."]
+                && below.is_some_and(|below| below.contains(".server.") || below.ends_with("TotalServers"));
+            // That there is such a server another host says, but not how many there are on this one.
+            let servers = path.starts_with(own) && path.ends_with("TotalServers") && from.contains("s1");
+            let is_gone =
+                below.is_some_and(|below| gone.iter().any(|gone| below.starts_with(gone))) && !nested || servers;
+            assert_eq!(found.get(path), Some(value).filter(|_| !is_gone), "{to}: {path}");
+        }
+    }
+    // A host of which nothing can be read.
+    for garbage in ["", "# pxname,svname,ty", "\0\0\0\0"] {
+        let (place, directory) = snapshot();
+        harness::write(&directory, stat, garbage);
+        harness::write(&directory, "lb-02.example.com:5555_info", garbage);
+        let found = lines(&config, &directory);
+        drop(place);
+        assert!(!found.keys().any(|path| path.starts_with(edge)), "{:?}", found.keys());
+        assert_eq!(found["lb.lb-01.haproxy.backend.web.scur"], 5.0);
+        assert_eq!(found["lb.cluster.core.haproxy.backend.web.scur"], 1.0);
+        assert_eq!(found["lb.cluster.core.haproxy.daemon.CurrConns"], 1.0);
+    }
+}
+
 #[test]
 fn without_the_options_nothing_changes() {
     let place = snapshot();

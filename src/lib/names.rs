@@ -191,6 +191,12 @@ impl Pairs {
         })
     }
 
+    /// The number of a pair that was seen.
+    #[must_use]
+    pub fn find(&self, pair: (NameId, NameId)) -> Option<u32> {
+        self.ids.get(&pair).copied()
+    }
+
     /// The pair of a number.
     #[must_use]
     pub fn get(&self, id: u32) -> Option<(NameId, NameId)> {

@@ -153,6 +153,9 @@ figures! {
         "Rows of statistics that were left out because they could not be read.";
     RefusedFiles "files" Counter
         "Files of statistics that were left out because nothing in them could be read.";
+    UnknownObjects "objects" Counter
+        "Frontends, backends and servers that were left out of snapshots though some processes told of them: the part of \
+         another process could not be read.";
     LinesRendered "lines" Counter
         "Lines that workers made out of snapshots, repetitions included.";
     SlotsSkipped "servers" Counter

@@ -9,17 +9,18 @@
 //! | age | smallest | the latest event on any host |
 //! | duration | largest | |
 //!
-//! A sum of which a host does not know its part is not known either.
+//! What a host does not know its part of is not known either, be it a figure, an object, or the objects of a process.
 
-use super::daemon::Figure;
+use super::daemon::{Figure, Overall};
 use super::group::{Grouped, Groups, Values};
 use crate::haproxy::columns::{Column, Combine, Kind, Nature};
 use crate::haproxy::info;
 use crate::names::{NameId, Names, Pairs};
+use crate::parse::doubt::{Doubts, Named, Unknown, Which};
 use crate::parse::table::ABSENT;
 use crate::plan::KindPlan;
 use crate::render::value::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How a field is combined over hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +89,7 @@ impl Cell {
     }
 
     fn value(&self, rule: Rule) -> Option<Value> {
-        if self.count == 0 || self.unknown && rule == Rule::Sum {
+        if self.count == 0 || self.unknown {
             return None;
         }
         Some(match rule {
@@ -121,6 +122,8 @@ struct Objects {
     /// By row, then by field.
     cells: Vec<Vec<Cell>>,
     states: Vec<[Option<i64>; 3]>,
+    /// Rows of which some host knows nothing.
+    unknown: HashSet<usize>,
 }
 
 impl Objects {
@@ -134,6 +137,10 @@ impl Objects {
             self.states.push([None; 3]);
             self.keys.len() - 1
         });
+        if host.is_left_out(from) {
+            self.unknown.insert(row);
+            return row;
+        }
         for (index, cell) in self.cells.get_mut(row).into_iter().flatten().enumerate() {
             let (Some(rule), Some(index)) = (rules.get(index).copied().flatten(), source.get(index)) else { continue };
             match host.values(*index).and_then(|values| values.get(from)) {
@@ -182,6 +189,11 @@ impl Objects {
         };
         Grouped::new(self.keys.clone(), rules.iter().enumerate().map(column).collect(), states)
     }
+
+    /// The objects of which some host knows nothing.
+    fn unknown(&self) -> impl Iterator<Item = u32> {
+        self.unknown.iter().filter_map(|row| self.keys.get(*row).copied())
+    }
 }
 
 /// The hosts of a cluster so far.
@@ -198,6 +210,14 @@ pub struct Cluster {
     /// Servers over all backends.
     totals: Objects,
     daemon: BTreeMap<&'static str, (usize, Cell)>,
+    /// Whether the daemon of some host is not known.
+    daemon_unknown: bool,
+    /// Rows of hosts that cannot be read.
+    named: HashSet<Named>,
+    /// The objects of hosts that may have others as well, by kind.
+    doubtful: Vec<[HashSet<u32>; 3]>,
+    /// Whether the present host is the last of them.
+    noting: bool,
 }
 
 impl Cluster {
@@ -216,6 +236,10 @@ impl Cluster {
             objects: Default::default(),
             totals: Objects::default(),
             daemon: BTreeMap::new(),
+            daemon_unknown: false,
+            named: HashSet::new(),
+            doubtful: Vec::new(),
+            noting: false,
         }
     }
 
@@ -224,6 +248,23 @@ impl Cluster {
         self.objects = Default::default();
         self.totals = Objects::default();
         self.daemon.clear();
+        self.daemon_unknown = false;
+        self.named.clear();
+        self.doubtful.clear();
+    }
+
+    /// Before what a host has.
+    pub fn begin_host(&mut self) {
+        self.noting = false;
+    }
+
+    /// What of the present host could not be read; before what could be is added.
+    pub fn doubt(&mut self, doubts: &Doubts) {
+        self.named.extend(doubts.named().cloned());
+        if doubts.of_anything() && !self.noting {
+            self.noting = true;
+            self.doubtful.push(Default::default());
+        }
     }
 
     /// Adds what a host has of one kind.
@@ -247,6 +288,10 @@ impl Cluster {
             };
             let added = objects.add(key, rules, source, (&groups.objects, row));
             objects.note(added, |place| groups.objects.severity(place, row));
+            let seen = self.doubtful.last_mut().filter(|_| self.noting);
+            if let Some(seen) = seen.and_then(|seen| seen.get_mut(place)) {
+                seen.insert(key);
+            }
         }
         if let Some(totals) = &groups.servers {
             for (row, key) in totals.keys.iter().enumerate() {
@@ -258,14 +303,23 @@ impl Cluster {
     }
 
     /// Adds the figures of a host's daemon.
-    pub fn add_daemon(&mut self, figures: &[Figure]) {
-        for (name, value) in figures {
+    pub fn add_daemon(&mut self, overall: &Overall) {
+        for (name, value) in &overall.figures {
             let next = self.daemon.len();
             let (_, cell) = self.daemon.entry(name).or_insert((next, Cell::default()));
             if let Some(value) = value {
                 cell.add(daemon_rule(name), *value, 0.0);
             }
         }
+        for name in &overall.unknown {
+            let next = self.daemon.len();
+            self.daemon.entry(name).or_insert((next, Cell::default())).1.unknown = true;
+        }
+    }
+
+    /// Some reply of a host's daemons could not be read.
+    pub fn doubt_daemon(&mut self) {
+        self.daemon_unknown = true;
     }
 
     /// The objects of one kind.
@@ -276,7 +330,34 @@ impl Cluster {
             return Groups::default();
         };
         let totals = (kind == Kind::Server && !self.totals.keys.is_empty()).then(|| self.totals.grouped(rules));
-        Groups { objects: objects.grouped(rules), servers: totals }
+        let mut groups = Groups { objects: objects.grouped(rules), servers: totals, ..Groups::default() };
+        if let Some(unknown) = self.unknown() {
+            groups.leave_out(kind, &unknown, &self.names);
+        }
+        groups
+    }
+
+    /// What is not known of all hosts together; `None` where all is.
+    fn unknown(&self) -> Option<Unknown> {
+        let certain = self.objects.iter().chain([&self.totals]).all(|objects| objects.unknown.is_empty());
+        if certain && self.named.is_empty() && self.doubtful.is_empty() {
+            return None;
+        }
+        let there = self.objects.each_ref().map(|objects| objects.keys.iter().copied().collect());
+        let mut unknown = Unknown::of(self.named.iter(), &there, &self.names, &self.servers);
+        for (unknown, objects) in unknown.objects.iter_mut().zip(&self.objects) {
+            unknown.extend(objects.unknown());
+        }
+        for seen in &self.doubtful {
+            for ((unknown, there), seen) in unknown.objects.iter_mut().zip(&there).zip(seen) {
+                unknown.extend(there.difference(seen));
+            }
+            (unknown.servers_of, unknown.totals) = (Which::All, None);
+        }
+        if let Some(totals) = &mut unknown.totals {
+            totals.extend(self.totals.unknown().map(|name| self.names.get(NameId(name)).to_owned()));
+        }
+        Some(unknown)
     }
 
     /// The figures of the daemons, in the order in which they were added.
@@ -284,7 +365,8 @@ impl Cluster {
     pub fn daemon(&self) -> Vec<Figure> {
         let mut figures: Vec<_> = self.daemon.iter().collect();
         figures.sort_by_key(|(_, (place, _))| *place);
-        figures.into_iter().map(|(name, (_, cell))| (*name, cell.value(daemon_rule(name)))).collect()
+        let value = |name, cell: &Cell| cell.value(daemon_rule(name)).filter(|_| !self.daemon_unknown);
+        figures.into_iter().map(|(name, (_, cell))| (*name, value(name, cell))).collect()
     }
 }
 
@@ -381,7 +463,7 @@ mod tests {
                 ("Idle_pct", Some(Value::Float(idle))),
                 ("ConnPercentage", Some(Value::Int(conns))),
             ];
-            cluster.add_daemon(&figures);
+            cluster.add_daemon(&Overall { figures: figures.to_vec(), unknown: Vec::new() });
         }
         let found: Vec<_> = cluster.daemon().into_iter().map(|(name, value)| (name, value.unwrap())).collect();
         let expected = [

@@ -2,7 +2,7 @@
 //! and cheaper than a data frame here.
 
 use crate::haproxy::columns::Combine;
-use crate::haproxy::info::PERCENTAGES;
+use crate::haproxy::info::{self, PERCENTAGES};
 use crate::parse::info::Info;
 use crate::plan::{DaemonMetric, DaemonPlan};
 use crate::render::value::Value;
@@ -21,23 +21,53 @@ const PERCENTILES: [(&str, f64); 5] = [
 ];
 
 /// The figures over all processes.
+#[derive(Debug, Clone, Default)]
+pub struct Overall {
+    /// All of them.
+    pub figures: Vec<Figure>,
+    /// Those of which the part of a process is not known, by name; they have no value.
+    pub unknown: Vec<&'static str>,
+}
+
+/// The figures over all processes. `missing` are those of which no figure could be read: without their parts the others
+/// would be wrong.
 #[must_use]
-pub fn overall(plan: &DaemonPlan, processes: &[Info]) -> Vec<Figure> {
-    let mut figures = Vec::with_capacity(plan.send.len() + 10);
-    figures.extend(plan.send.iter().filter_map(|metric| {
+pub fn overall(plan: &DaemonPlan, processes: &[Info], missing: usize) -> Overall {
+    let is_unknown = |index| {
+        let printed = || processes.iter().any(|process| process.at(index).is_some());
+        missing > 0 || processes.iter().any(|process| process.is_unknown(index, printed))
+    };
+    let name_is_unknown = |name| info::index(name).is_some_and(is_unknown);
+    let mut overall = Overall { figures: Vec::with_capacity(plan.send.len() + 10), unknown: Vec::new() };
+    let Overall { figures, unknown } = &mut overall;
+    for metric in &plan.send {
         let values = processes.iter().filter_map(|process| process.at(metric.index));
-        figure(metric, combine(metric, values))
-    }));
-    if plan.cpu && processes.len() > 1 {
-        let mut usage: Vec<i128> = processes.iter().filter_map(cpu_usage).collect();
+        let value = if is_unknown(metric.index) {
+            unknown.extend(info::FIELDS.get(metric.index).map(|field| field.name));
+            None
+        } else {
+            combine(metric, values)
+        };
+        figures.extend(figure(metric, value));
+    }
+    if plan.cpu && processes.len() + missing > 1 {
+        let known = !name_is_unknown("Idle_pct");
+        let mut usage: Vec<i128> = processes.iter().filter(|_| known).filter_map(cpu_usage).collect();
         usage.sort_unstable();
         figures.extend(PERCENTILES.map(|(name, quantile)| (name, nearest(&usage, quantile).map(Value::from_i128))));
         figures.push(("StdCpuUsagePct", deviation(&usage).map(Value::Float)));
+        if !known {
+            unknown.extend(PERCENTILES.map(|(name, _)| name).into_iter().chain(["StdCpuUsagePct"]));
+        }
     }
     if plan.percentages {
-        figures.extend(percentages(processes));
+        for (percentage, (name, value)) in PERCENTAGES.iter().zip(percentages(processes)) {
+            let known = ![percentage.value, percentage.limit].into_iter().any(name_is_unknown);
+            unknown.extend((!known).then_some(name));
+            figures.push((name, value.filter(|_| known)));
+        }
     }
-    figures
+    overall
 }
 
 /// The figures of one process.
@@ -59,7 +89,7 @@ pub fn of_process(plan: &DaemonPlan, process: &Info) -> Vec<Figure> {
 
 /// A metric of the default selection always counts; any other only where HAProxy prints it.
 fn figure(metric: &DaemonMetric, value: Option<Value>) -> Option<Figure> {
-    let field = crate::haproxy::info::FIELDS.get(metric.index)?;
+    let field = info::FIELDS.get(metric.index)?;
     (metric.default || value.is_some()).then_some((field.name, value))
 }
 
@@ -144,25 +174,48 @@ mod tests {
         assert_eq!(deviation(&[5]), None);
     }
 
-    fn info(conns: i64, limit: i64) -> Info {
+    fn process(conns: i64, limit: i64) -> Info {
         Info::read(format!("CurrConns: {conns}\nMaxconn: {limit}\n").as_bytes(), |_, _| {}).unwrap()
     }
 
     #[test]
     fn percentages_are_cut_and_survive_a_missing_limit() {
-        assert_eq!(percentages(&[info(999, 1000)])[0], ("ConnPercentage", Some(Value::Float(99.0))));
-        assert_eq!(percentages(&[info(999, 0)])[0].1, Some(Value::Int(0)));
-        assert_eq!(percentages(&[info(1, 1)])[1].1, None);
+        assert_eq!(percentages(&[process(999, 1000)])[0], ("ConnPercentage", Some(Value::Float(99.0))));
+        assert_eq!(percentages(&[process(999, 0)])[0].1, Some(Value::Int(0)));
+        assert_eq!(percentages(&[process(1, 1)])[1].1, None);
+    }
+
+    #[test]
+    fn what_a_process_does_not_tell_is_not_known_of_all() {
+        let mut config = crate::testing::config().process;
+        (config.calculate_percentages, config.per_process_metrics) = (true, true);
+        let plan = DaemonPlan::new(&config);
+        let read = |text: &str| Info::read(text.as_bytes(), |_, _| {}).unwrap();
+        let whole = read("Maxconn: 10\nCurrConns: 4\nCumReq: 7\nIdle_pct: 50\n");
+        let names = |text: &str, missing| overall(&plan, &[whole.clone(), read(text)], missing).unknown;
+        let value = |text: &str, name| {
+            let figures = overall(&plan, &[whole.clone(), read(text)], 0).figures;
+            figures.into_iter().find(|(known, _)| *known == name).unwrap().1
+        };
+        assert_eq!(names("Maxconn: 10\nCurrConns: 4\n", 0), [""; 0], "of an older version, or another build");
+        let garbled = "Maxconn: 10\nCurrConns: four\nCumReq: 7\n";
+        assert_eq!(names(garbled, 0), ["CurrConns", "ConnPercentage"]);
+        assert_eq!((value(garbled, "CurrConns"), value(garbled, "CumReq")), (None, Some(Value::Int(14))));
+        let cut = names("Maxconn: 10\nCurrConns: 4\nCumReq: 7", 0);
+        assert!(cut.contains(&"CumReq") && cut.contains(&"StdCpuUsagePct") && !cut.contains(&"CurrConns"), "{cut:?}");
+        assert!(!cut.contains(&"CumSslConns"), "no process prints it: {cut:?}");
+        let all = overall(&plan, std::slice::from_ref(&whole), 1);
+        assert!(all.figures.iter().all(|(_, value)| value.is_none()) && all.figures.len() == all.unknown.len());
     }
 
     proptest! {
         #[test]
         fn the_order_of_processes_does_not_matter(mut conns in proptest::collection::vec(0_i64..1_000_000, 1..9)) {
             let plan = DaemonPlan::new(&crate::testing::config().process);
-            let forward: Vec<_> = conns.iter().map(|c| info(*c, 10)).collect();
+            let forward: Vec<_> = conns.iter().map(|c| process(*c, 10)).collect();
             conns.reverse();
-            let backward: Vec<_> = conns.iter().map(|c| info(*c, 10)).collect();
-            prop_assert_eq!(overall(&plan, &forward), overall(&plan, &backward));
+            let backward: Vec<_> = conns.iter().map(|c| process(*c, 10)).collect();
+            prop_assert_eq!(overall(&plan, &forward, 0).figures, overall(&plan, &backward, 0).figures);
         }
     }
 }

@@ -4,7 +4,9 @@
 //! of one object stand at like places in each process, and its order does not change from run to run.
 
 use super::{aligned, thread};
-use crate::haproxy::columns::Combine;
+use crate::haproxy::columns::{Combine, Kind};
+use crate::names::{NameId, Names};
+use crate::parse::doubt::{Unknown, Which};
 use crate::parse::table::{ABSENT, Column, Table};
 use crate::plan::{Field, KindPlan};
 use crate::render::value::Value;
@@ -51,6 +53,8 @@ pub struct Grouped {
     weights: Option<Vec<i64>>,
     /// Sums that are not known, by field and row: a part of them is not.
     unknown: HashSet<(usize, usize)>,
+    /// Rows of objects of which nothing is known: a row of theirs cannot be read.
+    left_out: HashSet<usize>,
 }
 
 impl Values {
@@ -78,7 +82,7 @@ impl Values {
 impl Grouped {
     /// One row for each key.
     pub(super) fn new(keys: Vec<u32>, values: Vec<Values>, states: Vec<Values>) -> Self {
-        Self { keys, values, states, weights: None, unknown: HashSet::new() }
+        Self { keys, values, states, ..Self::default() }
     }
 
     /// With how many requests the averages of each object are over.
@@ -104,6 +108,18 @@ impl Grouped {
     #[must_use]
     pub fn is_unknown(&self, index: usize, row: usize) -> bool {
         !self.unknown.is_empty() && self.unknown.contains(&(index, row))
+    }
+
+    /// Leaves out objects of which nothing is known.
+    pub(super) fn leave_out(&mut self, is_unknown: impl Fn(u32) -> bool) {
+        let unknown = self.keys.iter().enumerate().filter(|(_, key)| is_unknown(**key));
+        self.left_out.extend(unknown.map(|(row, _)| row));
+    }
+
+    /// Whether nothing is known of the object at `row`, whatever values are here.
+    #[must_use]
+    pub fn is_left_out(&self, row: usize) -> bool {
+        !self.left_out.is_empty() && self.left_out.contains(&row)
     }
 
     /// How many requests the averages of times of the object at `row` are over, in all processes together; only where the
@@ -142,6 +158,23 @@ pub struct Groups {
     pub objects: Grouped,
     /// By the server's name over all backends; only where the plan asks for it.
     pub servers: Option<Grouped>,
+    /// Backends that may have servers of which nothing is here.
+    pub with_more: Which,
+}
+
+impl Groups {
+    /// Leaves out what is not known of this kind.
+    pub fn leave_out(&mut self, kind: Kind, unknown: &Unknown, names: &Names) {
+        if let Some(objects) = unknown.of_kind(kind).filter(|objects| !objects.is_empty()) {
+            self.objects.leave_out(|key| objects.contains(&key));
+        }
+        if kind == Kind::Server {
+            if let Some(servers) = &mut self.servers {
+                servers.leave_out(|name| unknown.has_total(names.get(NameId(name))));
+            }
+            self.with_more = unknown.servers_of.clone();
+        }
+    }
 }
 
 /// Groups the rows of a table and combines them by the rules of the plan. The table's columns are moved, not copied: it
@@ -170,7 +203,7 @@ fn group_by(plan: &KindPlan, table: &mut Table, aggregated: bool) -> PolarsResul
     thread::stay();
     let unknown = table.unknown(&table.keys);
     if !aggregated && let Some(objects) = aligned::combine(plan, table)? {
-        return Ok(Groups { objects: objects.without(&unknown), servers: None });
+        return Ok(Groups { objects: objects.without(&unknown), ..Groups::default() });
     }
     let unknown_totals = if aggregated { table.unknown(&table.server_names) } else { Vec::new() };
     table.widen_beyond(rows);
@@ -217,7 +250,8 @@ fn group_by(plan: &KindPlan, table: &mut Table, aggregated: bool) -> PolarsResul
         }
         false => None,
     };
-    Ok(Groups { objects: collect(plan, frame, KEY, &rules, &state_rules)?.without(&unknown), servers })
+    let objects = collect(plan, frame, KEY, &rules, &state_rules)?.without(&unknown);
+    Ok(Groups { objects, servers, ..Groups::default() })
 }
 
 fn collect(

@@ -4,8 +4,10 @@
 use super::group::{Grouped, USED, Values};
 use crate::haproxy::columns::Combine;
 use crate::names::{NameId, Names};
+use crate::parse::doubt::Unknown;
 use crate::parse::table::{ABSENT, Column, Table};
 use crate::plan::{Field, KindPlan};
+use std::collections::HashSet;
 
 /// One figure of all servers so far; the memory that servers of a snapshot take is mostly this.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Totals {
     weights: Option<Vec<i64>>,
     /// Sums that are not known, by field and server.
     unknown: Vec<(usize, u32)>,
+    /// Path elements of servers of which nothing is known; `None` for all.
+    left_out: Option<HashSet<String>>,
 }
 
 impl Totals {
@@ -55,7 +59,16 @@ impl Totals {
             used: Vec::new(),
             weights: plan.weights.then(Vec::new),
             unknown: Vec::new(),
+            left_out: Some(HashSet::new()),
         })
+    }
+
+    /// Leaves out what is not known.
+    pub fn leave_out(&mut self, unknown: &Unknown) {
+        match (&unknown.totals, &mut self.left_out) {
+            (Some(totals), Some(left_out)) => left_out.extend(totals.iter().cloned()),
+            _ => self.left_out = None,
+        }
     }
 
     /// Adds the rows of a table of servers, whose names are among `names`.
@@ -109,7 +122,12 @@ impl Totals {
         let keys = (0..u32::try_from(self.names.len()).unwrap_or(u32::MAX)).collect();
         let mut states = vec![Values::Nothing; USED];
         states.push(Values::Ints(std::mem::take(&mut self.used)));
-        Grouped::new(keys, values, states).with_weights(self.weights.take()).without(&std::mem::take(&mut self.unknown))
+        let mut grouped = Grouped::new(keys, values, states)
+            .with_weights(self.weights.take())
+            .without(&std::mem::take(&mut self.unknown));
+        let Self { names, left_out, .. } = self;
+        grouped.leave_out(|name| left_out.as_ref().is_none_or(|left_out| left_out.contains(names.get(NameId(name)))));
+        grouped
     }
 }
 

@@ -13,6 +13,10 @@ pub struct Info {
     values: Vec<Option<i128>>,
     /// Lines of known figures whose value is none.
     pub refused: u64,
+    /// Those figures, by the same position.
+    unknown: Vec<usize>,
+    /// Whether the last line has no end: others may have followed it.
+    cut_off: bool,
 }
 
 /// Why a file was left out.
@@ -40,12 +44,19 @@ impl Info {
         if bytes.trim_ascii().is_empty() {
             return Err(FileError::Empty);
         }
-        let mut found = Self { values: vec![None; info::FIELDS.len()], refused: 0 };
-        for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
+        let values = vec![None; info::FIELDS.len()];
+        let mut found = Self { values, refused: 0, unknown: Vec::new(), cut_off: !bytes.ends_with(b"\n") };
+        let mut lines = bytes.split(|byte| *byte == b'\n').zip(1..).peekable();
+        while let Some((line, number)) = lines.next() {
             let Some(colon) = memchr::memmem::find(line, b": ") else { continue };
             let (name, value) = line.split_at(colon);
             let Some(index) = std::str::from_utf8(name).ok().and_then(info::index) else { continue };
             let Some(field) = info::FIELDS.get(index) else { continue };
+            // HAProxy ends every line: of the last figure in a file that was cut off only the first digits may be there.
+            if found.cut_off && lines.peek().is_none() {
+                found.unknown.push(index);
+                continue;
+            }
             // Texts are no figures, save the keys, which are numbers.
             match value.get(2..).and_then(integer) {
                 Some(value) => {
@@ -55,6 +66,7 @@ impl Info {
                 }
                 None if field.is_numeric() => {
                     found.refused += 1;
+                    found.unknown.push(index);
                     refused(number, field.name);
                 }
                 None => {}
@@ -67,6 +79,13 @@ impl Info {
     #[must_use]
     pub fn at(&self, index: usize) -> Option<i128> {
         self.values.get(index).copied().flatten()
+    }
+
+    /// Whether this process has a figure at this position of [`info::FIELDS`] that could not be read, or may have one:
+    /// where the file was cut off, and `printed` says that others have it.
+    #[must_use]
+    pub fn is_unknown(&self, index: usize, printed: impl Fn() -> bool) -> bool {
+        self.unknown.contains(&index) || self.cut_off && self.at(index).is_none() && printed()
     }
 
     /// The figure of this name.

@@ -1,6 +1,7 @@
 //! Files of a snapshot in, typed columns out. Every byte comes from outside: nothing in here may panic on any of them.
 
 pub mod commas;
+pub mod doubt;
 pub mod info;
 pub mod number;
 pub mod order;

@@ -130,6 +130,13 @@ impl<R: Read> Rows<R> {
         line.strip_suffix(b"\r").unwrap_or(line)
     }
 
+    /// Whether the current line is the last one and has no end: the file may have been cut off in it.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        let last = self.end.checked_sub(1).and_then(|last| self.window.get(last));
+        self.eof && self.next == self.end && last.is_some_and(|byte| *byte != b'\n')
+    }
+
     /// Number of the current line in the file, from 1.
     #[must_use]
     pub fn number(&self) -> u64 {

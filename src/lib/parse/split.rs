@@ -7,7 +7,7 @@
 
 use super::quoted::Quoted;
 use super::rows::{Quotes, Row, Rows};
-use super::stat::{FileError, FileReport, Layout, RowError, Stats};
+use super::stat::{FileError, FileReport, Layout, RowError, Stats, is_cut_off};
 use super::table::Table;
 use crate::names::sanitize;
 use foldhash::fast::RandomState;
@@ -41,6 +41,8 @@ pub struct Outline {
     pub runs: Vec<Run>,
     /// Rows that were left out already.
     pub refused: u64,
+    /// Whether there are rows, or may have been, of which cannot be told what they are of ([`super::doubt`]).
+    pub doubtful: bool,
 }
 
 /// Which part each proxy belongs to.
@@ -134,10 +136,11 @@ impl Stats {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut rows = Rows::new(input, &mut buffer);
         let result = self.begin_file(&mut rows).and_then(|(header, layout)| {
-            let runs = self.runs(&layout, &mut rows, parts, &mut refused);
-            self.keep_layout(header.clone(), layout);
-            let (runs, refused) = runs?;
-            Ok(Outline { header, runs, refused })
+            let outline = self.outline(header, &layout, &mut rows, parts, &mut refused);
+            if let Ok(outline) = &outline {
+                self.keep_layout(outline.header.clone(), layout);
+            }
+            Ok(outline?)
         });
         rows.finish(&mut buffer);
         self.buffer = buffer;
@@ -145,52 +148,61 @@ impl Stats {
     }
 
     /// Adds rows of a file that was split. `refused` is told each row that is left out: its number among the lines of
-    /// `input`, and why.
+    /// `input`, and why. `doubtful` is that of its [`Outline`].
     ///
     /// # Errors
     /// When reading fails.
     pub fn read_part(
         &mut self,
         header: &[u8],
+        doubtful: bool,
         input: impl Read,
         mut refused: impl FnMut(u64, RowError),
     ) -> Result<FileReport, FileError> {
         let layout = self.layout(header)?;
         self.note_present(&layout);
         self.collected.order.begin();
+        self.collected.doubts.begin_file(&self.collected.tables, doubtful);
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut rows = Rows::new(input, &mut buffer);
         let result = self.read_body(&layout, &mut rows, &mut refused);
         rows.finish(&mut buffer);
         self.buffer = buffer;
         self.keep_layout(header.to_vec(), layout);
-        Ok(result?)
+        let report = result?;
+        self.collected.doubts.end_file(&self.collected.tables);
+        Ok(report)
     }
 
-    fn runs<R: Read>(
+    fn outline<R: Read>(
         &mut self,
+        header: Vec<u8>,
         layout: &Layout,
         rows: &mut Rows<R>,
         parts: &mut Parts,
         refused: &mut impl FnMut(u64, RowError),
-    ) -> io::Result<(Vec<Run>, u64)> {
-        let (mut runs, mut left_out, mut last): (Vec<Run>, u64, Last) = (Vec::new(), 0, Last::default());
+    ) -> io::Result<Outline> {
+        let (mut runs, mut last): (Vec<Run>, Last) = (Vec::new(), Last::default());
+        let (mut left_out, mut doubtful) = (0, false);
         loop {
             let (begin, before) = (rows.offset(), rows.number());
             let outcome = match rows.advance_to_quotes()? {
                 (Row::End, _) => break,
                 (Row::TooLong, _) => Err(RowError::TooLong),
-                (Row::Line, Quotes::Open) => self.try_row(layout, rows)?,
+                (Row::Line, quotes) if quotes == Quotes::Open || rows.is_cut_off() => self.try_row(layout, rows)?,
                 (Row::Line, _) => Ok(()),
             };
             if let Err(reason) = outcome {
-                left_out += 1;
+                (left_out, doubtful) = (left_out + 1, true);
                 refused(rows.number(), reason);
                 continue;
             }
             let part = match last.part(rows.line()) {
                 Some(part) => part,
-                None => part_of(layout, rows.line(), &mut self.quoted, parts, &mut last),
+                None => {
+                    doubtful |= !layout.names_proxy(rows.line(), &mut self.quoted);
+                    part_of(layout, rows.line(), &mut self.quoted, parts, &mut last)
+                }
             };
             let (end, lines) = (rows.offset(), rows.number() - before);
             parts.grow(part, end - begin);
@@ -200,10 +212,11 @@ impl Stats {
             }
         }
         runs.shrink_to_fit();
-        Ok((runs, left_out))
+        doubtful |= runs.is_empty() && left_out == 0 && is_cut_off(&header);
+        Ok(Outline { header, runs, refused: left_out, doubtful })
     }
 
-    /// Whether the current line, in which a quote is open, is a row, alone or with those that follow.
+    /// Whether the current line, in which a quote is open or which has no end, is a row, alone or with those that follow.
     fn try_row<R: Read>(&mut self, layout: &Layout, rows: &mut Rows<R>) -> io::Result<Result<(), RowError>> {
         let outcome = self.row_with_quotes(layout, rows);
         self.collected.tables.iter_mut().for_each(Table::forget_rows);

@@ -4,6 +4,7 @@
 //! does not fit is left out, counted, and reported with its line; the others count.
 
 use super::commas::{Cells, MOST_CELLS};
+use super::doubt::Doubts;
 use super::number::{self, Number};
 use super::order::Order;
 use super::quoted::{Quoted, QuotedRow};
@@ -12,7 +13,7 @@ use super::table::{ABSENT, NextRow, Table, UNKNOWN};
 use crate::haproxy::columns::{Combine, Kind, Mode};
 use crate::haproxy::status;
 use crate::haproxy::traffic::{self, Counter};
-use crate::names::{Names, Pairs};
+use crate::names::{Names, Pairs, sanitize};
 use crate::plan::KindPlan;
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -153,6 +154,8 @@ pub struct Collected {
     pub names: Names,
     /// Servers in their backends.
     pub servers: Pairs,
+    /// What could not be read.
+    pub doubts: Doubts,
     /// Cells of the current row beyond the range of `i64`: field and value.
     bigs: Vec<(usize, f64)>,
     pub(super) order: Order,
@@ -202,8 +205,9 @@ impl Stats {
     fn with_tables(plans: Arc<[KindPlan; 3]>, status: bool, tables: [Table; 3]) -> Self {
         let (names, servers) = (Names::default(), Pairs::default());
         let status = status || plans.iter().any(|plan| plan.skip_unused);
+        let (doubts, bigs, order) = (Doubts::default(), Vec::new(), Order::default());
         Self {
-            collected: Collected { plans, status, tables, names, servers, bigs: Vec::new(), order: Order::default() },
+            collected: Collected { plans, status, tables, names, servers, doubts, bigs, order },
             layouts: HashMap::new(),
             buffer: Buffer::default(),
             cells: Cells::default(),
@@ -220,7 +224,8 @@ impl Stats {
 
     /// Forgets the rows of the last snapshot. Names are kept, unless most of them are of objects that are long gone.
     pub fn clear(&mut self) {
-        let Collected { tables, names, servers, order, .. } = &mut self.collected;
+        let Collected { tables, names, servers, doubts, order, .. } = &mut self.collected;
+        doubts.clear();
         let live: usize = tables.iter().map(Table::expected).sum();
         if names.spellings() + servers.len() > 4096 + 8 * live {
             *names = Names::default();
@@ -233,9 +238,10 @@ impl Stats {
 
     /// Forgets the rows and the names of what was read so far.
     pub fn forget(&mut self) {
-        let Collected { tables, names, servers, order, .. } = &mut self.collected;
+        let Collected { tables, names, servers, doubts, order, .. } = &mut self.collected;
         names.clear();
         servers.clear();
+        doubts.clear();
         order.clear();
         self.generation += 1;
         tables.iter_mut().for_each(Table::clear);
@@ -262,10 +268,15 @@ impl Stats {
         let (header, layout) = self.begin_file(rows)?;
         self.note_present(&layout);
         self.collected.order.begin();
+        self.collected.doubts.begin_file(&self.collected.tables, false);
         let result = self.read_body(&layout, rows, refused);
         let cut_off = is_cut_off(&header);
         self.keep_layout(header, layout);
         let report = result?;
+        if report.rows + report.refused == 0 && cut_off {
+            self.collected.doubts.note_anything();
+        }
+        self.collected.doubts.end_file(&self.collected.tables);
         if report.is_nothing(cut_off) { Err(FileError::NoRows) } else { Ok(report) }
     }
 
@@ -331,8 +342,22 @@ impl Stats {
                 Err(reason) => {
                     report.refused += 1;
                     refused(rows.number(), reason);
+                    self.doubt(layout, rows, reason);
                 }
             }
+        }
+    }
+
+    /// Takes note of what the current row, which is left out, is of.
+    #[cold]
+    fn doubt<R: Read>(&mut self, layout: &Layout, rows: &Rows<R>, reason: RowError) {
+        let doubts = &mut self.collected.doubts;
+        if reason == RowError::TooLong || rows.is_cut_off() || rows.quotes() == Quotes::Open {
+            return doubts.note_anything();
+        }
+        match layout.name(layout.pxname, rows.line(), &mut self.quoted, sanitize) {
+            Some(proxy) => doubts.note(proxy, layout.name(layout.svname, rows.line(), &mut self.quoted, sanitize)),
+            None => doubts.note_anything(),
         }
     }
 
@@ -695,6 +720,25 @@ impl Layout {
     #[inline(always)]
     fn mode(&self, row: &impl RowCells) -> Mode {
         self.mode.map_or(Mode::Unsaid, |position| Mode::of(row.text(position)))
+    }
+
+    /// Whether a row says which proxy it is of, be there what may in the rest of it.
+    pub(super) fn names_proxy(&self, line: &[u8], quoted: &mut Quoted) -> bool {
+        self.name(self.pxname, line, quoted, |_| ()).is_some()
+    }
+
+    /// What `take` makes of the name in this cell of a row that may be one of anything; `None` when there is none, or when
+    /// its end may be missing.
+    fn name<T>(&self, place: usize, line: &[u8], quoted: &mut Quoted, take: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        let whole = |name: &[u8], goes_on: bool| !name.is_empty() && (goes_on || place + 1 == self.width);
+        if memchr::memchr(b'"', line).is_some() {
+            let row = quoted.split(line);
+            let name = row.cell(place);
+            return whole(name, row.width() > place + 1).then(|| take(name));
+        }
+        let mut cells = line.split(|byte| *byte == b',').skip(place);
+        let name = cells.next()?;
+        whole(name, cells.next().is_some()).then(|| take(name))
     }
 
     fn nameless(&self, row: &impl RowCells) -> bool {

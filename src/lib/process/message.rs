@@ -56,6 +56,8 @@ pub enum ToParent {
         refused_rows: u64,
         /// Files that were left out.
         refused_files: u64,
+        /// Objects that were left out since a part of theirs could not be read.
+        unknown_objects: u64,
         /// What was left out because less is to be sent.
         skipped: Skipped,
     },
@@ -185,9 +187,11 @@ impl ToParent {
                 lines,
                 refused_rows,
                 refused_files,
+                unknown_objects,
                 skipped: Skipped { slots, zeros, unchanged },
             } => {
-                format!("rendered {epoch} {lines} {refused_rows} {refused_files} {slots} {zeros} {unchanged}")
+                let refused = format!("{refused_rows} {refused_files} {unknown_objects}");
+                format!("rendered {epoch} {lines} {refused} {slots} {zeros} {unchanged}")
             }
             Self::Settles { epoch, settles } => format!("settles {epoch} {}", u8::from(*settles)),
             Self::Done { epoch, dropped } => format!("done {epoch} {}", u8::from(*dropped)),
@@ -214,11 +218,12 @@ impl ToParent {
     pub fn decode(packet: &[u8]) -> Result<Self, MessageError> {
         decode(packet, |words| match words {
             ["room"] => Some(Self::Room),
-            ["rendered", epoch, lines, rows, files, slots, zeros, unchanged] => Some(Self::Rendered {
+            ["rendered", epoch, lines, rows, files, objects, slots, zeros, unchanged] => Some(Self::Rendered {
                 epoch: parse_epoch(epoch)?,
                 lines: number(lines)?,
                 refused_rows: number(rows)?,
                 refused_files: number(files)?,
+                unknown_objects: number(objects)?,
                 skipped: Skipped { slots: number(slots)?, zeros: number(zeros)?, unchanged: number(unchanged)? },
             }),
             ["settles", epoch, settles] => Some(Self::Settles { epoch: parse_epoch(epoch)?, settles: flag(settles)? }),
@@ -400,6 +405,7 @@ mod tests {
                 lines: 71_255,
                 refused_rows: 1,
                 refused_files: 2,
+                unknown_objects: 6,
                 skipped: Skipped { slots: 3, zeros: 4, unchanged: 5 },
             },
             ToParent::Settles { epoch: EPOCH, settles: true },

@@ -42,6 +42,7 @@ pub fn run(config: &Config, hostname: &str, dir: &Path) -> u8 {
                 lines = report.lines,
                 refused_rows = report.refused_rows,
                 refused_files = report.refused_files,
+                unknown_objects = report.unknown_objects,
                 counted_once = report.counted_once,
                 "done"
             );

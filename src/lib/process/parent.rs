@@ -318,13 +318,14 @@ impl Parent {
             }
             ToParent::Pong => self.supervisor.ponged(slot, now),
             ToParent::Counters { dispatcher, counters } => self.totals.heard(slot, dispatcher, counters),
-            ToParent::Rendered { epoch, lines, refused_rows, refused_files, skipped } => {
+            ToParent::Rendered { epoch, lines, refused_rows, refused_files, unknown_objects, skipped } => {
                 if self.custody.rendered(slot, epoch, lines) {
                     self.supervisor.answered(slot, now);
                     self.supervisor.progress(slot);
                     self.totals.add(Figure::LinesRendered, lines);
                     self.totals.add(Figure::RefusedRows, refused_rows);
                     self.totals.add(Figure::RefusedFiles, refused_files);
+                    self.totals.add(Figure::UnknownObjects, unknown_objects);
                     self.totals.add(Figure::SlotsSkipped, skipped.slots);
                     self.totals.add(Figure::ZerosSkipped, skipped.zeros);
                     self.totals.add(Figure::UnchangedSkipped, skipped.unchanged);

@@ -2,6 +2,7 @@
 
 mod proxies;
 mod source;
+mod stranger;
 
 use crate::aggregate::cluster::Cluster;
 use crate::aggregate::daemon;
@@ -75,6 +76,9 @@ pub struct Report {
     pub refused_rows: u64,
     /// Files that were left out because nothing in them could be read.
     pub refused_files: u64,
+    /// Frontends, backends and servers that were left out, though some processes tell of them: the part of another process
+    /// could not be read.
+    pub unknown_objects: u64,
     /// Sockets that were left out because another one leads to the same process.
     pub counted_once: u64,
     /// What was left out because less is to be sent.
@@ -275,11 +279,12 @@ impl Pipeline {
         dir: &Path,
         files: &[String],
         (site, tally): (&mut Site, &mut Tally),
-        cluster: Option<&mut Cluster>,
+        mut cluster: Option<&mut Cluster>,
         lines: &mut Lines<'_>,
         report: &mut Report,
     ) -> Result<(), PipelineError> {
         let mut processes = Vec::with_capacity(files.len());
+        let mut missing = 0;
         for file in files {
             let path = dir.join(file);
             let read = File::open(&path).map_err(Into::into).and_then(|input| {
@@ -293,8 +298,13 @@ impl Pipeline {
                     processes.push((file.strip_suffix(INFO_SUFFIX).unwrap_or(file), info));
                 }
                 Err(info::FileError::Io(source)) => return Err(PipelineError::File { path, source }),
-                Err(error) => refuse_file(&path, &error, report),
+                Err(error) => missing += usize::from(refuse_file(dir, file, INFO_SUFFIX, &error, report)),
             }
+        }
+        if missing > 0 {
+            let snapshot = dir.display();
+            tracing::warn!(%snapshot, missing, "figures of the daemon left out: those of a process could not be read, and those of all would be wrong without them");
+            cluster.iter_mut().for_each(|cluster| cluster.doubt_daemon());
         }
         if processes.is_empty() {
             return Ok(());
@@ -303,12 +313,16 @@ impl Pipeline {
         // The count of metrics counts itself.
         tally.daemon.0 = tally.daemon.0.max(1);
         lines.begin(|| Object::unnamed(ObjectKind::Daemon));
-        let figures = daemon::overall(&self.daemon, &infos);
+        let overall = daemon::overall(&self.daemon, &infos, missing);
+        if missing == 0 && !overall.unknown.is_empty() {
+            let (snapshot, figures) = (dir.display(), overall.unknown.join(" "));
+            tracing::warn!(%snapshot, figures, "figures of the daemon left out: that of a process could not be read, and that of all would be wrong without it");
+        }
         if let Some(cluster) = cluster {
-            cluster.add_daemon(&figures);
+            cluster.add_daemon(&overall);
         }
         let skip_zero = self.daemon.skip_zero;
-        tally.daemon.0 += send(&site.paths.daemon(), figures, skip_zero, lines);
+        tally.daemon.0 += send(&site.paths.daemon(), overall.figures, skip_zero, lines);
         if self.daemon.per_process {
             for (name, info) in process_names(&processes).into_iter().zip(&infos) {
                 lines.begin(|| Object::named(ObjectKind::Process, "", &name));
@@ -360,13 +374,15 @@ impl Files {
     }
 }
 
-/// Counts and reports a file of which nothing could be used.
-fn refuse_file(path: &Path, error: &dyn std::error::Error, report: &mut Report) {
+/// Counts and reports a file of which nothing could be used. Returns whether figures of a process are missing without it.
+fn refuse_file(dir: &Path, file: &str, suffix: &str, error: &dyn std::error::Error, report: &mut Report) -> bool {
     report.refused_files += 1;
+    let path = dir.join(file);
     match error.source() {
         Some(source) => tracing::error!(file = %path.display(), %error, %source, "file left out"),
         None => tracing::error!(file = %path.display(), %error, "file left out"),
     }
+    !stranger::is_stranger(dir, file.strip_suffix(suffix).unwrap_or(file))
 }
 
 /// Sends a count of metrics.

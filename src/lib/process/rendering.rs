@@ -28,6 +28,8 @@ pub struct Rendered {
     pub refused_rows: u64,
     /// Files that were left out.
     pub refused_files: u64,
+    /// Objects that were left out since a part of theirs could not be read.
+    pub unknown_objects: u64,
     /// What was left out because less is to be sent.
     pub skipped: Skipped,
 }
@@ -70,8 +72,8 @@ pub fn render(
         lines: lines - report.handed_over,
         messages,
     };
-    let Report { refused_rows, refused_files, skipped, .. } = report;
-    Ok(Rendered { last, lines, refused_rows, refused_files, skipped })
+    let Report { refused_rows, refused_files, unknown_objects, skipped, .. } = report;
+    Ok(Rendered { last, lines, refused_rows, refused_files, unknown_objects, skipped })
 }
 
 /// Whose fault an error is. One of input or output is the system's, whichever it is: a disk, a mount, a server, or rights

@@ -458,17 +458,19 @@ impl Worker {
     async fn hand_over(&mut self, figures: Option<Figures>, outcome: Outcome) -> Result<(), WorkerError> {
         let Some(Current { epoch, only }) = self.current else { return Ok(()) };
         self.idle_since = Some(Instant::now());
-        let Outcome::Rendered(Rendered { last, lines, refused_rows, refused_files, skipped }) = outcome else {
+        let Outcome::Rendered(rendered) = outcome else {
             // Rendered again: the parent decides, it is gone for good or comes again.
             self.gave_up = true;
             self.open.remove(&epoch);
             self.current = None;
             return self.say_failed(epoch, outcome).await;
         };
+        let Rendered { last, lines, refused_rows, refused_files, unknown_objects, skipped } = rendered;
         if only.is_none() {
             let lines = u64::try_from(lines).unwrap_or(u64::MAX);
             // First the word, then the hand-over: what happens from now on is not the snapshot's fault.
-            self.say(&ToParent::Rendered { epoch, lines, refused_rows, refused_files, skipped }).await?;
+            let rendered = ToParent::Rendered { epoch, lines, refused_rows, refused_files, unknown_objects, skipped };
+            self.say(&rendered).await?;
         }
         while let Ok(notice) = self.notices.try_recv() {
             self.heed(notice).await?;

@@ -83,7 +83,7 @@ impl Objects {
         match plan.kind {
             Kind::Frontend | Kind::Backend => self.proxies(plan, &groups.objects, names, excluded, lines, between),
             Kind::Server => {
-                let mut count = self.servers(plan, &groups.objects, (names, servers), excluded, lines, between);
+                let mut count = self.servers(plan, groups, (names, servers), excluded, lines, between);
                 if let Some(grouped) = &groups.servers {
                     count += self.aggregated(plan, grouped, names, lines);
                 }
@@ -104,7 +104,7 @@ impl Objects {
         let metrics = Metrics::new(plan, &plan.send, grouped);
         let mut count = 0;
         for (row, name) in self.by_rank(grouped) {
-            if excluded.contains(&name) {
+            if excluded.contains(&name) || grouped.is_left_out(row) {
                 continue;
             }
             let paths = &self.paths;
@@ -126,12 +126,13 @@ impl Objects {
     fn servers(
         &mut self,
         plan: &KindPlan,
-        grouped: &Grouped,
+        groups: &Groups,
         (names, servers): (&Names, &Pairs),
         excluded: &HashSet<NameId>,
         lines: &mut Lines<'_>,
         between: &mut dyn FnMut(&mut Lines<'_>),
     ) -> i64 {
+        let grouped = &groups.objects;
         let mut rows: Vec<(u64, usize, (NameId, NameId))> = Vec::with_capacity(grouped.keys.len());
         for (row, key) in grouped.keys.iter().enumerate() {
             let Some((backend, server)) = servers.get(*key) else { continue };
@@ -144,9 +145,15 @@ impl Objects {
         let metrics = Metrics::new(plan, &plan.send, grouped);
         let mut count = 0;
         for rows in rows.chunk_by(|a, b| a.2.0 == b.2.0) {
+            if rows.first().is_some_and(|(_, _, (backend, _))| groups.with_more.contains(backend.0)) {
+                continue;
+            }
             count += self.server_counts(plan, grouped, rows, names, lines);
         }
         for (_, row, (backend, server)) in rows {
+            if grouped.is_left_out(row) {
+                continue;
+            }
             if plan.skip_unused && grouped.is_unused(row) {
                 lines.skipped.slots += 1;
                 continue;
@@ -189,7 +196,7 @@ impl Objects {
             let total = i64::try_from(rows.len()).unwrap_or(i64::MAX);
             count += each(prefixes, b"TotalServers", Value::Int(total), lines);
         }
-        if self.status {
+        if self.status && !rows.iter().any(|(_, row, _)| grouped.is_left_out(*row)) {
             let words: Vec<&str> = rows
                 .iter()
                 .filter_map(|(_, row, _)| by_severity(&status::STATUS, grouped.severity(0, *row)?))
@@ -212,7 +219,7 @@ impl Objects {
         let mut count = 0;
         for (row, name) in self.by_rank(grouped) {
             // Its slots are counted where they are left out one by one.
-            if plan.skip_unused && grouped.is_unused(row) {
+            if grouped.is_left_out(row) || plan.skip_unused && grouped.is_unused(row) {
                 continue;
             }
             let paths = &self.paths;

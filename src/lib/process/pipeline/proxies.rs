@@ -4,22 +4,27 @@
 use super::source::{Source, batches};
 use super::{Pipeline, PipelineError, Report, Tally, own_count, own_seconds, refuse_file};
 use crate::aggregate::cluster::Cluster;
-use crate::aggregate::group::{self, Grouped, Groups};
+use crate::aggregate::group::{self, Groups};
 use crate::aggregate::totals::Totals;
 use crate::haproxy::columns::Kind;
-use crate::names::{NameId, Pairs};
+use crate::names::{NameId, Names, Pairs};
+use crate::parse::doubt::{Unknown, Which};
 use crate::parse::split::Parts;
 use crate::parse::stat::{Collected, FileError, RowError};
 use crate::process::pieces::Pieces;
 use crate::process::sites::Site;
 use crate::render::line::Lines;
+use crate::snapshot::STAT_SUFFIX;
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 /// Rows of one file that are logged one by one; the rest is a number.
 const LOGGED_ROWS: u64 = 5;
+
+/// Objects that are named in the log; the rest is a number.
+const LOGGED_OBJECTS: usize = 5;
 
 /// Statistics of a host up to so many bytes are read at once.
 const WHOLE: u64 = 4 << 20;
@@ -68,6 +73,8 @@ impl Pipeline {
         (lines, pieces): (&mut Lines<'_>, &mut Pieces<'_>),
         report: &mut Report,
     ) -> Result<(), PipelineError> {
+        let mut cluster = cluster;
+        cluster.iter_mut().for_each(|cluster| cluster.begin_host());
         let sizes = files.iter().filter_map(|file| std::fs::metadata(dir.join(file)).ok());
         if sizes.map(|metadata| metadata.len()).sum::<u64>() > self.bounds.whole {
             self.in_batches(dir, files, of_host, cluster, (lines, pieces), report)
@@ -81,7 +88,7 @@ impl Pipeline {
         dir: &Path,
         files: &[String],
         (site, tally): (&mut Site, &mut Tally),
-        cluster: Option<&mut Cluster>,
+        mut cluster: Option<&mut Cluster>,
         (lines, pieces): (&mut Lines<'_>, &mut Pieces<'_>),
         report: &mut Report,
     ) -> Result<(), PipelineError> {
@@ -94,14 +101,20 @@ impl Pipeline {
                 .map_err(Into::into)
                 .and_then(|input| site.stats.read(input, |line, reason| refused.row(&path, line, reason)));
             refused.end(&path, report);
-            found.file(file, path, read.map(|read| read.rows), report)?;
+            if found.file(dir, file, read.map(|read| read.rows), report)? {
+                site.stats.collected.doubts.refuse_file();
+            }
         }
-        if !found.end(dir, &mut site.bare) {
+        let readable = found.end(dir, &mut site.bare);
+        cluster.iter_mut().for_each(|cluster| cluster.doubt(&site.stats.collected.doubts));
+        if !readable {
             return Ok(());
         }
         let names = &site.stats.collected.names;
         let excluded = [self.exclude_frontends.read().among(names), self.exclude_backends.read().among(names)];
-        self.kinds(site, tally, cluster, &excluded, Share::All, (&mut *lines, &mut *pieces))?;
+        let mut lost = Lost::default();
+        self.kinds(site, (tally, &mut lost), cluster, &excluded, Share::All, (&mut *lines, &mut *pieces))?;
+        lost.say(dir, report);
         pieces.flush(lines)
     }
 
@@ -115,6 +128,7 @@ impl Pipeline {
         report: &mut Report,
     ) -> Result<(), PipelineError> {
         let mut found = Found::default();
+        let (mut missing, mut lost) = (false, Lost::default());
         let mut parts = Parts::new(self.bounds.part(files.len()));
         let mut sources = Vec::with_capacity(files.len());
         for file in files {
@@ -122,7 +136,7 @@ impl Pipeline {
             let mut refused = Refused::default();
             match Source::split(&path, &mut site.stats, &mut parts, |line, reason| refused.row(&path, line, reason)) {
                 Ok(source) => sources.push((file, path, refused, source)),
-                Err(error) => found.file(file, path, Err(error), report)?,
+                Err(error) => missing |= found.file(dir, file, Err(error), report)?,
             }
         }
         let batches = batches(&parts.into_sizes(), self.bounds.batch);
@@ -134,22 +148,34 @@ impl Pipeline {
             for (file, path, refused, source) in &mut sources {
                 let read = source.read(&batch, path, &mut site.stats, |line, reason| refused.row(path, line, reason));
                 if let Err(error) = read {
-                    found.file(file, path.clone(), Err(error), report)?;
+                    missing |= found.file(dir, file, Err(error), report)?;
                 }
             }
+            if missing {
+                site.stats.collected.doubts.refuse_file();
+            }
+            cluster.iter_mut().for_each(|cluster| cluster.doubt(&site.stats.collected.doubts));
             let names = &site.stats.collected.names;
             let excluded = [frontends.among(names), backends.among(names)];
             let share = Share::Batch(totals.as_mut());
-            self.kinds(site, tally, cluster.as_deref_mut(), &excluded, share, (&mut *lines, &mut *pieces))?;
+            let cluster = cluster.as_deref_mut();
+            self.kinds(site, (&mut *tally, &mut lost), cluster, &excluded, share, (&mut *lines, &mut *pieces))?;
             pieces.flush(lines)?;
         }
+        lost.say(dir, report);
         site.stats.forget();
+        if missing || sources.iter().any(|(.., source)| source.is_doubtful()) {
+            // Where there was no batch.
+            site.stats.collected.doubts.refuse_file();
+            cluster.iter_mut().for_each(|cluster| cluster.doubt(&site.stats.collected.doubts));
+            site.stats.forget();
+        }
         if let Some(totals) = totals {
             self.totals(totals, site, tally, cluster, lines);
         }
         for (file, path, refused, source) in sources {
             refused.end(&path, report);
-            found.file(file, path, source.rows(), report)?;
+            found.file(dir, file, source.rows(), report)?;
         }
         if found.end(dir, &mut site.bare) {
             Kind::ALL.into_iter().for_each(|kind| tally.say(self.own.as_bytes(), kind, lines));
@@ -161,7 +187,7 @@ impl Pipeline {
     fn kinds(
         &self,
         site: &mut Site,
-        tally: &mut Tally,
+        (tally, lost): (&mut Tally, &mut Lost),
         mut cluster: Option<&mut Cluster>,
         [frontends, backends]: &[HashSet<NameId>; 2],
         mut share: Share<'_>,
@@ -169,8 +195,15 @@ impl Pipeline {
     ) -> Result<(), PipelineError> {
         let Site { stats, objects, .. } = site;
         let generation = stats.generation();
-        let Collected { tables, names, servers, .. } = &mut stats.collected;
+        let Collected { tables, names, servers, doubts, .. } = &mut stats.collected;
         objects.begin(names, generation);
+        let unknown = doubts.unknown(tables, names, servers);
+        if let Some(unknown) = &unknown {
+            lost.note(unknown, names, servers);
+            if let Share::Batch(Some(totals)) = &mut share {
+                totals.leave_out(unknown);
+            }
+        }
         for ((kind, table), plan) in Kind::ALL.into_iter().zip(tables).zip(self.plans.iter()) {
             let start = Instant::now();
             let groups = match &mut share {
@@ -182,7 +215,10 @@ impl Pipeline {
                     group::objects(plan, table)
                 }
             };
-            let groups = groups.map_err(|source| PipelineError::Aggregate { kind: kind.word(), source })?;
+            let mut groups = groups.map_err(|source| PipelineError::Aggregate { kind: kind.word(), source })?;
+            if let Some(unknown) = &unknown {
+                groups.leave_out(kind, unknown, names);
+            }
             if let Some(cluster) = cluster.as_deref_mut() {
                 cluster.add(kind, &groups, names, servers);
             }
@@ -211,7 +247,7 @@ impl Pipeline {
     ) {
         let start = Instant::now();
         let Some(plan) = self.plans.get(Kind::Server as usize) else { return };
-        let groups = Groups { objects: Grouped::default(), servers: Some(totals.grouped(plan)) };
+        let groups = Groups { servers: Some(totals.grouped(plan)), ..Groups::default() };
         if let Some(cluster) = cluster {
             cluster.add(Kind::Server, &groups, &totals.names, &Pairs::default());
         }
@@ -252,6 +288,53 @@ enum Share<'a> {
     Batch(Option<&'a mut Totals>),
 }
 
+/// Objects that are left out, since a part of theirs cannot be read.
+#[derive(Debug, Default)]
+struct Lost {
+    objects: u64,
+    /// Some of them, in words.
+    some: BTreeSet<String>,
+    servers: bool,
+}
+
+impl Lost {
+    fn note(&mut self, unknown: &Unknown, names: &Names, servers: &Pairs) {
+        self.objects += unknown.objects.iter().map(|objects| objects.len() as u64).sum::<u64>();
+        self.servers |= unknown.servers_of != Which::default();
+        for kind in Kind::ALL {
+            for key in unknown.of_kind(kind).into_iter().flatten() {
+                let name = match kind {
+                    Kind::Frontend | Kind::Backend => names.get(NameId(*key)).to_owned(),
+                    Kind::Server => servers.get(*key).map_or_else(String::new, |(backend, server)| {
+                        format!("{}/{}", names.get(backend), names.get(server))
+                    }),
+                };
+                self.some.insert(format!("{} {name}", kind.word()));
+                if self.some.len() > LOGGED_OBJECTS {
+                    self.some.pop_last();
+                }
+            }
+        }
+    }
+
+    fn say(self, dir: &Path, report: &mut Report) {
+        report.unknown_objects += self.objects;
+        let snapshot = dir.display();
+        if self.objects > 0 {
+            let some: Vec<String> = self.some.into_iter().collect();
+            tracing::warn!(
+                %snapshot,
+                objects = self.objects,
+                some = some.join(", "),
+                "left out: what a process says of them cannot be read, and their figures would be wrong without it"
+            );
+        }
+        if self.servers {
+            tracing::warn!(%snapshot, "numbers of servers left out: a row that cannot be read may be one of a server");
+        }
+    }
+}
+
 /// Rows of one file that were left out.
 #[derive(Debug, Default)]
 struct Refused(u64);
@@ -282,23 +365,28 @@ struct Found {
 }
 
 impl Found {
-    /// Takes note of how many rows of a file could be read, if any.
+    /// Takes note of how many rows of a file could be read, if any. Returns whether all rows of a process are missing
+    /// without it.
     fn file(
         &mut self,
+        dir: &Path,
         file: &str,
-        path: PathBuf,
         rows: Result<u64, FileError>,
         report: &mut Report,
-    ) -> Result<(), PipelineError> {
+    ) -> Result<bool, PipelineError> {
         match rows {
             Ok(0) => {
                 self.bare.insert(file.to_owned());
             }
             Ok(_) => self.readable += 1,
-            Err(FileError::Io(source)) => return Err(PipelineError::File { path, source }),
-            Err(error) => refuse_file(&path, &error, report),
+            Err(FileError::Io(source)) => return Err(PipelineError::File { path: dir.join(file), source }),
+            Err(error) => {
+                let missing = refuse_file(dir, file, STAT_SUFFIX, &error, report);
+                // What its rows say of themselves is known.
+                return Ok(missing && !matches!(error, FileError::NoRows));
+            }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Whether any file could be read; `before` are those that were bare in the last snapshot.

@@ -72,20 +72,27 @@ impl Source {
         let runs = self.outline.runs.get(self.next..).unwrap_or_default();
         let runs = runs.get(..runs.partition_point(|run| run.part < parts.end)).unwrap_or_default();
         self.next += runs.len();
+        let Outline { header, doubtful, .. } = &self.outline;
+        let doubtful = *doubtful;
         let report = if runs.is_empty() {
             // Which fields the file has counts nevertheless.
-            stats.read_part(&self.outline.header, io::empty(), |_, _| {})?
+            stats.read_part(header, doubtful, io::empty(), |_, _| {})?
         } else {
             let file = File::open(path)?;
             if Identity::from(file.metadata()?) != self.identity {
                 return Err(io::Error::other("was changed while it was read").into());
             }
             let refused = |line, reason| refused(line_in_file(runs, line), reason);
-            stats.read_part(&self.outline.header, Ranges::new(&file, runs), refused)?
+            stats.read_part(header, doubtful, Ranges::new(&file, runs), refused)?
         };
         self.read.rows += report.rows;
         self.read.refused += report.refused;
         Ok(())
+    }
+
+    /// Whether there are rows, or may have been, of which cannot be told what they are of.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.outline.doubtful
     }
 
     /// How many rows could be read, once all parts were.
