@@ -75,15 +75,33 @@ process: without them nothing is missing. haproxystats-pull writes neither these
 with `on-socket-failure = keep-rest` writes no file, and sums are then those of the other processes.
 
 ### Averages of times
-`qtime`, `ctime`, `rtime` and `ttime` are averages over the last requests of a row in one process, at most 1,024, which are
+`qtime`, `ctime`, `rtime` and `ttime` are averages over the last requests of a row in one process, which are
 - `req_tot` where the row prints it: in HTTP mode; of servers since HAProxy 2.2;
 - `stot` elsewhere: connections in TCP mode, and what a server of an older HAProxy was given;
 - `lbtot` where there is neither.
 
 A row has traffic when these or `lbtot` are above 0. Rows without traffic do not count, and where no process has any, no average is
 sent. `lbtot` alone does not tell: it counts what load balancing decided, and not what follows a cookie, a stick table or
-`use-server`. In TCP mode HAProxy itself divides by `lbtot`, so that what it prints is too small where load balancing decides nothing
-(30 connections of 53 ms through `use-server` were 4 ms to HAProxy 2.6 and 3.4): such a figure is passed on as it is.
+`use-server`.
+
+Up to 512 requests HAProxy prints their mean. From then on each request counts for 511/512 of the one that follows it, which is worth as
+much as the mean of 1,023 requests: what its manual calls the last 1,024. So 1,024 is the largest weight. Between 512 and 2,000 requests
+it is above the worth of the average by at most 14 %. (HAProxy before 2.2 divides by 512 from the first request on: what it prints is too
+small up to some 2,000 requests.)
+
+In TCP mode HAProxy counts `lbtot` in place of its connections. As long as that is not above 512, it prints the sum of the times of
+all connections since the start, divided by `lbtot`, or by 512 where that is 0. Where a stick table or `use-server` decides, the
+figure is therefore wrong, too small at first and later too large. HAProxy 2.6 with connections of 51 ms (3.4 alike):
+
+| connections | `lbtot` | `ttime` that HAProxy prints |
+|---|---|---|
+| 40 | 0 | 5 |
+| 4,000 | 0 | 405 |
+| 4,000 | 429 | 481 |
+| 4,000 | 4,000 | 51 |
+
+It is passed on as it is, weighted by the connections. What is right is `ttime × lbtot / stot`, with 512 for a `lbtot` of 0; above 512
+what HAProxy prints is right.
 
 | `time-averages` | over processes |
 |---|---|
