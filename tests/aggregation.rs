@@ -374,23 +374,35 @@ proptest! {
 
 const HEADER: &str = "# pxname,svname,type,mode,stot,bin,lbtot,req_tot,qtime,ctime,rtime,ttime,rate,";
 
-/// Files of several processes with a backend each.
-fn backends(files: &[&str]) -> tempfile::TempDir {
+/// What the program prints of a backend, and of a server in it, that several processes have, under these options: of this
+/// host, and of the cluster of as many hosts as there are files.
+fn of_backend(files: &[&str], averages: &str) -> [BTreeMap<String, f64>; 2] {
     let place = tempfile::tempdir().unwrap();
+    let snapshot = place.path().join("1500000000");
+    std::fs::create_dir(&snapshot).unwrap();
     for (number, cells) in files.iter().enumerate() {
         let text = format!("{HEADER}\nbe,BACKEND,1,http,{cells},\nbe,s,2,http,{cells},\n\n");
-        std::fs::write(place.path().join(format!("{number}_stat")), text).unwrap();
+        std::fs::write(snapshot.join(format!("{number}_stat")), text).unwrap();
     }
-    place
-}
-
-/// What is sent for the backend under these options; by the host, and by the cluster of as many hosts as there are files.
-fn of_backend(files: &[&str], averages: &str) -> [BTreeMap<String, f64>; 2] {
-    let place = backends(files);
     let hosts: String = (0..files.len()).map(|host| format!("{host} = lb-{host} edge\n")).collect();
     let options = format!("[process]\ntime-averages = {averages}\naggr-server-metrics = true\n");
     let cluster = format!("{options}cluster-metrics = true\n[hosts]\n{hosts}");
-    [(&options, "host"), (&cluster, "cluster.edge")].map(|(options, host)| lines(options, place.path(), host, u64::MAX))
+    [(options, None), (cluster, Some(".cluster.edge"))].map(|(options, part)| {
+        let config = harness::write(place.path(), "haproxystats.conf", options);
+        let output = harness::with_config(harness::process(), &config).arg("--once").arg(&snapshot).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let mut found = BTreeMap::new();
+        for line in text.lines().filter(|line| !line.contains(".haproxystats.")) {
+            let (path, value) = line.strip_suffix(" 1500000000").unwrap().split_once(' ').unwrap();
+            let (before, path) = path.split_once(".haproxy.").unwrap();
+            if part.is_none_or(|part| before.ends_with(part)) {
+                found.insert(path.to_owned(), value.parse().unwrap());
+            }
+        }
+        assert!(!found.is_empty(), "{text}");
+        found
+    })
 }
 
 #[test]
