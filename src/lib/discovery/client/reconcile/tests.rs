@@ -150,7 +150,7 @@ impl Site {
     /// A server takes new sessions through two slots only while it goes from one to the other.
     fn seldom_twice(&self, at_rest: bool) {
         let mut seen: HashMap<_, usize> = HashMap::new();
-        for row in self.model.servers.rows.iter().filter(|row| row.state() == AdminState::Ready) {
+        for row in self.model.servers.rows.iter().filter(|row| has_traffic(row)) {
             *seen.entry((row.address, row.port)).or_default() += usize::from(row.address != Some(PLACEHOLDER));
         }
         let most = seen.values().copied().max().unwrap_or(0);
