@@ -8,10 +8,12 @@ use hickory_resolver::proto::op::{Message, MessageType};
 use hickory_resolver::proto::rr::rdata::A;
 use hickory_resolver::proto::rr::{RData, Record};
 use hickory_resolver::proto::serialize::binary::{BinDecodable, BinEncodable};
-use std::net::{Ipv4Addr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Which source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,61 +115,119 @@ if old:
     }
 }
 
-/// A name server that knows one name. It may give a part of the addresses in each answer, another one each time.
+/// A name server that knows one name. It may give a part of the addresses in each answer, another one each time. What a
+/// datagram has no room for is asked again over TCP, as it is with real ones.
 pub struct Names {
     pub port: u16,
-    shared: Arc<(Mutex<Vec<Ipv4Addr>>, AtomicU64, AtomicBool)>,
+    zone: Arc<Zone>,
+}
+
+struct Zone {
+    addresses: Mutex<Vec<Ipv4Addr>>,
+    part: AtomicU64,
+    turn: AtomicU64,
+    stopped: AtomicBool,
+}
+
+/// Bytes of a datagram.
+const DATAGRAM: usize = 512;
+
+impl Zone {
+    fn answer(&self, question: &[u8], room: usize) -> Option<Vec<u8>> {
+        let mut answer = Message::from_bytes(question).ok()?;
+        let query = answer.queries.first().cloned()?;
+        answer.metadata.message_type = MessageType::Response;
+        answer.metadata.recursion_available = true;
+        let mut addresses = self.addresses.lock().unwrap().clone();
+        let part = usize::try_from(self.part.load(Ordering::SeqCst)).unwrap_or(usize::MAX);
+        // Some of them, in an order that is random enough.
+        while addresses.len() > part {
+            let turn = self.turn.load(Ordering::SeqCst);
+            let turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.turn.store(turn, Ordering::SeqCst);
+            let leaves = usize::try_from(turn >> 33).unwrap() % addresses.len();
+            addresses.swap_remove(leaves);
+        }
+        for address in addresses {
+            answer.add_answer(Record::from_rdata(query.name().clone(), 1, RData::A(A(address))));
+        }
+        let bytes = answer.to_bytes().unwrap();
+        if bytes.len() <= room {
+            return Some(bytes);
+        }
+        answer.answers.clear();
+        answer.metadata.truncation = true;
+        Some(answer.to_bytes().unwrap())
+    }
+
+    fn converse(&self, mut stream: TcpStream) -> std::io::Result<()> {
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        loop {
+            let mut length = [0; 2];
+            stream.read_exact(&mut length)?;
+            let mut question = vec![0; usize::from(u16::from_be_bytes(length))];
+            stream.read_exact(&mut question)?;
+            let Some(answer) = self.answer(&question, usize::MAX) else { return Ok(()) };
+            let length = u16::try_from(answer.len()).unwrap().to_be_bytes();
+            stream.write_all(&[&length, answer.as_slice()].concat())?;
+        }
+    }
 }
 
 impl Names {
     pub fn start() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (socket, listener) = (0..100)
+            .find_map(|_| {
+                let listener = TcpListener::bind("127.0.0.1:0").ok()?;
+                let socket = UdpSocket::bind(listener.local_addr().ok()?).ok()?;
+                Some((socket, listener))
+            })
+            .expect("a port for both");
         let port = socket.local_addr().unwrap().port();
-        let shared = Arc::new((Mutex::new(Vec::new()), AtomicU64::new(u64::MAX), AtomicBool::new(false)));
-        let served = Arc::clone(&shared);
+        let zone = Arc::new(Zone {
+            addresses: Mutex::default(),
+            part: AtomicU64::new(u64::MAX),
+            turn: AtomicU64::new(1),
+            stopped: AtomicBool::new(false),
+        });
+        let (over_udp, over_tcp) = (Arc::clone(&zone), Arc::clone(&zone));
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            let mut turn = 1_u64;
             while let Ok((length, peer)) = socket.recv_from(&mut bytes) {
-                if served.2.load(Ordering::SeqCst) {
+                if over_udp.stopped.load(Ordering::SeqCst) {
                     return;
                 }
-                let Ok(question) = Message::from_bytes(&bytes[..length]) else { continue };
-                let Some(query) = question.queries.first().cloned() else { continue };
-                let mut answer = question.clone();
-                answer.metadata.message_type = MessageType::Response;
-                answer.metadata.recursion_available = true;
-                let mut addresses = served.0.lock().unwrap().clone();
-                let part = usize::try_from(served.1.load(Ordering::SeqCst)).unwrap_or(usize::MAX);
-                // Some of them, in an order that is random enough.
-                while addresses.len() > part {
-                    turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    let leaves = usize::try_from(turn >> 33).unwrap() % addresses.len();
-                    addresses.swap_remove(leaves);
+                if let Some(answer) = over_udp.answer(&bytes[..length], DATAGRAM) {
+                    let _ = socket.send_to(&answer, peer);
                 }
-                for address in addresses {
-                    let record = Record::from_rdata(query.name().clone(), 1, RData::A(A(address)));
-                    answer.add_answer(record);
-                }
-                let _ = socket.send_to(&answer.to_bytes().unwrap(), peer);
             }
         });
-        Self { port, shared }
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if over_tcp.stopped.load(Ordering::SeqCst) {
+                    return;
+                }
+                let zone = Arc::clone(&over_tcp);
+                std::thread::spawn(move || zone.converse(stream));
+            }
+        });
+        Self { port, zone }
     }
 
     pub fn set(&self, addresses: Vec<Ipv4Addr>) {
-        *self.shared.0.lock().unwrap() = addresses;
+        *self.zone.addresses.lock().unwrap() = addresses;
     }
 
     /// So many in each answer.
     pub fn set_part(&self, part: u64) {
-        self.shared.1.store(part, Ordering::SeqCst);
+        self.zone.part.store(part, Ordering::SeqCst);
     }
 }
 
 impl Drop for Names {
     fn drop(&mut self) {
-        self.shared.2.store(true, Ordering::SeqCst);
+        self.zone.stopped.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
         if let Ok(socket) = UdpSocket::bind("127.0.0.1:0") {
             let _ = socket.send_to(b"x", ("127.0.0.1", self.port));
         }
