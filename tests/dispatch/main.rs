@@ -11,10 +11,11 @@ mod wire;
 use haproxystats::config::{Acknowledge, QueueFull};
 use haproxystats::dispatch::Dispatcher;
 use haproxystats::dispatch::graphite::Graphite;
-use harness::SOON;
 use harness::carbon::Carbon;
 use harness::graphite::{Behaviour, Recorder};
+use harness::incoming::Incoming;
 use harness::relay::Relay;
+use harness::{SOON, wait_until};
 use nix::sys::signal::Signal;
 use rig::{DELAY, Log, Rig, assert_complete, batch, options, run};
 use std::collections::BTreeSet;
@@ -841,6 +842,39 @@ fn inside_a_name_service() {
             assert_eq!((counters.reconnects, counters.resent_lines), (0, 0), "{acknowledge:?}");
         });
     }
+}
+
+#[test]
+fn the_program_follows_the_name_of_the_server_while_the_old_server_lives() {
+    apart(
+        "inside_a_name_service_with_the_program",
+        "ip link set lo up; mount -t tmpfs none /mnt; touch /mnt/hosts; mount --bind /mnt/hosts /etc/hosts",
+    );
+}
+
+#[test]
+#[ignore = "runs in namespaces of its own, see above"]
+fn inside_a_name_service_with_the_program() {
+    let points_to = |address: &str| std::fs::write("/etc/hosts", format!("{address} graphite.test\n")).unwrap();
+    let old = Recorder::start();
+    let new = Recorder::start_at(([127, 0, 0, 2], old.port()).into());
+    points_to("127.0.0.1");
+    let setup = Incoming::new(old.port(), "workers = 1");
+    let graphite = "server = graphite.test\nacknowledge = kernel\nconnection-lifetime = 1";
+    let text = std::fs::read_to_string(setup.config()).unwrap().replace("server = 127.0.0.1", graphite);
+    std::fs::write(setup.config(), text).unwrap();
+    let _daemon = setup.daemon();
+    setup.publish(0..1);
+    setup.wait_until_empty();
+    assert!(old.distinct() > 0 && new.distinct() == 0);
+    points_to("127.0.0.2");
+    let mut next = 1..2;
+    wait_until(SOON, "the new server gets what is published", || {
+        setup.publish(next.clone());
+        next = next.end..next.end + 1;
+        setup.wait_until_empty();
+        new.distinct() > 0
+    });
 }
 
 #[test]
