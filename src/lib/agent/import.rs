@@ -66,6 +66,11 @@ pub fn datawave(text: &str) -> Result<String, ImportError> {
             _ => unknown.push(key),
         }
     }
+    // That one may be without a value there, which is no text.
+    let absent = |entry: &Entry| {
+        entry.key == "staleness_response" && matches!(&entry.value, Value::Scalar(text, false) if null(text))
+    };
+    poller.retain(|entry| !absent(entry));
     let poller: Vec<(String, String)> = poller.into_iter().map(scalar).collect::<Result<_, _>>()?;
     Ok(section(&listen, &poller, unknown))
 }
@@ -245,6 +250,17 @@ dw_health_poller:
         let section = section.unwrap();
         assert!(section.contains("# Not read by that agent either: other\n"), "{section}");
         assert!(section.contains("either: x\n") && section.contains("check-url = http://h/$$a\n"), "{section}");
+    }
+
+    #[test]
+    fn a_staleness_response_without_a_value_is_no_text() {
+        for nothing in ["", " ~", " null", " ''"] {
+            let text = EXAMPLE.replace("staleness_response: ''", &format!("staleness_response:{nothing}"));
+            assert!(text.contains(&format!("staleness_response:{nothing}\n")));
+            assert_eq!(datawave(&text).unwrap(), datawave(EXAMPLE).unwrap(), "{nothing:?}");
+        }
+        let section = datawave("dw_health_poller:\n  staleness_interval: 0\n  staleness_response:\n").unwrap();
+        assert!(section.contains("staleness-response = down\n"), "{section}");
     }
 
     #[test]
