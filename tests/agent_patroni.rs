@@ -5,6 +5,8 @@
 //! `HAPROXYSTATS_PATRONI_ROUNDS=5` does everything five times, and what else is too slow for each run.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken machine may fail the test")]
 
+#[path = "agent/patroni_answers.rs"]
+mod answers;
 mod harness;
 
 use harness::agent::Agent;
@@ -121,6 +123,8 @@ fn sample(port: u16, session: Option<Session>, writes: bool) -> Result<(Sample, 
 struct Site {
     writers: [Client; 2],
     readers: [Client; 1],
+    /// The port for writers.
+    writes: u16,
     socket: PathBuf,
     _haproxy: Daemon,
     _directory: TempDir,
@@ -175,16 +179,33 @@ fn shipped(socket: &Path, [writes, reads]: [u16; 2], cluster: &Cluster, agents: 
     format!("{before}\nbackend postgres-ro{readers}")
 }
 
+/// These lines without HAProxy's own question to Patroni: it looks whether PostgreSQL listens.
+fn unprotected(lines: &str, cluster: &Cluster) -> String {
+    let question = "    option httpchk OPTIONS /master\n    http-check expect status 200\n";
+    assert!(lines.contains(question), "{lines}");
+    let lines = lines.replace(question, "").replace("check port 8008 ", "check ");
+    cluster
+        .nodes()
+        .iter()
+        .fold(lines, |lines, node| lines.replace(&format!(" port {} agent-addr", node.api), " agent-addr"))
+}
+
 impl Site {
     #[track_caller]
     fn start(haproxy: &Haproxy) -> Self {
+        Self::with(haproxy, |lines, _| lines)
+    }
+
+    /// With other lines for HAProxy.
+    #[track_caller]
+    fn with(haproxy: &Haproxy, change: impl Fn(String, &Cluster) -> String) -> Self {
         let cluster = Cluster::start();
         let agent_ports = [free_port(), free_port()];
         let agents = [0, 1].map(|number| Some(agent_of(agent_ports[number], cluster.nodes()[number].api)));
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("haproxy.sock");
         let [writes, reads] = [free_port(), free_port()];
-        let text = shipped(&socket, [writes, reads], &cluster, agent_ports);
+        let text = change(shipped(&socket, [writes, reads], &cluster, agent_ports), &cluster);
         let mut command = haproxy.command();
         command.arg("-db").arg("-f").arg(write(directory.path(), "haproxy.cfg", text));
         let daemon = Daemon::spawn(command);
@@ -204,7 +225,7 @@ impl Site {
         let writers = [Client::start(writes, false, true), Client::start(writes, true, true)];
         let readers = [Client::start(reads, false, false)];
         let (_haproxy, _directory) = (daemon, directory);
-        let site = Self { writers, readers, socket, _haproxy, _directory, agents, agent_ports, cluster };
+        let site = Self { writers, readers, writes, socket, _haproxy, _directory, agents, agent_ports, cluster };
         for writer in &site.writers {
             writer.wait_for(port, SOON);
         }
@@ -277,6 +298,25 @@ impl Site {
             self.start_agent(leader.0);
             wait_until(SOON, "the agent is heard again", || self.status("rw", leader.0) == "MAINT");
         }
+    }
+
+    /// Kills the agent of the leader, hands the lead over, and opens sessions for writers until there were enough of them:
+    /// how many, and how many of them were on the replica.
+    #[track_caller]
+    fn sessions_without_the_leaders_agent(&mut self) -> (usize, usize) {
+        let [leader, replica] = self.roles(SOON);
+        self.end_agent(leader.0, Signal::SIGKILL);
+        self.writes_go_to(leader.1, "the leader's agent is killed", SOON);
+        let begun = Instant::now();
+        let client = Client::start(self.writes, false, false);
+        self.cluster.switch_over();
+        client.wait_for(replica.1, SOON);
+        // As long as the old leader is a replica that answers.
+        self.cluster_replicates(replica.1);
+        let before = client.samples().len();
+        wait_until(SOON, "some hundred sessions", || client.samples().len() >= before + 400);
+        let samples: Vec<Sample> = client.samples().into_iter().filter(|sample| sample.at >= begun).collect();
+        (samples.len(), samples.iter().filter(|sample| sample.in_recovery).count())
     }
 
     /// Waits until the other node streams from the leader.
@@ -472,4 +512,21 @@ fn writes_reach_no_replica_when_nodes_and_store_are_lost() {
         }
     }
     site.no_write_reached_a_replica();
+}
+
+/// What docs/agent.md says of HAProxy's own question to Patroni, with and without it.
+#[test]
+#[ignore = "prints figures"]
+fn what_protects_writers_from_a_replica() {
+    for haproxy in [own_haproxy(), newer_haproxy("3.4").expect("HAProxy 3.4")] {
+        let mut site = Site::start(&haproxy);
+        let with = site.sessions_without_the_leaders_agent();
+        drop(site);
+        let mut site = Site::with(&haproxy, |lines, cluster| unprotected(&lines, cluster));
+        let without = site.sessions_without_the_leaders_agent();
+        for (what, (sessions, wrong)) in [("with OPTIONS /master", with), ("without it", without)] {
+            println!("HAProxy {:?}, {what}: {wrong} of {sessions} sessions on the replica", haproxy.version);
+        }
+        assert!(with.1 == 0 && without.1 > 0);
+    }
 }

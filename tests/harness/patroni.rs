@@ -1,5 +1,6 @@
 //! A real Patroni cluster of two nodes on etcd, and a client of PostgreSQL that knows as much of its protocol as the
-//! tests need. PostgreSQL refuses to run as root: then everything runs as the user `postgres`.
+//! tests need. PostgreSQL refuses to run as root: then everything runs as the user `postgres`. `HAPROXYSTATS_PATRONI` names
+//! another Patroni than Debian's.
 
 use super::prometheus::exchange;
 use super::{Daemon, SOON, children, debian, free_port, listens, wait_for, wait_until, write};
@@ -42,7 +43,8 @@ fn user() -> Option<User> {
 
 /// A program that does not run as root, and dies with the thread that calls this.
 fn command(program: &str) -> Command {
-    let program = debian(program);
+    let named = std::env::var_os("HAPROXYSTATS_PATRONI").filter(|_| program == "patroni");
+    let program = named.map_or_else(|| debian(program), PathBuf::from);
     let mut command = match user() {
         None => Command::new(program),
         Some(_) => {
@@ -164,6 +166,11 @@ impl Node {
         )
     }
 
+    /// The same node for somebody else who talks to it, and does not run it.
+    pub fn remote(&self) -> Remote {
+        Remote { name: self.name, api: self.api, postgres: self.postgres }
+    }
+
     /// Starts Patroni, which starts PostgreSQL.
     #[track_caller]
     pub fn start(&mut self) {
@@ -219,15 +226,32 @@ impl Node {
 
     /// A whole reply of the API.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> Option<String> {
-        let head = "Content-Type: application/json\r\nConnection: close";
-        let length = body.len();
-        let request = format!("{method} {path} HTTP/1.0\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}");
-        exchange(self.api, &request).filter(|reply| !reply.is_empty())
+        self.remote().ask(method, path, body)
     }
 
     /// What Patroni has printed.
     pub fn log(&self) -> String {
         self.patroni.as_ref().map(Daemon::output).unwrap_or_default()
+    }
+}
+
+/// A node as others see it.
+pub struct Remote {
+    /// `n1` or `n2`.
+    pub name: &'static str,
+    /// Port of Patroni's REST API.
+    pub api: u16,
+    /// Port of PostgreSQL.
+    pub postgres: u16,
+}
+
+impl Remote {
+    /// A whole reply of the API.
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> Option<String> {
+        let head = "Content-Type: application/json\r\nConnection: close";
+        let length = body.len();
+        let request = format!("{method} {path} HTTP/1.0\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}");
+        exchange(self.api, &request).filter(|reply| !reply.is_empty())
     }
 }
 
