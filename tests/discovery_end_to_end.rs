@@ -19,6 +19,7 @@ mod dns_double;
 #[path = "discovery_server/etcd.rs"]
 mod etcd;
 mod harness;
+mod hsdo;
 #[path = "discovery_server/moto.rs"]
 mod moto;
 mod replacement;

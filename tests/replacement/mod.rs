@@ -2,6 +2,7 @@
 //! many servers serve is looked at every 100 ms.
 
 mod farm;
+mod hsdo;
 mod source;
 mod watch;
 
