@@ -23,6 +23,17 @@ const MEANINGLESS: [i32; 9] = [
     libc::SIGXFSZ,
 ];
 
+/// Ignores them for the time until [`outlive_meaningless`] can be called: reading a configuration takes longer than somebody may wait
+/// with a signal. To be called first of all, by programs that execute no others before that.
+pub fn ignore_meaningless() {
+    for number in MEANINGLESS.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX()) {
+        // SAFETY: no handler is installed that could run at a bad moment; one that the system refuses is not there.
+        unsafe {
+            libc::signal(number, libc::SIG_IGN);
+        }
+    }
+}
+
 /// Makes this process, until its end, survive signals that mean nothing to it, those for real time included. To be called on
 /// a tokio runtime.
 ///

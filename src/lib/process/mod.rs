@@ -41,12 +41,14 @@ pub mod worker;
 use crate::cli::{self, Command};
 use crate::exit;
 use crate::logging::{self, Chain, Output};
+use crate::signals;
 use std::process::ExitCode;
 
 /// The whole program: a worker when the parent started it as one; else command line, configuration, log, and
 /// processing until a signal comes.
 #[must_use]
 pub fn main() -> ExitCode {
+    signals::ignore_meaningless();
     let arguments: Vec<_> = std::env::args_os().collect();
     if let Some(configuration) = spawn::worker_mode(&arguments) {
         return ExitCode::from(worker::main(configuration));

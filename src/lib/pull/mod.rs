@@ -22,6 +22,7 @@ use crate::config;
 use crate::exit;
 use crate::exporter;
 use crate::logging::{self, Chain, Output};
+use crate::signals;
 use crate::snapshot::stage::{StageError, Staging};
 use crate::systemd;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -44,6 +45,7 @@ const LONGEST_GRACE: Duration = Duration::from_secs(5);
 /// The whole program: command line, configuration, log, and pulling until a signal comes.
 #[must_use]
 pub fn main() -> ExitCode {
+    signals::ignore_meaningless();
     let config = match cli::pull(std::env::args_os()) {
         Command::Run(loaded) => {
             logging::init(loaded.config.pull.loglevel, Output::Stdout);
