@@ -27,6 +27,7 @@ pub mod haproxy;
 #[cfg(any(feature = "agent", feature = "discovery"))]
 pub mod http;
 pub mod logging;
+pub mod looked;
 pub mod names;
 pub mod net;
 pub mod parse;

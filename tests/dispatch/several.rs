@@ -2,9 +2,10 @@
 
 use crate::harness::graphite::{Behaviour, Recorder};
 use crate::harness::{SOON, debian, run as run_program};
-use crate::rig::{DELAY, Rig, assert_complete, batch, endpoint, options, run};
+use crate::rig::{DELAY, Log, Rig, assert_complete, batch, endpoint, options, run};
 use haproxystats::config::{self, Mode};
 use haproxystats::dispatch::{Batch, Dispatcher};
+use haproxystats::looked;
 use haproxystats::snapshot::Epoch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -218,4 +219,33 @@ fn whatever_happens_to_whom_nothing_is_lost() {
             }
         });
     }
+}
+
+/// As while a snapshot is rendered.
+fn busy(time: Duration) {
+    looked::leave();
+    std::thread::sleep(time);
+    looked::back();
+}
+
+#[test]
+fn a_server_is_not_given_up_because_the_worker_was_busy() {
+    let mut recorders: [Recorder; 2] = recorders();
+    let options = fleet(Mode::Failover, &recorders);
+    let log = Log::start();
+    run(async {
+        let mut rig = Rig::start(&options);
+        rig.feed(1..=2, 50).await;
+        rig.until_delivered(2).await;
+        // It restarts, which takes no time, and before the next connection is made a snapshot has to be rendered.
+        recorders[0].vanish();
+        recorders[0].come_back();
+        rig.until("the loss is seen", |_| log.lines().iter().any(|line| line.contains("connection is lost"))).await;
+        busy(options.connect_timeout + options.write_timeout + DELAY);
+        rig.feed(3..=4, 50).await;
+        rig.until_delivered(4).await;
+    });
+    let told: Vec<String> = log.lines().into_iter().filter(|line| line.contains("go to this server now")).collect();
+    assert!(told.is_empty(), "{told:?}");
+    assert_eq!(lines(&recorders[1]), BTreeSet::new());
 }

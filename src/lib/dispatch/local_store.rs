@@ -14,6 +14,7 @@ use super::bounds::Bounds;
 use super::{Batch, Counters, Dispatcher, Notice, Notices, aside};
 use crate::backoff::{Backoff, jitter};
 use crate::config;
+use crate::looked;
 use crate::snapshot::Epoch;
 use files::{StoreError, discard, store};
 use std::cell::{Cell, RefCell};
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// Name of this dispatcher.
 pub const NAME: &str = "local-store";
@@ -203,9 +204,9 @@ async fn run(shared: Rc<Shared>, dir: PathBuf) {
         }
         let offset = begun.map_or(0, |begun| begun.bytes);
         let mut writing = pin!(store_aside(&dir, &batch, offset));
-        let result = match timeout(HANGS, &mut writing).await {
-            Ok(result) => result,
-            Err(_) => {
+        let result = match looked::timeout(HANGS, &mut writing).await {
+            Some(result) => result,
+            None => {
                 shared.fails(&StoreError::Hangs { limit: HANGS });
                 writing.await
             }

@@ -1,9 +1,10 @@
 //! A destination as a worker sees it: whether it has room, and what it is still to get.
 
 use crate::dispatch::Dispatcher;
+use crate::looked::Moment;
 use crate::snapshot::Epoch;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// For so long the others wait for a destination that has no room; longer than one that is busy takes to have some again.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -18,7 +19,7 @@ pub(super) struct Destination {
     pub(super) dispatcher: Box<dyn Dispatcher>,
     pub(super) put_off: BTreeSet<Epoch>,
     /// Since when it has had no room.
-    pub(super) full_since: Option<Instant>,
+    pub(super) full_since: Option<Moment>,
     /// Whether it is known to be away.
     pub(super) away: bool,
     /// Whether it gets the snapshot that is being rendered.
@@ -36,14 +37,13 @@ impl Destination {
     }
 
     /// Whether the others should wait for it no longer.
-    pub(super) fn is_away(&self, now: Instant) -> bool {
-        !self.put_off.is_empty()
-            || self.full_since.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE)
+    pub(super) fn is_away(&self, now: Moment) -> bool {
+        !self.put_off.is_empty() || self.full_since.is_some_and(|since| now.since(since) >= PATIENCE)
     }
 }
 
 /// Whether a further snapshot should be taken: by all destinations, or by those that are not away.
-pub(super) fn wants_more(destinations: &mut [Destination], now: Instant) -> bool {
+pub(super) fn wants_more(destinations: &mut [Destination], now: Moment) -> bool {
     for destination in &mut *destinations {
         if destination.dispatcher.has_room() {
             destination.full_since = None;
@@ -53,4 +53,51 @@ pub(super) fn wants_more(destinations: &mut [Destination], now: Instant) -> bool
     }
     destinations.iter().any(Destination::has_room)
         && destinations.iter().all(|destination| destination.has_room() || destination.is_away(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::{Batch, Counters};
+    use crate::looked;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use tokio::time::Instant;
+
+    struct Busy(bool);
+
+    impl Dispatcher for Busy {
+        fn name(&self) -> &'static str {
+            "busy"
+        }
+
+        fn submit(&self, _: Arc<Batch>) {}
+
+        fn has_room(&self) -> bool {
+            self.0
+        }
+
+        fn takes_more(&self) -> bool {
+            self.0
+        }
+
+        fn counters(&self) -> Counters {
+            Counters::default()
+        }
+
+        fn drain(&self, _: Instant) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    #[test]
+    fn none_is_away_because_the_worker_was_busy() {
+        let mut destinations = [false, true].map(|room| Destination::new(Box::new(Busy(room))));
+        assert!(!wants_more(&mut destinations, Moment::now()));
+        looked::leave();
+        std::thread::sleep(PATIENCE);
+        looked::back();
+        assert!(!wants_more(&mut destinations, Moment::now()), "it had no turn to say that it has room");
+        assert!(wants_more(&mut destinations, Moment::now() + PATIENCE), "now it had");
+    }
 }

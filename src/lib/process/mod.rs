@@ -26,6 +26,7 @@ pub mod parent;
 pub mod pieces;
 pub mod pipeline;
 pub mod pool;
+pub mod processor;
 mod renderer;
 pub mod rendering;
 pub mod sites;

@@ -16,6 +16,7 @@ use crate::dispatch::graphite::{self, TlsError};
 use crate::exit;
 use crate::exporter::{self, Scrapes};
 use crate::logging::Chain;
+use crate::looked::{self, Moment};
 use crate::queue::incoming::IncomingError;
 use crate::queue::{Blame, Slot};
 use crate::signals;
@@ -31,8 +32,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Time that workers have to deliver what they hold, after the first signal to leave. What is not delivered then
 /// stays on disk for the next start.
 pub const GRACE: Duration = Duration::from_secs(10);
-/// A loop that comes round this much later than planned was stopped, not busy.
-const ABSENCE: Duration = Duration::from_secs(1);
+/// After so long in which nothing was listened to, everybody is heard before anybody is judged.
+const ABSENCE: Duration = Duration::from_millis(100);
 
 /// Why the daemon cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +59,7 @@ pub enum StartError {
 /// When it cannot start.
 pub fn run(config: &Config, text: &str, arguments: Vec<OsString>) -> Result<u8, StartError> {
     graphite::check(config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(looked::parks).build()?;
     let spawner = Spawner::new(arguments, text)?;
     runtime.block_on(async {
         // First of all, so that a signal during the start is not the end of it.
@@ -129,7 +130,7 @@ impl Parent {
         };
         Ok(Self {
             custody: Custody::open(&process.src_dir, now)?,
-            supervisor: Supervisor::new(policy, now),
+            supervisor: Supervisor::new(policy, Moment::now()),
             pool: Pool::new(spawner),
             totals: Totals::default(),
             self_metrics: process.self_metrics,
@@ -147,20 +148,30 @@ impl Parent {
 
     async fn run(&mut self, signals: &mut Signals) -> u8 {
         systemd::ready();
-        let mut planned = Instant::now();
+        let mut away = Moment::away();
         loop {
+            if Moment::away() - away >= ABSENCE {
+                looked::turn().await;
+                self.listen();
+            }
+            away = Moment::away();
             let now = Instant::now();
-            self.excuse(now.saturating_duration_since(planned));
+            looked::leave();
             if !self.leaving {
                 self.custody.look(now, &mut self.totals);
             }
-            let (end, mut wake) = self.supervise(now);
+            let (end, wake) = self.supervise();
             if let Some(code) = end {
                 return self.end(code);
             }
             self.assign(now);
-            self.unconfirmed.look(|| self.totals.dispatchers(), now).iter().for_each(Word::log);
-            self.totals.unconfirmed = self.unconfirmed.count(now);
+            let moment = Moment::now();
+            let silent = self.supervisor.some_are_silent(moment);
+            let figures = || (!silent).then(|| self.totals.dispatchers());
+            self.unconfirmed.look(figures, moment).iter().for_each(Word::log);
+            self.totals.unconfirmed = self.unconfirmed.count(moment);
+            looked::back();
+            let mut wake = wake.at().into_std();
             wake = wake.min(self.heartbeat.tell(now, || self.custody.status(self.supervisor.running(), &self.totals)));
             if !self.leaving {
                 wake = wake.min(self.custody.next_look());
@@ -168,21 +179,14 @@ impl Parent {
             if let Some(due) = self.custody.next_due() {
                 wake = wake.min(due.max(now));
             }
-            // The disk may have kept us.
-            let ready = Instant::now();
-            self.excuse(ready.saturating_duration_since(now));
-            planned = wake.max(ready);
-
             let Signals { terminate, hangup, interrupt, child } = &mut *signals;
             tokio::select! {
                 Some(event) = self.pool.event() => {
+                    looked::leave();
                     self.hear(event);
-                    while let Some(event) = self.pool.event_now() {
-                        self.hear(event);
-                    }
-                    self.reap();
+                    self.listen();
                 }
-                _ = child.recv() => self.reap(),
+                _ = child.recv() => self.listen(),
                 name = Signals::leave(terminate, hangup, interrupt) => {
                     if self.leaving {
                         tracing::warn!(signal = name, "leaving at once");
@@ -196,20 +200,24 @@ impl Parent {
                     scrape.answer(page(&self.totals, self.custody.queue(), workers, wall_clock()));
                 }
                 () = self.custody.hinted(), if !self.leaving => {}
-                () = tokio::time::sleep_until(wake.into()) => {}
+                () = looked::sleep_until_time(wake.into()) => {}
             }
         }
     }
 
-    /// Time in which this process did not run is not held against the workers.
-    fn excuse(&mut self, absence: Duration) {
-        if absence > ABSENCE {
-            self.supervisor.slept(absence);
+    /// Hears what workers have said. Whatever that takes (a slow disk on which directories are removed) is not held against them.
+    fn listen(&mut self) {
+        looked::leave();
+        while let Some(event) = self.pool.event_now() {
+            self.hear(event);
         }
+        self.reap();
+        looked::back();
     }
 
     /// Performs what the supervisor decides. Returns an exit code when this is the end, and when to come back.
-    fn supervise(&mut self, now: Instant) -> (Option<u8>, Instant) {
+    fn supervise(&mut self) -> (Option<u8>, Moment) {
+        let now = Moment::now();
         let (actions, mut wake) = self.supervisor.step(now);
         for action in actions {
             // What an action leads to is for the next step to see.
@@ -219,10 +227,19 @@ impl Parent {
                 Action::Ping(slot) => {
                     // One that cannot hear will not answer, and is killed for that.
                     let _ = self.pool.say(slot, &ToWorker::Ping);
+                    self.pool.mark(slot);
                     self.supervisor.pinged(slot, now);
                 }
                 Action::Kill(slot, why) => {
-                    self.pool.kill(slot, Some(why));
+                    let quiet = self.supervisor.quiet(slot, now);
+                    if why == Why::Hang
+                        && let Some(starved) = self.pool.starved(slot, quiet)
+                    {
+                        tracing::debug!(worker = slot.0, ?quiet, ?starved, "says nothing, and gets no processor");
+                        self.supervisor.excused(slot, starved, now);
+                        continue;
+                    }
+                    self.pool.kill(slot, Some(why), quiet);
                     self.supervisor.killed(slot);
                     if why == Why::Grace {
                         tracing::warn!(worker = slot.0, "has not delivered everything in time; the rest stays on disk");
@@ -238,7 +255,7 @@ impl Parent {
         (None, wake)
     }
 
-    fn spawn(&mut self, slot: Slot, now: Instant) {
+    fn spawn(&mut self, slot: Slot, now: Moment) {
         match self.pool.spawn(slot) {
             Ok(pid) => {
                 tracing::info!(worker = slot.0, pid, "started");
@@ -279,11 +296,11 @@ impl Parent {
                 self.before = None;
             }
             match self.pool.say(slot, &ToWorker::Take { epoch, figures, before }) {
-                Ok(()) => self.supervisor.asked(slot, now),
+                Ok(()) => self.supervisor.asked(slot, Moment::now()),
                 Err(error) => {
                     tracing::debug!(worker = slot.0, %error, "does not listen");
                     self.custody.unclaim(slot, epoch);
-                    self.pool.kill(slot, None);
+                    self.pool.kill(slot, None, Duration::ZERO);
                 }
             }
             if let Some(worker) = self.pool.get_mut(slot) {
@@ -293,19 +310,19 @@ impl Parent {
     }
 
     fn hear(&mut self, from: From) {
-        let now = Instant::now();
+        let (now, moment) = (Instant::now(), Moment::now());
         let slot = from.slot;
         let Some(worker) = self.pool.of(&from) else { return };
-        self.supervisor.heard(slot, now);
+        self.supervisor.heard(slot, moment);
         let message = match &from.event {
             Event::Said(message) => message.clone(),
             Event::Garbled(error) => {
                 tracing::error!(worker = slot.0, %error, "says what no worker should say");
-                return self.pool.kill(slot, None);
+                return self.pool.kill(slot, None, Duration::ZERO);
             }
             Event::Silent => {
                 // It has ended, or will have in a moment; if not, it is killed for the answer that it owes.
-                self.supervisor.asked(slot, now);
+                self.supervisor.asked(slot, moment);
                 return self.pool.silent(&from);
             }
         };
@@ -313,14 +330,14 @@ impl Parent {
             ToParent::Room => {
                 worker.has_room = !self.leaving;
                 if !std::mem::replace(&mut worker.started, true) {
-                    self.supervisor.answered(slot, now);
+                    self.supervisor.answered(slot, moment);
                 }
             }
-            ToParent::Pong => self.supervisor.ponged(slot, now),
+            ToParent::Pong => self.supervisor.ponged(slot, moment),
             ToParent::Counters { dispatcher, counters } => self.totals.heard(slot, dispatcher, counters),
             ToParent::Rendered { epoch, lines, refused_rows, refused_files, unknown_objects, skipped } => {
                 if self.custody.rendered(slot, epoch, lines) {
-                    self.supervisor.answered(slot, now);
+                    self.supervisor.answered(slot, moment);
                     self.supervisor.progress(slot);
                     self.totals.add(Figure::LinesRendered, lines);
                     self.totals.add(Figure::RefusedRows, refused_rows);
@@ -344,11 +361,11 @@ impl Parent {
                 }
             }
             ToParent::Gone(epoch) => {
-                self.supervisor.answered(slot, now);
+                self.supervisor.answered(slot, moment);
                 self.custody.gone(slot, epoch, &mut self.totals);
             }
             ToParent::Failed { epoch, failure, reason } => {
-                self.supervisor.answered(slot, now);
+                self.supervisor.answered(slot, moment);
                 self.custody.failed(slot, epoch, failure, &reason, now, &mut self.totals);
             }
         }
@@ -357,7 +374,7 @@ impl Parent {
     /// A worker speaks of a snapshot that it does not have: nothing that it says can be trusted.
     fn surprised(&mut self, slot: Slot, epoch: Epoch) {
         tracing::error!(worker = slot.0, snapshot = %epoch, "speaks of a snapshot that it does not have");
-        self.pool.kill(slot, None);
+        self.pool.kill(slot, None, Duration::ZERO);
     }
 
     fn reap(&mut self) {
@@ -376,7 +393,7 @@ impl Parent {
                 Death::Left | Death::NotStarted => {}
             }
             self.totals.died(gone.slot);
-            self.supervisor.died(gone.slot, now);
+            self.supervisor.died(gone.slot, Moment::now());
             // While we leave, nobody is to blame: a kill of the whole group looks like anything.
             let blame = if self.leaving { Blame::None } else { death.blame() };
             if self.custody.died(gone.slot, blame, now, &mut self.totals) {
@@ -397,7 +414,7 @@ impl Parent {
         );
         systemd::stopping();
         self.leaving = true;
-        self.supervisor.drain(Instant::now(), GRACE);
+        self.supervisor.drain(Moment::now(), GRACE);
         self.pool.drain(GRACE);
     }
 

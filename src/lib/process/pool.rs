@@ -3,6 +3,7 @@
 use super::channel::Channel;
 use super::death::Circumstances;
 use super::message::{ToParent, ToWorker};
+use super::processor::Times;
 use super::spawn::{SpawnError, Spawner};
 use super::supervisor::Why;
 use crate::queue::Slot;
@@ -48,6 +49,8 @@ pub struct Worker {
     known: Circumstances,
     status: Option<ExitStatus>,
     silent: bool,
+    /// Its times when it was last asked whether it lives.
+    times: Option<Times>,
     /// It has said its first word.
     pub started: bool,
     /// It has asked for a snapshot and not got one yet.
@@ -119,6 +122,7 @@ impl Pool {
             known: Circumstances::default(),
             status: None,
             silent: false,
+            times: Times::of(pid),
             started: false,
             has_room: false,
         };
@@ -160,6 +164,23 @@ impl Pool {
         worker.channel.send_now(&message.encode())
     }
 
+    /// Takes note of its times: see [`Pool::starved`].
+    pub fn mark(&mut self, slot: Slot) {
+        if let Some(worker) = self.workers.get_mut(&slot) {
+            worker.times = Times::of(worker.child.id());
+        }
+    }
+
+    /// Of the time in which the worker has said nothing, as much as it got no processor, if that is worth speaking of. Next time
+    /// only what comes after this counts.
+    pub fn starved(&mut self, slot: Slot, quiet: Duration) -> Option<Duration> {
+        let worker = self.workers.get_mut(&slot)?;
+        let now = Times::of(worker.child.id())?;
+        let starved = now.excused(worker.times?, quiet)?;
+        worker.times = Some(now);
+        Some(starved)
+    }
+
     /// Tells every worker to leave.
     pub fn drain(&mut self, grace: Duration) {
         for worker in self.workers.values_mut() {
@@ -170,12 +191,12 @@ impl Pool {
         }
     }
 
-    /// Kills a worker; `why` decides what its end will mean.
-    pub fn kill(&mut self, slot: Slot, why: Option<Why>) {
+    /// Kills a worker that has said nothing for so long; `why` decides what its end will mean.
+    pub fn kill(&mut self, slot: Slot, why: Option<Why>, quiet: Duration) {
         let Some(worker) = self.workers.get_mut(&slot) else { return };
         worker.has_room = false;
         if worker.known.killed.is_none() {
-            worker.known.stopped = is_stopped(worker.child.id());
+            worker.known.stopped = is_stopped(worker.child.id(), worker.times, quiet);
             worker.known.killed = why;
         }
         // It may have ended by itself a moment ago.
@@ -245,12 +266,19 @@ async fn read(channel: Arc<Channel>, slot: Slot, generation: u64, to: mpsc::Send
 }
 
 /// Whether the process cannot answer for reasons outside of it: somebody has stopped it (SIGSTOP, a debugger), or it
-/// waits for a disk: uninterruptibly, or, as with many network file systems, asleep in a call that reads.
-fn is_stopped(pid: u32) -> bool {
+/// waits for a disk: uninterruptibly, or, as with many network file systems, asleep in a call that reads. Or it runs, and has not
+/// for most of the time since `before`: it was one of these until a moment ago.
+fn is_stopped(pid: u32, before: Option<Times>, time: Duration) -> bool {
     // The name in parentheses may hold anything; the state is the first word after it.
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
-    matches!(state, Some('T' | 't' | 'D')) || (state == Some('S') && reads(pid))
+    let rested = || before.zip(Times::of(pid)).is_some_and(|(before, now)| now.rested(before, time));
+    match state {
+        Some('T' | 't' | 'D') => true,
+        Some('S') => reads(pid),
+        Some('R') => rested(),
+        _ => false,
+    }
 }
 
 /// Whether the process is in a system call that reads a file or a directory. It reads nothing else that makes it wait: sockets
@@ -285,7 +313,7 @@ mod tests {
         };
         let mut found = false;
         while !found && Instant::now() < limit {
-            found = asleep(child.id()) && is_stopped(child.id()) == stopped;
+            found = asleep(child.id()) && is_stopped(child.id(), None, Duration::ZERO) == stopped;
             std::thread::sleep(Duration::from_millis(5));
         }
         let _ = child.kill();

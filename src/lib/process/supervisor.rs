@@ -1,9 +1,10 @@
 //! Decides when a worker is started, asked whether it lives, killed, and when all this is given up. No process, no
 //! clock: the caller reports what happened and performs what [`Supervisor::step`] returns.
 
+use crate::looked::Moment;
 use crate::queue::Slot;
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Pause before a worker is replaced, doubled for each death in a row of the same place in the pool.
 pub const BACKOFF_MIN: Duration = Duration::from_millis(100);
@@ -15,6 +16,8 @@ pub const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 pub const DEATHS_PER_WORKER: usize = 10;
 /// ...fall into this time, and no worker processed a single snapshot meanwhile.
 pub const DEATH_WINDOW: Duration = Duration::from_secs(60);
+/// A worker that is not busy answers in much less.
+const SILENT: Duration = Duration::from_secs(2);
 /// After the grace period workers have this long to leave by themselves.
 const DRAIN_SLACK: Duration = Duration::from_secs(1);
 
@@ -55,19 +58,19 @@ pub enum Why {
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    Empty { not_before: Instant },
+    Empty { not_before: Moment },
     Alive(Alive),
     Dying,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Alive {
-    since: Instant,
+    since: Moment,
     /// Answers that the worker owes.
     owes: u32,
     /// The last sign of life, or the first question since.
-    quiet_since: Instant,
-    asked_at: Instant,
+    quiet_since: Moment,
+    asked_at: Moment,
     ping_open: bool,
 }
 
@@ -83,22 +86,22 @@ pub struct Supervisor {
     policy: Policy,
     places: Vec<Place>,
     /// Deaths since the last progress, within the window.
-    deaths: VecDeque<Instant>,
-    leave_by: Option<Instant>,
+    deaths: VecDeque<Moment>,
+    leave_by: Option<Moment>,
 }
 
 impl Supervisor {
     /// A pool without any worker yet.
     #[must_use]
-    pub fn new(policy: Policy, now: Instant) -> Self {
+    pub fn new(policy: Policy, now: Moment) -> Self {
         let place = Place { state: State::Empty { not_before: now }, deaths_in_a_row: 0 };
         Self { policy, places: vec![place; policy.workers], deaths: VecDeque::new(), leave_by: None }
     }
 
     /// What is to be done now, and when to ask again at the latest.
     #[must_use]
-    pub fn step(&self, now: Instant) -> (Vec<Action>, Instant) {
-        let recent = self.deaths.iter().filter(|death| now.duration_since(**death) < DEATH_WINDOW).count();
+    pub fn step(&self, now: Moment) -> (Vec<Action>, Moment) {
+        let recent = self.deaths.iter().filter(|death| now.since(**death) < DEATH_WINDOW).count();
         if self.leave_by.is_none() && recent >= DEATHS_PER_WORKER * self.policy.workers {
             return (vec![Action::GiveUp], now + DEATH_WINDOW);
         }
@@ -107,7 +110,7 @@ impl Supervisor {
         }
         let mut actions = Vec::new();
         let mut wake = now + DEATH_WINDOW;
-        let mut due = |at: Instant| {
+        let mut due = |at: Moment| {
             wake = wake.min(at.max(now));
             at <= now
         };
@@ -131,7 +134,7 @@ impl Supervisor {
     }
 
     /// The worker was started. It owes its first word.
-    pub fn spawned(&mut self, slot: Slot, now: Instant) {
+    pub fn spawned(&mut self, slot: Slot, now: Moment) {
         if let Some(place) = self.places.get_mut(slot.0) {
             let alive = Alive { since: now, owes: 1, quiet_since: now, asked_at: now, ping_open: false };
             place.state = State::Alive(alive);
@@ -139,7 +142,7 @@ impl Supervisor {
     }
 
     /// The worker was given work, and owes an answer.
-    pub fn asked(&mut self, slot: Slot, now: Instant) {
+    pub fn asked(&mut self, slot: Slot, now: Moment) {
         self.alive(slot, |alive| {
             if alive.owes == 0 {
                 alive.quiet_since = now;
@@ -149,18 +152,18 @@ impl Supervisor {
     }
 
     /// The worker was asked whether it lives.
-    pub fn pinged(&mut self, slot: Slot, now: Instant) {
+    pub fn pinged(&mut self, slot: Slot, now: Moment) {
         self.asked(slot, now);
         self.alive(slot, |alive| (alive.ping_open, alive.asked_at) = (true, now));
     }
 
     /// The worker said something.
-    pub fn heard(&mut self, slot: Slot, now: Instant) {
+    pub fn heard(&mut self, slot: Slot, now: Moment) {
         self.alive(slot, |alive| alive.quiet_since = now);
     }
 
     /// The worker said what it owed.
-    pub fn answered(&mut self, slot: Slot, now: Instant) {
+    pub fn answered(&mut self, slot: Slot, now: Moment) {
         self.alive(slot, |alive| {
             alive.owes = alive.owes.saturating_sub(1);
             alive.quiet_since = now;
@@ -168,7 +171,7 @@ impl Supervisor {
     }
 
     /// The worker answered that it lives.
-    pub fn ponged(&mut self, slot: Slot, now: Instant) {
+    pub fn ponged(&mut self, slot: Slot, now: Moment) {
         self.answered(slot, now);
         self.alive(slot, |alive| alive.ping_open = false);
     }
@@ -189,7 +192,7 @@ impl Supervisor {
     }
 
     /// The worker is gone.
-    pub fn died(&mut self, slot: Slot, now: Instant) {
+    pub fn died(&mut self, slot: Slot, now: Moment) {
         self.not_started(slot, now);
         self.deaths.push_back(now);
         while self.deaths.len() > DEATHS_PER_WORKER * self.policy.workers {
@@ -199,10 +202,10 @@ impl Supervisor {
 
     /// The worker could not be started. That the system is short of something says nothing about workers, so it is no reason to
     /// give up.
-    pub fn not_started(&mut self, slot: Slot, now: Instant) {
+    pub fn not_started(&mut self, slot: Slot, now: Moment) {
         let Some(place) = self.places.get_mut(slot.0) else { return };
         if let State::Alive(alive) = place.state
-            && now.duration_since(alive.since) >= HEALTHY_AFTER
+            && now.since(alive.since) >= HEALTHY_AFTER
         {
             place.deaths_in_a_row = 0;
         }
@@ -212,18 +215,29 @@ impl Supervisor {
     }
 
     /// The workers were told to leave within `grace`.
-    pub fn drain(&mut self, now: Instant, grace: Duration) {
+    pub fn drain(&mut self, now: Moment, grace: Duration) {
         self.leave_by = Some(now + grace);
     }
 
-    /// The caller itself did not run for this long (stopped, suspended): nobody could answer it meanwhile.
-    pub fn slept(&mut self, time: Duration) {
-        for index in 0..self.places.len() {
-            self.alive(Slot(index), |alive| {
-                alive.quiet_since += time;
-                alive.asked_at += time;
-            });
+    /// Of the time in which the worker said nothing, so much is not held against it.
+    pub fn excused(&mut self, slot: Slot, time: Duration, now: Moment) {
+        self.alive(slot, |alive| alive.quiet_since = now.min(alive.quiet_since + time));
+    }
+
+    /// How long the worker has owed an answer; none where it owes nothing.
+    #[must_use]
+    pub fn quiet(&self, slot: Slot, now: Moment) -> Duration {
+        match self.places.get(slot.0).map(|place| place.state) {
+            Some(State::Alive(alive)) if alive.owes > 0 => now.since(alive.quiet_since),
+            _ => Duration::ZERO,
         }
+    }
+
+    /// Whether some worker has been asked whether it lives and has not answered for a while: what it knows is not known here.
+    #[must_use]
+    pub fn some_are_silent(&self, now: Moment) -> bool {
+        let silent = |alive: &Alive| alive.ping_open && now.since(alive.quiet_since) >= SILENT;
+        self.places.iter().any(|place| matches!(&place.state, State::Alive(alive) if silent(alive)))
     }
 
     /// Whether a worker runs in this place.
@@ -253,13 +267,13 @@ mod tests {
     const ONE: Slot = Slot(0);
     const TWO: Slot = Slot(1);
 
-    fn pool(workers: usize) -> (Supervisor, Instant) {
-        let now = Instant::now();
+    fn pool(workers: usize) -> (Supervisor, Moment) {
+        let now = Moment::now();
         let policy = Policy { workers, ask_every: 10 * SECOND, patience: 30 * SECOND };
         (Supervisor::new(policy, now), now)
     }
 
-    fn ready(workers: usize) -> (Supervisor, Instant) {
+    fn ready(workers: usize) -> (Supervisor, Moment) {
         let (mut pool, now) = pool(workers);
         for slot in (0..workers).map(Slot) {
             pool.spawned(slot, now);
@@ -360,12 +374,26 @@ mod tests {
     }
 
     #[test]
-    fn our_own_absence_is_not_held_against_them() {
+    fn what_is_excused_is_not_held_against_them() {
         let (mut pool, now) = ready(1);
         pool.pinged(ONE, now);
-        pool.slept(100 * SECOND);
-        assert_eq!(pool.step(now + 129 * SECOND).0, vec![]);
-        assert_eq!(pool.step(now + 130 * SECOND).0, vec![Action::Kill(ONE, Why::Hang)]);
+        pool.excused(ONE, 20 * SECOND, now + 30 * SECOND);
+        assert_eq!(pool.step(now + 49 * SECOND).0, vec![]);
+        assert_eq!(pool.quiet(ONE, now + 49 * SECOND), 29 * SECOND);
+        assert_eq!(pool.step(now + 50 * SECOND).0, vec![Action::Kill(ONE, Why::Hang)]);
+        pool.excused(ONE, 1000 * SECOND, now + 50 * SECOND);
+        assert_eq!(pool.step(now + 80 * SECOND).0, vec![Action::Kill(ONE, Why::Hang)], "no more than has gone by");
+    }
+
+    #[test]
+    fn it_is_known_whether_some_do_not_answer() {
+        let (mut pool, now) = ready(2);
+        pool.asked(TWO, now);
+        assert!(!pool.some_are_silent(now + 20 * SECOND), "it may take its time for a snapshot");
+        pool.pinged(TWO, now + 20 * SECOND);
+        assert!(pool.some_are_silent(now + 22 * SECOND));
+        pool.ponged(TWO, now + 22 * SECOND);
+        assert!(!pool.some_are_silent(now + 30 * SECOND));
     }
 
     #[test]

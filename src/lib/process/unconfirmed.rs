@@ -4,8 +4,9 @@
 //! cuts it off, or never answers, gives no such moment: its snapshots stay on disk, and that has to be said after a while.
 
 use crate::dispatch::Counters;
+use crate::looked::Moment;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// So long a destination may confirm nothing of what workers hold for it. Longer than any confirmation takes that only has
 /// to wait.
@@ -17,12 +18,13 @@ const EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Unconfirmed {
     spans: BTreeMap<String, Span>,
-    next: Option<Instant>,
+    /// The last look.
+    last: Option<Moment>,
 }
 
 #[derive(Debug)]
 struct Span {
-    begun: Instant,
+    begun: Moment,
     at_begin: Counters,
     told: bool,
 }
@@ -49,13 +51,18 @@ pub enum Word {
 }
 
 impl Unconfirmed {
-    /// Takes the figures of all destinations, and returns what is to be said. Does nothing more often than once a second.
-    pub fn look(&mut self, figures: impl FnOnce() -> BTreeMap<String, Counters>, now: Instant) -> Vec<Word> {
-        if self.next.is_some_and(|next| now < next) {
+    /// Takes the figures of all destinations, and returns what is to be said. Does nothing more often than once a second. There are
+    /// no figures while those who know them do not answer: that time is not held against any destination.
+    pub fn look(&mut self, figures: impl FnOnce() -> Option<BTreeMap<String, Counters>>, now: Moment) -> Vec<Word> {
+        if self.last.is_some_and(|last| now < last + EVERY) {
             return Vec::new();
         }
-        self.next = Some(now + EVERY);
-        let figures = figures();
+        let since = self.last.replace(now);
+        let Some(figures) = figures() else {
+            let time = since.map_or(Duration::ZERO, |since| now.since(since));
+            self.spans.values_mut().for_each(|span| span.begun += time);
+            return Vec::new();
+        };
         self.spans.retain(|name, _| figures.contains_key(name));
         let mut words = Vec::new();
         for (dispatcher, counters) in figures {
@@ -63,7 +70,7 @@ impl Unconfirmed {
             let confirmed = span.is_some_and(|span| span.at_begin.delivered_lines != counters.delivered_lines);
             if counters.queued_lines == 0 || confirmed {
                 if let Some(span) = self.spans.remove(&dispatcher).filter(|span| span.told) {
-                    words.push(Word::Again { dispatcher: dispatcher.clone(), time: now - span.begun });
+                    words.push(Word::Again { dispatcher: dispatcher.clone(), time: now.since(span.begun) });
                 }
                 if counters.queued_lines == 0 {
                     continue;
@@ -72,10 +79,10 @@ impl Unconfirmed {
             let begin = || Span { begun: now, at_begin: counters, told: false };
             let span = self.spans.entry(dispatcher.clone()).or_insert_with(begin);
             // Where attempts to connect fail, the log says so already.
-            if now - span.begun >= PATIENCE && !span.told && counters.retries == span.at_begin.retries {
+            if now.since(span.begun) >= PATIENCE && !span.told && counters.retries == span.at_begin.retries {
                 span.told = true;
                 let reconnects = counters.reconnects.saturating_sub(span.at_begin.reconnects);
-                words.push(Word::Nothing { dispatcher, time: now - span.begun, reconnects });
+                words.push(Word::Nothing { dispatcher, time: now.since(span.begun), reconnects });
             }
         }
         words
@@ -83,8 +90,8 @@ impl Unconfirmed {
 
     /// Number of destinations that have confirmed nothing for a while, for whatever reason.
     #[must_use]
-    pub fn count(&self, now: Instant) -> usize {
-        self.spans.values().filter(|span| now.saturating_duration_since(span.begun) >= PATIENCE).count()
+    pub fn count(&self, now: Moment) -> usize {
+        self.spans.values().filter(|span| now.since(span.begun) >= PATIENCE).count()
     }
 }
 
@@ -112,15 +119,16 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn figures(delivered: u64, queued: u64, retries: u64, reconnects: u64) -> BTreeMap<String, Counters> {
+    #[expect(clippy::unnecessary_wraps, reason = "as they come")]
+    fn figures(delivered: u64, queued: u64, retries: u64, reconnects: u64) -> Option<BTreeMap<String, Counters>> {
         let counters =
             Counters { delivered_lines: delivered, queued_lines: queued, retries, reconnects, ..Counters::default() };
-        BTreeMap::from([("graphite".to_owned(), counters)])
+        Some(BTreeMap::from([("graphite".to_owned(), counters)]))
     }
 
     #[test]
     fn a_destination_that_confirms_nothing_is_told_once_and_so_is_the_end() {
-        let (mut unconfirmed, start) = (Unconfirmed::default(), Instant::now());
+        let (mut unconfirmed, start) = (Unconfirmed::default(), Moment::now());
         for second in 0..60 {
             assert_eq!(unconfirmed.look(|| figures(5, 100, 0, u64::from(second)), start + second * SECOND), []);
             assert_eq!(unconfirmed.count(start + second * SECOND), 0);
@@ -139,7 +147,7 @@ mod tests {
 
     #[test]
     fn one_that_cannot_be_reached_or_has_nothing_to_confirm_is_not_told() {
-        let (mut unconfirmed, start) = (Unconfirmed::default(), Instant::now());
+        let (mut unconfirmed, start) = (Unconfirmed::default(), Moment::now());
         for second in 0..200 {
             let now = start + second * SECOND;
             assert_eq!(unconfirmed.look(|| figures(5, 100, u64::from(second), 0), now), []);
@@ -152,8 +160,19 @@ mod tests {
     }
 
     #[test]
+    fn time_without_figures_is_not_held_against_them() {
+        let (mut unconfirmed, start) = (Unconfirmed::default(), Moment::now());
+        unconfirmed.look(|| figures(5, 100, 0, 0), start);
+        for second in 1..100 {
+            assert_eq!(unconfirmed.look(|| None, start + second * SECOND), []);
+        }
+        assert_eq!(unconfirmed.look(|| figures(5, 100, 0, 0), start + 158 * SECOND), []);
+        assert_eq!(unconfirmed.look(|| figures(5, 100, 0, 0), start + 159 * SECOND).len(), 1);
+    }
+
+    #[test]
     fn it_looks_once_a_second() {
-        let (mut unconfirmed, start) = (Unconfirmed::default(), Instant::now());
+        let (mut unconfirmed, start) = (Unconfirmed::default(), Moment::now());
         unconfirmed.look(|| figures(0, 1, 0, 0), start);
         unconfirmed.look(|| panic!("too soon"), start + SECOND / 2);
     }

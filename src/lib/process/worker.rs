@@ -17,6 +17,7 @@ use crate::config::{Config, LogLevel, Program, load};
 use crate::dispatch::{Batch, Counters, Dispatcher, Notice, graphite, graphite::TlsError, local_store::LocalStore};
 use crate::exit;
 use crate::logging::{self, Chain};
+use crate::looked::{self, Moment};
 use crate::signals;
 use crate::snapshot::Epoch;
 use nix::sys::signal::Signal;
@@ -27,6 +28,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::LocalSet;
@@ -91,12 +93,11 @@ fn start(config: i32) -> Result<(), WorkerError> {
     let config = read_config(config)?;
     logging::init(config.process.loglevel, logging::Output::Stdout);
     panics::watch();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(WorkerError::SetUp)?;
-    let tasks = LocalSet::new();
-    let mut worker = tasks.block_on(&runtime, async { Worker::new(&config, end) })?;
+    let eyes = Eyes::open()?;
+    let mut worker = eyes.look(async { Worker::new(&config, end) })?;
     let mut renderer = Renderer::new(&config, worker.hostname.clone());
     loop {
-        let (epoch, figures, only, follows) = match tasks.block_on(&runtime, worker.next())? {
+        let (epoch, figures, only, follows) = match eyes.look(worker.next())? {
             Step::Take { epoch, figures, before } => {
                 worker.asked = false;
                 (epoch, figures, None, Follows::Any(before))
@@ -105,7 +106,7 @@ fn start(config: i32) -> Result<(), WorkerError> {
                 let figures = worker.open.get(&epoch).and_then(|open| open.figures.clone());
                 (epoch, figures, Some(destination), Follows::Nothing)
             }
-            Step::Drain(deadline) => return tasks.block_on(&runtime, worker.drain(deadline)),
+            Step::Drain(deadline) => return eyes.look(worker.drain(deadline)),
             Step::Orphaned => {
                 orphaned();
                 return Ok(());
@@ -118,25 +119,47 @@ fn start(config: i32) -> Result<(), WorkerError> {
         let mut end = None;
         let buffer = worker.buffers.take();
         // Outside of the runtime: polars refuses to run inside of one that has a single thread.
-        let outcome = renderer.render(epoch, figures.as_ref(), follows, buffer, &mut |piece| match tasks
-            .block_on(&runtime, worker.piece(piece))
-        {
-            Ok(buffer) => Ok(buffer),
-            Err(stop) => {
+        let outcome = renderer.render(epoch, figures.as_ref(), follows, buffer, &mut |piece| {
+            eyes.look(worker.piece(piece)).map_err(|stop| {
                 end = Some(stop);
-                Err(Stopped)
-            }
+                Stopped
+            })
         });
         match end {
-            None => tasks.block_on(&runtime, worker.hand_over(figures, outcome))?,
+            None => eyes.look(worker.hand_over(figures, outcome))?,
             // The rest of it stays on disk.
-            Some(Stop::Leaving(deadline)) => return tasks.block_on(&runtime, worker.drain(deadline)),
+            Some(Stop::Leaving(deadline)) => return eyes.look(worker.drain(deadline)),
             Some(Stop::Orphaned) => {
                 orphaned();
                 return Ok(());
             }
             Some(Stop::Failed(error)) => return Err(error),
         }
+    }
+}
+
+/// The runtime, on which the dispatchers live. They see nothing of the world but in [`Eyes::look`].
+struct Eyes {
+    runtime: Runtime,
+    tasks: LocalSet,
+}
+
+impl Eyes {
+    fn open() -> Result<Self, WorkerError> {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().on_thread_park(looked::parks).build().map_err(WorkerError::SetUp)?;
+        Ok(Self { runtime, tasks: LocalSet::new() })
+    }
+
+    /// Runs this, and the dispatchers beside it. First they hear what has come since the last time: before that nobody is judged.
+    fn look<T>(&self, work: impl Future<Output = T>) -> T {
+        looked::back();
+        let done = self.tasks.block_on(&self.runtime, async {
+            looked::turn().await;
+            work.await
+        });
+        looked::leave();
+        done
     }
 }
 
@@ -263,6 +286,13 @@ async fn sleep_until(moment: Option<Instant>) {
     until(moment.map(Into::into)).await;
 }
 
+async fn moment(moment: Option<Moment>) {
+    match moment {
+        Some(moment) => looked::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn until(moment: Option<tokio::time::Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
@@ -315,8 +345,6 @@ impl Worker {
 
     /// Does what there is to do until the parent wants something that cannot be done in between.
     async fn next(&mut self) -> Result<Step, WorkerError> {
-        // The destinations have not had their turn while a snapshot was rendered: first they look, then they are judged.
-        tokio::task::yield_now().await;
         loop {
             if panics::seen() {
                 return Err(WorkerError::Panicked);
@@ -328,7 +356,7 @@ impl Worker {
                 return Ok(given);
             }
             let again = self.put_off();
-            let now = Instant::now();
+            let now = Moment::now();
             if !self.asked && wants_more(&mut self.destinations, now) {
                 self.asked = true;
                 self.say(&ToParent::Room).await?;
@@ -349,7 +377,7 @@ impl Worker {
                         return Ok(Step::Again { epoch, destination });
                     }
                 }
-                () = sleep_until(impatient_at), if impatient_at.is_some() => {}
+                () = moment(impatient_at), if impatient_at.is_some() => {}
                 () = sleep_until(release_at), if release_at.is_some() => {
                     self.buffers.release();
                     memory::release();
@@ -390,8 +418,8 @@ impl Worker {
 
     /// From now on this snapshot is rendered: for all destinations that are not away, or for this one only.
     fn begin(&mut self, epoch: Epoch, only: Option<usize>) {
-        let now = Instant::now();
-        self.idle_since = Some(now);
+        let now = Moment::now();
+        self.idle_since = Some(Instant::now());
         self.current = Some(Current { epoch, only });
         for (number, destination) in self.destinations.iter_mut().enumerate() {
             destination.takes = match only {
@@ -404,7 +432,7 @@ impl Worker {
     /// Gives a piece to the destinations that get the snapshot, as soon as they take more. One of several is not waited for
     /// longer than a while: what it does not take then waits in memory, up to the end of this snapshot.
     async fn piece(&mut self, piece: Batch) -> Result<Vec<u8>, Stop> {
-        let patient_until = (self.destinations.len() > 1).then(|| Instant::now() + PATIENCE);
+        let patient_until = (self.destinations.len() > 1).then(|| Moment::now() + PATIENCE);
         let mut hurry = None;
         // A snapshot that takes long is no reason not to answer.
         while let Ok(packet) = tokio::time::timeout(Duration::ZERO, self.channel.receive()).await {
@@ -421,7 +449,7 @@ impl Worker {
             }
             let mut takers = self.destinations.iter().filter(|destination| destination.takes);
             if takers.all(|destination| destination.dispatcher.takes_more())
-                || patient_until.is_some_and(|until| until <= Instant::now())
+                || patient_until.is_some_and(|until| until <= Moment::now())
             {
                 break;
             }
@@ -437,7 +465,7 @@ impl Worker {
                     self.hear(&packet).await?;
                 }
                 Some(notice) = self.notices.recv() => self.heed(notice).await?,
-                () = sleep_until(patient_until), if patient_until.is_some() => {}
+                () = moment(patient_until), if patient_until.is_some() => {}
                 () = until(hurry), if hurry.is_some() => {}
             }
         }

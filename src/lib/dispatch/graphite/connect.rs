@@ -4,13 +4,13 @@ use super::link::Stream;
 use super::session::Session;
 use crate::config::Endpoint;
 use crate::dispatch::aside;
+use crate::looked;
 use crate::tls::Tls;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -117,10 +117,10 @@ impl Connector {
     /// Tries this address alone.
     pub(crate) async fn connect_to(&self, address: SocketAddr) -> Result<Stream, ConnectError> {
         let limit = self.limit;
-        match timeout(limit, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => self.secure(stream, address).await,
-            Ok(Err(source)) => Err(ConnectError::Connect { address, source }),
-            Err(_) => Err(ConnectError::ConnectTimeout { address, limit }),
+        match looked::timeout(limit, TcpStream::connect(address)).await {
+            Some(Ok(stream)) => self.secure(stream, address).await,
+            Some(Err(source)) => Err(ConnectError::Connect { address, source }),
+            None => Err(ConnectError::ConnectTimeout { address, limit }),
         }
     }
 
@@ -130,13 +130,13 @@ impl Connector {
         let failed = |source| ConnectError::Handshake { host: self.host.clone(), address, source };
         let (connector, name) = tls.to(&self.host).map_err(failed)?;
         let limit = self.limit;
-        match timeout(limit, connector.connect(name, tcp)).await {
-            Ok(Ok(stream)) => {
+        match looked::timeout(limit, connector.connect(name, tcp)).await {
+            Some(Ok(stream)) => {
                 let (tcp, session) = stream.into_inner();
                 Ok(Stream { tcp, session: Some(Session::new(session)) })
             }
-            Ok(Err(source)) => Err(failed(source)),
-            Err(_) => Err(ConnectError::HandshakeTimeout { address, limit }),
+            Some(Err(source)) => Err(failed(source)),
+            None => Err(ConnectError::HandshakeTimeout { address, limit }),
         }
     }
 
@@ -154,7 +154,7 @@ impl Connector {
                 none.insert(aside::run("resolve", ask).map_err(failed)?)
             }
         };
-        let Ok(answer) = timeout(self.limit, answer).await else {
+        let Some(answer) = looked::timeout(self.limit, answer).await else {
             return Err(ConnectError::ResolveTimeout { host: self.host.clone(), limit: self.limit });
         };
         self.resolving = None;

@@ -1,8 +1,8 @@
 //! Which of several servers gets everything. Pure.
 
 use super::server::Condition;
+use crate::looked::Moment;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Times in a row that the wait for a server that fails again and again is doubled.
 const MOST_DOUBLINGS: u32 = 6;
@@ -31,12 +31,7 @@ impl Failover {
     /// The server to use now, and when this may change although no condition does. A server that is down is left for the
     /// first that is up; an earlier one is gone back to when it has been up for a while, a longer one each time that it
     /// fails without having delivered anything.
-    pub(super) fn choose(
-        &mut self,
-        current: usize,
-        conditions: &[Condition],
-        now: Instant,
-    ) -> (usize, Option<Instant>) {
+    pub(super) fn choose(&mut self, current: usize, conditions: &[Condition], now: Moment) -> (usize, Option<Moment>) {
         let mut wake = None;
         for (index, condition) in conditions.iter().enumerate().take(current) {
             let Condition::Up(since) = condition else { continue };
@@ -45,7 +40,7 @@ impl Failover {
             if due <= now {
                 return (index, None);
             }
-            wake = wake.map_or(Some(due), |wake: Instant| Some(wake.min(due)));
+            wake = wake.map_or(Some(due), |wake: Moment| Some(wake.min(due)));
         }
         let up = conditions.iter().position(|condition| matches!(condition, Condition::Up(_)));
         match (conditions.get(current), up) {
@@ -69,7 +64,7 @@ mod tests {
 
     #[test]
     fn the_first_is_kept_until_it_is_down_and_another_is_up() {
-        let now = Instant::now();
+        let now = Moment::now();
         let mut failover = Failover::new(3, 10 * SECOND);
         assert_eq!(failover.choose(0, &[Unknown, Up(now), Up(now)], now), (0, None));
         assert_eq!(failover.choose(0, &[Down, Unknown, Unknown], now), (0, None));
@@ -79,7 +74,7 @@ mod tests {
 
     #[test]
     fn an_earlier_one_is_gone_back_to_after_a_while_that_grows_with_each_failure() {
-        let now = Instant::now();
+        let now = Moment::now();
         let mut failover = Failover::new(2, 10 * SECOND);
         for wait in [10, 20, 40, 80] {
             assert_eq!(failover.choose(0, &[Down, Up(now)], now).0, 1);
@@ -94,7 +89,7 @@ mod tests {
 
     #[test]
     fn one_that_is_up_takes_over_at_once_from_one_that_is_down() {
-        let now = Instant::now();
+        let now = Moment::now();
         let mut failover = Failover::new(2, 10 * SECOND);
         assert_eq!(failover.choose(1, &[Up(now), Down], now), (0, None));
     }

@@ -1,6 +1,7 @@
 //! One TCP connection to Graphite: what goes in, how much of it the peer's kernel has, whether the peer is still there.
 
 use super::session::Session;
+use crate::looked::Moment;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, setsockopt, shutdown, sockopt};
 use std::io;
 use std::net::SocketAddr;
@@ -57,9 +58,11 @@ pub(crate) struct Link {
     ending: bool,
     /// When the connection was opened.
     pub(crate) opened: Instant,
+    /// The same by the clock that counts where its age is held against somebody.
+    pub(crate) begun: Moment,
     /// When it was last found to stand. It may have ended at any moment since: whoever looks may have been busy for long.
     pub(crate) seen: Instant,
-    /// When the peer last said something.
+    /// The peer has said something after this time, when it was last listened to.
     pub(crate) heard: Option<Instant>,
     /// Address of the peer.
     pub(crate) peer: SocketAddr,
@@ -78,7 +81,8 @@ impl Link {
         setsockopt(&stream, sockopt::TcpKeepCount, &count)?;
         setsockopt(&stream, sockopt::TcpUserTimeout, &silence)?;
         let (peer, now) = (stream.peer_addr()?, Instant::now());
-        Ok(Self { stream, session, written: 0, ending: false, opened: now, seen: now, heard: None, peer })
+        let begun = Moment::now();
+        Ok(Self { stream, session, written: 0, ending: false, opened: now, begun, seen: now, heard: None, peer })
     }
 
     /// Hands over the start of `text`, as much as the kernel takes without waiting. 0 when it takes nothing now.
@@ -163,7 +167,7 @@ impl Link {
                     Ok(None) => return Health::Ended,
                     Ok(Some(error)) | Err(error) => return Health::Broken(error),
                 },
-                Ok(_) => self.heard = Some(Instant::now()),
+                Ok(_) => self.heard = Some(self.seen),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Health::Broken(error),
             }
@@ -209,7 +213,7 @@ mod tests {
     use super::*;
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use std::os::fd::AsFd;
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     async fn pair() -> (Link, TcpStream) {
@@ -260,6 +264,19 @@ mod tests {
             let mut sockets = [PollFd::new(link.stream.as_fd(), PollFlags::POLLIN)];
             poll(&mut sockets, PollTimeout::from(10_000_u16)).unwrap();
             assert!(matches!(link.health(), Health::Ended));
+        });
+    }
+
+    #[test]
+    fn what_was_said_while_nobody_listened_may_have_been_said_at_once() {
+        run(async {
+            let (mut link, mut peer) = pair().await;
+            assert!(matches!(link.health(), Health::Open));
+            let listened = link.seen;
+            peer.write_all(b"welcome\n").await.unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+            assert!(matches!(link.health(), Health::Open));
+            assert_eq!(link.heard, Some(listened));
         });
     }
 

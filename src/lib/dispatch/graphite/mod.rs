@@ -46,6 +46,7 @@ mod window;
 
 use super::{Batch, Counters, Dispatcher, Notice, Notices};
 use crate::config::{self, Config, Endpoint, Groups, Mode, Protocol};
+use crate::looked::{self, Moment};
 use crate::tls::{self, Tls};
 use connect::Target;
 use failover::Failover;
@@ -348,7 +349,7 @@ impl Servers {
     }
 
     /// Looks how the servers are doing, and moves what they hold to the one that is chosen. Returns when to look again.
-    fn choose(&self, now: Instant) -> Option<Instant> {
+    fn choose(&self, now: Moment) -> Option<Moment> {
         let conditions: Vec<_> = self.all.iter().map(|server| server.condition(now)).collect();
         let before = self.chosen.get();
         let (chosen, wake) = self.failover.borrow_mut().choose(before, &conditions, now);
@@ -376,11 +377,12 @@ impl Servers {
 /// Chooses a server whenever a condition changes.
 async fn keep(servers: Weak<Servers>, wake: Rc<Notify>) {
     loop {
-        let Some(next) = servers.upgrade().map(|servers| servers.choose(Instant::now())) else { return };
+        let Some(next) = servers.upgrade().map(|servers| servers.choose(Moment::now())) else { return };
         match next {
-            Some(next) => {
-                let _ = tokio::time::timeout_at(next, wake.notified()).await;
-            }
+            Some(next) => tokio::select! {
+                () = wake.notified() => {}
+                () = looked::sleep_until(next) => {}
+            },
             None => wake.notified().await,
         }
     }

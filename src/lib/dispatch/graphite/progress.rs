@@ -1,7 +1,7 @@
 //! When a peer that takes no data counts as stalled, and when its connection is replaced. Pure.
 
+use crate::looked::Moment;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Slowest peer that is worth waiting for, in bytes a second, averaged over the patience. A slower one is treated as
 /// one that takes nothing: at this rate an ordinary snapshot would need several minutes, and the next is due long before.
@@ -49,14 +49,14 @@ pub(crate) struct Progress {
     stalled: bool,
     taken: u64,
     /// Since when no byte was taken.
-    quiet_since: Instant,
+    quiet_since: Moment,
     /// Start of the span over which the rate is looked at, and the bytes taken before it.
-    span: (Instant, u64),
+    span: (Moment, u64),
 }
 
 impl Progress {
     /// `write_timeout` makes a peer stalled; `delay` is the patience with a stalled one, before it grows.
-    pub(crate) fn new(write_timeout: Duration, delay: Duration, now: Instant) -> Self {
+    pub(crate) fn new(write_timeout: Duration, delay: Duration, now: Moment) -> Self {
         let write_timeout = write_timeout.max(SHORTEST);
         Self {
             write_timeout,
@@ -93,7 +93,7 @@ impl Progress {
     }
 
     /// The peer owes something, and has taken `taken` bytes so far. The clock starts with the first look.
-    pub(crate) fn look(&mut self, now: Instant, owing: Owing, taken: u64) -> Verdict {
+    pub(crate) fn look(&mut self, now: Moment, owing: Owing, taken: u64) -> Verdict {
         if self.owing.replace(owing).is_none() {
             (self.quiet_since, self.taken, self.span) = (now, taken, (now, taken));
         }
@@ -107,11 +107,11 @@ impl Progress {
         if taken.saturating_sub(self.span.1) >= least {
             self.span = (now, taken);
         }
-        if now.duration_since(self.span.0) >= patience {
+        if now.since(self.span.0) >= patience {
             Verdict::Replace
         } else if moved && std::mem::take(&mut self.stalled) {
             Verdict::Back
-        } else if !self.stalled && now.duration_since(self.quiet_since) >= self.quiet_limit() {
+        } else if !self.stalled && now.since(self.quiet_since) >= self.quiet_limit() {
             self.stalled = true;
             Verdict::Stalled
         } else {
@@ -120,7 +120,7 @@ impl Progress {
     }
 
     /// When to look again, at the latest; never while the peer owes nothing.
-    pub(crate) fn next_look(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn next_look(&self, now: Moment) -> Option<Moment> {
         let quiet = if self.stalled { now } else { self.quiet_since };
         self.owing.map(|_| (self.span.0 + self.patience()).min(quiet + self.quiet_limit()))
     }
@@ -139,8 +139,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn progress() -> (Progress, Instant) {
-        let now = Instant::now();
+    fn progress() -> (Progress, Moment) {
+        let now = Moment::now();
         (Progress::new(SECOND, 10 * SECOND, now), now)
     }
 

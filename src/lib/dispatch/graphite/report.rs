@@ -3,6 +3,7 @@
 
 use super::NAME;
 use crate::config::Endpoint;
+use crate::looked::Moment;
 use std::cell::Cell;
 use std::error::Error;
 use std::time::Duration;
@@ -14,11 +15,11 @@ pub(super) struct Report {
     server: String,
     queue_size: usize,
     connected_before: Cell<bool>,
-    /// Since when it has been said that there is no good connection.
-    trouble: Cell<Option<Instant>>,
+    /// Since when it has been said that there is no good connection, by both clocks.
+    trouble: Cell<Option<(Moment, Instant)>>,
     /// Whether it has been said that the queue is full, and since when it is.
     full_told: Cell<bool>,
-    full_since: Cell<Option<Instant>>,
+    full_since: Cell<Option<Moment>>,
     dropping: Cell<bool>,
 }
 
@@ -41,8 +42,12 @@ impl Report {
     }
 
     /// Since when there is trouble: from a loss or a failed attempt until [`Report::well`].
-    pub(super) fn trouble(&self) -> Option<Instant> {
-        self.trouble.get()
+    pub(super) fn trouble(&self) -> Option<Moment> {
+        self.trouble.get().map(|(since, _)| since)
+    }
+
+    fn in_trouble(&self, now: Instant) {
+        self.trouble.set(Some((Moment::now(), now)));
     }
 
     pub(super) fn connected(&self) {
@@ -59,7 +64,7 @@ impl Report {
         if idle || self.trouble.get().is_some() {
             tracing::debug!(dispatcher = NAME, server = self.server, error, resent_lines, "the connection is lost");
         } else {
-            self.trouble.set(Some(now));
+            self.in_trouble(now);
             tracing::warn!(dispatcher = NAME, server = self.server, error, resent_lines, "the connection is lost");
         }
     }
@@ -68,7 +73,7 @@ impl Report {
         if self.trouble.get().is_some() {
             tracing::debug!(dispatcher = NAME, server = self.server, error, "no connection");
         } else {
-            self.trouble.set(Some(now));
+            self.in_trouble(now);
             tracing::warn!(dispatcher = NAME, server = self.server, error, "no connection, snapshots wait on disk");
         }
     }
@@ -77,7 +82,7 @@ impl Report {
     /// the end of trouble.
     pub(super) fn well(&self, now: Instant) -> bool {
         let trouble = self.trouble.take();
-        if let Some(since) = trouble {
+        if let Some((_, since)) = trouble {
             let elapsed_ms = u64::try_from((now - since).as_millis()).unwrap_or(u64::MAX);
             tracing::info!(dispatcher = NAME, server = self.server, elapsed_ms, "connected again");
         }
@@ -130,7 +135,7 @@ impl Report {
     }
 
     /// Says that the worker is held back, once that has lasted for `patience`.
-    pub(super) fn full(&self, full: bool, patience: Duration, now: Instant) {
+    pub(super) fn full(&self, full: bool, patience: Duration) {
         let queue_size = self.queue_size;
         if !full {
             self.full_since.set(None);
@@ -139,15 +144,16 @@ impl Report {
             }
             return;
         }
+        let now = Moment::now();
         let since = self.full_since.get().unwrap_or(now);
         self.full_since.set(Some(since));
-        if now - since >= patience && !self.full_told.replace(true) {
+        if now.since(since) >= patience && !self.full_told.replace(true) {
             tracing::warn!(dispatcher = NAME, queue_size, "the queue is full, further snapshots wait on disk");
         }
     }
 
     /// Since when the queue is full, as long as that has not been said.
-    pub(super) fn full_untold(&self) -> Option<Instant> {
+    pub(super) fn full_untold(&self) -> Option<Moment> {
         self.full_since.get().filter(|_| !self.full_told.get())
     }
 }

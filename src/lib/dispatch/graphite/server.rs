@@ -7,6 +7,7 @@ use super::window::Window;
 use crate::config::{self, QueueFull};
 use crate::dispatch::bounds::Bounds;
 use crate::dispatch::{Batch, Counters};
+use crate::looked::Moment;
 use crate::snapshot::Epoch;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -49,7 +50,7 @@ pub(super) enum Condition {
     /// Nothing is known yet, or there is some trouble that may pass.
     Unknown,
     /// Connected since then, without trouble.
-    Up(Instant),
+    Up(Moment),
     /// It cannot be reached, or takes nothing, or breaks every connection.
     Down,
 }
@@ -73,7 +74,7 @@ pub(super) struct Shared {
     /// Whether the last attempt to connect failed.
     pub(super) unreachable: Cell<bool>,
     /// Since when there is a connection.
-    pub(super) connected: Cell<Option<Instant>>,
+    pub(super) connected: Cell<Option<Moment>>,
     /// What was held has been taken back; its connections are to be closed.
     pub(super) recalled: Cell<bool>,
     /// What [`Server::has_room`] and [`Server::takes_more`] said.
@@ -167,9 +168,9 @@ impl Server {
         batches
     }
 
-    pub(super) fn condition(&self, now: Instant) -> Condition {
+    pub(super) fn condition(&self, now: Moment) -> Condition {
         let trouble = self.shared.report.trouble();
-        let lasts = trouble.is_some_and(|since| now.saturating_duration_since(since) >= self.patience);
+        let lasts = trouble.is_some_and(|since| now.since(since) >= self.patience);
         match self.shared.connected.get() {
             _ if self.shared.unreachable.get() || self.shared.stalled.get() || lasts => Condition::Down,
             Some(since) if trouble.is_none() => Condition::Up(since),
@@ -178,7 +179,7 @@ impl Server {
     }
 
     /// When the condition changes by itself: trouble that lasts.
-    pub(super) fn next_change(&self) -> Option<Instant> {
+    pub(super) fn next_change(&self) -> Option<Moment> {
         self.shared.report.trouble().map(|since| since + self.patience)
     }
 

@@ -12,13 +12,14 @@ use super::proof::{Receipt, Rules};
 use super::server::Shared;
 use crate::backoff::Rounds;
 use crate::config::{self, Acknowledge, QueueFull};
+use crate::looked::{self, Moment};
 use loss::Loss;
 use renew::Renewal;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use witness::Witnesses;
 
 /// First and longest pause between two looks at what the kernel of the peer has acknowledged.
@@ -111,7 +112,7 @@ impl Task {
             between_ends: ends::BETWEEN_ENDS.0,
             habit: Habit::Unknown,
             told_open: false,
-            progress: Progress::new(config.write_timeout, config.delay, now),
+            progress: Progress::new(config.write_timeout, config.delay, Moment::now()),
             poll: POLL.0,
             failures: 0,
             barren: 0,
@@ -160,12 +161,12 @@ impl Task {
         if let Some(bytes) = acknowledged.filter(|_| self.lasting() && self.ended.is_none()) {
             self.acknowledged(bytes, now);
         }
-        self.watch(now)?;
+        self.watch()?;
         self.settle(now);
         self.call(now);
         let full =
             self.shared.queue_full == QueueFull::Keep && self.shared.window.borrow().lines() >= self.shared.queue_size;
-        self.shared.report.full(full, self.delay, now);
+        self.shared.report.full(full, self.delay);
         Ok(())
     }
 
@@ -262,7 +263,7 @@ impl Task {
             };
             let timer = async {
                 match deadline {
-                    Some(deadline) => sleep_until(deadline).await,
+                    Some(deadline) => looked::sleep_until_time(deadline).await,
                     None => std::future::pending().await,
                 }
             };
@@ -303,12 +304,14 @@ impl Task {
                 deadlines[2] = well.map(|_| self.well_at(link));
             }
         }
-        deadlines[3] = self.progress.next_look(now);
+        deadlines[3] = self.progress.next_look(Moment::now()).map(Moment::at);
         if let Some((_, since)) = self.ended {
             // When that is past, it still owes us some acknowledgements, or a proof.
-            deadlines[4] = Some((since + self.never_closes()).max(now + LOOK));
+            // What the peer says later than that is an answer; from then on it is known when it said it.
+            let answer = Some(since + ends::ANSWER).filter(|at| *at > now);
+            deadlines[4] = answer.or(Some((since + self.never_closes()).max(now + LOOK)));
         }
-        deadlines[5] = self.shared.report.full_untold().map(|since| since + self.delay);
+        deadlines[5] = self.shared.report.full_untold().map(|since| (since + self.delay).at());
         if self.lasting() && window.unacknowledged() {
             deadlines[6] = Some(now + self.poll);
             self.poll = (2 * self.poll).min(POLL.1);

@@ -6,6 +6,7 @@ use super::{NAME, Shared};
 use crate::backoff::{Backoff, jitter};
 use crate::config;
 use crate::dispatch::{Notice, aside};
+use crate::looked::{self, Moment};
 use rdkafka::error::RDKafkaErrorCode;
 use std::future::pending;
 use std::rc::Rc;
@@ -32,7 +33,7 @@ pub(super) struct Task {
     /// When to try again.
     retry_at: Option<Instant>,
     /// When something was last heard, or there was nothing to hear.
-    heard: Instant,
+    heard: Moment,
     /// librdkafka holds as much as it may.
     full: bool,
 }
@@ -49,7 +50,7 @@ impl Task {
             backoff: Backoff::new(config.delay, 2.0, LONGEST_DELAY.max(config.delay)),
             failures: 0,
             retry_at: None,
-            heard: Instant::now(),
+            heard: Moment::now(),
             full: false,
         }
     }
@@ -72,7 +73,7 @@ impl Task {
             tokio::select! {
                 () = self.shared.submitted.notified() => {
                     if self.shared.window.borrow().flying() == 0 {
-                        self.heard = Instant::now();
+                        self.heard = Moment::now();
                     }
                 }
                 Some(event) = self.events.recv() => {
@@ -82,9 +83,15 @@ impl Task {
                     }
                 }
                 () = until(self.retry_at) => self.try_again(),
-                () = until(stalls) => {
-                    self.shared.report.stalled(self.config.stall);
-                    self.shared.unwell();
+                () = moment(stalls) => {
+                    // What has been said counts first.
+                    while let Ok(event) = self.events.try_recv() {
+                        self.heed(event);
+                    }
+                    if self.heard + self.config.stall <= Moment::now() {
+                        self.shared.report.stalled(self.config.stall);
+                        self.shared.unwell();
+                    }
                 }
             }
         }
@@ -155,7 +162,7 @@ impl Task {
             return;
         }
         drop(window);
-        self.heard = Instant::now();
+        self.heard = Moment::now();
         self.full = false;
         match (outcome, code) {
             (Outcome::Delivered, _) => {
@@ -241,6 +248,13 @@ impl Task {
         });
         self.shared.unwell();
         self.later();
+    }
+}
+
+async fn moment(moment: Option<Moment>) {
+    match moment {
+        Some(moment) => looked::sleep_until(moment).await,
+        None => pending().await,
     }
 }
 

@@ -5,6 +5,7 @@ use super::{Habit, Next, Receipt, Task};
 use crate::dispatch::graphite::link::{Health, Link};
 use crate::dispatch::graphite::progress::{Owing, Verdict};
 use crate::dispatch::graphite::server::Word;
+use crate::looked::Moment;
 use crate::snapshot::Epoch;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -23,7 +24,7 @@ const NEVER_CLOSES: (u32, u32) = (3, 10);
 const READS: u64 = 64 * 1024 * 1024;
 
 /// A peer that says something so long after our end does so because its program runs, not as a greeting.
-const ANSWER: Duration = Duration::from_secs(1);
+pub(super) const ANSWER: Duration = Duration::from_secs(1);
 
 /// Largest part that a connection is limited to, for a peer that breaks every connection.
 pub(super) const LARGEST_PART: usize = 256 * 1024;
@@ -165,7 +166,7 @@ impl Task {
     }
 
     /// Looks for a stall.
-    pub(super) fn watch(&mut self, now: Instant) -> Result<(), Loss> {
+    pub(super) fn watch(&mut self) -> Result<(), Loss> {
         let (mut taken, mut outstanding) = (0, 0);
         let open = match &mut self.next {
             Next::Open(link) => Some(link),
@@ -186,7 +187,7 @@ impl Task {
             (_, _) => Owing::Bytes,
         };
         let patience = self.progress.patience();
-        match self.progress.look(now, owing, taken) {
+        match self.progress.look(Moment::now(), owing, taken) {
             Verdict::Unchanged => {}
             Verdict::Stalled => {
                 self.shared.stalled.set(true);

@@ -7,6 +7,7 @@ use crate::dispatch::graphite::connect::{ConnectError, Connector};
 use crate::dispatch::graphite::link::{Link, Stream};
 use crate::dispatch::graphite::server::Word;
 use crate::dispatch::graphite::window::{Lost, Window};
+use crate::looked::Moment;
 use std::io;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -45,7 +46,8 @@ impl Task {
     pub(super) fn lost(&mut self, loss: &Loss, now: Instant) {
         let stood = match std::mem::replace(&mut self.next, Next::Pause(now)) {
             Next::Open(link) => {
-                let stood = now - link.opened >= GOOD;
+                // Since it broke, nobody may have looked for long.
+                let stood = Moment::now().since(link.begun) >= GOOD;
                 link.abort();
                 stood
             }
@@ -152,7 +154,7 @@ impl Task {
                     self.shared.count(|counters| counters.reconnects += 1);
                 }
                 self.shared.report.connected();
-                self.shared.connected.set(Some(now));
+                self.shared.connected.set(Some(Moment::now()));
                 self.shared.tell(Word::Condition);
             }
             Ok(Err(error)) => self.lost(&Loss::Broken(error), now),

@@ -118,6 +118,8 @@ impl Task {
 
     /// A connection that carried nothing was closed in order: by a time-out for idle connections, or since the peer is gone.
     pub(super) fn idle_end(&mut self, link: &Link, now: Instant) -> Result<(), Loss> {
+        // It may have ended at any moment since, and what was confirmed was fresh then.
+        let stood = link.seen;
         // As long as it certainly stood.
         let age = link.seen - link.opened;
         if age >= SHORT && age < self.rules.settle {
@@ -134,15 +136,15 @@ impl Task {
             receipt.peer.is_some_and(|peer| self.witnesses.of(peer).any(|witness| witness.opened >= receipt.ended))
         };
         let stands = |receipt: &Receipt| match receipt.peer {
-            Some(peer) if self.rules.is_fresh(receipt, now) => covered(peer, receipt.opened),
-            Some(_) => followed(receipt) || self.rules.excuses(receipt, age, now),
+            Some(peer) if self.rules.is_fresh(receipt, stood) => covered(peer, receipt.opened),
+            Some(_) => followed(receipt) || self.rules.excuses(receipt, age, stood),
             None => false,
         };
         let excused = carriers.all(|carrier| covered(carrier.peer, carrier.opened)) && window.receipts().all(stands);
         if !excused {
             return Err(Loss::Witness(None));
         }
-        window.chain(|receipt| !self.rules.is_fresh(receipt, now) && !followed(receipt));
+        window.chain(|receipt| !self.rules.is_fresh(receipt, stood) && !followed(receipt));
         drop(window);
         if !self.witnesses.ends.note(link.opened, now) {
             return Err(Loss::Witness(None));
