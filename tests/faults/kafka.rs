@@ -6,7 +6,7 @@ use crate::report::Report;
 use crate::scenes::{forbid_in_ci, try_each};
 use crate::world::{Setting, World};
 use rdkafka::types::RDKafkaRespErr;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 /// The topic.
@@ -74,6 +74,10 @@ impl World {
             }
             std::thread::sleep(Duration::from_millis(200));
         };
+        let keys: BTreeSet<String> = reader.messages().into_iter().map(|message| message.key).collect();
+        if let Some(key) = keys.iter().find(|key| key.contains(char::is_control)) {
+            self.report.fail(format!("Kafka: a key with control characters: {key:?}"));
+        }
         self.report.note(format!(
             "Kafka: {} points expected, {} lost, {again} arrived again",
             expected.len(),

@@ -11,6 +11,7 @@
 mod harness;
 
 mod circumstances;
+mod clients;
 mod data;
 mod faults;
 #[cfg(feature = "kafka")]
@@ -26,6 +27,8 @@ mod scenes;
 mod sequence;
 mod servers;
 mod shortage;
+mod slow;
+mod told;
 mod unit;
 mod verify;
 mod world;

@@ -4,13 +4,14 @@
 //! copies it, and publishes it again by a rename.
 
 use crate::circumstances::{Clock, without_faketime};
+use crate::clients::sample;
 use crate::harness::haproxy::{Fake, Script};
 use crate::harness::site::Site;
-use crate::harness::{names, pull, with_config, write};
+use crate::harness::{SOON, free_port, names, pull, with_config, write};
 use crate::mounts::can_mount;
-use crate::pull_faults::{FAULTS, second_pull};
+use crate::pull_faults::FAULTS;
 use crate::report::Report;
-use crate::unit::Unit;
+use crate::unit::{Unit, forged};
 use crate::world::{Setting, World};
 use std::fs;
 use std::io::Write;
@@ -20,8 +21,8 @@ use tempfile::TempDir;
 
 /// `[pull] queue-size`
 pub const QUEUE: usize = 4;
-/// After a fault there is a new snapshot within this time.
-pub const BACK: Duration = Duration::from_secs(12);
+/// After a fault there is a new snapshot within this time: two seconds, on a machine that is not busy.
+pub const BACK: Duration = SOON;
 /// Faults in one sequence.
 const LENGTH: usize = 8;
 
@@ -32,6 +33,8 @@ pub struct Chain {
     pub site: Site,
     pub fake: Fake,
     place: TempDir,
+    /// Port of the page of metrics of pull.
+    pub page: u16,
     /// Snapshots taken over so far.
     taken: usize,
     /// Whether they are taken over.
@@ -40,6 +43,11 @@ pub struct Chain {
 
 impl Chain {
     fn new(seed: u64, environment: Vec<(String, String)>) -> Self {
+        Self::with("0.6", seed, environment)
+    }
+
+    /// With this `pull-timeout`.
+    fn with(pull_timeout: &str, seed: u64, environment: Vec<(String, String)>) -> Self {
         let place = tempfile::tempdir().expect("a directory");
         let mut world = World::new(seed, &Setting::default());
         if can_mount().is_ok() {
@@ -48,22 +56,24 @@ impl Chain {
         for folder in ["published", "staging"] {
             fs::create_dir(place.path().join(folder)).expect("a directory");
         }
+        let page = free_port();
         let site = Site::start(2, 0);
         let fake = Fake::start(&site.socket_dir(), "fake.sock", Script::good());
         let text = format!(
-            "[pull]\npull-interval = 1\npull-timeout = 0.6\nretries = 1\ninterval = 0.1\nsocket-dir = {sockets}\n\
+            "[pull]\npull-interval = 1\npull-timeout = {pull_timeout}\nretries = 1\ninterval = 0.1\nsocket-dir = {sockets}\n\
              dst-dir = {at}/published\ntmp-dst-dir = {at}/staging\nqueue-size = {QUEUE}\n\
-             on-socket-failure = keep-rest\nmax-reply-size = 1000000\n",
+             on-socket-failure = keep-rest\nmax-reply-size = 1000000\n[exporter]\nlisten = 127.0.0.1:{page}\n",
             sockets = site.socket_dir().display(),
             at = place.path().display(),
         );
         let file = write(world.kept.path(), "pull.conf", text);
-        let pull = Unit::start("haproxystats-pull", move || {
+        let mut pull = Unit::start("haproxystats-pull", move || {
             let mut command = with_config(pull(), &file);
             command.envs(environment.iter().cloned());
             command
         });
-        Self { world, pull, site, fake, place, taken: 0, taking: true }
+        pull.wait_until_up();
+        Self { world, pull, site, fake, place, page, taken: 0, taking: true }
     }
 
     pub fn published(&self) -> PathBuf {
@@ -168,6 +178,9 @@ impl Chain {
             self.world.report.fail(format!("pull leaves {staging:?} in staging, {left:?} published"));
         }
         let log = self.pull.log();
+        if let Some(line) = forged(&log) {
+            self.world.report.fail(format!("a name reaches the log of pull raw: {line:?}"));
+        }
         if log.contains("panicked at") {
             self.world.report.fail("haproxystats-pull has panicked");
         }
@@ -196,7 +209,32 @@ pub fn singly() -> Report {
             _ => chain.fault(fault.name, fault.inject),
         }
     }
-    chain.fault("a second pull before the same dst-dir", second_pull);
+    chain.end()
+}
+
+/// Without `pull-timeout` nothing is published while a socket sends a byte a second. That is told after a while, and counted.
+pub fn unlimited() -> Report {
+    const WORDS: &str = "the pull still waits for this socket";
+    let mut chain = Chain::with("0", 0, Vec::new());
+    chain.recover("start");
+    let name = "HAProxy answers a byte a second, without pull-timeout";
+    chain.fault(name, |chain| {
+        chain.fake.set(Script::Trickle(Duration::from_secs(1)));
+        let end = Instant::now() + SOON;
+        while !chain.pull.log().contains(WORDS) && Instant::now() < end {
+            chain.go_on(Duration::from_millis(100));
+        }
+        let log = chain.pull.log();
+        let line = log.lines().find(|line| line.contains(WORDS)).unwrap_or_default();
+        if !line.contains("fake.sock") {
+            chain.world.report.fail(format!("{name}: nothing is said about it: {line}"));
+        }
+        let slow = sample(chain.page, "haproxystats_pull_slow_sockets_total");
+        if slow.is_none_or(|count| count < 1.0) {
+            chain.world.report.fail(format!("{name}: the sockets that are waited for are {slow:?}"));
+        }
+        chain.fake.set(Script::good());
+    });
     chain.end()
 }
 

@@ -1,8 +1,10 @@
 //! Faults of haproxystats-pull, of its directories, and of what it pulls from.
 
-use crate::harness::haproxy::Script;
-use crate::harness::{Daemon, names, pull, with_config, write};
+use crate::clients::unanswered;
+use crate::harness::haproxy::{Fake, Script};
+use crate::harness::{Daemon, names, pull, starved, with_config, write};
 use crate::pull::{BACK, Chain, QUEUE};
+use crate::unit::FORGED;
 use nix::sys::signal::{Signal, kill};
 use std::fs;
 use std::path::Path;
@@ -34,6 +36,9 @@ pub const FAULTS: &[PullFault] = &[
     fault("pull restarted just before a tick", restart_before_a_tick),
     fault("SIGSTOP of pull", stop),
     fault("signals without a meaning to pull", meaningless),
+    fault("a second pull before the same dst-dir", second_pull),
+    fault("names of sockets that begin lines in the log", forging),
+    fault("slow clients of the page of pull", slow_clients),
     fault("queue of pull full", queue_full),
     fault("HAProxy hangs after accepting", |chain| answer(chain, Script::Hang)),
     fault("HAProxy closes without an answer", |chain| answer(chain, Script::Close)),
@@ -41,6 +46,7 @@ pub const FAULTS: &[PullFault] = &[
     fault("HAProxy answers slowly", |chain| answer(chain, Script::Slow(Duration::from_millis(400)))),
     fault("HAProxy answers too slowly", |chain| answer(chain, Script::Slow(Duration::from_secs(2)))),
     fault("HAProxy answers byte by byte", |chain| answer(chain, Script::Trickle(Duration::from_millis(5)))),
+    fault("HAProxy answers a byte a second", |chain| answer(chain, Script::Trickle(Duration::from_secs(1)))),
     fault("HAProxy answers garbage", |chain| {
         answer(chain, Script::Text("\u{1}\u{2}garbage, nothing that\nanybody: would want\n\n"));
     }),
@@ -82,6 +88,8 @@ fn end_in_a_pull(chain: &mut Chain, signal: Signal) {
 fn restart_before_a_tick(chain: &mut Chain) {
     const UP: &str = "haproxystats-pull is running";
     const NOTHING: &str = "nothing is published";
+    // A program that got no processor may have looked too late.
+    const BUSY: Duration = Duration::from_millis(50);
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     for _ in 0..3 {
         let tick = now().as_secs() + 1;
@@ -99,17 +107,25 @@ fn restart_before_a_tick(chain: &mut Chain) {
         }
         // A program that is up within half an interval takes the tick; some of that goes by until it looks.
         let in_time = now() < Duration::from_secs(tick) + Duration::from_millis(400);
-        chain.go_on(Duration::from_millis(900));
-        let is_there = chain.world.kept.path().join(tick.to_string()).exists();
-        if in_time && !is_there && chain.pull.log().matches(NOTHING).count() == troubles {
+        let before = chain.pull.pid().map(starved).unwrap_or_default();
+        let is_there = |chain: &Chain, tick: u64| chain.world.kept.path().join(tick.to_string()).exists();
+        // What is not there when a later one is does not come any more.
+        let later = |chain: &Chain| (tick + 1..=now().as_secs()).any(|later| is_there(chain, later));
+        while !is_there(chain, tick) && !later(chain) && Instant::now() < end {
+            chain.tick();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let in_time = in_time && chain.pull.pid().map(starved).unwrap_or_default().saturating_sub(before) < BUSY;
+        if in_time && !is_there(chain, tick) && chain.pull.log().matches(NOTHING).count() == troubles {
             chain.world.report.fail(format!("the tick {tick} is lost, around which pull was restarted"));
         }
     }
 }
 
-/// It has a directory of its own for staging, and is refused; so it is after the directories were made again. Not for
-/// sequences, in which the first program may be away.
-pub fn second_pull(chain: &mut Chain) {
+/// It has a directory of its own for staging, and is refused; so it is after the directories were made again.
+fn second_pull(chain: &mut Chain) {
+    // An earlier fault may have ended the first.
+    wait_until_up(chain);
     let text = format!(
         "[pull]\ndst-dir = {}\ntmp-dst-dir = {}.other\nservers = tcp://127.0.0.1:1\n",
         chain.published().display(),
@@ -130,8 +146,36 @@ pub fn second_pull(chain: &mut Chain) {
     let _ = fs::remove_dir(format!("{}.other", chain.staging().display()));
 }
 
-/// It goes on as if nothing were.
+fn wait_until_up(chain: &mut Chain) {
+    let end = Instant::now() + BACK;
+    while !chain.pull.is_up() && Instant::now() < end {
+        chain.go_on(Duration::from_millis(20));
+    }
+}
+
+/// A socket whose name would begin a line, and send escape sequences; first it fails, then it answers.
+fn forging(chain: &mut Chain) {
+    let name = format!("a\n{FORGED}\u{1b}[2J.sock");
+    let fake = Fake::start(&chain.site.socket_dir(), &name, Script::Close);
+    chain.go_on(Duration::from_millis(1_500));
+    fake.set(Script::good());
+    chain.go_on(Duration::from_millis(1_500));
+    let _ = fs::remove_file(fake.path());
+}
+
+/// They take all places of the page, and the scraper is answered each time.
+fn slow_clients(chain: &mut Chain) {
+    const SCRAPES: usize = 10;
+    wait_until_up(chain);
+    let unanswered = unanswered(chain.page, SCRAPES);
+    if unanswered > 0 {
+        chain.world.report.fail(format!("{unanswered} of {SCRAPES} scrapes of pull were not answered"));
+    }
+}
+
+/// It goes on as if nothing were. Before its first line the system has not begun it.
 fn meaningless(chain: &mut Chain) {
+    wait_until_up(chain);
     for signal in [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGALRM, Signal::SIGPROF, Signal::SIGIO, Signal::SIGPWR] {
         chain.pull.signal(signal);
         chain.go_on(Duration::from_millis(200));

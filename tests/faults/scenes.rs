@@ -10,6 +10,7 @@ use crate::report::Report;
 use crate::sequence;
 use crate::servers;
 use crate::shortage;
+use crate::told;
 use crate::world::{Setting, World};
 
 /// Sequences that are always tried: first some for their variety, then those that have once found a defect.
@@ -27,15 +28,25 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
         ("directories", faults::DIRECTORIES),
         ("disk", faults::DISK),
         ("content", faults::CONTENT),
+        ("page of metrics", faults::PAGE),
     ] {
         scenes.push(Scene { name: name.to_owned(), run: Box::new(move || singly(list)) });
     }
-    let special: [(&str, Run); 18] = [
+    let special: [(&str, Run); 29] = [
+        ("Graphite half-closes", told::half_closing),
+        ("Graphite cuts below 4 KiB each time", told::cutting),
         ("proxy with default times", crate::proxy::by_default),
         ("proxy", crate::proxy::singly),
         ("proxy with health checks", crate::proxy::checked),
+        ("proxy with health checks and short times", crate::proxy::checked_often),
         ("proxy with a short timeout client", crate::proxy::impatient),
         ("hung graphite", crate::proxy::hung),
+        ("pull without pull-timeout", crate::pull::unlimited),
+        ("worker blocked in reading", crate::slow::blocked),
+        ("several servers, worker blocked in reading", crate::slow::several),
+        ("replacement with a reused inode", crate::slow::reused),
+        ("local store, links and modes", told::store),
+        ("permissions of secrets", told::permissions),
         ("pull and HAProxy", crate::pull::singly),
         ("pull and the clock", crate::pull::clock),
         ("process and the clock", circumstances::clock),
@@ -47,6 +58,8 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
         ("memory of the parent short", shortage::no_memory),
         ("snapshots of another user", shortage::another_user),
         ("quarantine full", shortage::quarantine_full),
+        ("no processor for the workers", shortage::no_processor),
+        ("memory of the parent short for a while", shortage::little_memory),
         ("carbon-cache", crate::peers::carbon),
         ("carbon-c-relay", crate::peers::relay),
     ];
@@ -76,6 +89,12 @@ fn singly(list: &[Fault]) -> Report {
 
 /// Each fault by itself in this world.
 pub fn try_each(mut world: World, list: &[Fault]) -> Report {
+    try_faults(&mut world, list);
+    world.finish()
+}
+
+/// The same in a world that goes on.
+pub fn try_faults(world: &mut World, list: &[Fault]) {
     let (mounts, traces) = (can_mount(), can_trace());
     for fault in list {
         let reason = match (fault, &mounts, &traces) {
@@ -88,14 +107,13 @@ pub fn try_each(mut world: World, list: &[Fault]) -> Report {
             forbid_in_ci(&mut world.report, fault.name);
             continue;
         }
-        (fault.inject)(&mut world, fault.name, &mut time_goes_by);
+        (fault.inject)(world, fault.name, &mut time_goes_by);
         world.heal();
         if !world.recover() {
             world.report.fail(format!("{}: no recovery", fault.name));
         }
         world.check_orphans();
     }
-    world.finish()
 }
 
 /// Continuous integration has to be a machine on which everything can be tried.

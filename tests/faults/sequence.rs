@@ -45,8 +45,11 @@ pub fn inject_one(world: &mut World, possible: &[Fault], injected: &mut Vec<&'st
 fn run(seed: u64) -> Report {
     let (mounts, traces) = (can_mount().is_ok(), can_trace().is_ok());
     let can = |fault: &Fault| (mounts || !fault.mounts) && (traces || !fault.traces);
-    let possible: Vec<Fault> = faults::all().into_iter().filter(can).collect();
-    let mut world = World::new(seed, &Setting::default());
+    // Every third world has a local store.
+    let store = seed.is_multiple_of(3);
+    let more = if store { faults::STORE } else { &[] };
+    let possible: Vec<Fault> = faults::all().iter().chain(more).copied().filter(can).collect();
+    let mut world = World::new(seed, &Setting { store, ..Setting::default() });
     let mut injected = Vec::new();
     while injected.len() < LENGTH {
         inject_one(&mut world, &possible, &mut injected);

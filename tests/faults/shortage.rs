@@ -1,10 +1,10 @@
 //! Faults for which the process daemon has to be somebody else than root from its beginning, or takes long.
 
 use crate::data;
-use crate::faults::time_goes_by;
-use crate::harness::{debian, names, output};
+use crate::faults::{Fault, mounting, time_goes_by};
+use crate::harness::{Daemon, debian, names, output};
 use crate::report::Report;
-use crate::scenes::forbid_in_ci;
+use crate::scenes::{forbid_in_ci, try_each};
 use crate::world::{Setting, WORKERS, World, own};
 use haproxystats::snapshot::quarantine::MOST;
 use nix::sys::signal::Signal;
@@ -56,9 +56,16 @@ fn short_of_threads(name: &'static str, left: usize, user: u32) -> Report {
     let limits = format!("--nproc={}", WORKERS + 1 + left);
     let mut world = World::new(0, &Setting { wrapper: as_user(user, &limits), user: Some(user), ..Setting::default() });
     world.begin(name);
+    if left == 0 {
+        // The thread of a watch may have been quicker than a worker: the system says late that a thread has ended.
+        world.workers = WORKERS - 1;
+    }
     world.go_on(Duration::from_millis(500), 6.0);
     for _ in 0..3 {
-        world.recover();
+        if !world.recover() {
+            world.report.fail(format!("{name}: nothing is delivered before src-dir is deleted"));
+            break;
+        }
         fs::remove_dir_all(world.incoming()).expect("deleted");
         time_goes_by(&mut world);
         fs::create_dir(world.incoming()).expect("made again");
@@ -82,7 +89,7 @@ pub fn no_memory() -> Report {
     let mut world = World::new(0, &Setting { wrapper, user: Some(user), ..Setting::default() });
     world.begin(name);
     world.allow(2);
-    world.process.may_lack_memory();
+    world.process.may_lack_memory(true);
     world.recover();
     let pid = world.process.pid().expect("it runs").to_string();
     let mut limit = Command::new(debian("setpriv"));
@@ -92,18 +99,88 @@ pub fn no_memory() -> Report {
         world.report.fail(format!("{name}: was not brought about"));
     }
     for _ in 0..2 {
+        if !world.recover() {
+            world.report.fail(format!("{name}: nothing is delivered before src-dir is deleted"));
+            break;
+        }
         fs::remove_dir_all(world.incoming()).expect("deleted");
         time_goes_by(&mut world);
         fs::create_dir(world.incoming()).expect("made again");
         own(&world.incoming(), user).expect("given away");
         world.go_on(Duration::from_millis(800), 6.0);
-        world.recover();
     }
+    world.recover();
     let (told, before) = (Instant::now(), world.process.restarts);
     world.process.end_by(Signal::SIGTERM);
     let left = |world: &mut World| world.process.restarts > before;
     if !world.wait_for(Duration::from_secs(20), left) {
         world.report.fail(format!("{name}: {:?} after SIGTERM it still runs", told.elapsed()));
+    }
+    world.finish()
+}
+
+/// The same for a while, and as root, whom no limit of threads holds.
+pub fn little_memory() -> Report {
+    try_each(World::new(0, &Setting::default()), MEMORY)
+}
+
+/// What can be short for a while, in a world that is no special one.
+pub const MEMORY: &[Fault] = &[mounting("memory of the parent short for a while", |world, name, during| {
+    world.begin(name);
+    world.allow(4);
+    world.process.may_lack_memory(true);
+    if !world.recover() {
+        return world.report.fail(format!("{name}: nothing is delivered before it"));
+    }
+    let limit = |world: &World, most: &str| {
+        let pid = world.process.pid().map(|pid| pid.to_string()).unwrap_or_default();
+        output(Command::new(debian("prlimit")).args([&format!("--data={most}:"), "--pid", &pid]))
+    };
+    if !limit(world, "3145728").is_ok_and(|output| output.status.success()) && world.process.pid().is_some() {
+        world.report.fail(format!("{name}: was not brought about"));
+    }
+    fs::remove_dir_all(world.incoming()).expect("deleted");
+    time_goes_by(world);
+    fs::create_dir(world.incoming()).expect("made again");
+    world.go_on(Duration::from_millis(800), 6.0);
+    during(world);
+    let _ = limit(world, "unlimited");
+    if !world.recover() {
+        world.report.fail(format!("{name}: no recovery"));
+    }
+    world.process.may_lack_memory(false);
+})];
+
+/// Others have the processor, for much longer than a worker may be silent. No snapshot is condemned for that.
+pub fn no_processor() -> Report {
+    const LONG: Duration = Duration::from_secs(12);
+    let name = "no processor for the workers";
+    let mut world = World::new(0, &Setting::default());
+    world.go_on(Duration::from_millis(500), 6.0);
+    world.recover();
+    world.begin(name);
+    world.allow(20);
+    // They run when nobody else wants to, on one processor, where somebody always does.
+    let mut others = Command::new(debian("taskset"));
+    others.args(["-c", "0", "sh", "-c", "while :; do :; done"]);
+    let others = Daemon::spawn(others);
+    let set = |world: &World, policy: &str, processors: &str| {
+        for pid in world.process.workers().into_iter().chain(world.process.pid()).map(|pid| pid.to_string()) {
+            // One may have ended in this moment; the next has it from the parent.
+            let _ = output(Command::new(debian("chrt")).args([policy, "-a", "-p", "0", &pid]));
+            let _ = output(Command::new(debian("taskset")).args(["-a", "-c", "-p", processors, &pid]));
+        }
+    };
+    set(&world, "-i", "0");
+    for _ in 0..4 {
+        world.feed_one();
+    }
+    world.go_on(LONG, 0.2);
+    drop(others);
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    set(&world, "-o", &format!("0-{}", all - 1));
+    if !world.recover() {
+        world.report.fail(format!("{name}: no recovery"));
     }
     world.finish()
 }

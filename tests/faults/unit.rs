@@ -61,6 +61,11 @@ impl Unit {
         }
     }
 
+    /// Whether it has got over its present start.
+    pub fn is_up(&self) -> bool {
+        self.daemon.as_ref().is_some_and(|daemon| daemon.output().contains("is running"))
+    }
+
     /// Takes note of an end, and restarts. To be called every few milliseconds.
     pub fn tick(&mut self) {
         match &mut self.daemon {
@@ -112,9 +117,9 @@ impl Unit {
         self.giving_up = yes;
     }
 
-    /// It has too little memory.
-    pub fn may_lack_memory(&mut self) {
-        self.lacking_memory = true;
+    /// Whether it has too little memory, or may have noticed too late that it has enough again.
+    pub fn may_lack_memory(&mut self, yes: bool) {
+        self.lacking_memory = yes;
     }
 
     /// Sends a signal that may end it.
@@ -161,6 +166,15 @@ impl Unit {
         self.log.push_str("----\n");
     }
 }
+
+/// What no log may have, wherever the names in it come from: control characters, or a line that begins within a name.
+pub fn forged(log: &str) -> Option<&str> {
+    let raw = |letter: char| letter.is_control() && letter != '\t';
+    log.lines().find(|line| line.contains(raw) || line.starts_with(FORGED))
+}
+
+/// A line that the names which scenes make up would begin, if they could.
+pub const FORGED: &str = "2001-01-01T00:00:00Z ERROR forged";
 
 /// The last lines of a text.
 pub fn tail(text: &str, lines: usize) -> String {

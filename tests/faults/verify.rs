@@ -1,13 +1,12 @@
 //! The invariant, and what must not be left behind.
 
-use crate::harness::{lives, names, output, process, with_config};
+use crate::harness::{SOON, lives, names, output, process, with_config};
 use crate::report::Report;
-use crate::unit::tail;
+use crate::unit::{forged, tail};
 use crate::world::{QUEUE_SIZE, World};
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 /// The process daemon's figures about itself differ from run to run; all else must not.
 const OWN: &str = ".haproxy.haproxystats.";
@@ -24,7 +23,8 @@ impl World {
             known.extend(world.process.pid().map(|pid| pid.as_raw()));
             processes_with(&config).into_iter().filter(|pid| !known.contains(pid)).collect()
         };
-        if !self.wait_for(Duration::from_secs(5), |world| strangers(world).is_empty()) {
+        // At once, on a machine that is not busy.
+        if !self.wait_for(SOON, |world| strangers(world).is_empty()) {
             let left = strangers(self);
             self.report.fail(format!("orphans: {left:?}"));
         }
@@ -65,6 +65,9 @@ impl World {
         let violations = std::mem::take(&mut self.process.violations);
         violations.into_iter().for_each(|what| self.report.fail(what));
         let log = self.process.log();
+        if let Some(line) = forged(&log) {
+            self.report.fail(format!("a name reaches the log raw: {line:?}"));
+        }
         let panics = log.lines().filter(|line| line.contains("panicked at"));
         let set = panics.clone().filter(|line| line.contains("trap.rs")).count();
         if panics.clone().count() > set {

@@ -5,7 +5,7 @@ use crate::data;
 use crate::harness::graphite::{Behaviour, Recorder};
 #[cfg(feature = "kafka")]
 use crate::harness::kafka::{Brokers, Reader};
-use crate::harness::{names, process, with_config, write};
+use crate::harness::{free_port, names, process, with_config, write};
 use crate::mounts::{Mounts, can_mount};
 use crate::proxy::Proxy;
 use crate::report::Report;
@@ -30,8 +30,10 @@ pub const QUEUE_SIZE: u64 = 3_000;
 pub const WORKER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes that are a piece already, where snapshots are handed over in pieces.
 const PIECE: usize = 150;
-/// Time for everything to be delivered once all is well again.
+/// Once all is well again, something is delivered within this time, until nothing is left.
 pub const RECOVERY: Duration = Duration::from_secs(60);
+/// Time for everything to be delivered, on a machine that is very busy.
+const MOST: Duration = Duration::from_secs(300);
 /// Snapshots to be set aside as traps: the first of so many, for each way to fail.
 const TRAPS: u64 = 900_000;
 /// What those traps do.
@@ -61,6 +63,12 @@ pub struct Setting {
     pub proxy: Option<crate::proxy::Kind>,
     /// `[graphite] settle` in seconds, where a tenth is not enough.
     pub settle: Option<f64>,
+    /// `[process] worker-timeout` in seconds, where two are not enough.
+    pub worker_timeout: Option<u64>,
+    /// Whether there is a local store beside Graphite.
+    pub store: bool,
+    /// Whether the queue lies on a file system that uses inode numbers again, as a tmpfs does not.
+    pub on_disk: bool,
     /// Whether small snapshots are handed over in pieces, and what was sent is rendered again when it is lost, as it is with
     /// large ones. Every other sequence does so as well.
     pub pieces: bool,
@@ -79,6 +87,8 @@ pub struct World {
     /// Copies of everything that was published.
     pub kept: TempDir,
     pub config: PathBuf,
+    /// Port of the page of metrics.
+    pub page: u16,
     pub report: Report,
     pub rng: Rng,
     pub published: BTreeMap<u64, &'static str>,
@@ -89,6 +99,8 @@ pub struct World {
     label: &'static str,
     next: u64,
     next_trap: u64,
+    /// So many workers run when all is well.
+    pub workers: usize,
     /// Most lines that may arrive again.
     pub allowance: u64,
     pub largest: u64,
@@ -99,12 +111,14 @@ impl World {
         let base = tempfile::tempdir().expect("a directory");
         let kept = tempfile::tempdir().expect("a directory");
         let mut mounts = Mounts::default();
-        if can_mount().is_ok() {
+        if can_mount().is_ok() && !setting.on_disk {
             mounts.tmpfs("size=128m", base.path()).expect("a tmpfs");
         }
         for folder in ["incoming", "incoming.tmp", "store"] {
             fs::create_dir(base.path().join(folder)).expect("a directory");
         }
+        let store = if setting.store { "[local-store]\ndir = {base}/store\n" } else { "" };
+        let page = free_port();
         let recorder = Recorder::start();
         let proxy = setting.proxy.map(|kind| Proxy::start(kind, recorder.port()));
         #[cfg(feature = "kafka")]
@@ -128,8 +142,9 @@ impl World {
              [process]\nsrc-dir = {at}/incoming\nworkers = {WORKERS}\nliveness-check-interval = 0.3\n\
              worker-timeout = {timeout}\n{process}\n\
              [graphite]\nserver = 127.0.0.1\nport = {port}\nnamespace = lb\n{haste}\n\
-             queue-size = {QUEUE_SIZE}\n{sections}\n{kafka_section}\n",
-            timeout = WORKER_TIMEOUT.as_secs(),
+             queue-size = {QUEUE_SIZE}\n{sections}\n{store}{kafka_section}\n[exporter]\nlisten = 127.0.0.1:{page}\n",
+            timeout = setting.worker_timeout.unwrap_or(WORKER_TIMEOUT.as_secs()),
+            store = store.replace("{base}", &at.to_string()),
             process = setting.process,
             haste = haste.unwrap_or_default(),
             port = setting.port.unwrap_or(proxy.as_ref().map_or(recorder.port(), |proxy| proxy.port)),
@@ -174,6 +189,7 @@ impl World {
             base,
             kept,
             config,
+            page,
             report: Report::default(),
             rng: Rng::with_seed(seed),
             published: BTreeMap::new(),
@@ -182,6 +198,7 @@ impl World {
             label: "none",
             next: first,
             next_trap: first + TRAPS,
+            workers: WORKERS,
             allowance: 0,
             largest: 0,
         }
@@ -189,6 +206,10 @@ impl World {
 
     pub fn incoming(&self) -> PathBuf {
         self.base.path().join("incoming")
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.base.path().join("store")
     }
 
     pub fn failed(&self) -> PathBuf {
@@ -210,6 +231,11 @@ impl World {
     /// So many losses of a connection or of a worker more may each repeat what a worker holds.
     pub fn allow(&mut self, losses: u64) {
         self.allowance += losses * WORKERS as u64;
+    }
+
+    /// The name of the snapshot that is published next.
+    pub fn next(&self) -> u64 {
+        self.next
     }
 
     /// Makes a snapshot, and a copy that is kept, but does not publish it.
@@ -338,9 +364,25 @@ impl World {
         }
     }
 
-    /// Waits until the queue is empty.
+    /// Waits until the queue is empty, as long as it gets shorter.
     pub fn recover(&mut self) -> bool {
-        self.wait_for(RECOVERY, |world| names(&world.incoming()).is_empty() && world.process.workers().len() == WORKERS)
+        let end = Instant::now() + MOST;
+        let mut least = usize::MAX;
+        loop {
+            let limit = RECOVERY.min(end.saturating_duration_since(Instant::now()));
+            let mut left = least;
+            let changed = self.wait_for(limit, |world| {
+                left = names(&world.incoming()).len();
+                left < least
+            });
+            if left == 0 {
+                return self.wait_for(RECOVERY, |world| world.process.workers().len() >= world.workers);
+            }
+            if !changed {
+                return false;
+            }
+            least = left;
+        }
     }
 }
 

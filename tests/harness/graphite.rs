@@ -11,7 +11,7 @@ use super::lock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -45,6 +45,8 @@ pub enum Behaviour {
     CloseAtOnce,
     /// Sends without end, and reads everything.
     Talk,
+    /// Ends its side at once, and reads everything.
+    HalfClose,
 }
 
 /// What arrived.
@@ -282,6 +284,11 @@ impl<'a> Connection<'a> {
             }
             Behaviour::CloseEachRead => self.read(CHUNK) && self.read == before,
             Behaviour::CloseAtOnce => false,
+            Behaviour::HalfClose => {
+                // A second time it does nothing.
+                let _ = self.stream.shutdown(Shutdown::Write);
+                self.read(CHUNK)
+            }
             Behaviour::Talk => {
                 // A peer that does not listen fills the buffers; then this writes nothing.
                 let _ = self.stream.write(&[b'?'; 16 * 1024]);

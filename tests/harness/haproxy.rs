@@ -107,7 +107,7 @@ pub enum Script {
     KeepOpen,
     /// Answers this much of both replies, then closes.
     Cut(usize),
-    /// Answers one byte after the other with a pause between them.
+    /// Answers one byte after the other with a pause between them, until another script is set: then the rest.
     Trickle(Duration),
     /// Waits, then answers.
     Slow(Duration),
@@ -232,7 +232,9 @@ impl Shared {
                     if self.stopped.load(Ordering::SeqCst) {
                         break;
                     }
-                    std::thread::sleep(pause);
+                    let still =
+                        matches!(&*self.script.lock().unwrap_or_else(PoisonError::into_inner), Script::Trickle(_));
+                    std::thread::sleep(if still { pause } else { Duration::ZERO });
                 }
             }
             Script::Slow(pause) => {

@@ -403,6 +403,13 @@ pub fn rss_kib(process: Pid) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// For how long the first thread of a process was ready to run and got no processor, since it began; zero where the kernel does
+/// not say.
+pub fn starved(process: Pid) -> Duration {
+    let text = std::fs::read_to_string(format!("/proc/{process}/schedstat")).unwrap_or_default();
+    Duration::from_nanos(text.split_whitespace().nth(1).and_then(|delay| delay.parse().ok()).unwrap_or_default())
+}
+
 /// Whether a process lives (a zombie does not).
 pub fn lives(process: Pid) -> bool {
     let Ok(status) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { return false };

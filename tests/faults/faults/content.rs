@@ -2,6 +2,7 @@
 
 use super::{During, Fault, burst, fault};
 use crate::data;
+use crate::unit::FORGED;
 use crate::world::World;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,6 +16,7 @@ pub const CONTENT: &[Fault] = &[
     fault("enormous files", enormous),
     fault("odd files: links, FIFOs, directories", odd),
     fault("names that inject lines", injection),
+    fault("names that begin lines in the log", forging),
     fault("a snapshot that fells workers", trap),
     fault("foreign entries in the queue", foreign),
 ];
@@ -100,6 +102,13 @@ fn odd(world: &mut World, name: &'static str, during: During<'_>) {
 
 fn injection(world: &mut World, name: &'static str, during: During<'_>) {
     world.begin(name);
+    injected(world);
+    burst(world, 2);
+    during(world);
+}
+
+/// A snapshot with names of servers that would begin lines, lead elsewhere, or are no text.
+pub fn injected(world: &mut World) {
     world.feed_odd(false, |directory| {
         let epoch = epoch_of(directory);
         fs::write(directory.join("lb.sock_info"), data::info(epoch))?;
@@ -109,8 +118,23 @@ fn injection(world: &mut World, name: &'static str, during: During<'_>) {
             .replace("web-002", "\"a\rb\u{0}c\t d\"");
         fs::write(directory.join("lb.sock_stat"), stat)
     });
+}
+
+/// Of files, and of what else lies in the queue.
+fn forging(world: &mut World, name: &'static str, during: During<'_>) {
+    world.begin(name);
+    world.feed_odd(false, |directory| {
+        data::fill(directory, epoch_of(directory))?;
+        fs::write(directory.join(format!("a\n{FORGED}\u{1b}[2J_info")), "no statistics")?;
+        fs::write(directory.join("b\r\u{9b}31m_stat"), "no statistics")
+    });
+    let foreign = world.incoming().join(format!("foreign\n{FORGED}\u{1b}]0;title\u{7}"));
+    let made = fs::write(&foreign, "");
     burst(world, 2);
     during(world);
+    if made.is_ok() {
+        let _ = fs::remove_file(foreign);
+    }
 }
 
 fn trap(world: &mut World, name: &'static str, during: During<'_>) {

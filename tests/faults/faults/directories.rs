@@ -47,7 +47,9 @@ fn replaced(world: &mut World, name: &'static str, during: During<'_>) {
 fn deleted(world: &mut World, name: &'static str, during: During<'_>) {
     world.begin(name);
     // What lies in it would be deleted with it, by whoever deletes it.
-    world.recover();
+    if !world.recover() {
+        return world.report.fail(format!("{name}: nothing is delivered before it"));
+    }
     fs::remove_dir_all(world.incoming()).expect("deleted");
     during(world);
     fs::create_dir(world.incoming()).expect("made again");

@@ -5,6 +5,7 @@ use crate::data;
 use crate::harness::{Daemon, debian};
 use crate::world::World;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -18,6 +19,7 @@ pub const DISK: &[Fault] = &[
         let error = ERRORS[world.rng.usize(..ERRORS.len())];
         errors(world, name, during, error);
     }),
+    tracing("disk of the queue slow", slow),
     fault("a snapshot is replaced in flight", replaced),
 ];
 
@@ -44,6 +46,34 @@ fn errors(world: &mut World, name: &'static str, during: During<'_>, error: &str
         strace.signal(Signal::SIGTERM);
         strace.wait(Duration::from_secs(10));
     }
+}
+
+/// Workers wait in reading, not as long as would be held against them, while Graphite does what it likes.
+fn slow(world: &mut World, name: &'static str, during: During<'_>) {
+    world.begin(name);
+    world.allow(4);
+    burst(world, 2);
+    let delay = world.rng.u64(50..400);
+    let workers = world.process.workers();
+    let mut strace = delayed(&workers, Duration::from_millis(delay), "");
+    burst(world, 2);
+    world.go_on(Duration::from_secs(2), 4.0);
+    during(world);
+    if strace.is_running() {
+        strace.signal(Signal::SIGTERM);
+        strace.wait(Duration::from_secs(10));
+    }
+}
+
+/// From now on each attempt of these processes to open something takes so long, or those that `when` says.
+pub fn delayed(processes: &[Pid], delay: Duration, when: &str) -> Daemon {
+    let mut strace = Command::new(debian("strace"));
+    strace.args(["-qq", "-o", "/dev/null", "-e", "trace=openat"]);
+    strace.args(["-e", &format!("inject=openat:delay_enter={}{when}", delay.as_micros())]);
+    for pid in processes {
+        strace.args(["-p", &pid.to_string()]);
+    }
+    Daemon::spawn(strace)
 }
 
 /// While snapshots are with workers, others of the same seconds, with more in them, take their places.
@@ -73,7 +103,7 @@ fn replaced(world: &mut World, name: &'static str, during: During<'_>) {
 }
 
 /// Everything that [`data::fill`] makes, and a further frontend.
-fn fill_more(directory: &Path, epoch: u64) -> std::io::Result<()> {
+pub fn fill_more(directory: &Path, epoch: u64) -> std::io::Result<()> {
     data::fill(directory, epoch)?;
     let stat = data::stat(epoch, data::SERVERS);
     let frontend = stat.lines().find(|line| line.starts_with("www,")).expect("a frontend");

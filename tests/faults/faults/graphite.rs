@@ -22,6 +22,12 @@ pub const GRAPHITE: &[Fault] = &[
         let bytes = world.rng.usize(1..6_000);
         behave(world, name, during, Behaviour::CloseAfter(bytes));
     }),
+    fault("Graphite cuts below 4 KiB each time", |world, name, during| {
+        let bytes = world.rng.usize(1..4_096);
+        behave(world, name, during, Behaviour::CloseAfter(bytes));
+    }),
+    fault("Graphite half-closes", |world, name, during| behave(world, name, during, Behaviour::HalfClose)),
+    fault("Graphite hangs and is killed", hung),
     fault("Graphite closes at once", |world, name, during| behave(world, name, during, Behaviour::CloseAtOnce)),
     fault("Graphite closes after each read", |world, name, during| {
         behave(world, name, during, Behaviour::CloseEachRead);
@@ -45,6 +51,20 @@ fn behave(world: &mut World, name: &'static str, during: During<'_>, behaviour: 
     world.recorder.behave(Behaviour::Read);
     let losses = world.recorder.connections() - before;
     world.allow(losses);
+}
+
+/// It takes what its kernel takes, for longer or shorter than it may take to close, and then everything that it has not read is
+/// gone.
+fn hung(world: &mut World, name: &'static str, during: During<'_>) {
+    world.begin(name);
+    world.allow(10);
+    world.recorder.behave(Behaviour::Stall);
+    burst(world, 2);
+    moment(world, 6_000);
+    during(world);
+    world.recorder.vanish();
+    world.recorder.behave(Behaviour::Read);
+    world.recorder.come_back();
 }
 
 /// Longer than `write-timeout` and `delay` together.

@@ -1,5 +1,6 @@
 //! Faults of Kafka, and of Kafka and others at the same time.
 
+use super::content::injected;
 use super::processes::PROCESSES;
 use super::{During, Fault, burst, fault, moment};
 use crate::harness::kafka::Brokers;
@@ -81,6 +82,12 @@ pub const KAFKA: &[Fault] = &[
     }),
     fault("Kafka: sequence of messages broken", |world, name, during| {
         refused(world, name, during, RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    }),
+    fault("Kafka: names with control characters", |world, name, during| {
+        world.begin(name);
+        injected(world);
+        burst(world, 2);
+        during(world);
     }),
     fault("Kafka: no topic", |world, name, during| {
         world.begin(name);

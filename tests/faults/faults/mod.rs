@@ -2,11 +2,13 @@
 
 mod content;
 mod directories;
-mod disk;
+pub mod disk;
 mod graphite;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod page;
 mod processes;
+pub mod store;
 
 pub use content::CONTENT;
 pub use directories::DIRECTORIES;
@@ -14,9 +16,12 @@ pub use disk::DISK;
 pub use graphite::GRAPHITE;
 #[cfg(feature = "kafka")]
 pub use kafka::KAFKA;
+pub use page::PAGE;
 pub use processes::PROCESSES;
+pub use store::STORE;
 
 use crate::harness::output;
+use crate::shortage::MEMORY;
 use crate::world::World;
 use std::process::Command;
 use std::time::Duration;
@@ -39,7 +44,7 @@ pub const fn fault(name: &'static str, inject: fn(&mut World, &'static str, Duri
     Fault { name, mounts: false, traces: false, inject }
 }
 
-const fn mounting(name: &'static str, inject: fn(&mut World, &'static str, During<'_>)) -> Fault {
+pub const fn mounting(name: &'static str, inject: fn(&mut World, &'static str, During<'_>)) -> Fault {
     Fault { name, mounts: true, traces: false, inject }
 }
 
@@ -57,9 +62,9 @@ pub fn can_trace() -> Result<(), String> {
     }
 }
 
-/// All of them.
+/// All of them that any world can have.
 pub fn all() -> Vec<Fault> {
-    [PROCESSES, GRAPHITE, DIRECTORIES, DISK, CONTENT].concat()
+    [PROCESSES, GRAPHITE, DIRECTORIES, DISK, CONTENT, PAGE, MEMORY].concat()
 }
 
 /// Time goes by, with snapshots.

@@ -1,7 +1,7 @@
 //! Faults of processes: killed, told to leave, stopped.
 
 use super::{During, Fault, burst, fault, moment};
-use crate::world::{WORKER_TIMEOUT, World};
+use crate::world::{RECOVERY, WORKER_TIMEOUT, WORKERS, World};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::Duration;
@@ -48,9 +48,10 @@ fn kill_all_workers(world: &mut World, name: &'static str, during: During<'_>) {
     during(world);
 }
 
-/// Nobody ends because of them.
+/// Nobody ends because of them, once the system has begun the program.
 fn meaningless(world: &mut World, name: &'static str, during: During<'_>) {
     world.begin(name);
+    world.wait_for(RECOVERY, |world| world.process.is_up() && world.process.workers().len() == WORKERS);
     burst(world, 2);
     let (parent, workers) = (world.process.pid(), world.process.workers());
     for signal in [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGALRM, Signal::SIGPROF, Signal::SIGIO, Signal::SIGPWR] {
