@@ -326,4 +326,18 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn quoted_cells_need_no_other_reader() {
+        let row = br#"a,"b,c","d""e","","""",f"#;
+        let mut cells = Cells::default();
+        assert_eq!(cells.find_quoted(row, 6), Some(6));
+        let found: Vec<&[u8]> = (0..6).map(|cell| cells.range(cell)).map(|(from, to)| &row[from..to]).collect();
+        let expected: [&[u8]; 6] = [b"a", br#""b,c""#, br#""d""e""#, br#""""#, br#""""""#, b"f"];
+        assert_eq!(found, expected);
+        assert!((0..6).all(|cell| cells.any_quoted(&[cell]) == (1..=4).contains(&cell)));
+        for bad in [&br#"a"b",c"#[..], br#""a"b,c"#, br#""a,b"#, br#""a"","#, b"\"a\",b\r"] {
+            assert_eq!(cells.find_quoted(bad, 2), None, "{}", String::from_utf8_lossy(bad));
+        }
+    }
 }

@@ -138,6 +138,8 @@ mod tests {
             ("9223372036854775808", Number::Big(9_223_372_036_854_775_808.0)),
             ("18446744073709551615", Number::Big(18_446_744_073_709_551_615.0)),
             ("18446744073709551616", Number::Bad),
+            ("-9223372036854775807", Number::Big(-9_223_372_036_854_775_807.0)),
+            ("-9223372036854775806", Number::Int(-9_223_372_036_854_775_806)),
             ("-9223372036854775808", Number::Bad),
             ("1.5", Number::Bad),
             ("0x1f", Number::Bad),
@@ -147,6 +149,29 @@ mod tests {
             ("nan", Number::Bad),
         ] {
             assert_eq!(parse(cell.as_bytes()), number, "{cell:?}");
+        }
+    }
+
+    /// As [`parse`] would read them too, but a digit at a time.
+    #[test]
+    fn up_to_sixteen_digits_with_enough_behind_them_are_read_at_once() {
+        for digits in ["9876543210987654", "1000000000000001", "0000000000000000", "9999999999999999"] {
+            for length in 1..=16 {
+                let row = format!("7,{},1234567", &digits[..length]);
+                let value = digits[..length].parse().ok();
+                assert_eq!(figure(row.as_bytes(), 2, 2 + length, ABSENT), value, "{row}");
+            }
+        }
+        assert_eq!(figure(b"1,,1234567", 2, 2, -5), Some(-5));
+        assert_eq!(figure(b"12345678901234567,1234567", 0, 17, ABSENT), None);
+        assert_eq!(figure(b"1,234", 2, 5, ABSENT), None, "too near to the end");
+    }
+
+    #[test]
+    fn two_bytes_of_any_kind_read_as_they_do_alone() {
+        for (one, two) in (0..=u8::MAX).flat_map(|one| (0..=u8::MAX).map(move |two| (one, two))) {
+            let row = [one, two, b',', b'1', b',', b'2', b',', b'3', b','];
+            assert_eq!(parse_within(&row, 0, 2), parse(&[one, two]), "{one} {two}");
         }
     }
 
