@@ -271,4 +271,12 @@ mod tests {
         let selected = plan(Kind::Server, list(&["scur"]), true, true);
         assert_eq!((selected.send.len(), selected.send_aggregated.len()), (1, 32));
     }
+
+    #[test]
+    fn only_sums_of_what_is_counted_are_counters() {
+        let backend = plan(Kind::Backend, list(&["stot", "scur", "smax", "rtime"]), true, false);
+        let counters: Vec<bool> = backend.fields.iter().map(|field| field.counter).collect();
+        assert_eq!(counters, [true, false, false, false]);
+        assert!(is_daemon_counter("CumReq") && !is_daemon_counter("CurrConns") && !is_daemon_counter("CpuUsagePct"));
+    }
 }

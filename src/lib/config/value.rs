@@ -301,4 +301,71 @@ mod tests {
             assert!(namespace(bad).is_err(), "{bad:?}");
         }
     }
+
+    #[test]
+    fn words_and_levels_have_all_their_names() {
+        for (words, value) in [(["1", "yes", "true", "on"], true), (["0", "no", "false", "off"], false)] {
+            assert!(words.iter().all(|word| boolean(word) == Ok(value)), "{words:?}");
+        }
+        for (names, level) in [
+            (["debug", "NOTSET"], LogLevel::Debug),
+            (["info", "INFO"], LogLevel::Info),
+            (["warning", "warn"], LogLevel::Warning),
+            (["error", "Error"], LogLevel::Error),
+            (["critical", "fatal"], LogLevel::Critical),
+        ] {
+            assert!(names.iter().all(|name| loglevel(name) == Ok(level)), "{names:?}");
+        }
+        assert!(loglevel("verbose").is_err() && loglevel("").is_err());
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_wrong_and_what_would_be_right() {
+        let whole = |text: &str| workers(text).unwrap_err();
+        let right = "write a whole number from 1 to 1024";
+        for (text, wrong) in [
+            ("", "empty"),
+            ("0", "below 1"),
+            ("1025", "above 1024"),
+            ("1.5", "not a whole number"),
+            ("many", "not a number"),
+        ] {
+            assert_eq!(whole(text), format!("{wrong}; {right}"));
+        }
+        assert_eq!(count("0").unwrap_err(), "below 1; write a whole number, 1 or more");
+        let right = "write a number of seconds above 0, such as 0.5 or 10";
+        for (text, wrong) in [
+            ("", "empty"),
+            ("2 s", "not a number of seconds"),
+            ("-1", "negative"),
+            ("0", "too short"),
+            ("1e9", "longer than ten years"),
+        ] {
+            assert_eq!(time_limit(text).unwrap_err(), format!("{wrong}; {right}"));
+        }
+        assert_eq!(time_limit("0.001"), Ok(Duration::from_millis(1)));
+        assert_eq!(pause("315360000"), Ok(Duration::from_secs(315_360_000)));
+    }
+
+    #[test]
+    fn factors_and_fractions_have_bounds() {
+        for (text, value) in [("0", 0.0), ("1.5", 1.5), ("1000", 1000.0)] {
+            assert_eq!(factor(text), Ok(value));
+        }
+        for (text, wrong) in [("-0.5", "negative"), ("1000.5", "above 1000"), ("", "empty"), ("twice", "not a number")]
+        {
+            assert!(factor(text).unwrap_err().starts_with(&format!("{wrong};")), "{text:?}");
+        }
+        assert_eq!((fraction("0"), fraction("1")), (Ok(0.0), Ok(1.0)));
+        assert!(fraction("-0.1").is_err() && fraction("1.1").is_err() && fraction("").is_err());
+    }
+
+    #[test]
+    fn a_zone_is_part_of_an_ipv6_address_only() {
+        for bad in ["fe80::1%", "fe80::1%a b", "127.0.0.1%lo", "name%lo"] {
+            assert!(host(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(address("[::1]"), Ok(IpAddr::from(std::net::Ipv6Addr::LOCALHOST)));
+        assert!(address("localhost").is_err() && address("").is_err());
+    }
 }
