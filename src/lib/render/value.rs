@@ -240,4 +240,28 @@ mod tests {
             prop_assert_eq!(text.parse::<f64>().unwrap(), value);
         }
     }
+
+    #[test]
+    fn what_is_usual_has_a_text_that_needs_no_formatting() {
+        let short = |value: Value| {
+            let (bytes, length) = value.short()?.bytes();
+            Some(String::from_utf8(bytes[..usize::from(length)].to_vec()).unwrap())
+        };
+        for value in [0, 7, 42, 999, 1000, 999_999, 1_000_000, 99_999_999, 100_000_000, 9_999_999_999_999_999] {
+            assert_eq!(short(Value::Int(value)), Some(value.to_string()));
+        }
+        for value in [-1, -999_999_999_999_999] {
+            assert_eq!(short(Value::Int(value)), Some(value.to_string()));
+        }
+        for value in [0.5, -0.5, 1.25, 12.3, 0.001, 99_999_999_999.5, -1234.567, 3.0, -3.0] {
+            assert_eq!(short(Value::Float(value)), Some(value.to_string()));
+        }
+        for value in [10_000_000_000_000_000, -1_000_000_000_000_000, i64::MAX, i64::MIN] {
+            assert_eq!(short(Value::Int(value)), None);
+        }
+        for value in [1e11 + 0.5, 1.0 / 3.0, 0.0001, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
+            assert_eq!(short(Value::Float(value)), None);
+        }
+        assert_eq!((digits(99_999_999).is_some(), digits(100_000_000), digits(-1)), (true, None, None));
+    }
 }
