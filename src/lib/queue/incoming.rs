@@ -471,4 +471,40 @@ mod tests {
         let mut incoming = place.open();
         assert_eq!(incoming.look(Instant::now(), nothing_known).leftovers, vec![A]);
     }
+
+    #[test]
+    fn it_looks_seldom_while_all_is_well_and_often_while_something_has_to_settle() {
+        let place = Place::new();
+        let mut incoming = place.open();
+        let mut now = Instant::now();
+        for (made, pause) in [(false, LOOK_EVERY), (true, LOOK_OFTEN), (false, LOOK_EVERY)] {
+            let path = place.dir.join(A.to_string());
+            if made {
+                fs::create_dir(path).unwrap()
+            } else {
+                drop(fs::remove_dir(path))
+            }
+            now = now.max(incoming.next_look());
+            assert_eq!(incoming.look(now, nothing_known).arrived, vec![]);
+            assert_eq!(incoming.next_look(), now + pause);
+        }
+    }
+
+    #[test]
+    fn a_watch_that_cannot_be_had_is_tried_again_now_and_then_and_the_lock_is_kept() {
+        let place = Place::new();
+        let mut incoming = place.open();
+        let again = incoming.rewatch_at;
+        incoming.opened.as_mut().unwrap().watch = Err("no watches are left".to_owned());
+        for early in [2, 1] {
+            let now = again - early * LOOK_OFTEN;
+            incoming.look(now, nothing_known);
+            assert!(incoming.watch().is_none(), "not with every look");
+            assert_eq!(incoming.next_look(), now + LOOK_OFTEN);
+        }
+        assert!(!incoming.look(again, nothing_known).rescued, "it is the same directory");
+        assert!(incoming.watch().is_some());
+        assert_eq!(incoming.next_look(), again + LOOK_EVERY);
+        assert!(matches!(Incoming::open(&place.dir, again), Err(IncomingError::Locked { .. })));
+    }
 }

@@ -296,4 +296,18 @@ mod tests {
         }
         assert!(Watch::new(&dir).is_err(), "it is not there");
     }
+
+    #[test]
+    fn more_than_can_be_remembered_ask_for_a_look() {
+        let (shared, dir) = (Shared::default(), Path::new("/incoming"));
+        let moved_in = |number: usize| {
+            let path = dir.join((1_500_000_000 + number).to_string());
+            Ok(Event::new(EventKind::Modify(ModifyKind::Name(RenameMode::To))).add_path(path))
+        };
+        (0..MAX_MOVED).for_each(|number| note(&shared, dir, moved_in(number)));
+        assert!(!shared.hints.lock().unwrap().look);
+        note(&shared, dir, moved_in(MAX_MOVED));
+        let hints = shared.hints.lock().unwrap();
+        assert_eq!((hints.moved_in.len(), hints.look, hints.lost), (MAX_MOVED, true, false));
+    }
 }
