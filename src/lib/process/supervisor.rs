@@ -403,6 +403,7 @@ mod tests {
         loop {
             let (actions, wake) = pool.step(now);
             if actions == [Action::GiveUp] {
+                assert!(wake > now, "nobody spins");
                 break;
             }
             for action in actions {
@@ -456,6 +457,8 @@ mod tests {
         assert_eq!(pool.step(now + 11 * SECOND).0, vec![Action::Kill(TWO, Why::Grace)]);
         pool.killed(TWO);
         pool.died(TWO, now + 12 * SECOND);
-        assert_eq!(pool.step(now + 12 * SECOND).0, vec![Action::Finished]);
+        let (actions, wake) = pool.step(now + 12 * SECOND);
+        assert_eq!(actions, vec![Action::Finished]);
+        assert!(wake > now + 12 * SECOND, "nobody spins");
     }
 }
