@@ -142,3 +142,17 @@ fn lock(file: File, directory: &Path) -> Result<Option<Lock>, StageError> {
     let inode = file.metadata().map(|meta| (meta.dev(), meta.ino()));
     Ok(inode.ok().map(|inode| Lock { file, inode }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_made_says_why() {
+        // Even root makes no files there.
+        let error = open_or_create(Path::new("/sys/haproxystats-pull")).unwrap_err();
+        assert_ne!(error.kind(), ErrorKind::NotFound, "{error}");
+        let error = open_or_create(Path::new("/nonexistent/haproxystats-pull")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    }
+}
