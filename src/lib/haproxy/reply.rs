@@ -189,7 +189,7 @@ impl Splitter {
         let Some(&part) = self.parts.first() else { return Ok(()) };
         match &self.first {
             _ if !self.started => Err(ReplyError::Empty),
-            Some(line) if self.bytes == 0 && line.is_empty() => Err(ReplyError::Missing { part }),
+            Some(line) if line.is_empty() => Err(ReplyError::Missing { part }),
             // The beginning of a reply is truncated; anything else is an error message without its line break.
             Some(line) if !may_start(part, line) => Err(refused(part, line)),
             _ => Err(ReplyError::Truncated { part, bytes: self.bytes }),

@@ -288,6 +288,11 @@ mod tests {
         let replies = split_count("No such server.\n\nTrailing garbage in weight string\n\n", 3);
         let refused: Vec<_> = replies.iter().map(Reply::refusal).collect();
         assert_eq!(refused, [Some(Refusal::NoSuchServer), Some(Refusal::InvalidWeight), None]);
+        // Whatever it says, when there are no ends at all.
+        assert_eq!(
+            split_count("something new\n\n", 2),
+            [Reply::Refused(Refusal::Other, "something new".to_owned()), Reply::Done(String::new())]
+        );
         // 2.6: `disable server; del server`.
         assert_eq!(split_count("\nServer deleted.\n", 2).len(), 2);
     }
@@ -298,6 +303,16 @@ mod tests {
         let replies = split_count(text, 3);
         assert_eq!(replies[1].refusal(), Some(Refusal::UnknownCommand));
         assert_eq!(replies[2], Reply::Done(String::new()));
+    }
+
+    #[test]
+    fn a_reply_reads_as_what_haproxy_said() {
+        let shown = |text| classify(text).to_string();
+        assert_eq!(
+            ["", "Server deleted.", "No such server."].map(shown),
+            ["done", "Server deleted.", "No such server."]
+        );
+        assert_eq!(Reply::Unmatched.to_string(), "a reply that cannot be told from that to another command");
     }
 
     #[test]
