@@ -582,6 +582,39 @@ mod tests {
     }
 
     #[test]
+    fn it_says_what_is_on_its_connections() {
+        let (mut window, now) = (Window::default(), Instant::now());
+        let is = |window: &Window| {
+            let states =
+                [window.is_used(), window.unacknowledged(), window.awaits(), window.in_flight(), window.at_rest()];
+            states.map(u8::from)
+        };
+        assert_eq!((is(&window), window.snapshots(), window.unsent()), ([0, 0, 0, 0, 1], 0, 0));
+        window.push(batch(1, 3));
+        window.push(batch(2, 3));
+        let length = batch(1, 3).text.len();
+        assert_eq!((is(&window), window.snapshots(), window.unsent()), ([0, 0, 0, 0, 1], 2, 2 * length));
+        window.wrote(1);
+        assert_eq!((is(&window), window.at_boundary(), window.unsent()), ([1, 0, 0, 1, 0], false, 2 * length - 1));
+        window.wrote(length - 1);
+        assert_eq!((is(&window), window.at_boundary()), ([1, 1, 0, 1, 0], true));
+        assert_eq!(window.acknowledged(length as u64 - 1, at(now)), (0, vec![]));
+        assert_eq!(window.acknowledged(length as u64, at(now)), (1, vec![Epoch(1)]));
+        assert_eq!((is(&window), window.settling(), window.snapshots()), ([1, 0, 0, 1, 0], 1, 2));
+        assert_eq!(epochs(&settle(&mut window, now)), [1]);
+        assert_eq!((is(&window), window.snapshots()), ([1, 0, 0, 1, 1], 1));
+        window.change_over();
+        assert_eq!((is(&window), window.at_boundary()), ([0, 0, 0, 0, 1], false), "another connection");
+        write_all(&mut window);
+        window.end();
+        assert_eq!(is(&window), [0, 0, 1, 1, 0]);
+        window.confirmed(at(now));
+        assert_eq!(is(&window), [0, 0, 0, 1, 0]);
+        assert_eq!(epochs(&settle(&mut window, now)), [2]);
+        assert_eq!((is(&window), window.is_empty()), ([0, 0, 0, 0, 1], true));
+    }
+
+    #[test]
     fn a_batch_is_delivered_after_its_confirmation_has_settled() {
         let (mut window, now) = (Window::default(), Instant::now());
         window.push(batch(1, 3));
@@ -686,8 +719,10 @@ mod tests {
         window.wrote(5);
         assert_eq!(epochs(&window.drop_oldest(20)), [2, 3]);
         assert_eq!(window.lines(), 20);
+        assert!(window.drop_oldest(20).is_empty(), "as many as may be");
         window.push(batch(5, 100));
-        assert_eq!(epochs(&window.drop_oldest(20)), [4]);
+        assert!(window.drop_oldest(120).is_empty(), "as many as may be");
+        assert_eq!(epochs(&window.drop_oldest(119)), [4]);
         assert_eq!(window.batches(), 2, "one in flight, and the newest although it is larger than the bound");
     }
 
@@ -722,6 +757,53 @@ mod tests {
         window.end();
         window.confirmed(at(now));
         assert_eq!(epochs(&settle(&mut window, now)), [2, 1]);
+    }
+
+    #[test]
+    fn of_what_was_written_as_much_is_kept_as_may_be() {
+        let length = piece(1, 0, 2, false, true).text.len();
+        let mut window = Window::new(Protocol::Plaintext, 2 * length);
+        for epoch in 1..=5 {
+            window.push(piece(epoch, 0, 2, false, true));
+        }
+        // What is yet to be written does not count.
+        for (written, bytes) in [(1, 5), (2, 5), (3, 4), (4, 3), (5, 2)] {
+            window.wrote(length);
+            assert_eq!(window.bytes(), bytes * length, "{written} of 5 are written");
+        }
+        assert_eq!(window.lost(), Lost { resent_lines: 10, epochs: [1, 2, 3].map(Epoch).to_vec() });
+        assert_eq!(window.chunk().unwrap(), piece(4, 0, 2, false, true).text);
+    }
+
+    #[test]
+    fn a_window_that_was_emptied_is_as_limited_as_before() {
+        let mut window = Window::default();
+        let (all, line) = (batch(1, 3).text.clone(), batch(1, 1).text.len());
+        window.limit(Some(line));
+        for _ in 0..2 {
+            window.push(batch(1, 3));
+            assert_eq!(window.chunk().unwrap(), &all[..line]);
+            window.wrote(1);
+            assert_eq!(window.take_all(), (vec![batch(1, 3)], vec![]));
+            assert!(window.is_empty() && !window.in_flight() && window.chunk().is_none());
+        }
+    }
+
+    #[test]
+    fn what_was_chained_once_stays_so() {
+        let (mut window, now) = (Window::default(), Instant::now());
+        for epoch in 1..=2 {
+            window.push(batch(epoch, 1));
+            write_all(&mut window);
+            window.end();
+            window.confirmed(at(now + Duration::from_secs(epoch)));
+        }
+        let chained = |window: &Window| window.receipts().map(|receipt| receipt.chained).collect::<Vec<_>>();
+        assert_eq!(chained(&window), [false, false]);
+        window.chain(|receipt| receipt.confirmed <= now + Duration::from_secs(1));
+        assert_eq!(chained(&window), [true, false]);
+        window.chain(|_| false);
+        assert_eq!(chained(&window), [true, false]);
     }
 
     #[test]

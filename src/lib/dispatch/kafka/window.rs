@@ -451,6 +451,10 @@ mod tests {
                 prop_assert_eq!(window.refused(), count(State::Refused));
                 prop_assert_eq!(window.large.len(), count(State::Large));
                 prop_assert!(count(State::FlyingAlone) == 0 || window.flying() == 1);
+                let held = || window.held.iter().flatten().map(|held| &held.batch);
+                prop_assert_eq!(window.lines(), held().map(|batch| batch.lines).sum::<usize>());
+                prop_assert_eq!(window.bytes(), held().map(|batch| batch.messages.bytes()).sum::<usize>());
+                prop_assert_eq!(window.is_empty(), held().next().is_none());
             }
             for _ in 0..1000 {
                 while world.send(&mut window) {}
@@ -475,5 +479,43 @@ mod tests {
         let sent: Vec<&str> = world.flying.iter().map(|(_, payload)| &payload[..3]).collect();
         assert_eq!(sent, ["1.0", "1.1", "2.0"]);
         assert_eq!(window.unsent(), 0);
+    }
+
+    #[test]
+    fn the_time_of_a_snapshot_is_from_its_first_message_to_its_last_piece() {
+        let mut window = Window::new(KafkaFormat::Graphite);
+        let piece = |epoch, piece, more| Arc::new(Batch { piece, more, ..Batch::clone(&batch(epoch, 1)) });
+        [piece(1, 0, true), piece(1, 1, false), piece(2, 0, false)].into_iter().for_each(|piece| window.push(piece));
+        let at = [0, 1, 2].map(|seconds| Instant::now() + std::time::Duration::from_secs(seconds));
+        let tokens = at.map(|at| {
+            let (token, _) = window.next().unwrap();
+            window.sent(token, at);
+            token
+        });
+        let mut told = Vec::new();
+        for (token, count) in [(tokens[1], 0), (tokens[0], 2), (tokens[2], 3)] {
+            assert!(window.report(token, Outcome::Delivered) && !window.report(token, Outcome::Delivered));
+            told.extend(window.delivered().into_iter().map(|delivered| (delivered.batch.epoch.0, delivered.since)));
+            assert_eq!(told.len(), count, "the last piece comes after the others");
+        }
+        assert_eq!(told, [(1, None), (1, Some(at[0])), (2, Some(at[2]))]);
+    }
+
+    #[test]
+    fn what_is_too_large_goes_by_itself_and_is_divided_where_that_does_not_help() {
+        let (mut window, mut world) = (Window::new(KafkaFormat::Graphite), World::default());
+        window.push(batch(1, 2));
+        while world.send(&mut window) {}
+        world.report(&mut window, 0, Outcome::TooLarge);
+        assert!(!world.send(&mut window), "another one is under way");
+        world.report(&mut window, 0, Outcome::Delivered);
+        assert!(world.send(&mut window) && !world.send(&mut window));
+        world.report(&mut window, 0, Outcome::TooLarge);
+        for half in ["1.0.a 1 1\n", "1.0.b 1 1\n"] {
+            assert!(world.delivered.is_empty() && world.send(&mut window) && !world.send(&mut window));
+            assert_eq!(world.flying[0].1, half);
+            world.report(&mut window, 0, Outcome::Delivered);
+        }
+        assert_eq!((world.delivered, window.refused(), window.is_empty()), (vec![1], 0, true));
     }
 }
