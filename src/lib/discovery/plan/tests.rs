@@ -400,6 +400,21 @@ fn half_of_a_full_list_is_replaced_and_the_new_half_begins_its_ramp() {
 }
 
 #[test]
+fn who_has_served_for_longer_than_those_who_leave_keeps_its_weight() {
+    let mut rounds = Rounds::new(settings(5));
+    rounds.see_numbers([1]);
+    rounds.wait(1000);
+    rounds.see_numbers(1..=5);
+    rounds.wait(120);
+    assert_eq!(weights(&rounds.document), [10, 5, 5, 5, 5]);
+    for _ in 0..3 {
+        rounds.see_numbers([1, 12, 13, 14, 15]);
+    }
+    assert_eq!(shown(&rounds.document), "01 12 13 14 15");
+    assert_eq!(weights(&rounds.document), [10, 5, 5, 5, 5], "14 of 30 would be left");
+}
+
+#[test]
 fn slots_of_servers_that_leave_in_so_many_words_are_taken_at_once() {
     let mut rounds = Rounds::new(settings(4));
     rounds.see_numbers(1..=4);
@@ -485,6 +500,21 @@ fn a_group_does_not_vanish_from_the_backend_that_is_its_own() {
         }
         assert_eq!(shown(&rounds.document), "~01 ~02 ~03 04 05 06 07 08 09 10 11 12");
     }
+}
+
+#[test]
+fn a_group_may_end_when_the_source_says_so_in_so_many_words() {
+    let leaving = |number, group| Instance { life: Life::Leaving, ..of_group(number, group) };
+    let mut rounds = Rounds::new(settings(4));
+    rounds.see([of_group(1, "a"), of_group(2, "a"), of_group(3, "b"), of_group(4, "b")]);
+    assert_eq!(rounds.see([leaving(1, "a"), leaving(2, "a"), of_group(3, "b"), of_group(4, "b")]), "~01 ~02 03 04");
+    // The floor of a backend that another group serves keeps nobody.
+    let of_b = || vec!["b".to_owned()];
+    let backends = vec![("main".to_owned(), Serves::Only(of_b())), ("rest".to_owned(), Serves::Except(of_b()))];
+    let mut rounds = Rounds::new(Settings { backends, ..settings(4) });
+    let rest = [of_group(2, "a"), of_group(3, "a"), of_group(4, "b")];
+    rounds.see(rest.clone().into_iter().chain([of_group(1, "a")]));
+    assert_eq!(rounds.see(rest.into_iter().chain([leaving(1, "a")])), "~01 02 03 04");
 }
 
 #[test]
