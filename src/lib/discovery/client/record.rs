@@ -45,6 +45,11 @@ impl Record {
         self.0.get(server)
     }
 
+    /// All servers of which something is known.
+    pub fn iter(&self) -> impl Iterator<Item = (&ServerName, &Entry)> {
+        self.0.iter()
+    }
+
     /// Notes something; whether it is new.
     pub fn set(&mut self, server: &ServerName, entry: Entry) -> bool {
         if self.0.get(server) == Some(&entry) {

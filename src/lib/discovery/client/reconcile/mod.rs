@@ -172,6 +172,18 @@ pub fn reconcile(desired: &Desired, view: View<'_>, record: &Record, settings: S
             slots.push(Slot { number, name, server: Some(server), entry: Some(entry), wanted: &Wanted::Empty });
         }
     }
+    // Nor are those that a reload has deleted: what somebody else had set there would hold whoever comes next.
+    for (name, entry) in
+        record.iter().filter(|(name, entry)| name.backend == desired.backend && entry.foreign.is_some())
+    {
+        let beyond = desired.slot(name.server.as_str()).filter(|number| !desired.slots.contains_key(number));
+        if let Some(number) = beyond
+            && desired.dynamic.is_some()
+            && !by_name.contains_key(name.server.as_str())
+        {
+            slots.push(Slot { number, name: name.clone(), server: None, entry: Some(entry), wanted: &Wanted::Empty });
+        }
+    }
     let backend = Backend { desired, view, settings, places: places(&slots, desired, view.process) };
     let mut budget = Budget::new(&slots, desired, view, &backend.places);
     let (mut back, mut coming, mut leaving) = (Vec::new(), Vec::new(), Vec::new());

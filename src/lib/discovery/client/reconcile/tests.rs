@@ -71,6 +71,11 @@ impl Site {
     /// One pass as the client does it; what was sent.
     fn pass(&mut self, desired: &Desired) -> Vec<String> {
         let outcome = self.look(desired);
+        let mut seen = HashSet::new();
+        let changed = outcome.steps.iter().map(|step| &step.server);
+        for server in outcome.noted.iter().map(|(server, _)| server).chain(changed) {
+            assert!(seen.insert(server), "{server} is noted or changed twice: {outcome:?}");
+        }
         for (server, entry) in &outcome.noted {
             self.record.set(server, *entry);
         }
@@ -250,6 +255,112 @@ fn draining_ends_with_its_time() {
     assert!(site.pass(&next).is_empty());
     site.now += 1;
     assert_eq!(site.pass(&next), ["set server web/web1 state maint"]);
+}
+
+#[test]
+fn sessions_are_ended_after_the_time_to_drain_where_that_is_asked_for() {
+    let (maint, shutdown) = ("set server web/web1 state maint", "shutdown sessions server web/web1");
+    let cases = [
+        (30, 4, true, false, &[maint, shutdown][..], "drain-timeout is over, with 4 sessions left"),
+        (30, 4, false, false, &[maint], "drain-timeout is over, with 4 sessions left"),
+        (30, 0, true, false, &[maint], "its sessions have ended"),
+        (29, 4, true, true, &[maint], "its checks fail, with 4 sessions left"),
+    ];
+    for (waited, open, shutdown_sessions, dead, commands, reason) in cases {
+        let mut site = Site::new(1, true);
+        site.settle(&all([1]));
+        let next = wanted(&document(&[None]));
+        site.model.sessions.insert("web", "web1", 4);
+        site.pass(&next);
+        site.now += waited;
+        site.model.sessions.insert("web", "web1", open);
+        if dead {
+            site.model.row("web1").unwrap().operation = 0;
+        }
+        let (process, servers, sessions) = (&site.model.process, &site.model.servers, &site.model.sessions);
+        let view = View { process, servers, sessions, fixed_weights: false, now: site.now };
+        let outcome = reconcile(&next, view, &site.record, Settings { shutdown_sessions, ..SETTINGS });
+        let sent: Vec<String> = outcome.steps[0].commands.iter().map(Command::to_string).collect();
+        assert_eq!(
+            (sent, outcome.steps[0].reason.as_str()),
+            (commands.iter().map(ToString::to_string).collect(), reason)
+        );
+    }
+}
+
+#[test]
+fn who_drains_where_the_list_has_another_one_leaving_is_not_waited_for() {
+    let mut site = Site::new(1, true);
+    site.settle(&all([1]));
+    site.settle(&wanted(&document(&[Some((2, "asg-0", State::Draining { since: 0 }))])));
+    assert_eq!(site.server(1).state(), AdminState::Maint);
+}
+
+#[test]
+fn draining_ends_with_its_time_where_sessions_cannot_be_counted() {
+    let mut site = Site::new(1, true);
+    site.settle(&all([1]));
+    let next = wanted(&document(&[None]));
+    site.model.sessions = OpenSessions::default();
+    assert_eq!(site.pass(&next), ["set server web/web1 state drain"]);
+    site.now += 29;
+    let outcome = site.look(&next);
+    assert_eq!((outcome.steps.len(), outcome.ask_sessions.len()), (0, 1));
+    assert_eq!(outcome.waiting, [(1, Waiting::Draining)]);
+    site.now += 1;
+    assert_eq!(site.pass(&next), ["set server web/web1 state maint"]);
+}
+
+#[test]
+fn a_dynamic_server_is_deleted_only_when_its_sessions_have_certainly_ended() {
+    let mut site = Site::new(0, true);
+    let dynamic = |servers: &[Option<(u8, &str, State)>]| {
+        desired(&document(servers), &backend(Serves::All, BackendMode::Dynamic), true, 1_000_000).unwrap()
+    };
+    site.settle(&dynamic(&[active(1)]));
+    let none = dynamic(&[None]);
+    let sent: Vec<String> = (0..2).flat_map(|_| site.pass(&none)).collect();
+    assert_eq!(sent, ["set server web/web1 state drain", "set server web/web1 state maint"]);
+    for (open, asked) in [(None, 1), (Some(3), 0)] {
+        site.model.sessions = OpenSessions::default();
+        if let Some(open) = open {
+            site.model.sessions.insert("web", "web1", open);
+        }
+        let outcome = site.look(&none);
+        assert_eq!((outcome.steps, outcome.ask_sessions.len()), (vec![], asked));
+        assert_eq!(outcome.waiting, [(1, Waiting::Draining)]);
+    }
+    site.model.sessions.insert("web", "web1", 0);
+    assert_eq!(site.pass(&none), ["del server web/web1"]);
+}
+
+#[test]
+fn only_who_drains_has_a_time_since_when() {
+    let mut site = Site::new(1, true);
+    let (one, none) = (all([1]), wanted(&document(&[None])));
+    let since = |site: &Site| site.record.get(&one.server(1).unwrap()).unwrap().since;
+    site.settle(&one);
+    assert_eq!(since(&site), 0);
+    site.model.sessions.insert("web", "web1", 4);
+    let drained = site.now;
+    for _ in 0..3 {
+        site.pass(&none);
+        assert_eq!(since(&site), drained);
+        site.now += 1;
+    }
+    site.settle(&none);
+    assert_eq!(since(&site), 0);
+}
+
+#[test]
+fn the_weight_of_one_who_comes_is_read_back_unless_an_agent_may_change_it() {
+    for (agent, weight) in [(0, Some(10)), (2, None)] {
+        let mut site = Site::new(1, true);
+        site.model.row("web1").unwrap().agent = agent;
+        assert_eq!(site.server(1).may_have_agent(), agent != 0);
+        let outcome = site.look(&all([1]));
+        assert_eq!(outcome.steps[0].expected.weight.map(Weight::get), weight);
+    }
 }
 
 #[test]
@@ -550,6 +661,24 @@ fn an_agent_that_an_operator_has_switched_off_stays_so_over_a_reload() {
 }
 
 #[test]
+fn what_was_held_of_a_dynamic_server_that_is_gone_holds_no_other() {
+    // A list that is too short for the slot says as much as one whose slot is empty.
+    for gone in [&[None][..], &[]] {
+        let mut site = Site::new(0, true);
+        let dynamic = |servers: &[Option<(u8, &str, State)>]| {
+            desired(&document(servers), &backend(Serves::All, BackendMode::Dynamic), true, 1_000_000).unwrap()
+        };
+        site.settle(&dynamic(&[active(1)]));
+        site.model.force("web1", AdminState::Drain);
+        site.pass(&dynamic(gone));
+        site.model.reload();
+        assert!(site.settle(&dynamic(gone)).is_empty());
+        site.settle(&dynamic(&[active(2)]));
+        assert!(has_traffic(site.server(1)), "{gone:?}");
+    }
+}
+
+#[test]
 fn two_servers_change_places() {
     let mut site = Site::new(2, true);
     site.settle(&wanted(&document(&[active(1), active(2)])));
@@ -790,7 +919,12 @@ proptest! {
                     prop_assert!(is_at(row, occupant.endpoint) && row.state() == AdminState::Ready && row.is_up(), "{:?}", row);
                     prop_assert_eq!(row.weight, 10);
                 }
-                Wanted::Drain(_) => prop_assert!(row.is_none_or(|row| row.state() != AdminState::Ready)),
+                Wanted::Drain(occupant) => prop_assert!(row.is_none_or(|row| match row.state() {
+                    AdminState::Ready => false,
+                    // Another one than the list has leaving is gone.
+                    AdminState::Drain => is_at(row, occupant.endpoint),
+                    AdminState::Maint => true,
+                }), "{:?}", row),
                 Wanted::Empty => prop_assert!(row.is_none_or(|row| row.state() == AdminState::Maint), "{:?}", row),
             }
         }
