@@ -98,3 +98,63 @@ fn batch(prefix: &str, epoch: Epoch, figures: impl Iterator<Item = (String, f64)
     }
     Batch { epoch, text: text.into_bytes(), lines, ..Batch::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::rc::Rc;
+    use std::time::Instant;
+    use tokio::io::AsyncReadExt;
+
+    #[test]
+    fn a_report_is_a_batch_of_its_own_with_one_stamp() {
+        let figures = [("agent.checks".to_owned(), 7.0), ("agent.share".to_owned(), 0.5)];
+        let batch = batch("lb.haproxystats.", Epoch(1_500_000_000), figures.into_iter());
+        let text = "lb.haproxystats.agent.checks 7 1500000000\nlb.haproxystats.agent.share 0.5 1500000000\n";
+        assert_eq!(batch, Batch { epoch: Epoch(1_500_000_000), text: text.into(), lines: 2, ..Batch::default() });
+    }
+
+    #[test]
+    fn there_is_one_report_an_interval_and_the_last_is_waited_for() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut config = crate::testing::config().graphite;
+            config.servers[0].port = listener.local_addr().unwrap().port();
+            config.settle = Duration::from_millis(50);
+            let got = Rc::new(RefCell::new(String::new()));
+            let text = Rc::clone(&got);
+            tokio::task::spawn_local(async move {
+                while let Ok((mut connection, _)) = listener.accept().await {
+                    let text = Rc::clone(&text);
+                    tokio::task::spawn_local(async move {
+                        let mut all = String::new();
+                        connection.read_to_string(&mut all).await.unwrap();
+                        text.borrow_mut().push_str(&all);
+                    });
+                }
+            });
+            let (reporter, calls, start) = (Reporter::new("agent"), Cell::new(0_u32), Instant::now());
+            let figures = || {
+                calls.set(calls.get() + 1);
+                vec![("agent.number".to_owned(), f64::from(calls.get()))]
+            };
+            let third = async {
+                while calls.get() < 3 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::select! {
+                () = reporter.run(config, Duration::from_secs(1), figures) => panic!("it goes on for ever"),
+                () = third => {}
+            }
+            assert!(start.elapsed() >= Duration::from_millis(1900), "{:?}", start.elapsed());
+            assert_eq!(reporter.skipped(), 0);
+            reporter.drain(Duration::from_secs(15)).await;
+            let got = got.borrow();
+            let numbers = got.lines().filter_map(|line| line.split_once(".haproxystats.agent.number "));
+            let numbers: Vec<&str> = numbers.filter_map(|(_, rest)| rest.split(' ').next()).collect();
+            assert_eq!(numbers, ["1", "2", "3"], "{got}");
+        });
+    }
+}
