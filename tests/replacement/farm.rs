@@ -93,7 +93,8 @@ impl Shared {
         if self.dead.lock().unwrap().contains(&address) {
             return stream.shutdown(Shutdown::Both);
         }
-        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        // Longer than a busy machine keeps HAProxy from sending: whoever gives up sooner is taken for a broken server.
+        stream.set_read_timeout(Some(Duration::from_secs(15)))?;
         let mut head = Vec::new();
         let mut part = [0; 2048];
         while !head.windows(4).any(|end| end == b"\r\n\r\n") {

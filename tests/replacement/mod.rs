@@ -71,7 +71,7 @@ impl Stage {
         };
         let text = format!(
             "global\n\tstats socket {path}/admin.sock mode 600 level admin expose-fd listeners\n\
-             defaults\n\tmode http\n\ttimeout connect 1s\n\ttimeout client 5s\n\ttimeout server 5s\n\
+             defaults\n\tmode http\n\ttimeout connect 5s\n\ttimeout client 15s\n\ttimeout server 15s\n\ttimeout check 2s\n\
              \toption httpchk GET /health\nfrontend www\n\tbind 127.0.0.1:{frontend}\n\tdefault_backend web\n\
              backend web\n\tbalance roundrobin\n\t{servers}\n"
         );
