@@ -70,6 +70,7 @@ impl<R: Read> Rows<R> {
     ///
     /// # Errors
     /// What reading the file said.
+    #[inline(always)]
     pub fn advance(&mut self) -> io::Result<Row> {
         loop {
             self.row = self.next;

@@ -15,7 +15,7 @@ use crate::haproxy::status;
 use crate::haproxy::traffic::{self, Counter};
 use crate::names::{Names, Pairs, sanitize};
 use crate::plan::KindPlan;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -689,7 +689,8 @@ impl Layout {
         let named = [layout.row_type, layout.mode, layout.status, layout.check_status, layout.addr];
         let named = named.into_iter().chain(layout.counters).chain([Some(layout.pxname), Some(layout.svname)]);
         let fields = layout.fields.iter().flatten().flat_map(|fields| &fields.present).map(|slot| slot.position);
-        layout.asked = named.flatten().chain(fields).collect();
+        // Each once: rows with quotes are held against them.
+        layout.asked = named.flatten().chain(fields).collect::<BTreeSet<_>>().into_iter().collect();
         layout.needed = layout.asked.iter().max().map_or(0, |last| last + 1);
         Some(layout)
     }

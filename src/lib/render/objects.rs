@@ -274,7 +274,7 @@ impl<'a> Metrics<'a> {
         let metric = |(place, index): (usize, &usize)| {
             let (field, values) = (plan.fields.get(*index)?, grouped.values(*index)?);
             let recorded = grouped.values(*plan.beyond.get(*index)?)?;
-            let name = Piece::new(format!("{} ", field.column.name).as_bytes());
+            let name = Piece::new([field.column.name, " "].concat().as_bytes());
             let again = send.iter().take(place).any(|before| before == index);
             let skip_zero = plan.skip_zero && field.counter;
             Some(Metric { name, values, recorded, skip_zero, default: field.default, again })
