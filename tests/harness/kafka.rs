@@ -9,7 +9,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::Value;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Command;
@@ -24,7 +24,13 @@ pub fn alone() {
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } == 0 {
         let up = output(Command::new("ip").args(["link", "set", "lo", "up"]));
         assert!(up.is_ok_and(|output| output.status.success()), "the loopback interface comes up");
+        ALONE.set(true);
     }
+}
+
+thread_local! {
+    /// Whether this thread has a network of its own.
+    static ALONE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A cluster.
@@ -39,7 +45,14 @@ pub struct Brokers {
 impl Brokers {
     /// Starts so many brokers.
     pub fn start(count: i32) -> Self {
-        Self { cluster: MockCluster::new(count).expect("a mock cluster"), count, ports: RefCell::default() }
+        let brokers =
+            Self { cluster: MockCluster::new(count).expect("a mock cluster"), count, ports: RefCell::default() };
+        if ALONE.get() {
+            // Between the end of a listener and the moment in which its port is held, an outgoing connection may take it.
+            let ports: Vec<String> = brokers.ports().map(|port| port.to_string()).collect();
+            let _ = std::fs::write("/proc/sys/net/ipv4/ip_local_reserved_ports", ports.join(","));
+        }
+        brokers
     }
 
     /// Where to begin.
@@ -52,9 +65,12 @@ impl Brokers {
         let no_forks = FORKS.write().unwrap_or_else(PoisonError::into_inner);
         (1..=self.count).for_each(|broker| self.cluster.broker_down(broker).expect("there is such a broker"));
         drop(no_forks);
-        let addresses = self.address();
-        let ports = addresses.split(',').filter_map(|address| hold(address.rsplit(':').next()?.parse().ok()?));
-        self.ports.borrow_mut().extend(ports.collect::<Vec<_>>());
+        self.ports.borrow_mut().extend(self.ports().filter_map(hold));
+    }
+
+    fn ports(&self) -> impl Iterator<Item = u16> + use<> {
+        let addresses: Vec<String> = self.address().split(',').map(str::to_owned).collect();
+        addresses.into_iter().filter_map(|address| address.rsplit(':').next()?.parse().ok())
     }
 
     /// Brings them up again, with what they had.
