@@ -2,7 +2,8 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken machine may fail the test")]
 
 use haproxystats::config::Program::{self, Agent, Discovery, Process, Pull};
-use haproxystats::config::{LogLevel, Retries, Selection, Server, load};
+use haproxystats::config::{LogLevel, Retries, Selection, load};
+use haproxystats::haproxy::address::Address;
 use std::time::Duration;
 
 const GROUPS: &str = "[graphite]\ngroup-namespace = g\ngroup-namespace-double-writes = true\n";
@@ -240,7 +241,7 @@ fn values_in_all_their_forms() {
         assert_eq!(config.pull.timeout, Duration::from_millis(100));
         assert_eq!(config.pull.pull_timeout, Some(Duration::from_millis(500)));
         assert_eq!(config.pull.pull_interval, Duration::from_secs(10));
-        let servers = [Server::Unix("/a".into()), Server::Tcp { host: "::1".to_owned(), port: 1 }];
+        let servers = [Address::Unix("/a".into()), Address::Tcp { host: "::1".to_owned(), port: 1 }];
         assert_eq!(config.pull.servers, servers);
         assert!(config.pull.fsync);
         assert_eq!(config.pull.on_socket_failure, haproxystats::config::OnSocketFailure::KeepRest);

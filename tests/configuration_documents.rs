@@ -1,7 +1,7 @@
 //! haproxystats.conf and docs/configuration.md say what the table of options says.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken machine may fail the test")]
 
-use haproxystats::config::options::{self, OPTIONS, OptionSpec, Reader, Type};
+use haproxystats::config::options::{self, OptionSpec, Reader, Type};
 use haproxystats::config::{Program, TimeAverages, load};
 use std::fmt::Write;
 use std::path::Path;
@@ -15,7 +15,7 @@ fn tables() -> String {
     let mut out = String::new();
     for section in options::sections() {
         writeln!(out, "### `[{section}]`\n| option | value | default | read by | |\n|---|---|---|---|---|").unwrap();
-        for spec in OPTIONS.iter().filter(|spec| spec.section == section) {
+        for spec in options::all().filter(|spec| spec.section == section) {
             let unit = match spec.kind.unit() {
                 "" => String::new(),
                 unit => format!(" ({unit})"),
@@ -110,7 +110,7 @@ fn every_option_of_the_shipped_file_is_good_and_shows_its_default() {
                 || (warning.contains("[kafka] tls-") && warning.contains("has no effect without tls = true"))
         };
         assert!(warnings.len() == 4 && warnings.iter().all(expected), "{warnings:#?}");
-        for spec in OPTIONS.iter().filter(|spec| !is_obsolete(spec) && !spec.name.ends_with('*')) {
+        for spec in options::all().filter(|spec| !is_obsolete(spec) && !spec.name.ends_with('*')) {
             let own = loaded.ini.raw(spec.section, spec.name).filter(|raw| raw.place.is_some());
             assert!(own.is_some(), "[{}] {} is missing", spec.section, spec.name);
             if let Some(default) = spec.default.filter(|_| !IS_BETTER.contains(&spec.name)) {
@@ -127,7 +127,7 @@ fn every_option_of_the_shipped_file_is_good_and_shows_its_default() {
 #[test]
 fn the_shipped_file_says_what_is_unset() {
     let text = shipped();
-    let unset = OPTIONS.iter().filter(|spec| spec.default.is_none() && !is_obsolete(spec) && spec.name != "*");
+    let unset = options::all().filter(|spec| spec.default.is_none() && !is_obsolete(spec) && spec.name != "*");
     let written = |spec: &OptionSpec| spec.name.trim_end_matches('*').to_owned();
     for spec in unset {
         let section = text.split(&format!("[{}]\n", spec.section)).nth(1).unwrap();
@@ -158,7 +158,7 @@ fn wrong(kind: Type) -> Option<&'static str> {
 
 #[test]
 fn every_type_of_the_table_is_checked() {
-    for spec in OPTIONS.iter().filter(|spec| spec.reader != Reader::None) {
+    for spec in options::all().filter(|spec| spec.reader != Reader::None) {
         let Some(text) = wrong(spec.kind) else { continue };
         let name = if spec.name == "*" { "a" } else { spec.name };
         let groups =

@@ -2,7 +2,7 @@
 //! `HAPROXYSTATS_ACCEPT=1 cargo test --test deployment_options` writes their lists anew.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken machine may fail the test")]
 
-use haproxystats::config::options::{self, OPTIONS, OptionSpec, Type};
+use haproxystats::config::options::{self, OptionSpec, Type};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -26,7 +26,7 @@ fn shown(path: &str, wanted: &str) {
 }
 
 fn options_of(section: &str) -> impl Iterator<Item = &'static OptionSpec> {
-    OPTIONS.iter().filter(move |spec| spec.section == section)
+    options::all().filter(move |spec| spec.section == section)
 }
 
 /// The table has `[DEFAULT]` under its own name.

@@ -4,7 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken machine may fail the test")]
 
 use haproxystats::config::discovery::ENVIRONMENT;
-use haproxystats::config::options::OPTIONS;
+use haproxystats::config::options;
 use haproxystats::config::{Program, load};
 use std::fmt::Write;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn the_migration_guide_shows_every_variable_of_hsdo() {
     const END: &str = "<!-- end: environment -->";
     let mut wanted = "| variable | option | default |\n|---|---|---|\n".to_owned();
     for (section, option, variable) in ENVIRONMENT {
-        let spec = OPTIONS.iter().find(|spec| spec.section == *section && spec.name == *option).unwrap();
+        let spec = options::all().find(|spec| spec.section == *section && spec.name == *option).unwrap();
         let default = spec.default.map_or_else(String::new, |default| format!("`{default}`"));
         writeln!(wanted, "| `{variable}` | `[{section}] {option}` | {default} |").unwrap();
     }

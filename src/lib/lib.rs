@@ -8,6 +8,45 @@
 //! discovery: source ─► plan ─► store ─► reconcile ─► Runtime API
 //! ```
 //!
+//! What each folder, or file that stands by itself, may import; docs/architecture.md says more.
+//!
+//! ```text
+//! daemon
+//! escape
+//! exit
+//! haproxy
+//! injection
+//! looked
+//! net
+//! secrets
+//! snapshot
+//! value
+//! version
+//! config     escape haproxy net snapshot
+//! telemetry  snapshot
+//! backoff    config
+//! cli        config
+//! exporter   net telemetry
+//! logging    config escape
+//! messages   config snapshot
+//! names      config
+//! plan       config haproxy
+//! tls        config secrets
+//! dispatch   backoff config injection logging looked messages snapshot telemetry tls
+//! http       config net secrets tls
+//! parse      haproxy names plan value
+//! queue      logging snapshot
+//! status     cli config haproxy snapshot version
+//! aggregate  haproxy names parse plan value
+//! reporter   config daemon dispatch exporter logging names snapshot
+//! startup    cli config exit status version
+//! agent      cli config daemon exit exporter haproxy http logging names net reporter secrets startup telemetry version
+//! discovery  backoff cli config daemon dispatch exit exporter haproxy http logging names net reporter secrets startup telemetry tls
+//! pull       config daemon exit exporter haproxy logging snapshot startup telemetry version
+//! render     aggregate config haproxy messages names plan snapshot value
+//! process    aggregate cli config daemon dispatch exit exporter haproxy injection logging looked messages names parse plan queue render snapshot startup telemetry value version
+//! ```
+//!
 //! What needs polars is behind the cargo feature `process`; the parsers do not.
 
 #[cfg(feature = "agent")]
@@ -17,6 +56,7 @@ pub mod aggregate;
 pub mod backoff;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 #[cfg(feature = "discovery")]
 pub mod discovery;
 pub mod dispatch;
@@ -26,8 +66,12 @@ pub mod exporter;
 pub mod haproxy;
 #[cfg(any(feature = "agent", feature = "discovery"))]
 pub mod http;
+pub mod injection;
 pub mod logging;
 pub mod looked;
+pub mod messages;
+#[cfg(all(test, feature = "process", feature = "agent", feature = "discovery"))]
+mod metrics_document;
 pub mod names;
 pub mod net;
 pub mod parse;
@@ -42,13 +86,13 @@ pub mod render;
 pub mod reporter;
 #[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
 pub mod secrets;
-pub mod signals;
 pub mod snapshot;
+pub mod startup;
 pub mod status;
-pub mod systemd;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
 #[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
 pub mod tls;
+pub mod value;
 pub mod version;

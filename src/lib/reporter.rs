@@ -2,13 +2,13 @@
 //! agent and discovery.
 
 use crate::config;
+use crate::daemon::host;
 use crate::dispatch::graphite::Reports;
 use crate::dispatch::{Batch, Dispatcher};
 use crate::exporter::Page;
 use crate::logging::Chain;
 use crate::names::base;
 use crate::snapshot::Epoch;
-use crate::telemetry::{DISPATCHER, dispatcher_values, of_dispatcher};
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl Reporter {
     /// values. Ends at once, with a line in the log, where the files for TLS cannot be used.
     pub async fn run(&self, config: config::Graphite, interval: Duration, figures: impl Fn() -> Vec<(String, f64)>) {
         let (notices, mut said) = unbounded_channel();
-        let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
+        let host = host::name();
         let prefix = format!("{}.haproxystats.", base(&config, &host));
         match Reports::start(&config, &notices) {
             Ok(graphite) => drop(self.graphite.replace(Some(graphite))),
@@ -55,7 +55,7 @@ impl Reporter {
             let epoch = Epoch(stamp / interval * interval);
             match &*self.graphite.borrow() {
                 Some(graphite) if graphite.has_room() => {
-                    let own = of_dispatcher(&format!("{}-{}", self.program, graphite.name()), &graphite.counters());
+                    let own = graphite.counters().named(&format!("{}-{}", self.program, graphite.name()));
                     graphite.submit(Arc::new(batch(&prefix, epoch, figures().into_iter().chain(own))));
                 }
                 _ => self.skipped.set(self.skipped.get().saturating_add(1)),
@@ -73,7 +73,7 @@ impl Reporter {
     pub fn append(&self, page: &mut Page) {
         if let Some(graphite) = &*self.graphite.borrow() {
             let prefix = format!("haproxystats_{}_dispatcher_", self.program);
-            for (definition, value) in DISPATCHER.iter().zip(dispatcher_values(&graphite.counters())) {
+            for (definition, value) in graphite.counters().values_of(graphite.name()) {
                 page.figure(&prefix, definition).sample(&[("dispatcher", graphite.name())], value);
             }
         }

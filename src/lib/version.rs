@@ -4,6 +4,7 @@
 const FEATURES: &[(&str, bool)] = &[
     ("agent", cfg!(feature = "agent")),
     ("discovery", cfg!(feature = "discovery")),
+    ("fault-injection", cfg!(feature = "fault-injection")),
     ("kafka", cfg!(feature = "kafka")),
     ("process", cfg!(feature = "process")),
 ];

@@ -16,7 +16,7 @@ mod roff;
 mod shells;
 mod usage;
 
-use haproxystats::config::options::OPTIONS;
+use haproxystats::config::options;
 use peers::peer;
 use prose::PAGES;
 use std::path::{Path, PathBuf};
@@ -89,7 +89,7 @@ fn man_and_mandoc_find_no_fault_in_the_pages() {
         if path.ends_with(".8") {
             assert!(shown.contains("--print-conf"), "{path}: {shown}");
         } else {
-            let missing = OPTIONS.iter().filter(|spec| spec.name != "*" && !shown.contains(spec.name));
+            let missing = options::all().filter(|spec| spec.name != "*" && !shown.contains(spec.name));
             let missing: Vec<_> = missing.map(|spec| spec.name).collect();
             assert!(missing.is_empty(), "{missing:?} of {}", content.len());
         }

@@ -2,7 +2,7 @@
 
 use crate::prose::{ENVIRONMENT, Prose, STATUSES};
 use crate::usage::Usage;
-use haproxystats::config::options::{self, OPTIONS, OptionSpec, Reader};
+use haproxystats::config::options::{self, OptionSpec, Reader};
 use std::fmt::Write;
 
 /// Day of the last change of the words; mandoc wants one.
@@ -120,7 +120,7 @@ pub fn configuration(programs: &[String]) -> String {
     text.push_str(".SH OPTIONS\n");
     for section in options::sections() {
         let _ = writeln!(text, ".SS {}", quoted(&format!("[{section}]")));
-        for spec in OPTIONS.iter().filter(|spec| spec.section == section) {
+        for spec in options::all().filter(|spec| spec.section == section) {
             let name = if spec.name == "*" { "any name" } else { spec.name };
             entry(&mut text, name, &format!("{} {}", spec.about, facts(spec)));
         }

@@ -5,8 +5,8 @@
 use haproxystats::haproxy::columns::{Combine, Kind, Mode};
 use haproxystats::names::{NameId, sanitize};
 use haproxystats::parse::stat::{Collected, Stats};
-use haproxystats::parse::table::ABSENT;
 use haproxystats::plan::KindPlan;
+use haproxystats::value::ABSENT;
 use std::sync::Arc;
 
 /// A row of an object.

@@ -1,22 +1,60 @@
-//! What the agent counts about itself: of the program, of each service, and of each check of a service. The tables that
-//! say what it means are in [`crate::telemetry`].
+//! What the agent counts about itself: of the program, of each service, and of each check of a service.
 
 use super::check::Failure;
 use crate::haproxy::answer::State;
-use crate::telemetry::{AGENT, AGENT_CHECK, AGENT_SERVICE, Definition, as_f64};
+use crate::telemetry::{Definition, Sample, as_f64, definitions};
 use std::cell::Cell;
 use std::time::Duration;
 
-/// One figure at one moment.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sample<'a> {
-    pub(super) definition: &'static Definition,
-    /// The service and the check that it belongs to.
-    pub(super) service: Option<&'a str>,
-    pub(super) check: Option<&'a str>,
-    /// The label and its value, where the figure is one of several: `("word", "up")`.
-    pub(super) variant: Option<(&'static str, &'static str)>,
-    pub(super) value: f64,
+definitions! {
+    /// Of haproxystats-agent.
+    pub(crate) static AGENT {
+        SERVICES "AgentServices" "services" Gauge
+            "Services that are configured.";
+        CONNECTIONS_CLOSED "AgentConnectionsClosed" "connections" Counter
+            "Connections closed without an answer because there were max-connections already.";
+        CONNECTIONS_REFUSED "AgentConnectionsRefused" "connections" Counter
+            "Connections from addresses that may not ask (allow).";
+        REQUESTS_UNKNOWN "AgentRequestsUnknown" "requests" Counter
+            "Requests for a service that is not there, or not for who asked; answered by an empty line.";
+        REPORTS_SKIPPED "AgentReportsSkipped" "reports" Counter
+            "Reports to Graphite left out because it had not taken the one before; counters lose nothing by it.";
+    }
+}
+
+definitions! {
+    /// Of each service of the agent.
+    pub(crate) static AGENT_SERVICE {
+        ANSWERS "Answers" "answers" Counter
+            "Answers given, by word (up, drain, maint, down, or empty for no change); with own-admin-state off, \
+             drain is said as weight 0 and maint as down.";
+        ANSWER_CHANGES "AnswerChanges" "changes" Counter
+            "Times that the state or the weight given differed from the one before.";
+        STATE "State" "1 or 0" Gauge
+            "1 for the word that would be answered now, 0 for the others.";
+        WEIGHT "Weight" "percent" Gauge
+            "Weight that would be answered now; not there while nothing would change.";
+        RESULT_AGE "ResultAge" "seconds" Gauge
+            "Age of the last result of the checks; not there before the first one.";
+        STALE "Stale" "1 or 0" Gauge
+            "Whether the last result is older than staleness-interval.";
+    }
+}
+
+definitions! {
+    /// Of each check of a service of the agent.
+    pub(crate) static AGENT_CHECK {
+        CHECK_RUNS "CheckRuns" "checks" Counter
+            "Checks that were made.";
+        CHECK_FAILURES "CheckFailures" "checks" Counter
+            "Checks without a result, by reason: down, unavailable, timeout, error.";
+        CHECK_TIME "CheckTime" "seconds" Counter
+            "Time that all checks took together.";
+        CHECK_TIME_LAST "CheckTimeLast" "seconds" Gauge
+            "Time that the last check took.";
+        CHECK_TIME_LONGEST "CheckTimeLongest" "seconds" Gauge
+            "Longest time that a check took, since the agent started.";
+    }
 }
 
 /// Answers by word; the last one changes nothing at HAProxy.
@@ -49,11 +87,14 @@ pub(super) struct Program {
 
 impl Program {
     /// `skipped`: reports to Graphite that were left out.
-    pub(super) fn samples<'a>(&self, skipped: u64) -> Vec<Sample<'a>> {
-        let [closed, refused, unknown] = [&self.closed, &self.refused, &self.unknown].map(Count::value);
-        let values = [f64::from(self.services.get()), closed, refused, unknown, as_f64(skipped)];
-        let sample = |(definition, value)| Sample { definition, service: None, check: None, variant: None, value };
-        AGENT.iter().zip(values).map(sample).collect()
+    pub(super) fn samples(&self, skipped: u64) -> Vec<Sample<'static>> {
+        vec![
+            SERVICES.sample(f64::from(self.services.get())),
+            CONNECTIONS_CLOSED.sample(self.closed.value()),
+            CONNECTIONS_REFUSED.sample(self.refused.value()),
+            REQUESTS_UNKNOWN.sample(self.unknown.value()),
+            REPORTS_SKIPPED.sample(as_f64(skipped)),
+        ]
     }
 }
 
@@ -93,22 +134,17 @@ impl Service {
     }
 
     pub(super) fn samples<'a>(&self, service: &'a str, now: Now) -> Vec<Sample<'a>> {
-        let [answers, changes, state, weight, age, stale] = AGENT_SERVICE.each_ref();
-        let of =
-            |definition, variant, value| Sample { definition, service: Some(service), check: None, variant, value };
-        let mut samples: Vec<Sample<'a>> = WORDS
-            .iter()
-            .zip(&self.answers)
-            .map(|(word, count)| of(answers, Some(("word", *word)), count.value()))
-            .collect();
-        samples.push(of(changes, None, self.changes.value()));
+        let of = |definition: &'static Definition, value| definition.sample(value).with("service", service);
+        let answers = WORDS.iter().zip(&self.answers);
+        let mut samples: Vec<Sample<'a>> =
+            answers.map(|(word, count)| of(&ANSWERS, count.value()).with("word", *word)).collect();
+        samples.push(of(&ANSWER_CHANGES, self.changes.value()));
         let current = word(now.answer.map(|(state, _)| state));
         let states = WORDS.iter().enumerate();
-        samples
-            .extend(states.map(|(index, word)| of(state, Some(("word", *word)), as_f64(u64::from(index == current)))));
-        samples.extend(now.answer.map(|(_, percent)| of(weight, None, f64::from(percent))));
-        samples.extend(now.age.map(|age_now| of(age, None, round(age_now))));
-        samples.push(of(stale, None, as_f64(u64::from(now.stale))));
+        samples.extend(states.map(|(index, word)| of(&STATE, as_f64(u64::from(index == current))).with("word", *word)));
+        samples.extend(now.answer.map(|(_, percent)| of(&WEIGHT, f64::from(percent))));
+        samples.extend(now.age.map(|age| of(&RESULT_AGE, round(age))));
+        samples.push(of(&STALE, as_f64(u64::from(now.stale))));
         samples
     }
 }
@@ -142,20 +178,15 @@ impl Check {
     }
 
     pub(super) fn samples<'a>(&self, service: &'a str, check: &'a str) -> Vec<Sample<'a>> {
-        let [runs, failures, time, last, longest] = AGENT_CHECK.each_ref();
-        let of = |definition, variant, value| Sample {
-            definition,
-            service: Some(service),
-            check: Some(check),
-            variant,
-            value,
+        let of = |definition: &'static Definition, value| {
+            definition.sample(value).with("service", service).with("check", check)
         };
-        let mut samples = vec![of(runs, None, self.runs.value())];
+        let mut samples = vec![of(&CHECK_RUNS, self.runs.value())];
         let reasons = FAILURES.iter().zip(&self.failures);
-        samples.extend(reasons.map(|(reason, count)| of(failures, Some(("reason", *reason)), count.value())));
-        for (definition, duration) in [(time, &self.time), (last, &self.last), (longest, &self.longest)] {
-            samples.push(of(definition, None, round(duration.get())));
-        }
+        samples.extend(reasons.map(|(reason, count)| of(&CHECK_FAILURES, count.value()).with("reason", *reason)));
+        samples.push(of(&CHECK_TIME, round(self.time.get())));
+        samples.push(of(&CHECK_TIME_LAST, round(self.last.get())));
+        samples.push(of(&CHECK_TIME_LONGEST, round(self.longest.get())));
         samples
     }
 }
@@ -178,9 +209,10 @@ mod tests {
         let now = Now { answer: Some((State::Maint, 30)), age: Some(Duration::from_millis(1500)), stale: false };
         let samples = service.samples("web", now);
         let value = |name: &str, word: Option<&str>| {
-            let found = samples
-                .iter()
-                .find(|sample| sample.definition.name == name && sample.variant.map(|(_, variant)| variant) == word);
+            let found = samples.iter().find(|sample| {
+                sample.definition.name == name
+                    && sample.labels.iter().find(|(label, _)| *label == "word").map(|(_, text)| &**text) == word
+            });
             found.map(|sample| sample.value)
         };
         for (word, count) in [("up", 2.0), ("down", 1.0), ("empty", 1.0), ("drain", 0.0)] {

@@ -14,7 +14,8 @@
 pub mod check;
 pub mod client;
 pub mod decide;
-mod figures;
+pub(crate) mod figures;
+mod front;
 pub mod import;
 mod inflate;
 mod listen;
@@ -26,14 +27,13 @@ mod service;
 pub use check::find_program;
 pub use listen::request;
 
-use crate::cli::{self, Command};
 use crate::config;
-use crate::config::agent::Kind;
+use crate::daemon::{host, signals};
 use crate::exit;
 use crate::http::SetupError;
 use crate::logging::{self, Chain, Output};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SigSet, Signal};
+use crate::startup::Next;
+use front::FRONT;
 use report::Reporting;
 use running::Running;
 use service::{Before, Service};
@@ -72,24 +72,18 @@ pub enum AgentError {
     },
 }
 
-/// SIGHUP, which ends a program that has nothing to say about it.
-fn hangup() -> SigSet {
-    [Signal::SIGHUP].into_iter().collect()
-}
-
 /// The whole program: command line, configuration, log, and answering until a signal comes.
 #[must_use]
 pub fn main() -> ExitCode {
-    // A reload that is asked for before the agent can do it waits until it can.
-    let _ = hangup().thread_block();
-    let config = match cli::agent(std::env::args_os()) {
-        Command::Run(loaded) => {
+    signals::hold_hangup();
+    let config = match FRONT.begin(std::env::args_os()) {
+        Next::Run(loaded) => {
             logging::init(loaded.config.agent.loglevel, Output::Stdout);
             loaded.log();
             loaded.config
         }
-        Command::Once { .. } | Command::Discover { .. } => return ExitCode::from(exit::USAGE),
-        Command::Done(code) => return ExitCode::from(code),
+        Next::Own(asked) => return ExitCode::from(front::own(&asked)),
+        Next::Done(code) => return ExitCode::from(code),
     };
     let reporting = Reporting::of(&config);
     match run(config.agent, reporting) {
@@ -103,7 +97,7 @@ pub fn main() -> ExitCode {
 
 /// Answers until SIGTERM or SIGINT.
 fn run(config: config::Agent, reporting: Reporting) -> Result<(), AgentError> {
-    raise_open_files();
+    host::raise_open_files();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(RESOLVERS)
@@ -128,33 +122,4 @@ fn open(
         Service::open(service, before, Rc::clone(stopping)).map(Rc::new)
     };
     services.into_iter().map(open).collect()
-}
-
-/// Sets up everything that the configuration needs to begin, and begins nothing.
-///
-/// # Errors
-/// Certificates or credentials cannot be read.
-pub fn check(config: &config::Agent) -> Result<(), AgentError> {
-    open(config.services.clone(), &Rc::default(), |_| Before::default()).map(drop)
-}
-
-/// The programs of the check `command` that cannot be started, each with the name of its service and the reason.
-#[must_use]
-pub fn missing_programs(config: &config::Agent) -> Vec<(&str, String)> {
-    let services = config.services.iter();
-    let used = services.filter(|service| service.checks.iter().any(|(kind, _)| *kind == Kind::Command));
-    let missing = used.filter_map(|service| {
-        let reason = find_program(service.command.first()?).err()?;
-        Some((service.name.as_str(), reason))
-    });
-    missing.collect()
-}
-
-/// Every connection is a file, and each port may have a thousand of them.
-fn raise_open_files() {
-    let raised =
-        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        tracing::debug!(%error, "the limit of open files stays as it is");
-    }
 }

@@ -1,12 +1,12 @@
 //! The figures of the agent: on the page for Prometheus, and to Graphite.
 
-use super::figures::{Program, Sample};
+use super::figures::Program;
 use super::service::Service;
 use crate::config::{self, Config};
 use crate::exporter::Page;
 use crate::names::sanitize;
 use crate::reporter::Reporter;
-use crate::telemetry::{AGENT, AGENT_CHECK, AGENT_SERVICE};
+use crate::telemetry::Sample;
 use std::cell::RefCell;
 use std::fmt::Write;
 use std::rc::Rc;
@@ -44,16 +44,8 @@ impl Sources {
         let mut page = Page::of("agent");
         let services = self.services.borrow();
         let samples = self.samples(&services);
-        for definition in AGENT.iter().chain(&AGENT_SERVICE).chain(&AGENT_CHECK) {
-            let prefix = if definition.name.starts_with("Agent") { "haproxystats_" } else { "haproxystats_agent_" };
-            let mut family = page.figure(prefix, definition);
-            for sample in samples.iter().filter(|sample| std::ptr::eq(sample.definition, definition)) {
-                let of = |label, text: Option<_>| text.map(|text| (label, text));
-                let labels = [of("service", sample.service), of("check", sample.check), sample.variant];
-                let labels: Vec<(&str, &str)> = labels.into_iter().flatten().collect();
-                family.sample(&labels, sample.value);
-            }
-        }
+        let prefix = |name: &str| if name.starts_with("Agent") { "haproxystats_" } else { "haproxystats_agent_" };
+        page.samples(prefix, &samples);
         self.reporter.append(&mut page);
         page
     }
@@ -75,23 +67,21 @@ impl Sources {
     }
 }
 
-/// `agent.web.http.CheckFailuresTimeout`
-fn path(Sample { definition, service, check, variant, .. }: &Sample<'_>) -> String {
-    let mut path = String::new();
-    if let Some(service) = service {
+/// `agent.web.http.CheckFailuresTimeout`: the service and the check stand before the name, any other label behind it.
+fn path(sample: &Sample<'_>) -> String {
+    let (mut before, mut behind) = (String::new(), String::new());
+    for (label, text) in &sample.labels {
         // Writing to a String cannot fail; so below.
-        let _ = write!(path, "agent.{}.", sanitize(service.as_bytes()));
+        let _ = match *label {
+            "service" => write!(before, "agent.{}.", sanitize(text.as_bytes())),
+            "check" => write!(before, "{text}."),
+            _ => {
+                let (first, rest) = text.split_at(1);
+                write!(behind, "{}{rest}", first.to_ascii_uppercase())
+            }
+        };
     }
-    if let Some(check) = check {
-        let _ = write!(path, "{check}.");
-    }
-    path.push_str(definition.name);
-    if let Some((_, word)) = variant {
-        let (first, rest) = word.split_at(1);
-        path.push_str(&first.to_ascii_uppercase());
-        path.push_str(rest);
-    }
-    path
+    format!("{before}{}{behind}", sample.definition.name)
 }
 
 /// How the agent reports, out of the whole configuration.

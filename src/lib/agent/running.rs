@@ -5,16 +5,16 @@ use super::listen::{self, Port};
 use super::memory::Memory;
 use super::report::{Reporting, Sources};
 use super::service::{Before, Service};
-use super::{AgentError, hangup, open};
-use crate::cli;
+use super::{AgentError, open};
 use crate::config::{self, Program};
+use crate::daemon::signals::{Signals, Told};
+use crate::daemon::systemd;
 use crate::exporter;
 use crate::logging::Chain;
-use crate::systemd;
+use crate::startup;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
@@ -25,38 +25,28 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const KEEP: Duration = Duration::from_secs(1);
 
 /// What the agent waits for.
-struct Signals {
-    term: Signal,
-    int: Signal,
-    hangup: Signal,
+struct Events {
+    signals: Signals,
     keep: Interval,
 }
 
 /// What has come.
 enum Event {
-    Stop,
-    Reload,
+    Told(Told),
+    /// The last answers are to be kept.
     Keep,
 }
 
-impl Signals {
+impl Events {
     fn open() -> Result<Self, AgentError> {
-        crate::signals::outlive_meaningless().map_err(AgentError::EventLoop)?;
-        let open = |kind| signal(kind).map_err(AgentError::EventLoop);
         let mut keep = interval(KEEP);
         keep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let term = open(SignalKind::terminate())?;
-        let signals = Self { term, int: open(SignalKind::interrupt())?, hangup: open(SignalKind::hangup())?, keep };
-        // What came in the meantime is delivered now, to us.
-        let _ = hangup().thread_unblock();
-        Ok(signals)
+        Ok(Self { signals: Signals::listen().map_err(AgentError::EventLoop)?, keep })
     }
 
     async fn next(&mut self) -> Event {
         tokio::select! {
-            _ = self.term.recv() => Event::Stop,
-            _ = self.int.recv() => Event::Stop,
-            _ = self.hangup.recv() => Event::Reload,
+            told = self.signals.next() => Event::Told(told),
             _ = self.keep.tick() => Event::Keep,
         }
     }
@@ -106,7 +96,7 @@ impl Running {
     /// # Errors
     /// The checks cannot be set up, or a port cannot be opened. Nothing else ends it.
     pub(super) async fn main(config: config::Agent, reporting: Reporting) -> Result<(), AgentError> {
-        let mut signals = Signals::open()?;
+        let mut events = Events::open()?;
         let mut agent = Self::start(config)?;
         let page = agent.sources.clone();
         tokio::task::spawn_local(exporter::start(reporting.listen).serve(move || page.page()));
@@ -126,13 +116,13 @@ impl Running {
         systemd::status(&format!("{services} services"));
         tracing::info!(version = crate::version::line(), services, "haproxystats-agent is running");
         loop {
-            match signals.next().await {
-                Event::Stop => break,
-                Event::Reload => agent.reload(),
+            match events.next().await {
+                Event::Told(Told::Hangup) => agent.reload(),
+                Event::Told(_) => break,
                 Event::Keep => agent.keep(),
             }
         }
-        agent.stop(&mut signals).await;
+        agent.stop(&mut events).await;
         agent.sources.drain(FAREWELL).await;
         Ok(())
     }
@@ -158,7 +148,7 @@ impl Running {
     /// Reads the configuration again. Where anything is wrong with it, everything stays as it is.
     fn reload(&mut self) {
         tracing::info!("SIGHUP: reading the configuration again");
-        let loaded = match cli::reload(Program::Agent, std::env::args_os()) {
+        let loaded = match startup::reload(Program::Agent, std::env::args_os()) {
             Ok(loaded) => loaded,
             Err(report) => {
                 for error in &report.errors {
@@ -191,7 +181,7 @@ impl Running {
 
     /// Ends at once where nothing is to be said: HAProxy keeps what it heard last. Where a service has a
     /// `stop-response`, that is said for `stop-timeout`; a second signal ends it at once.
-    async fn stop(&mut self, signals: &mut Signals) {
+    async fn stop(&mut self, events: &mut Events) {
         systemd::stopping();
         self.stopping.set(true);
         self.keep();
@@ -206,9 +196,9 @@ impl Running {
         loop {
             tokio::select! {
                 () = sleep_until(end) => return,
-                event = signals.next() => match event {
-                    Event::Stop => return,
-                    Event::Reload => tracing::info!("SIGHUP: nothing to read again, the agent stops"),
+                event = events.next() => match event {
+                    Event::Told(Told::Hangup) => tracing::info!("SIGHUP: nothing to read again, the agent stops"),
+                    Event::Told(_) => return,
                     Event::Keep => self.keep(),
                 }
             }

@@ -3,15 +3,14 @@
 use super::AgentError;
 use super::check::{self, Check, Failure, Finding};
 use super::decide::{Steady, because, combine, waited, worse};
-use super::figures::{self, Now, Sample};
+use super::figures::{self, Now};
 use super::memory::Past;
 use crate::config::agent::{self, Kind, Response};
 use crate::haproxy::answer::{AdminState, Answer, State};
+use crate::telemetry::Sample;
+use futures_util::future::join_all;
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Instant;
 use tokio::sync::watch;
 
@@ -222,7 +221,7 @@ impl Service {
     async fn check(&self) {
         let limit = self.config.check_timeout;
         let checks = self.checks.iter().zip(&self.check_figures).map(|(check, figures)| {
-            let found = async move {
+            async move {
                 let begun = Instant::now();
                 let found = tokio::time::timeout(limit, check.check()).await;
                 let late = found.is_err().then_some(Failure::Timeout);
@@ -235,10 +234,9 @@ impl Service {
                 };
                 figures.done(failure, begun.elapsed());
                 found
-            };
-            Box::pin(found) as Pin<Box<dyn Future<Output = Finding>>>
+            }
         });
-        let findings = all(checks.collect()).await;
+        let findings = join_all(checks).await;
         let (response, overridden) = combine(findings, &self.config);
         let now = Instant::now();
         let mut steady = self.steady.borrow_mut();
@@ -262,22 +260,4 @@ impl Service {
             None => tracing::info!(service, "answer changes: an empty line, which leaves HAProxy as it is"),
         }
     }
-}
-
-/// Waits for all, in their order.
-async fn all(mut running: Vec<Pin<Box<dyn Future<Output = Finding> + '_>>>) -> Vec<Finding> {
-    let mut found: Vec<Option<Finding>> = running.iter().map(|_| None).collect();
-    poll_fn(|context| {
-        let mut pending = false;
-        for (future, slot) in running.iter_mut().zip(&mut found).filter(|(_, slot)| slot.is_none()) {
-            match future.as_mut().poll(context) {
-                Poll::Ready(finding) => *slot = Some(finding),
-                Poll::Pending => pending = true,
-            }
-        }
-        if pending { Poll::Pending } else { Poll::Ready(()) }
-    })
-    .await;
-    let lost = || Finding::Failure(Failure::Error, "no result".to_owned());
-    found.into_iter().map(|finding| finding.unwrap_or_else(lost)).collect()
 }

@@ -6,8 +6,9 @@
 
 use super::group::{Grouped, Values};
 use crate::haproxy::columns::Combine;
-use crate::parse::table::{ABSENT, Table};
+use crate::parse::table::Table;
 use crate::plan::KindPlan;
+use crate::value::ABSENT;
 use polars::prelude::{ChunkCompareIneq, ChunkZip, Int64Chunked, PlSmallStr, PolarsResult};
 
 /// How many objects there are, and how many rows there are places for of each.
@@ -307,7 +308,7 @@ fn plain(column: &Int64Chunked) -> Vec<i64> {
 mod tests {
     use super::*;
     use crate::haproxy::columns::Kind;
-    use crate::render::value::Value;
+    use crate::value::Value;
     use proptest::prelude::*;
 
     /// A row of one process: its object, its weight, a value for each field, and its states.

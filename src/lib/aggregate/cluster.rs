@@ -17,9 +17,8 @@ use crate::haproxy::columns::{Column, Combine, Kind, Nature};
 use crate::haproxy::info;
 use crate::names::{NameId, Names, Pairs};
 use crate::parse::doubt::{Doubts, Named, Unknown, Which};
-use crate::parse::table::ABSENT;
 use crate::plan::KindPlan;
-use crate::render::value::Value;
+use crate::value::{ABSENT, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How a field is combined over hosts.

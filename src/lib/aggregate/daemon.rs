@@ -5,7 +5,7 @@ use crate::haproxy::columns::Combine;
 use crate::haproxy::info::{self, PERCENTAGES};
 use crate::parse::info::Info;
 use crate::plan::{DaemonMetric, DaemonPlan};
-use crate::render::value::Value;
+use crate::value::Value;
 
 /// A figure: its metric name and its value. No value means that the metric exists but has none now; it counts, but is
 /// not sent.

@@ -7,9 +7,10 @@ use super::{aligned, thread};
 use crate::haproxy::columns::{Combine, Kind};
 use crate::names::{NameId, Names};
 use crate::parse::doubt::{Unknown, Which};
-use crate::parse::table::{ABSENT, Column, Table};
+use crate::parse::table::{Column, Table};
 use crate::plan::{Field, KindPlan};
-use crate::render::value::Value;
+use crate::value::ABSENT;
+use crate::value::Value;
 use polars::prelude::{
     ChunkFullNull, ChunkedArray, Column as Series, DataFrame, DataType, Expr, Float64Chunked, Int64Chunked, IntoColumn,
     IntoLazy, LazyFrame, NULL, NewChunkedArray, PlSmallStr, PolarsNumericType, PolarsResult, UInt32Chunked, col, lit,

@@ -5,8 +5,9 @@ use super::group::{Grouped, USED, Values};
 use crate::haproxy::columns::Combine;
 use crate::names::{NameId, Names};
 use crate::parse::doubt::Unknown;
-use crate::parse::table::{ABSENT, Column, Table};
+use crate::parse::table::{Column, Table};
 use crate::plan::{Field, KindPlan};
+use crate::value::ABSENT;
 use std::collections::HashSet;
 
 /// One figure of all servers so far; the memory that servers of a snapshot take is mostly this.

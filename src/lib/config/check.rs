@@ -2,7 +2,7 @@
 
 use super::ini::Ini;
 use super::nearest::did_you_mean;
-use super::options::{self, OPTIONS};
+use super::options;
 use super::problem::{Problem, Report};
 use super::reader::DEFAULT_SECTION;
 use super::{Acknowledge, Agent, Discovery, Graphite, LocalStore, Process, Program, Pull};
@@ -57,9 +57,9 @@ fn ineffective(spec: &options::OptionSpec, text: &str) -> Option<String> {
 
 /// What is wrong with an option of `[DEFAULT]` that the table does not list there.
 fn inherited(option: &str) -> Option<String> {
-    let mut readers = OPTIONS.iter().filter(|spec| spec.name == option).peekable();
+    let mut readers = options::all().filter(|spec| spec.name == option).peekable();
     if readers.peek().is_none() {
-        let known = OPTIONS.iter().map(|spec| spec.name).filter(|name| *name != "*");
+        let known = options::all().map(|spec| spec.name).filter(|name| *name != "*");
         return Some(format!("no program reads this option{}", did_you_mean(option, known)));
     }
     let sections: Vec<&str> = readers.clone().map(|spec| spec.section).collect();
@@ -71,7 +71,7 @@ fn inherited(option: &str) -> Option<String> {
 fn unknown(section: &str, option: &str) -> String {
     let advice = did_you_mean(option, options::names(section));
     if advice.is_empty()
-        && let Some(spec) = OPTIONS.iter().find(|spec| spec.name == option && spec.section != DEFAULT_SECTION)
+        && let Some(spec) = options::all().find(|spec| spec.name == option && spec.section != DEFAULT_SECTION)
     {
         return format!("no program reads this option here; it belongs into [{}]", spec.section);
     }

@@ -5,7 +5,17 @@ use super::options::{self, EXPORTER, Program};
 use super::problem::Report;
 use super::section::Section;
 use super::value::Refusal;
+use crate::config::option::{Reading, Type, options};
+use crate::config::options::Reader as ReadBy;
 use std::net::SocketAddr;
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: EXPORTER, ReadBy::All {
+        LISTEN: Option<SocketAddr> = Reading::new(Type::Socket, address), "listen", None,
+            "Address and port of the page of metrics for Prometheus (GET /metrics); unset: no page.";
+    }
+}
 
 /// `[exporter]`, as one program has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +27,7 @@ pub struct Exporter {
 /// Reads what `program` reads; `None` when a value cannot be right, which is in the report then.
 pub(super) fn read(program: Program, ini: &Ini, report: &mut Report) -> Option<Exporter> {
     let section = whereabouts(program, ini);
-    let listen = Section::new(&section, ini, report).optional("listen", address)?.flatten();
+    let listen = Section::new(&section, ini, report).optional(&LISTEN)?.flatten();
     let others = Program::ALL.into_iter().filter(|other| *other != program && runs(*other, ini) && runs(program, ini));
     for other in others.filter(|_| listen.is_some()) {
         let theirs = whereabouts(other, ini);

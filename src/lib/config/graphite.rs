@@ -7,8 +7,82 @@ use super::section::Section;
 use super::tls::{Tls, identity};
 use super::value::Refusal;
 use super::{Retries, value};
+use crate::config::option::{choice, options};
+use crate::config::options::Reader as ReadBy;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: "graphite", ReadBy::Senders {
+        ENABLED: bool = value::BOOLEAN, "enabled", Some("true"), ReadBy::Process,
+            "Send metrics to Graphite; false where they only go elsewhere.";
+        SERVER: String = value::HOST, "server", Some("127.0.0.1"),
+            "Name or address of the Graphite server or relay.";
+        PORT: u16 = value::PORT, "port", Some("3002"),
+            "Its TCP port for the protocol.";
+        SERVERS: String = value::TEXT, "servers", None, ReadBy::Process,
+            "Several servers in place of server: host:port, separated by commas; host:port=instance where the hash \
+             has to tell servers of one host apart.";
+        MODE: Mode = choice![("failover", Mode::Failover), ("duplicate", Mode::Duplicate), ("hash", Mode::Hash)], "mode", Some("failover"), ReadBy::Process,
+            "Several servers: the first that can be reached gets everything (failover), all get everything \
+             (duplicate), or each gets its part by carbon's consistent hashing, as carbon_ch of carbon-c-relay \
+             (hash).";
+        PROTOCOL: Protocol = choice![("plaintext", Protocol::Plaintext), ("pickle", Protocol::Pickle)], "protocol", Some("plaintext"), ReadBy::Process,
+            "How metrics are written: lines, or lists of points for carbon's pickle port.";
+        TAGGED: bool = value::BOOLEAN, "tagged", Some("false"), ReadBy::Process,
+            "Send names with tags, such as haproxy.backend.rtime;host=lb-01;backend=www, in place of paths.";
+        TLS: bool = value::BOOLEAN, "tls", Some("false"), ReadBy::Process,
+            "Encrypt the connections.";
+        TLS_CA_FILE: PathBuf = value::FILE, "tls-ca-file", None, ReadBy::Process,
+            "Certificates (PEM) of the authorities to trust in place of the system's.";
+        TLS_VERIFY: bool = value::BOOLEAN, "tls-verify", Some("true"), ReadBy::Process,
+            "Refuse a server whose certificate does not prove that it is the one that was named.";
+        TLS_CERTIFICATE_FILE: PathBuf = value::FILE, "tls-certificate-file", None, ReadBy::Process,
+            "Certificate (PEM) of this client, for servers that ask for one.";
+        TLS_KEY_FILE: PathBuf = value::FILE, "tls-key-file", None, ReadBy::Process,
+            "Its private key (PEM).";
+        RETRIES: Retries = value::RETRIES, "retries", Some("3"),
+            "How often a failed connection is tried again before delay; 0 is never, -1 is for ever.";
+        INTERVAL: Duration = value::PAUSE, "interval", Some("1.8"),
+            "Pause before the first further attempt to connect.";
+        CONNECT_TIMEOUT: Duration = value::TIME_LIMIT, "connect-timeout", Some("1.0"),
+            "Time for the connection to be accepted.";
+        WRITE_TIMEOUT: Duration = value::TIME_LIMIT, "write-timeout", Some("1.0"),
+            "Time without a byte taken by Graphite after which it counts as stalled; the connection is replaced \
+             after delay.";
+        DELAY: Duration = value::PAUSE, "delay", Some("10"),
+            "Pause after the last of retries failed; snapshots wait meanwhile.";
+        BACKOFF: f64 = value::FACTOR, "backoff", Some("2"),
+            "Factor by which interval grows with each further attempt.";
+        ACKNOWLEDGE: Acknowledge = choice![("close", Acknowledge::Close), ("kernel", Acknowledge::Kernel)], "acknowledge", Some("close"),
+            "What tells that Graphite has read a snapshot: its closing of the connection, which is ended after each \
+             snapshot (close), or its kernel, on one lasting connection (kernel; loses more when Graphite is \
+             restarted).";
+        SETTLE: Duration = value::PAUSE, "settle", Some("30"),
+            "Time for which an idle connection to Graphite must stand after that; if it does not, the snapshot is \
+             sent again. Longer than a proxy in front of Graphite tries to connect: HAProxy four times for 5 seconds, \
+             with pauses of 1 second.";
+        CONNECTION_LIFETIME: Duration = value::PAUSE, "connection-lifetime", Some("300"),
+            "With acknowledge = kernel: time after which the lasting connection is replaced by a new one, which \
+             follows the name of the server to another address; 0 is never.";
+        NAMESPACE: String = value::NAMESPACE, "namespace", Some("loadbalancers"),
+            "First element of every path.";
+        PREFIX_HOSTNAME: bool = value::BOOLEAN, "prefix-hostname", Some("true"),
+            "Put the name of this host behind the namespace.";
+        FQDN: bool = value::BOOLEAN, "fqdn", Some("true"),
+            "The whole name of the host with dots as underscores; false: only its first label.";
+        QUEUE_SIZE: NonZeroUsize = value::COUNT, "queue-size", Some("1000000"),
+            "Most metrics that a worker holds in memory while Graphite does not take them.";
+        QUEUE_FULL: QueueFull = choice![("keep", QueueFull::Keep), ("drop-oldest", QueueFull::DropOldest)], "queue-full", Some("keep"),
+            "At queue-size: leave further snapshots on disk until there is room (keep), or forget the oldest metrics.";
+        GROUP_NAMESPACE: String = value::NAMESPACE, "group-namespace", None,
+            "Path element in front of the names of groups; needs a section with groups.";
+        GROUP_NAMESPACE_DOUBLE_WRITES: bool = value::BOOLEAN, "group-namespace-double-writes", None,
+            "Send grouped metrics under their plain path as well; must be set together with group-namespace.";
+    }
+}
 
 /// `queue-full`: what happens when `[graphite] queue-size` is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,34 +199,26 @@ pub struct Graphite {
 /// Reads the section; `None` when a value cannot be right, which is in the report then.
 pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Graphite> {
     let mut section = Section::new("graphite", ini, report);
-    let enabled = section.get("enabled", value::boolean);
+    let enabled = section.get(&ENABLED);
     let servers = servers(&mut section);
-    let mode = section.get("mode", |text| {
-        value::choice(text, &[("failover", Mode::Failover), ("duplicate", Mode::Duplicate), ("hash", Mode::Hash)])
-    });
-    let protocol = section.get("protocol", |text| {
-        value::choice(text, &[("plaintext", Protocol::Plaintext), ("pickle", Protocol::Pickle)])
-    });
-    let tagged = section.get("tagged", value::boolean);
+    let mode = section.get(&MODE);
+    let protocol = section.get(&PROTOCOL);
+    let tagged = section.get(&TAGGED);
     let tls = tls(&mut section);
-    let retries = section.get("retries", value::retries);
-    let interval = section.get("interval", value::pause);
-    let backoff = section.get("backoff", value::factor);
-    let delay = section.get("delay", value::pause);
-    let connect_timeout = section.get("connect-timeout", value::time_limit);
-    let write_timeout = section.get("write-timeout", value::time_limit);
-    let acknowledge = section.get("acknowledge", |text| {
-        value::choice(text, &[("close", Acknowledge::Close), ("kernel", Acknowledge::Kernel)])
-    });
-    let settle = section.get("settle", value::pause);
-    let connection_lifetime = section.get("connection-lifetime", value::pause);
-    let namespace = section.get("namespace", value::namespace);
-    let prefix_hostname = section.get("prefix-hostname", value::boolean);
-    let fqdn = section.get("fqdn", value::boolean);
-    let queue_size = section.get("queue-size", value::count);
-    let queue_full = section.get("queue-full", |text| {
-        value::choice(text, &[("keep", QueueFull::Keep), ("drop-oldest", QueueFull::DropOldest)])
-    });
+    let retries = section.get(&RETRIES);
+    let interval = section.get(&INTERVAL);
+    let backoff = section.get(&BACKOFF);
+    let delay = section.get(&DELAY);
+    let connect_timeout = section.get(&CONNECT_TIMEOUT);
+    let write_timeout = section.get(&WRITE_TIMEOUT);
+    let acknowledge = section.get(&ACKNOWLEDGE);
+    let settle = section.get(&SETTLE);
+    let connection_lifetime = section.get(&CONNECTION_LIFETIME);
+    let namespace = section.get(&NAMESPACE);
+    let prefix_hostname = section.get(&PREFIX_HOSTNAME);
+    let fqdn = section.get(&FQDN);
+    let queue_size = section.get(&QUEUE_SIZE);
+    let queue_full = section.get(&QUEUE_FULL);
     let group_namespace = group_namespace(&mut section);
 
     let elsewhere = OPTIONAL_SECTIONS.iter().any(|other| ini.has_section(other));
@@ -192,9 +258,9 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Graphite> {
 
 /// `servers`, or `server` and `port`.
 fn servers(section: &mut Section<'_>) -> Option<Vec<Endpoint>> {
-    let host = section.get("server", value::host);
-    let port = section.get("port", value::port);
-    let servers = section.optional("servers", |text| endpoints(text, port.unwrap_or_default()));
+    let host = section.get(&SERVER);
+    let port = section.get(&PORT);
+    let servers = section.optional_named(SERVERS.name(), |text| endpoints(text, port.unwrap_or_default()));
     match (host?, port?, servers?) {
         (host, port, None) => Some(vec![Endpoint { host, port, instance: None }]),
         (_, _, Some(servers)) => Some(servers),
@@ -238,11 +304,11 @@ fn endpoint(text: &str, default_port: u16) -> Result<Endpoint, Refusal> {
 }
 
 fn tls(section: &mut Section<'_>) -> Option<Option<Tls>> {
-    let on = section.get("tls", value::boolean);
-    let ca_file = section.optional("tls-ca-file", value::path);
-    let verify = section.get("tls-verify", value::boolean);
-    let certificate = section.optional("tls-certificate-file", value::path);
-    let key = section.optional("tls-key-file", value::path);
+    let on = section.get(&TLS);
+    let ca_file = section.optional(&TLS_CA_FILE);
+    let verify = section.get(&TLS_VERIFY);
+    let certificate = section.optional(&TLS_CERTIFICATE_FILE);
+    let key = section.optional(&TLS_KEY_FILE);
     let (on, ca_file, verify) = (on?, ca_file?, verify?);
     let identity = identity(certificate?, key?).map_err(|(option, message)| section.error(option, message)).ok()?;
     if on && !verify {
@@ -255,8 +321,8 @@ fn tls(section: &mut Section<'_>) -> Option<Option<Tls>> {
 fn group_namespace(section: &mut Section<'_>) -> Option<Option<GroupNamespace>> {
     const NAME: &str = "group-namespace";
     const DOUBLE: &str = "group-namespace-double-writes";
-    let name = section.optional(NAME, value::namespace);
-    let double_writes = section.optional(DOUBLE, value::boolean);
+    let name = section.optional(&GROUP_NAMESPACE);
+    let double_writes = section.optional(&GROUP_NAMESPACE_DOUBLE_WRITES);
     let (name, double_writes) = (name?, double_writes?);
     match (name, double_writes) {
         (Some(name), Some(double_writes)) => Some(Some(GroupNamespace { name, double_writes })),

@@ -60,7 +60,7 @@ fn section(ini: &Ini, report: &mut Report, name: &'static str) -> Option<Vec<Gro
         if let Err(refusal) = value::namespace(option) {
             section.error(option, format!("the name of a group becomes part of paths: {refusal}"));
         }
-        let group = section.get(option, |text| {
+        let group = section.get_named(option, |text| {
             let pattern = pattern::compile(text)?;
             Ok(Group { name: option.to_owned(), pattern })
         });

@@ -81,7 +81,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Hosts> {
             section.warn(option, "is no host, because [DEFAULT] has an option of this name");
             continue;
         }
-        let entries = section.get(option, entries);
+        let entries = section.get_named(option, entries);
         hosts = hosts.zip(entries).map(|(mut hosts, entries)| {
             hosts.by_address.insert(key(option), entries);
             hosts

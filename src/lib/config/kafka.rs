@@ -5,11 +5,60 @@ use super::options::KAFKA;
 use super::problem::Report;
 use super::section::Section;
 use super::value::{self, Refusal};
+use crate::config::option::{Reading, Type, choice, options};
+use crate::config::options::Reader as ReadBy;
 use crate::escape::visible;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: KAFKA, ReadBy::Process {
+        BROKERS: String = Reading::new(Type::Text, brokers), "brokers", Some("127.0.0.1:9092"),
+            "Brokers to begin with, host:port separated by commas; the others are learnt from them.";
+        TOPIC: String = Reading::new(Type::Text, topic), "topic", Some("haproxystats"),
+            "Topic that messages are written to.";
+        CLIENT_ID: String = value::TEXT, "client-id", Some("haproxystats"),
+            "Name under which quotas and logs of the brokers know this program.";
+        FORMAT: KafkaFormat = choice![("json", KafkaFormat::Json), ("graphite", KafkaFormat::Graphite), ("influx", KafkaFormat::Influx)], "format", Some("json"),
+            "A message is a JSON document of one object, lines of Graphite's plaintext protocol, or of InfluxDB's \
+             line protocol.";
+        KEY: KeyTemplate = Reading::new(Type::Text, KeyTemplate::parse), "key", Some("{host}/{proxy}"),
+            "Key of messages, which decides about their partition; {host}, {cluster}, {kind}, {proxy} and {server} \
+             are replaced.";
+        CLUSTER: String = value::TEXT, "cluster", None,
+            "Name of the cluster that this host is part of, for messages and keys.";
+        COMPRESSION: &'static str = choice![("none", "none"), ("gzip", "gzip"), ("snappy", "snappy"), ("lz4", "lz4"), ("zstd", "zstd")], "compression", Some("lz4"),
+            "Compression of messages: lz4 is what every reader has, zstd takes less space.";
+        MAX_MESSAGE_SIZE: NonZeroUsize = Reading::new(Type::Bytes, message_size), "max-message-size", Some("500000"),
+            "Most bytes of a message before compression; no more than the topic's max.message.bytes.";
+        QUEUE_SIZE: NonZeroUsize = value::COUNT, "queue-size", Some("1000000"),
+            "Most metrics that a worker holds in memory while Kafka does not take them; further snapshots stay on \
+             disk for it.";
+        STALL_TIMEOUT: Duration = value::TIME_LIMIT, "stall-timeout", Some("10"),
+            "Time without any acknowledgement, while messages wait for one, after which Kafka counts as away.";
+        DELAY: Duration = value::PAUSE, "delay", Some("5"),
+            "Pause before messages that Kafka has refused are tried again; doubled each time, up to a minute.";
+        TLS: bool = value::BOOLEAN, "tls", Some("false"),
+            "Encrypt connections.";
+        TLS_CA_FILE: PathBuf = value::FILE, "tls-ca-file", None,
+            "Certificate authorities (PEM) to trust instead of those of the system.";
+        TLS_CERTIFICATE_FILE: PathBuf = value::FILE, "tls-certificate-file", None,
+            "Certificate of this client (PEM), for brokers that ask for one; together with tls-key-file.";
+        TLS_KEY_FILE: PathBuf = value::FILE, "tls-key-file", None,
+            "Key of tls-certificate-file (PEM).";
+        SASL_MECHANISM: &'static str = choice![("PLAIN", "PLAIN"), ("SCRAM-SHA-256", "SCRAM-SHA-256"), ("SCRAM-SHA-512", "SCRAM-SHA-512"), ("OAUTHBEARER", "OAUTHBEARER")], "sasl-mechanism", None,
+            "How to log in; unset: not at all.";
+        SASL_USERNAME: String = value::TEXT, "sasl-username", None,
+            "Name to log in with.";
+        SASL_PASSWORD_FILE: PathBuf = value::FILE, "sasl-password-file", None,
+            "File with the password in its first line; read when a worker starts.";
+        PROPERTIES_FILE: PathBuf = value::FILE, "properties-file", None,
+            "File with properties of librdkafka, one per line as name=value: for those that are secrets.";
+    }
+}
 
 /// What options have in front that are passed to librdkafka as they are.
 pub const LIBRDKAFKA: &str = "librdkafka.";
@@ -213,30 +262,21 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Option<Kafka>> {
             .error("brokers", "this build has no Kafka; take one with the cargo feature kafka, or remove the section");
         return None;
     }
-    let brokers = section.get("brokers", brokers);
-    let topic = section.get("topic", topic);
-    let client_id = section.get("client-id", value::text);
-    let format = section.get("format", |text| {
-        let words = [("json", KafkaFormat::Json), ("graphite", KafkaFormat::Graphite), ("influx", KafkaFormat::Influx)];
-        value::choice(text, &words)
-    });
-    let key = section.get("key", KeyTemplate::parse);
-    let cluster = section.optional("cluster", value::text);
-    let compression = section.get("compression", |text| {
-        value::choice(text, &["none", "gzip", "snappy", "lz4", "zstd"].map(|word| (word, word)))
-    });
-    let max_message_size = section.get("max-message-size", |text| {
-        let size = value::count(text)?;
-        let most = 1_000_000_000;
-        if (1000..=most).contains(&size.get()) { Ok(size) } else { Err(format!("not from 1000 to {most} bytes")) }
-    });
-    let queue_size = section.get("queue-size", value::count);
-    let stall = section.get("stall-timeout", value::time_limit);
-    let delay = section.get("delay", value::pause);
-    let tls = section.get("tls", value::boolean);
-    let files = ["tls-ca-file", "tls-certificate-file", "tls-key-file"].map(|name| section.optional(name, value::path));
+    let brokers = section.get(&BROKERS);
+    let topic = section.get(&TOPIC);
+    let client_id = section.get(&CLIENT_ID);
+    let format = section.get(&FORMAT);
+    let key = section.get(&KEY);
+    let cluster = section.optional(&CLUSTER);
+    let compression = section.get(&COMPRESSION);
+    let max_message_size = section.get(&MAX_MESSAGE_SIZE);
+    let queue_size = section.get(&QUEUE_SIZE);
+    let stall = section.get(&STALL_TIMEOUT);
+    let delay = section.get(&DELAY);
+    let tls = section.get(&TLS);
+    let files = [&TLS_CA_FILE, &TLS_CERTIFICATE_FILE, &TLS_KEY_FILE].map(|option| section.optional(option));
     let sasl = sasl(&mut section, tls == Some(true));
-    let properties_file = section.optional("properties-file", value::path);
+    let properties_file = section.optional(&PROPERTIES_FILE);
     let own = librdkafka(&mut section);
 
     let mut properties = BTreeMap::new();
@@ -322,7 +362,7 @@ fn librdkafka(section: &mut Section<'_>) -> Option<BTreeMap<String, String>> {
         } else if let Some((_, file)) = SECRETS.iter().find(|(property, _)| *property == name) {
             section.error(option, format!("is a secret; write it into a file and name that with {file}"));
             good = false;
-        } else if let Some(Some(value)) = section.optional(option, value::text) {
+        } else if let Some(Some(value)) = section.optional_named(option, value::text) {
             match refused(name, &value) {
                 None => drop(properties.insert(name.to_owned(), value)),
                 Some(reason) => {
@@ -394,12 +434,9 @@ fn check(section: &mut Section<'_>, kafka: &Kafka) -> bool {
 }
 
 fn sasl(section: &mut Section<'_>, _tls: bool) -> Option<Option<Sasl>> {
-    let mechanism = section.optional("sasl-mechanism", |text| {
-        let words = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"].map(|word| (word, word));
-        value::choice(text, &words)
-    });
-    let username = section.optional("sasl-username", value::text);
-    let password_file = section.optional("sasl-password-file", value::path);
+    let mechanism = section.optional(&SASL_MECHANISM);
+    let username = section.optional(&SASL_USERNAME);
+    let password_file = section.optional(&SASL_PASSWORD_FILE);
     let (mechanism, username, password_file) = (mechanism?, username?, password_file?);
     let Some(mechanism) = mechanism else {
         for (option, written) in
@@ -416,6 +453,13 @@ fn sasl(section: &mut Section<'_>, _tls: bool) -> Option<Option<Sasl>> {
         return None;
     }
     Some(Some(Sasl { mechanism: mechanism.to_owned(), username, password_file }))
+}
+
+/// `max-message-size`
+fn message_size(text: &str) -> Result<NonZeroUsize, Refusal> {
+    let size = value::count(text)?;
+    let most = 1_000_000_000;
+    if (1000..=most).contains(&size.get()) { Ok(size) } else { Err(format!("not from 1000 to {most} bytes")) }
 }
 
 /// `host:port`, separated by commas.

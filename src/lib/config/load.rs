@@ -222,7 +222,7 @@ fn for_program(program: Program, found: Report) -> Report {
             // A fault of a section without an option is read by whoever reads the section.
             match problem.option.as_deref() {
                 Some(name) => options::find(section, name),
-                None => options::OPTIONS.iter().find(|spec| spec.section == options::base(section)),
+                None => options::all().find(|spec| spec.section == options::base(section)),
             }
         });
         match spec.map(|spec| spec.reader.other_than(program)) {
@@ -243,7 +243,7 @@ fn for_program(program: Program, found: Report) -> Report {
 fn finished(mut ini: Ini) -> Ini {
     for section in options::OPTIONAL_SECTIONS.into_iter().filter(|section| ini.has_section(section)).collect::<Vec<_>>()
     {
-        for spec in options::OPTIONS.iter().filter(|spec| spec.section == section) {
+        for spec in options::all().filter(|spec| spec.section == section) {
             if let Some(default) = spec.default.filter(|_| ini.raw(section, spec.name).is_none()) {
                 ini.set_default(section, spec.name, default);
             }

@@ -5,7 +5,17 @@ use super::options::LOCAL_STORE;
 use super::problem::Report;
 use super::section::Section;
 use super::value;
+use crate::config::option::options;
+use crate::config::options::Reader as ReadBy;
 use std::path::PathBuf;
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: LOCAL_STORE, ReadBy::Process {
+        DIR: PathBuf = value::DIRECTORY, "dir", Some("/var/lib/haproxystats/local-store"),
+            "Directory for a copy of all metrics as files; nothing cleans it up.";
+    }
+}
 
 /// `[local-store]`
 #[derive(Debug, Clone)]
@@ -20,7 +30,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Option<LocalStore>>
         return Some(None);
     }
     let mut section = Section::new(LOCAL_STORE, ini, report);
-    let dir = section.get("dir", value::path);
+    let dir = section.get(&DIR);
     section.warn_if_relative("dir", dir.as_ref());
     Some(Some(LocalStore { dir: dir? }))
 }

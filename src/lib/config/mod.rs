@@ -22,6 +22,8 @@ pub mod load;
 mod local_store;
 mod names;
 mod nearest;
+mod obsolete;
+mod option;
 pub mod options;
 pub mod pattern;
 mod permissions;
@@ -53,7 +55,6 @@ pub use permissions::check_permissions;
 pub use process::{Process, TimeAverages};
 pub use pull::{OnSocketFailure, Pull};
 pub use selection::Selection;
-pub use servers::Server;
 pub use tls::Tls;
 
 /// The whole configuration of all daemons, checked.

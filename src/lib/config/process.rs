@@ -5,10 +5,67 @@ use super::problem::Report;
 use super::section::Section;
 use super::selection::{self, Selection};
 use super::{LogLevel, value};
+use crate::config::option::{Opt, Reading, Type, choice, options};
+use crate::config::options::Reader as ReadBy;
 use crate::haproxy::columns::Kind;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: "process", ReadBy::Process {
+        LOGLEVEL: LogLevel = value::LOGLEVEL, "loglevel", None,
+            "Messages of haproxystats-process below this level are not printed; unset: that of [DEFAULT].";
+        SRC_DIR: PathBuf = value::DIRECTORY, "src-dir", Some("/var/lib/haproxystats/incoming"),
+            "Directory to watch for snapshots: dst-dir of [pull].";
+        WORKERS: NonZeroUsize = value::WORKERS, "workers", Some("4"),
+            "Number of worker processes.";
+        FRONTEND_METRICS: Selection = Reading::new(Type::Metrics, |text| selection::of_kind(text, Kind::Frontend)), "frontend-metrics", None,
+            "Metrics of frontends in place of the usual selection.";
+        BACKEND_METRICS: Selection = Reading::new(Type::Metrics, |text| selection::of_kind(text, Kind::Backend)), "backend-metrics", None,
+            "Metrics of backends in place of the usual selection.";
+        SERVER_METRICS: Selection = Reading::new(Type::Metrics, |text| selection::of_kind(text, Kind::Server)), "server-metrics", None,
+            "Metrics of servers in place of the usual selection.";
+        DAEMON_METRICS: Selection = Reading::new(Type::Metrics, selection::of_daemon), "daemon-metrics", None,
+            "Metrics of the HAProxy daemon (show info) in place of the usual selection; write _ for a blank in a name.";
+        EXACT_SELECTION: bool = value::BOOLEAN, "exact-selection", Some("false"),
+            "Send what is selected and nothing else; false: averages and times are sent besides a selection.";
+        AGGR_SERVER_METRICS: bool = value::BOOLEAN, "aggr-server-metrics", Some("false"),
+            "Also send the metrics of servers summed over all backends.";
+        EXCLUDE_FRONTENDS: PathBuf = value::FILE, "exclude-frontends", None,
+            "File with the names of frontends to leave out, one per line.";
+        EXCLUDE_BACKENDS: PathBuf = value::FILE, "exclude-backends", None,
+            "File with the names of backends to leave out, one per line.";
+        PER_PROCESS_METRICS: bool = value::BOOLEAN, "per-process-metrics", Some("false"),
+            "Also send the metrics of the HAProxy daemon for each of its processes.";
+        CALCULATE_PERCENTAGES: bool = value::BOOLEAN, "calculate-percentages", Some("false"),
+            "Also send how much of the limits of the HAProxy daemon is in use, in percent.";
+        STATUS_METRICS: bool = value::BOOLEAN, "status-metrics", Some("false"),
+            "Also send the states of servers and backends as numbers.";
+        TIME_AVERAGES: TimeAverages = choice![("plain", TimeAverages::Plain), ("weighted", TimeAverages::Weighted)], "time-averages", Some("plain"),
+            "How qtime, ctime, rtime and ttime become one over processes: plain, the mean of processes with traffic; \
+             weighted, by the requests that each is over, at most 1024. Clusters, servers over all backends and \
+             messages are weighted always.";
+        LIVENESS_CHECK_INTERVAL: Duration = value::TIME_LIMIT, "liveness-check-interval", Some("10"),
+            "How often the workers are asked whether they live.";
+        WORKER_TIMEOUT: Duration = value::TIME_LIMIT, "worker-timeout", Some("60"),
+            "A worker that makes no progress for this long is replaced.";
+        CLUSTER_METRICS: bool = value::BOOLEAN, "cluster-metrics", Some("false"),
+            "Also send the metrics of each cluster of [hosts], over all of its hosts.";
+        SKIP_UNUSED_SLOTS: bool = value::BOOLEAN, "skip-unused-slots", Some("false"),
+            "Leave out servers in maintenance that have no address and have had no traffic, such as free slots of a \
+             server-template, for every destination.";
+        SKIP_ZERO: bool = value::BOOLEAN, "skip-zero", Some("false"),
+            "Leave out counters that are 0, which have not moved since HAProxy's start or since they were cleared; \
+             JSON and influx messages keep them.";
+        SEND_UNCHANGED_EVERY: NonZeroUsize = value::COUNT, "send-unchanged-every", Some("1"),
+            "Send a value that stays the same in one of so many snapshots; 1 in each. Lines of Graphite and the \
+             local store; messages are complete.";
+        SELF_METRICS: bool = value::BOOLEAN, "self-metrics", Some("true"),
+            "Send figures about haproxystats itself (queue, retries, workers) besides the wall-clock times and counts.";
+    }
+}
 
 /// `time-averages`: how averages of times become one over processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,30 +128,28 @@ pub struct Process {
 /// Reads the section; `None` when a value cannot be right, which is in the report then.
 pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Process> {
     let mut section = Section::new("process", ini, report);
-    let loglevel = section.get("loglevel", value::loglevel);
-    let src_dir = section.get("src-dir", value::path);
-    let workers = section.get("workers", value::workers);
-    let frontend_metrics = metrics(&mut section, "frontend-metrics", |text| selection::of_kind(text, Kind::Frontend));
-    let backend_metrics = metrics(&mut section, "backend-metrics", |text| selection::of_kind(text, Kind::Backend));
-    let server_metrics = metrics(&mut section, "server-metrics", |text| selection::of_kind(text, Kind::Server));
-    let daemon_metrics = metrics(&mut section, "daemon-metrics", selection::of_daemon);
-    let exact_selection = section.get("exact-selection", value::boolean);
-    let aggr_server_metrics = section.get("aggr-server-metrics", value::boolean);
-    let per_process_metrics = section.get("per-process-metrics", value::boolean);
-    let calculate_percentages = section.get("calculate-percentages", value::boolean);
-    let status_metrics = section.get("status-metrics", value::boolean);
-    let time_averages = section.get("time-averages", |text| {
-        value::choice(text, &[("plain", TimeAverages::Plain), ("weighted", TimeAverages::Weighted)])
-    });
-    let exclude_frontends = exclude(&mut section, "exclude-frontends");
-    let exclude_backends = exclude(&mut section, "exclude-backends");
-    let liveness_check_interval = section.get("liveness-check-interval", value::time_limit);
-    let worker_timeout = section.get("worker-timeout", value::time_limit);
-    let cluster_metrics = section.get("cluster-metrics", value::boolean);
-    let skip_unused_slots = section.get("skip-unused-slots", value::boolean);
-    let skip_zero = section.get("skip-zero", value::boolean);
-    let send_unchanged_every = section.get("send-unchanged-every", value::count);
-    let self_metrics = section.get("self-metrics", value::boolean);
+    let loglevel = section.get(&LOGLEVEL);
+    let src_dir = section.get(&SRC_DIR);
+    let workers = section.get(&WORKERS);
+    let frontend_metrics = metrics(&mut section, &FRONTEND_METRICS);
+    let backend_metrics = metrics(&mut section, &BACKEND_METRICS);
+    let server_metrics = metrics(&mut section, &SERVER_METRICS);
+    let daemon_metrics = metrics(&mut section, &DAEMON_METRICS);
+    let exact_selection = section.get(&EXACT_SELECTION);
+    let aggr_server_metrics = section.get(&AGGR_SERVER_METRICS);
+    let per_process_metrics = section.get(&PER_PROCESS_METRICS);
+    let calculate_percentages = section.get(&CALCULATE_PERCENTAGES);
+    let status_metrics = section.get(&STATUS_METRICS);
+    let time_averages = section.get(&TIME_AVERAGES);
+    let exclude_frontends = exclude(&mut section, &EXCLUDE_FRONTENDS);
+    let exclude_backends = exclude(&mut section, &EXCLUDE_BACKENDS);
+    let liveness_check_interval = section.get(&LIVENESS_CHECK_INTERVAL);
+    let worker_timeout = section.get(&WORKER_TIMEOUT);
+    let cluster_metrics = section.get(&CLUSTER_METRICS);
+    let skip_unused_slots = section.get(&SKIP_UNUSED_SLOTS);
+    let skip_zero = section.get(&SKIP_ZERO);
+    let send_unchanged_every = section.get(&SEND_UNCHANGED_EVERY);
+    let self_metrics = section.get(&SELF_METRICS);
 
     section.warn_if_relative("src-dir", src_dir.as_ref());
     Some(Process {
@@ -123,25 +178,22 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Process> {
     })
 }
 
-fn metrics(
-    section: &mut Section<'_>,
-    option: &str,
-    parse: impl FnOnce(&str) -> Result<Selection, value::Refusal>,
-) -> Option<Selection> {
-    let selection = section.optional(option, parse)?.unwrap_or(Selection::Default);
+fn metrics(section: &mut Section<'_>, option: &Opt<Selection>) -> Option<Selection> {
+    let selection = section.optional(option)?.unwrap_or(Selection::Default);
     for name in selection::repeated(&selection) {
-        section.warn(option, format!("{name:?} is listed more than once"));
+        section.warn(option.name(), format!("{name:?} is listed more than once"));
     }
     Some(selection)
 }
 
 /// An empty name meant no file that could be read, hence nothing to leave out; so it does here.
-fn exclude(section: &mut Section<'_>, option: &str) -> Option<Option<PathBuf>> {
-    if section.ini.get(section.name, option).is_ok_and(|text| text.is_some_and(|text| text.is_empty())) {
-        section.warn(option, "is empty: nothing is left out; write the path of a file, or remove the line");
+fn exclude(section: &mut Section<'_>, option: &Opt<PathBuf>) -> Option<Option<PathBuf>> {
+    let name = option.name();
+    if section.ini.get(section.name, name).is_ok_and(|text| text.is_some_and(|text| text.is_empty())) {
+        section.warn(name, "is empty: nothing is left out; write the path of a file, or remove the line");
         return Some(None);
     }
-    let path = section.optional(option, value::path)?;
-    section.warn_if_relative(option, path.as_ref());
+    let path = section.optional(option)?;
+    section.warn_if_relative(name, path.as_ref());
     Some(path)
 }

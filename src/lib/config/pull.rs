@@ -4,11 +4,61 @@ use super::ini::Ini;
 use super::names::NamePatterns;
 use super::problem::Report;
 use super::section::Section;
-use super::servers::{Server, servers};
+use super::servers::servers;
 use super::{LogLevel, Retries, value};
+use crate::config::option::{Reading, Type, choice, options};
+use crate::config::options::Reader as ReadBy;
+use crate::haproxy::address::Address;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: "pull", ReadBy::Pull {
+        LOGLEVEL: LogLevel = value::LOGLEVEL, "loglevel", None,
+            "Messages of haproxystats-pull below this level are not printed; unset: that of [DEFAULT].";
+        SOCKET_DIR: PathBuf = value::DIRECTORY, "socket-dir", None, ReadBy::Both,
+            "Directory with UNIX sockets of HAProxy; every socket that is in it at the time of a pull is pulled.";
+        SERVERS: Vec<Address> = Reading::new(Type::Servers, servers), "servers", None, ReadBy::Both,
+            "Sockets by URL: unix:///path, tcp://host:port, tcp://[IPv6 address]:port, or abns@name and abnsz@name \
+             as HAProxy writes them.";
+        EXCLUDE_SOCKETS: NamePatterns = Reading::new(Type::Text, NamePatterns::parse), "exclude-sockets", None,
+            "Names in socket-dir that are not pulled, separated by blanks; * is any text, ? any character, as in \
+             *.master master.sock.";
+        RETRIES: Retries = value::RETRIES, "retries", Some("1"),
+            "How often a failed connection to a socket is tried again; 0 is never, -1 is for ever.";
+        TIMEOUT: Duration = value::TIME_LIMIT, "timeout", Some("0.1"),
+            "Time for a socket to accept a connection; HAProxy needs one or two milliseconds.";
+        INTERVAL: Duration = value::PAUSE, "interval", Some("0.5"),
+            "Pause before a connection to a socket is tried again; as long as a reload of HAProxy takes.";
+        PULL_TIMEOUT: Option<Duration> = value::OPTIONAL_TIME_LIMIT, "pull-timeout", Some("2"),
+            "Time for a whole pull, less than pull-interval; 0 is no limit.";
+        JITTER: Duration = value::PAUSE, "jitter", Some("0"),
+            "Time over which the sockets of a pull are spread, each always at the same moment of it; pull-timeout \
+             counts from there.";
+        PULL_INTERVAL: Duration = value::WHOLE_SECONDS, "pull-interval", Some("10"),
+            "Distance of two pulls; 1 second can overload HAProxy with thousands of servers.";
+        BUFFER_LIMIT: NonZeroU64 = value::BYTES, "buffer-limit", Some("6291456"), ReadBy::Both,
+            "Kept for existing files: the size of a read buffer; it limits no reply. See max-reply-size.";
+        MAX_REPLY_SIZE: NonZeroU64 = value::BYTES, "max-reply-size", Some("1073741824"),
+            "Most bytes of one reply, against one without end; a longer reply fails the pull of that socket. A \
+             server takes some 350 bytes.";
+        DST_DIR: PathBuf = value::DIRECTORY, "dst-dir", Some("/var/lib/haproxystats/incoming"),
+            "Directory in which complete snapshots appear, one directory per pull.";
+        TMP_DST_DIR: PathBuf = value::DIRECTORY, "tmp-dst-dir", Some("/var/lib/haproxystats/incoming.tmp"),
+            "Directory in which snapshots are staged; on the same file system as dst-dir, so that publishing is a \
+             rename.";
+        WORKERS: NonZeroUsize = value::COUNT, "workers", Some("8"),
+            "Kept for existing files: the number of threads that write to disk; one thread does all the work now.";
+        QUEUE_SIZE: NonZeroUsize = value::COUNT, "queue-size", Some("360"),
+            "Pulling is suspended while dst-dir holds this many snapshots or more.";
+        ON_SOCKET_FAILURE: OnSocketFailure = choice![("drop-all", OnSocketFailure::DropAll), ("keep-rest", OnSocketFailure::KeepRest)], "on-socket-failure", Some("drop-all"),
+            "When a socket fails: publish nothing of this pull (drop-all), or what the other sockets gave (keep-rest).";
+        FSYNC: bool = value::BOOLEAN, "fsync", Some("false"),
+            "Flush a snapshot to the disk before it is published, so that it survives a power loss.";
+    }
+}
 
 /// `on-socket-failure`: what happens to a pull in which a socket failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +77,7 @@ pub struct Pull {
     /// Directory whose UNIX sockets are pulled; looked at anew for every pull.
     pub socket_dir: Option<PathBuf>,
     /// Sockets by URL.
-    pub servers: Vec<Server>,
+    pub servers: Vec<Address>,
     /// Further attempts to connect to a socket.
     pub retries: Retries,
     /// Time for a connection to be accepted.
@@ -61,27 +111,25 @@ pub struct Pull {
 /// Reads the section; `None` when a value cannot be right, which is in the report then.
 pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Pull> {
     let mut section = Section::new("pull", ini, report);
-    let loglevel = section.get("loglevel", value::loglevel);
-    let socket_dir = section.optional("socket-dir", value::path);
-    let servers = section.optional("servers", servers);
-    let retries = section.get("retries", value::retries);
-    let timeout = section.get("timeout", value::time_limit);
-    let interval = section.get("interval", value::pause);
-    let pull_timeout = section.get("pull-timeout", value::optional_time_limit);
-    let pull_interval = section.get("pull-interval", value::whole_seconds);
-    let jitter = section.get("jitter", value::pause);
-    let exclude_sockets = section.optional("exclude-sockets", NamePatterns::parse);
+    let loglevel = section.get(&LOGLEVEL);
+    let socket_dir = section.optional(&SOCKET_DIR);
+    let servers = section.optional(&SERVERS);
+    let retries = section.get(&RETRIES);
+    let timeout = section.get(&TIMEOUT);
+    let interval = section.get(&INTERVAL);
+    let pull_timeout = section.get(&PULL_TIMEOUT);
+    let pull_interval = section.get(&PULL_INTERVAL);
+    let jitter = section.get(&JITTER);
+    let exclude_sockets = section.optional(&EXCLUDE_SOCKETS);
     // The original's read buffer. Its value still has to be one, and means nothing.
-    let buffer_limit = section.get("buffer-limit", value::bytes);
-    let max_reply_size = section.get("max-reply-size", value::bytes);
-    let dst_dir = section.get("dst-dir", value::path);
-    let tmp_dst_dir = section.get("tmp-dst-dir", value::path);
-    let workers = section.get("workers", value::count);
-    let queue_size = section.get("queue-size", value::count);
-    let on_socket_failure = section.get("on-socket-failure", |text| {
-        value::choice(text, &[("drop-all", OnSocketFailure::DropAll), ("keep-rest", OnSocketFailure::KeepRest)])
-    });
-    let fsync = section.get("fsync", value::boolean);
+    let buffer_limit = section.get(&BUFFER_LIMIT);
+    let max_reply_size = section.get(&MAX_REPLY_SIZE);
+    let dst_dir = section.get(&DST_DIR);
+    let tmp_dst_dir = section.get(&TMP_DST_DIR);
+    let workers = section.get(&WORKERS);
+    let queue_size = section.get(&QUEUE_SIZE);
+    let on_socket_failure = section.get(&ON_SOCKET_FAILURE);
+    let fsync = section.get(&FSYNC);
 
     // The original's own example has the default.
     if ini.is_written("pull", "buffer-limit") && buffer_limit.is_some_and(|limit| limit.get() != 6_291_456) {

@@ -1,6 +1,7 @@
 //! Reads the options of one section as values, and reports each one that cannot be right.
 
 use super::ini::Ini;
+use super::option::Opt;
 use super::problem::{Problem, Report};
 use super::value::Refusal;
 
@@ -18,8 +19,13 @@ impl<'a> Section<'a> {
     }
 
     /// The value of an option that has a built-in default; `None` after a report.
-    pub(super) fn get<T>(&mut self, option: &str, parse: impl FnOnce(&str) -> Result<T, Refusal>) -> Option<T> {
-        let value = self.optional(option, parse)?;
+    pub(super) fn get<T>(&mut self, option: &Opt<T>) -> Option<T> {
+        self.get_named(option.name(), option.parse)
+    }
+
+    /// The same for an option that stands there under another name, or is read in another way.
+    pub(super) fn get_named<T>(&mut self, option: &str, parse: impl FnOnce(&str) -> Result<T, Refusal>) -> Option<T> {
+        let value = self.optional_named(option, parse)?;
         if value.is_none() {
             let problem = self.problem(option, "is not set");
             self.report.error(problem);
@@ -28,7 +34,12 @@ impl<'a> Section<'a> {
     }
 
     /// The value of an option that may be unset (`Some(None)`); `None` after a report.
-    pub(super) fn optional<T>(
+    pub(super) fn optional<T>(&mut self, option: &Opt<T>) -> Option<Option<T>> {
+        self.optional_named(option.name(), option.parse)
+    }
+
+    /// The same for an option that stands there under another name, or is read in another way.
+    pub(super) fn optional_named<T>(
         &mut self,
         option: &str,
         parse: impl FnOnce(&str) -> Result<T, Refusal>,

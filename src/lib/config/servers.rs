@@ -1,36 +1,14 @@
 //! `[pull] servers`: URLs of HAProxy's stats sockets, separated by commas.
 
 use super::value::Refusal;
+use crate::haproxy::address::Address;
 use std::net::Ipv6Addr;
-use std::path::PathBuf;
-
-/// One element of `[pull] servers`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Server {
-    /// `unix:///run/haproxy.sock`
-    Unix(PathBuf),
-    /// `abns@name`, `abnsz@name`: a name of Linux' own that is in no file system.
-    Abstract {
-        /// The name.
-        name: String,
-        /// Whether the address ends with the name (`abnsz@`), or is filled up with zeros to its full length (`abns@`).
-        /// They are two addresses.
-        ends: bool,
-    },
-    /// `tcp://host:port`; the host is a name, an IPv4 or an IPv6 address without brackets.
-    Tcp {
-        /// Name or address.
-        host: String,
-        /// 1 to 65535.
-        port: u16,
-    },
-}
 
 /// Reads the whole list. The order is kept, and what is written twice is taken once.
 ///
 /// # Errors
 /// The first element that cannot be read, and what would be right.
-pub(super) fn servers(text: &str) -> Result<Vec<Server>, Refusal> {
+pub(super) fn servers(text: &str) -> Result<Vec<Address>, Refusal> {
     if text.is_empty() {
         return Err("empty; write URLs such as unix:///run/haproxy.sock, or remove the line".to_owned());
     }
@@ -54,7 +32,7 @@ pub(super) fn servers(text: &str) -> Result<Vec<Server>, Refusal> {
     Ok(all)
 }
 
-fn server(url: &str) -> Result<Server, Refusal> {
+fn server(url: &str) -> Result<Address, Refusal> {
     // As HAProxy writes them. The scheme is a word, the name is as it is.
     for (prefix, ends) in [("abns@", false), ("abnsz@", true), ("abns://", false), ("abnsz://", true)] {
         if let Some(name) = url.strip_prefix(prefix) {
@@ -71,7 +49,7 @@ fn server(url: &str) -> Result<Server, Refusal> {
     }
 }
 
-fn abstract_name(name: &str, ends: bool) -> Result<Server, Refusal> {
+fn abstract_name(name: &str, ends: bool) -> Result<Address, Refusal> {
     if name.is_empty() {
         return Err("without a name; write abns@name, as HAProxy does".to_owned());
     }
@@ -79,10 +57,10 @@ fn abstract_name(name: &str, ends: bool) -> Result<Server, Refusal> {
     if name.len() > 107 || name.contains(|c: char| c.is_control() || c.is_whitespace()) {
         return Err("not a name of a socket; it may have 107 bytes, and no blanks".to_owned());
     }
-    Ok(Server::Abstract { name: name.to_owned(), ends })
+    Ok(Address::Abstract { name: name.to_owned(), ends })
 }
 
-fn unix(rest: &str) -> Result<Server, Refusal> {
+fn unix(rest: &str) -> Result<Address, Refusal> {
     let path = rest.strip_prefix("//").unwrap_or(rest);
     if path.is_empty() {
         return Err("without a path; write unix:///path".to_owned());
@@ -100,10 +78,10 @@ fn unix(rest: &str) -> Result<Server, Refusal> {
     if path.len() > 107 {
         return Err("too long for a UNIX socket; the path may have 107 bytes".to_owned());
     }
-    Ok(Server::Unix(path.into()))
+    Ok(Address::Unix(path.into()))
 }
 
-fn tcp(rest: &str) -> Result<Server, Refusal> {
+fn tcp(rest: &str) -> Result<Address, Refusal> {
     const RIGHT: &str = "write tcp://host:port, such as tcp://127.0.0.1:5555 or tcp://[::1]:5555";
     let Some(authority) = rest.strip_prefix("//") else {
         return Err(format!("no URL; {RIGHT}"));
@@ -139,7 +117,7 @@ fn tcp(rest: &str) -> Result<Server, Refusal> {
         return Err(format!("without a port; {RIGHT}"));
     };
     match super::value::integer(port).map(u16::try_from) {
-        Some(Ok(port)) if port > 0 => Ok(Server::Tcp { host: host.to_ascii_lowercase(), port }),
+        Some(Ok(port)) if port > 0 => Ok(Address::Tcp { host: host.to_ascii_lowercase(), port }),
         Some(_) => Err("with a port out of range; ports are 1 to 65535".to_owned()),
         None => Err(format!("with a port that is no number; {RIGHT}")),
     }
@@ -149,24 +127,24 @@ fn tcp(rest: &str) -> Result<Server, Refusal> {
 mod tests {
     use super::*;
 
-    fn tcp_server(host: &str, port: u16) -> Server {
-        Server::Tcp { host: host.to_owned(), port }
+    fn tcp_address(host: &str, port: u16) -> Address {
+        Address::Tcp { host: host.to_owned(), port }
     }
 
     #[test]
     fn all_forms() {
         let text = "unix:///run/a.sock , tcp://Foo.bar.com:4444,\n tcp://[fe80::1%eth0]:1,TCP://127.0.0.1:65535/";
         let all = [
-            Server::Unix("/run/a.sock".into()),
-            tcp_server("foo.bar.com", 4444),
-            tcp_server("fe80::1%eth0", 1),
-            tcp_server("127.0.0.1", 65535),
+            Address::Unix("/run/a.sock".into()),
+            tcp_address("foo.bar.com", 4444),
+            tcp_address("fe80::1%eth0", 1),
+            tcp_address("127.0.0.1", 65535),
         ];
         assert_eq!(servers(text).unwrap(), all);
         let abstracts = [("haproxy/1", false), ("x.sock", true), ("a", false)];
-        let abstracts = abstracts.map(|(name, ends)| Server::Abstract { name: name.to_owned(), ends });
+        let abstracts = abstracts.map(|(name, ends)| Address::Abstract { name: name.to_owned(), ends });
         assert_eq!(servers("abns@haproxy/1, abnsz@x.sock, abns://a").unwrap(), abstracts);
-        assert_eq!(servers("unix:/run/a.sock").unwrap(), [Server::Unix("/run/a.sock".into())]);
+        assert_eq!(servers("unix:/run/a.sock").unwrap(), [Address::Unix("/run/a.sock".into())]);
     }
 
     #[test]

@@ -4,10 +4,12 @@
 //! a sign, `_` between digits; `1e1` where a fraction is allowed. Each function fails with what is wrong and, after
 //! a semicolon, what would be right.
 
+use super::option::{Reading, Type};
 use super::{LogLevel, Retries};
 use crate::net::unbracketed;
 use std::net::IpAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Longest duration, in seconds: ten years. Beyond it lie slips, and moments that the clock cannot represent.
@@ -15,6 +17,45 @@ const LONGEST: f64 = 315_360_000.0;
 
 /// Why a value is refused: what is wrong, and what would be right.
 pub type Refusal = String;
+
+/// [`address`]
+pub(super) const ADDRESS: Reading<IpAddr> = Reading::new(Type::Text, address);
+/// [`boolean`]
+pub(super) const BOOLEAN: Reading<bool> = Reading::new(Type::Boolean, boolean);
+/// [`bytes`]
+pub(super) const BYTES: Reading<NonZeroU64> = Reading::new(Type::Bytes, bytes);
+/// [`count`]
+pub(super) const COUNT: Reading<NonZeroUsize> = Reading::new(Type::Count, count);
+/// [`path`]
+pub(super) const DIRECTORY: Reading<PathBuf> = Reading::new(Type::Directory, path);
+/// [`factor`]
+pub(super) const FACTOR: Reading<f64> = Reading::new(Type::Number, factor);
+/// [`path`]
+pub(super) const FILE: Reading<PathBuf> = Reading::new(Type::File, path);
+/// [`fraction`]
+pub(super) const FRACTION: Reading<f64> = Reading::new(Type::Fraction, fraction);
+/// [`host`]
+pub(super) const HOST: Reading<String> = Reading::new(Type::Text, host);
+/// [`loglevel`]
+pub(super) const LOGLEVEL: Reading<LogLevel> = Reading::new(Type::LogLevel, loglevel);
+/// [`namespace`]
+pub(super) const NAMESPACE: Reading<String> = Reading::new(Type::Text, namespace);
+/// [`optional_time_limit`]
+pub(super) const OPTIONAL_TIME_LIMIT: Reading<Option<Duration>> = Reading::new(Type::Seconds, optional_time_limit);
+/// [`pause`]
+pub(super) const PAUSE: Reading<Duration> = Reading::new(Type::Seconds, pause);
+/// [`port`]
+pub(super) const PORT: Reading<u16> = Reading::new(Type::Port, port);
+/// [`retries`]
+pub(super) const RETRIES: Reading<Retries> = Reading::new(Type::Retries, retries);
+/// [`text`]
+pub(super) const TEXT: Reading<String> = Reading::new(Type::Text, text);
+/// [`time_limit`]
+pub(super) const TIME_LIMIT: Reading<Duration> = Reading::new(Type::Seconds, time_limit);
+/// [`whole_seconds`]
+pub(super) const WHOLE_SECONDS: Reading<Duration> = Reading::new(Type::WholeSeconds, whole_seconds);
+/// [`workers`]
+pub(super) const WORKERS: Reading<NonZeroUsize> = Reading::new(Type::Count, workers);
 
 /// Any text, as it is.
 pub fn text(text: &str) -> Result<String, Refusal> {

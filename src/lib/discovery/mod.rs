@@ -13,6 +13,7 @@ pub mod aws;
 pub mod client;
 pub mod document;
 pub mod files;
+mod front;
 pub mod hint;
 pub mod http;
 mod notices;
@@ -22,19 +23,21 @@ pub mod server;
 pub mod source;
 pub mod store;
 
-use crate::cli::{self, Command, Run};
+use crate::cli::{self, Run};
 use crate::config;
+use crate::daemon::signals::Signals;
+use crate::daemon::systemd;
 use crate::exit;
 use crate::exporter;
 use crate::logging::{self, Chain, Output};
-use crate::{signals, systemd};
+use crate::startup::Next;
+use front::FRONT;
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
@@ -127,21 +130,22 @@ pub struct Context {
 /// The whole program: command line, environment, configuration, log, and server and client until a signal comes.
 #[must_use]
 pub fn main() -> ExitCode {
-    let (discover, config) = match cli::discovery(std::env::args_os()) {
-        Command::Discover { discover, loaded } => {
-            let output = if discover.run == Run::Dry { Output::Stderr } else { Output::Stdout };
-            logging::init(loaded.config.discovery.loglevel, output);
-            loaded.log();
-            let listen = loaded.config.exporter.listen;
-            let mut config = loaded.config.discovery;
-            // The page of all programs may be switched on for this one too; it has but one address.
-            let own = if discover.server { config.exporter } else { config.client_exporter };
-            config.exporter = listen.or(own);
-            (discover, config)
-        }
-        Command::Run(_) | Command::Once { .. } => return ExitCode::from(exit::USAGE),
-        Command::Done(code) => return ExitCode::from(code),
+    let (discover, loaded) = match FRONT.begin(std::env::args_os()) {
+        Next::Own(asked) => match front::load(&asked) {
+            Ok(both) => both,
+            Err(code) => return ExitCode::from(code),
+        },
+        Next::Run(_) => return ExitCode::from(exit::USAGE),
+        Next::Done(code) => return ExitCode::from(code),
     };
+    let output = if discover.run == Run::Dry { Output::Stderr } else { Output::Stdout };
+    logging::init(loaded.config.discovery.loglevel, output);
+    loaded.log();
+    let listen = loaded.config.exporter.listen;
+    let mut config = loaded.config.discovery;
+    // The page of all programs may be switched on for this one too; it has but one address.
+    let own = if discover.server { config.exporter } else { config.client_exporter };
+    config.exporter = listen.or(own);
     match start(discover, config) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
@@ -163,9 +167,7 @@ fn start(discover: cli::Discover, config: config::Discovery) -> Result<(), Disco
 }
 
 async fn run(discover: cli::Discover, config: config::Discovery) -> Result<(), DiscoveryError> {
-    let mut term = signal(SignalKind::terminate()).map_err(DiscoveryError::EventLoop)?;
-    let mut int = signal(SignalKind::interrupt()).map_err(DiscoveryError::EventLoop)?;
-    signals::outlive_meaningless().map_err(DiscoveryError::EventLoop)?;
+    let mut signals = Signals::listen().map_err(DiscoveryError::EventLoop)?;
     let (stopper, stop) = Stop::pair();
     let store = store::open(&config).await?;
     let reports = Rc::new(report::Reports::default());
@@ -180,14 +182,13 @@ async fn run(discover: cli::Discover, config: config::Discovery) -> Result<(), D
     let planned = Rc::default();
     let context = Context { config: Rc::new(config), store, run: discover.run, stop: stop.clone(), reports, planned };
     tokio::task::spawn_local(async move {
-        let name = tokio::select! {
-            _ = term.recv() => "SIGTERM",
-            _ = int.recv() => "SIGINT",
-        };
-        tracing::info!(signal = name, "haproxystats-discovery stops");
+        tracing::info!(signal = %signals.next().await, "haproxystats-discovery stops");
         systemd::stopping();
         // Where nobody waits any more, everything has ended already.
         let _ = stopper.send(true);
+        // Whoever says it again does not want to wait for a store or a HAProxy that hangs.
+        tracing::warn!(signal = %signals.next().await, "haproxystats-discovery ends at once");
+        std::process::exit(exit::OK.into());
     });
     if let Some(period) = systemd::watchdog_interval().filter(|_| lasting) {
         tokio::task::spawn_local(async move {

@@ -7,30 +7,11 @@ use crate::config;
 use crate::exporter::Page;
 use crate::names::sanitize;
 use crate::reporter::Reporter;
-use crate::telemetry::{Definition, Kind};
+use crate::telemetry::{Kind, Sample};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
-
-/// One value of a figure.
-#[derive(Debug, Clone)]
-pub struct Sample {
-    /// The figure.
-    pub definition: &'static Definition,
-    /// What of it: a backend, a socket, a word.
-    pub labels: Vec<(&'static str, String)>,
-    /// The value.
-    pub value: f64,
-}
-
-impl Sample {
-    /// A figure without labels.
-    #[must_use]
-    pub fn of(definition: &'static Definition, value: f64) -> Self {
-        Self { definition, labels: Vec::new(), value }
-    }
-}
 
 /// The weight of a server, with the labels of HSDO.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +37,7 @@ pub enum Side {
     Client,
 }
 
-type Collector = Box<dyn Fn() -> Vec<Sample>>;
+type Collector = Box<dyn Fn() -> Vec<Sample<'static>>>;
 
 /// Everything that is reported.
 pub struct Reports {
@@ -73,7 +54,7 @@ impl Default for Reports {
 
 impl Reports {
     /// Adds figures, which are asked for with each report.
-    pub fn register(&self, collector: impl Fn() -> Vec<Sample> + 'static) {
+    pub fn register(&self, collector: impl Fn() -> Vec<Sample<'static>> + 'static) {
         self.collectors.borrow_mut().push(Box::new(collector));
     }
 
@@ -82,7 +63,7 @@ impl Reports {
         self.weights.borrow_mut().insert(side, weights);
     }
 
-    fn samples(&self) -> Vec<Sample> {
+    fn samples(&self) -> Vec<Sample<'static>> {
         self.collectors.borrow().iter().flat_map(|collect| collect()).collect()
     }
 
@@ -98,20 +79,7 @@ impl Reports {
                 family.sample(&labels, f64::from(*weight));
             }
         }
-        let samples = self.samples();
-        let mut done: Vec<&Definition> = Vec::new();
-        for Sample { definition, .. } in &samples {
-            if done.iter().any(|known| std::ptr::eq(*known, *definition)) {
-                continue;
-            }
-            done.push(definition);
-            let mut family = page.figure("haproxystats_", definition);
-            for sample in samples.iter().filter(|sample| std::ptr::eq(sample.definition, *definition)) {
-                let labels: Vec<(&str, &str)> =
-                    sample.labels.iter().map(|(name, text)| (*name, text.as_str())).collect();
-                family.sample(&labels, sample.value);
-            }
-        }
+        page.samples(|_| "haproxystats_", &self.samples());
         self.reporter.append(&mut page);
         page
     }
@@ -146,7 +114,7 @@ impl Reports {
 }
 
 /// `discovery.<label>.DiscoveryChanges`; a figure without labels stands by itself.
-fn path(Sample { definition, labels, .. }: &Sample) -> String {
+fn path(Sample { definition, labels, .. }: &Sample<'_>) -> String {
     let mut path = String::new();
     for (index, (_, text)) in labels.iter().enumerate() {
         if index == 0 {

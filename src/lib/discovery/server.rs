@@ -1,19 +1,22 @@
 //! Source to store: asks the source, plans, and writes the next document, for as long as it has the lease.
 
+pub(crate) mod figures;
+
 use super::document::{Document, Reason, State, What};
 use super::files::spare_slots;
 use super::notices::{self, Notices};
 use super::plan::plan;
-use super::report::{Reports, Sample, ServerWeight, Side};
+use super::report::{Reports, ServerWeight, Side};
 use super::source::{self, Instance, Listing, Source, SourceError, good};
 use super::store::{Lease, Revision, Store, StoreError, Stored};
-use super::{Context, Stop, utc_millis, utc_seconds};
+use super::{Context, Stop, utc_millis};
 use crate::backoff::{Backoff, jitter};
 use crate::cli::Run;
 use crate::config;
+use crate::daemon::host;
 use crate::logging::Chain;
-use crate::telemetry::{DISCOVERY, as_f64};
-use std::cell::{Cell, RefCell};
+use figures::{Figures, add};
+use std::cell::RefCell;
 use std::io::Write;
 use std::rc::Rc;
 use std::time::Duration;
@@ -43,91 +46,6 @@ pub enum ServerError {
     /// Nobody reads what --dry-run prints.
     #[error("the plan cannot be printed")]
     Print(#[source] std::io::Error),
-}
-
-/// What is counted.
-#[derive(Default)]
-struct Figures {
-    listings: Cell<u32>,
-    source_failures: Cell<u32>,
-    store_failures: Cell<u32>,
-    conflicts: Cell<u32>,
-    writes: Cell<u32>,
-    leader: Cell<bool>,
-    /// UTC milliseconds; 0: none so far.
-    listed: Cell<u64>,
-    instances: Cell<usize>,
-    unusable: Cell<usize>,
-    document: RefCell<Option<Document>>,
-    changes: RefCell<Vec<(What, u32)>>,
-}
-
-fn add(counter: &Cell<u32>) {
-    counter.set(counter.get().saturating_add(1));
-}
-
-impl Figures {
-    fn count(&self, reasons: &[Reason]) {
-        let mut changes = self.changes.borrow_mut();
-        for reason in reasons {
-            match changes.iter_mut().find(|(what, _)| *what == reason.what) {
-                Some((_, count)) => *count = count.saturating_add(1),
-                None => changes.push((reason.what, 1)),
-            }
-        }
-    }
-
-    fn samples(&self, skipped: u64) -> Vec<Sample> {
-        let size = |value: usize| as_f64(u64::try_from(value).unwrap_or(u64::MAX));
-        let mut samples = Vec::new();
-        let [
-            leader,
-            slots,
-            servers,
-            draining,
-            unplaced,
-            held,
-            version,
-            source_age,
-            source_instances,
-            unusable,
-            listings,
-            source_failures,
-            store_failures,
-            conflicts,
-            writes,
-            changes,
-            reports_skipped,
-        ] = DISCOVERY.each_ref();
-        let mut tell = |definition, value: f64| samples.push(Sample::of(definition, value));
-        tell(leader, f64::from(u8::from(self.leader.get())));
-        tell(listings, f64::from(self.listings.get()));
-        tell(source_failures, f64::from(self.source_failures.get()));
-        tell(store_failures, f64::from(self.store_failures.get()));
-        tell(conflicts, f64::from(self.conflicts.get()));
-        tell(writes, f64::from(self.writes.get()));
-        tell(reports_skipped, as_f64(skipped));
-        if self.listed.get() > 0 {
-            tell(source_age, as_f64(utc_seconds().saturating_sub(self.listed.get() / 1000)));
-            tell(source_instances, size(self.instances.get()));
-            tell(unusable, size(self.unusable.get()));
-        }
-        if let Some(document) = &*self.document.borrow() {
-            let active = document.servers().filter(|(_, server)| server.state == State::Active).count();
-            let occupied = document.servers().count();
-            tell(slots, size(document.slots.len()));
-            tell(servers, size(active));
-            tell(draining, size(occupied - active));
-            tell(unplaced, size(document.unplaced.len()));
-            tell(held, size(document.held.len()));
-            tell(version, as_f64(document.version));
-        }
-        for (what, count) in self.changes.borrow().iter() {
-            let labels = vec![("change", what.to_string().replace(' ', "_"))];
-            samples.push(Sample { definition: changes, labels, value: f64::from(*count) });
-        }
-        samples
-    }
 }
 
 /// What is told once, when it begins and when it is over.
@@ -174,7 +92,7 @@ pub async fn run(context: Context) -> Result<(), ServerError> {
     let Context { config, store, run, stop, reports, planned } = context;
     let Some(source) = source::open(&config).await? else { return Ok(()) };
     let name = config.server.name.clone().unwrap_or_else(|| {
-        let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
+        let host = host::name();
         format!("{host}/{}", std::process::id())
     });
     let figures = Rc::new(Figures::default());

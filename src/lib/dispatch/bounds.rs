@@ -1,5 +1,6 @@
 //! How much of what is rendered is in memory at a time.
 
+use crate::injection;
 use std::sync::OnceLock;
 
 /// For tests only: all of [`Bounds`] in bytes, so that small snapshots go the ways of large ones. Not part of the
@@ -31,7 +32,7 @@ impl Bounds {
     pub fn get() -> Self {
         static BOUNDS: OnceLock<Bounds> = OnceLock::new();
         *BOUNDS.get_or_init(|| {
-            let all = std::env::var(VARIABLE).ok().and_then(|text| text.parse().ok());
+            let all = injection::variable(VARIABLE).and_then(|text| text.parse().ok());
             all.map_or_else(Self::default, |bytes| Self { piece: bytes, unsent: bytes, kept: bytes })
         })
     }

@@ -10,13 +10,16 @@
 
 mod aside;
 pub mod bounds;
+pub mod counters;
 #[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
 pub mod graphite;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod local_store;
-pub mod messages;
 
+pub use counters::Counters;
+
+use crate::messages::Messages;
 use crate::snapshot::Epoch;
 use std::future::Future;
 use std::pin::Pin;
@@ -46,7 +49,7 @@ pub struct Batch {
     /// Number of lines in `text`.
     pub lines: usize,
     /// The same as messages; none where no destination wants them.
-    pub messages: messages::Messages,
+    pub messages: Messages,
 }
 
 /// What a dispatcher tells the worker.
@@ -87,54 +90,6 @@ pub enum Notice {
         /// Which dispatcher.
         dispatcher: &'static str,
     },
-}
-
-/// Figures of one dispatcher since the worker started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Lines in batches that were delivered.
-    pub delivered_lines: u64,
-    /// Lines that were sent again after a connection was lost.
-    pub resent_lines: u64,
-    /// Lines given up to make room.
-    pub dropped_lines: u64,
-    /// Attempts to connect that failed.
-    pub retries: u64,
-    /// Connections opened in place of one that was lost.
-    pub reconnects: u64,
-    /// Times the destination took no byte for longer than the write time-out.
-    pub stalls: u64,
-    /// Batches held now.
-    pub queued_batches: u64,
-    /// Lines held now.
-    pub queued_lines: u64,
-    /// Snapshots that the destination says it has, which is not certain yet. Neither they nor their lines count as held.
-    pub settling: u64,
-    /// Snapshots that stay on disk until it has room, while the other dispatchers go on. Counted by the worker.
-    pub put_off: u64,
-    /// Of dispatchers that send messages.
-    pub messages: MessageCounters,
-}
-
-/// Figures of a dispatcher that sends messages, since the worker started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct MessageCounters {
-    /// Messages that were acknowledged.
-    pub sent: u64,
-    /// Messages that were refused, or were too large, each time counted.
-    pub failed: u64,
-    /// Messages that were sent again after they had been refused or given up.
-    pub retried: u64,
-    /// Requests that the client library sent again by itself.
-    pub requests_retried: u64,
-    /// Messages without an answer now.
-    pub in_flight: u64,
-    /// Messages that were refused and wait to be sent again now.
-    pub parked: u64,
-    /// Bytes of messages held now.
-    pub queued_bytes: u64,
-    /// Time from the first message of a snapshot until all were acknowledged, of the latest snapshot.
-    pub latency_ms: u64,
 }
 
 /// One destination of metrics. Dropping it closes the destination; what was not delivered is forgotten here and still

@@ -1,7 +1,7 @@
 //! The text format of Prometheus, version 0.0.4.
 
 use super::runtime;
-use crate::telemetry::{Definition, Kind};
+use crate::telemetry::{Definition, Kind, Sample};
 use std::fmt::Write;
 
 /// The page. Each family of metrics is written once, as a whole.
@@ -42,6 +42,22 @@ impl Page {
     /// Begins the family of a figure from a table; see [`name_of`].
     pub fn figure(&mut self, prefix: &str, definition: &Definition) -> Family<'_> {
         self.family(&name_of(prefix, definition), definition.kind, definition.about)
+    }
+
+    /// Adds samples, those of one figure together; `prefix` says what stands before the name of a figure.
+    pub fn samples(&mut self, prefix: impl Fn(&str) -> &'static str, samples: &[Sample<'_>]) {
+        let mut done: Vec<&Definition> = Vec::new();
+        for Sample { definition, .. } in samples {
+            if done.iter().any(|known| std::ptr::eq(*known, *definition)) {
+                continue;
+            }
+            done.push(definition);
+            let mut family = self.figure(prefix(definition.name), definition);
+            for sample in samples.iter().filter(|sample| std::ptr::eq(sample.definition, *definition)) {
+                let labels: Vec<(&str, &str)> = sample.labels.iter().map(|(name, text)| (*name, &**text)).collect();
+                family.sample(&labels, sample.value);
+            }
+        }
     }
 
     /// The page as it is sent.

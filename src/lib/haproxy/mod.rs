@@ -1,5 +1,6 @@
 //! HAProxy's words: its statistics fields, states and replies. Nothing outside this folder spells them.
 
+pub mod address;
 pub mod answer;
 pub mod columns;
 pub mod identity;

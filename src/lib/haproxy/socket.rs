@@ -1,9 +1,8 @@
 //! A connection to a stats socket: a UNIX path or abstract name, or a TCP host and port.
 
-use crate::config::Server;
+use super::address::Address;
 use nix::sys::socket::{MsgFlags, recv};
 use std::ffi::OsString;
-use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
@@ -72,13 +71,13 @@ pub enum Stream {
 ///
 /// # Errors
 /// No address accepted; the error is that of the last one.
-pub async fn connect(server: &Server, limit: Duration) -> Result<Stream, ConnectError> {
+pub async fn connect(server: &Address, limit: Duration) -> Result<Stream, ConnectError> {
     match server {
-        Server::Unix(path) => connect_unix(path, server, limit).await.map(Stream::Unix),
-        Server::Abstract { name, ends } => {
+        Address::Unix(path) => connect_unix(path, server, limit).await.map(Stream::Unix),
+        Address::Abstract { name, ends } => {
             connect_unix(&abstract_path(name, *ends), server, limit).await.map(Stream::Unix)
         }
-        Server::Tcp { host, port } => connect_tcp(host, *port, limit).await.map(Stream::Tcp),
+        Address::Tcp { host, port } => connect_tcp(host, *port, limit).await.map(Stream::Tcp),
     }
 }
 
@@ -92,7 +91,7 @@ fn abstract_path(name: &str, ends: bool) -> PathBuf {
     OsString::from_vec(bytes).into()
 }
 
-async fn connect_unix(path: &Path, server: &Server, limit: Duration) -> Result<UnixStream, ConnectError> {
+async fn connect_unix(path: &Path, server: &Address, limit: Duration) -> Result<UnixStream, ConnectError> {
     let end = Instant::now() + limit;
     loop {
         match UnixStream::connect(path).await {
@@ -243,18 +242,6 @@ fn unread(stream: &UnixStream) -> io::Result<usize> {
     Ok(usize::try_from(bytes).unwrap_or(0))
 }
 
-/// A socket as logs name it: the path, or host and port.
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => path.display().fmt(f),
-            Self::Abstract { name, ends } => write!(f, "{}@{name}", if *ends { "abnsz" } else { "abns" }),
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,8 +251,8 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
     }
 
-    fn tcp(host: &str, port: u16) -> Server {
-        Server::Tcp { host: host.to_owned(), port }
+    fn tcp(host: &str, port: u16) -> Address {
+        Address::Tcp { host: host.to_owned(), port }
     }
 
     #[test]
@@ -274,7 +261,7 @@ mod tests {
         let path = directory.path().join("s");
         let listener = UnixListener::bind(&path).unwrap();
         nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
-        let server = Server::Unix(path);
+        let server = Address::Unix(path);
         block_on(async {
             let first = connect(&server, Duration::from_secs(5)).await.unwrap();
             let error = connect(&server, Duration::from_millis(20)).await.unwrap_err();
@@ -295,7 +282,7 @@ mod tests {
         let mut filled = name.clone().into_bytes();
         filled.resize(SUN_PATH - 1, 0);
         for (bytes, ends) in [(filled, false), (name.clone().into_bytes(), true)] {
-            let server = Server::Abstract { name: name.clone(), ends };
+            let server = Address::Abstract { name: name.clone(), ends };
             let error = block_on(connect(&server, Duration::from_secs(5))).unwrap_err();
             assert_eq!(error.to_string(), format!("cannot connect to {server}"));
             let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(bytes).unwrap()).unwrap();
@@ -351,7 +338,7 @@ mod tests {
 
     #[test]
     fn errors_name_what_was_tried() {
-        let missing = Server::Unix(PathBuf::from("/nonexistent/haproxy.sock"));
+        let missing = Address::Unix(PathBuf::from("/nonexistent/haproxy.sock"));
         let error = block_on(connect(&missing, Duration::from_secs(1))).unwrap_err();
         assert_eq!(error.to_string(), "cannot connect to /nonexistent/haproxy.sock");
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

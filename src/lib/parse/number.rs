@@ -1,6 +1,6 @@
 //! A cell of digits as a number.
 
-use super::table::{ABSENT, UNKNOWN};
+use crate::value::{ABSENT, UNKNOWN};
 
 /// What a cell holds.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -6,13 +6,7 @@
 
 use crate::haproxy::columns::Combine;
 use crate::plan::{Field, KindPlan};
-
-/// Stands for "no value" among the integers of a column; [`super::number`] never yields it.
-pub const ABSENT: i64 = i64::MIN;
-
-/// Stands for a value that HAProxy has and does not print, where that matters; in cells that are not in a column yet. Not
-/// yielded by [`super::number`] either.
-pub const UNKNOWN: i64 = i64::MIN + 1;
+use crate::value::{ABSENT, UNKNOWN};
 
 /// Rows of a block.
 const BLOCK: usize = 64;

@@ -2,7 +2,7 @@
 //! parent changes anything in the source directory; workers read. So a worker may die at any moment without leaving
 //! a question open.
 
-use super::figures::{Totals, oldest_age};
+use super::figures::{Figure, Totals, oldest_age};
 use super::message::{Failure, Figures};
 use super::trouble::Trouble;
 use crate::logging::Chain;
@@ -13,7 +13,6 @@ use crate::snapshot::list::{Identity, identity, wall_clock};
 use crate::snapshot::quarantine::{Quarantined, quarantine};
 use crate::snapshot::remove::{Removal, RemoveError, finish, remove};
 use crate::snapshot::withdraw::put_back;
-use crate::telemetry::Figure;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -2,12 +2,77 @@
 //! along with a snapshot now and then.
 
 use super::message::Figures;
-use crate::dispatch::{Counters, MessageCounters};
+use crate::dispatch::Counters;
 use crate::queue::{Queue, Slot};
 use crate::snapshot::Epoch;
-use crate::telemetry::{Figure, as_f64, of_dispatcher};
+use crate::telemetry::{as_f64, figures, size};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+figures! {
+    /// A figure of the process daemon as a whole; its name is the last element of the metric's path.
+    pub enum Figure {
+        QueueDepth "snapshots" Gauge
+            "Complete snapshots in src-dir that wait for a worker.";
+        QueueOldestAge "seconds" Gauge
+            "Age of the oldest snapshot that some destination does not have yet; 0 when there is none.";
+        SnapshotsInFlight "snapshots" Gauge
+            "Snapshots that workers are processing or delivering, without those that settle.";
+        SnapshotsStuck "snapshots" Gauge
+            "Snapshots that are done with but still in src-dir: delivered and not removable, which is tried again every 10 \
+             seconds, or not processable and not movable to failed/, which is tried again every few minutes.";
+        SnapshotsUnreadable "snapshots" Gauge
+            "Snapshots that could not be read when they were last tried, for an error of the disk or the system. They stay, and \
+             are tried again within a minute.";
+        SnapshotsDelivered "snapshots" Counter
+            "Snapshots whose metrics every destination has.";
+        SnapshotsDropped "snapshots" Counter
+            "Snapshots of which a destination's queue gave up metrics to make room (queue-full = drop-oldest).";
+        SnapshotsVanished "snapshots" Counter
+            "Snapshots that somebody else removed from src-dir before they were processed.";
+        SnapshotsQuarantined "snapshots" Counter
+            "Snapshots that could not be processed and were moved to failed/.";
+        QuarantineRefusals "attempts" Counter
+            "Attempts to move a snapshot to failed/ that failed, since there are 360 already or it cannot be written to. Nothing is \
+             deleted: the snapshot stays in src-dir.";
+        SnapshotsFailed "attempts" Counter
+            "Attempts to process a snapshot that ended with an error of its own.";
+        SnapshotsPostponed "attempts" Counter
+            "Attempts to process a snapshot that ended with an error of the disk or the system; it is tried again.";
+        SnapshotsPanicked "attempts" Counter
+            "Attempts to process a snapshot that ended with a panic, which is a defect of the program.";
+        RefusedRows "rows" Counter
+            "Rows of statistics that were left out because they could not be read.";
+        RefusedFiles "files" Counter
+            "Files of statistics that were left out because nothing in them could be read.";
+        UnknownObjects "objects" Counter
+            "Frontends, backends and servers that were left out of snapshots though some processes told of them: the part of \
+             another process could not be read.";
+        LinesRendered "lines" Counter
+            "Lines that workers made out of snapshots, repetitions included.";
+        SlotsSkipped "servers" Counter
+            "Servers that were left out of snapshots as unused slots (skip-unused-slots), repetitions included.";
+        ZerosSkipped "lines" Counter
+            "Lines that were left out because the counter is 0 (skip-zero), repetitions included.";
+        UnchangedSkipped "lines" Counter
+            "Lines that were left out because the value is that of the snapshot before (send-unchanged-every).";
+        DeliveryLatency "seconds" Gauge
+            "Longest time from a pull to the acknowledgement by every destination, among the snapshots delivered since \
+             this figure was last sent. Not sent when none was.";
+        DestinationsUnconfirmed "destinations" Gauge
+            "Destinations that have confirmed nothing for a minute of what workers hold for them.";
+        Workers "processes" Gauge
+            "Worker processes that run.";
+        WorkerRestartsExit "restarts" Counter
+            "Workers replaced because they ended by themselves.";
+        WorkerRestartsSignal "restarts" Counter
+            "Workers replaced because a signal ended them.";
+        WorkerRestartsHang "restarts" Counter
+            "Workers replaced because they gave no answer for worker-timeout.";
+        WatchRescues "events" Counter
+            "Times that src-dir was replaced or the kernel lost events, and the whole directory was looked at instead.";
+    }
+}
 
 /// The counters.
 #[derive(Debug, Default)]
@@ -46,11 +111,7 @@ impl Totals {
         let of_slot: Vec<(Slot, String)> = self.live.keys().filter(|(of, _)| *of == slot).cloned().collect();
         for key in of_slot {
             if let Some(counters) = self.live.remove(&key) {
-                let messages =
-                    MessageCounters { in_flight: 0, parked: 0, queued_bytes: 0, latency_ms: 0, ..counters.messages };
-                let kept =
-                    Counters { queued_batches: 0, queued_lines: 0, put_off: 0, settling: 0, messages, ..counters };
-                add(self.dead.entry(key.1).or_default(), &kept);
+                self.dead.entry(key.1).or_default().add(&counters.lasting());
             }
         }
     }
@@ -67,7 +128,7 @@ impl Totals {
         let mut values: Vec<_> = self.values(now, queue, workers).into_iter().map(named).collect();
         self.latency = None;
         for (name, counters) in self.dispatchers() {
-            values.extend(of_dispatcher(&name, &counters));
+            values.extend(counters.named(&name));
         }
         Figures { stamp, values }
     }
@@ -76,13 +137,13 @@ impl Totals {
     #[must_use]
     pub fn values(&self, now: Duration, queue: &Queue, workers: usize) -> Vec<(Figure, f64)> {
         let value = |figure: Figure| match figure {
-            Figure::QueueDepth => Some(count(queue.depth())),
+            Figure::QueueDepth => Some(size(queue.depth())),
             Figure::QueueOldestAge => Some(oldest_age(queue, now).as_secs_f64().floor()),
-            Figure::SnapshotsInFlight => Some(count(queue.in_flight() - queue.settling())),
-            Figure::SnapshotsStuck => Some(count(queue.done_with())),
-            Figure::SnapshotsUnreadable => Some(count(queue.unreadable())),
-            Figure::DestinationsUnconfirmed => Some(count(self.unconfirmed)),
-            Figure::Workers => Some(count(workers)),
+            Figure::SnapshotsInFlight => Some(size(queue.in_flight() - queue.settling())),
+            Figure::SnapshotsStuck => Some(size(queue.done_with())),
+            Figure::SnapshotsUnreadable => Some(size(queue.unreadable())),
+            Figure::DestinationsUnconfirmed => Some(size(self.unconfirmed)),
+            Figure::Workers => Some(size(workers)),
             Figure::DeliveryLatency => self.latency.map(|latency| (latency.as_secs_f64() * 1000.0).round() / 1000.0),
             counter => Some(as_f64(self.get(counter))),
         };
@@ -94,42 +155,16 @@ impl Totals {
     pub fn dispatchers(&self) -> BTreeMap<String, Counters> {
         let mut sums = self.dead.clone();
         for ((_, name), counters) in &self.live {
-            add(sums.entry(name.clone()).or_default(), counters);
+            sums.entry(name.clone()).or_default().add(counters);
         }
         sums
     }
-}
-
-fn count(number: usize) -> f64 {
-    as_f64(u64::try_from(number).unwrap_or(u64::MAX))
 }
 
 /// How old the oldest snapshot is that some destination does not have.
 #[must_use]
 pub fn oldest_age(queue: &Queue, now: Duration) -> Duration {
     queue.oldest().map_or(Duration::ZERO, |oldest| now.saturating_sub(Duration::from_secs(oldest.0)))
-}
-
-fn add(sum: &mut Counters, more: &Counters) {
-    sum.delivered_lines += more.delivered_lines;
-    sum.resent_lines += more.resent_lines;
-    sum.dropped_lines += more.dropped_lines;
-    sum.retries += more.retries;
-    sum.reconnects += more.reconnects;
-    sum.stalls += more.stalls;
-    sum.queued_batches += more.queued_batches;
-    sum.queued_lines += more.queued_lines;
-    sum.put_off += more.put_off;
-    sum.settling += more.settling;
-    let (sum, more) = (&mut sum.messages, &more.messages);
-    sum.sent += more.sent;
-    sum.failed += more.failed;
-    sum.retried += more.retried;
-    sum.requests_retried += more.requests_retried;
-    sum.in_flight += more.in_flight;
-    sum.parked += more.parked;
-    sum.queued_bytes += more.queued_bytes;
-    sum.latency_ms = sum.latency_ms.max(more.latency_ms);
 }
 
 /// Which timestamp figures get that travel with the snapshot `epoch`, or `None` when they are not due.
@@ -156,7 +191,6 @@ pub fn stamp(epoch: Epoch, now: Duration, interval: Duration, last: Option<Epoch
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::DISPATCHER;
     use std::time::Instant;
 
     const INTERVAL: Duration = Duration::from_secs(10);
@@ -194,7 +228,7 @@ mod tests {
         totals.delivered(Duration::from_millis(300));
 
         let first = totals.report(Epoch(130), at(130), &queue, 4);
-        assert_eq!(first.values.len(), Figure::ALL.len() + DISPATCHER.len());
+        assert_eq!(first.values.len(), Figure::ALL.len() + Counters::DISPATCHER.len());
         for (name, expected) in [
             ("QueueDepth", 1.0),
             ("QueueOldestAge", 30.0),

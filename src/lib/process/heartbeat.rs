@@ -1,6 +1,6 @@
 //! What systemd is told while the daemon runs. Fed by the main loop alone: a watchdog fed by a timer proves nothing.
 
-use crate::systemd;
+use crate::daemon::systemd;
 use std::time::{Duration, Instant};
 
 /// Least time between two status lines.

@@ -1,12 +1,13 @@
-//! What parent and worker say to each other: one message per packet, words separated by single blanks.
+//! What parent and worker say to each other: one message per packet, as JSON. The same program stands at both ends.
 //!
-//! Parsing is strict: anything that is not exactly a message is an error, and the side that receives one gives up the
-//! other, since nothing that it says can be trusted any more.
+//! Anything that is not exactly a message is an error, and the side that receives one gives up the other, since nothing that
+//! it says can be trusted any more.
 
-use crate::dispatch::{Counters, MessageCounters};
+use crate::dispatch::Counters;
 use crate::render::line::Skipped;
 use crate::snapshot::Epoch;
-use std::fmt::Write;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Longest message in bytes. The longest real one, a snapshot with the parent's figures, is a few thousand.
@@ -15,7 +16,8 @@ pub const MAX_LEN: usize = 16 * 1024;
 const MAX_REASON: usize = 2000;
 
 /// Parent to worker.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum ToWorker {
     /// Process this snapshot.
     Take {
@@ -33,7 +35,8 @@ pub enum ToWorker {
 }
 
 /// Figures of the daemon as a whole.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Figures {
     /// Timestamp of the figures.
     pub stamp: Epoch,
@@ -42,7 +45,8 @@ pub struct Figures {
 }
 
 /// Worker to parent.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum ToParent {
     /// One more snapshot can be taken. Said once for each; the first one says that the worker is ready.
     Room,
@@ -98,7 +102,7 @@ pub enum ToParent {
 }
 
 /// Kinds of failures to process a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
     /// Something is wrong with this snapshot.
     Snapshot,
@@ -108,48 +112,19 @@ pub enum Failure {
     System,
 }
 
-impl Failure {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Snapshot => "snapshot",
-            Self::Panic => "panic",
-            Self::System => "system",
-        }
-    }
-
-    fn parse(word: &str) -> Option<Self> {
-        [Self::Snapshot, Self::Panic, Self::System].into_iter().find(|failure| failure.word() == word)
-    }
-}
-
-/// Stands for no snapshot.
-const NONE: &str = "-";
-
 /// A packet that is not a message.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a message: {0:?}")]
-pub struct MessageError(String);
+#[derive(Debug, thiserror::Error)]
+#[error("not a message: {shown:?}")]
+pub struct MessageError {
+    shown: String,
+    source: serde_json::Error,
+}
 
 impl ToWorker {
     /// The packet.
     #[must_use]
     pub fn encode(&self) -> String {
-        match self {
-            Self::Take { epoch, figures, before } => {
-                let before = before.map_or_else(|| NONE.to_owned(), |before| before.to_string());
-                let mut packet = format!("take {epoch} {before}");
-                if let Some(figures) = figures {
-                    let _ = write!(packet, " {}", figures.stamp);
-                }
-                for (name, value) in figures.iter().flat_map(|figures| &figures.values) {
-                    // Writing to a string cannot fail. Display of f64 is exact and has no exponent.
-                    let _ = write!(packet, " {name}={value}");
-                }
-                packet
-            }
-            Self::Ping => "ping".to_owned(),
-            Self::Drain(grace) => format!("drain {}", grace.as_millis()),
-        }
+        encode(self)
     }
 
     /// Reads a packet.
@@ -157,58 +132,21 @@ impl ToWorker {
     /// # Errors
     /// When it is not exactly a message.
     pub fn decode(packet: &[u8]) -> Result<Self, MessageError> {
-        decode(packet, |words| match words {
-            ["take", epoch, before, figures @ ..] => {
-                let before = if *before == NONE { None } else { Some(parse_epoch(before)?) };
-                let figures = match figures {
-                    [] => None,
-                    [stamp, values @ ..] => {
-                        let values = values.iter().map(|pair| figure(pair)).collect::<Option<_>>()?;
-                        Some(Figures { stamp: parse_epoch(stamp)?, values })
-                    }
-                };
-                Some(Self::Take { epoch: parse_epoch(epoch)?, figures, before })
-            }
-            ["ping"] => Some(Self::Ping),
-            ["drain", millis] => Some(Self::Drain(Duration::from_millis(number(millis)?))),
-            _ => None,
-        })
+        decode(packet)
     }
 }
 
 impl ToParent {
+    /// A failure, with a reason that is one line of bounded length.
+    #[must_use]
+    pub fn failed(epoch: Epoch, failure: Failure, reason: &str) -> Self {
+        Self::Failed { epoch, failure, reason: one_line(reason) }
+    }
+
     /// The packet.
     #[must_use]
     pub fn encode(&self) -> String {
-        match self {
-            Self::Room => "room".to_owned(),
-            Self::Rendered {
-                epoch,
-                lines,
-                refused_rows,
-                refused_files,
-                unknown_objects,
-                skipped: Skipped { slots, zeros, unchanged },
-            } => {
-                let refused = format!("{refused_rows} {refused_files} {unknown_objects}");
-                format!("rendered {epoch} {lines} {refused} {slots} {zeros} {unchanged}")
-            }
-            Self::Settles { epoch, settles } => format!("settles {epoch} {}", u8::from(*settles)),
-            Self::Done { epoch, dropped } => format!("done {epoch} {}", u8::from(*dropped)),
-            Self::Gone(epoch) => format!("gone {epoch}"),
-            Self::Failed { epoch, failure, reason } => {
-                format!("failed {epoch} {} {}", failure.word(), one_line(reason))
-            }
-            Self::Counters { dispatcher, counters } => {
-                let mut packet = format!("counters {dispatcher}");
-                for number in numbers_of(counters) {
-                    // Writing to a string cannot fail.
-                    let _ = write!(packet, " {number}");
-                }
-                packet
-            }
-            Self::Pong => "pong".to_owned(),
-        }
+        encode(self)
     }
 
     /// Reads a packet.
@@ -216,138 +154,20 @@ impl ToParent {
     /// # Errors
     /// When it is not exactly a message.
     pub fn decode(packet: &[u8]) -> Result<Self, MessageError> {
-        decode(packet, |words| match words {
-            ["room"] => Some(Self::Room),
-            ["rendered", epoch, lines, rows, files, objects, slots, zeros, unchanged] => Some(Self::Rendered {
-                epoch: parse_epoch(epoch)?,
-                lines: number(lines)?,
-                refused_rows: number(rows)?,
-                refused_files: number(files)?,
-                unknown_objects: number(objects)?,
-                skipped: Skipped { slots: number(slots)?, zeros: number(zeros)?, unchanged: number(unchanged)? },
-            }),
-            ["settles", epoch, settles] => Some(Self::Settles { epoch: parse_epoch(epoch)?, settles: flag(settles)? }),
-            ["done", epoch, dropped] => Some(Self::Done { epoch: parse_epoch(epoch)?, dropped: flag(dropped)? }),
-            ["gone", epoch] => Some(Self::Gone(parse_epoch(epoch)?)),
-            ["failed", epoch, failure, reason @ ..] => Some(Self::Failed {
-                epoch: parse_epoch(epoch)?,
-                failure: Failure::parse(failure)?,
-                reason: reason.join(" "),
-            }),
-            ["counters", dispatcher, numbers @ ..] => {
-                let numbers: Vec<u64> = numbers.iter().map(|word| number(word)).collect::<Option<_>>()?;
-                let counters = counters_of(numbers.try_into().ok()?);
-                Some(Self::Counters { dispatcher: name(dispatcher)?.to_owned(), counters })
-            }
-            ["pong"] => Some(Self::Pong),
-            _ => None,
-        })
+        decode(packet)
     }
 }
 
-fn decode<T>(packet: &[u8], read: impl Fn(&[&str]) -> Option<T>) -> Result<T, MessageError> {
-    let words = std::str::from_utf8(packet).ok().map(|text| text.split(' ').collect::<Vec<_>>());
-    words.and_then(|words| read(&words)).ok_or_else(|| {
+fn encode(message: &impl Serialize) -> String {
+    // Numbers, texts and structs of them: nothing that could fail.
+    serde_json::to_string(message).unwrap_or_default()
+}
+
+fn decode<T: DeserializeOwned>(packet: &[u8]) -> Result<T, MessageError> {
+    serde_json::from_slice(packet).map_err(|source| {
         let shown = packet.get(..200).unwrap_or(packet);
-        MessageError(String::from_utf8_lossy(shown).into_owned())
+        MessageError { shown: String::from_utf8_lossy(shown).into_owned(), source }
     })
-}
-
-fn numbers_of(counters: &Counters) -> [u64; 18] {
-    let (c, m) = (counters, &counters.messages);
-    [
-        c.delivered_lines,
-        c.resent_lines,
-        c.dropped_lines,
-        c.retries,
-        c.reconnects,
-        c.stalls,
-        c.queued_batches,
-        c.queued_lines,
-        c.put_off,
-        c.settling,
-        m.sent,
-        m.failed,
-        m.retried,
-        m.requests_retried,
-        m.in_flight,
-        m.parked,
-        m.queued_bytes,
-        m.latency_ms,
-    ]
-}
-
-fn counters_of(numbers: [u64; 18]) -> Counters {
-    let [
-        delivered_lines,
-        resent_lines,
-        dropped_lines,
-        retries,
-        reconnects,
-        stalls,
-        queued_batches,
-        queued_lines,
-        put_off,
-        settling,
-        sent,
-        failed,
-        retried,
-        requests_retried,
-        in_flight,
-        parked,
-        queued_bytes,
-        latency_ms,
-    ] = numbers;
-    Counters {
-        delivered_lines,
-        resent_lines,
-        dropped_lines,
-        retries,
-        reconnects,
-        stalls,
-        queued_batches,
-        queued_lines,
-        put_off,
-        settling,
-        messages: MessageCounters {
-            sent,
-            failed,
-            retried,
-            requests_retried,
-            in_flight,
-            parked,
-            queued_bytes,
-            latency_ms,
-        },
-    }
-}
-
-fn parse_epoch(word: &str) -> Option<Epoch> {
-    Epoch::from_name(word)
-}
-
-fn number(word: &str) -> Option<u64> {
-    // parse() would take a plus sign as well.
-    word.bytes().all(|b| b.is_ascii_digit()).then(|| word.parse().ok())?
-}
-
-fn flag(word: &str) -> Option<bool> {
-    match word {
-        "0" => Some(false),
-        "1" => Some(true),
-        _ => None,
-    }
-}
-
-fn name(word: &str) -> Option<&str> {
-    let good = !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    good.then_some(word)
-}
-
-fn figure(pair: &str) -> Option<(String, f64)> {
-    let (key, value) = pair.split_once('=')?;
-    let value: f64 = value.parse().ok()?;
-    value.is_finite().then_some((name(key)?.to_owned(), value))
 }
 
 /// A reason as it can travel: no line ends, bounded.
@@ -370,16 +190,11 @@ mod tests {
     fn counters(seed: u64) -> Counters {
         Counters {
             delivered_lines: seed,
-            resent_lines: seed + 1,
-            dropped_lines: seed + 2,
-            retries: seed + 3,
-            reconnects: seed + 4,
             stalls: seed + 5,
-            queued_batches: seed + 6,
             queued_lines: u64::MAX,
-            put_off: seed + 9,
-            settling: seed + 10,
-            messages: MessageCounters { sent: seed + 7, latency_ms: seed + 8, ..MessageCounters::default() },
+            messages_sent: seed + 7,
+            acknowledge_time: seed + 8,
+            ..Counters::default()
         }
     }
 
@@ -396,7 +211,7 @@ mod tests {
         ] {
             let packet = message.encode();
             assert!(packet.len() <= MAX_LEN);
-            assert_eq!(ToWorker::decode(packet.as_bytes()), Ok(message));
+            assert_eq!(ToWorker::decode(packet.as_bytes()).unwrap(), message);
         }
         for message in [
             ToParent::Room,
@@ -422,14 +237,14 @@ mod tests {
             ToParent::Counters { dispatcher: "local-store".to_owned(), counters: counters(9) },
             ToParent::Pong,
         ] {
-            assert_eq!(ToParent::decode(message.encode().as_bytes()), Ok(message));
+            assert_eq!(ToParent::decode(message.encode().as_bytes()).unwrap(), message);
         }
     }
 
     #[test]
     fn a_reason_is_one_bounded_line() {
         let reason = format!("a\nb\t{}", "é".repeat(5000));
-        let packet = ToParent::Failed { epoch: EPOCH, failure: Failure::Snapshot, reason }.encode();
+        let packet = ToParent::failed(EPOCH, Failure::Snapshot, &reason).encode();
         assert!(packet.len() < MAX_LEN);
         assert!(
             matches!(ToParent::decode(packet.as_bytes()), Ok(ToParent::Failed { reason, .. }) if reason.starts_with("a b é"))
@@ -438,39 +253,17 @@ mod tests {
 
     #[test]
     fn what_is_not_a_message_is_refused() {
-        for packet in [
-            "",
-            "take",
-            "take 1",
-            "take x -",
-            "take +1 -",
-            "take 01 -",
-            "take 1 x",
-            "take 1 - 2 a",
-            "take 1 - 2 a=nan",
-            "take 1 - 2 =1",
-            "ping ",
-            "drain -1",
-        ] {
+        for packet in ["", "Ping", "\"ping\"", "{\"Drain\":1}", "{\"Take\":{\"before\":null}}", "\"Ping\" 1"] {
             assert!(ToWorker::decode(packet.as_bytes()).is_err(), "{packet:?}");
         }
-        for packet in [
-            "",
-            "room 1",
-            "rendered 1 2 3 4 5 6",
-            "done 1 2",
-            "done 1",
-            "settles 1",
-            "settles 1 yes",
-            "gone",
-            "counters a 1",
-            "pong\n",
-            "failed 1",
-            "failed 1 x y",
-        ] {
+        for packet in ["", "{\"Gone\":-1}", "{\"Gone\":1,\"x\":1}", "{\"Done\":{\"epoch\":1,\"dropped\":true,\"x\":1}}"]
+        {
             assert!(ToParent::decode(packet.as_bytes()).is_err(), "{packet:?}");
         }
-        assert!(ToParent::decode(b"gone \xff").is_err());
+        assert!(ToParent::decode(b"\"Pong\xff\"").is_err());
+        let figures = Figures { stamp: EPOCH, values: vec![("X".to_owned(), f64::NAN)] };
+        let packet = ToWorker::Take { epoch: EPOCH, figures: Some(figures), before: None }.encode();
+        assert!(ToWorker::decode(packet.as_bytes()).is_err(), "a figure has a finite value");
     }
 
     proptest! {

@@ -39,11 +39,47 @@ pub mod unchanged;
 pub mod unconfirmed;
 pub mod worker;
 
-use crate::cli::{self, Command};
+use crate::cli::{Action, Arguments};
+use crate::config::load::Loaded;
+use crate::config::problem::{Problem, Report};
+use crate::config::{Program, check_directories_process};
+use crate::daemon::{host, signals};
+use crate::dispatch::graphite;
 use crate::exit;
 use crate::logging::{self, Chain, Output};
-use crate::signals;
+use crate::startup::{Front, Next, Purpose};
+use std::path::Path;
 use std::process::ExitCode;
+
+const FRONT: Front = Front { program: Program::Process, look, failure: "directories cannot be used" };
+
+/// Looks at the directories, which a start makes. A check also reads the files for TLS; the parent of a start does so itself.
+fn look(loaded: &Loaded, purpose: Purpose) -> Report {
+    let mut report = check_directories_process(&loaded.config, &loaded.ini, purpose == Purpose::Start);
+    if purpose == Purpose::Check
+        && let Err(error) = graphite::check(&loaded.config)
+    {
+        report.error(Problem::new(Chain(&error).to_string()));
+    }
+    report
+}
+
+/// `--once`
+fn own(arguments: &Arguments) -> u8 {
+    match &arguments.action {
+        Action::Once(snapshot) => match FRONT.load(arguments) {
+            Ok(loaded) => process_once(&loaded, snapshot),
+            Err(code) => code,
+        },
+        _ => exit::USAGE,
+    }
+}
+
+fn process_once(loaded: &Loaded, snapshot: &Path) -> u8 {
+    logging::init(loaded.config.process.loglevel, Output::Stderr);
+    let host = host::name();
+    once::run(&loaded.config, &host, snapshot)
+}
 
 /// The whole program: a worker when the parent started it as one; else command line, configuration, log, and
 /// processing until a signal comes.
@@ -54,15 +90,10 @@ pub fn main() -> ExitCode {
     if let Some(configuration) = spawn::worker_mode(&arguments) {
         return ExitCode::from(worker::main(configuration));
     }
-    let loaded = match cli::process(arguments.iter().cloned()) {
-        Command::Run(loaded) => loaded,
-        Command::Once { snapshot, loaded } => {
-            logging::init(loaded.config.process.loglevel, Output::Stderr);
-            let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
-            return ExitCode::from(once::run(&loaded.config, &host, &snapshot));
-        }
-        Command::Discover { .. } => return ExitCode::from(exit::USAGE),
-        Command::Done(code) => return ExitCode::from(code),
+    let loaded = match FRONT.begin(arguments.iter().cloned()) {
+        Next::Run(loaded) => loaded,
+        Next::Own(asked) => return ExitCode::from(own(&asked)),
+        Next::Done(code) => return ExitCode::from(code),
     };
     logging::init(loaded.config.process.loglevel, Output::Stdout);
     loaded.log();

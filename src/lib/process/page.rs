@@ -1,9 +1,9 @@
 //! The daemon's figures as a page for Prometheus.
 
 use super::figures::Totals;
+use crate::dispatch::Counters;
 use crate::exporter::Page;
 use crate::queue::Queue;
-use crate::telemetry::{DISPATCHER, MESSAGES, MESSAGING, dispatcher_values, message_values};
 use std::time::Duration;
 
 /// Prefix of the names.
@@ -14,21 +14,21 @@ const PREFIX: &str = "haproxystats_process_";
 pub fn page(totals: &Totals, queue: &Queue, workers: usize, now: Duration) -> Page {
     let mut page = Page::of("process");
     for (figure, value) in totals.values(now, queue, workers) {
-        page.figure(PREFIX, &figure.definition()).sample(&[], value);
+        page.figure(PREFIX, figure.definition()).sample(&[], value);
     }
-    let dispatchers: Vec<_> =
-        totals.dispatchers().into_iter().map(|(name, counters)| (name, dispatcher_values(&counters))).collect();
-    for (index, definition) in DISPATCHER.iter().enumerate().filter(|_| !dispatchers.is_empty()) {
-        let mut family = page.figure(&format!("{PREFIX}dispatcher_"), definition);
-        for (name, values) in &dispatchers {
-            if let Some(value) = values.get(index) {
-                family.sample(&[("dispatcher", name)], *value);
-            }
+    let dispatchers = totals.dispatchers();
+    for definition in Counters::definitions() {
+        let of = |(name, counters): (&String, &Counters)| {
+            let (_, value) = counters.values_of(name).find(|(of, _)| *of == definition)?;
+            Some((name.clone(), value))
+        };
+        let samples: Vec<(String, f64)> = dispatchers.iter().filter_map(of).collect();
+        if samples.is_empty() {
+            continue;
         }
-    }
-    if let Some(counters) = totals.dispatchers().get(MESSAGING) {
-        for (definition, value) in MESSAGES.iter().zip(message_values(counters)) {
-            page.figure(&format!("{PREFIX}dispatcher_"), definition).sample(&[("dispatcher", MESSAGING)], value);
+        let mut family = page.figure(&format!("{PREFIX}dispatcher_"), definition);
+        for (name, value) in samples {
+            family.sample(&[("dispatcher", &name)], value);
         }
     }
     page
@@ -37,15 +37,13 @@ pub fn page(totals: &Totals, queue: &Queue, workers: usize, now: Duration) -> Pa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatch::{Counters, MessageCounters};
     use crate::queue::Slot;
 
     #[test]
     fn every_destination_has_its_samples() {
         let mut totals = Totals::default();
         for (name, lines) in [("graphite", 7), ("kafka", 8), ("local-store", 9)] {
-            let messages = MessageCounters { sent: lines, ..MessageCounters::default() };
-            let counters = Counters { delivered_lines: lines, messages, ..Counters::default() };
+            let counters = Counters { delivered_lines: lines, messages_sent: lines, ..Counters::default() };
             totals.heard(Slot(0), name.to_owned(), counters);
         }
         let text = page(&totals, &Queue::new(), 2, Duration::from_secs(100)).into_text();

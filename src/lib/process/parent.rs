@@ -3,7 +3,7 @@
 
 use super::custody::Custody;
 use super::death::{Death, classify};
-use super::figures::{Totals, stamp};
+use super::figures::{Figure, Totals, stamp};
 use super::heartbeat::Heartbeat;
 use super::message::{ToParent, ToWorker};
 use super::page::page;
@@ -12,6 +12,8 @@ use super::spawn::{SpawnError, Spawner};
 use super::supervisor::{Action, Policy, Supervisor, Why};
 use super::unconfirmed::{Unconfirmed, Word};
 use crate::config::Config;
+use crate::daemon::signals::{Signals, Told};
+use crate::daemon::systemd;
 use crate::dispatch::graphite::{self, TlsError};
 use crate::exit;
 use crate::exporter::{self, Scrapes};
@@ -19,11 +21,8 @@ use crate::logging::Chain;
 use crate::looked::{self, Moment};
 use crate::queue::incoming::IncomingError;
 use crate::queue::{Blame, Slot};
-use crate::signals;
 use crate::snapshot::Epoch;
 use crate::snapshot::list::wall_clock;
-use crate::systemd;
-use crate::telemetry::Figure;
 use std::ffi::OsString;
 use std::io;
 use std::time::{Duration, Instant};
@@ -63,40 +62,13 @@ pub fn run(config: &Config, text: &str, arguments: Vec<OsString>) -> Result<u8, 
     let spawner = Spawner::new(arguments, text)?;
     runtime.block_on(async {
         // First of all, so that a signal during the start is not the end of it.
-        let mut signals = Signals::new()?;
-        signals::outlive_meaningless()?;
+        let mut signals = Signals::listen()?;
+        let mut child = signal(SignalKind::child())?;
         let mut parent = Parent::new(config, spawner)?;
         let version = crate::version::line();
         tracing::info!(version, workers = config.process.workers.get(), "haproxystats-process is running");
-        Ok(parent.run(&mut signals).await)
+        Ok(parent.run(&mut signals, &mut child).await)
     })
-}
-
-struct Signals {
-    terminate: Signal,
-    hangup: Signal,
-    interrupt: Signal,
-    child: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            child: signal(SignalKind::child())?,
-        })
-    }
-
-    /// Waits for a signal to leave, and says which it was.
-    async fn leave(terminate: &mut Signal, hangup: &mut Signal, interrupt: &mut Signal) -> &'static str {
-        tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = hangup.recv() => "SIGHUP",
-            _ = interrupt.recv() => "SIGINT",
-        }
-    }
 }
 
 struct Parent {
@@ -146,7 +118,7 @@ impl Parent {
         })
     }
 
-    async fn run(&mut self, signals: &mut Signals) -> u8 {
+    async fn run(&mut self, signals: &mut Signals, child: &mut Signal) -> u8 {
         systemd::ready();
         let mut away = Moment::away();
         loop {
@@ -179,7 +151,6 @@ impl Parent {
             if let Some(due) = self.custody.next_due() {
                 wake = wake.min(due.max(now));
             }
-            let Signals { terminate, hangup, interrupt, child } = &mut *signals;
             tokio::select! {
                 Some(event) = self.pool.event() => {
                     looked::leave();
@@ -187,13 +158,13 @@ impl Parent {
                     self.listen();
                 }
                 _ = child.recv() => self.listen(),
-                name = Signals::leave(terminate, hangup, interrupt) => {
+                told = signals.next() => {
                     if self.leaving {
-                        tracing::warn!(signal = name, "leaving at once");
+                        tracing::warn!(signal = %told, "leaving at once");
                         self.pool.kill_all();
                         return self.end(exit::OK);
                     }
-                    self.leave(name);
+                    self.leave(told);
                 }
                 scrape = self.scrapes.next() => {
                     let workers = self.supervisor.running();
@@ -402,11 +373,11 @@ impl Parent {
         }
     }
 
-    fn leave(&mut self, signal: &'static str) {
+    fn leave(&mut self, told: Told) {
         let queue = self.custody.queue();
         let (settling, in_flight) = (queue.settling(), queue.in_flight() - queue.settling());
         tracing::info!(
-            signal,
+            signal = %told,
             in_flight,
             settling,
             grace_s = GRACE.as_secs(),

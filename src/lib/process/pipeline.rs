@@ -1,14 +1,17 @@
 //! One snapshot directory in, Graphite lines out: the only place that knows the order parse, aggregate, render.
 
+mod own;
 mod proxies;
 mod source;
 mod stranger;
 
+pub use own::SnapshotFigure;
+
 use crate::aggregate::cluster::Cluster;
 use crate::aggregate::daemon;
 use crate::config::{Config, KafkaFormat};
-use crate::dispatch::messages::Messages;
 use crate::haproxy::columns::Kind;
+use crate::messages::Messages;
 use crate::names::sanitize;
 use crate::parse::info::{self, Info};
 use crate::plan::{DaemonPlan, KindPlan, is_daemon_counter};
@@ -20,8 +23,9 @@ use crate::render::line::{Lines, Skipped};
 use crate::render::messages::Shape;
 use crate::render::path::Paths;
 use crate::render::record::{Host, Object, ObjectKind, Recorder};
-use crate::render::value::Value;
 use crate::snapshot::{Epoch, INFO_SUFFIX, STAT_SUFFIX};
+use crate::value::Value;
+use own::{own, own_count, own_seconds};
 use proxies::Bounds;
 use std::collections::HashMap;
 use std::fs::File;
@@ -171,7 +175,7 @@ impl Pipeline {
             let mut pieces = Pieces::new(epoch, taker.map(|taker| -> &mut Taker<'_> { taker }), shape.as_ref());
             let mut lines = Lines::recorded(out, epoch, recorder.as_mut());
             let result = self.all(dir, &files, &own, &mut lines, &mut pieces, &mut report);
-            own_seconds(&own, b"WallClockTimeAllStats", start.elapsed(), &mut lines);
+            own_seconds(&own, SnapshotFigure::WallClockTimeAllStats, start.elapsed(), &mut lines);
             report.lines = lines.count();
             report.skipped = lines.skipped;
             (report.pieces, report.handed_over) = (pieces.count, pieces.lines);
@@ -258,10 +262,10 @@ impl Pipeline {
             }
             if tally.last && tally.daemon.0 > 0 {
                 sites.leave(lines);
-                own_count(own, b"MetricsHAProxy", tally.daemon.0, lines);
-                own_seconds(own, b"WallClockTimeHAProxy", tally.daemon.1, lines);
+                own_count(own, SnapshotFigure::MetricsHAProxy, tally.daemon.0, lines);
+                own_seconds(own, SnapshotFigure::WallClockTimeHAProxy, tally.daemon.1, lines);
             } else if tally.last && !files.info.is_empty() {
-                own_seconds(own, b"WallClockTimeHAProxy", tally.daemon.1, lines);
+                own_seconds(own, SnapshotFigure::WallClockTimeHAProxy, tally.daemon.1, lines);
             }
             let Some((site, cluster)) = sites.enter(host.as_ref(), lines) else { continue };
             if !files.stat.is_empty() {
@@ -383,26 +387,6 @@ fn refuse_file(dir: &Path, file: &str, suffix: &str, error: &dyn std::error::Err
         None => tracing::error!(file = %path.display(), %error, "file left out"),
     }
     !stranger::is_stranger(dir, file.strip_suffix(suffix).unwrap_or(file))
-}
-
-/// Sends a count of metrics.
-fn own_count(prefix: &[u8], name: &[u8], count: i64, lines: &mut Lines<'_>) {
-    own(prefix, name, Value::Int(count), lines);
-}
-
-/// Sends a figure about the processing itself.
-fn own(prefix: &[u8], name: &[u8], value: Value, lines: &mut Lines<'_>) {
-    lines.begin(|| Object::unnamed(ObjectKind::Own));
-    lines.record(|recorder| recorder.field(name, value));
-    lines.push(prefix, name, value);
-}
-
-/// Sends a time that the processing took.
-fn own_seconds(prefix: &[u8], name: &[u8], time: Duration, lines: &mut Lines<'_>) {
-    lines.begin(|| Object::unnamed(ObjectKind::Own));
-    // With the three decimals of the line.
-    lines.record(|recorder| recorder.field(name, Value::Float((time.as_secs_f64() * 1000.0).round() / 1000.0)));
-    lines.push_seconds(prefix, name, time);
 }
 
 /// Sends figures, and returns how many there were, those without a value included.

@@ -2,12 +2,12 @@
 
 use super::message::{Failure, Figures};
 use super::pieces::Taker;
-use super::pipeline::{Pipeline, PipelineError, Report};
+use super::pipeline::{Pipeline, PipelineError, Report, SnapshotFigure};
 use crate::config::Config;
 use crate::dispatch::Batch;
-use crate::pull::counters;
 use crate::render::line::Skipped;
 use crate::snapshot::{Epoch, PULL_COUNTERS};
+use crate::telemetry::pull;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -61,7 +61,7 @@ pub fn render(
         lines += pipeline.own_metric(name, *value, figures.map_or(epoch, |figures| figures.stamp), out);
     }
     let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-    lines += pipeline.own_metric("TotalWallClockTime", seconds, epoch, out);
+    lines += pipeline.own_metric(SnapshotFigure::TotalWallClockTime.definition().name, seconds, epoch, out);
     let messages = pipeline.messages(out);
     let last = Batch {
         epoch,
@@ -96,7 +96,7 @@ fn pull_counters(dir: &Path) -> Result<Vec<(&'static str, f64)>, PipelineError> 
     }
     let figures = text.lines().filter_map(|line| {
         let (name, value) = line.split_once(' ')?;
-        let known = counters::TABLE.iter().find(|definition| definition.name == name)?;
+        let known = pull::TABLE.iter().find(|definition| definition.name == name)?;
         let value: f64 = value.parse().ok()?;
         value.is_finite().then_some((known.name, value))
     });

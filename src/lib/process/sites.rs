@@ -12,8 +12,8 @@ use crate::render::line::Lines;
 use crate::render::objects::Objects;
 use crate::render::path::Paths;
 use crate::render::record::Host;
-use crate::render::value::Value;
 use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
+use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! For tests only: makes a worker fail on a certain snapshot, in ways that no input is known to cause.
 //!
 //! The environment variable `HAPROXYSTATS_TEST_TRAP` holds `<how>:<epoch>`, separated by commas where there are
-//! several; `how` is `abort`, `panic`, `hang`, `exit` or `memory`. It has no effect on anything when it is not set, and is not part of the
-//! interface to operators.
+//! several; `how` is `abort`, `panic`, `hang`, `exit` or `memory`. See [`injection`].
 
+use crate::injection;
 use crate::snapshot::Epoch;
 
 /// Name of the variable.
@@ -28,7 +28,7 @@ impl Trap {
     /// Reads the variable.
     #[must_use]
     pub fn from_environment() -> Self {
-        let text = std::env::var(VARIABLE).unwrap_or_default();
+        let text = injection::variable(VARIABLE).unwrap_or_default();
         Self { set: text.split(',').filter_map(parse).collect() }
     }
 

@@ -14,11 +14,11 @@ use super::rendering::Rendered;
 use super::spawn::WORKER;
 use super::{memory, panics};
 use crate::config::{Config, LogLevel, Program, load};
+use crate::daemon::signals;
 use crate::dispatch::{Batch, Counters, Dispatcher, Notice, graphite, graphite::TlsError, local_store::LocalStore};
 use crate::exit;
 use crate::logging::{self, Chain};
 use crate::looked::{self, Moment};
-use crate::signals;
 use crate::snapshot::Epoch;
 use nix::sys::signal::Signal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -537,7 +537,7 @@ impl Worker {
         match outcome {
             Outcome::Rendered(_) => Ok(()),
             Outcome::Gone => self.say(&ToParent::Gone(epoch)).await,
-            Outcome::Failed { failure, reason } => self.say(&ToParent::Failed { epoch, failure, reason }).await,
+            Outcome::Failed { failure, reason } => self.say(&ToParent::failed(epoch, failure, &reason)).await,
         }
     }
 

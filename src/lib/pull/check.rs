@@ -3,7 +3,8 @@
 
 use super::job::{BUFFER, Job, Manner};
 use super::sockets;
-use crate::config::{self, Hosts, Retries, Server};
+use crate::config::{self, Hosts, Retries};
+use crate::haproxy::address::Address;
 use crate::haproxy::identity::{Kinship, Reading, socket_lines};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -108,11 +109,11 @@ fn shared(readings: &[(String, Reading)]) -> Vec<String> {
 }
 
 /// Names and addresses of `servers` that are the same.
-fn one_address(servers: &[Server]) -> Vec<String> {
+fn one_address(servers: &[Address]) -> Vec<String> {
     let tcp: Vec<(String, String, u16)> = servers
         .iter()
         .filter_map(|server| match server {
-            Server::Tcp { host, port } => Some((server.to_string(), host.clone(), *port)),
+            Address::Tcp { host, port } => Some((server.to_string(), host.clone(), *port)),
             _ => None,
         })
         .collect();

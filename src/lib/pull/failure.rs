@@ -1,8 +1,8 @@
 //! Why the pull of one socket failed.
 
-use super::counters::Counter;
 use crate::haproxy::reply::{Part, ReplyError};
 use crate::haproxy::socket::ConnectError;
+use crate::telemetry::pull::Counter;
 use std::fmt;
 use std::io;
 use std::time::Duration;

@@ -3,7 +3,6 @@
 //! [`Pull::open`] has the directories ready and nothing running; [`Pull::run`] pulls until a signal comes.
 
 pub mod check;
-pub mod counters;
 pub mod failure;
 pub mod health;
 mod job;
@@ -17,15 +16,16 @@ mod strangers;
 mod tick;
 mod twins;
 
-use crate::cli::{self, Command};
-use crate::config;
+use crate::config::load::Loaded;
+use crate::config::problem::{Problem, Report};
+use crate::config::{self, Program, check_directories_pull};
+use crate::daemon::{host, signals, systemd};
 use crate::exit;
-use crate::exporter;
+use crate::exporter::{self, Page};
 use crate::logging::{self, Chain, Output};
-use crate::signals;
 use crate::snapshot::stage::{StageError, Staging};
-use crate::systemd;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use crate::startup::{Front, Next, Purpose};
+use crate::telemetry::pull::Counters;
 use pace::Pace;
 use schedule::{Now, Schedule, Wake};
 use std::io;
@@ -42,18 +42,30 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The time in all, where pull-timeout is longer, or there is none. Well below what systemd waits.
 const LONGEST_GRACE: Duration = Duration::from_secs(5);
 
+const FRONT: Front = Front { program: Program::Pull, look, failure: "directories cannot be used" };
+
+/// Looks at the directories, which a start makes; a check also looks for sockets that lead to the same HAProxy.
+fn look(loaded: &Loaded, purpose: Purpose) -> Report {
+    let mut report = check_directories_pull(&loaded.config, &loaded.ini, purpose == Purpose::Start);
+    if purpose == Purpose::Check {
+        let findings = check::look(&loaded.config.pull, &loaded.config.hosts);
+        report.warnings.extend(findings.into_iter().map(|finding| Problem::new(finding).section("pull")));
+    }
+    report
+}
+
 /// The whole program: command line, configuration, log, and pulling until a signal comes.
 #[must_use]
 pub fn main() -> ExitCode {
     signals::ignore_meaningless();
-    let config = match cli::pull(std::env::args_os()) {
-        Command::Run(loaded) => {
+    let config = match FRONT.begin(std::env::args_os()) {
+        Next::Run(loaded) => {
             logging::init(loaded.config.pull.loglevel, Output::Stdout);
             loaded.log();
             loaded.config
         }
-        Command::Once { .. } | Command::Discover { .. } => return ExitCode::from(exit::USAGE),
-        Command::Done(code) => return ExitCode::from(code),
+        Next::Own(_) => return ExitCode::from(exit::USAGE),
+        Next::Done(code) => return ExitCode::from(code),
     };
     match Pull::open(config.pull, config.hosts, config.exporter).and_then(Pull::run) {
         Ok(()) => ExitCode::from(exit::OK),
@@ -62,6 +74,15 @@ pub fn main() -> ExitCode {
             ExitCode::from(exit::FAILURE)
         }
     }
+}
+
+/// The page for Prometheus.
+fn page(counters: &Counters) -> Page {
+    let mut page = Page::of("pull");
+    for (definition, value) in counters.values() {
+        page.figure("haproxystats_", definition).sample(&[], value);
+    }
+    page
 }
 
 /// Why the program cannot start.
@@ -106,7 +127,7 @@ impl Pull {
     /// # Errors
     /// The event loop cannot be set up. Nothing else ends it.
     pub fn run(self) -> Result<(), PullError> {
-        raise_open_files();
+        host::raise_open_files();
         let pace = self.pace.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -126,7 +147,7 @@ impl Pull {
         let started = Instant::now();
         let mut stop = Stop::listen().map_err(PullError::EventLoop)?;
         let shown = self.puller.shown();
-        tokio::task::spawn_local(exporter::start(self.exporter.listen).serve(move || shown.borrow().page()));
+        tokio::task::spawn_local(exporter::start(self.exporter.listen).serve(move || page(&shown.borrow())));
         systemd::ready();
         systemd::status("waiting for the first tick");
         let mut left_over = self.schedule.left_over(now(started), self.puller.published());
@@ -157,13 +178,4 @@ impl Pull {
 fn now(started: Instant) -> Now {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     Now { wall, mono: started.elapsed() }
-}
-
-/// A socket and a file are open for each HAProxy socket; the usual limit of 1024 would do for 500 of them.
-fn raise_open_files() {
-    let raised =
-        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        tracing::debug!(%error, "the limit of open files stays as it is");
-    }
 }

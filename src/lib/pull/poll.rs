@@ -11,7 +11,8 @@ use super::pace::Pace;
 use super::sockets::Target;
 use super::strangers::Strangers;
 use super::twins::{Firsts, Twins};
-use crate::config::{self, Hosts, Retries, Server};
+use crate::config::{self, Hosts, Retries};
+use crate::haproxy::address::Address;
 use crate::haproxy::identity::Reading;
 use crate::snapshot::stage::{Folder, StageError};
 use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
@@ -69,7 +70,7 @@ pub struct Poller {
     manner: Manner,
     pull_timeout: Option<Duration>,
     jitter: Duration,
-    one_command_only: HashSet<Server>,
+    one_command_only: HashSet<Address>,
     buffer: Rc<RefCell<Box<[u8]>>>,
     pace: Pace,
     strangers: Strangers,
@@ -212,7 +213,7 @@ impl Poller {
         &mut self,
         done: Done,
         firsts: &Firsts,
-        spared: &mut HashMap<Server, bool>,
+        spared: &mut HashMap<Address, bool>,
     ) -> Result<Outcome, StageError> {
         let result = match done.result {
             Ok(Answer::Stored(bytes)) => Ok(bytes),

@@ -1,6 +1,7 @@
 //! Which sockets there are now, and the name under which the answers of each are stored.
 
-use crate::config::{NamePatterns, Server};
+use crate::config::NamePatterns;
+use crate::haproxy::address::Address;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -16,7 +17,7 @@ const LONGEST_NAME: usize = 240;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
     /// Where it is.
-    pub server: Server,
+    pub server: Address,
     /// Its file name, or host and port: what stands before `_info` and `_stat`. Unique in one pull.
     pub name: String,
     /// Device and inode of a socket that was found in `socket-dir`, and may be anybody's; `None` for one of `servers`.
@@ -36,7 +37,7 @@ pub struct Found {
 ///
 /// # Errors
 /// `socket-dir` cannot be read; the sockets of `servers` come back with the error.
-pub fn find(socket_dir: Option<&Path>, excluded: &NamePatterns, servers: &[Server]) -> (Found, io::Result<()>) {
+pub fn find(socket_dir: Option<&Path>, excluded: &NamePatterns, servers: &[Address]) -> (Found, io::Result<()>) {
     let mut others = Vec::new();
     let (paths, result) = match socket_dir.map(|directory| scan(directory, excluded, &mut others)) {
         None => (Vec::new(), Ok(())),
@@ -44,9 +45,9 @@ pub fn find(socket_dir: Option<&Path>, excluded: &NamePatterns, servers: &[Serve
         Some(Err(error)) => (Vec::new(), Err(error)),
     };
     let mut places: HashMap<Identity, usize> = HashMap::new();
-    let mut all: Vec<(Server, Option<(u64, u64)>)> = Vec::new();
+    let mut all: Vec<(Address, Option<(u64, u64)>)> = Vec::new();
     for path in paths {
-        let server = Server::Unix(path);
+        let server = Address::Unix(path);
         let identity = identity(&server);
         let Identity::Inode(device, inode) = identity else { continue };
         places.entry(identity).or_insert_with(|| {
@@ -121,20 +122,20 @@ enum Identity {
     Tcp(String, u16),
 }
 
-fn identity(server: &Server) -> Identity {
+fn identity(server: &Address) -> Identity {
     match server {
-        Server::Unix(path) => match fs::metadata(path) {
+        Address::Unix(path) => match fs::metadata(path) {
             Ok(meta) => Identity::Inode(meta.dev(), meta.ino()),
             Err(_) => Identity::Path(path.clone()),
         },
-        Server::Abstract { name, ends } => Identity::Abstract(name.clone(), *ends),
-        Server::Tcp { host, port } => Identity::Tcp(host.to_ascii_lowercase(), *port),
+        Address::Abstract { name, ends } => Identity::Abstract(name.clone(), *ends),
+        Address::Tcp { host, port } => Identity::Tcp(host.to_ascii_lowercase(), *port),
     }
 }
 
 /// Gives every socket its name. One that alone has its file name keeps it; where file names meet, folders are put
 /// in front, as many as it takes to tell them apart: `a_haproxy.sock` and `b_haproxy.sock`.
-fn name(servers: Vec<(Server, Option<(u64, u64)>)>) -> Vec<Target> {
+fn name(servers: Vec<(Address, Option<(u64, u64)>)>) -> Vec<Target> {
     let mut depth = vec![1; servers.len()];
     let mut names: Vec<_> = servers.iter().map(|(server, _)| stem(server, 1)).collect();
     loop {
@@ -170,11 +171,11 @@ fn name(servers: Vec<(Server, Option<(u64, u64)>)>) -> Vec<Target> {
 }
 
 /// The name of a socket with `depth` components of its path.
-fn stem(server: &Server, depth: usize) -> String {
+fn stem(server: &Address, depth: usize) -> String {
     match server {
-        Server::Tcp { host, port } => safe(&format!("{}:{port}", host.to_ascii_lowercase())),
-        Server::Abstract { .. } => safe(&server.to_string()),
-        Server::Unix(path) => {
+        Address::Tcp { host, port } => safe(&format!("{}:{port}", host.to_ascii_lowercase())),
+        Address::Abstract { .. } => safe(&server.to_string()),
+        Address::Unix(path) => {
             let parts: Vec<_> =
                 path.components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
             let from = parts.len().saturating_sub(depth);
@@ -201,15 +202,15 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
 
-    fn unix(path: &str) -> Server {
-        Server::Unix(PathBuf::from(path))
+    fn unix(path: &str) -> Address {
+        Address::Unix(PathBuf::from(path))
     }
 
-    fn tcp(host: &str, port: u16) -> Server {
-        Server::Tcp { host: host.to_owned(), port }
+    fn tcp(host: &str, port: u16) -> Address {
+        Address::Tcp { host: host.to_owned(), port }
     }
 
-    fn names(servers: Vec<Server>) -> Vec<String> {
+    fn names(servers: Vec<Address>) -> Vec<String> {
         name(servers.into_iter().map(|server| (server, None)).collect()).into_iter().map(|target| target.name).collect()
     }
 
@@ -287,7 +288,7 @@ mod tests {
         let path = directory.path().join("a.sock");
         let _listener = UnixListener::bind(&path).unwrap();
         let servers =
-            [Server::Unix(path), unix("/not/there"), unix("/not/there"), tcp("LB", 1), tcp("lb", 1), tcp("lb", 2)];
+            [Address::Unix(path), unix("/not/there"), unix("/not/there"), tcp("LB", 1), tcp("lb", 1), tcp("lb", 2)];
         let _other = UnixListener::bind(directory.path().join("b.sock")).unwrap();
         let (found, _) = find(Some(directory.path()), &NamePatterns::default(), &servers);
         // What is named is no stranger, though it was found as well.

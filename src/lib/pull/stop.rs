@@ -1,23 +1,16 @@
 //! The end of the program, and the watchdog: what goes on beside any work.
 
-use crate::{signals, systemd};
+use crate::daemon::signals::Signals;
+use crate::daemon::systemd;
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 /// The signals that end the program, and systemd's watchdog.
 pub(super) struct Stop {
     signals: Signals,
     watchdog: Option<Interval>,
-}
-
-/// The signals that end the program.
-struct Signals {
-    term: Signal,
-    int: Signal,
-    hup: Signal,
 }
 
 impl Stop {
@@ -28,15 +21,7 @@ impl Stop {
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
             interval
         });
-        signals::outlive_meaningless()?;
-        Ok(Self {
-            signals: Signals {
-                term: signal(SignalKind::terminate())?,
-                int: signal(SignalKind::interrupt())?,
-                hup: signal(SignalKind::hangup())?,
-            },
-            watchdog,
-        })
+        Ok(Self { signals: Signals::listen()?, watchdog })
     }
 
     /// Does `work`, unless a signal comes first: then the work is dropped where it stands, and `None` is returned.
@@ -46,13 +31,13 @@ impl Stop {
     pub(super) async fn or<F: Future>(&mut self, work: F) -> Option<F::Output> {
         let mut work = pin!(work);
         loop {
-            let name = tokio::select! {
+            let told = tokio::select! {
                 biased;
-                name = self.signals.next() => name,
+                told = self.signals.next() => told,
                 () = feed(&mut self.watchdog) => continue,
                 done = &mut work => return Some(done),
             };
-            tracing::info!(signal = name, "haproxystats-pull stops");
+            tracing::info!(signal = %told, "haproxystats-pull stops");
             return None;
         }
     }
@@ -63,9 +48,9 @@ impl Stop {
         let mut signalled = None;
         loop {
             let end = signalled.map(|at: Instant| at + grace);
-            let name = tokio::select! {
+            let told = tokio::select! {
                 biased;
-                name = self.signals.next() => name,
+                told = self.signals.next() => told,
                 () = feed(&mut self.watchdog) => continue,
                 () = &mut work => return signalled.is_none(),
                 () = until(end) => {
@@ -74,23 +59,11 @@ impl Stop {
                 }
             };
             if signalled.is_some() {
-                tracing::warn!(signal = name, "the pull is given up: a second signal");
+                tracing::warn!(signal = %told, "the pull is given up: a second signal");
                 return false;
             }
-            tracing::info!(signal = name, "haproxystats-pull stops when this pull has ended");
+            tracing::info!(signal = %told, "haproxystats-pull stops when this pull has ended");
             signalled = Some(Instant::now());
-        }
-    }
-}
-
-impl Signals {
-    /// The next one.
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            biased;
-            _ = self.term.recv() => "SIGTERM",
-            _ = self.int.recv() => "SIGINT",
-            _ = self.hup.recv() => "SIGHUP",
         }
     }
 }

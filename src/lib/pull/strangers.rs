@@ -9,7 +9,7 @@ use super::failure::SocketError;
 use super::job::Job;
 use super::poll::{Outcome, Standing};
 use super::sockets::Target;
-use crate::config::Server;
+use crate::haproxy::address::Address;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -31,10 +31,10 @@ type Inode = (u64, u64);
 /// The sockets that are left out, and what is known of the others.
 #[derive(Debug, Default)]
 pub(super) struct Strangers {
-    out: HashMap<Server, LeftOut>,
+    out: HashMap<Address, LeftOut>,
     /// Sockets that have answered once, with what they were then.
-    good: HashMap<Server, Option<Inode>>,
-    silent: HashMap<Server, u32>,
+    good: HashMap<Address, Option<Inode>>,
+    silent: HashMap<Address, u32>,
     looks: JoinSet<(Target, bool)>,
     told: HashSet<String>,
 }
@@ -53,7 +53,7 @@ impl Strangers {
     /// Those of the sockets that are pulled now. `job` asks one of the others.
     pub(super) fn admit(&mut self, targets: Vec<Target>, job: impl Fn(Target) -> Job) -> Vec<Target> {
         self.take_looks();
-        let present: HashSet<&Server> = targets.iter().map(|target| &target.server).collect();
+        let present: HashSet<&Address> = targets.iter().map(|target| &target.server).collect();
         self.out.retain(|server, _| present.contains(server));
         self.silent.retain(|server, _| present.contains(server));
         self.good.retain(|server, _| present.contains(server));

@@ -1,16 +1,16 @@
 //! One tick: look at the queue, ask the sockets, publish or not, count and say so.
 
-use super::counters::{Counter, Counters};
 use super::failure::SocketError;
 use super::health::{Change, Health};
 use super::pace::Pace;
 use super::poll::{Outcome, Poller, Slow, Standing};
 use super::sockets;
 use crate::config::{self, OnSocketFailure};
+use crate::daemon::systemd;
 use crate::logging::Chain;
 use crate::snapshot::stage::{Published, Snapshot, StageError, Staging};
 use crate::snapshot::{Epoch, PULL_COUNTERS};
-use crate::systemd;
+use crate::telemetry::pull::{Counter, Counters};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, Write};

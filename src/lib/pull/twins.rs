@@ -8,7 +8,8 @@
 use super::job::{First, News};
 use super::poll::{Outcome, Standing};
 use super::sockets::Target;
-use crate::config::{HostName, Hosts, Server};
+use crate::config::{HostName, Hosts};
+use crate::haproxy::address::Address;
 use crate::haproxy::identity::{Kinship, ProcessKey, Reading, socket_lines, warn_of_doubt};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
@@ -30,9 +31,9 @@ const MOST_TOLD: usize = 10_000;
 pub(super) struct Twins {
     hosts: Hosts,
     /// By socket: the one that is asked in its place.
-    pairs: HashMap<Server, Pair>,
+    pairs: HashMap<Address, Pair>,
     /// The process that a socket led to when it last answered.
-    processes: HashMap<Server, Rc<ProcessKey>>,
+    processes: HashMap<Address, Rc<ProcessKey>>,
     /// Groups of sockets, doubts and families of which was told.
     told: HashSet<String>,
     /// Pulls in which a HAProxy with several processes has not shown all.
@@ -41,7 +42,7 @@ pub(super) struct Twins {
 
 #[derive(Debug)]
 struct Pair {
-    first: Server,
+    first: Address,
     key: Rc<ProcessKey>,
     seen: Instant,
 }
@@ -51,11 +52,11 @@ type Family = (Option<HostName>, (Option<String>, Option<String>, u64));
 
 /// How the sockets of a pull that others wait for have ended.
 #[derive(Debug, Default)]
-pub(super) struct Firsts(HashMap<Server, watch::Sender<News>>);
+pub(super) struct Firsts(HashMap<Address, watch::Sender<News>>);
 
 impl Firsts {
     /// Tells those who wait for this socket.
-    pub(super) fn tell(&self, server: &Server, reading: Option<&Rc<Reading>>) {
+    pub(super) fn tell(&self, server: &Address, reading: Option<&Rc<Reading>>) {
         if let Some(sender) = self.0.get(server) {
             sender.send_replace(reading.map_or(News::Failed, |reading| News::Answered(Rc::clone(reading))));
         }
@@ -69,7 +70,7 @@ impl Twins {
 
     /// For each socket of a pull the one that it waits for, if any.
     pub(super) fn plan(&self, targets: &[Target], limit: Option<Duration>) -> (Firsts, Vec<Option<First>>) {
-        let names: HashMap<&Server, &str> =
+        let names: HashMap<&Address, &str> =
             targets.iter().map(|target| (&target.server, target.name.as_str())).collect();
         let mut firsts = Firsts::default();
         let now = Instant::now();
@@ -87,7 +88,7 @@ impl Twins {
 
     /// Says which sockets of a pull another one stands for. `outcomes` are in the order of the sockets; those in
     /// `spared` were not asked, and it is said whether they were looked at.
-    pub(super) fn settle(&mut self, outcomes: &mut [Outcome], spared: &HashMap<Server, bool>) {
+    pub(super) fn settle(&mut self, outcomes: &mut [Outcome], spared: &HashMap<Address, bool>) {
         let mut pairs = HashMap::new();
         let mut groups: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         // By process and host: the sockets that count.

@@ -8,8 +8,8 @@
 //! to be whole, or a sum that outgrows 64 bits, must not be that.
 
 use super::record::{Host, Object, ObjectKind};
-use super::value::Value;
 use crate::snapshot::Epoch;
+use crate::value::Value;
 
 /// Appends `name=value,`; false when the value is not finite.
 pub fn field(name: &[u8], value: Value, out: &mut Vec<u8>) -> bool {

@@ -5,9 +5,8 @@
 //! ```
 
 use super::record::{Host, Object, ObjectKind};
-use super::value::Value;
 use crate::snapshot::Epoch;
-use serde_json::Value as Json;
+use crate::value::Value;
 
 /// Appends `"name":value,`; false when the value is not finite.
 pub fn field(name: &[u8], value: Value, out: &mut Vec<u8>) -> bool {
@@ -50,23 +49,6 @@ pub fn head(host: &Host, object: &Object, stamp: Epoch, out: &mut Vec<u8>) {
 /// What follows the values.
 pub const TAIL: &[u8] = b"}}";
 
-/// Two documents with half of the values each; `None` where that is not possible.
-#[must_use]
-pub fn halves(document: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-    let mut document: Json = serde_json::from_slice(document).ok()?;
-    let fields = std::mem::take(document.get_mut("fields")?.as_object_mut()?);
-    let middle = fields.len() / 2;
-    if middle == 0 {
-        return None;
-    }
-    let mut fields = fields.into_iter();
-    let mut with = |count| {
-        *document.get_mut("fields")? = Json::Object(fields.by_ref().take(count).collect());
-        serde_json::to_vec(&document).ok()
-    };
-    Some((with(middle)?, with(usize::MAX)?))
-}
-
 fn string(text: &str, out: &mut Vec<u8>) {
     // Writing to a vector cannot fail.
     let _ = serde_json::to_writer(out, text);
@@ -76,6 +58,7 @@ fn string(text: &str, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::Value as Json;
 
     fn document(host: &str, cluster: Option<&str>, object: &Object, fields: &[(String, Value)]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -127,21 +110,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn halves_have_all_values_between_them() {
-        let object = Object::named(ObjectKind::Backend, "shop", "");
-        let fields: Vec<(String, Value)> = (0..5).map(|n| (format!("f{n}"), Value::Int(n))).collect();
-        let whole = document("h", None, &object, &fields);
-        let (one, other) = halves(&whole).unwrap();
-        let read = |document: &[u8]| -> Json { serde_json::from_slice(document).unwrap() };
-        let (mut one, other) = (read(&one), read(&other));
-        assert_eq!((one["fields"].as_object().unwrap().len(), other["fields"].as_object().unwrap().len()), (2, 3));
-        let rest = other["fields"].as_object().unwrap().clone();
-        one["fields"].as_object_mut().unwrap().extend(rest);
-        assert_eq!(one, read(&whole));
-        assert_eq!(halves(&document("h", None, &object, &fields[..1])), None);
-        assert_eq!(halves(b"not json"), None);
     }
 }

@@ -2,8 +2,8 @@
 
 use super::piece::{Head, Piece};
 use super::record::{Object, Recorder};
-use super::value::{self, Value};
 use crate::snapshot::Epoch;
+use crate::value::{self, Value};
 use std::mem::MaybeUninit;
 
 /// What is copied of the beginning of a line in one step.
@@ -113,7 +113,7 @@ fn rest(place: &mut Place, begun: &Begun) {
 }
 
 /// What was left out because the operator wants less to be sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Skipped {
     /// Servers that are unused slots.
     pub slots: u64,

@@ -11,7 +11,7 @@
 use super::record::{Object, ObjectKind, Record, Recorder};
 use super::{influx, json};
 use crate::config::{KafkaFormat, KeyTemplate};
-use crate::dispatch::messages::Messages;
+use crate::messages::{Messages, first_line, halves, whole_lines};
 use crate::snapshot::Epoch;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -73,7 +73,7 @@ impl Shape {
     }
 
     fn push_document(&self, key: &[u8], stamp: Epoch, document: &[u8], messages: &mut Messages) {
-        match (document.len() > self.limit).then(|| json::halves(document)).flatten() {
+        match (document.len() > self.limit).then(|| halves(KafkaFormat::Json, document)).flatten() {
             Some((one, other)) => {
                 self.push_document(key, stamp, &one, messages);
                 self.push_document(key, stamp, &other, messages);
@@ -190,29 +190,6 @@ impl Packs {
     }
 }
 
-/// Length of the whole lines at the beginning of `lines` that fit into `room`.
-fn whole_lines(lines: &[u8], room: usize) -> usize {
-    memchr::memrchr(b'\n', lines.get(..room).unwrap_or(lines)).map_or(0, |newline| newline + 1)
-}
-
-fn first_line(lines: &[u8]) -> usize {
-    memchr::memchr(b'\n', lines).map_or(lines.len(), |newline| newline + 1)
-}
-
-/// Two payloads that say the same as this one; `None` where it cannot be divided.
-#[must_use]
-pub fn halves(format: KafkaFormat, payload: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-    if format == KafkaFormat::Json {
-        return json::halves(payload);
-    }
-    let middle = match whole_lines(payload, payload.len() / 2) {
-        0 => first_line(payload),
-        middle => middle,
-    };
-    let (one, other) = payload.split_at_checked(middle)?;
-    (!other.is_empty()).then(|| (one.to_vec(), other.to_vec()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,24 +224,12 @@ mod tests {
                 prop_assert_eq!(text, expected);
             }
         }
-
-        #[test]
-        fn halves_are_whole_lines(lines in proptest::collection::vec("[a-z]{0,30}", 0..10)) {
-            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-            match halves(KafkaFormat::Graphite, text.as_bytes()) {
-                Some((one, other)) => {
-                    prop_assert!(one.ends_with(b"\n") && other.ends_with(b"\n"));
-                    prop_assert_eq!([one, other].concat(), text.into_bytes());
-                }
-                None => prop_assert!(lines.len() <= 1),
-            }
-        }
     }
 
     #[test]
     fn what_was_noted_apart_becomes_one_and_what_is_too_large_becomes_several() {
         use super::super::record::Host;
-        use super::super::value::Value;
+        use crate::value::Value;
         let mut recorder = Recorder::new(KafkaFormat::Json, Host { name: "h".into(), cluster: None });
         let backend = || Object::named(ObjectKind::Backend, "shop", "");
         recorder.begin(backend(), Epoch(7), 0);

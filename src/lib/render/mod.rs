@@ -8,4 +8,3 @@ pub mod objects;
 pub mod path;
 pub mod piece;
 pub mod record;
-pub mod value;

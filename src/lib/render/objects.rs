@@ -4,13 +4,13 @@ use super::line::Lines;
 use super::path::Paths;
 use super::piece::Piece;
 use super::record::{Object, ObjectKind};
-use super::value::Value;
 use crate::aggregate::group::{Grouped, Groups, Values};
 use crate::haproxy::columns::Kind;
 use crate::haproxy::status::{self, State};
 use crate::names::{NameId, Names, Pairs};
-use crate::parse::table::ABSENT;
 use crate::plan::KindPlan;
+use crate::value::ABSENT;
+use crate::value::Value;
 use std::collections::HashSet;
 
 /// Beginnings of the lines of one object: one, or two with double writes.

@@ -3,10 +3,10 @@
 //! While lines are rendered, a [`Recorder`] takes note of which object each stretch of them belongs to, and writes down its
 //! values in the words of the format that is wanted. What becomes of that is up to [`super::messages`].
 
-use super::value::Value;
 use super::{influx, json};
 use crate::config::KafkaFormat;
 use crate::snapshot::Epoch;
+use crate::value::Value;
 use std::ops::Range;
 
 /// What an object is.

@@ -1,10 +1,11 @@
 //! The name of a snapshot directory: whole seconds since the epoch, nothing else.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The moment of a pull, as seconds since the epoch. Renders as the directory's name and as the timestamp of
 /// every metric in it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Epoch(pub u64);
 
 impl Epoch {

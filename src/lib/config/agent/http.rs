@@ -3,7 +3,38 @@
 use super::super::tls::{Tls, identity};
 use super::super::value::{self, Refusal};
 use super::reader::Reader;
+use crate::config::option::{Reading, Type, options};
+use crate::config::options::{AGENT, Reader as ReadBy};
 use std::path::PathBuf;
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: AGENT, ReadBy::Agent {
+        CHECK_URL: String = Reading::new(Type::Text, url), "check-url", None,
+            "Endpoint of http, datawave and patroni; unset: that of the seeds, \
+             http://localhost:8080/DataWave/Common/Health/health and http://localhost:8008.";
+        CHECK_SOCKET: PathBuf = value::FILE, "check-socket", None,
+            "UNIX socket to connect to instead of the host in check-url.";
+        HEADERS_FILE: PathBuf = value::FILE, "headers-file", None,
+            "File with headers to send, one per line as Name: value; read when the agent starts.";
+        CREDENTIALS_FILE: PathBuf = value::FILE, "credentials-file", None,
+            "File with user:password in its first line, for basic authentication.";
+        TLS_CA_FILE: PathBuf = value::FILE, "tls-ca-file", None,
+            "Certificate authorities (PEM) to trust instead of those of the system.";
+        TLS_CERTIFICATE_FILE: PathBuf = value::FILE, "tls-certificate-file", None,
+            "Certificate of the agent (PEM) for endpoints that ask for one; together with tls-key-file.";
+        TLS_KEY_FILE: PathBuf = value::FILE, "tls-key-file", None,
+            "Key of tls-certificate-file (PEM).";
+        EXPECT_STATUS: Vec<u16> = Reading::new(Type::Text, statuses), "expect-status", Some("200"),
+            "Statuses of http that are good, separated by blanks.";
+        STATUS_POINTER: String = Reading::new(Type::Text, pointer), "status-pointer", None,
+            "JSON pointer to the word for the state in the answer of http: up, ready, drain, maint, down, stopped, \
+             fail.";
+        REDUCTIONS: Vec<Reduction> = Reading::new(Type::Text, reductions), "reductions", None,
+            "Numbers in the answer of http that lower the weight, one per line: JSON pointer, factor, and the range \
+             (0 1) from no reduction to that factor.";
+    }
+}
 
 /// How endpoints are asked.
 #[derive(Debug, Clone, Default)]
@@ -51,10 +82,10 @@ pub struct Rules {
 
 impl Http {
     pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
-        let url = r.optional("check-url", url);
+        let url = r.optional(&CHECK_URL);
         let [socket, headers_file, credentials_file, ca_file, certificate, key] =
-            ["check-socket", "headers-file", "credentials-file", "tls-ca-file", "tls-certificate-file", "tls-key-file"]
-                .map(|option| r.optional(option, value::path));
+            [&CHECK_SOCKET, &HEADERS_FILE, &CREDENTIALS_FILE, &TLS_CA_FILE, &TLS_CERTIFICATE_FILE, &TLS_KEY_FILE]
+                .map(|option| r.optional(option));
         let identity = identity(certificate?, key?).map_err(|(option, message)| r.error(option, message)).ok()?;
         Some(Self {
             url: url?,
@@ -68,9 +99,9 @@ impl Http {
 
 impl Rules {
     pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
-        let expect_status = r.get("expect-status", statuses);
-        let status_pointer = r.optional("status-pointer", pointer);
-        let reductions = r.optional("reductions", reductions);
+        let expect_status = r.get(&EXPECT_STATUS);
+        let status_pointer = r.optional(&STATUS_POINTER);
+        let reductions = r.optional(&REDUCTIONS);
         Some(Self {
             expect_status: expect_status?,
             status_pointer: status_pointer?,

@@ -4,7 +4,34 @@ use super::super::value;
 use super::reader::Reader;
 use super::responses::{Response, response};
 use super::service::all;
+use crate::config::option::{Reading, Type, options};
+use crate::config::options::{AGENT, Reader as ReadBy};
 use std::time::Duration;
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: AGENT, ReadBy::Agent {
+        CPU_REDUCTION: f64 = value::FRACTION, "cpu-reduction", Some("0.8"),
+            "Part of the weight that one runnable task per CPU (load of a minute) takes off (load).";
+        PRESSURE_REDUCTION: f64 = value::FRACTION, "pressure-reduction", Some("0.5"),
+            "Part of the weight that tasks take off which wait for a CPU all the time (PSI, average of 10 seconds; \
+             load).";
+        MEMORY_REDUCTION: f64 = value::FRACTION, "memory-reduction", Some("0"),
+            "Part of the weight that memory takes off when none is available (load).";
+        SWAP_REDUCTION: f64 = value::FRACTION, "swap-reduction", Some("0.3"),
+            "Part of the weight that a full swap takes off (load).";
+        OVERLOAD_ENTER: f64 = value::FRACTION, "overload-enter", None,
+            "Part of the weight taken off (load) from which on the host is overloaded; unset: it never is.";
+        OVERLOAD_LEAVE: f64 = value::FRACTION, "overload-leave", None,
+            "Part of the weight taken off (load) down to which it stays overloaded; unset: that of overload-enter.";
+        OVERLOAD_ENTER_DELAY: Duration = value::PAUSE, "overload-enter-delay", Some("0"),
+            "Time for which overload-enter must be reached before the host is overloaded.";
+        OVERLOAD_LEAVE_DELAY: Duration = value::PAUSE, "overload-leave-delay", Some("0"),
+            "Time for which overload-leave must be reached before it is so no longer.";
+        OVERLOAD_RESPONSE: Response = Reading::new(Type::Answer, response), "overload-response", Some("1%"),
+            "Answer of an overloaded host; empty: the weight by the load.";
+    }
+}
 
 /// `load`
 #[derive(Debug, Clone)]
@@ -32,13 +59,13 @@ pub struct Overload {
 
 impl Load {
     pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
-        let factors = ["cpu-reduction", "pressure-reduction", "memory-reduction", "swap-reduction"]
-            .map(|option| r.get(option, value::fraction));
-        let enter = r.optional("overload-enter", value::fraction);
-        let leave = r.optional("overload-leave", value::fraction);
-        let enter_delay = r.get("overload-enter-delay", value::pause);
-        let leave_delay = r.get("overload-leave-delay", value::pause);
-        let response = r.get("overload-response", response);
+        let factors =
+            [&CPU_REDUCTION, &PRESSURE_REDUCTION, &MEMORY_REDUCTION, &SWAP_REDUCTION].map(|option| r.get(option));
+        let enter = r.optional(&OVERLOAD_ENTER);
+        let leave = r.optional(&OVERLOAD_LEAVE);
+        let enter_delay = r.get(&OVERLOAD_ENTER_DELAY);
+        let leave_delay = r.get(&OVERLOAD_LEAVE_DELAY);
+        let response = r.get(&OVERLOAD_RESPONSE);
         let (enter, leave) = (enter?, leave?);
         let overload = match (enter, leave) {
             (None, None) => None,

@@ -18,6 +18,8 @@ use super::{LogLevel, options, value};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::option::{OptionSpec, options};
+use crate::config::options::Reader as ReadBy;
 pub use http::{Http, Reduction, Rules};
 pub use load::{Load, Overload};
 pub use network::Network;
@@ -25,6 +27,28 @@ pub use patroni::Patroni;
 pub use responses::{Response, Responses};
 pub use service::{Combine, Kind, Service};
 pub use words::LONGEST_REQUEST;
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: AGENT, ReadBy::Agent {
+        LOGLEVEL: LogLevel = value::LOGLEVEL, "loglevel", None,
+            "Messages of haproxystats-agent below this level are not printed; unset: that of [DEFAULT].";
+        SELF_METRICS: bool = value::BOOLEAN, "self-metrics", None,
+            "Send figures about the agent to Graphite; unset: where the configuration has a section [graphite].";
+        SELF_METRICS_INTERVAL: Duration = value::WHOLE_SECONDS, "self-metrics-interval", Some("10"),
+            "Time between two such reports, on the grid of the wall clock.";
+        STATE_FILE: PathBuf = value::FILE, "state-file", None,
+            "File that keeps the last answers for initial-grace; unset: state.json in RuntimeDirectory of systemd's \
+             unit, otherwise none.";
+        STOP_TIMEOUT: Duration = value::PAUSE, "stop-timeout", Some("10"),
+            "Time for which stop-response is answered after SIGTERM, where a service has one; a second signal ends \
+             the agent at once.";
+    }
+}
+
+/// The lists of rows of `[agent]`.
+pub(super) static TABLES: &[&[&OptionSpec]] =
+    &[ROWS, service::ROWS, responses::ROWS, http::ROWS, patroni::ROWS, load::ROWS];
 
 /// The section and its services.
 #[derive(Debug, Clone)]
@@ -47,11 +71,11 @@ const OF_THE_PROGRAM: [&str; 5] = ["loglevel", "stop-timeout", "state-file", "se
 /// Reads the section and its services; `None` when a value cannot be right, which is in the report then.
 pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Agent> {
     let mut section = Section::new(AGENT, ini, report);
-    let loglevel = section.get("loglevel", value::loglevel);
-    let stop_timeout = section.get("stop-timeout", value::pause);
-    let state_file = section.optional("state-file", value::path);
-    let self_metrics = section.optional("self-metrics", value::boolean);
-    let self_metrics_interval = section.get("self-metrics-interval", value::whole_seconds);
+    let loglevel = section.get(&LOGLEVEL);
+    let stop_timeout = section.get(&STOP_TIMEOUT);
+    let state_file = section.optional(&STATE_FILE);
+    let self_metrics = section.optional(&SELF_METRICS);
+    let self_metrics_interval = section.get(&SELF_METRICS_INTERVAL);
     // Where nobody has written of Graphite, nothing is sent to where it might be.
     let self_metrics = self_metrics.map(|wanted| wanted.unwrap_or_else(|| ini.section_place("graphite").is_some()));
     let names: Vec<&str> = ini.sections().filter(|name| *name != AGENT && options::base(name) == AGENT).collect();

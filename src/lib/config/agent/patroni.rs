@@ -4,7 +4,36 @@ use super::super::value::{self, Refusal};
 use super::reader::Reader;
 use super::responses::{Response, response};
 use super::words::percent;
+use crate::config::option::{Reading, Type, choice, options};
+use crate::config::options::{AGENT, Reader as ReadBy};
+use std::num::NonZeroU64;
 use std::time::Duration;
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: AGENT, ReadBy::Agent {
+        PATRONI_MODE: bool = choice![("read-write", false), ("read-only", true)], "patroni-mode", Some("read-write"),
+            "Which nodes are up: the one that holds the leader lock, or the replicas.";
+        STANDBY_CLUSTER: bool = value::BOOLEAN, "standby-cluster", Some("false"),
+            "Take the leader of a standby cluster for the read-write node.";
+        REPLICA_RESPONSE: Response = Reading::new(Type::Answer, response), "replica-response", Some("maint"),
+            "Answer of a healthy node that is not the one for read-write.";
+        TRANSITION_RESPONSE: Response = Reading::new(Type::Answer, response), "transition-response", Some("maint"),
+            "Answer of a node whose role, state and leader lock do not agree: starting, stopping, promoting, demoted.";
+        REPLICAS: &'static str = choice![("any", "/replica"), ("sync", "/sync"), ("async", "/async")], "replicas", Some("any"),
+            "Which replicas serve read-only.";
+        REPLICA_TAGS: Vec<(String, String)> = Reading::new(Type::Text, tags), "replica-tags", None,
+            "Tags that a replica must have to serve read-only, as name=value separated by blanks.";
+        MAX_LAG: NonZeroU64 = value::BYTES, "max-lag", Some("16777216"),
+            "Lag of a replica at which it is drained from read-only; the weight falls with the lag.";
+        LAG_DELAY: Duration = value::PAUSE, "lag-delay", Some("0"),
+            "Time for which max-lag must be exceeded before the replica is drained.";
+        PRIMARY_WEIGHT: u8 = Reading::new(Type::Percent, percent), "primary-weight", Some("1"),
+            "Weight of the primary for read-only, as a last resort; 0: drained.";
+        GRACE: Duration = value::PAUSE, "grace", Some("5"),
+            "Time for which the last answer is kept while Patroni's API cannot be reached; less than its ttl.";
+    }
+}
 
 /// `patroni`
 #[derive(Debug, Clone)]
@@ -33,17 +62,16 @@ pub struct Patroni {
 
 impl Patroni {
     pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
-        let mode = r.get("patroni-mode", |text| value::choice(text, &[("read-write", false), ("read-only", true)]));
-        let standby_cluster = r.get("standby-cluster", value::boolean);
-        let replica = r.get("replica-response", response);
-        let transition = r.get("transition-response", response);
-        let paths = &[("any", "/replica"), ("sync", "/sync"), ("async", "/async")];
-        let replica_path = r.get("replicas", |text| value::choice(text, paths));
-        let tags = r.optional("replica-tags", tags);
-        let max_lag = r.get("max-lag", value::bytes);
-        let lag_delay = r.get("lag-delay", value::pause);
-        let primary_weight = r.get("primary-weight", percent);
-        let grace = r.get("grace", value::pause);
+        let mode = r.get(&PATRONI_MODE);
+        let standby_cluster = r.get(&STANDBY_CLUSTER);
+        let replica = r.get(&REPLICA_RESPONSE);
+        let transition = r.get(&TRANSITION_RESPONSE);
+        let replica_path = r.get(&REPLICAS);
+        let tags = r.optional(&REPLICA_TAGS);
+        let max_lag = r.get(&MAX_LAG);
+        let lag_delay = r.get(&LAG_DELAY);
+        let primary_weight = r.get(&PRIMARY_WEIGHT);
+        let grace = r.get(&GRACE);
         Some(Self {
             read_only: mode?,
             standby_cluster: standby_cluster?,

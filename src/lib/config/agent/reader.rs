@@ -1,10 +1,10 @@
 //! The options of one service: those of its own section, otherwise those of `[agent]`.
 
 use super::super::ini::Ini;
+use super::super::option::Opt;
 use super::super::options::AGENT;
 use super::super::problem::Report;
 use super::super::section::Section;
-use super::super::value::Refusal;
 
 /// Where a service has the value of an option: in its own section or in `[agent]`, with dashes or underscores.
 fn whereabouts<'a>(ini: &Ini, own: &'a str, option: &str) -> (&'a str, String) {
@@ -27,18 +27,14 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    pub(super) fn get<T>(&mut self, option: &str, parse: impl FnOnce(&str) -> Result<T, Refusal>) -> Option<T> {
-        let (section, option) = whereabouts(self.ini, self.own, option);
-        Section::new(section, self.ini, self.report).get(&option, parse)
+    pub(super) fn get<T>(&mut self, option: &Opt<T>) -> Option<T> {
+        let (section, name) = whereabouts(self.ini, self.own, option.name());
+        Section::new(section, self.ini, self.report).get_named(&name, option.parse)
     }
 
-    pub(super) fn optional<T>(
-        &mut self,
-        option: &str,
-        parse: impl FnOnce(&str) -> Result<T, Refusal>,
-    ) -> Option<Option<T>> {
-        let (section, option) = whereabouts(self.ini, self.own, option);
-        Section::new(section, self.ini, self.report).optional(&option, parse)
+    pub(super) fn optional<T>(&mut self, option: &Opt<T>) -> Option<Option<T>> {
+        let (section, name) = whereabouts(self.ini, self.own, option.name());
+        Section::new(section, self.ini, self.report).optional_named(&name, option.parse)
     }
 
     pub(super) fn error(&mut self, option: &str, message: &str) {

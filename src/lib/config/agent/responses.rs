@@ -2,8 +2,32 @@
 
 use super::super::value::Refusal;
 use super::reader::Reader;
+use crate::config::option::{Reading, Type, options};
+use crate::config::options::{AGENT, Reader as ReadBy};
 use crate::haproxy::answer::grammar::{self, Admin, Health, Version, Weight};
 use crate::haproxy::answer::{Answer, State};
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: AGENT, ReadBy::Agent {
+        STALENESS_RESPONSE: Response = Reading::new(Type::Answer, response), "staleness-response", Some("down"),
+            "Answer instead of a stale result.";
+        INITIAL_RESPONSE: Response = Reading::new(Type::Answer, response), "initial-response", Some(""),
+            "Answer before the first result, when no answer of the run before is young enough (initial-grace); \
+             empty: nothing changes at HAProxy.";
+        DOWN_RESPONSE: Response = Reading::new(Type::Answer, response), "down-response", Some("down"),
+            "Answer when the endpoint refuses the connection or cannot be reached.";
+        TIMEOUT_RESPONSE: Response = Reading::new(Type::Answer, response), "timeout-response", Some("down"),
+            "Answer when a check takes longer than check-timeout.";
+        ERROR_RESPONSE: Response = Reading::new(Type::Answer, response), "error-response", Some("down"),
+            "Answer when a check ends with what it should not: another status, broken JSON, an unknown exit code.";
+        UNAVAILABLE_RESPONSE: Response = Reading::new(Type::Answer, response), "unavailable-response", Some("0% drain"),
+            "Answer when the endpoint says that it is unavailable (status 503).";
+        STOP_RESPONSE: Response = Reading::new(Type::Answer, response), "stop-response", Some(""),
+            "Answer while the agent stops, never better than the last one: drain takes the server out on purpose; \
+             empty: the agent ends at once, and HAProxy keeps the last answer.";
+    }
+}
 
 /// A response; `None` (written as nothing) changes nothing at HAProxy.
 pub type Response = Option<Answer>;
@@ -30,15 +54,15 @@ pub struct Responses {
 impl Responses {
     pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
         let [initial, stale, down, unavailable, timeout, error, stop] = [
-            "initial-response",
-            "staleness-response",
-            "down-response",
-            "unavailable-response",
-            "timeout-response",
-            "error-response",
-            "stop-response",
+            &INITIAL_RESPONSE,
+            &STALENESS_RESPONSE,
+            &DOWN_RESPONSE,
+            &UNAVAILABLE_RESPONSE,
+            &TIMEOUT_RESPONSE,
+            &ERROR_RESPONSE,
+            &STOP_RESPONSE,
         ]
-        .map(|option| r.get(option, response));
+        .map(|option| r.get(option));
         Some(Self {
             initial: initial?,
             stale: stale?,

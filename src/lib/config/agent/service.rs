@@ -11,11 +11,70 @@ use super::patroni::Patroni;
 use super::reader::Reader;
 use super::responses::Responses;
 use super::words::{percent, request, words};
+use crate::config::option::{Reading, Type, choice, options};
+use crate::config::options::{AGENT, Reader as ReadBy};
 use crate::haproxy::answer::AdminState;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: AGENT, ReadBy::Agent {
+        BIND: IpAddr = value::ADDRESS, "bind", Some("0.0.0.0"),
+            "Address to listen on; :: for IPv6 and IPv4.";
+        PORT: u16 = value::PORT, "port", Some("5555"),
+            "TCP port to listen on; services that have the same one are told apart by request.";
+        ALLOW: Vec<Network> = Reading::new(Type::Text, networks), "allow", None,
+            "Addresses and networks (10.0.0.0/8) that may ask, separated by commas; unset: everybody.";
+        REQUEST: String = Reading::new(Type::Text, request), "request", None,
+            "Line by which HAProxy asks for this service (agent-send); unset: the service answers whatever is asked.";
+        REQUEST_TIMEOUT: Duration = value::TIME_LIMIT, "request-timeout", Some("0.1"),
+            "Time for the request to come, on ports where a service has one.";
+        MAX_CONNECTIONS: NonZeroUsize = value::COUNT, "max-connections", Some("1000"),
+            "Most connections of a port at a time; further ones are closed without an answer, which changes nothing.";
+        CHECKS: Vec<(Kind, u32)> = Reading::new(Type::Text, checks), "checks", Some("datawave"),
+            "What the answer is made from, separated by blanks: datawave, http, patroni, load, file, command; each \
+             with its share of the mean at will, such as http:3.";
+        COMBINE: Combine = choice![("worst", Combine::Worst), ("mean", Combine::Mean)], "combine", Some("worst"),
+            "Weight of several checks: the lowest, or their mean by shares; the state is the worst of all.";
+        OWN_ADMIN_STATE: bool = value::BOOLEAN, "own-admin-state", Some("false"),
+            "Let the agent decide about ready, drain and maint; false: those are the operator's, drain is weight 0 \
+             and maint is down.";
+        MAXCONN: u32 = Reading::new(Type::Count, maxconn), "maxconn", None,
+            "Most connections of the server for each HAProxy process, part of every answer.";
+        WEIGHT_STEP: u8 = Reading::new(Type::Percent, percent), "weight-step", Some("1"),
+            "Least change of the weight that changes the answer.";
+        FALL_DELAY: Duration = value::PAUSE, "fall-delay", Some("0"),
+            "Time for which a worse state must last before it is answered.";
+        RISE_DELAY: Duration = value::PAUSE, "rise-delay", Some("0"),
+            "Time for which a better state must last before it is answered.";
+        INTERVAL: Option<Duration> = value::OPTIONAL_TIME_LIMIT, "interval", Some("1.0"),
+            "Pause between two checks; 0: check when HAProxy asks, once for all who ask at the same time.";
+        CHECK_TIMEOUT: Duration = value::TIME_LIMIT, "check-timeout", Some("2"),
+            "Time for a whole check.";
+        STALENESS_INTERVAL: Option<Duration> = value::OPTIONAL_TIME_LIMIT, "staleness-interval", None,
+            "Age at which a result is stale; unset: three intervals, and not less than interval and check-timeout \
+             together.";
+        INITIAL_GRACE: Duration = value::PAUSE, "initial-grace", Some("60"),
+            "How old the last answer of the run before may be to be given again until the first result; 0: never.";
+        CONNECTION_USAGE_REDUCTION: f64 = value::FRACTION, "connection-usage-reduction", Some("0.7"),
+            "Part of the weight that full query slots take off (datawave).";
+        OS_LOAD_REDUCTION: f64 = value::FRACTION, "os-load-reduction", Some("0.4"),
+            "Part of the weight that a load of 1 takes off (datawave).";
+        SWAP_USAGE_REDUCTION: f64 = value::FRACTION, "swap-usage-reduction", Some("0.3"),
+            "Part of the weight that any swap in use takes off (datawave).";
+        OVERRIDE_FILE: PathBuf = value::FILE, "override-file", None,
+            "File of the check file: up, drain, maint or down in any case, or a maximum weight such as 50%, \
+             optionally followed by for SECONDS and #reason; no file: no override.";
+        COMMAND: Vec<String> = Reading::new(Type::Text, words), "command", None,
+            "Program and arguments of the check command, separated by blanks, without a shell: exit code 0 is up, 1 \
+             is up with warning-weight, 2 is down, else error-response.";
+        WARNING_WEIGHT: u8 = Reading::new(Type::Percent, percent), "warning-weight", Some("50"),
+            "Weight when the command ends with 1.";
+    }
+}
 
 /// One service.
 #[derive(Debug, Clone)]
@@ -119,40 +178,42 @@ pub enum Combine {
     Mean,
 }
 
+/// `maxconn`
+fn maxconn(text: &str) -> Result<u32, value::Refusal> {
+    let count = value::count(text)?;
+    u32::try_from(count.get()).map_err(|_| "too large; write 100, for example".to_owned())
+}
+
 /// Reads a section with all that it inherits from `[agent]`.
 pub(super) fn read(own: &str, ini: &Ini, report: &mut Report) -> Option<Service> {
     let mut r = Reader { own, ini, report };
     let name = own.strip_prefix("agent:").unwrap_or(own).to_owned();
-    let bind = r.get("bind", value::address);
-    let port = r.get("port", value::port);
-    let allow = r.optional("allow", networks);
-    let request = r.optional("request", request);
-    let request_timeout = r.get("request-timeout", value::time_limit);
-    let max_connections = r.get("max-connections", value::count);
-    let own_admin = r.get("own-admin-state", value::boolean);
-    let maxconn = r.optional("maxconn", |text| {
-        value::count(text)
-            .and_then(|n| u32::try_from(n.get()).map_err(|_| "too large; write 100, for example".to_owned()))
-    });
-    let checks = r.get("checks", checks);
-    let combine = r.get("combine", |text| value::choice(text, &[("worst", Combine::Worst), ("mean", Combine::Mean)]));
-    let weight_step = r.get("weight-step", percent);
-    let fall_delay = r.get("fall-delay", value::pause);
-    let rise_delay = r.get("rise-delay", value::pause);
-    let interval = r.get("interval", value::optional_time_limit);
-    let check_timeout = r.get("check-timeout", value::time_limit);
-    let staleness = r.optional("staleness-interval", value::optional_time_limit);
-    let initial_grace = r.get("initial-grace", value::pause);
+    let bind = r.get(&BIND);
+    let port = r.get(&PORT);
+    let allow = r.optional(&ALLOW);
+    let request = r.optional(&REQUEST);
+    let request_timeout = r.get(&REQUEST_TIMEOUT);
+    let max_connections = r.get(&MAX_CONNECTIONS);
+    let own_admin = r.get(&OWN_ADMIN_STATE);
+    let maxconn = r.optional(&MAXCONN);
+    let checks = r.get(&CHECKS);
+    let combine = r.get(&COMBINE);
+    let weight_step = r.get(&WEIGHT_STEP);
+    let fall_delay = r.get(&FALL_DELAY);
+    let rise_delay = r.get(&RISE_DELAY);
+    let interval = r.get(&INTERVAL);
+    let check_timeout = r.get(&CHECK_TIMEOUT);
+    let staleness = r.optional(&STALENESS_INTERVAL);
+    let initial_grace = r.get(&INITIAL_GRACE);
     let responses = Responses::read(&mut r);
     let http = Http::read(&mut r);
     let rules = Rules::read(&mut r);
-    let datawave = ["connection-usage-reduction", "os-load-reduction", "swap-usage-reduction"]
-        .map(|option| r.get(option, value::fraction));
+    let datawave = [&CONNECTION_USAGE_REDUCTION, &OS_LOAD_REDUCTION, &SWAP_USAGE_REDUCTION].map(|option| r.get(option));
     let patroni = Patroni::read(&mut r);
     let load = Load::read(&mut r);
-    let override_file = r.optional("override-file", value::path);
-    let command = r.optional("command", words);
-    let warning_weight = r.get("warning-weight", percent);
+    let override_file = r.optional(&OVERRIDE_FILE);
+    let command = r.optional(&COMMAND);
+    let warning_weight = r.get(&WARNING_WEIGHT);
 
     let (checks, http) = (checks?, http?);
     let mut complete = true;

@@ -2,10 +2,31 @@
 
 use super::words::{is_name, names, word, words};
 use crate::config::ini::Ini;
+use crate::config::option::{Opt, Reading, Type, choice, options};
+use crate::config::options::Reader as ReadBy;
 use crate::config::options::{self, DISCOVERY_BACKEND};
 use crate::config::problem::Report;
 use crate::config::section::Section;
-use crate::config::value::{self, Refusal};
+use crate::config::value;
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: DISCOVERY_BACKEND, ReadBy::Discovery {
+        BASE_NAME: String = Reading::new(Type::Text, word), "base-name", None,
+            "Prefix of server-template; of the names of the servers that are added with mode dynamic.";
+        PORT: u16 = value::PORT, "port", None,
+            "Port of servers for which the source knows none; unset: haproxy-backend-server-port.";
+        MODE: BackendMode = choice![("template", BackendMode::Template), ("dynamic", BackendMode::Dynamic)], "mode", Some("template"),
+            "Use the slots of server-template, or add and delete servers (HAProxy 2.6 and later).";
+        ASG_NAMES: Vec<String> = Reading::new(Type::Text, names), "asg-names", None,
+            "Groups of this backend, separated by commas; unset: those of [discovery-client] with dedicated-asg, \
+             otherwise all.";
+        FALLBACK: String = Reading::new(Type::Text, word), "fallback", None,
+            "Backend for the servers of other groups, which needs a section of its own.";
+        SERVER_OPTIONS: String = Reading::new(Type::Text, words), "server-options", Some("check"),
+            "What follows address and weight of a server that is added with mode dynamic.";
+    }
+}
 
 /// A backend of HAProxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,14 +145,12 @@ struct Written {
 }
 
 fn options_of(reader: &mut Reader<'_>) -> Option<Written> {
-    let base_name = reader.optional("base-name", word);
-    let port = reader.optional("port", value::port);
-    let mode = reader.get("mode", |text| {
-        value::choice(text, &[("template", BackendMode::Template), ("dynamic", BackendMode::Dynamic)])
-    });
-    let groups = reader.optional("asg-names", names);
-    let fallback = reader.optional("fallback", word);
-    let server_options = reader.get("server-options", words);
+    let base_name = reader.optional(&BASE_NAME);
+    let port = reader.optional(&PORT);
+    let mode = reader.get(&MODE);
+    let groups = reader.optional(&ASG_NAMES);
+    let fallback = reader.optional(&FALLBACK);
+    let server_options = reader.get(&SERVER_OPTIONS);
     Some(Written {
         base_name: base_name?,
         port: port?,
@@ -154,14 +173,14 @@ impl Reader<'_> {
         if self.ini.has_own(self.own, option) { self.own } else { DISCOVERY_BACKEND }
     }
 
-    fn get<T>(&mut self, option: &str, parse: impl FnOnce(&str) -> Result<T, Refusal>) -> Option<T> {
-        let section = self.section(option).to_owned();
-        Section::new(&section, self.ini, self.report).get(option, parse)
+    fn get<T>(&mut self, option: &Opt<T>) -> Option<T> {
+        let section = self.section(option.name()).to_owned();
+        Section::new(&section, self.ini, self.report).get(option)
     }
 
-    fn optional<T>(&mut self, option: &str, parse: impl FnOnce(&str) -> Result<T, Refusal>) -> Option<Option<T>> {
-        let section = self.section(option).to_owned();
-        Section::new(&section, self.ini, self.report).optional(option, parse)
+    fn optional<T>(&mut self, option: &Opt<T>) -> Option<Option<T>> {
+        let section = self.section(option.name()).to_owned();
+        Section::new(&section, self.ini, self.report).optional(option)
     }
 
     fn error(&mut self, option: &str, message: &str) {

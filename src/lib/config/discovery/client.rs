@@ -4,19 +4,59 @@ use super::backend::{self, Backend, BackendMode, Serves};
 use super::list::{Listed, backend_list};
 use super::words::{names, sockets, word};
 use crate::config::ini::Ini;
+use crate::config::option::{Reading, Type, options};
 use crate::config::options::DISCOVERY_CLIENT;
+use crate::config::options::Reader as ReadBy;
 use crate::config::problem::Report;
 use crate::config::section::Section;
-use crate::config::servers::Server as Socket;
 use crate::config::value;
+use crate::haproxy::address::Address;
 use std::path::PathBuf;
 use std::time::Duration;
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: DISCOVERY_CLIENT, ReadBy::Discovery {
+        HAPROXY_SOCKET_PATH: Vec<Address> = Reading::new(Type::Text, sockets), "haproxy-socket-path", Some("/var/run/haproxy/admin.sock"),
+            "Sockets of HAProxy with level admin, separated by commas: paths, or unix:///path and tcp://host:port.";
+        HAPROXY_BACKEND_LIST: Vec<Listed> = Reading::new(Type::Text, backend_list), "haproxy-backend-list", None,
+            "Backends of HAProxy as name:base name:port, separated by commas; instead of [discovery-backend:NAME] \
+             sections.";
+        HAPROXY_BACKEND_NAME: String = Reading::new(Type::Text, word), "haproxy-backend-name", None,
+            "The only backend of HAProxy, with haproxy-backend-base-name.";
+        HAPROXY_BACKEND_BASE_NAME: String = Reading::new(Type::Text, word), "haproxy-backend-base-name", None,
+            "Its server-template's prefix.";
+        HAPROXY_BACKEND_SERVER_PORT: u16 = value::PORT, "haproxy-backend-server-port", Some("80"),
+            "Port of servers for which the source knows none.";
+        DEDICATED_ASG: bool = value::BOOLEAN, "dedicated-asg", Some("false"),
+            "Only servers of asg-names go to the backends, all others to the fallback backend.";
+        ASG_NAMES: Vec<String> = Reading::new(Type::Text, names), "asg-names", None,
+            "Groups of the backends with dedicated-asg, separated by commas.";
+        HAPROXY_FALLBACK_BACKEND_NAME: String = Reading::new(Type::Text, word), "haproxy-fallback-backend-name", None,
+            "Backend of the servers of other groups.";
+        HAPROXY_FALLBACK_BACKEND_BASE_NAME: String = Reading::new(Type::Text, word), "haproxy-fallback-backend-base-name", None,
+            "Its server-template's prefix.";
+        ALL_SERVERS_IN_FALLBACK_BACKEND: bool = value::BOOLEAN, "all-servers-in-fallback-backend", Some("false"),
+            "The fallback backend has the servers of asg-names too.";
+        USE_MANAGED_WEIGHTS_BY_HSDO: bool = value::BOOLEAN, "use-managed-weights-by-hsdo", Some("true"),
+            "Set weights; false: leave them to HAProxy's configuration, its slowstart and agents.";
+        SOCKET_TIMEOUT: Duration = value::TIME_LIMIT, "socket-timeout", Some("2"),
+            "Time for one exchange with HAProxy.";
+        DRAIN_TIMEOUT: Duration = value::PAUSE, "drain-timeout", Some("30"),
+            "Time for the sessions of a server that leaves a slot to end, before the slot goes to maintenance.";
+        SHUTDOWN_SESSIONS: bool = value::BOOLEAN, "shutdown-sessions", Some("false"),
+            "End the sessions that are left after drain-timeout; false: they go on until they end by themselves.";
+        SERVER_STATE_FILE: PathBuf = value::FILE, "server-state-file", None,
+            "HAProxy's server-state-file, written with each change so that a reload begins where the process before \
+             it ended; docs/discovery.md says how server-template has to look for it.";
+    }
+}
 
 /// `[discovery-client]` and the backends.
 #[derive(Debug, Clone)]
 pub struct Client {
     /// Sockets of HAProxy processes; never empty.
-    pub sockets: Vec<Socket>,
+    pub sockets: Vec<Address>,
     /// Backends, fallback backends among them; empty: none is said, which --client does not accept.
     pub backends: Vec<Backend>,
     /// Whether weights are set at all.
@@ -34,12 +74,12 @@ pub struct Client {
 /// Reads the section, and those of the backends.
 pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Client> {
     let mut section = Section::new(DISCOVERY_CLIENT, ini, report);
-    let sockets = section.get("haproxy-socket-path", sockets);
-    let manage_weights = section.get("use-managed-weights-by-hsdo", value::boolean);
-    let socket_timeout = section.get("socket-timeout", value::time_limit);
-    let drain_timeout = section.get("drain-timeout", value::pause);
-    let shutdown_sessions = section.get("shutdown-sessions", value::boolean);
-    let state_file = section.optional("server-state-file", value::path);
+    let sockets = section.get(&HAPROXY_SOCKET_PATH);
+    let manage_weights = section.get(&USE_MANAGED_WEIGHTS_BY_HSDO);
+    let socket_timeout = section.get(&SOCKET_TIMEOUT);
+    let drain_timeout = section.get(&DRAIN_TIMEOUT);
+    let shutdown_sessions = section.get(&SHUTDOWN_SESSIONS);
+    let state_file = section.optional(&SERVER_STATE_FILE);
     let Named { listed, port, serves, fallback } = Named::read(&mut section)?;
     let mut backends: Vec<Backend> = Vec::new();
     for (name, base_name, own_port) in listed {
@@ -82,15 +122,15 @@ struct Named {
 
 impl Named {
     fn read(section: &mut Section<'_>) -> Option<Self> {
-        let listed = section.optional("haproxy-backend-list", backend_list);
-        let name = section.optional("haproxy-backend-name", word);
-        let base_name = section.optional("haproxy-backend-base-name", word);
-        let port = section.get("haproxy-backend-server-port", value::port);
-        let dedicated = section.get("dedicated-asg", value::boolean);
-        let groups = section.optional("asg-names", names);
-        let fallback_name = section.optional("haproxy-fallback-backend-name", word);
-        let fallback_base = section.optional("haproxy-fallback-backend-base-name", word);
-        let all_in_fallback = section.get("all-servers-in-fallback-backend", value::boolean);
+        let listed = section.optional(&HAPROXY_BACKEND_LIST);
+        let name = section.optional(&HAPROXY_BACKEND_NAME);
+        let base_name = section.optional(&HAPROXY_BACKEND_BASE_NAME);
+        let port = section.get(&HAPROXY_BACKEND_SERVER_PORT);
+        let dedicated = section.get(&DEDICATED_ASG);
+        let groups = section.optional(&ASG_NAMES);
+        let fallback_name = section.optional(&HAPROXY_FALLBACK_BACKEND_NAME);
+        let fallback_base = section.optional(&HAPROXY_FALLBACK_BACKEND_BASE_NAME);
+        let all_in_fallback = section.get(&ALL_SERVERS_IN_FALLBACK_BACKEND);
         let (port, dedicated, all_in_fallback) = (port?, dedicated?, all_in_fallback?);
         let serves = match (dedicated, groups?) {
             (true, Some(groups)) => Serves::Only(groups),

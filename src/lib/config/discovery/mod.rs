@@ -17,12 +17,15 @@ use super::options::DISCOVERY;
 use super::problem::Report;
 use super::section::Section;
 use super::{Graphite, LogLevel, graphite, value};
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 use words::{LARGEST_LIST, list_size, optional_port};
 
+use crate::config::option::{OptionSpec, Reading, Type, options};
+use crate::config::options::Reader as ReadBy;
 pub use backend::{Backend, BackendMode, Serves};
 pub use client::Client;
 pub use environment::{ENVIRONMENT, lay_over};
@@ -30,6 +33,37 @@ pub use server::{Plan, Ramp, Server};
 pub use source::{Address, Consul, Record, Source};
 pub use store::{Store, StoreKind};
 pub use words::LARGEST_WEIGHT;
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: DISCOVERY, ReadBy::Discovery {
+        LOGLEVEL: LogLevel = value::LOGLEVEL, "loglevel", None,
+            "Messages of haproxystats-discovery below this level are not printed; unset: that of [DEFAULT].";
+        DEBUG: bool = value::BOOLEAN, "debug", Some("false"),
+            "Print messages of every level, whatever loglevel says.";
+        INTERVAL: Duration = value::TIME_LIMIT, "interval", Some("1"),
+            "Pause between two rounds of server and client.";
+        HAPROXY_BACKEND_SERVERS_LIST_SIZE: NonZeroUsize = Reading::new(Type::Count, list_size), "haproxy-backend-servers-list-size", Some("10"),
+            "Servers that the list has room for: the range of server-template; at most 1000 with dynamodb, 1300 with \
+             consul, 4096 with etcd, 16384 with file.";
+        STATE_DIR: PathBuf = value::DIRECTORY, "state-dir", Some("/var/lib/haproxystats/discovery"),
+            "Directory for the list (store = file), and for what was last read from source and store.";
+        AWS_DEFAULT_REGION: String = value::TEXT, "aws-default-region", None,
+            "Region of the table and of the groups; unset: that of the AWS profile.";
+        EXPORTER_ADDRESS: IpAddr = value::ADDRESS, "exporter-address", Some("0.0.0.0"),
+            "Address of the page with metrics for Prometheus; :: for IPv6 and IPv4.";
+        EXPORTER_PORT: Option<u16> = Reading::new(Type::Text, optional_port), "exporter-port", None,
+            "Its TCP port, 0 for none; unset: 6789, and 6790 for a client by itself.";
+        GRAPHITE: bool = value::BOOLEAN, "graphite", Some("false"),
+            "Send the metrics to Graphite as well, as [graphite] says.";
+        GRAPHITE_INTERVAL: Duration = value::WHOLE_SECONDS, "graphite-interval", Some("10"),
+            "Distance of two reports to Graphite.";
+    }
+}
+
+/// The lists of rows of `[discovery]`, `[discovery-server]`, `[discovery-client]` and `[discovery-backend]`.
+pub(super) static TABLES: &[&[&OptionSpec]] =
+    &[ROWS, store::ROWS, source::ROWS, server::ROWS, client::ROWS, backend::ROWS];
 
 /// Port of the page of metrics, of a server and of a client by itself.
 const SERVER_PORT: u16 = 6789;
@@ -65,16 +99,16 @@ pub struct Discovery {
 /// Reads the sections; `None` when a value cannot be right, which is in the report then.
 pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Discovery> {
     let mut section = Section::new(DISCOVERY, ini, report);
-    let loglevel = section.get("loglevel", value::loglevel);
-    let debug = section.get("debug", value::boolean);
-    let interval = section.get("interval", value::time_limit);
-    let list_size = section.get("haproxy-backend-servers-list-size", list_size);
-    let state_dir = section.get("state-dir", value::path);
-    let region = section.optional("aws-default-region", value::text);
-    let address = section.get("exporter-address", value::address);
-    let port = section.optional("exporter-port", optional_port);
-    let with_graphite = section.get("graphite", value::boolean);
-    let graphite_interval = section.get("graphite-interval", value::whole_seconds);
+    let loglevel = section.get(&LOGLEVEL);
+    let debug = section.get(&DEBUG);
+    let interval = section.get(&INTERVAL);
+    let list_size = section.get(&HAPROXY_BACKEND_SERVERS_LIST_SIZE);
+    let state_dir = section.get(&STATE_DIR);
+    let region = section.optional(&AWS_DEFAULT_REGION);
+    let address = section.get(&EXPORTER_ADDRESS);
+    let port = section.optional(&EXPORTER_PORT);
+    let with_graphite = section.get(&GRAPHITE);
+    let graphite_interval = section.get(&GRAPHITE_INTERVAL);
     let store = store::read(&mut section);
     let graphite = match with_graphite {
         Some(true) => {
@@ -126,7 +160,8 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Discovery> {
 mod tests {
     use super::*;
     use crate::config::options;
-    use crate::config::{Program, Server as Socket, load};
+    use crate::config::{Program, load};
+    use crate::haproxy::address::Address;
 
     fn read(text: &str) -> Discovery {
         load::from_text(Program::Discovery, text, "x.conf").unwrap().config.discovery
@@ -147,14 +182,14 @@ mod tests {
         assert_eq!(config.client_exporter, Some("0.0.0.0:6790".parse().unwrap()), "beside the server's");
         assert_eq!(config.store.kind, StoreKind::File);
         assert_eq!(config.server.plan.ramp, Ramp { min: 1, max: 10, step: 1, interval: Duration::from_secs(30) });
-        assert_eq!(config.client.sockets, [Socket::Unix("/var/run/haproxy/admin.sock".into())]);
+        assert_eq!(config.client.sockets, [Address::Unix("/var/run/haproxy/admin.sock".into())]);
         assert!(config.client.backends.is_empty() && config.server.source.is_none() && config.client.manage_weights);
     }
 
     #[test]
     fn every_variable_of_the_environment_is_an_option() {
         for (section, option, name) in ENVIRONMENT {
-            assert!(options::OPTIONS.iter().any(|spec| spec.section == *section && spec.name == *option), "{name}");
+            assert!(options::all().any(|spec| spec.section == *section && spec.name == *option), "{name}");
         }
     }
 

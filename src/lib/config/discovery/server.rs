@@ -4,11 +4,55 @@ use super::backend::Serves;
 use super::source::{self, Source};
 use super::words::{number, weight, word};
 use crate::config::ini::Ini;
+use crate::config::option::{Reading, Type, options};
 use crate::config::options::DISCOVERY_SERVER;
+use crate::config::options::Reader as ReadBy;
 use crate::config::problem::Report;
 use crate::config::section::Section;
 use crate::config::value;
+use std::num::NonZeroUsize;
 use std::time::Duration;
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: DISCOVERY_SERVER, ReadBy::Discovery {
+        SOURCE_WEIGHTS: bool = value::BOOLEAN, "source-weights", Some("true"),
+            "Whether weights of Consul, SRV records and file scale the weight of a server.";
+        ALLOW_EMPTY: bool = value::BOOLEAN, "allow-empty", Some("false"),
+            "Trust a source that knows a name without servers: a Consul service without instances, a DNS name without records, a group \
+             that the file does not mention; false: it counts as a failure, and the servers of that name stay.";
+        SOURCE_TIMEOUT: Duration = value::TIME_LIMIT, "source-timeout", Some("10"),
+            "Time for one listing of the source.";
+        SOURCE_LONGEST_PAUSE: Duration = value::TIME_LIMIT, "source-longest-pause", Some("60"),
+            "Longest pause before a source that fails is asked again; the pause begins at interval and doubles.";
+        HAPROXY_BACKEND_SERVER_MIN_WEIGHT: u16 = Reading::new(Type::Weight, weight), "haproxy-backend-server-min-weight", Some("1"),
+            "Weight of a server that was added now.";
+        HAPROXY_BACKEND_SERVER_MAX_WEIGHT: u16 = Reading::new(Type::Weight, weight), "haproxy-backend-server-max-weight", Some("10"),
+            "Weight of a server that has its full share.";
+        HAPROXY_BACKEND_SERVER_INCREASE_WEIGHT: u16 = Reading::new(Type::Weight, weight), "haproxy-backend-server-increase-weight", Some("1"),
+            "Weight that a new server gains with each step.";
+        HAPROXY_BACKEND_SERVER_INCREASE_WEIGHT_INTERVAL: Duration = value::PAUSE, "haproxy-backend-server-increase-weight-interval", Some("30"),
+            "Time between two steps.";
+        DRAIN_TIME: Duration = value::PAUSE, "drain-time", Some("60"),
+            "Time for which a server that leaves is drained before its slot is free for another.";
+        REMOVAL_CONFIRMATIONS: NonZeroUsize = value::COUNT, "removal-confirmations", Some("3"),
+            "Listings in a row that must lack a server, or call it unhealthy, before it leaves.";
+        HOLD_OBSOLETE: Duration = value::PAUSE, "hold-obsolete", Some("30"),
+            "Time for which listings must lack a server before it leaves, unless another server is waiting for its \
+             slot.";
+        REMOVAL_RATIO: f64 = value::FRACTION, "removal-ratio", Some("0.5"),
+            "Largest part of the servers, of each group and of each backend that may be lost without replacement in \
+             removal-hold; beyond it they are held.";
+        REMOVAL_FLOOR: usize = Reading::new(Type::Text, |text| number(text, usize::MAX)), "removal-floor", Some("1"),
+            "Servers of the list, of each group and of each backend that stay whatever the source says.";
+        REMOVAL_HOLD: Duration = value::PAUSE, "removal-hold", Some("300"),
+            "Time after which the source is believed, down to removal-floor; 0: never.";
+        LEASE_TIME: Duration = value::TIME_LIMIT, "lease-time", Some("15"),
+            "Time after which another server takes over from one that is gone.";
+        SERVER_NAME: String = Reading::new(Type::Text, word), "server-name", None,
+            "Name of this server among those that share the store; unset: host name and process.";
+    }
+}
 
 /// `[discovery-server]`
 #[derive(Debug, Clone)]
@@ -73,22 +117,22 @@ pub struct Ramp {
 pub(super) fn read(ini: &Ini, report: &mut Report, list_size: usize) -> Option<Server> {
     let mut section = Section::new(DISCOVERY_SERVER, ini, report);
     let source = source::read(&mut section);
-    let allow_empty = section.get("allow-empty", value::boolean);
-    let source_timeout = section.get("source-timeout", value::time_limit);
-    let longest_pause = section.get("source-longest-pause", value::time_limit);
-    let source_weights = section.get("source-weights", value::boolean);
-    let min = section.get("haproxy-backend-server-min-weight", weight);
-    let max = section.get("haproxy-backend-server-max-weight", weight);
-    let step = section.get("haproxy-backend-server-increase-weight", weight);
-    let interval = section.get("haproxy-backend-server-increase-weight-interval", value::pause);
-    let drain_time = section.get("drain-time", value::pause);
-    let confirmations = section.get("removal-confirmations", value::count);
-    let ratio = section.get("removal-ratio", value::fraction);
-    let hold_obsolete = section.get("hold-obsolete", value::pause);
-    let floor = section.get("removal-floor", |text| number(text, usize::MAX));
-    let hold = section.get("removal-hold", value::pause);
-    let lease_time = section.get("lease-time", value::time_limit);
-    let name = section.optional("server-name", word);
+    let allow_empty = section.get(&ALLOW_EMPTY);
+    let source_timeout = section.get(&SOURCE_TIMEOUT);
+    let longest_pause = section.get(&SOURCE_LONGEST_PAUSE);
+    let source_weights = section.get(&SOURCE_WEIGHTS);
+    let min = section.get(&HAPROXY_BACKEND_SERVER_MIN_WEIGHT);
+    let max = section.get(&HAPROXY_BACKEND_SERVER_MAX_WEIGHT);
+    let step = section.get(&HAPROXY_BACKEND_SERVER_INCREASE_WEIGHT);
+    let interval = section.get(&HAPROXY_BACKEND_SERVER_INCREASE_WEIGHT_INTERVAL);
+    let drain_time = section.get(&DRAIN_TIME);
+    let confirmations = section.get(&REMOVAL_CONFIRMATIONS);
+    let ratio = section.get(&REMOVAL_RATIO);
+    let hold_obsolete = section.get(&HOLD_OBSOLETE);
+    let floor = section.get(&REMOVAL_FLOOR);
+    let hold = section.get(&REMOVAL_HOLD);
+    let lease_time = section.get(&LEASE_TIME);
+    let name = section.optional(&SERVER_NAME);
     let (min, max, step) = (min?, max?, step?);
     if min > max {
         section.error("haproxy-backend-server-min-weight", format!("is above the largest weight, {max}"));

@@ -1,10 +1,44 @@
 //! Where servers are found: the part of `[discovery-server]` that `mode` chooses.
 
 use super::words::{name_servers, names, urls, word};
+use crate::config::option::{Reading, Type, choice, options};
+use crate::config::options::{DISCOVERY_SERVER, Reader as ReadBy};
 use crate::config::section::Section;
 use crate::config::value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: DISCOVERY_SERVER, ReadBy::Discovery {
+        MODE: Mode = choice![("aws", Mode::Aws), ("consul", Mode::Consul), ("dns", Mode::Dns), ("file", Mode::File)], "mode", None,
+            "Where servers are found; needed with --server.";
+        ASG_NAMES: Vec<String> = Reading::new(Type::Text, names), "asg-names", None,
+            "Auto Scaling Groups, separated by commas (aws).";
+        ADDRESS: Address = choice![("private", Address::Private), ("ipv6", Address::Ipv6), ("public", Address::Public)], "address", Some("private"),
+            "Which address of an instance HAProxy is given (aws).";
+        CONSUL_API_URL: Vec<String> = Reading::new(Type::Text, urls), "consul-api-url", None,
+            "URLs of Consul, separated by commas, asked in turn (consul).";
+        CONSUL_SERVICE_NAME: Vec<String> = Reading::new(Type::Text, names), "consul-service-name", None,
+            "Services, separated by commas; the name of a service is the group of its servers (consul).";
+        CONSUL_TOKEN_FILE: PathBuf = value::FILE, "consul-token-file", None,
+            "File with the ACL token (consul).";
+        CONSUL_TAGS: Vec<String> = Reading::new(Type::Text, names), "consul-tags", None,
+            "Tags that a server must have, separated by commas (consul).";
+        CONSUL_DATACENTER: String = Reading::new(Type::Text, word), "consul-datacenter", None,
+            "Datacenter to ask; unset: that of the agent that is asked (consul).";
+        CONSUL_WARNING: bool = value::BOOLEAN, "consul-warning", Some("true"),
+            "Whether a server with a check in the state warning serves (consul).";
+        DNS_NAMES: Vec<String> = Reading::new(Type::Text, names), "dns-names", None,
+            "Names, separated by commas; the name is the group of its servers (dns).";
+        DNS_TYPE: Record = choice![("a", Record::A), ("aaaa", Record::Aaaa), ("srv", Record::Srv)], "dns-type", Some("a"),
+            "Which records are asked for (dns).";
+        DNS_SERVERS: Vec<SocketAddr> = Reading::new(Type::Text, name_servers), "dns-servers", None,
+            "Addresses of name servers with their ports, separated by commas; unset: those of the system (dns).";
+        SOURCE_FILE: PathBuf = value::FILE, "source-file", None,
+            "File with the servers (file).";
+    }
+}
 
 /// A source of servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,24 +109,19 @@ pub enum Record {
 
 /// Reads the options of the source, which stand in `[discovery-server]`; `Some(None)` where no mode is set.
 pub(super) fn read(section: &mut Section<'_>) -> Option<Option<Source>> {
-    let mode = section.optional("mode", |text| {
-        value::choice(text, &[("aws", Mode::Aws), ("consul", Mode::Consul), ("dns", Mode::Dns), ("file", Mode::File)])
-    });
-    let groups = section.optional("asg-names", names);
-    let address = section.get("address", |text| {
-        value::choice(text, &[("private", Address::Private), ("ipv6", Address::Ipv6), ("public", Address::Public)])
-    });
-    let urls = section.optional("consul-api-url", urls);
-    let services = section.optional("consul-service-name", names);
-    let token_file = section.optional("consul-token-file", value::path);
-    let tags = section.optional("consul-tags", names);
-    let datacenter = section.optional("consul-datacenter", word);
-    let warning = section.get("consul-warning", value::boolean);
-    let dns_names = section.optional("dns-names", names);
-    let kind = section
-        .get("dns-type", |text| value::choice(text, &[("a", Record::A), ("aaaa", Record::Aaaa), ("srv", Record::Srv)]));
-    let dns_servers = section.optional("dns-servers", name_servers);
-    let path = section.optional("source-file", value::path);
+    let mode = section.optional(&MODE);
+    let groups = section.optional(&ASG_NAMES);
+    let address = section.get(&ADDRESS);
+    let urls = section.optional(&CONSUL_API_URL);
+    let services = section.optional(&CONSUL_SERVICE_NAME);
+    let token_file = section.optional(&CONSUL_TOKEN_FILE);
+    let tags = section.optional(&CONSUL_TAGS);
+    let datacenter = section.optional(&CONSUL_DATACENTER);
+    let warning = section.get(&CONSUL_WARNING);
+    let dns_names = section.optional(&DNS_NAMES);
+    let kind = section.get(&DNS_TYPE);
+    let dns_servers = section.optional(&DNS_SERVERS);
+    let path = section.optional(&SOURCE_FILE);
     let source = match mode? {
         None => return Some(None),
         Some(Mode::Aws) => Source::Aws { groups: needed(section, "asg-names", "aws", groups?)?, address: address? },

@@ -1,11 +1,42 @@
 //! Where the list is kept.
 
 use super::words::{key, urls, word};
+use crate::config::option::{Reading, Type, choice, options};
+use crate::config::options::{DISCOVERY, Reader as ReadBy};
 use crate::config::section::Section;
 use crate::config::tls::{Tls, identity};
 use crate::config::value;
 use std::path::PathBuf;
 use std::time::Duration;
+
+options! {
+    /// Its rows.
+    pub(in crate::config) static ROWS: DISCOVERY, ReadBy::Discovery {
+        STORE: StoreKind = choice![("file", StoreKind::File), ("dynamodb", StoreKind::DynamoDb), ("consul", StoreKind::Consul), ("etcd", StoreKind::Etcd)], "store", None,
+            "Where the list is kept; unset: dynamodb when dynamodb-table-name is set, otherwise file.";
+        STORE_URL: Vec<String> = Reading::new(Type::Text, urls), "store-url", None,
+            "URLs of Consul or etcd, separated by commas, asked in turn; unset: http://127.0.0.1:8500 or \
+             http://127.0.0.1:2379.";
+        STORE_KEY: String = Reading::new(Type::Text, key), "store-key", Some("haproxystats/discovery"),
+            "Key of the list in Consul or etcd; one for each list.";
+        STORE_TIMEOUT: Duration = value::TIME_LIMIT, "store-timeout", Some("5"),
+            "Time for one request to the store.";
+        STORE_TOKEN_FILE: PathBuf = value::FILE, "store-token-file", None,
+            "File with the ACL token for Consul as the store.";
+        STORE_CREDENTIALS_FILE: PathBuf = value::FILE, "store-credentials-file", None,
+            "File with user:password for etcd.";
+        TLS_CA_FILE: PathBuf = value::FILE, "tls-ca-file", None,
+            "Certificate authorities (PEM) for Consul and etcd instead of those of the system.";
+        TLS_CERTIFICATE_FILE: PathBuf = value::FILE, "tls-certificate-file", None,
+            "Certificate (PEM) for a Consul or etcd that asks for one; together with tls-key-file.";
+        TLS_KEY_FILE: PathBuf = value::FILE, "tls-key-file", None,
+            "Key of tls-certificate-file (PEM).";
+        DYNAMODB_TABLE_NAME: String = Reading::new(Type::Text, word), "dynamodb-table-name", None,
+            "Table of DynamoDB, with the number BackendServerID as its key.";
+        DYNAMODB_ROWS: bool = value::BOOLEAN, "dynamodb-rows", Some("true"),
+            "Also keep a row for each server in the table as HSDO does, for clients of HSDO beside ours.";
+    }
+}
 
 /// Where the list is kept.
 #[derive(Debug, Clone)]
@@ -45,25 +76,17 @@ pub enum StoreKind {
 
 /// Reads the options of the store, which stand in `[discovery]`.
 pub(super) fn read(section: &mut Section<'_>) -> Option<Store> {
-    let kind = section.optional("store", |text| {
-        let words = [
-            ("file", StoreKind::File),
-            ("dynamodb", StoreKind::DynamoDb),
-            ("consul", StoreKind::Consul),
-            ("etcd", StoreKind::Etcd),
-        ];
-        value::choice(text, &words)
-    });
-    let urls = section.optional("store-url", urls);
-    let key = section.get("store-key", key);
-    let table = section.optional("dynamodb-table-name", word);
-    let rows = section.get("dynamodb-rows", value::boolean);
-    let timeout = section.get("store-timeout", value::time_limit);
-    let token_file = section.optional("store-token-file", value::path);
-    let credentials_file = section.optional("store-credentials-file", value::path);
-    let ca_file = section.optional("tls-ca-file", value::path);
-    let certificate = section.optional("tls-certificate-file", value::path);
-    let tls_key = section.optional("tls-key-file", value::path);
+    let kind = section.optional(&STORE);
+    let urls = section.optional(&STORE_URL);
+    let key = section.get(&STORE_KEY);
+    let table = section.optional(&DYNAMODB_TABLE_NAME);
+    let rows = section.get(&DYNAMODB_ROWS);
+    let timeout = section.get(&STORE_TIMEOUT);
+    let token_file = section.optional(&STORE_TOKEN_FILE);
+    let credentials_file = section.optional(&STORE_CREDENTIALS_FILE);
+    let ca_file = section.optional(&TLS_CA_FILE);
+    let certificate = section.optional(&TLS_CERTIFICATE_FILE);
+    let tls_key = section.optional(&TLS_KEY_FILE);
     let (table, kind) = (table?, kind?);
     let kind = kind.unwrap_or(if table.is_some() { StoreKind::DynamoDb } else { StoreKind::File });
     if kind == StoreKind::DynamoDb && table.is_none() {

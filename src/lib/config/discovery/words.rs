@@ -1,7 +1,8 @@
 //! Text to values, where only discovery has such values.
 
-use crate::config::servers::{self, Server as Socket};
+use crate::config::servers;
 use crate::config::value::{self, Refusal};
+use crate::haproxy::address::Address;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
@@ -94,7 +95,7 @@ pub(super) fn name_servers(text: &str) -> Result<Vec<SocketAddr>, Refusal> {
     names(text)?.iter().map(server).collect()
 }
 
-pub(super) fn sockets(text: &str) -> Result<Vec<Socket>, Refusal> {
+pub(super) fn sockets(text: &str) -> Result<Vec<Address>, Refusal> {
     let urls: Vec<String> = text
         .split(',')
         .map(str::trim)

@@ -2,8 +2,8 @@
 //! whole, so a crash leaves the old one or the new one.
 
 use super::record::{Record, StoredEntry};
-use crate::config::Server;
 use crate::discovery::document::{Document, FORMAT};
+use crate::haproxy::address::Address;
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::io::{self, Write};
@@ -88,7 +88,7 @@ impl Disk {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn record(&self, socket: &Server) -> Result<Record, DiskError> {
+    pub fn record(&self, socket: &Address) -> Result<Record, DiskError> {
         let stored: Option<Vec<StoredEntry>> = self.read(&name(socket))?;
         Ok(Record::from_stored(&stored.unwrap_or_default()))
     }
@@ -97,7 +97,7 @@ impl Disk {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn keep_record(&self, socket: &Server, record: &Record) -> Result<(), DiskError> {
+    pub fn keep_record(&self, socket: &Address, record: &Record) -> Result<(), DiskError> {
         self.write(&name(socket), &record.to_stored())
     }
 
@@ -138,7 +138,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
 }
 
 /// One file for each socket, so that several clients on one host do not write over each other's.
-fn name(socket: &Server) -> String {
+fn name(socket: &Address) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
     let text = socket.to_string();
     format!("client-record-{}.json", text.trim_start_matches('/').chars().map(plain).collect::<String>())
@@ -153,7 +153,7 @@ mod tests {
     fn nothing_is_there_at_first_and_what_is_kept_is_read() {
         let directory = tempfile::tempdir().unwrap();
         let disk = Disk::new(&directory.path().join("new"));
-        let socket = Server::Unix("/run/haproxy/admin.sock".into());
+        let socket = Address::Unix("/run/haproxy/admin.sock".into());
         assert_eq!(disk.list().unwrap(), None);
         assert_eq!(disk.record(&socket).unwrap(), Record::default());
         let mut list = Document::empty(2, Ramp { min: 1, max: 2, step: 1, interval: Duration::from_secs(1) });

@@ -2,15 +2,75 @@
 
 use super::reconcile::{Outcome, Waiting};
 use super::slots::{Desired, Occupant, Wanted};
-use crate::config::Server;
 use crate::discovery::document::Document;
-use crate::discovery::report::{Sample, ServerWeight};
+use crate::discovery::report::ServerWeight;
 use crate::discovery::utc_seconds;
+use crate::haproxy::address::Address;
 use crate::haproxy::runtime::{AdminState, Servers};
-use crate::telemetry::{DISCOVERY_BACKEND as BACKEND, DISCOVERY_CLIENT as LIST, DISCOVERY_SOCKET as SOCKET, as_f64};
+use crate::telemetry::{Definition, Sample, as_f64, definitions, size};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+
+definitions! {
+    /// Of the client of haproxystats-discovery: about the list.
+    pub(crate) static DISCOVERY_CLIENT {
+        STORE_UP "DiscoveryClientStoreUp" "1 or 0" Gauge
+            "Whether the store answered the client last time.";
+        VERSION "DiscoveryClientVersion" "documents" Gauge
+            "Version of the list that the client goes by; 0 for none.";
+        LIST_AGE "DiscoveryClientListAge" "seconds" Gauge
+            "Time since the store last gave the list that the client goes by, or said that it is still the same.";
+    }
+}
+
+definitions! {
+    /// Of the client of haproxystats-discovery: about each HAProxy.
+    pub(crate) static DISCOVERY_SOCKET {
+        UP "DiscoveryClientUp" "1 or 0" Gauge
+            "Whether HAProxy answered in the last round.";
+        ROUND_AGE "DiscoveryClientRoundAge" "seconds" Gauge
+            "Time since the last round that was completed.";
+        ROUNDS "DiscoveryClientRounds" "rounds" Counter
+            "Rounds that were completed: HAProxy was looked at, and changed where it differed from the list.";
+        ROUND_FAILURES "DiscoveryClientRoundFailures" "rounds" Counter
+            "Rounds that ended early, as HAProxy did not answer.";
+        REPLACEMENTS "DiscoveryClientReplacements" "processes" Counter
+            "Times that another process answered: reloads and restarts of HAProxy.";
+        COMMANDS "DiscoveryClientCommands" "commands" Counter
+            "Commands that were sent to change something.";
+        CHANGES "DiscoveryClientChanges" "changes" Counter
+            "Changes that were made and read back.";
+        FAILURES "DiscoveryClientFailures" "changes" Counter
+            "Changes that HAProxy refused, or that did not show when the servers were read back.";
+        REFUSED_ROWS "DiscoveryClientRefusedRows" "servers" Gauge
+            "Servers in HAProxy's last answer that cannot be read.";
+    }
+}
+
+definitions! {
+    /// Of the client of haproxystats-discovery: about each backend of each HAProxy.
+    pub(crate) static DISCOVERY_BACKEND {
+        SLOTS "DiscoveryClientSlots" "slots" Gauge
+            "Slots for which the list has a server in this backend.";
+        SERVING "DiscoveryClientServing" "slots" Gauge
+            "Slots that have the server of the list, ready.";
+        SERVERS_UP "DiscoveryClientServersUp" "slots" Gauge
+            "Of these, slots whose server is up.";
+        DRIFT "DiscoveryClientDrift" "slots" Gauge
+            "Slots that differ from the list and are not held: changes that are under way, or fail.";
+        HELD "DiscoveryClientHeld" "slots" Gauge
+            "Slots that somebody else has set to drain or maint, or whose server somebody has taken out in another \
+             slot.";
+        WAITING "DiscoveryClientWaiting" "slots" Gauge
+            "Slots that wait for sessions to end, or for others to be up.";
+        UNPLACED "DiscoveryClientUnplaced" "slots" Gauge
+            "Servers of the list for which HAProxy has no slot, or none that can be set.";
+        LEFT_OUT "DiscoveryClientLeftOut" "slots" Gauge
+            "Servers of the list that are not put into HAProxy: they are there twice, or have no address that can be \
+             right.";
+    }
+}
 
 /// What is counted for each HAProxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,10 +89,10 @@ pub enum Event {
     Failures,
 }
 
-/// Figures of a backend, in the order of [`BACKEND`].
+/// Figures of a backend.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct BackendFigures {
-    values: [usize; BACKEND.len()],
+    values: Vec<(&'static Definition, usize)>,
     weights: Vec<(u32, Occupant, u16)>,
 }
 
@@ -57,15 +117,15 @@ impl BackendFigures {
             }
         }
         let draining = count(&|why| matches!(why, Waiting::Draining | Waiting::Capacity));
-        let values = [
-            slots,
-            outcome.serving,
-            up,
-            outcome.steps.len() + draining,
-            count(&|why| matches!(why, Waiting::Held(_) | Waiting::HeldElsewhere(_))),
-            draining,
-            count(&|why| matches!(why, Waiting::Missing | Waiting::NotOurs | Waiting::TooOld)),
-            wanted.unfit.len(),
+        let values = vec![
+            (&SLOTS, slots),
+            (&SERVING, outcome.serving),
+            (&SERVERS_UP, up),
+            (&DRIFT, outcome.steps.len() + draining),
+            (&HELD, count(&|why| matches!(why, Waiting::Held(_) | Waiting::HeldElsewhere(_)))),
+            (&WAITING, draining),
+            (&UNPLACED, count(&|why| matches!(why, Waiting::Missing | Waiting::NotOurs | Waiting::TooOld))),
+            (&LEFT_OUT, wanted.unfit.len()),
         ];
         Self { values, weights }
     }
@@ -108,7 +168,7 @@ impl Shown {
     }
 
     /// Counts something of a HAProxy.
-    pub fn count(&self, socket: &Server, event: Event, by: usize) {
+    pub fn count(&self, socket: &Address, event: Event, by: usize) {
         let mut figures = self.0.borrow_mut();
         let of = figures.sockets.entry(socket.to_string()).or_default();
         match event {
@@ -122,57 +182,45 @@ impl Shown {
     }
 
     /// What a backend of a HAProxy is like.
-    pub fn backend(&self, socket: &Server, backend: &str, of: BackendFigures) {
+    pub fn backend(&self, socket: &Address, backend: &str, of: BackendFigures) {
         let mut figures = self.0.borrow_mut();
         figures.sockets.entry(socket.to_string()).or_default().backends.insert(backend.to_owned(), of);
     }
 
     /// What its answer was like.
-    pub fn rows(&self, socket: &Server, refused: usize) {
+    pub fn rows(&self, socket: &Address, refused: usize) {
         self.0.borrow_mut().sockets.entry(socket.to_string()).or_default().refused = refused;
     }
 
-    /// All values, figure by figure.
+    /// All values that there are: nothing is told about what never happened.
     #[must_use]
-    pub fn samples(&self) -> Vec<Sample> {
+    pub fn samples(&self) -> Vec<Sample<'static>> {
         let figures = self.0.borrow();
         let now = utc_seconds();
-        // Nothing is told about what never happened.
-        let age = |since: u64| if since == 0 { f64::NAN } else { as_f64(now.saturating_sub(since)) };
-        let size = |value: usize| as_f64(u64::try_from(value).unwrap_or(u64::MAX));
-        let mut samples = Vec::new();
-        let list = [f64::from(u8::from(figures.store_up)), as_f64(figures.version), age(figures.read)];
-        for (definition, value) in LIST.iter().zip(list) {
-            samples.push(Sample { definition, labels: Vec::new(), value });
-        }
-        for (index, definition) in SOCKET.iter().enumerate() {
-            for (socket, of) in &figures.sockets {
-                let count = |event: Event| as_f64(of.counts.get(event as usize).copied().unwrap_or(0));
-                let values = [
-                    f64::from(u8::from(of.up)),
-                    age(of.last),
-                    count(Event::Round),
-                    count(Event::RoundFailure),
-                    count(Event::Replaced),
-                    count(Event::Commands),
-                    count(Event::Changes),
-                    count(Event::Failures),
-                    size(of.refused),
-                ];
-                let value = values.get(index).copied().unwrap_or(f64::NAN);
-                samples.push(Sample { definition, labels: vec![("socket", socket.clone())], value });
+        let age = |since: u64| (since > 0).then(|| as_f64(now.saturating_sub(since)));
+        let mut samples =
+            vec![STORE_UP.sample(f64::from(u8::from(figures.store_up))), VERSION.sample(as_f64(figures.version))];
+        samples.extend(age(figures.read).map(|age| LIST_AGE.sample(age)));
+        for (socket, of) in &figures.sockets {
+            let count = |event: Event| as_f64(of.counts.get(event as usize).copied().unwrap_or(0));
+            let round_age = age(of.last).map(|age| ROUND_AGE.sample(age));
+            let of_socket = [
+                UP.sample(f64::from(u8::from(of.up))),
+                ROUNDS.sample(count(Event::Round)),
+                ROUND_FAILURES.sample(count(Event::RoundFailure)),
+                REPLACEMENTS.sample(count(Event::Replaced)),
+                COMMANDS.sample(count(Event::Commands)),
+                CHANGES.sample(count(Event::Changes)),
+                FAILURES.sample(count(Event::Failures)),
+                REFUSED_ROWS.sample(size(of.refused)),
+            ];
+            samples.extend(of_socket.into_iter().chain(round_age).map(|sample| sample.with("socket", socket.clone())));
+            for (backend, of) in &of.backends {
+                let values = of.values.iter().map(|(definition, value)| definition.sample(size(*value)));
+                samples
+                    .extend(values.map(|value| value.with("socket", socket.clone()).with("backend", backend.clone())));
             }
         }
-        for (index, definition) in BACKEND.iter().enumerate() {
-            for (socket, of) in &figures.sockets {
-                for (backend, of) in &of.backends {
-                    let labels = vec![("socket", socket.clone()), ("backend", backend.clone())];
-                    let value = of.values.get(index).copied().map_or(f64::NAN, size);
-                    samples.push(Sample { definition, labels, value });
-                }
-            }
-        }
-        samples.retain(|sample| !sample.value.is_nan());
         samples
     }
 

@@ -292,17 +292,7 @@ impl Dispatcher for Reports {
 
 fn sum(all: impl Iterator<Item = Counters>) -> Counters {
     let mut sum = Counters::default();
-    for counters in all {
-        sum.delivered_lines += counters.delivered_lines;
-        sum.resent_lines += counters.resent_lines;
-        sum.dropped_lines += counters.dropped_lines;
-        sum.retries += counters.retries;
-        sum.reconnects += counters.reconnects;
-        sum.stalls += counters.stalls;
-        sum.queued_batches += counters.queued_batches;
-        sum.queued_lines += counters.queued_lines;
-        sum.settling += counters.settling;
-    }
+    all.for_each(|counters| sum.add(&counters));
     sum
 }
 

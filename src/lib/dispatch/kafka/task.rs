@@ -152,7 +152,7 @@ impl Task {
                 }
                 _ => self.shared.report.uneasy(code, &reason),
             },
-            Event::Retries(retries) => self.shared.count(|counters| counters.messages.requests_retried = retries),
+            Event::Retries(retries) => self.shared.count(|counters| counters.requests_retried = retries),
         }
     }
 
@@ -166,17 +166,17 @@ impl Task {
         self.full = false;
         match (outcome, code) {
             (Outcome::Delivered, _) => {
-                self.shared.count(|counters| counters.messages.sent += 1);
+                self.shared.count(|counters| counters.messages_sent += 1);
                 self.shared.report.well();
                 self.shared.well.set(true);
             }
             (Outcome::TooLarge | Outcome::MuchTooLarge, _) if self.shared.window.borrow().refused() == 0 => {
-                self.shared.count(|counters| counters.messages.failed += 1);
+                self.shared.count(|counters| counters.messages_failed += 1);
                 self.shared.report.too_large(self.config.max_message_size.get());
             }
             // The client gives up all that it has.
             (_, Some(code @ RDKafkaErrorCode::Fatal)) => {
-                self.shared.count(|counters| counters.messages.failed += 1);
+                self.shared.count(|counters| counters.messages_failed += 1);
                 self.replace(&code.to_string());
             }
             (_, Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)) => {
@@ -185,7 +185,7 @@ impl Task {
                 }
             }
             (_, code) => {
-                self.shared.count(|counters| counters.messages.failed += 1);
+                self.shared.count(|counters| counters.messages_failed += 1);
                 if self.retry_at.is_none() {
                     self.later();
                 }
@@ -203,8 +203,9 @@ impl Task {
             self.shared.count(|counters| {
                 counters.delivered_lines += batch.lines as u64;
                 if let Some(since) = since {
-                    let latency = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-                    counters.messages.latency_ms = latency;
+                    // To the millisecond.
+                    let time = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    counters.acknowledge_time = time.saturating_mul(1000);
                 }
             });
             if self.shared.window.borrow().refused() == 0 {
@@ -232,7 +233,7 @@ impl Task {
             return;
         }
         let again = self.shared.window.borrow_mut().try_again();
-        self.shared.count(|counters| counters.messages.retried += again as u64);
+        self.shared.count(|counters| counters.messages_retried += again as u64);
     }
 
     /// librdkafka cannot go on: its sequence of messages is broken. Another client starts a new one.
@@ -243,7 +244,7 @@ impl Task {
         drop(aside::run("kafka-end", move || drop(client)));
         let again = self.shared.window.borrow_mut().give_up();
         self.shared.count(|counters| {
-            counters.messages.retried += again as u64;
+            counters.messages_retried += again as u64;
             counters.reconnects += 1;
         });
         self.shared.unwell();

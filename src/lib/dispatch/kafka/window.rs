@@ -10,8 +10,7 @@
 
 use crate::config::KafkaFormat;
 use crate::dispatch::Batch;
-use crate::dispatch::messages::Message;
-use crate::render::messages::halves;
+use crate::messages::{Message, halves};
 use crate::snapshot::Epoch;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -347,7 +346,7 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatch::messages::Messages;
+    use crate::messages::Messages;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 

@@ -5,7 +5,7 @@ use super::process::{InfoError, Process};
 use super::reply::{Refusal, Reply, classify, split};
 use super::sessions::OpenSessions;
 use super::state::{Servers, StateError};
-use crate::config::Server;
+use crate::haproxy::address::Address;
 use crate::haproxy::socket::{ConnectError, Stream, connect};
 use std::fmt::Write;
 use std::io;
@@ -26,7 +26,7 @@ pub enum SessionError {
     #[error("{socket}: the connection broke")]
     Broken {
         /// The socket.
-        socket: Server,
+        socket: Address,
         /// What the kernel said.
         source: io::Error,
     },
@@ -34,7 +34,7 @@ pub enum SessionError {
     #[error("{socket}: no complete answer within {} s", limit.as_secs_f64())]
     TimedOut {
         /// The socket.
-        socket: Server,
+        socket: Address,
         /// The time it had.
         limit: Duration,
     },
@@ -42,19 +42,19 @@ pub enum SessionError {
     #[error("{socket}: closed without an answer")]
     Empty {
         /// The socket.
-        socket: Server,
+        socket: Address,
     },
     /// An answer without end.
     #[error("{socket}: more than {ANSWER_LIMIT} bytes of an answer")]
     TooLong {
         /// The socket.
-        socket: Server,
+        socket: Address,
     },
     /// The answer to `show info` is none.
     #[error("{socket}: not HAProxy")]
     Info {
         /// The socket.
-        socket: Server,
+        socket: Address,
         /// What is wrong.
         source: InfoError,
     },
@@ -62,7 +62,7 @@ pub enum SessionError {
     #[error("{socket}: no state of the servers of {backend}")]
     State {
         /// The socket.
-        socket: Server,
+        socket: Address,
         /// The backend.
         backend: String,
         /// What is wrong.
@@ -72,7 +72,7 @@ pub enum SessionError {
     #[error("{socket}: the state of the servers of {backend} is refused: {text}")]
     Refused {
         /// The socket.
-        socket: Server,
+        socket: Address,
         /// The backend.
         backend: String,
         /// HAProxy's words.
@@ -96,20 +96,20 @@ pub struct Observation {
 /// A socket of a HAProxy.
 #[derive(Debug, Clone)]
 pub struct Session {
-    socket: Server,
+    socket: Address,
     limit: Duration,
 }
 
 impl Session {
     /// `limit`: for the connection, and for the answer.
     #[must_use]
-    pub fn new(socket: Server, limit: Duration) -> Self {
+    pub fn new(socket: Address, limit: Duration) -> Self {
         Self { socket, limit }
     }
 
     /// Where it connects to.
     #[must_use]
-    pub fn socket(&self) -> &Server {
+    pub fn socket(&self) -> &Address {
         &self.socket
     }
 

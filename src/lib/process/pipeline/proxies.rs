@@ -1,12 +1,14 @@
 //! Frontends, backends and servers of a host. A small snapshot is read at once; of a large one, batches of whole proxies are
 //! read, aggregated and rendered one after the other, so that its size does not matter to memory.
 
+use super::own::{SnapshotFigure, own_count, own_seconds};
 use super::source::{Source, batches};
-use super::{Pipeline, PipelineError, Report, Tally, own_count, own_seconds, refuse_file};
+use super::{Pipeline, PipelineError, Report, Tally, refuse_file};
 use crate::aggregate::cluster::Cluster;
 use crate::aggregate::group::{self, Groups};
 use crate::aggregate::totals::Totals;
 use crate::haproxy::columns::Kind;
+use crate::injection;
 use crate::names::{NameId, Names, Pairs};
 use crate::parse::doubt::{Unknown, Which};
 use crate::parse::split::Parts;
@@ -47,7 +49,7 @@ pub(super) struct Bounds {
 
 impl Bounds {
     pub(super) fn from_environment() -> Self {
-        match std::env::var(VARIABLE).ok().and_then(|bytes| bytes.parse().ok()) {
+        match injection::variable(VARIABLE).and_then(|bytes| bytes.parse().ok()) {
             Some(bytes) => Self::both(bytes),
             None => Self { whole: WHOLE, batch: BATCH },
         }
@@ -266,10 +268,10 @@ impl Pipeline {
 impl Tally {
     /// How many metrics of a kind there were and how long they took, once no host follows.
     fn say(&self, own: &[u8], kind: Kind, lines: &mut Lines<'_>) {
-        let (metrics, time): (&[u8], &[u8]) = match kind {
-            Kind::Frontend => (b"MetricsFrontend", b"WallClockTimeFrontends"),
-            Kind::Backend => (b"MetricsBackend", b"WallClockTimeBackends"),
-            Kind::Server => (b"MetricsServer", b"WallClockTimeServers"),
+        let (metrics, time) = match kind {
+            Kind::Frontend => (SnapshotFigure::MetricsFrontend, SnapshotFigure::WallClockTimeFrontends),
+            Kind::Backend => (SnapshotFigure::MetricsBackend, SnapshotFigure::WallClockTimeBackends),
+            Kind::Server => (SnapshotFigure::MetricsServer, SnapshotFigure::WallClockTimeServers),
         };
         if let Some((count, elapsed)) = self.kinds.get(kind as usize).filter(|_| self.last) {
             // The count of metrics counts itself.

@@ -11,9 +11,9 @@ use super::follow::Listed;
 use super::reconcile::{Outcome, Settings, Step, View, reconcile};
 use super::record::{Entry, Record};
 use super::slots::{Desired, desired, slot_number};
-use crate::config::Server;
 use crate::config::discovery::{Backend, BackendMode, Client};
 use crate::discovery::utc_seconds;
+use crate::haproxy::address::Address;
 use crate::haproxy::runtime::{InvalidValue, Observation, Process, ServerName, ServerState, Session, SessionError};
 use crate::logging::Chain;
 use state_file::StateFile;
@@ -78,7 +78,7 @@ pub struct Link {
 impl Link {
     /// To one socket of the configuration.
     #[must_use]
-    pub fn new(config: &Client, socket: Server, disk: Disk, shown: Shown) -> Self {
+    pub fn new(config: &Client, socket: Address, disk: Disk, shown: Shown) -> Self {
         // A state file has the servers of one process; further sockets are those of others.
         let state_file = config.state_file.clone().filter(|_| config.sockets.first() == Some(&socket));
         Self {
@@ -100,7 +100,7 @@ impl Link {
 
     /// The socket.
     #[must_use]
-    pub fn socket(&self) -> &Server {
+    pub fn socket(&self) -> &Address {
         self.session.socket()
     }
 

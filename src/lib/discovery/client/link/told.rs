@@ -1,9 +1,9 @@
 //! What keeps a HAProxy from being as the list says: logged once, when it begins and when it is over.
 
-use crate::config::Server;
 use crate::discovery::client::reconcile::{Outcome, Waiting};
 use crate::discovery::client::record::Record;
 use crate::discovery::client::slots::{Desired, Wanted, dynamic_id};
+use crate::haproxy::address::Address;
 use crate::haproxy::runtime::{AdminState, Observation, ServerState};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ pub(super) struct Told {
 
 impl Told {
     /// Logs what differs from the last time.
-    pub(super) fn update(&mut self, socket: &Server, plans: &[(Desired, Outcome)], observation: &Observation) {
+    pub(super) fn update(&mut self, socket: &Address, plans: &[(Desired, Outcome)], observation: &Observation) {
         let socket = socket.to_string();
         let mut waiting = BTreeMap::new();
         let mut unfit = BTreeSet::new();
@@ -84,7 +84,7 @@ impl Told {
     /// Logs where agents are asked about slots, and where one has made a slot ready that the list has empty.
     pub(super) fn agents(
         &mut self,
-        socket: &Server,
+        socket: &Address,
         plans: &[(Desired, Outcome)],
         observation: &Observation,
         record: Option<&Record>,

@@ -1,4 +1,11 @@
-//! A value and its text.
+//! A value, what stands for none, and the text of one.
+
+/// Stands for "no value" among the integers of a column; the parser of numbers never yields it.
+pub const ABSENT: i64 = i64::MIN;
+
+/// Stands for a value that HAProxy has and does not print, where that matters; in cells that are not in a column yet. The
+/// parser of numbers does not yield it either.
+pub const UNKNOWN: i64 = i64::MIN + 1;
 
 /// A value to be sent.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,9 +1,8 @@
 //! What pull counts about itself. Each snapshot carries the figures in a hidden file, and process sends them on under
 //! `haproxystats.`.
 
-use crate::exporter::Page;
+use super::{Definition, Kind, as_f64};
 use crate::snapshot::Epoch;
-use crate::telemetry::{Definition, Kind, as_f64};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -130,16 +129,12 @@ impl Counters {
         text
     }
 
-    /// The figures as a page for Prometheus.
-    #[must_use]
-    pub fn page(&self) -> Page {
-        let mut page = Page::of("pull");
-        for (index, (definition, count)) in TABLE.iter().zip(&self.counts).enumerate() {
+    /// The figures with their values.
+    pub fn values(&self) -> impl Iterator<Item = (&'static Definition, f64)> {
+        TABLE.iter().zip(&self.counts).enumerate().map(|(index, (definition, count))| {
             let seconds = index == Counter::Duration as usize;
-            let value = if seconds { self.duration.as_secs_f64() } else { as_f64(*count) };
-            page.figure("haproxystats_", definition).sample(&[], value);
-        }
-        page
+            (definition, if seconds { self.duration.as_secs_f64() } else { as_f64(*count) })
+        })
     }
 
     /// One line for `systemctl status`.
@@ -185,9 +180,7 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }
         assert_eq!((counters.get(Counter::Ticks), counters.get(Counter::Duration)), (3, 0));
-        let page = counters.page().into_text();
-        for line in ["haproxystats_pull_ticks_total 3", "haproxystats_pull_duration_seconds 0.09025"] {
-            assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
-        }
+        let value = |name| counters.values().find(|(definition, _)| definition.name == name).map(|(_, value)| value);
+        assert_eq!((value("PullTicks"), value("PullDuration")), (Some(3.0), Some(0.090_25)));
     }
 }

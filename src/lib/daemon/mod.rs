@@ -1,0 +1,5 @@
+//! What makes a program a daemon, the same for all of them: its signals, what systemd is told, and what it takes from its host.
+
+pub mod host;
+pub mod signals;
+pub mod systemd;

@@ -1,0 +1,112 @@
+//! What each destination counts about itself.
+
+use crate::telemetry::{Definition, counters};
+
+counters! {
+    /// Figures of one dispatcher since the worker started.
+    pub struct Counters {
+        /// Of each destination; the name is put behind that of the destination, as in `GraphiteLinesDelivered`.
+        DISPATCHER {
+            delivered_lines "LinesDelivered" "lines" Counter
+                "Lines that the destination has for good.";
+            resent_lines "LinesResent" "lines" Counter
+                "Lines sent again after a connection was lost before everything on it had been acknowledged.";
+            dropped_lines "LinesDropped" "lines" Counter
+                "Lines given up to make room (queue-full = drop-oldest).";
+            retries "Retries" "attempts" Counter
+                "Attempts to connect that failed.";
+            reconnects "Reconnects" "connections" Counter
+                "Connections opened in place of one that was lost.";
+            stalls "Stalls" "events" Counter
+                "Times that the destination took no byte for write-timeout.";
+            queued_batches "QueuedBatches" "snapshots" Gauge
+                "Snapshots whose lines workers hold in memory for this destination.";
+            queued_lines "QueuedLines" "lines" Gauge
+                "Lines that workers hold in memory for this destination.";
+            put_off "SnapshotsPutOff" "snapshots" Gauge
+                "Snapshots that stay on disk until this destination takes them, while the others have them already.";
+            settling "SnapshotsSettling" "snapshots" Gauge
+                "Snapshots that this destination says it has, and that stay on disk until that is certain \
+                 (`[graphite] settle`).";
+        }
+        /// Besides those, of a destination that takes messages.
+        MESSAGES {
+            messages_sent "MessagesSent" "messages" Counter
+                "Messages that the brokers have acknowledged.";
+            messages_failed "MessagesFailed" "messages" Counter
+                "Messages that the brokers refused, or that were too large; each is kept and sent again.";
+            messages_retried "MessagesRetried" "messages" Counter
+                "Messages sent again after they had failed, or after the client had to be replaced.";
+            requests_retried "RequestsRetried" "requests" Counter
+                "Requests that librdkafka sent again by itself.";
+            messages_in_flight "MessagesInFlight" "messages" Gauge
+                "Messages that are handed to librdkafka and not acknowledged yet.";
+            messages_parked "MessagesParked" "messages" Gauge
+                "Messages that the brokers refused and that wait to be sent again.";
+            queued_bytes "QueuedBytes" "bytes" Gauge
+                "Bytes of messages that workers hold in memory for this destination, before compression.";
+            acknowledge_time "AcknowledgeTime" "seconds" Gauge
+                "Time from the first message of a snapshot until all of its messages were acknowledged; the latest \
+                 of each worker, and the longest of those.";
+        }
+    }
+}
+
+/// The destination that takes messages.
+const MESSAGING: &str = "kafka";
+
+impl Counters {
+    /// The definitions that a destination of this name has.
+    pub fn definitions_of(name: &str) -> impl Iterator<Item = &'static Definition> {
+        let messages = if name == MESSAGING { Self::MESSAGES } else { &[] };
+        Self::DISPATCHER.iter().chain(messages)
+    }
+
+    /// The figures of a destination of this name.
+    pub fn values_of(&self, name: &str) -> impl Iterator<Item = (&'static Definition, f64)> {
+        Self::definitions_of(name)
+            .zip(self.numbers())
+            .map(|(definition, number)| (definition, definition.value(number)))
+    }
+
+    /// The figures of a destination, with their names in Graphite.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Vec<(String, f64)> {
+        let prefix = camel_case(name);
+        self.values_of(name).map(|(definition, value)| (format!("{prefix}{}", definition.name), value)).collect()
+    }
+}
+
+/// `local-store` becomes `LocalStore`.
+fn camel_case(name: &str) -> String {
+    name.split('-')
+        .filter_map(|word| {
+            let mut letters = word.chars();
+            letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destinations_name_becomes_a_part_of_the_metrics_name() {
+        let counters = Counters { delivered_lines: 7, settling: 4, acknowledge_time: 2_500, ..Counters::default() };
+        let figures = counters.named("local-store");
+        assert_eq!(figures.len(), Counters::DISPATCHER.len());
+        assert_eq!(figures.first(), Some(&("LocalStoreLinesDelivered".to_owned(), 7.0)));
+        assert_eq!(figures.last(), Some(&("LocalStoreSnapshotsSettling".to_owned(), 4.0)));
+        assert_eq!(counters.named("kafka").last(), Some(&("KafkaAcknowledgeTime".to_owned(), 0.0025)));
+    }
+
+    #[test]
+    fn counts_are_added_times_are_not_and_gauges_end_with_who_counted() {
+        let one = Counters { retries: 3, queued_lines: 4, acknowledge_time: 5, ..Counters::default() };
+        let mut sum = one;
+        sum.add(&Counters { retries: 1, queued_lines: 1, acknowledge_time: 2, ..Counters::default() });
+        assert_eq!(sum, Counters { retries: 4, queued_lines: 5, acknowledge_time: 5, ..Counters::default() });
+        assert_eq!(one.lasting(), Counters { retries: 3, ..Counters::default() });
+    }
+}

@@ -1,0 +1,155 @@
+//! Messages: what a snapshot becomes for a destination that takes records with a key in place of a stream of lines.
+
+use crate::config::KafkaFormat;
+use crate::snapshot::Epoch;
+use serde_json::Value as Json;
+use std::ops::Range;
+
+/// The messages of one snapshot, in order, in one piece of memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Messages {
+    bytes: Vec<u8>,
+    places: Vec<Place>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    key: Range<usize>,
+    payload: Range<usize>,
+    stamp: Epoch,
+}
+
+/// One message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// What decides about its partition.
+    pub key: &'a [u8],
+    /// What it says.
+    pub payload: &'a [u8],
+    /// The moment that it is about.
+    pub stamp: Epoch,
+}
+
+impl Messages {
+    /// Appends a message whose payload is the concatenation of `parts`.
+    pub fn push<'a>(&mut self, key: &[u8], stamp: Epoch, parts: impl IntoIterator<Item = &'a [u8]>) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        let middle = self.bytes.len();
+        parts.into_iter().for_each(|part| self.bytes.extend_from_slice(part));
+        self.places.push(Place { key: start..middle, payload: middle..self.bytes.len(), stamp });
+    }
+
+    /// The message at this place.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Message<'_>> {
+        let place = self.places.get(index)?;
+        let (key, payload) = (self.bytes.get(place.key.clone())?, self.bytes.get(place.payload.clone())?);
+        Some(Message { key, payload, stamp: place.stamp })
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = Message<'_>> {
+        (0..self.len()).filter_map(|index| self.get(index))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Bytes of all keys and payloads.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Gives back memory that nothing is in.
+    pub fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.places.shrink_to_fit();
+    }
+}
+
+/// Length of the whole lines at the beginning of `lines` that fit into `room`.
+#[must_use]
+pub fn whole_lines(lines: &[u8], room: usize) -> usize {
+    memchr::memrchr(b'\n', lines.get(..room).unwrap_or(lines)).map_or(0, |newline| newline + 1)
+}
+
+/// Length of the first line.
+#[must_use]
+pub fn first_line(lines: &[u8]) -> usize {
+    memchr::memchr(b'\n', lines).map_or(lines.len(), |newline| newline + 1)
+}
+
+/// Two payloads that say the same as this one; `None` where it cannot be divided.
+#[must_use]
+pub fn halves(format: KafkaFormat, payload: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    if format == KafkaFormat::Json {
+        return document_halves(payload);
+    }
+    let middle = match whole_lines(payload, payload.len() / 2) {
+        0 => first_line(payload),
+        middle => middle,
+    };
+    let (one, other) = payload.split_at_checked(middle)?;
+    (!other.is_empty()).then(|| (one.to_vec(), other.to_vec()))
+}
+
+/// Two documents with half of the values each; `None` where that is not possible.
+fn document_halves(document: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let mut document: Json = serde_json::from_slice(document).ok()?;
+    let fields = std::mem::take(document.get_mut("fields")?.as_object_mut()?);
+    let middle = fields.len() / 2;
+    if middle == 0 {
+        return None;
+    }
+    let mut fields = fields.into_iter();
+    let mut with = |count| {
+        *document.get_mut("fields")? = Json::Object(fields.by_ref().take(count).collect());
+        serde_json::to_vec(&document).ok()
+    };
+    Some((with(middle)?, with(usize::MAX)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn halves_are_whole_lines(lines in proptest::collection::vec("[a-z]{0,30}", 0..10)) {
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            match halves(KafkaFormat::Graphite, text.as_bytes()) {
+                Some((one, other)) => {
+                    prop_assert!(one.ends_with(b"\n") && other.ends_with(b"\n"));
+                    prop_assert_eq!([one, other].concat(), text.into_bytes());
+                }
+                None => prop_assert!(lines.len() <= 1),
+            }
+        }
+    }
+
+    #[test]
+    fn halves_of_a_document_have_all_values_between_them() {
+        let whole: &[u8] = br#"{"host":"h","kind":"backend","fields":{"f0":0,"f1":1,"f2":2.5,"f3":3,"f4":4}}"#;
+        let (one, other) = halves(KafkaFormat::Json, whole).unwrap();
+        let read = |document: &[u8]| -> Json { serde_json::from_slice(document).unwrap() };
+        let (mut one, other) = (read(&one), read(&other));
+        assert_eq!((one["fields"].as_object().unwrap().len(), other["fields"].as_object().unwrap().len()), (2, 3));
+        let rest = other["fields"].as_object().unwrap().clone();
+        one["fields"].as_object_mut().unwrap().extend(rest);
+        assert_eq!(one, read(whole));
+        assert_eq!(halves(KafkaFormat::Json, br#"{"host":"h","fields":{"f0":0}}"#), None);
+        assert_eq!(halves(KafkaFormat::Json, b"not json"), None);
+    }
+}
