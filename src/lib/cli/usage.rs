@@ -14,10 +14,10 @@ Options:
     -d, --dir <dir>    directory with additional configuration files
     -p, --print        show default settings
     -P, --print-conf   show configuration
-    --check            check configuration and directories, start nothing
-    --status           say what can be seen of the running program
-    --json             the same for programs
-    --nagios <check>   be a plug-in of Nagios; see contrib/nagios
+    --check            check configuration and directories, then exit
+    --status           show the status of the running program
+    --json             print the status as JSON
+    --nagios <check>   run as a Nagios plug-in; see contrib/nagios
     -h, --help         show this screen
     -v, --version      show version";
 
@@ -33,16 +33,16 @@ Options:
     -d, --dir <dir>    directory with additional configuration files
     -p, --print        show default settings
     -P, --print-conf   show configuration
-    --check            check configuration and directories, start nothing
-    --once <snapshot>  process one directory of statistics, print its metrics,
-                       remove nothing, send nothing
-    --status           say what can be seen of the running program
-    --json             the same for programs
-    --nagios <check>   be a plug-in of Nagios; see contrib/nagios
+    --check            check configuration and directories, then exit
+    --once <snapshot>  process one snapshot directory and print its metrics;
+                       send and remove nothing
+    --status           show the status of the running program
+    --json             print the status as JSON
+    --nagios <check>   run as a Nagios plug-in; see contrib/nagios
     -h, --help         show this screen
     -v, --version      show version";
 
-const AGENT: &str = "Answers the agent checks of HAProxy: state and weight of the services of this host.
+const AGENT: &str = "Answers HAProxy's agent checks with the state and weight of this host's services.
 
 Usage:
     haproxystats-agent [-f <file>] [-d <dir>] [--skip-config] [-b <addr>] [--port <port>] [-p | -P | --check | --status [--json]]
@@ -54,22 +54,22 @@ Options:
     -f, --file <file>  configuration file with settings
                        [default: /etc/haproxystats.conf]
     -d, --dir <dir>    directory with additional configuration files
-    --skip-config      read no configuration file, take the defaults
-    -b, --bind <addr>  address to listen on, over that of [agent]
-    --port <port>      port to listen on, over that of [agent]
+    --skip-config      use the defaults, read no configuration file
+    -b, --bind <addr>  address to listen on, instead of that in [agent]
+    --port <port>      port to listen on, instead of that in [agent]
     -p, --print        show default settings
     -P, --print-conf   show configuration
-    --check            check configuration, start nothing
-    --explain <line>   say what HAProxy does with an answer, start nothing
-    --import-datawave <path>  print a config.yml of datawave_haproxy_agent as the
-                       section [agent], start nothing
-    --status           say what can be seen of the running program
-    --json             the same for programs
-    --nagios <check>   be a plug-in of Nagios; see contrib/nagios
+    --check            check configuration, then exit
+    --explain <line>   explain what HAProxy does with an answer, then exit
+    --import-datawave <path>  print a config.yml of datawave_haproxy_agent as an
+                       [agent] section, then exit
+    --status           show the status of the running program
+    --json             print the status as JSON
+    --nagios <check>   run as a Nagios plug-in; see contrib/nagios
     -h, --help         show this screen
     -v, --version      show version";
 
-const DISCOVERY: &str = "Puts servers and their weights into HAProxy, without a reload.
+const DISCOVERY: &str = "Keeps HAProxy's servers and their weights in sync with a source, without reloads.
 
 Usage:
     haproxystats-discovery [-f <file>] [-d <dir>] [-s] [-c] [--debug] [--once | --dry-run]
@@ -77,20 +77,20 @@ Usage:
     haproxystats-discovery --nagios <check> [<option>...]
 
 Options:
-    -s, --server       keep the list of servers: source to store
-    -c, --client       keep HAProxy as the list says: store to HAProxy's sockets
+    -s, --server       maintain the list of servers: source to store
+    -c, --client       apply the list to HAProxy: store to HAProxy's sockets
     -f, --file <file>  configuration file with settings
                        [default: /etc/haproxystats.conf]
     -d, --dir <dir>    directory with additional configuration files
-    --debug            print messages of every level
-    --once             one round, then end
-    --dry-run          print what one round would do and why, change nothing
+    --debug            log messages of every level
+    --once             do one round, then exit
+    --dry-run          print what one round would do and why; change nothing
     -p, --print        show default settings
     -P, --print-conf   show configuration
-    --check            check configuration, start nothing
-    --status           say what can be seen of the running program
-    --json             the same for programs
-    --nagios <check>   be a plug-in of Nagios; see contrib/nagios
+    --check            check configuration, then exit
+    --status           show the status of the running program
+    --json             print the status as JSON
+    --nagios <check>   run as a Nagios plug-in; see contrib/nagios
     -h, --help         show this screen
     -v, --version      show version";
 

@@ -17,70 +17,70 @@ options! {
     /// Its rows.
     pub(in crate::config) static ROWS: "graphite", ReadBy::Senders {
         ENABLED: bool = value::BOOLEAN, "enabled", Some("true"), ReadBy::Process,
-            "Send metrics to Graphite; false where they only go elsewhere.";
+            "Send metrics to Graphite; false if they only go elsewhere.";
         SERVER: String = value::HOST, "server", Some("127.0.0.1"),
             "Name or address of the Graphite server or relay.";
         PORT: u16 = value::PORT, "port", Some("3002"),
-            "Its TCP port for the protocol.";
+            "TCP port of the server for the configured protocol.";
         SERVERS: String = value::TEXT, "servers", None, ReadBy::Process,
-            "Several servers in place of server: host:port, separated by commas; host:port=instance where the hash \
-             has to tell servers of one host apart.";
+            "Several servers instead of server: host:port, separated by commas; host:port=instance where consistent \
+             hashing has to tell servers on one host apart.";
         MODE: Mode = choice![("failover", Mode::Failover), ("duplicate", Mode::Duplicate), ("hash", Mode::Hash)], "mode", Some("failover"), ReadBy::Process,
-            "Several servers: the first that can be reached gets everything (failover), all get everything \
-             (duplicate), or each gets its part by carbon's consistent hashing, as carbon_ch of carbon-c-relay \
+            "With several servers: the first reachable one gets everything (failover), all get everything \
+             (duplicate), or each gets its share by carbon's consistent hashing, like carbon_ch of carbon-c-relay \
              (hash).";
         PROTOCOL: Protocol = choice![("plaintext", Protocol::Plaintext), ("pickle", Protocol::Pickle)], "protocol", Some("plaintext"), ReadBy::Process,
-            "How metrics are written: lines, or lists of points for carbon's pickle port.";
+            "Format of the metrics: plaintext lines, or lists of points for carbon's pickle port.";
         TAGGED: bool = value::BOOLEAN, "tagged", Some("false"), ReadBy::Process,
-            "Send names with tags, such as haproxy.backend.rtime;host=lb-01;backend=www, in place of paths.";
+            "Send names with tags, such as haproxy.backend.rtime;host=lb-01;backend=www, instead of paths.";
         TLS: bool = value::BOOLEAN, "tls", Some("false"), ReadBy::Process,
             "Encrypt the connections.";
         TLS_CA_FILE: PathBuf = value::FILE, "tls-ca-file", None, ReadBy::Process,
-            "Certificates (PEM) of the authorities to trust in place of the system's.";
+            "Certificates (PEM) of the certificate authorities to trust instead of the system's.";
         TLS_VERIFY: bool = value::BOOLEAN, "tls-verify", Some("true"), ReadBy::Process,
-            "Refuse a server whose certificate does not prove that it is the one that was named.";
+            "Verify the server's certificate and name.";
         TLS_CERTIFICATE_FILE: PathBuf = value::FILE, "tls-certificate-file", None, ReadBy::Process,
-            "Certificate (PEM) of this client, for servers that ask for one.";
+            "Client certificate (PEM), for servers that require one.";
         TLS_KEY_FILE: PathBuf = value::FILE, "tls-key-file", None, ReadBy::Process,
-            "Its private key (PEM).";
+            "Private key (PEM) of tls-certificate-file.";
         RETRIES: Retries = value::RETRIES, "retries", Some("3"),
-            "How often a failed connection is tried again before delay; 0 is never, -1 is for ever.";
+            "How many times a failed connection is retried before delay; 0: never, -1: without limit.";
         INTERVAL: Duration = value::PAUSE, "interval", Some("1.8"),
-            "Pause before the first further attempt to connect.";
+            "Pause before the first retry of a connection.";
         CONNECT_TIMEOUT: Duration = value::TIME_LIMIT, "connect-timeout", Some("1.0"),
-            "Time for the connection to be accepted.";
+            "Time allowed for the connection to be accepted.";
         WRITE_TIMEOUT: Duration = value::TIME_LIMIT, "write-timeout", Some("1.0"),
-            "Time without a byte taken by Graphite after which it counts as stalled; the connection is replaced \
-             after delay.";
+            "If Graphite accepts no data for this long, it counts as stalled; the connection is replaced after delay.";
         DELAY: Duration = value::PAUSE, "delay", Some("10"),
-            "Pause after the last of retries failed; snapshots wait meanwhile.";
+            "Pause after the last retry has failed; snapshots wait meanwhile.";
         BACKOFF: f64 = value::FACTOR, "backoff", Some("2"),
-            "Factor by which interval grows with each further attempt.";
+            "Factor by which interval grows with each retry.";
         ACKNOWLEDGE: Acknowledge = choice![("close", Acknowledge::Close), ("kernel", Acknowledge::Kernel)], "acknowledge", Some("close"),
-            "What tells that Graphite has read a snapshot: its closing of the connection, which is ended after each \
-             snapshot (close), or its kernel, on one lasting connection (kernel; loses more when Graphite is \
-             restarted).";
+            "What confirms that Graphite has read a snapshot: close, Graphite closes the connection, which is ended \
+             after each snapshot; kernel, its kernel has received the data, on one persistent connection (more is \
+             lost when Graphite restarts).";
         SETTLE: Duration = value::PAUSE, "settle", Some("30"),
-            "Time for which an idle connection to Graphite must stand after that; if it does not, the snapshot is \
-             sent again. Longer than a proxy in front of Graphite tries to connect: HAProxy four times for 5 seconds, \
-             with pauses of 1 second.";
+            "How long an idle connection to Graphite must stay open after that; if it does not, the snapshot is sent \
+             again. Longer than a proxy in front of Graphite tries to connect: HAProxy tries four times for 5 \
+             seconds, with pauses of 1 second.";
         CONNECTION_LIFETIME: Duration = value::PAUSE, "connection-lifetime", Some("300"),
-            "With acknowledge = kernel: time after which the lasting connection is replaced by a new one, which \
-             follows the name of the server to another address; 0 is never.";
+            "With acknowledge = kernel: age at which the persistent connection is replaced, so that it follows the \
+             server's name to a new address; 0: never.";
         NAMESPACE: String = value::NAMESPACE, "namespace", Some("loadbalancers"),
             "First element of every path.";
         PREFIX_HOSTNAME: bool = value::BOOLEAN, "prefix-hostname", Some("true"),
-            "Put the name of this host behind the namespace.";
+            "Put the name of this host after the namespace.";
         FQDN: bool = value::BOOLEAN, "fqdn", Some("true"),
-            "The whole name of the host with dots as underscores; false: only its first label.";
+            "Use the full host name with dots replaced by underscores; false: only its first label.";
         QUEUE_SIZE: NonZeroUsize = value::COUNT, "queue-size", Some("1000000"),
-            "Most metrics that a worker holds in memory while Graphite does not take them.";
+            "Most metrics that a worker holds in memory while Graphite does not accept them.";
         QUEUE_FULL: QueueFull = choice![("keep", QueueFull::Keep), ("drop-oldest", QueueFull::DropOldest)], "queue-full", Some("keep"),
-            "At queue-size: leave further snapshots on disk until there is room (keep), or forget the oldest metrics.";
+            "At queue-size: leave further snapshots on disk until there is room (keep), or drop the oldest metrics \
+             (drop-oldest).";
         GROUP_NAMESPACE: String = value::NAMESPACE, "group-namespace", None,
-            "Path element in front of the names of groups; needs a section with groups.";
+            "Path element inserted before group names; requires a section with groups.";
         GROUP_NAMESPACE_DOUBLE_WRITES: bool = value::BOOLEAN, "group-namespace-double-writes", None,
-            "Send grouped metrics under their plain path as well; must be set together with group-namespace.";
+            "Also send grouped metrics under their plain path; must be set together with group-namespace.";
     }
 }
 

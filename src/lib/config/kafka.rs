@@ -17,46 +17,46 @@ options! {
     /// Its rows.
     pub(in crate::config) static ROWS: KAFKA, ReadBy::Process {
         BROKERS: String = Reading::new(Type::Text, brokers), "brokers", Some("127.0.0.1:9092"),
-            "Brokers to begin with, host:port separated by commas; the others are learnt from them.";
+            "Brokers to start with, host:port separated by commas; the others are discovered from them.";
         TOPIC: String = Reading::new(Type::Text, topic), "topic", Some("haproxystats"),
             "Topic that messages are written to.";
         CLIENT_ID: String = value::TEXT, "client-id", Some("haproxystats"),
-            "Name under which quotas and logs of the brokers know this program.";
+            "Name by which the brokers' quotas and logs know this program.";
         FORMAT: KafkaFormat = choice![("json", KafkaFormat::Json), ("graphite", KafkaFormat::Graphite), ("influx", KafkaFormat::Influx)], "format", Some("json"),
             "A message is a JSON document of one object, lines of Graphite's plaintext protocol, or of InfluxDB's \
              line protocol.";
         KEY: KeyTemplate = Reading::new(Type::Text, KeyTemplate::parse), "key", Some("{host}/{proxy}"),
-            "Key of messages, which decides about their partition; {host}, {cluster}, {kind}, {proxy} and {server} \
-             are replaced.";
+            "Key of messages, which determines their partition; {host}, {cluster}, {kind}, {proxy} and {server} are \
+             replaced.";
         CLUSTER: String = value::TEXT, "cluster", None,
-            "Name of the cluster that this host is part of, for messages and keys.";
+            "Name of the cluster that this host belongs to, for messages and keys.";
         COMPRESSION: &'static str = choice![("none", "none"), ("gzip", "gzip"), ("snappy", "snappy"), ("lz4", "lz4"), ("zstd", "zstd")], "compression", Some("lz4"),
-            "Compression of messages: lz4 is what every reader has, zstd takes less space.";
+            "Compression of messages: every reader supports lz4, zstd takes less space.";
         MAX_MESSAGE_SIZE: NonZeroUsize = Reading::new(Type::Bytes, message_size), "max-message-size", Some("500000"),
-            "Most bytes of a message before compression; no more than the topic's max.message.bytes.";
+            "Largest message before compression; at most the topic's max.message.bytes.";
         QUEUE_SIZE: NonZeroUsize = value::COUNT, "queue-size", Some("1000000"),
-            "Most metrics that a worker holds in memory while Kafka does not take them; further snapshots stay on \
-             disk for it.";
+            "Most metrics that a worker holds in memory while Kafka does not accept them; further snapshots stay on \
+             disk.";
         STALL_TIMEOUT: Duration = value::TIME_LIMIT, "stall-timeout", Some("10"),
-            "Time without any acknowledgement, while messages wait for one, after which Kafka counts as away.";
+            "If messages are waiting and none is acknowledged for this long, Kafka counts as unavailable.";
         DELAY: Duration = value::PAUSE, "delay", Some("5"),
-            "Pause before messages that Kafka has refused are tried again; doubled each time, up to a minute.";
+            "Pause before messages that Kafka has refused are retried; doubled each time, up to a minute.";
         TLS: bool = value::BOOLEAN, "tls", Some("false"),
             "Encrypt connections.";
         TLS_CA_FILE: PathBuf = value::FILE, "tls-ca-file", None,
-            "Certificate authorities (PEM) to trust instead of those of the system.";
+            "Certificates (PEM) of the certificate authorities to trust instead of the system's.";
         TLS_CERTIFICATE_FILE: PathBuf = value::FILE, "tls-certificate-file", None,
-            "Certificate of this client (PEM), for brokers that ask for one; together with tls-key-file.";
+            "Client certificate (PEM), for brokers that require one; together with tls-key-file.";
         TLS_KEY_FILE: PathBuf = value::FILE, "tls-key-file", None,
-            "Key of tls-certificate-file (PEM).";
+            "Private key (PEM) of tls-certificate-file.";
         SASL_MECHANISM: &'static str = choice![("PLAIN", "PLAIN"), ("SCRAM-SHA-256", "SCRAM-SHA-256"), ("SCRAM-SHA-512", "SCRAM-SHA-512"), ("OAUTHBEARER", "OAUTHBEARER")], "sasl-mechanism", None,
-            "How to log in; unset: not at all.";
+            "SASL mechanism to authenticate with; unset: no authentication.";
         SASL_USERNAME: String = value::TEXT, "sasl-username", None,
-            "Name to log in with.";
+            "User name for SASL.";
         SASL_PASSWORD_FILE: PathBuf = value::FILE, "sasl-password-file", None,
-            "File with the password in its first line; read when a worker starts.";
+            "File with the password on its first line; read when a worker starts.";
         PROPERTIES_FILE: PathBuf = value::FILE, "properties-file", None,
-            "File with properties of librdkafka, one per line as name=value: for those that are secrets.";
+            "File with properties of librdkafka, one name=value per line: for those that are secrets.";
     }
 }
 

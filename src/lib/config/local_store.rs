@@ -13,7 +13,7 @@ options! {
     /// Its rows.
     pub(in crate::config) static ROWS: LOCAL_STORE, ReadBy::Process {
         DIR: PathBuf = value::DIRECTORY, "dir", Some("/var/lib/haproxystats/local-store"),
-            "Directory for a copy of all metrics as files; nothing cleans it up.";
+            "Directory for a copy of all metrics as files; it is never cleaned up.";
     }
 }
 

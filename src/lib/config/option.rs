@@ -66,7 +66,7 @@ impl Type {
             Self::Directory => "directory".to_owned(),
             Self::File => "file".to_owned(),
             Self::Servers => "URLs separated by commas".to_owned(),
-            Self::Metrics => "names separated by blanks, or all".to_owned(),
+            Self::Metrics => "names separated by spaces, or all".to_owned(),
             Self::Choice(words) => words.join(" or "),
             Self::Text => "text".to_owned(),
             Self::Pattern => "regular expression".to_owned(),

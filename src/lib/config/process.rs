@@ -16,54 +16,56 @@ options! {
     /// Its rows.
     pub(in crate::config) static ROWS: "process", ReadBy::Process {
         LOGLEVEL: LogLevel = value::LOGLEVEL, "loglevel", None,
-            "Messages of haproxystats-process below this level are not printed; unset: that of [DEFAULT].";
+            "Log level of haproxystats-process; unset: that of [DEFAULT].";
         SRC_DIR: PathBuf = value::DIRECTORY, "src-dir", Some("/var/lib/haproxystats/incoming"),
-            "Directory to watch for snapshots: dst-dir of [pull].";
+            "Directory watched for snapshots: dst-dir of [pull].";
         WORKERS: NonZeroUsize = value::WORKERS, "workers", Some("4"),
             "Number of worker processes.";
         FRONTEND_METRICS: Selection = Reading::new(Type::Metrics, |text| selection::of_kind(text, Kind::Frontend)), "frontend-metrics", None,
-            "Metrics of frontends in place of the usual selection.";
+            "Metrics of frontends to send instead of the default selection.";
         BACKEND_METRICS: Selection = Reading::new(Type::Metrics, |text| selection::of_kind(text, Kind::Backend)), "backend-metrics", None,
-            "Metrics of backends in place of the usual selection.";
+            "Metrics of backends to send instead of the default selection.";
         SERVER_METRICS: Selection = Reading::new(Type::Metrics, |text| selection::of_kind(text, Kind::Server)), "server-metrics", None,
-            "Metrics of servers in place of the usual selection.";
+            "Metrics of servers to send instead of the default selection.";
         DAEMON_METRICS: Selection = Reading::new(Type::Metrics, selection::of_daemon), "daemon-metrics", None,
-            "Metrics of the HAProxy daemon (show info) in place of the usual selection; write _ for a blank in a name.";
+            "Metrics of the HAProxy daemon (show info) to send instead of the default selection; write _ for a space \
+             in a name.";
         EXACT_SELECTION: bool = value::BOOLEAN, "exact-selection", Some("false"),
-            "Send what is selected and nothing else; false: averages and times are sent besides a selection.";
+            "Send only the selected metrics; false: averages and times are sent in addition to a selection.";
         AGGR_SERVER_METRICS: bool = value::BOOLEAN, "aggr-server-metrics", Some("false"),
             "Also send the metrics of servers summed over all backends.";
         EXCLUDE_FRONTENDS: PathBuf = value::FILE, "exclude-frontends", None,
-            "File with the names of frontends to leave out, one per line.";
+            "File with the names of frontends to exclude, one per line.";
         EXCLUDE_BACKENDS: PathBuf = value::FILE, "exclude-backends", None,
-            "File with the names of backends to leave out, one per line.";
+            "File with the names of backends to exclude, one per line.";
         PER_PROCESS_METRICS: bool = value::BOOLEAN, "per-process-metrics", Some("false"),
             "Also send the metrics of the HAProxy daemon for each of its processes.";
         CALCULATE_PERCENTAGES: bool = value::BOOLEAN, "calculate-percentages", Some("false"),
-            "Also send how much of the limits of the HAProxy daemon is in use, in percent.";
+            "Also send how much of the HAProxy daemon's limits is in use, in percent.";
         STATUS_METRICS: bool = value::BOOLEAN, "status-metrics", Some("false"),
             "Also send the states of servers and backends as numbers.";
         TIME_AVERAGES: TimeAverages = choice![("plain", TimeAverages::Plain), ("weighted", TimeAverages::Weighted)], "time-averages", Some("plain"),
-            "How qtime, ctime, rtime and ttime become one over processes: plain, the mean of processes with traffic; \
-             weighted, by the requests that each is over, at most 1024. Clusters, servers over all backends and \
-             messages are weighted always.";
+            "How qtime, ctime, rtime and ttime are averaged over processes: plain, the mean of the processes with \
+             traffic; weighted, by the number of requests behind each average, at most 1024. Clusters, servers over \
+             all backends and messages always use weighted.";
         LIVENESS_CHECK_INTERVAL: Duration = value::TIME_LIMIT, "liveness-check-interval", Some("10"),
-            "How often the workers are asked whether they live.";
+            "How often workers are checked for being alive.";
         WORKER_TIMEOUT: Duration = value::TIME_LIMIT, "worker-timeout", Some("60"),
             "A worker that makes no progress for this long is replaced.";
         CLUSTER_METRICS: bool = value::BOOLEAN, "cluster-metrics", Some("false"),
             "Also send the metrics of each cluster of [hosts], over all of its hosts.";
         SKIP_UNUSED_SLOTS: bool = value::BOOLEAN, "skip-unused-slots", Some("false"),
-            "Leave out servers in maintenance that have no address and have had no traffic, such as free slots of a \
+            "Skip servers in maintenance that have no address and have had no traffic, such as free slots of a \
              server-template, for every destination.";
         SKIP_ZERO: bool = value::BOOLEAN, "skip-zero", Some("false"),
-            "Leave out counters that are 0, which have not moved since HAProxy's start or since they were cleared; \
-             JSON and influx messages keep them.";
+            "Skip counters that are 0, which have not moved since HAProxy started or since they were cleared; JSON \
+             and influx messages keep them.";
         SEND_UNCHANGED_EVERY: NonZeroUsize = value::COUNT, "send-unchanged-every", Some("1"),
-            "Send a value that stays the same in one of so many snapshots; 1 in each. Lines of Graphite and the \
-             local store; messages are complete.";
+            "Send a value that has not changed only in every n-th snapshot; 1: in each. Applies to lines for \
+             Graphite and the local store; messages are complete.";
         SELF_METRICS: bool = value::BOOLEAN, "self-metrics", Some("true"),
-            "Send figures about haproxystats itself (queue, retries, workers) besides the wall-clock times and counts.";
+            "Send figures about haproxystats itself (queue, retries, workers) in addition to the wall-clock times \
+             and counts.";
     }
 }
 

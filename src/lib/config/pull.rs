@@ -17,46 +17,48 @@ options! {
     /// Its rows.
     pub(in crate::config) static ROWS: "pull", ReadBy::Pull {
         LOGLEVEL: LogLevel = value::LOGLEVEL, "loglevel", None,
-            "Messages of haproxystats-pull below this level are not printed; unset: that of [DEFAULT].";
+            "Log level of haproxystats-pull; unset: that of [DEFAULT].";
         SOCKET_DIR: PathBuf = value::DIRECTORY, "socket-dir", None, ReadBy::Both,
-            "Directory with UNIX sockets of HAProxy; every socket that is in it at the time of a pull is pulled.";
+            "Directory with UNIX sockets of HAProxy; every socket found in it when a pull begins is pulled.";
         SERVERS: Vec<Address> = Reading::new(Type::Servers, servers), "servers", None, ReadBy::Both,
             "Sockets by URL: unix:///path, tcp://host:port, tcp://[IPv6 address]:port, or abns@name and abnsz@name \
              as HAProxy writes them.";
         EXCLUDE_SOCKETS: NamePatterns = Reading::new(Type::Text, NamePatterns::parse), "exclude-sockets", None,
-            "Names in socket-dir that are not pulled, separated by blanks; * is any text, ? any character, as in \
-             *.master master.sock.";
+            "Names in socket-dir that are not pulled, separated by spaces; * matches any text and ? any character, \
+             as in *.master master.sock.";
         RETRIES: Retries = value::RETRIES, "retries", Some("1"),
-            "How often a failed connection to a socket is tried again; 0 is never, -1 is for ever.";
+            "How many times a failed connection to a socket is retried; 0: never, -1: without limit.";
         TIMEOUT: Duration = value::TIME_LIMIT, "timeout", Some("0.1"),
-            "Time for a socket to accept a connection; HAProxy needs one or two milliseconds.";
+            "Time allowed for a socket to accept a connection; HAProxy needs one or two milliseconds.";
         INTERVAL: Duration = value::PAUSE, "interval", Some("0.5"),
-            "Pause before a connection to a socket is tried again; as long as a reload of HAProxy takes.";
+            "Pause before a connection to a socket is retried; about as long as a reload of HAProxy takes.";
         PULL_TIMEOUT: Option<Duration> = value::OPTIONAL_TIME_LIMIT, "pull-timeout", Some("2"),
-            "Time for a whole pull, less than pull-interval; 0 is no limit.";
+            "Time allowed for a whole pull; less than pull-interval. 0: no limit.";
         JITTER: Duration = value::PAUSE, "jitter", Some("0"),
-            "Time over which the sockets of a pull are spread, each always at the same moment of it; pull-timeout \
-             counts from there.";
+            "Time over which the sockets of a pull are spread, each always at the same offset; pull-timeout counts \
+             from that offset.";
         PULL_INTERVAL: Duration = value::WHOLE_SECONDS, "pull-interval", Some("10"),
-            "Distance of two pulls; 1 second can overload HAProxy with thousands of servers.";
+            "Time between pulls. With thousands of servers, 1 second can overload HAProxy.";
         BUFFER_LIMIT: NonZeroU64 = value::BYTES, "buffer-limit", Some("6291456"), ReadBy::Both,
-            "Kept for existing files: the size of a read buffer; it limits no reply. See max-reply-size.";
+            "Kept for existing files; has no effect. It was the size of a read buffer; see max-reply-size.";
         MAX_REPLY_SIZE: NonZeroU64 = value::BYTES, "max-reply-size", Some("1073741824"),
-            "Most bytes of one reply, against one without end; a longer reply fails the pull of that socket. A \
-             server takes some 350 bytes.";
+            "Largest reply accepted, as a guard against one that never ends; a longer reply fails the pull of that \
+             socket. A server takes about 350 bytes.";
         DST_DIR: PathBuf = value::DIRECTORY, "dst-dir", Some("/var/lib/haproxystats/incoming"),
             "Directory in which complete snapshots appear, one directory per pull.";
         TMP_DST_DIR: PathBuf = value::DIRECTORY, "tmp-dst-dir", Some("/var/lib/haproxystats/incoming.tmp"),
-            "Directory in which snapshots are staged; on the same file system as dst-dir, so that publishing is a \
-             rename.";
+            "Directory in which snapshots are staged; it must be on the same file system as dst-dir, so that \
+             publishing is a rename.";
         WORKERS: NonZeroUsize = value::COUNT, "workers", Some("8"),
-            "Kept for existing files: the number of threads that write to disk; one thread does all the work now.";
+            "Kept for existing files; has no effect. It was the number of threads that write to disk; one thread \
+             does all the work now.";
         QUEUE_SIZE: NonZeroUsize = value::COUNT, "queue-size", Some("360"),
             "Pulling is suspended while dst-dir holds this many snapshots or more.";
         ON_SOCKET_FAILURE: OnSocketFailure = choice![("drop-all", OnSocketFailure::DropAll), ("keep-rest", OnSocketFailure::KeepRest)], "on-socket-failure", Some("drop-all"),
-            "When a socket fails: publish nothing of this pull (drop-all), or what the other sockets gave (keep-rest).";
+            "What happens when a socket fails: discard the whole pull (drop-all), or publish what the other sockets \
+             returned (keep-rest).";
         FSYNC: bool = value::BOOLEAN, "fsync", Some("false"),
-            "Flush a snapshot to the disk before it is published, so that it survives a power loss.";
+            "Flush a snapshot to disk before publishing it, so that it survives a power loss.";
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) fn of_daemon(text: &str) -> Result<Selection, Refusal> {
 fn list(text: &str, check: impl Fn(&str) -> Result<String, Refusal>) -> Result<Selection, Refusal> {
     let names: Vec<&str> = text.split_whitespace().collect();
     match names.as_slice() {
-        [] => Err("empty; write names of metrics separated by blanks, or remove the line".to_owned()),
+        [] => Err("empty; write names of metrics separated by spaces, or remove the line".to_owned()),
         ["all"] => Ok(Selection::All),
         _ if names.contains(&"all") => {
             Err("\"all\" selects every metric; write it alone, or the names without it".to_owned())

@@ -55,7 +55,7 @@ fn abstract_name(name: &str, ends: bool) -> Result<Address, Refusal> {
     }
     // sun_path holds 108 bytes, the first of which is 0.
     if name.len() > 107 || name.contains(|c: char| c.is_control() || c.is_whitespace()) {
-        return Err("not a name of a socket; it may have 107 bytes, and no blanks".to_owned());
+        return Err("not a name of a socket; it may have at most 107 bytes and no spaces".to_owned());
     }
     Ok(Address::Abstract { name: name.to_owned(), ends })
 }
@@ -177,7 +177,7 @@ mod tests {
             ("tcp://a:1 tcp://b:2", "more than a host"),
             ("tcp://u@a:1", "more than a host"),
             ("abns@", "without a name"),
-            ("abns@a b", "no blanks"),
+            ("abns@a b", "no spaces"),
         ] {
             let refusal = servers(text).unwrap_err();
             assert!(refusal.contains(words), "{text:?}: {refusal}");

@@ -11,28 +11,27 @@ options! {
     /// Its rows.
     pub(in crate::config) static ROWS: AGENT, ReadBy::Agent {
         CHECK_URL: String = Reading::new(Type::Text, url), "check-url", None,
-            "Endpoint of http, datawave and patroni; unset: that of the seeds, \
-             http://localhost:8080/DataWave/Common/Health/health and http://localhost:8008.";
+            "Endpoint of http, datawave and patroni; unset: http://localhost:8080/DataWave/Common/Health/health \
+             (datawave), http://localhost:8008 (patroni).";
         CHECK_SOCKET: PathBuf = value::FILE, "check-socket", None,
             "UNIX socket to connect to instead of the host in check-url.";
         HEADERS_FILE: PathBuf = value::FILE, "headers-file", None,
-            "File with headers to send, one per line as Name: value; read when the agent starts.";
+            "File with request headers, one Name: value per line; read when the agent starts.";
         CREDENTIALS_FILE: PathBuf = value::FILE, "credentials-file", None,
-            "File with user:password in its first line, for basic authentication.";
+            "File with user:password on its first line, for basic authentication.";
         TLS_CA_FILE: PathBuf = value::FILE, "tls-ca-file", None,
-            "Certificate authorities (PEM) to trust instead of those of the system.";
+            "Certificates (PEM) of the certificate authorities to trust instead of the system's.";
         TLS_CERTIFICATE_FILE: PathBuf = value::FILE, "tls-certificate-file", None,
-            "Certificate of the agent (PEM) for endpoints that ask for one; together with tls-key-file.";
+            "Client certificate (PEM), for endpoints that require one; together with tls-key-file.";
         TLS_KEY_FILE: PathBuf = value::FILE, "tls-key-file", None,
-            "Key of tls-certificate-file (PEM).";
+            "Private key (PEM) of tls-certificate-file.";
         EXPECT_STATUS: Vec<u16> = Reading::new(Type::Text, statuses), "expect-status", Some("200"),
-            "Statuses of http that are good, separated by blanks.";
+            "HTTP statuses that are good, separated by spaces.";
         STATUS_POINTER: String = Reading::new(Type::Text, pointer), "status-pointer", None,
-            "JSON pointer to the word for the state in the answer of http: up, ready, drain, maint, down, stopped, \
-             fail.";
+            "JSON pointer to the state in the response: up, ready, drain, maint, down, stopped, fail.";
         REDUCTIONS: Vec<Reduction> = Reading::new(Type::Text, reductions), "reductions", None,
-            "Numbers in the answer of http that lower the weight, one per line: JSON pointer, factor, and the range \
-             (0 1) from no reduction to that factor.";
+            "Numbers in the response that lower the weight, one per line: JSON pointer, factor, and the range over \
+             which the reduction grows from none to that factor (default 0 1).";
     }
 }
 

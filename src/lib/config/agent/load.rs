@@ -12,24 +12,23 @@ options! {
     /// Its rows.
     pub(in crate::config) static ROWS: AGENT, ReadBy::Agent {
         CPU_REDUCTION: f64 = value::FRACTION, "cpu-reduction", Some("0.8"),
-            "Part of the weight that one runnable task per CPU (load of a minute) takes off (load).";
+            "Share of the weight removed by one runnable task per CPU (load average over a minute; load).";
         PRESSURE_REDUCTION: f64 = value::FRACTION, "pressure-reduction", Some("0.5"),
-            "Part of the weight that tasks take off which wait for a CPU all the time (PSI, average of 10 seconds; \
-             load).";
+            "Share of the weight removed when tasks wait for a CPU all the time (PSI, average over 10 seconds; load).";
         MEMORY_REDUCTION: f64 = value::FRACTION, "memory-reduction", Some("0"),
-            "Part of the weight that memory takes off when none is available (load).";
+            "Share of the weight removed when no memory is available (load).";
         SWAP_REDUCTION: f64 = value::FRACTION, "swap-reduction", Some("0.3"),
-            "Part of the weight that a full swap takes off (load).";
+            "Share of the weight removed when swap is full (load).";
         OVERLOAD_ENTER: f64 = value::FRACTION, "overload-enter", None,
-            "Part of the weight taken off (load) from which on the host is overloaded; unset: it never is.";
+            "Share of the weight removed (load) at which the host counts as overloaded; unset: it never does.";
         OVERLOAD_LEAVE: f64 = value::FRACTION, "overload-leave", None,
-            "Part of the weight taken off (load) down to which it stays overloaded; unset: that of overload-enter.";
+            "Share of the weight removed (load) below which it no longer counts as overloaded; unset: overload-enter.";
         OVERLOAD_ENTER_DELAY: Duration = value::PAUSE, "overload-enter-delay", Some("0"),
-            "Time for which overload-enter must be reached before the host is overloaded.";
+            "How long overload-enter must be reached before the host counts as overloaded.";
         OVERLOAD_LEAVE_DELAY: Duration = value::PAUSE, "overload-leave-delay", Some("0"),
-            "Time for which overload-leave must be reached before it is so no longer.";
+            "How long overload-leave must be reached before it no longer does.";
         OVERLOAD_RESPONSE: Response = Reading::new(Type::Answer, response), "overload-response", Some("1%"),
-            "Answer of an overloaded host; empty: the weight by the load.";
+            "Answer of an overloaded host; empty: the weight according to the load.";
     }
 }
 

@@ -32,17 +32,17 @@ options! {
     /// Its rows.
     pub(in crate::config) static ROWS: AGENT, ReadBy::Agent {
         LOGLEVEL: LogLevel = value::LOGLEVEL, "loglevel", None,
-            "Messages of haproxystats-agent below this level are not printed; unset: that of [DEFAULT].";
+            "Log level of haproxystats-agent; unset: that of [DEFAULT].";
         SELF_METRICS: bool = value::BOOLEAN, "self-metrics", None,
-            "Send figures about the agent to Graphite; unset: where the configuration has a section [graphite].";
+            "Send figures about the agent to Graphite; unset: if the configuration has a section [graphite].";
         SELF_METRICS_INTERVAL: Duration = value::WHOLE_SECONDS, "self-metrics-interval", Some("10"),
-            "Time between two such reports, on the grid of the wall clock.";
+            "Time between two such reports, aligned to the wall clock.";
         STATE_FILE: PathBuf = value::FILE, "state-file", None,
-            "File that keeps the last answers for initial-grace; unset: state.json in RuntimeDirectory of systemd's \
-             unit, otherwise none.";
+            "File that keeps the last answers for initial-grace; unset: state.json in the RuntimeDirectory of the \
+             systemd unit, otherwise none.";
         STOP_TIMEOUT: Duration = value::PAUSE, "stop-timeout", Some("10"),
-            "Time for which stop-response is answered after SIGTERM, where a service has one; a second signal ends \
-             the agent at once.";
+            "How long stop-response is answered after SIGTERM, if a service has one; a second signal ends the agent \
+             at once.";
     }
 }
 

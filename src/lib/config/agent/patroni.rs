@@ -17,21 +17,21 @@ options! {
         STANDBY_CLUSTER: bool = value::BOOLEAN, "standby-cluster", Some("false"),
             "Take the leader of a standby cluster for the read-write node.";
         REPLICA_RESPONSE: Response = Reading::new(Type::Answer, response), "replica-response", Some("maint"),
-            "Answer of a healthy node that is not the one for read-write.";
+            "Answer of a healthy node that is not the read-write one.";
         TRANSITION_RESPONSE: Response = Reading::new(Type::Answer, response), "transition-response", Some("maint"),
-            "Answer of a node whose role, state and leader lock do not agree: starting, stopping, promoting, demoted.";
+            "Answer of a node whose role, state and leader lock disagree: starting, stopping, promoting, demoted.";
         REPLICAS: &'static str = choice![("any", "/replica"), ("sync", "/sync"), ("async", "/async")], "replicas", Some("any"),
             "Which replicas serve read-only.";
         REPLICA_TAGS: Vec<(String, String)> = Reading::new(Type::Text, tags), "replica-tags", None,
-            "Tags that a replica must have to serve read-only, as name=value separated by blanks.";
+            "Tags that a replica must have to serve read-only, as name=value separated by spaces.";
         MAX_LAG: NonZeroU64 = value::BYTES, "max-lag", Some("16777216"),
             "Lag of a replica at which it is drained from read-only; the weight falls with the lag.";
         LAG_DELAY: Duration = value::PAUSE, "lag-delay", Some("0"),
-            "Time for which max-lag must be exceeded before the replica is drained.";
+            "How long max-lag must be exceeded before the replica is drained.";
         PRIMARY_WEIGHT: u8 = Reading::new(Type::Percent, percent), "primary-weight", Some("1"),
             "Weight of the primary for read-only, as a last resort; 0: drained.";
         GRACE: Duration = value::PAUSE, "grace", Some("5"),
-            "Time for which the last answer is kept while Patroni's API cannot be reached; less than its ttl.";
+            "How long the last answer is kept while Patroni's API cannot be reached; less than Patroni's ttl.";
     }
 }
 

@@ -13,8 +13,8 @@ options! {
         STALENESS_RESPONSE: Response = Reading::new(Type::Answer, response), "staleness-response", Some("down"),
             "Answer instead of a stale result.";
         INITIAL_RESPONSE: Response = Reading::new(Type::Answer, response), "initial-response", Some(""),
-            "Answer before the first result, when no answer of the run before is young enough (initial-grace); \
-             empty: nothing changes at HAProxy.";
+            "Answer before the first result, if the previous run left no answer that is recent enough \
+             (initial-grace); empty: nothing changes in HAProxy.";
         DOWN_RESPONSE: Response = Reading::new(Type::Answer, response), "down-response", Some("down"),
             "Answer when the endpoint refuses the connection or cannot be reached.";
         TIMEOUT_RESPONSE: Response = Reading::new(Type::Answer, response), "timeout-response", Some("down"),
@@ -24,8 +24,8 @@ options! {
         UNAVAILABLE_RESPONSE: Response = Reading::new(Type::Answer, response), "unavailable-response", Some("0% drain"),
             "Answer when the endpoint says that it is unavailable (status 503).";
         STOP_RESPONSE: Response = Reading::new(Type::Answer, response), "stop-response", Some(""),
-            "Answer while the agent stops, never better than the last one: drain takes the server out on purpose; \
-             empty: the agent ends at once, and HAProxy keeps the last answer.";
+            "Answer while the agent stops, never better than the last one: drain takes the server out on purpose. \
+             Empty: the agent exits at once and HAProxy keeps the last answer.";
     }
 }
 

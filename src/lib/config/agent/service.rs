@@ -25,54 +25,55 @@ options! {
         BIND: IpAddr = value::ADDRESS, "bind", Some("0.0.0.0"),
             "Address to listen on; :: for IPv6 and IPv4.";
         PORT: u16 = value::PORT, "port", Some("5555"),
-            "TCP port to listen on; services that have the same one are told apart by request.";
+            "TCP port to listen on; services on the same port are told apart by request.";
         ALLOW: Vec<Network> = Reading::new(Type::Text, networks), "allow", None,
-            "Addresses and networks (10.0.0.0/8) that may ask, separated by commas; unset: everybody.";
+            "Addresses and networks (10.0.0.0/8) that may ask, separated by commas; unset: anyone.";
         REQUEST: String = Reading::new(Type::Text, request), "request", None,
-            "Line by which HAProxy asks for this service (agent-send); unset: the service answers whatever is asked.";
+            "Line with which HAProxy asks for this service (agent-send); unset: the service answers any request.";
         REQUEST_TIMEOUT: Duration = value::TIME_LIMIT, "request-timeout", Some("0.1"),
-            "Time for the request to come, on ports where a service has one.";
+            "Time allowed for the request to arrive, on ports where a service has one.";
         MAX_CONNECTIONS: NonZeroUsize = value::COUNT, "max-connections", Some("1000"),
-            "Most connections of a port at a time; further ones are closed without an answer, which changes nothing.";
+            "Most simultaneous connections to a port; further ones are closed without an answer, which changes \
+             nothing.";
         CHECKS: Vec<(Kind, u32)> = Reading::new(Type::Text, checks), "checks", Some("datawave"),
-            "What the answer is made from, separated by blanks: datawave, http, patroni, load, file, command; each \
-             with its share of the mean at will, such as http:3.";
+            "Checks that make up the answer, separated by spaces: datawave, http, patroni, load, file, command. A \
+             suffix such as http:3 sets the share of a check in combine = mean.";
         COMBINE: Combine = choice![("worst", Combine::Worst), ("mean", Combine::Mean)], "combine", Some("worst"),
-            "Weight of several checks: the lowest, or their mean by shares; the state is the worst of all.";
+            "Weight from several checks: the lowest, or their weighted mean; the state is always the worst.";
         OWN_ADMIN_STATE: bool = value::BOOLEAN, "own-admin-state", Some("false"),
-            "Let the agent decide about ready, drain and maint; false: those are the operator's, drain is weight 0 \
-             and maint is down.";
+            "Let the agent decide about ready, drain and maint; false: these are the operator's, drain is sent as \
+             weight 0 and maint as down.";
         MAXCONN: u32 = Reading::new(Type::Count, maxconn), "maxconn", None,
-            "Most connections of the server for each HAProxy process, part of every answer.";
+            "Connection limit of the server for each HAProxy process, sent with every answer.";
         WEIGHT_STEP: u8 = Reading::new(Type::Percent, percent), "weight-step", Some("1"),
-            "Least change of the weight that changes the answer.";
+            "Smallest change of the weight that changes the answer.";
         FALL_DELAY: Duration = value::PAUSE, "fall-delay", Some("0"),
-            "Time for which a worse state must last before it is answered.";
+            "How long a worse state must last before it is answered.";
         RISE_DELAY: Duration = value::PAUSE, "rise-delay", Some("0"),
-            "Time for which a better state must last before it is answered.";
+            "How long a better state must last before it is answered.";
         INTERVAL: Option<Duration> = value::OPTIONAL_TIME_LIMIT, "interval", Some("1.0"),
             "Pause between two checks; 0: check when HAProxy asks, once for all who ask at the same time.";
         CHECK_TIMEOUT: Duration = value::TIME_LIMIT, "check-timeout", Some("2"),
-            "Time for a whole check.";
+            "Time allowed for a whole check.";
         STALENESS_INTERVAL: Option<Duration> = value::OPTIONAL_TIME_LIMIT, "staleness-interval", None,
-            "Age at which a result is stale; unset: three intervals, and not less than interval and check-timeout \
-             together.";
+            "Age at which a result is stale; unset: three intervals, but at least interval plus check-timeout.";
         INITIAL_GRACE: Duration = value::PAUSE, "initial-grace", Some("60"),
-            "How old the last answer of the run before may be to be given again until the first result; 0: never.";
+            "Maximum age of the last answer of the previous run for it to be repeated until the first result; 0: \
+             never.";
         CONNECTION_USAGE_REDUCTION: f64 = value::FRACTION, "connection-usage-reduction", Some("0.7"),
-            "Part of the weight that full query slots take off (datawave).";
+            "Share of the weight removed when all query slots are in use (datawave).";
         OS_LOAD_REDUCTION: f64 = value::FRACTION, "os-load-reduction", Some("0.4"),
-            "Part of the weight that a load of 1 takes off (datawave).";
+            "Share of the weight removed at a load of 1 (datawave).";
         SWAP_USAGE_REDUCTION: f64 = value::FRACTION, "swap-usage-reduction", Some("0.3"),
-            "Part of the weight that any swap in use takes off (datawave).";
+            "Share of the weight removed when any swap is in use (datawave).";
         OVERRIDE_FILE: PathBuf = value::FILE, "override-file", None,
-            "File of the check file: up, drain, maint or down in any case, or a maximum weight such as 50%, \
-             optionally followed by for SECONDS and #reason; no file: no override.";
+            "File read by the check file: one of up, drain, maint and down, or a maximum weight such as 50%, \
+             optionally followed by for SECONDS and #reason; no override if it does not exist.";
         COMMAND: Vec<String> = Reading::new(Type::Text, words), "command", None,
-            "Program and arguments of the check command, separated by blanks, without a shell: exit code 0 is up, 1 \
-             is up with warning-weight, 2 is down, else error-response.";
+            "Program and arguments of the check command, separated by spaces, run without a shell: exit code 0 is \
+             up, 1 is up with warning-weight, 2 is down, any other error-response.";
         WARNING_WEIGHT: u8 = Reading::new(Type::Percent, percent), "warning-weight", Some("50"),
-            "Weight when the command ends with 1.";
+            "Weight when the command exits with 1.";
     }
 }
 

@@ -13,7 +13,7 @@ options! {
     /// Its rows.
     pub(in crate::config) static ROWS: DISCOVERY_BACKEND, ReadBy::Discovery {
         BASE_NAME: String = Reading::new(Type::Text, word), "base-name", None,
-            "Prefix of server-template; of the names of the servers that are added with mode dynamic.";
+            "Prefix of server-template, and of the names of servers that are added with mode dynamic.";
         PORT: u16 = value::PORT, "port", None,
             "Port of servers for which the source knows none; unset: haproxy-backend-server-port.";
         MODE: BackendMode = choice![("template", BackendMode::Template), ("dynamic", BackendMode::Dynamic)], "mode", Some("template"),

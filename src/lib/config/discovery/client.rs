@@ -37,18 +37,18 @@ options! {
         HAPROXY_FALLBACK_BACKEND_BASE_NAME: String = Reading::new(Type::Text, word), "haproxy-fallback-backend-base-name", None,
             "Its server-template's prefix.";
         ALL_SERVERS_IN_FALLBACK_BACKEND: bool = value::BOOLEAN, "all-servers-in-fallback-backend", Some("false"),
-            "The fallback backend has the servers of asg-names too.";
+            "Servers of asg-names go to the fallback backend, too.";
         USE_MANAGED_WEIGHTS_BY_HSDO: bool = value::BOOLEAN, "use-managed-weights-by-hsdo", Some("true"),
             "Set weights; false: leave them to HAProxy's configuration, its slowstart and agents.";
         SOCKET_TIMEOUT: Duration = value::TIME_LIMIT, "socket-timeout", Some("2"),
-            "Time for one exchange with HAProxy.";
+            "Time allowed for one exchange with HAProxy.";
         DRAIN_TIMEOUT: Duration = value::PAUSE, "drain-timeout", Some("30"),
-            "Time for the sessions of a server that leaves a slot to end, before the slot goes to maintenance.";
+            "Time allowed for the sessions of a server that leaves a slot to end, before the slot goes to maintenance.";
         SHUTDOWN_SESSIONS: bool = value::BOOLEAN, "shutdown-sessions", Some("false"),
-            "End the sessions that are left after drain-timeout; false: they go on until they end by themselves.";
+            "End the sessions that remain after drain-timeout; false: they go on until they end by themselves.";
         SERVER_STATE_FILE: PathBuf = value::FILE, "server-state-file", None,
-            "HAProxy's server-state-file, written with each change so that a reload begins where the process before \
-             it ended; docs/discovery.md says how server-template has to look for it.";
+            "HAProxy's server-state-file, updated with each change so that a reload continues where the previous \
+             process ended; docs/discovery.md says how server-template has to load it.";
     }
 }
 

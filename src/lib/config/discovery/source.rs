@@ -28,7 +28,7 @@ options! {
         CONSUL_DATACENTER: String = Reading::new(Type::Text, word), "consul-datacenter", None,
             "Datacenter to ask; unset: that of the agent that is asked (consul).";
         CONSUL_WARNING: bool = value::BOOLEAN, "consul-warning", Some("true"),
-            "Whether a server with a check in the state warning serves (consul).";
+            "Whether a server with a check in the state warning may serve (consul).";
         DNS_NAMES: Vec<String> = Reading::new(Type::Text, names), "dns-names", None,
             "Names, separated by commas; the name is the group of its servers (dns).";
         DNS_TYPE: Record = choice![("a", Record::A), ("aaaa", Record::Aaaa), ("srv", Record::Srv)], "dns-type", Some("a"),

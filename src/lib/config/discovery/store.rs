@@ -13,28 +13,28 @@ options! {
     /// Its rows.
     pub(in crate::config) static ROWS: DISCOVERY, ReadBy::Discovery {
         STORE: StoreKind = choice![("file", StoreKind::File), ("dynamodb", StoreKind::DynamoDb), ("consul", StoreKind::Consul), ("etcd", StoreKind::Etcd)], "store", None,
-            "Where the list is kept; unset: dynamodb when dynamodb-table-name is set, otherwise file.";
+            "Where the list is stored; unset: dynamodb if dynamodb-table-name is set, otherwise file.";
         STORE_URL: Vec<String> = Reading::new(Type::Text, urls), "store-url", None,
             "URLs of Consul or etcd, separated by commas, asked in turn; unset: http://127.0.0.1:8500 or \
              http://127.0.0.1:2379.";
         STORE_KEY: String = Reading::new(Type::Text, key), "store-key", Some("haproxystats/discovery"),
-            "Key of the list in Consul or etcd; one for each list.";
+            "Key of the list in Consul or etcd; each list needs its own.";
         STORE_TIMEOUT: Duration = value::TIME_LIMIT, "store-timeout", Some("5"),
-            "Time for one request to the store.";
+            "Time allowed for one request to the store.";
         STORE_TOKEN_FILE: PathBuf = value::FILE, "store-token-file", None,
             "File with the ACL token for Consul as the store.";
         STORE_CREDENTIALS_FILE: PathBuf = value::FILE, "store-credentials-file", None,
             "File with user:password for etcd.";
         TLS_CA_FILE: PathBuf = value::FILE, "tls-ca-file", None,
-            "Certificate authorities (PEM) for Consul and etcd instead of those of the system.";
+            "Certificates (PEM) of the certificate authorities for Consul and etcd instead of the system's.";
         TLS_CERTIFICATE_FILE: PathBuf = value::FILE, "tls-certificate-file", None,
-            "Certificate (PEM) for a Consul or etcd that asks for one; together with tls-key-file.";
+            "Client certificate (PEM), for a Consul or etcd that requires one; together with tls-key-file.";
         TLS_KEY_FILE: PathBuf = value::FILE, "tls-key-file", None,
-            "Key of tls-certificate-file (PEM).";
+            "Private key (PEM) of tls-certificate-file.";
         DYNAMODB_TABLE_NAME: String = Reading::new(Type::Text, word), "dynamodb-table-name", None,
             "Table of DynamoDB, with the number BackendServerID as its key.";
         DYNAMODB_ROWS: bool = value::BOOLEAN, "dynamodb-rows", Some("true"),
-            "Also keep a row for each server in the table as HSDO does, for clients of HSDO beside ours.";
+            "Also keep a row for each server in the table like HSDO, for HSDO clients that use the same table.";
     }
 }
 
