@@ -212,7 +212,7 @@ fn what_an_operator_sets_stays_over_restarts_until_the_operator_ends_it() {
     assert!(servers["web1"].is_maint() && servers["web2"].is_drain(), "{servers:?}");
     balancer.ask("set server web/web1 state ready;set server web/web2 state ready");
     balancer.wait_for_serving("web", &[1, 2, 3]);
-    site.wait_for("not held any more");
+    site.wait_for("no longer held");
 }
 
 #[test]

@@ -532,7 +532,7 @@ row(4)"
         Daemon::spawn(command)
     };
     let mut server = start("--server");
-    server.wait_for_output("it keeps the list", SOON);
+    server.wait_for_output("it maintains the list", SOON);
     let mut client = start("--client");
     client.wait_for_output("HAProxy answers", SOON);
     traffic.more();

@@ -145,7 +145,7 @@ fn an_address_that_is_taken_keeps_no_program_from_its_work() {
     let holder = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = holder.local_addr().unwrap().port();
     let (mut daemon, _directory) = idle(port);
-    daemon.wait_for_output("the page of metrics cannot be served", SOON);
+    daemon.wait_for_output("cannot serve metrics", SOON);
     daemon.wait_for_output("haproxystats-pull is running", SOON);
     drop(holder);
     // It is had as soon as it is free.

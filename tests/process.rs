@@ -174,7 +174,7 @@ fn a_second_signal_leaves_at_once() {
     }
     let start = Instant::now();
     daemon.signal(Signal::SIGTERM);
-    daemon.wait_for_output("leaving when", SOON);
+    daemon.wait_for_output("exiting when", SOON);
     daemon.signal(Signal::SIGTERM);
     assert!(daemon.wait(SOON).success());
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
@@ -245,7 +245,7 @@ fn foreign_entries_are_left_alone() {
     assert_eq!(names(&outside).len(), 2);
     assert!(incoming.join("1600000000").is_symlink());
     daemon.stop(SOON);
-    assert_eq!(daemon.output().matches("left alone").count(), 1);
+    assert_eq!(daemon.output().matches("entries that are not snapshots are ignored").count(), 1);
 }
 
 #[test]
@@ -381,7 +381,7 @@ fn a_replacement_with_the_same_inode_number_is_processed_too() {
     graphite.come_back();
     setup.wait_until_empty();
     wait_until(SOON, "the new one", || graphite.record().lines.keys().any(|line| line.contains("frontend.more.")));
-    assert!(daemon.output().contains("was replaced while it was processed"), "{}", daemon.output());
+    assert!(daemon.output().contains("was replaced while it was being processed"), "{}", daemon.output());
 }
 
 #[test]
@@ -415,7 +415,7 @@ fn names_of_files_begin_no_lines_in_the_log() {
     fs::rename(&staged, setup.path().join(FIRST.to_string())).unwrap();
     fs::write(setup.path().join("foreign\nname\u{1b}]0;title\u{7}"), "").unwrap();
     let mut daemon = setup.daemon();
-    daemon.wait_for_output("entries that are no snapshots are left alone", SOON);
+    daemon.wait_for_output("entries that are not snapshots are ignored", SOON);
     setup.wait_until_empty_but_for(1);
     daemon.wait_for_output("evil", SOON);
     daemon.stop(SOON);

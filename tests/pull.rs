@@ -283,7 +283,7 @@ fn misbehaviour() -> Vec<(&'static str, Script, &'static str, &'static str)> {
     vec![
         ("close", Script::Close, "closed without an answer", "Empty"),
         ("cut-info", Script::Cut(20), "the answer to \"show info\" ends after 20 bytes", "Truncated"),
-        // Might be a peer that takes one command per connection; asked so, it cuts the other reply.
+        // Might be a peer that accepts one command per connection; asked so, it cuts the other reply.
         ("no-stat", Script::Cut(info), "the answer to \"show stat\" ends after", "Truncated"),
         ("cut-stat", Script::Cut(info + 50), "the answer to \"show stat\" ends after 50 bytes", "Truncated"),
         ("cut-end", Script::Cut(both - 1), "without the empty line that ends it", "Truncated"),
@@ -405,7 +405,7 @@ fn a_peer_with_one_command_per_connection_is_asked_twice() {
     let snapshot = place.next(&pull, 1);
     assert_eq!(read(snapshot.join("one.sock_info")), INFO);
     assert_eq!(read(snapshot.join("one.sock_stat")), STAT);
-    assert_eq!(pull.output().matches("takes one command per connection").count(), 1, "{}", pull.output());
+    assert_eq!(pull.output().matches("accepts one command per connection").count(), 1, "{}", pull.output());
     pull.stop(SOON);
     // Three connections to find out, two for each pull from then on.
     assert_eq!(fake.connections() % 2, 1, "{}", fake.connections());
@@ -620,7 +620,7 @@ fn ends_at_the_second(place: &Place, pull: &mut Daemon, signal: Signal) {
     let start = Instant::now();
     ends_at_once(place, pull, signal);
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
-    assert!(pull.output().contains("the pull is given up: a second signal"), "{}", pull.output());
+    assert!(pull.output().contains("the pull is aborted: second signal"), "{}", pull.output());
 }
 
 /// Signals the program in a state that it was brought to, and checks that it ends at once and cleanly.

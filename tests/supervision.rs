@@ -173,7 +173,7 @@ fn without_a_quarantine_a_poisoned_snapshot_is_left_alone() {
     fs::remove_file(setup.failed()).unwrap();
     wait_until(SOON, "the quarantine to work", || names(&setup.failed()) == std::slice::from_ref(poisoned));
     // It might have become a good one meanwhile, so it was tried once more before it was moved.
-    assert_eq!(daemon.output().matches("crashed").count(), 3);
+    assert_eq!(daemon.output().matches("crashed (").count(), 3);
     assert_eq!(daemon.output().matches("left where it is").count(), 1);
     daemon.stop(SOON);
 }

@@ -286,7 +286,7 @@ fn a_stop_response_drains_on_purpose_until_the_next_agent() {
     assert!(first.daemon.is_running());
     // Nothing to read again, and no end without the time of the drain.
     first.daemon.signal(Signal::SIGHUP);
-    first.daemon.wait_for_output("SIGHUP: nothing to read again", SOON);
+    first.daemon.wait_for_output("SIGHUP: ignored", SOON);
     assert!(first.daemon.is_running());
     first.daemon.signal(Signal::SIGTERM);
     assert!(first.daemon.wait(SOON).success());
@@ -467,7 +467,7 @@ fn systemds_directory_holds_the_state() {
     wait_until(SOON, "the state", || {
         std::fs::read_to_string(directory.path().join("state.json")).is_ok_and(|text| text.contains(r#""agent":"#))
     });
-    assert!(!daemon.output().contains("cannot be kept"), "{}", daemon.output());
+    assert!(!daemon.output().contains("cannot be saved"), "{}", daemon.output());
 }
 
 #[test]

@@ -129,19 +129,19 @@ fn of_two_servers_one_keeps_the_list_and_the_other_takes_over_when_it_is_killed(
     let site = Site::new(FILE);
     site.write("servers", &servers([1]));
     let mut one = site.start("one", &["--server"]);
-    wait_for("one has the lease", || one.log().contains("this server has the lease"));
+    wait_for("one has the lease", || one.log().contains("this server holds the lease"));
     let two = site.start("two", &["--server"]);
-    wait_for("two stands by", || two.log().contains("another server has the lease"));
+    wait_for("two stands by", || two.log().contains("another server holds the lease"));
     one.signal(Signal::SIGKILL);
     one.child.wait().unwrap();
     site.write("servers", &servers([1, 2]));
     wait_for("two keeps the list", || site.slots().starts_with("i-1 i-2 "));
-    assert!(two.log().contains("this server has the lease"));
+    assert!(two.log().contains("this server holds the lease"));
     // One that ends in order gives the lease back: the next has it at once.
     let three = site.start("three", &["--server"]);
-    wait_for("three stands by", || three.log().contains("another server has the lease"));
+    wait_for("three stands by", || three.log().contains("another server holds the lease"));
     two.stop();
-    wait_for("three keeps the list", || three.log().contains("this server has the lease"));
+    wait_for("three keeps the list", || three.log().contains("this server holds the lease"));
     assert!(!three.log().contains("added"), "nothing changes by that: {}", three.log());
 }
 
@@ -197,7 +197,7 @@ fn failures_of_one_round_have_an_exit_code() {
     assert_eq!(output.status.code(), Some(1), "no source");
     site.write("servers", &servers([1]));
     let server = site.start("log", &["--server"]);
-    wait_for("it has the lease", || server.log().contains("this server has the lease"));
+    wait_for("it has the lease", || server.log().contains("this server holds the lease"));
     let output = site.run(&["--server", "--once"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).contains("has the lease"));

@@ -296,6 +296,6 @@ fn etcd_serves_two_servers_and_a_client_reads_what_they_wrote() {
     let config = config(&format!("[discovery]\nstore = etcd\nstore-url = {}\n", etcd.url()));
     let read = || local(async { open(&config).await.unwrap().load().await.unwrap().document });
     wait_for("the list is there", || read().is_some_and(|list| slots(&list).starts_with("10.0.0.1 10.0.0.2 -")));
-    let leads = servers.iter().filter(|server| server.log().contains("this server has the lease")).count();
+    let leads = servers.iter().filter(|server| server.log().contains("this server holds the lease")).count();
     assert_eq!(leads, 1);
 }

@@ -245,7 +245,8 @@ fn a_server_is_not_given_up_because_the_worker_was_busy() {
         rig.feed(3..=4, 50).await;
         rig.until_delivered(4).await;
     });
-    let told: Vec<String> = log.lines().into_iter().filter(|line| line.contains("go to this server now")).collect();
+    let told: Vec<String> =
+        log.lines().into_iter().filter(|line| line.contains("now sending metrics to this server")).collect();
     assert!(told.is_empty(), "{told:?}");
     assert_eq!(lines(&recorders[1]), BTreeSet::new());
 }

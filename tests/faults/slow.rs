@@ -91,7 +91,7 @@ pub fn several() -> Report {
     strace.signal(Signal::SIGTERM);
     strace.wait(Duration::from_secs(10));
     world.wind_down();
-    if world.process.log().contains("metrics go to this server now") {
+    if world.process.log().contains("now sending metrics to this server") {
         world.report.fail(format!("{name}: the server was given up"));
     }
     let expected = world.expected();

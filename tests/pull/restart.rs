@@ -82,7 +82,7 @@ fn a_pull_that_does_not_end_is_given_up() {
     let mut pull = place.start(&[("pull-timeout", "0")]);
     wait_until(SOON, "the socket is asked", || hang.connections() > 0);
     pull.stop(SOON);
-    assert!(pull.output().contains("it has not ended in time"), "{}", pull.output());
+    assert!(pull.output().contains("it did not finish in time"), "{}", pull.output());
     place.assert_nothing_is_left();
 }
 

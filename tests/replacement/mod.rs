@@ -457,7 +457,7 @@ fn what_an_operator_took_out_stays_out_over_a_reload() {
             let told = "somebody else had set it to maint before HAProxy was replaced";
             assert!(output.contains(told), "{output}");
             crate::harness::haproxy::ask(&stage.socket(), "set server web/web1 state ready").unwrap();
-            stage.discovery.as_mut().unwrap().wait_for_output("not held any more", LONG);
+            stage.discovery.as_mut().unwrap().wait_for_output("no longer held", LONG);
         }
     }
 }

@@ -115,7 +115,7 @@ impl Memory {
             Err(error) => {
                 if !self.complained.replace(true) {
                     let file = path.display();
-                    tracing::warn!(%file, %error, "the last answers cannot be kept: a restart begins without them");
+                    tracing::warn!(%file, %error, "the last answers cannot be saved: the next start will not have them");
                 }
             }
         }

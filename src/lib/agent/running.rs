@@ -197,7 +197,7 @@ impl Running {
             tokio::select! {
                 () = sleep_until(end) => return,
                 event = events.next() => match event {
-                    Event::Told(Told::Hangup) => tracing::info!("SIGHUP: nothing to read again, the agent stops"),
+                    Event::Told(Told::Hangup) => tracing::info!("SIGHUP: ignored, the agent is stopping"),
                     Event::Told(_) => return,
                     Event::Keep => self.keep(),
                 }

@@ -10,7 +10,7 @@
 
 use polars_async::executor::ALLOW_RAYON_THREADS;
 
-/// From now on, polars computes on the calling thread whatever this thread asks of it. The switch is public but not
+/// From now on, polars runs everything that this thread asks of it on the calling thread. The switch is public but not
 /// documented, which is why polars is pinned, and the threads of a worker are counted in a test.
 pub fn stay() {
     ALLOW_RAYON_THREADS.set(false);

@@ -177,7 +177,7 @@ impl Server {
         match self.store.lease(&self.name, time).await {
             Ok(Lease::Ours) => {
                 if self.leased.is_none() {
-                    tracing::info!(server = %self.name, "this server has the lease: it keeps the list");
+                    tracing::info!(server = %self.name, "this server holds the lease: it maintains the list");
                 }
                 self.leased = Some(now + time);
                 self.renew = now + time / 3;
@@ -188,7 +188,7 @@ impl Server {
             }
             Ok(Lease::Theirs(owner)) => {
                 if self.owner.as_ref() != Some(&owner) {
-                    tracing::info!(holder = %owner, "another server has the lease: this one stands by");
+                    tracing::info!(holder = %owner, "another server holds the lease: this one is on standby");
                     self.owner = Some(owner);
                 }
                 self.leased = None;
@@ -200,7 +200,7 @@ impl Server {
                     return true;
                 }
                 if self.leased.take().is_some() {
-                    tracing::warn!("the lease could not be renewed in time: this server stands by");
+                    tracing::warn!("the lease could not be renewed in time: this server is on standby");
                 }
             }
         }
@@ -288,7 +288,7 @@ impl Server {
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.trouble.disk, true) {
-                    tracing::warn!(directory = %directory.display(), %error, "the listing cannot be kept on disk");
+                    tracing::warn!(directory = %directory.display(), %error, "the listing cannot be saved to disk");
                 }
             }
         }

@@ -89,7 +89,7 @@ pub fn start(address: Option<SocketAddr>) -> Scrapes {
                 Ok(listener) => break listener,
                 Err(error) if !std::mem::replace(&mut failing, true) => {
                     let again_s = AGAIN.as_secs();
-                    tracing::error!(%address, %error, again_s, "the page of metrics cannot be served: the address is not to be had");
+                    tracing::error!(%address, %error, again_s, "cannot serve metrics: cannot bind the address");
                 }
                 Err(_) => {}
             }
@@ -117,7 +117,10 @@ async fn serve(listener: TcpListener, questions: mpsc::Sender<Scrape>) {
         };
         let (place, evicted) = places.take();
         if evicted && !std::mem::replace(&mut crowded, true) {
-            tracing::warn!(connections = CONNECTIONS, "too many ask for metrics at once: the slowest are closed");
+            tracing::warn!(
+                connections = CONNECTIONS,
+                "too many clients of the metrics page: the slowest are disconnected"
+            );
         }
         crowded &= evicted;
         let questions = questions.clone();

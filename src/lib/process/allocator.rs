@@ -1,6 +1,6 @@
 //! The program's allocator: the system's, but for what happens when there is no memory.
 //!
-//! The standard library aborts then, which looks like any crash: a worker would seem to have been felled by the snapshot that
+//! The standard library aborts then, which looks like any crash: a worker would seem to have been crashed by the snapshot that
 //! it was processing, and two of them would send a good snapshot to quarantine. So the process ends with a code of its own
 //! instead, [`crate::exit::SYSTEM`].
 

@@ -189,7 +189,7 @@ impl Custody {
         if self.queue.finished(slot, epoch) {
             self.taken.remove(&epoch);
             totals.add(Figure::SnapshotsVanished, 1);
-            tracing::warn!(snapshot = %epoch, "removed by somebody else before it was processed");
+            tracing::warn!(snapshot = %epoch, "removed by someone else before it was processed");
         }
     }
 
@@ -256,7 +256,7 @@ impl Custody {
     pub fn died(&mut self, slot: Slot, blame: Blame, now: Instant, totals: &mut Totals) -> bool {
         let returned = self.queue.died(slot, blame, now);
         for epoch in &returned.quarantine {
-            tracing::error!(snapshot = %epoch, "has felled too many workers");
+            tracing::error!(snapshot = %epoch, "crashed too many workers");
             self.quarantine(*epoch, totals);
         }
         for epoch in &returned.suspect {
@@ -347,7 +347,7 @@ impl Custody {
 }
 
 fn said_replaced(epoch: Epoch) {
-    tracing::warn!(snapshot = %epoch, "was replaced while it was processed; the new one is processed too");
+    tracing::warn!(snapshot = %epoch, "was replaced while it was being processed; the new one is processed as well");
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::snapshot::Epoch;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// For so long the others wait for a destination that has no room; longer than one that is busy takes to have some again.
+/// How long the others wait for a destination with no room. Longer than a busy one needs to free some.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A destination, and the snapshots that it is to get once it has room.

@@ -51,7 +51,7 @@ pub fn run(config: &Config, hostname: &str, dir: &Path) -> u8 {
         (Err(_), Err(error)) => code(Err(error)),
         (Err(error), Ok(())) => {
             let source = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::error!(%error, source, "nothing, or not all, was processed");
+            tracing::error!(%error, source, "not everything was processed");
             exit::NO_INPUT
         }
     }

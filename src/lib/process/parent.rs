@@ -160,7 +160,7 @@ impl Parent {
                 _ = child.recv() => self.listen(),
                 told = signals.next() => {
                     if self.leaving {
-                        tracing::warn!(signal = %told, "leaving at once");
+                        tracing::warn!(signal = %told, "exiting at once");
                         self.pool.kill_all();
                         return self.end(exit::OK);
                     }
@@ -213,11 +213,11 @@ impl Parent {
                     self.pool.kill(slot, Some(why), quiet);
                     self.supervisor.killed(slot);
                     if why == Why::Grace {
-                        tracing::warn!(worker = slot.0, "has not delivered everything in time; the rest stays on disk");
+                        tracing::warn!(worker = slot.0, "did not deliver everything in time; the rest stays on disk");
                     }
                 }
                 Action::GiveUp => {
-                    tracing::error!("workers die faster than they are of use; giving up");
+                    tracing::error!("workers keep dying before they process anything; giving up");
                     return (Some(exit::WORKERS_FAIL), wake);
                 }
                 Action::Finished => return (Some(exit::OK), wake),
@@ -288,7 +288,7 @@ impl Parent {
         let message = match &from.event {
             Event::Said(message) => message.clone(),
             Event::Garbled(error) => {
-                tracing::error!(worker = slot.0, %error, "says what no worker should say");
+                tracing::error!(worker = slot.0, %error, "invalid message from the worker");
                 return self.pool.kill(slot, None, Duration::ZERO);
             }
             Event::Silent => {
@@ -342,9 +342,9 @@ impl Parent {
         }
     }
 
-    /// A worker speaks of a snapshot that it does not have: nothing that it says can be trusted.
+    /// A worker refers to a snapshot that it does not have: nothing that it says can be trusted.
     fn surprised(&mut self, slot: Slot, epoch: Epoch) {
-        tracing::error!(worker = slot.0, snapshot = %epoch, "speaks of a snapshot that it does not have");
+        tracing::error!(worker = slot.0, snapshot = %epoch, "refers to a snapshot that it does not have");
         self.pool.kill(slot, None, Duration::ZERO);
     }
 
@@ -381,7 +381,7 @@ impl Parent {
             in_flight,
             settling,
             grace_s = GRACE.as_secs(),
-            "leaving when everything in flight is delivered"
+            "exiting when everything in flight is delivered"
         );
         systemd::stopping();
         self.leaving = true;

@@ -293,7 +293,7 @@ impl Pipeline {
             let path = dir.join(file);
             let read = File::open(&path).map_err(Into::into).and_then(|input| {
                 Info::read(input, |line, field| {
-                    tracing::warn!(file = %path.display(), line, field, "left out: not a whole number of 64 bits");
+                    tracing::warn!(file = %path.display(), line, field, "skipped: not a 64-bit integer");
                 })
             });
             match read {

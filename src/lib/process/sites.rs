@@ -104,7 +104,7 @@ impl Sites {
             let source = file.strip_suffix(suffix).unwrap_or(file);
             let host = self.hosts.of(source).cloned();
             if host.is_none() && self.unknown.insert(source.to_owned()) {
-                tracing::warn!(source, "is no host of [hosts]; its metrics go under the name of this host");
+                tracing::warn!(source, "is not listed in [hosts]; its metrics are sent under the name of this host");
             }
             let part = parts.entry(host).or_default();
             let list = if suffix == INFO_SUFFIX { &mut part.info } else { &mut part.stat };

@@ -48,7 +48,7 @@ impl Trap {
     /// Panics on this snapshot, if it is to.
     ///
     /// # Panics
-    /// As said.
+    /// If a trap is set for this snapshot.
     #[allow(clippy::panic)]
     pub fn panic(&self, epoch: Epoch) {
         if self.how(epoch) == Some(How::Panic) {

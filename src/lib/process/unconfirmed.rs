@@ -36,7 +36,7 @@ pub enum Word {
     Nothing {
         /// Which destination.
         dispatcher: String,
-        /// For so long.
+        /// How long.
         time: Duration,
         /// Connections that were opened in place of lost ones meanwhile.
         reconnects: u64,

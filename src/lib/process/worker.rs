@@ -36,7 +36,7 @@ use tokio::task::LocalSet;
 /// A worker that had nothing to do for this long gives unused memory back.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// For so long a worker that is to leave waits for a destination to take the rest of a snapshot.
+/// How long a stopping worker waits for a destination to accept the rest of a snapshot.
 const HURRY: Duration = Duration::from_secs(1);
 
 /// Why a worker ends other than by being told.
@@ -56,7 +56,7 @@ enum WorkerError {
     Tls(#[from] TlsError),
     #[error("a dispatcher panicked")]
     Panicked,
-    #[error("the parent says what no parent should say")]
+    #[error("invalid message from the parent")]
     Message(#[from] MessageError),
 }
 
@@ -518,14 +518,17 @@ impl Worker {
                 (true, Some(_)) => {
                     destination.put_off.remove(&epoch);
                     if destination.put_off.is_empty() && std::mem::take(&mut destination.away) {
-                        tracing::info!(dispatcher = name, "has what stayed on disk for it");
+                        tracing::info!(dispatcher = name, "has received what stayed on disk for it");
                     }
                 }
                 (false, Some(only)) if only != number => {}
                 (false, _) => {
                     destination.put_off.insert(epoch);
                     if only.is_none() && !std::mem::replace(&mut destination.away, true) {
-                        tracing::warn!(dispatcher = name, "is away: the others go on, snapshots stay on disk for it");
+                        tracing::warn!(
+                            dispatcher = name,
+                            "is unavailable: the other destinations go on, snapshots stay on disk for it"
+                        );
                     }
                 }
             }

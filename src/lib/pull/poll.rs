@@ -227,7 +227,7 @@ impl Poller {
         let reading = done.reading.map(Rc::new);
         firsts.tell(&done.target.server, reading.as_ref().filter(|_| result.is_ok()));
         if result.is_ok() && done.one_command_only && self.one_command_only.insert(done.target.server.clone()) {
-            tracing::info!(socket = %done.target.name, "takes one command per connection; asked with two from now on");
+            tracing::info!(socket = %done.target.name, "accepts one command per connection; two connections are used from now on");
         }
         Ok(Outcome { target: done.target, result, retries: done.retries, reading, standing: Standing::Counts })
     }

@@ -54,12 +54,12 @@ impl Stop {
                 () = feed(&mut self.watchdog) => continue,
                 () = &mut work => return signalled.is_none(),
                 () = until(end) => {
-                    tracing::warn!(seconds = grace.as_secs_f64(), "the pull is given up: it has not ended in time");
+                    tracing::warn!(seconds = grace.as_secs_f64(), "the pull is aborted: it did not finish in time");
                     return false;
                 }
             };
             if signalled.is_some() {
-                tracing::warn!(signal = %told, "the pull is given up: a second signal");
+                tracing::warn!(signal = %told, "the pull is aborted: second signal");
                 return false;
             }
             tracing::info!(signal = %told, "haproxystats-pull stops when this pull has ended");

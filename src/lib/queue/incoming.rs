@@ -215,7 +215,7 @@ impl Incoming {
                 tracing::error!(%directory, %error, "cannot find snapshots; waiting for the directory");
             }
             State::Unreadable(error) => {
-                tracing::error!(%directory, %error, "cannot look for snapshots now; what is known stays, trying again");
+                tracing::error!(%directory, %error, "cannot look for snapshots now; trying again");
             }
             State::Locked => tracing::error!(%directory, "another haproxystats-process has the directory; waiting"),
         }
@@ -282,7 +282,7 @@ impl Incoming {
         if listing.foreign > self.foreign {
             let example = listing.foreign_example.as_deref().unwrap_or_default();
             let directory = self.path.display();
-            tracing::warn!(%directory, count = listing.foreign, example, "entries that are no snapshots are left alone");
+            tracing::warn!(%directory, count = listing.foreign, example, "entries that are not snapshots are ignored");
             self.foreign = listing.foreign;
         }
         if listing.foreign == 0 {

@@ -9,7 +9,7 @@
 //!              │          │      └ the worker died: back to ready
 //!              ├─ held ◄──┤ failed once, or postponed because the system is in trouble
 //!              │            or workers were killed over it
-//!              └─ aside ◄─┘ failed twice, or felled two workers: (moved away by the caller, forgotten)
+//!              └─ aside ◄─┘ failed twice, or crashed two workers: (moved away by the caller, forgotten)
 //!                           cannot be moved: stays aside, and is tried once more after a while
 //! ```
 
@@ -22,7 +22,7 @@ use held::Held;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-/// Failures after which a snapshot is quarantined: it felled this many workers, or was refused this often.
+/// Failures after which a snapshot is quarantined: it crashed this many workers, or was refused this often.
 pub const FAILURES: u32 = 2;
 /// Workers killed from outside (an operator, the kernel for lack of memory) over one snapshot after which that is told.
 /// A kill never condemns a snapshot: it says little about it, and delivery must not depend on who kills what. From the
@@ -50,7 +50,7 @@ pub enum Blame {
     None,
     /// Perhaps something: it was killed from outside.
     Outside,
-    /// The snapshot felled it: a crash, a panic, a hang.
+    /// The snapshot brought it down: a crash, a panic, a hang.
     Snapshot,
 }
 
@@ -235,7 +235,7 @@ impl Queue {
     }
 
     /// The worker died: what it held is ready again, save a snapshot that was in the making and is held for a while, or
-    /// has felled too many.
+    /// crashed too many.
     pub fn died(&mut self, by: Slot, blame: Blame, now: Instant) -> Returned {
         let held: Vec<(Epoch, Taken)> =
             self.taken.iter().filter(|(_, taken)| taken.by == by).map(|(epoch, taken)| (*epoch, *taken)).collect();

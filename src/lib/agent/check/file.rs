@@ -119,7 +119,7 @@ impl Check for File {
         if self.complaint.replace(complaint.clone()) != complaint
             && let Some(reason) = &complaint
         {
-            tracing::error!(file = %self.path.display(), reason, "the override is not understood and has no effect");
+            tracing::error!(file = %self.path.display(), reason, "the override is invalid and has no effect");
         }
         Box::pin(std::future::ready(found.unwrap_or(Finding::Nothing)))
     }

@@ -130,7 +130,7 @@ impl State {
         self.revision = Some(revision);
         let Some(document) = document else {
             if self.list.borrow().is_some() {
-                tracing::error!("the store has no list any more; the last one stays in force");
+                tracing::error!("the store no longer has a list; the last one stays in force");
             } else {
                 tracing::warn!("the store has no list yet; HAProxy stays as it is");
             }
@@ -142,7 +142,7 @@ impl State {
         if age.is_none()
             && let Err(error) = self.disk.keep_list(&document)
         {
-            tracing::warn!(error = %Chain(&error), "the list cannot be kept for a time without the store");
+            tracing::warn!(error = %Chain(&error), "the list cannot be saved for times without the store");
         }
         self.shown.list(&document);
         self.list.send_replace(Some(Rc::new(Listed::new(document, age.unwrap_or_default()))));

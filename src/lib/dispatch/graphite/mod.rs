@@ -356,7 +356,7 @@ impl Servers {
             }
         }
         if chosen != before {
-            tracing::warn!(dispatcher = self.name, server = server.name(), "metrics go to this server now");
+            tracing::warn!(dispatcher = self.name, server = server.name(), "now sending metrics to this server");
             self.tell(Notice::Room { dispatcher: self.name });
         }
         let changes = self.all.iter().filter_map(Server::next_change).filter(|at| *at > now);

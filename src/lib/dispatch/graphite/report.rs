@@ -91,13 +91,13 @@ impl Report {
 
     pub(super) fn stalled(&self, queued_lines: usize) {
         if self.trouble.get().is_none() {
-            tracing::warn!(dispatcher = NAME, server = self.server, queued_lines, "the peer takes no data");
+            tracing::warn!(dispatcher = NAME, server = self.server, queued_lines, "the server does not accept data");
         }
     }
 
     pub(super) fn back(&self) {
         if self.trouble.get().is_none() {
-            tracing::info!(dispatcher = NAME, server = self.server, "the peer takes data again");
+            tracing::info!(dispatcher = NAME, server = self.server, "the server accepts data again");
         }
     }
 
@@ -123,14 +123,14 @@ impl Report {
     pub(super) fn dropped(&self) {
         if !self.dropping.replace(true) {
             let queue_size = self.queue_size;
-            tracing::error!(dispatcher = NAME, queue_size, "the queue is full, the oldest metrics are given up");
+            tracing::error!(dispatcher = NAME, queue_size, "the queue is full, the oldest metrics are dropped");
         }
     }
 
     /// Something has been delivered, and so many lines are held: half the queue ends the state of giving up.
     pub(super) fn holds(&self, lines: usize) {
         if lines <= self.queue_size / 2 && self.dropping.replace(false) {
-            tracing::info!(dispatcher = NAME, queue_size = self.queue_size, "no metrics are given up any more");
+            tracing::info!(dispatcher = NAME, queue_size = self.queue_size, "metrics are no longer dropped");
         }
     }
 

@@ -33,7 +33,7 @@ pub(super) enum Word {
     Confirmed(Epoch),
     /// The batch was given up to make room.
     Dropped(Epoch),
-    /// The batch was sent, and would have to be sent again, but is not held any more.
+    /// The batch was sent, and would have to be sent again, but is no longer held.
     Lost(Epoch),
     /// [`Server::has_room`] or [`Server::takes_more`] may have changed to true.
     Room,

@@ -77,11 +77,11 @@ struct Settling {
 pub(crate) struct Lost {
     /// Lines that go out a second time.
     pub(crate) resent_lines: u64,
-    /// Snapshots that are not held any more, and are to be submitted again.
+    /// Snapshots that are no longer held, and are to be submitted again.
     pub(crate) epochs: Vec<Epoch>,
 }
 
-/// A batch that is not held any more.
+/// A batch that is no longer held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gone {
     pub(crate) epoch: Epoch,

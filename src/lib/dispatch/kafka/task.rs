@@ -239,7 +239,7 @@ impl Task {
     /// librdkafka cannot go on: its sequence of messages is broken. Another client starts a new one.
     fn replace(&mut self, reason: &str) {
         let Some(client) = self.client.take() else { return };
-        tracing::error!(dispatcher = NAME, reason, "starting a new client; what was under way is sent again");
+        tracing::error!(dispatcher = NAME, reason, "starting a new client; what was in flight is sent again");
         // It waits for its threads.
         drop(aside::run("kafka-end", move || drop(client)));
         let again = self.shared.window.borrow_mut().give_up();

@@ -275,7 +275,7 @@ impl Drop for Snapshot {
             return;
         }
         if let Err(error) = disk::remove_directory(&self.dir) {
-            tracing::warn!(directory = %self.dir.display(), %error, "staging directory is left behind");
+            tracing::warn!(directory = %self.dir.display(), %error, "cannot remove the staging directory");
         }
     }
 }
@@ -304,7 +304,7 @@ fn clean(base: &Path) -> Result<(), StageError> {
     for epoch in leftovers {
         let path = base.join(epoch.to_string());
         disk::remove_directory(&path).map_err(|source| StageError::Clean { path: path.clone(), source })?;
-        tracing::info!(directory = %path.display(), "removed what an earlier run has left");
+        tracing::info!(directory = %path.display(), "removed leftovers of an earlier run");
     }
     Ok(())
 }

@@ -141,7 +141,7 @@ impl Link {
             Some((_, reply)) => tracing::warn!(socket, server = %name, change, reply, "HAProxy refuses a change"),
             None => {
                 let state = server.map_or_else(|| "not there".to_owned(), |server| server.state().to_string());
-                tracing::warn!(socket, server = %name, change, state, "a change did not come about");
+                tracing::warn!(socket, server = %name, change, state, "a change did not take effect");
             }
         }
     }

@@ -201,7 +201,7 @@ impl Link {
         if self.record.is_none() {
             let record = match self.disk.record(self.session.socket()) {
                 Err(error @ DiskError::Decode { .. }) => {
-                    tracing::warn!(error = %Chain(&error), "the record of what was set is lost; it begins anew");
+                    tracing::warn!(error = %Chain(&error), "the record of what was set is lost; starting a new one");
                     Record::default()
                 }
                 read => read?,

@@ -48,7 +48,7 @@ impl Told {
         for ((base, slot), why) in &self.waiting {
             let now = waiting.get(&(base.clone(), *slot));
             if matches!(why, Waiting::Held(_)) && !matches!(now, Some(Waiting::Held(_))) {
-                tracing::info!(socket, server = format!("{base}{slot}"), "not held any more");
+                tracing::info!(socket, server = format!("{base}{slot}"), "no longer held");
             }
         }
         for text in unfit.difference(&self.unfit) {
