@@ -1,6 +1,6 @@
 //! How figures are declared.
 
-/// Definitions of figures that are told as samples, and the list of them:
+/// Definitions of figures that are reported as samples, and the list of them:
 ///
 /// ```text
 /// definitions! {
@@ -30,7 +30,7 @@ macro_rules! definitions {
     };
 }
 
-/// Figures of a program or a snapshot that are told by name. The variant is the last element of the metric's path.
+/// Figures of a program or a snapshot that are reported by name. The variant is the last element of the metric's path.
 macro_rules! figures {
     ($(#[$meta:meta])* $vis:vis enum $figure:ident {
         $($variant:ident $unit:literal $kind:ident $about:literal;)*

@@ -1,6 +1,6 @@
 //! What haproxystats sends about itself, under `<namespace>[.<host>].haproxy.haproxystats.` and on the page for Prometheus.
 //!
-//! Whoever counts declares the figure where it is counted, with `definitions!`, `counters!` or `figures!`. The page, the
+//! The code that counts a figure declares it, with `definitions!`, `counters!` or `figures!`. The page, the
 //! lines for Graphite, what a worker says to its parent, the sum over workers and docs/metrics.md go through those
 //! declarations: nothing else names a figure.
 

@@ -25,7 +25,7 @@ options! {
         BIND: IpAddr = value::ADDRESS, "bind", Some("0.0.0.0"),
             "Address to listen on; :: for IPv6 and IPv4.";
         PORT: u16 = value::PORT, "port", Some("5555"),
-            "TCP port to listen on; services on the same port are told apart by request.";
+            "TCP port to listen on; services on the same port are distinguished by request.";
         ALLOW: Vec<Network> = Reading::new(Type::Text, networks), "allow", None,
             "Addresses and networks (10.0.0.0/8) that may ask, separated by commas; unset: anyone.";
         REQUEST: String = Reading::new(Type::Text, request), "request", None,
