@@ -22,9 +22,9 @@ struct Outcome {
 
 fn outcome(pipeline: &mut Pipeline, directory: &Path) -> Result<Outcome, PipelineError> {
     let mut text = Vec::new();
-    let report = pipeline.run(directory, Epoch(1), &mut text)?;
+    let (lines, report) = pipeline.run(directory, Epoch(1), &mut text)?;
     let text = String::from_utf8(text).unwrap();
-    assert_eq!(report.lines, text.lines().count());
+    assert_eq!(lines, text.lines().count());
     let mut points: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.contains("WallClockTime")) {
         let (path, value) = line.strip_suffix(" 1").unwrap().split_once(' ').unwrap();

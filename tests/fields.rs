@@ -29,9 +29,10 @@ fn sent(options: &str, release: &Path) -> (BTreeMap<String, f64>, Report) {
         fs::copy(release.join(from), place.path().join(to)).unwrap();
     }
     let mut text = Vec::new();
-    let report = Pipeline::new(&harness::config(options), "host").run(place.path(), Epoch(1), &mut text).unwrap();
+    let (lines, report) =
+        Pipeline::new(&harness::config(options), "host").run(place.path(), Epoch(1), &mut text).unwrap();
     let text = String::from_utf8(text).unwrap();
-    assert_eq!(text.lines().count(), report.lines);
+    assert_eq!(text.lines().count(), lines);
     let points = text.lines().map(|line| {
         let [path, value, "1"] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("malformed: {line}") };
         (path.strip_prefix("loadbalancers.host.haproxy.").unwrap().to_owned(), value.parse().unwrap())

@@ -40,7 +40,7 @@ fn messages(options: &str) -> Vec<(String, String)> {
         lines.clear();
         pipeline.run(place.path(), Epoch(EPOCH), &mut lines).unwrap();
     }
-    let messages = pipeline.messages(&lines);
+    let messages = pipeline.messages();
     let is_own = |line: &&str| {
         line.contains("\"kind\":\"haproxystats\"")
             || line.starts_with("haproxystats,")

@@ -71,8 +71,8 @@ fn batch(config: &Config, dir: &str, epoch: u64) -> Batch {
     let mut pipeline = Pipeline::new(config, "lb-01.example.com");
     let mut text = Vec::new();
     let epoch = Epoch(epoch);
-    let lines = pipeline.run(Path::new(dir), epoch, &mut text).unwrap().lines;
-    let messages = pipeline.messages(&text);
+    let (lines, _) = pipeline.run(Path::new(dir), epoch, &mut text).unwrap();
+    let messages = pipeline.messages();
     Batch { epoch, text, lines, messages, ..Batch::default() }
 }
 
@@ -83,7 +83,7 @@ fn rendering(config: &Config, dir: &str) -> f64 {
     let mut run = || {
         text.clear();
         pipeline.run(Path::new(dir), Epoch(1_500_000_000), &mut text).unwrap();
-        pipeline.messages(&text).len()
+        pipeline.messages().len()
     };
     run();
     let before = cpu(UsageWho::RUSAGE_SELF);

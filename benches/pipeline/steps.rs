@@ -2,14 +2,18 @@
 
 use super::os;
 use haproxystats::aggregate::group;
+use haproxystats::batch::{Output, Piece};
 use haproxystats::config::{Config, Program, load};
-use haproxystats::dispatch::Batch;
+use haproxystats::dispatch::bounds::Bounds;
+use haproxystats::encode::sink::Sink;
 use haproxystats::haproxy::columns::Kind;
 use haproxystats::parse::stat::Stats;
 use haproxystats::plan::KindPlan;
-use haproxystats::process::memory;
 use haproxystats::process::pipeline::Pipeline;
-use haproxystats::render::{line::Lines, objects::Objects, path::Paths};
+use haproxystats::process::worker::memory;
+use haproxystats::render::objects::{Objects, Selected};
+use haproxystats::render::path::Paths;
+use haproxystats::render::pieces::{self, Outlet, Pieces};
 use haproxystats::snapshot::Epoch;
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -39,7 +43,7 @@ pub(crate) fn repeat(dir: &Path, times: usize) {
     let mut lines = 0;
     for _ in 0..times {
         text.clear();
-        lines = pipeline.run(dir, EPOCH, &mut text).expect("the snapshot can be read").lines;
+        lines = pipeline.run(dir, EPOCH, &mut text).expect("the snapshot can be read").0;
     }
     println!("{lines}");
 }
@@ -55,18 +59,26 @@ pub(crate) fn discard(dir: &Path, times: u32) {
         if time == 1 {
             before = os::own_cpu();
         }
-        text.clear();
-        let mut taker = |piece: Batch| {
-            let mut text = piece.text;
-            text.clear();
-            Ok(text)
-        };
-        pipeline.run_in_pieces(dir, EPOCH, &mut text, Some(&mut taker)).expect("the snapshot can be read");
+        let outlet = Outlet::new(Bounds::get().piece);
+        pipeline.begin(EPOCH, std::mem::take(&mut text));
+        let rendering = std::pin::pin!(pipeline.render(dir, &outlet));
+        let mut pieces = Pieces::new(&outlet, rendering);
+        while let Some(piece) = pieces.next_piece() {
+            outlet.give(emptied(piece));
+        }
+        pieces.end().expect("the snapshot can be read");
+        text = emptied(pipeline.end().0);
     }
     let cpu = (os::own_cpu() - before) / times.max(1);
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB");
     println!("{peak} {}", cpu.as_secs_f64() * 1e3);
+}
+
+fn emptied(mut piece: Piece) -> Vec<u8> {
+    let mut text = piece.take(Output::Plaintext).expect("there are lines").text;
+    text.clear();
+    text
 }
 
 fn connect(port: &str) -> TcpStream {
@@ -108,6 +120,7 @@ pub(crate) fn phases(dir: &Path, port: &str, times: u32) {
     let plans = Arc::new(Kind::ALL.map(|kind| KindPlan::new(kind, &config.process)));
     let mut stats = Stats::new(Arc::clone(&plans), false);
     let mut objects = Objects::new(Paths::new(&config, "lb-01.example.com"), false);
+    let mut sink = Sink::plaintext(&config);
     let files = stat_files(dir);
     let mut buffer = vec![0; READ];
     let mut spent = [Duration::ZERO; PHASES.len()];
@@ -131,13 +144,15 @@ pub(crate) fn phases(dir: &Path, port: &str, times: u32) {
             .map(|(plan, table)| group::group(plan, table).unwrap())
             .collect();
         add(2);
-        let mut text = Vec::new();
-        let mut lines = Lines::new(&mut text, EPOCH);
-        let (names, servers) = (&stats.collected.names, &stats.collected.servers);
+        sink.begin(EPOCH, Vec::new());
+        let (names, servers, excluded) = (&stats.collected.names, &stats.collected.servers, &HashSet::new());
         objects.begin(names, 0);
         for (plan, groups) in plans.iter().zip(&groups) {
-            objects.render(plan, groups, (names, servers), &HashSet::new(), &mut lines, &mut |_| ());
+            let outlet = Outlet::whole();
+            let selected = Selected { plan, groups, names, servers, excluded };
+            pieces::whole(&outlet, objects.render(selected, &mut sink, &outlet));
         }
+        let text = sink.take(false, Vec::new()).take(Output::Plaintext).expect("there are lines").text;
         add(3);
         text.chunks(WRITE).for_each(|chunk| sender.write_all(chunk).unwrap());
         add(4);

@@ -3,7 +3,7 @@
 //! ```text
 //! haproxystats.conf ─► config
 //! pull:     sockets ─► snapshot directory (staged, then renamed) ─► incoming/
-//! process:  incoming/ ─► queue ─► supervisor ─► worker ─► parse ─► aggregate ─► render ─► dispatch ─► removed
+//! process:  incoming/ ─► queue ─► supervisor ─► worker ─► parse ─► aggregate ─► render ─► encode ─► dispatch ─► removed
 //! agent:    check ─► decide ─► answer
 //! discovery: source ─► plan ─► store ─► reconcile ─► Runtime API
 //! ```
@@ -25,26 +25,27 @@
 //! config     escape haproxy net snapshot
 //! telemetry  snapshot
 //! backoff    config
+//! batch      config snapshot
 //! cli        config
 //! exporter   net telemetry
 //! logging    config escape
-//! messages   config snapshot
 //! names      config
 //! plan       config haproxy
 //! tls        config secrets
-//! dispatch   backoff config injection logging looked messages snapshot telemetry tls
+//! encode     batch config snapshot value
+//! dispatch   backoff batch config encode injection logging looked snapshot telemetry tls
 //! http       config net secrets tls
 //! parse      haproxy names plan value
 //! queue      logging snapshot
 //! status     cli config haproxy snapshot version
 //! aggregate  haproxy names parse plan value
-//! reporter   config daemon dispatch exporter logging names snapshot
+//! reporter   batch config daemon dispatch encode exporter logging names snapshot value
 //! startup    cli config exit status version
 //! agent      cli config daemon exit exporter haproxy http logging names net reporter secrets startup telemetry version
 //! discovery  backoff cli config daemon dispatch exit exporter haproxy http logging names net reporter secrets startup telemetry tls
 //! pull       config daemon exit exporter haproxy logging snapshot startup telemetry version
-//! render     aggregate config haproxy messages names plan snapshot value
-//! process    aggregate cli config daemon dispatch exit exporter haproxy injection logging looked messages names parse plan queue render snapshot startup telemetry value version
+//! render     aggregate batch config encode haproxy names plan value
+//! process    aggregate batch cli config daemon dispatch encode exit exporter haproxy injection logging looked names parse plan queue render snapshot startup telemetry value version
 //! ```
 //!
 //! What needs polars is behind the cargo feature `process`; the parsers do not.
@@ -54,12 +55,15 @@ pub mod agent;
 #[cfg(feature = "process")]
 pub mod aggregate;
 pub mod backoff;
+pub mod batch;
 pub mod cli;
 pub mod config;
 pub mod daemon;
 #[cfg(feature = "discovery")]
 pub mod discovery;
 pub mod dispatch;
+#[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
+pub mod encode;
 pub mod escape;
 pub mod exit;
 pub mod exporter;
@@ -69,7 +73,6 @@ pub mod http;
 pub mod injection;
 pub mod logging;
 pub mod looked;
-pub mod messages;
 #[cfg(all(test, feature = "process", feature = "agent", feature = "discovery"))]
 mod metrics_document;
 pub mod names;

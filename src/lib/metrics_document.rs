@@ -4,7 +4,7 @@ use crate::agent::figures::{AGENT, AGENT_CHECK, AGENT_SERVICE};
 use crate::discovery::client::figures::{DISCOVERY_BACKEND, DISCOVERY_CLIENT, DISCOVERY_SOCKET};
 use crate::discovery::server::figures::DISCOVERY;
 use crate::dispatch::Counters;
-use crate::process::figures::Figure;
+use crate::process::parent::figures::Figure;
 use crate::process::pipeline::SnapshotFigure;
 use crate::telemetry::markdown::table;
 use crate::telemetry::{Definition, pull};

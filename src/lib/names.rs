@@ -12,14 +12,17 @@ pub const MAX_NAME: usize = 200;
 /// `<namespace>[.<host>].haproxy`, with which every path begins. `hostname` is what gethostname(2) says.
 #[must_use]
 pub fn base(config: &Graphite, hostname: &str) -> String {
-    let mut base = config.namespace.clone();
-    if config.prefix_hostname {
-        let host = if config.fqdn { hostname } else { hostname.split('.').next().unwrap_or(hostname) };
-        base.push('.');
-        base.push_str(&sanitize(host.as_bytes()));
+    match host(config, hostname) {
+        Some(host) => format!("{}.{host}.haproxy", config.namespace),
+        None => format!("{}.haproxy", config.namespace),
     }
-    base.push_str(".haproxy");
-    base
+}
+
+/// The element for this host, where paths have one.
+#[must_use]
+pub fn host(config: &Graphite, hostname: &str) -> Option<String> {
+    let name = if config.fqdn { hostname } else { hostname.split('.').next().unwrap_or(hostname) };
+    config.prefix_hostname.then(|| sanitize(name.as_bytes()))
 }
 
 /// The path element for a name.

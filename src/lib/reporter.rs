@@ -1,17 +1,19 @@
 //! Own figures to Graphite, through the dispatcher of haproxystats-process: for the programs that send nothing else, the
 //! agent and discovery.
 
+use crate::batch::Piece;
 use crate::config;
-use crate::daemon::host;
+use crate::daemon::host as machine;
 use crate::dispatch::graphite::Reports;
-use crate::dispatch::{Batch, Dispatcher};
+use crate::encode::object::{Object, ObjectKind};
+use crate::encode::prefix::{Prefixes, Tagged};
+use crate::encode::sink::Sink;
 use crate::exporter::Page;
 use crate::logging::Chain;
-use crate::names::base;
+use crate::names::{base, host};
 use crate::snapshot::Epoch;
+use crate::value::Value;
 use std::cell::{Cell, RefCell};
-use std::fmt::Write;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -34,8 +36,7 @@ impl Reporter {
     /// values. Ends at once, with a line in the log, where the files for TLS cannot be used.
     pub async fn run(&self, config: config::Graphite, interval: Duration, figures: impl Fn() -> Vec<(String, f64)>) {
         let (notices, mut said) = unbounded_channel();
-        let host = host::name();
-        let prefix = format!("{}.haproxystats.", base(&config, &host));
+        let mut reporting = Reporting::new(&config, &machine::name());
         match Reports::start(&config, &notices) {
             Ok(graphite) => drop(self.graphite.replace(Some(graphite))),
             Err(error) => {
@@ -56,7 +57,7 @@ impl Reporter {
             match &*self.graphite.borrow() {
                 Some(graphite) if graphite.has_room() => {
                     let own = graphite.counters().named(&format!("{}-{}", self.program, graphite.name()));
-                    graphite.submit(Arc::new(batch(&prefix, epoch, figures().into_iter().chain(own))));
+                    graphite.submit(&reporting.report(epoch, figures().into_iter().chain(own)));
                 }
                 _ => self.skipped.set(self.skipped.get().saturating_add(1)),
             }
@@ -88,20 +89,34 @@ impl Reporter {
     }
 }
 
-fn batch(prefix: &str, epoch: Epoch, figures: impl Iterator<Item = (String, f64)>) -> Batch {
-    let mut text = String::new();
-    let mut lines = 0;
-    for (path, value) in figures {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{prefix}{path} {value} {epoch}");
-        lines += 1;
+/// Where reports are told.
+struct Reporting {
+    sink: Sink,
+    prefixes: Prefixes,
+}
+
+impl Reporting {
+    fn new(config: &config::Graphite, hostname: &str) -> Self {
+        let plain = format!("{}.haproxystats.", base(config, hostname)).into_bytes().into_boxed_slice();
+        let host = host(config, hostname);
+        let tags: Vec<(&str, &str)> = host.iter().map(|host| ("host", host.as_str())).collect();
+        let tagged = config.tagged.then(|| Tagged::new("haproxystats", &tags));
+        let prefixes = Prefixes { plain: [plain].into(), tagged: tagged.into_iter().collect() };
+        Self { sink: Sink::reports(config), prefixes }
     }
-    Batch { epoch, text: text.into_bytes(), lines, ..Batch::default() }
+
+    fn report(&mut self, epoch: Epoch, figures: impl Iterator<Item = (String, f64)>) -> Piece {
+        self.sink.begin(epoch, Vec::new());
+        let mut told = self.sink.object(Object::unnamed(ObjectKind::Own), &self.prefixes);
+        figures.for_each(|(name, value)| told.line(name.as_bytes(), Value::Float(value)));
+        self.sink.take(false, Vec::new())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::{Batch, Output};
     use std::rc::Rc;
     use std::time::Instant;
     use tokio::io::AsyncReadExt;
@@ -109,9 +124,20 @@ mod tests {
     #[test]
     fn a_report_is_a_batch_of_its_own_with_one_stamp() {
         let figures = [("agent.checks".to_owned(), 7.0), ("agent.share".to_owned(), 0.5)];
-        let batch = batch("lb.haproxystats.", Epoch(1_500_000_000), figures.into_iter());
-        let text = "lb.haproxystats.agent.checks 7 1500000000\nlb.haproxystats.agent.share 0.5 1500000000\n";
-        assert_eq!(batch, Batch { epoch: Epoch(1_500_000_000), text: text.into(), lines: 2, ..Batch::default() });
+        let mut config = crate::testing::config().graphite;
+        let epoch = Epoch(1_500_000_000);
+        let report = |config: &config::Graphite, output| {
+            let mut report = Reporting::new(config, "lb").report(epoch, figures.clone().into_iter());
+            report.take(output).unwrap()
+        };
+        let text = "loadbalancers.lb.haproxy.haproxystats.agent.checks 7 1500000000\n\
+                    loadbalancers.lb.haproxy.haproxystats.agent.share 0.5 1500000000\n";
+        let expected = Batch { epoch, text: text.into(), lines: 2, ..Batch::default() };
+        assert_eq!(report(&config, Output::Plaintext), expected);
+        config.tagged = true;
+        let text = "haproxy.haproxystats.agent.checks;host=lb 7 1500000000\n\
+                    haproxy.haproxystats.agent.share;host=lb 0.5 1500000000\n";
+        assert_eq!(report(&config, Output::Graphite(0)), Batch { text: text.into(), ..expected });
     }
 
     #[test]

@@ -24,6 +24,16 @@ impl Value {
         i64::try_from(value).map_or(Self::Float(value as f64), Self::Int)
     }
 
+    /// The nearest double.
+    #[must_use]
+    pub fn as_f64(self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "Graphite stores doubles")]
+        match self {
+            Self::Int(value) => value as f64,
+            Self::Float(value) => value,
+        }
+    }
+
     /// Whether it is 0.
     #[must_use]
     pub fn is_zero(self) -> bool {

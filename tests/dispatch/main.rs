@@ -10,14 +10,13 @@ mod wire;
 
 use haproxystats::config::{Acknowledge, QueueFull};
 use haproxystats::dispatch::Dispatcher;
-use haproxystats::dispatch::graphite::Graphite;
 use harness::carbon::Carbon;
 use harness::graphite::{Behaviour, Recorder};
 use harness::incoming::Incoming;
 use harness::relay::Relay;
 use harness::{SOON, wait_until};
 use nix::sys::signal::Signal;
-use rig::{DELAY, Log, Rig, assert_complete, batch, options, run};
+use rig::{All, DELAY, Log, Rig, assert_complete, batch, options, run};
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -52,7 +51,7 @@ fn batches(
 
 /// Everything has arrived and was told once, in order, and what arrived more than once was counted.
 #[track_caller]
-fn assert_delivered(rig: &Rig<Graphite>, recorder: &Recorder, last: u64, lines: usize) {
+fn assert_delivered(rig: &Rig<All>, recorder: &Recorder, last: u64, lines: usize) {
     let record = recorder.record();
     assert_complete(&record, batches(1..=last, lines));
     assert_eq!(rig.delivered, (1..=last).collect::<Vec<_>>());

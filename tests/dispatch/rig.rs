@@ -2,10 +2,14 @@
 
 use crate::harness::SOON;
 use crate::harness::graphite::Record;
+use haproxystats::batch::{Output, Piece};
 use haproxystats::config::{self, Acknowledge, Endpoint, Mode, Protocol, QueueFull, Retries};
 use haproxystats::dispatch::graphite::{self, Graphite};
 use haproxystats::dispatch::local_store::LocalStore;
-use haproxystats::dispatch::{Batch, Counters, Dispatcher, Notice, Notices};
+use haproxystats::dispatch::{Batch, Counters, Dispatcher, Notice};
+use haproxystats::encode::object::{Host, Object, ObjectKind};
+use haproxystats::encode::prefix::{Prefix, Tagged};
+use haproxystats::encode::{self, Encoder};
 use haproxystats::snapshot::Epoch;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -69,33 +73,58 @@ pub struct Rig<D> {
     pub most_lines: u64,
 }
 
-impl Rig<Graphite> {
-    pub fn start(options: &config::Graphite) -> Self {
-        let (sender, notices) = tokio::sync::mpsc::unbounded_channel();
-        let mut all = dispatchers(options, &sender);
-        assert_eq!(all.len(), 1);
-        Self::with(all.remove(0), notices)
+/// What a worker would make of these lines for the servers of `options`.
+fn encoded(options: &config::Graphite, batch: &Arc<Batch>) -> Piece {
+    let mut piece = Piece::default();
+    if encode::graphite::is_plaintext(options) {
+        piece.push(Output::Plaintext, Batch::clone(batch));
+        return piece;
     }
+    let mut encoder = encode::graphite::Graphite::new(options);
+    encoder.begin();
+    for line in std::str::from_utf8(&batch.text).unwrap().lines() {
+        let [path, value, stamp] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let stamp = Epoch(stamp.parse().unwrap());
+        encoder.object(&Object::unnamed(ObjectKind::Server), &Host::default(), stamp);
+        let elements: Vec<&str> = path.split('.').collect();
+        let tagged = options.tagged.then(|| {
+            Tagged::new("server", &[("host", elements[1]), ("backend", elements[4]), ("server", elements[6])])
+        });
+        let (prefix, metric) = path.split_at(path.rfind('.').unwrap() + 1);
+        let prefix = Prefix { plain: prefix.as_bytes(), tagged: tagged.as_ref() };
+        encoder.line(prefix, metric.as_bytes(), value.as_bytes(), value.parse().unwrap());
+    }
+    for (output, batch) in encoder.take(batch) {
+        piece.push(output, batch);
+    }
+    piece
 }
 
-fn dispatchers(options: &config::Graphite, notices: &Notices) -> Vec<Graphite> {
-    graphite::start(options, &config::Groups::default(), notices).unwrap()
+/// Dispatchers that all get every batch. The notices of a batch are all there when the last has delivered.
+pub struct All {
+    pub all: Vec<Graphite>,
+    options: config::Graphite,
 }
-
-/// Several dispatchers that all get every batch. The notices of a batch are all there when the last has delivered.
-pub struct All(pub Vec<Graphite>);
 
 impl Rig<All> {
+    /// Of one server, or of several of which one is chosen.
+    pub fn start(options: &config::Graphite) -> Self {
+        let rig = Self::all(options);
+        assert_eq!(rig.dispatcher.all.len(), 1);
+        rig
+    }
+
     pub fn all(options: &config::Graphite) -> Self {
         let (sender, notices) = tokio::sync::mpsc::unbounded_channel();
-        Self::with(All(dispatchers(options, &sender)), notices)
+        let all = graphite::start(options, &sender).unwrap();
+        Self::with(All { all, options: options.clone() }, notices)
     }
 
     /// Batches of which every dispatcher has delivered its part.
     pub fn complete(&mut self) -> BTreeSet<u64> {
         self.collect();
         let times = |epoch: u64| self.delivered.iter().filter(|delivered| **delivered == epoch).count();
-        self.delivered.iter().copied().filter(|epoch| times(*epoch) == self.dispatcher.0.len()).collect()
+        self.delivered.iter().copied().filter(|epoch| times(*epoch) == self.dispatcher.all.len()).collect()
     }
 }
 
@@ -104,29 +133,35 @@ impl Dispatcher for All {
         "all"
     }
 
+    fn output(&self) -> Output {
+        Output::Plaintext
+    }
+
     fn submit(&self, batch: Arc<Batch>) {
-        self.0.iter().for_each(|one| one.submit(Arc::clone(&batch)));
+        let piece = encoded(&self.options, &batch);
+        self.all.iter().for_each(|one| one.submit(Arc::clone(piece.of(one.output()).unwrap())));
     }
 
     fn has_room(&self) -> bool {
-        self.0.iter().all(Dispatcher::has_room)
+        self.all.iter().all(Dispatcher::has_room)
     }
 
     fn takes_more(&self) -> bool {
-        self.0.iter().all(Dispatcher::takes_more)
+        self.all.iter().all(Dispatcher::takes_more)
     }
 
     fn counters(&self) -> Counters {
         let mut sum = Counters::default();
-        for counters in self.0.iter().map(Dispatcher::counters) {
-            sum.retries += counters.retries;
-            sum.queued_lines += counters.queued_lines;
-        }
+        self.all.iter().for_each(|one| sum.add(&one.counters()));
         sum
     }
 
-    fn drain(&self, _: Instant) -> std::pin::Pin<Box<dyn Future<Output = ()> + '_>> {
-        Box::pin(std::future::ready(()))
+    fn drain(&self, deadline: Instant) -> std::pin::Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(async move {
+            for one in &self.all {
+                one.drain(deadline).await;
+            }
+        })
     }
 }
 

@@ -208,7 +208,7 @@ fn whatever_happens_to_whom_nothing_is_lost() {
             }
             rig.until("all is delivered", |rig| rig.complete().len() == epoch as usize).await;
             let told = rig.delivered.len();
-            assert_eq!(told, epoch as usize * rig.dispatcher.0.len(), "told once each");
+            assert_eq!(told, epoch as usize * rig.dispatcher.all.len(), "told once each");
             let all = expected(1..=epoch, 300);
             assert_eq!(recorders.iter().flat_map(lines).collect::<BTreeSet<_>>(), all, "{mode:?}");
             let sum: usize = recorders.iter().map(|recorder| lines(recorder).len()).sum();

@@ -41,7 +41,7 @@ impl Incoming {
         );
         let file = write(base.path(), "haproxystats.conf", &text);
         let hostname = nix::unistd::gethostname().expect("the host has a name");
-        let pipeline = Pipeline::new(&config(&text), &hostname.to_string_lossy());
+        let pipeline = Pipeline::plaintext(&config(&text), &hostname.to_string_lossy());
         Self { base, config: file, pipeline: RefCell::new(pipeline), expected: RefCell::default() }
     }
 

@@ -13,6 +13,7 @@ mod files;
 use super::bounds::Bounds;
 use super::{Batch, Counters, Dispatcher, Notice, Notices, aside};
 use crate::backoff::{Backoff, jitter};
+use crate::batch::Output;
 use crate::config;
 use crate::looked;
 use crate::snapshot::Epoch;
@@ -88,6 +89,10 @@ impl LocalStore {
 impl Dispatcher for LocalStore {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn output(&self) -> Output {
+        Output::Plaintext
     }
 
     fn submit(&self, batch: Arc<Batch>) {

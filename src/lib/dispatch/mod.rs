@@ -5,7 +5,7 @@
 //! dispatcher has delivered (or given up, see [`Notice::Dropped`]) its batch.
 //!
 //! ```text
-//! graphite::start(&config.graphite, &config.groups, &notices)      LocalStore::start(&config.local_store, notices)
+//! graphite::start(&config.graphite, &notices)      LocalStore::start(&config.local_store, notices)
 //! ```
 
 mod aside;
@@ -17,9 +17,10 @@ pub mod graphite;
 pub mod kafka;
 pub mod local_store;
 
+pub use crate::batch::Batch;
 pub use counters::Counters;
 
-use crate::messages::Messages;
+use crate::batch::Output;
 use crate::snapshot::Epoch;
 use std::future::Future;
 use std::pin::Pin;
@@ -29,28 +30,6 @@ use tokio::time::Instant;
 
 /// The worker's end for [`Notice`]s is unbounded, since each batch causes a bounded number of them.
 pub type Notices = UnboundedSender<Notice>;
-
-/// The rendered metrics of one snapshot, or of a piece of one: the unit of delivery.
-///
-/// A large snapshot comes in pieces, each with whole objects, so that neither its rows nor its lines are ever all in
-/// memory. The pieces of a snapshot come one after the other; what is said of its delivery is said once, for all of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Batch {
-    /// The snapshot that this is made of.
-    pub epoch: Epoch,
-    /// How many pieces of the same snapshot came before.
-    pub piece: usize,
-    /// Whether further pieces follow.
-    pub more: bool,
-    /// Whether the worker can render it again, so that a dispatcher may forget what it has sent; see [`Notice::Lost`].
-    pub on_disk: bool,
-    /// Lines of the Graphite plaintext protocol, `path value timestamp\n` each.
-    pub text: Vec<u8>,
-    /// Number of lines in `text`.
-    pub lines: usize,
-    /// The same as messages; none where no destination wants them.
-    pub messages: Messages,
-}
 
 /// What a dispatcher tells the worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +76,9 @@ pub enum Notice {
 pub trait Dispatcher {
     /// Name for logs, counters and notices.
     fn name(&self) -> &'static str;
-    /// Puts a batch at the end of the queue; never waits. The batch is shared between dispatchers, not copied.
+    /// Which bytes it takes.
+    fn output(&self) -> Output;
+    /// Puts a batch of these at the end of the queue; never waits. The batch is shared between dispatchers, not copied.
     fn submit(&self, batch: Arc<Batch>);
     /// Whether the worker should render another snapshot for this dispatcher now.
     fn has_room(&self) -> bool;

@@ -5,38 +5,14 @@
 //! worker: parse ─► aggregate ─► render, piece by piece ─► dispatchers ─► says so when every destination has it
 //! ```
 //!
-//! Only the parent changes the source directory; workers may die at any moment. [`supervisor`] decides about workers,
-//! [`custody`] about snapshots; [`parent`] and [`worker`] do it.
+//! Only the parent changes the source directory; workers may die at any moment. [`parent::supervisor`] decides about
+//! workers, [`parent::custody`] about snapshots.
 
 pub mod allocator;
-mod buffers;
-pub mod channel;
-pub mod custody;
-pub mod death;
-mod destination;
-pub mod exclude;
-pub mod figures;
-pub mod heartbeat;
-pub mod memory;
-pub mod message;
-pub mod once;
-pub mod page;
-pub mod panics;
+mod once;
 pub mod parent;
-pub mod pieces;
 pub mod pipeline;
-pub mod pool;
-pub mod processor;
-mod renderer;
-pub mod rendering;
-pub mod sites;
-pub mod spawn;
-pub mod supervisor;
-pub mod trap;
-mod trouble;
-mod twins;
-pub mod unchanged;
-pub mod unconfirmed;
+pub mod wire;
 pub mod worker;
 
 use crate::cli::{Action, Arguments};
@@ -87,7 +63,7 @@ fn process_once(loaded: &Loaded, snapshot: &Path) -> u8 {
 pub fn main() -> ExitCode {
     signals::ignore_meaningless();
     let arguments: Vec<_> = std::env::args_os().collect();
-    if let Some(configuration) = spawn::worker_mode(&arguments) {
+    if let Some(configuration) = parent::spawn::worker_mode(&arguments) {
         return ExitCode::from(worker::main(configuration));
     }
     let loaded = match FRONT.begin(arguments.iter().cloned()) {

@@ -1,17 +1,20 @@
 //! `--once DIR`: one snapshot to standard output, for debugging and for tests. Nothing is removed, no Graphite is needed.
 
-use super::pieces::Stopped;
 use super::pipeline::Pipeline;
+use crate::batch::{Output, Piece};
 use crate::config::Config;
+use crate::dispatch::bounds::Bounds;
 use crate::exit;
+use crate::render::pieces::{Outlet, Pieces};
 use crate::snapshot::Epoch;
 use std::io::{self, Write};
 use std::path::Path;
+use std::pin::pin;
 
 /// Processes the snapshot in `dir`, whose name is the timestamp, and prints its lines. Returns the exit code: 0 even
 /// where rows or files had to be left out, since those are logged; 66 when there is no such snapshot.
 #[must_use]
-pub fn run(config: &Config, hostname: &str, dir: &Path) -> u8 {
+pub(crate) fn run(config: &Config, hostname: &str, dir: &Path) -> u8 {
     let epoch = std::fs::canonicalize(dir)
         .map(|path| path.file_name().and_then(|name| name.to_str()).and_then(Epoch::from_name));
     let epoch = match epoch {
@@ -25,31 +28,32 @@ pub fn run(config: &Config, hostname: &str, dir: &Path) -> u8 {
             return exit::NO_INPUT;
         }
     };
-    let mut text = Vec::new();
-    let mut printed = Ok(());
-    let report = Pipeline::new(config, hostname).run_in_pieces(
-        dir,
-        epoch,
-        &mut text,
-        Some(&mut |piece| {
-            printed = print(&piece.text);
-            if printed.is_ok() { Ok(Vec::new()) } else { Err(Stopped) }
-        }),
-    );
-    match (report, printed) {
-        (Ok(report), _) => {
+    let mut pipeline = Pipeline::plaintext(config, hostname);
+    let outlet = Outlet::new(Bounds::get().piece);
+    pipeline.begin(epoch, Vec::new());
+    let report = {
+        let rendering = pin!(pipeline.render(dir, &outlet));
+        let mut pieces = Pieces::new(&outlet, rendering);
+        while let Some(piece) = pieces.next_piece() {
+            if let Err(error) = print(piece) {
+                return code(Err(error));
+            }
+        }
+        pieces.end()
+    };
+    match report {
+        Ok(report) => {
             tracing::info!(
-                lines = report.lines,
+                lines = pipeline.lines(),
                 refused_rows = report.refused_rows,
                 refused_files = report.refused_files,
                 unknown_objects = report.unknown_objects,
                 counted_once = report.counted_once,
                 "done"
             );
-            code(print(&text))
+            code(print(pipeline.end().0))
         }
-        (Err(_), Err(error)) => code(Err(error)),
-        (Err(error), Ok(())) => {
+        Err(error) => {
             let source = std::error::Error::source(&error).map(ToString::to_string);
             tracing::error!(%error, source, "not everything was processed");
             exit::NO_INPUT
@@ -57,9 +61,10 @@ pub fn run(config: &Config, hostname: &str, dir: &Path) -> u8 {
     }
 }
 
-fn print(text: &[u8]) -> io::Result<()> {
+fn print(mut piece: Piece) -> io::Result<()> {
+    let text = piece.take(Output::Plaintext).map(|batch| batch.text).unwrap_or_default();
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text).and_then(|()| stdout.flush())
+    stdout.write_all(&text).and_then(|()| stdout.flush())
 }
 
 fn code(printed: io::Result<()>) -> u8 {

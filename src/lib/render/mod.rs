@@ -1,10 +1,5 @@
-//! Values in, lines of the Graphite plaintext protocol out.
+//! Objects in, with what they are called: paths, names, and the metrics of each.
 
-pub mod influx;
-pub mod json;
-pub mod line;
-pub mod messages;
 pub mod objects;
 pub mod path;
-pub mod piece;
-pub mod record;
+pub mod pieces;

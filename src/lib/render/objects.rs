@@ -1,22 +1,21 @@
-//! Lines of frontends, backends and servers.
+//! Frontends, backends and servers, and the metrics of each.
 
-use super::line::Lines;
-use super::path::Paths;
-use super::piece::Piece;
-use super::record::{Object, ObjectKind};
+use super::path::{About, Paths};
+use super::pieces::Outlet;
 use crate::aggregate::group::{Grouped, Groups, Values};
+use crate::encode::object::{Object, ObjectKind};
+
+use crate::encode::prefix::Prefixes;
+use crate::encode::short_bytes::ShortBytes;
+use crate::encode::sink::{Sink, Told};
 use crate::haproxy::columns::Kind;
 use crate::haproxy::status::{self, State};
 use crate::names::{NameId, Names, Pairs};
 use crate::plan::KindPlan;
-use crate::value::ABSENT;
-use crate::value::Value;
+use crate::value::{ABSENT, Value};
 use std::collections::HashSet;
 
-/// Beginnings of the lines of one object: one, or two with double writes.
-type Prefixes = Box<[Box<[u8]>]>;
-
-/// Renders objects. Paths are made once for each name, since names hardly change between snapshots.
+/// Tells of objects. Paths are made once for each name, since names hardly change between snapshots.
 #[derive(Debug)]
 pub struct Objects {
     paths: Paths,
@@ -28,6 +27,21 @@ pub struct Objects {
     /// The place of each name in their order.
     ranks: Vec<u32>,
     generation: u64,
+}
+
+/// The objects of one kind, and what is told of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Selected<'a> {
+    /// Which metrics.
+    pub plan: &'a KindPlan,
+    /// The objects.
+    pub groups: &'a Groups,
+    /// Their names.
+    pub names: &'a Names,
+    /// The names of servers in their backends.
+    pub servers: &'a Pairs,
+    /// Names of proxies that are left out.
+    pub excluded: &'a HashSet<NameId>,
 }
 
 /// In messages, how many requests the averages of times of an object are over.
@@ -69,144 +83,137 @@ impl Objects {
         }
     }
 
-    /// Appends the lines of all objects of one kind, in the order of their names, and returns the number of metrics: paths
-    /// of groups do not count twice, values that are not finite count although they are not sent.
-    pub fn render(
-        &mut self,
-        plan: &KindPlan,
-        groups: &Groups,
-        (names, servers): (&Names, &Pairs),
-        excluded: &HashSet<NameId>,
-        lines: &mut Lines<'_>,
-        between: &mut dyn FnMut(&mut Lines<'_>),
-    ) -> i64 {
-        match plan.kind {
-            Kind::Frontend | Kind::Backend => self.proxies(plan, &groups.objects, names, excluded, lines, between),
-            Kind::Server => {
-                let mut count = self.servers(plan, groups, (names, servers), excluded, lines, between);
-                if let Some(grouped) = &groups.servers {
-                    count += self.aggregated(plan, grouped, names, lines);
-                }
-                count
-            }
+    /// Tells of all objects of one kind, in the order of their names, and returns the number of metrics: paths of groups do
+    /// not count twice, values that are not finite count although they are not sent. Pieces may end between objects.
+    pub async fn render(&mut self, selected: Selected<'_>, sink: &mut Sink, outlet: &Outlet) -> i64 {
+        if selected.plan.kind != Kind::Server {
+            return self.proxies(selected, sink, outlet).await;
+        }
+        let count = self.servers(selected, sink, outlet).await;
+        match &selected.groups.servers {
+            Some(grouped) => count + self.aggregated(selected, grouped, sink),
+            None => count,
         }
     }
 
-    fn proxies(
-        &mut self,
-        plan: &KindPlan,
-        grouped: &Grouped,
-        names: &Names,
-        excluded: &HashSet<NameId>,
-        lines: &mut Lines<'_>,
-        between: &mut dyn FnMut(&mut Lines<'_>),
-    ) -> i64 {
+    async fn proxies(&mut self, selected: Selected<'_>, sink: &mut Sink, outlet: &Outlet) -> i64 {
+        let Selected { plan, names, excluded, .. } = selected;
+        let grouped = &selected.groups.objects;
         let metrics = Metrics::new(plan, &plan.send, grouped);
+        let divides = sink.divides_anywhere();
+        let (cache, kind) = match plan.kind {
+            Kind::Frontend => (0, ObjectKind::Frontend),
+            Kind::Backend | Kind::Server => (1, ObjectKind::Backend),
+        };
         let mut count = 0;
         for (row, name) in self.by_rank(grouped) {
             if excluded.contains(&name) || grouped.is_left_out(row) {
                 continue;
             }
             let paths = &self.paths;
-            let cache = self.by_name.get_mut(plan.kind as usize);
-            let Some(prefixes) = cached(cache, name.0, || named(paths, plan.kind, names.get(name))) else { continue };
-            between(lines);
-            lines.begin(|| Object::named(proxy_kind(plan.kind), names.spelled(name), ""));
-            count += metrics.push(row, prefixes, lines);
-            if self.status && plan.kind == Kind::Backend {
+            let prefixes = cached(self.by_name.get_mut(cache), name.0, || {
+                let name = names.get(name);
+                paths.of(if kind == ObjectKind::Frontend { About::Frontend(name) } else { About::Backend(name) })
+            });
+            let Some(prefixes) = prefixes else { continue };
+            if divides {
+                outlet.between(sink).await;
+            }
+            let mut told = sink.object(Object { kind, proxy: names.spelled(name), name: "" }, prefixes);
+            count += metrics.tell(row, &mut told);
+            if self.status && kind == ObjectKind::Backend {
                 let state = grouped.severity(0, row).and_then(|severity| by_severity(&status::STATUS, severity));
                 if let Some(state) = state {
-                    count += each(prefixes, b"status_up", Value::Int(i64::from(status::is_up(state))), lines);
+                    told.metric(b"status_up", Value::Int(i64::from(status::is_up(state))));
+                    count += 1;
                 }
             }
         }
         count
     }
 
-    fn servers(
-        &mut self,
-        plan: &KindPlan,
-        groups: &Groups,
-        (names, servers): (&Names, &Pairs),
-        excluded: &HashSet<NameId>,
-        lines: &mut Lines<'_>,
-        between: &mut dyn FnMut(&mut Lines<'_>),
-    ) -> i64 {
-        let grouped = &groups.objects;
-        let mut rows: Vec<(u64, usize, (NameId, NameId))> = Vec::with_capacity(grouped.keys.len());
-        for (row, key) in grouped.keys.iter().enumerate() {
-            let Some((backend, server)) = servers.get(*key) else { continue };
-            if !excluded.contains(&backend) {
-                let rank = (u64::from(self.rank(backend)) << 32) | u64::from(self.rank(server));
-                rows.push((rank, row, (backend, server)));
-            }
-        }
-        rows.sort_unstable();
+    async fn servers(&mut self, selected: Selected<'_>, sink: &mut Sink, outlet: &Outlet) -> i64 {
+        let Selected { plan, names, .. } = selected;
+        let grouped = &selected.groups.objects;
+        let rows = self.rows_of_servers(selected);
         let metrics = Metrics::new(plan, &plan.send, grouped);
+        let divides = sink.divides_anywhere();
         let mut count = 0;
-        for rows in rows.chunk_by(|a, b| a.2.0 == b.2.0) {
-            if rows.first().is_some_and(|(_, _, (backend, _))| groups.with_more.contains(backend.0)) {
-                continue;
-            }
-            count += self.server_counts(plan, grouped, rows, names, lines);
+        for rows in rows.chunk_by(|a, b| a.backend == b.backend) {
+            count += self.server_counts(selected, rows, sink);
         }
-        for (_, row, (backend, server)) in rows {
+        for ServerRow { row, backend, server, .. } in rows {
             if grouped.is_left_out(row) {
                 continue;
             }
             if plan.skip_unused && grouped.is_unused(row) {
-                lines.skipped.slots += 1;
+                sink.skipped.slots += 1;
                 continue;
             }
             let Some(key) = grouped.keys.get(row) else { continue };
             let paths = &self.paths;
             let prefixes = cached(Some(&mut self.servers), *key, || {
-                let (backend, server) = (names.get(backend), names.get(server));
-                boxed(paths.of(Kind::Backend, backend, &["backend", backend, "server", server]))
+                paths.of(About::Server(names.get(backend), names.get(server)))
             });
             let Some(prefixes) = prefixes else { continue };
-            between(lines);
-            lines.begin(|| Object::named(ObjectKind::Server, names.spelled(backend), names.spelled(server)));
-            count += metrics.push(row, prefixes, lines);
+            if divides {
+                outlet.between(sink).await;
+            }
+            let (proxy, name) = (names.spelled(backend), names.spelled(server));
+            let mut told = sink.object(Object { kind: ObjectKind::Server, proxy, name }, prefixes);
+            count += metrics.tell(row, &mut told);
             if self.status {
-                count += states(grouped, row, prefixes, lines);
+                count += states(grouped, row, &mut told);
             }
         }
         count
     }
 
-    /// `TotalServers` of one backend, and with `status-metrics` how many of them are in which state.
-    fn server_counts(
-        &mut self,
-        plan: &KindPlan,
-        grouped: &Grouped,
-        rows: &[(u64, usize, (NameId, NameId))],
-        names: &Names,
-        lines: &mut Lines<'_>,
-    ) -> i64 {
-        let Some((_, _, (backend, _))) = rows.first() else { return 0 };
-        let paths = &self.paths;
-        let cache = self.by_name.get_mut(Kind::Backend as usize);
-        let Some(prefixes) = cached(cache, backend.0, || named(paths, Kind::Backend, names.get(*backend))) else {
-            return 0;
-        };
-        lines.begin(|| Object::named(ObjectKind::Backend, names.spelled(*backend), ""));
-        let mut count = 0;
-        if plan.total_servers {
-            let total = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-            count += each(prefixes, b"TotalServers", Value::Int(total), lines);
+    /// Servers of backends that are not excluded, in the order of their names.
+    fn rows_of_servers(&self, selected: Selected<'_>) -> Vec<ServerRow> {
+        let keys = &selected.groups.objects.keys;
+        let mut rows = Vec::with_capacity(keys.len());
+        for (row, key) in keys.iter().enumerate() {
+            let Some((backend, server)) = selected.servers.get(*key) else { continue };
+            if !selected.excluded.contains(&backend) {
+                let rank = (u64::from(self.rank(backend)) << 32) | u64::from(self.rank(server));
+                rows.push(ServerRow { rank, row, backend, server });
+            }
         }
-        if self.status && !rows.iter().any(|(_, row, _)| grouped.is_left_out(*row)) {
+        rows.sort_unstable_by_key(|row| (row.rank, row.row));
+        rows
+    }
+
+    /// `TotalServers` of one backend, and with `status-metrics` how many of them are in which state.
+    fn server_counts(&mut self, selected: Selected<'_>, rows: &[ServerRow], sink: &mut Sink) -> i64 {
+        let Selected { plan, groups, names, .. } = selected;
+        let Some(backend) = rows.first().map(|row| row.backend) else { return 0 };
+        if groups.with_more.contains(backend.0) {
+            return 0;
+        }
+        let paths = &self.paths;
+        let prefixes = cached(self.by_name.get_mut(1), backend.0, || paths.of(About::Backend(names.get(backend))));
+        let Some(prefixes) = prefixes else { return 0 };
+        let proxy = names.spelled(backend);
+        let mut told = sink.object(Object { kind: ObjectKind::Backend, proxy, name: "" }, prefixes);
+        let mut count = 0;
+        let whole = |number: usize| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+        if plan.total_servers {
+            told.metric(b"TotalServers", whole(rows.len()));
+            count += 1;
+        }
+        let grouped = &groups.objects;
+        if self.status && !rows.iter().any(|row| grouped.is_left_out(row.row)) {
             let words: Vec<&str> = rows
                 .iter()
-                .filter_map(|(_, row, _)| by_severity(&status::STATUS, grouped.severity(0, *row)?))
+                .filter_map(|row| by_severity(&status::STATUS, grouped.severity(0, row.row)?))
                 .map(|state| state.word)
                 .collect();
             if !words.is_empty() {
                 for (metric, counted) in SERVER_COUNTS {
                     let found = words.iter().filter(|word| counted.contains(word)).count();
-                    let found = Value::Int(i64::try_from(found).unwrap_or(i64::MAX));
-                    count += each(prefixes, metric.as_bytes(), found, lines);
+                    told.metric(metric.as_bytes(), whole(found));
+                    count += 1;
                 }
             }
         }
@@ -214,7 +221,8 @@ impl Objects {
     }
 
     /// Servers over all backends; exclusions and selections do not touch them.
-    fn aggregated(&mut self, plan: &KindPlan, grouped: &Grouped, names: &Names, lines: &mut Lines<'_>) -> i64 {
+    fn aggregated(&mut self, selected: Selected<'_>, grouped: &Grouped, sink: &mut Sink) -> i64 {
+        let Selected { plan, names, .. } = selected;
         let metrics = Metrics::new(plan, &plan.send_aggregated, grouped);
         let mut count = 0;
         for (row, name) in self.by_rank(grouped) {
@@ -223,12 +231,10 @@ impl Objects {
                 continue;
             }
             let paths = &self.paths;
-            let cache = self.by_name.get_mut(Kind::Server as usize);
-            let Some(prefixes) = cached(cache, name.0, || named(paths, Kind::Server, names.get(name))) else {
-                continue;
-            };
-            lines.begin(|| Object::named(ObjectKind::ServerTotal, "", names.spelled(name)));
-            count += metrics.push(row, prefixes, lines);
+            let prefixes = cached(self.by_name.get_mut(2), name.0, || paths.of(About::ServerTotal(names.get(name))));
+            let Some(prefixes) = prefixes else { continue };
+            let object = Object { kind: ObjectKind::ServerTotal, proxy: "", name: names.spelled(name) };
+            count += metrics.tell(row, &mut sink.object(object, prefixes));
         }
         count
     }
@@ -245,13 +251,22 @@ impl Objects {
     }
 }
 
+/// A server, and where it stands among the rows.
+#[derive(Debug, Clone, Copy)]
+struct ServerRow {
+    rank: u64,
+    row: usize,
+    backend: NameId,
+    server: NameId,
+}
+
 /// A metric that is sent for every object.
 struct Metric<'a> {
     /// Its name, with the blank that follows it in a line.
-    name: Piece,
+    name: ShortBytes,
     values: &'a Values,
-    /// Values for messages.
-    recorded: &'a Values,
+    /// The same for those who add them up beyond the host.
+    beyond: &'a Values,
     /// Left out where it is 0: nothing was counted.
     skip_zero: bool,
     /// Counts even where there is no value.
@@ -273,120 +288,111 @@ impl<'a> Metrics<'a> {
     fn new(plan: &KindPlan, send: &[usize], grouped: &'a Grouped) -> Self {
         let metric = |(place, index): (usize, &usize)| {
             let (field, values) = (plan.fields.get(*index)?, grouped.values(*index)?);
-            let recorded = grouped.values(*plan.beyond.get(*index)?)?;
-            let name = Piece::new([field.column.name, " "].concat().as_bytes());
+            let beyond = grouped.values(*plan.beyond.get(*index)?)?;
+            let name = ShortBytes::new([field.column.name, " "].concat().as_bytes());
             let again = send.iter().take(place).any(|before| before == index);
             let skip_zero = plan.skip_zero && field.counter;
-            Some(Metric { name, values, recorded, skip_zero, default: field.default, again })
+            Some(Metric { name, values, beyond, skip_zero, default: field.default, again })
         };
         Self { all: send.iter().enumerate().filter_map(metric).collect(), grouped, skip_zeros: plan.skip_zero }
     }
 
-    /// Appends those of an object; returns how many there are.
-    fn push(&self, row: usize, prefixes: &Prefixes, lines: &mut Lines<'_>) -> i64 {
-        lines.record(|recorder| {
-            for metric in self.all.iter().filter(|metric| !metric.again) {
-                if let Some(value) = metric.recorded.get(row) {
-                    recorder.field(metric.name.word(), value);
-                }
+    /// Tells those of an object; returns how many there are.
+    fn tell(&self, row: usize, told: &mut Told<'_>) -> i64 {
+        if told.has_encoders() {
+            self.fields(row, told);
+        }
+        match self.skip_zeros {
+            true => self.lines(|metric, value| !metric.skip_zero || !value.is_zero(), row, told),
+            false => self.lines(|_, _| true, row, told),
+        }
+    }
+
+    fn fields(&self, row: usize, told: &mut Told<'_>) {
+        for metric in self.all.iter().filter(|metric| !metric.again) {
+            if let Some(value) = metric.beyond.get(row) {
+                told.field(metric.name.word(), value);
             }
-            // Whoever adds hosts up weighs their averages by this.
-            if let Some(weight) = self.grouped.weight(row).filter(|weight| *weight > 0) {
-                recorder.field(TIME_SAMPLES, Value::Int(weight));
-            }
-        });
-        if self.skip_zeros {
-            self.push_by(|metric, value| !metric.skip_zero || !value.is_zero(), row, prefixes, lines)
-        } else {
-            self.push_by(|_, _| true, row, prefixes, lines)
+        }
+        // Whoever adds hosts up weighs their averages by this.
+        if let Some(weight) = self.grouped.weight(row).filter(|weight| *weight > 0) {
+            told.field(TIME_SAMPLES, Value::Int(weight));
         }
     }
 
     /// Compiled once for everything and once for a choice, so that whoever does not choose does not pay for it.
     #[inline(never)]
-    fn push_by(
-        &self,
-        wanted: impl Fn(&Metric<'_>, Value) -> bool,
-        row: usize,
-        prefixes: &Prefixes,
-        lines: &mut Lines<'_>,
-    ) -> i64 {
-        let mut object = lines.object(prefixes);
+    fn lines(&self, wanted: impl Fn(&Metric<'_>, Value) -> bool, row: usize, told: &mut Told<'_>) -> i64 {
         let (mut count, mut left_out) = (0, 0);
-        for metric in &self.all {
-            // By type from here to the text: values that could be of either cost ten instructions more each.
-            let there = match metric.values {
-                Values::Ints(values) => match values.get(row) {
-                    Some(value) if *value == ABSENT => false,
-                    Some(value) if !wanted(metric, Value::Int(*value)) => {
-                        left_out += 1;
-                        continue;
-                    }
+        if let Some(mut lines) = told.plain_lines() {
+            for metric in &self.all {
+                // By type from here to the text: values that could be of either cost ten instructions more each.
+                let there = match metric.values {
+                    Values::Ints(values) => match values.get(row) {
+                        Some(value) if *value == ABSENT => false,
+                        Some(value) if !wanted(metric, Value::Int(*value)) => {
+                            left_out += 1;
+                            continue;
+                        }
+                        Some(value) => {
+                            lines.integer(&metric.name, *value);
+                            true
+                        }
+                        None => false,
+                    },
+                    values => match values.get(row) {
+                        Some(value) if !wanted(metric, value) => {
+                            left_out += 1;
+                            continue;
+                        }
+                        Some(value) => {
+                            lines.push(&metric.name, value);
+                            true
+                        }
+                        None => false,
+                    },
+                };
+                count += i64::from(metric.default || there);
+            }
+        } else {
+            for metric in &self.all {
+                let value = metric.values.get(row);
+                match value {
+                    Some(value) if !wanted(metric, value) => left_out += 1,
                     Some(value) => {
-                        object.integer(&metric.name, *value);
-                        true
+                        told.line(metric.name.word(), value);
+                        count += 1;
                     }
-                    None => false,
-                },
-                values => match values.get(row) {
-                    Some(value) if !wanted(metric, value) => {
-                        left_out += 1;
-                        continue;
-                    }
-                    Some(value) => {
-                        object.push(&metric.name, value);
-                        true
-                    }
-                    None => false,
-                },
-            };
-            count += i64::from(metric.default || there);
+                    None => count += i64::from(metric.default),
+                }
+            }
         }
-        lines.skipped.zeros += left_out * prefixes.len() as u64;
+        if left_out > 0 {
+            told.skip_zeros(left_out);
+        }
         count
     }
 }
 
 /// A server's states as numbers; returns how many there are.
-fn states(grouped: &Grouped, row: usize, prefixes: &Prefixes, lines: &mut Lines<'_>) -> i64 {
+fn states(grouped: &Grouped, row: usize, told: &mut Told<'_>) -> i64 {
     let mut count = 0;
+    let mut metric = |name: &[u8], value: i64| {
+        told.metric(name, Value::Int(value));
+        count += 1;
+    };
     if let Some(state) = grouped.severity(0, row).and_then(|severity| by_severity(&status::STATUS, severity)) {
-        count += each(prefixes, b"status_up", Value::Int(i64::from(status::is_up(state))), lines);
-        count += each(prefixes, b"status", Value::Int(state.code), lines);
+        metric(b"status_up", i64::from(status::is_up(state)));
+        metric(b"status", state.code);
     }
     if let Some(state) = grouped.severity(1, row).and_then(|severity| by_severity(&status::CHECK_STATUS, severity)) {
-        count += each(prefixes, b"check_status", Value::Int(state.code), lines);
+        metric(b"check_status", state.code);
     }
     count
 }
 
 fn by_severity(table: &'static [State], severity: i64) -> Option<&'static State> {
     table.iter().find(|state| state.severity == severity)
-}
-
-/// One metric on every path of the object; counts as one.
-fn each(prefixes: &Prefixes, metric: &[u8], value: Value, lines: &mut Lines<'_>) -> i64 {
-    lines.record(|recorder| recorder.field(metric, value));
-    for prefix in prefixes {
-        lines.push(prefix, metric, value);
-    }
-    1
-}
-
-fn proxy_kind(kind: Kind) -> ObjectKind {
-    match kind {
-        Kind::Frontend => ObjectKind::Frontend,
-        Kind::Backend => ObjectKind::Backend,
-        Kind::Server => ObjectKind::Server,
-    }
-}
-
-fn named(paths: &Paths, kind: Kind, name: &str) -> Prefixes {
-    boxed(paths.of(kind, name, &[kind.word(), name]))
-}
-
-fn boxed(paths: Vec<String>) -> Prefixes {
-    paths.into_iter().map(|path| path.into_bytes().into_boxed_slice()).collect()
 }
 
 /// The prefixes at `index`, made when they are first asked for.

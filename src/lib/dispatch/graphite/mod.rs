@@ -22,7 +22,7 @@
 //! one lasting connection, which is renewed from time to time.
 //!
 //! ```text
-//! batch ─► tags ─► ring (who gets what) ─► pickle ─► server: window ─► task ─► link ─► session (TLS)
+//! batch ─► server: window ─► task ─► link ─► session (TLS)
 //! ```
 //!
 //! Where every server has to get something there is a dispatcher for each, so that one that is away does not hold up the
@@ -33,24 +33,24 @@
 mod connect;
 mod failover;
 mod link;
-mod pickle;
 mod progress;
 mod proof;
 mod report;
-mod ring;
+mod reports;
 mod server;
 mod session;
-mod tags;
 mod task;
 mod window;
 
 use super::{Batch, Counters, Dispatcher, Notice, Notices};
-use crate::config::{self, Config, Endpoint, Groups, Mode, Protocol};
+use crate::batch::Output;
+use crate::config::{self, Config, Endpoint, Mode};
+use crate::encode::graphite::output;
 use crate::looked::{self, Moment};
 use crate::tls::{self, Tls};
 use connect::Target;
 use failover::Failover;
-use ring::Ring;
+pub use reports::Reports;
 use server::{Condition, Server, Word};
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -59,7 +59,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use tags::Tags;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -72,10 +71,7 @@ pub const NAME: &str = "graphite";
 pub struct Graphite {
     name: &'static str,
     servers: Rc<Servers>,
-    /// Of each batch only this part.
-    part: Option<(usize, Rc<Parts>)>,
-    tags: Option<Tags>,
-    protocol: Protocol,
+    output: Output,
     /// Chooses the server, where there is a choice.
     keeper: Option<JoinHandle<()>>,
 }
@@ -93,15 +89,6 @@ struct Servers {
     /// Wakes the keeper.
     wake: Rc<Notify>,
     notices: Notices,
-}
-
-/// Divides batches among dispatchers that all get the same ones.
-#[derive(Debug)]
-struct Parts {
-    ring: Ring,
-    count: usize,
-    /// The parts of the batch that was divided last, as far as they have not been fetched.
-    last: RefCell<(std::sync::Weak<Batch>, Vec<Option<Batch>>)>,
 }
 
 /// Why the connections cannot be encrypted: that of [`tls`], whose options stand in several sections, with the section.
@@ -134,22 +121,16 @@ pub fn check(config: &Config) -> Result<(), TlsError> {
 ///
 /// # Errors
 /// See [`check`].
-pub fn start(graphite: &config::Graphite, groups: &Groups, notices: &Notices) -> Result<Vec<Graphite>, TlsError> {
+pub fn start(graphite: &config::Graphite, notices: &Notices) -> Result<Vec<Graphite>, TlsError> {
     let tls = graphite.tls.as_ref().map(Tls::open).transpose().map_err(TlsError)?;
-    let tags = graphite.tagged.then(|| Tags::new(graphite, groups));
-    let one = |name, endpoints: &[Endpoint], part| {
-        Graphite::start(graphite, name, endpoints, &tls, part, tags.clone(), notices.clone())
+    let one = |index, endpoints: &[Endpoint]| {
+        Graphite::start(graphite, name(index), endpoints, &tls, output(graphite, index), notices.clone())
     };
-    let parts = match graphite.mode {
-        Mode::Failover => return Ok(vec![one(NAME, &graphite.servers, None)]),
-        Mode::Duplicate => None,
-        Mode::Hash => Some(Rc::new(Parts::new(&graphite.servers))),
-    };
-    let each = graphite.servers.iter().enumerate().map(|(index, endpoint)| {
-        let part = parts.as_ref().map(|parts| (index, Rc::clone(parts)));
-        one(name(index), std::slice::from_ref(endpoint), part)
-    });
-    Ok(each.collect())
+    if graphite.mode == Mode::Failover {
+        return Ok(vec![one(0, &graphite.servers)]);
+    }
+    let each = graphite.servers.iter().enumerate();
+    Ok(each.map(|(index, endpoint)| one(index, std::slice::from_ref(endpoint))).collect())
 }
 
 /// The name of the dispatcher of one of several servers: graphite, graphite-2, ...
@@ -163,8 +144,7 @@ impl Graphite {
         name: &'static str,
         endpoints: &[Endpoint],
         tls: &Option<Tls>,
-        part: Option<(usize, Rc<Parts>)>,
-        tags: Option<Tags>,
+        output: Output,
         notices: Notices,
     ) -> Self {
         let servers = Rc::new_cyclic(|servers: &Weak<Servers>| {
@@ -190,7 +170,7 @@ impl Graphite {
         });
         let keeper = (endpoints.len() > 1)
             .then(|| tokio::task::spawn_local(keep(Rc::downgrade(&servers), Rc::clone(&servers.wake))));
-        Self { name, servers, part, tags, protocol: graphite.protocol, keeper }
+        Self { name, servers, output, keeper }
     }
 }
 
@@ -199,17 +179,11 @@ impl Dispatcher for Graphite {
         self.name
     }
 
+    fn output(&self) -> Output {
+        self.output
+    }
+
     fn submit(&self, batch: Arc<Batch>) {
-        let mut batch = match &self.part {
-            Some((index, parts)) => Arc::new(parts.part(*index, &batch, self.tags.as_ref())),
-            None => match &self.tags {
-                Some(tags) => Arc::new(wire(&batch, tags.tag(&batch.text))),
-                None => batch,
-            },
-        };
-        if self.protocol == Protocol::Pickle {
-            batch = Arc::new(wire(&batch, pickle::encode(&batch.text)));
-        }
         self.servers.submit(batch);
     }
 
@@ -241,52 +215,6 @@ impl Drop for Graphite {
         if let Some(keeper) = &self.keeper {
             keeper.abort();
         }
-    }
-}
-
-/// The dispatchers of [`start`] as one, for reports of which a server may miss some: whoever has room gets them.
-#[derive(Debug)]
-pub struct Reports(Vec<Graphite>);
-
-impl Reports {
-    /// See [`start`].
-    ///
-    /// # Errors
-    /// See [`check`].
-    pub fn start(graphite: &config::Graphite, notices: &Notices) -> Result<Self, TlsError> {
-        start(graphite, &Groups::default(), notices).map(Self)
-    }
-}
-
-impl Dispatcher for Reports {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn submit(&self, batch: Arc<Batch>) {
-        for graphite in self.0.iter().filter(|graphite| graphite.has_room()) {
-            graphite.submit(Arc::clone(&batch));
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        self.0.iter().any(Dispatcher::has_room)
-    }
-
-    fn takes_more(&self) -> bool {
-        true
-    }
-
-    fn counters(&self) -> Counters {
-        sum(self.0.iter().map(Dispatcher::counters))
-    }
-
-    fn drain(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = ()> + '_>> {
-        Box::pin(async move {
-            for graphite in &self.0 {
-                graphite.drain(deadline).await;
-            }
-        })
     }
 }
 
@@ -376,48 +304,4 @@ async fn keep(servers: Weak<Servers>, wake: Rc<Notify>) {
             None => wake.notified().await,
         }
     }
-}
-
-impl Parts {
-    fn new(servers: &[Endpoint]) -> Self {
-        Self { ring: Ring::new(servers), count: servers.len(), last: RefCell::default() }
-    }
-
-    /// One part of a batch. The first that asks has the batch divided, the others fetch theirs.
-    fn part(&self, index: usize, batch: &Arc<Batch>, tags: Option<&Tags>) -> Batch {
-        let mut last = self.last.borrow_mut();
-        let fetched = |parts: &mut Vec<Option<Batch>>| parts.get_mut(index).and_then(Option::take);
-        if std::ptr::eq(last.0.as_ptr(), Arc::as_ptr(batch))
-            && last.0.strong_count() > 0
-            && let Some(part) = fetched(&mut last.1)
-        {
-            return part;
-        }
-        let tagged = tags.map(|tags| tags.tag(&batch.text));
-        let parts = self.divide(batch, tagged.as_deref().unwrap_or(&batch.text));
-        *last = (Arc::downgrade(batch), parts.into_iter().map(Some).collect());
-        fetched(&mut last.1).unwrap_or_else(|| wire(batch, Vec::new()))
-    }
-
-    fn divide(&self, batch: &Batch, text: &[u8]) -> Vec<Batch> {
-        let room = text.len() / self.count.max(1) + text.len() / 16;
-        let empty = || Batch { lines: 0, ..wire(batch, Vec::with_capacity(room)) };
-        let mut parts: Vec<Batch> = std::iter::repeat_with(empty).take(self.count).collect();
-        for line in text.split_inclusive(|byte| *byte == b'\n') {
-            let end = memchr::memchr(b' ', line).unwrap_or(line.len());
-            let server = self.ring.server(line.get(..end).unwrap_or(line));
-            if let Some(part) = parts.get_mut(server) {
-                part.text.extend_from_slice(line);
-                part.lines += 1;
-            }
-        }
-        parts.iter_mut().for_each(|part| part.text.shrink_to_fit());
-        parts
-    }
-}
-
-/// A batch with another text of the same lines.
-fn wire(batch: &Batch, text: Vec<u8>) -> Batch {
-    let Batch { epoch, piece, more, on_disk, lines, .. } = *batch;
-    Batch { epoch, piece, more, on_disk, text, lines, ..Batch::default() }
 }

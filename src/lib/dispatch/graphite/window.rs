@@ -22,10 +22,10 @@
 //! [`Window::limit`] a connection carries only some lines of one batch, and these are confirmed by themselves. They settle as
 //! batches do; until then they are sent again when the peer proves to be gone.
 
-use super::pickle;
 use super::proof::Receipt;
 use crate::config::Protocol;
 use crate::dispatch::Batch;
+use crate::encode::pickle;
 use crate::snapshot::Epoch;
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -18,6 +18,7 @@ mod window;
 
 use super::bounds::Bounds;
 use super::{Batch, Counters, Dispatcher, Notice, Notices};
+use crate::batch::Output;
 use crate::config;
 use report::Report;
 use std::cell::{Cell, RefCell};
@@ -87,6 +88,10 @@ impl Kafka {
 impl Dispatcher for Kafka {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn output(&self) -> Output {
+        Output::Kafka
     }
 
     fn submit(&self, batch: Arc<Batch>) {

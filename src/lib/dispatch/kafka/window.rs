@@ -8,9 +8,9 @@
 //!
 //! A message that is too large is sent by itself first, because brokers limit the whole batch that a message travels in.
 
+use crate::batch::messages::{Message, halves};
 use crate::config::KafkaFormat;
 use crate::dispatch::Batch;
-use crate::messages::{Message, halves};
 use crate::snapshot::Epoch;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -346,7 +346,7 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::messages::Messages;
+    use crate::batch::messages::Messages;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 

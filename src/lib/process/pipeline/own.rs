@@ -1,7 +1,8 @@
 //! The figures about its processing that go with every snapshot.
 
-use crate::render::line::Lines;
-use crate::render::record::{Object, ObjectKind};
+use crate::encode::object::{Object, ObjectKind};
+use crate::encode::prefix::Prefixes;
+use crate::encode::sink::Sink;
 use crate::telemetry::figures;
 use crate::value::Value;
 use std::time::Duration;
@@ -34,28 +35,19 @@ figures! {
 }
 
 impl SnapshotFigure {
-    fn name(self) -> &'static [u8] {
+    pub(super) fn name(self) -> &'static [u8] {
         self.definition().name.as_bytes()
     }
 }
 
-/// Sends a count of metrics.
-pub(super) fn own_count(prefix: &[u8], figure: SnapshotFigure, count: i64, lines: &mut Lines<'_>) {
-    own(prefix, figure.name(), Value::Int(count), lines);
+const OWN: Object<'static> = Object::unnamed(ObjectKind::Own);
+
+/// A figure about the processing itself.
+pub(super) fn own(prefixes: &Prefixes, name: &[u8], value: Value, sink: &mut Sink) {
+    sink.object(OWN, prefixes).metric(name, value);
 }
 
-/// Sends a figure about the processing itself.
-pub(super) fn own(prefix: &[u8], name: &[u8], value: Value, lines: &mut Lines<'_>) {
-    lines.begin(|| Object::unnamed(ObjectKind::Own));
-    lines.record(|recorder| recorder.field(name, value));
-    lines.push(prefix, name, value);
-}
-
-/// Sends a time that the processing took.
-pub(super) fn own_seconds(prefix: &[u8], figure: SnapshotFigure, time: Duration, lines: &mut Lines<'_>) {
-    lines.begin(|| Object::unnamed(ObjectKind::Own));
-    // With the three decimals of the line.
-    lines
-        .record(|recorder| recorder.field(figure.name(), Value::Float((time.as_secs_f64() * 1000.0).round() / 1000.0)));
-    lines.push_seconds(prefix, figure.name(), time);
+/// A time that the processing took.
+pub(super) fn own_seconds(prefixes: &Prefixes, figure: SnapshotFigure, time: Duration, sink: &mut Sink) {
+    sink.object(OWN, prefixes).seconds(figure.name(), time);
 }

@@ -1,0 +1,170 @@
+//! Kafka, `format = json` and `format = influx`: a document, or a line, for each object.
+//!
+//! | format | a message is | one key has |
+//! |---|---|---|
+//! | json | the document of one object | a message for each object |
+//! | influx | lines, up to `max-message-size` | a message, or as many as it takes |
+//!
+//! An object that comes in several turns (the number of a backend's servers comes with the servers) becomes one.
+
+use super::Encoder;
+use super::object::{Host, Object};
+use super::packs::Packs;
+use super::records::{Record, Records, key_of};
+use super::{influx, json};
+use crate::batch::messages::{Messages, halves};
+use crate::batch::{Batch, Output};
+use crate::config::{Kafka, KafkaFormat, KeyTemplate};
+use crate::snapshot::Epoch;
+use crate::value::Value;
+
+/// The encoder.
+#[derive(Debug)]
+pub struct Documents {
+    format: KafkaFormat,
+    key: KeyTemplate,
+    /// Most bytes of a message; only a single value that is longer exceeds it.
+    limit: usize,
+    records: Records,
+}
+
+impl Documents {
+    /// For this format, these keys, and messages of at most so many bytes.
+    #[must_use]
+    pub fn new(config: &Kafka) -> Self {
+        Self::with(config.format, config.key.clone(), config.max_message_size.get())
+    }
+
+    fn with(format: KafkaFormat, key: KeyTemplate, limit: usize) -> Self {
+        Self { format, key, limit, records: Records::default() }
+    }
+
+    fn messages(&self, more: bool) -> Messages {
+        match self.format {
+            KafkaFormat::Influx => self.influx(more),
+            KafkaFormat::Json | KafkaFormat::Graphite => self.json(more),
+        }
+    }
+
+    fn key(&self, record: &Record, host: &Host) -> Vec<u8> {
+        key_of(&self.key, &record.object(), host)
+    }
+
+    fn json(&self, more: bool) -> Messages {
+        let mut messages = Messages::default();
+        let mut document = Vec::new();
+        for (record, host, fields) in self.records.objects(more) {
+            document.clear();
+            json::head(host, &record.object(), record.stamp, &mut document);
+            fields.iter().for_each(|fields| document.extend_from_slice(fields));
+            if document.pop_if(|last| *last == b',').is_none() {
+                // An object without values.
+                continue;
+            }
+            document.extend_from_slice(json::TAIL);
+            self.push(&self.key(record, host), record.stamp, &document, &mut messages);
+        }
+        messages
+    }
+
+    fn push(&self, key: &[u8], stamp: Epoch, document: &[u8], messages: &mut Messages) {
+        match (document.len() > self.limit).then(|| halves(KafkaFormat::Json, document)).flatten() {
+            Some((one, other)) => {
+                self.push(key, stamp, &one, messages);
+                self.push(key, stamp, &other, messages);
+            }
+            None => messages.push(key, stamp, [document]),
+        }
+    }
+
+    fn influx(&self, more: bool) -> Messages {
+        let mut packs = Packs::new(self.limit);
+        let mut line = Vec::new();
+        for (record, host, fields) in self.records.objects(more) {
+            line.clear();
+            influx::head(host, &record.object(), &mut line);
+            let before = line.len();
+            fields.iter().for_each(|fields| line.extend_from_slice(fields));
+            if line.len() == before {
+                continue;
+            }
+            line.pop();
+            line.extend_from_slice(influx::tail(record.stamp).as_bytes());
+            let pack = packs.of(self.key(record, host), record.stamp);
+            packs.add(pack, &line);
+        }
+        packs.finish()
+    }
+}
+
+impl Encoder for Documents {
+    fn begin(&mut self) {
+        self.records.clear();
+    }
+
+    fn object(&mut self, object: &Object<'_>, host: &Host, stamp: Epoch) {
+        self.records.begin(object, host, stamp);
+    }
+
+    fn field(&mut self, name: &[u8], value: Value) {
+        self.records.field(|fields| match self.format {
+            KafkaFormat::Influx => influx::field(name, value, fields),
+            KafkaFormat::Json | KafkaFormat::Graphite => json::field(name, value, fields),
+        });
+    }
+
+    fn takes_clusters(&self) -> bool {
+        false
+    }
+
+    fn takes_lines(&self) -> bool {
+        false
+    }
+
+    fn size(&self) -> usize {
+        self.records.size()
+    }
+
+    fn take(&mut self, batch: &Batch) -> Vec<(Output, Batch)> {
+        let mut messages = self.messages(batch.more);
+        messages.shrink();
+        self.records.turn();
+        vec![(Output::Kafka, Batch { messages, ..batch.clone() })]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::object::ObjectKind;
+
+    #[test]
+    fn what_comes_apart_becomes_one_and_what_is_too_large_becomes_several() {
+        let host = Host { name: "h".into(), cluster: None };
+        let texts = |limit| -> Vec<String> {
+            let key = KeyTemplate::parse("{host}/{proxy}").unwrap();
+            let mut documents = Documents::with(KafkaFormat::Json, key, limit);
+            let backend = Object { kind: ObjectKind::Backend, proxy: "shop", name: "" };
+            documents.object(&backend, &host, Epoch(7));
+            documents.field(b"scur", Value::Int(1));
+            documents.field(b"rate", Value::Float(f64::NAN));
+            documents.object(&Object { kind: ObjectKind::Server, name: "web", ..backend }, &host, Epoch(7));
+            documents.field(b"scur", Value::Int(2));
+            documents.object(&backend, &host, Epoch(7));
+            documents.field(b"TotalServers", Value::Int(3));
+            documents.object(&Object { proxy: "idle", ..backend }, &host, Epoch(7));
+            let batches = documents.take(&Batch::default());
+            let message = |message: crate::batch::messages::Message<'_>| {
+                assert_eq!(message.key, b"h/shop");
+                String::from_utf8(message.payload.to_vec()).unwrap()
+            };
+            batches.iter().flat_map(|(_, batch)| batch.messages.iter()).map(message).collect()
+        };
+        let whole = [
+            r#"{"host":"h","kind":"backend","proxy":"shop","timestamp":7,"fields":{"scur":1,"TotalServers":3}}"#,
+            r#"{"host":"h","kind":"server","proxy":"shop","server":"web","timestamp":7,"fields":{"scur":2}}"#,
+        ];
+        assert_eq!(texts(1000), whole);
+        assert_eq!(texts(10).len(), 3);
+    }
+}

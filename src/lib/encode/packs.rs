@@ -1,0 +1,102 @@
+//! Lines of the same key and moment, packed into messages.
+
+use crate::batch::messages::{Messages, first_line, whole_lines};
+use crate::snapshot::Epoch;
+use std::collections::HashMap;
+
+/// Packs lines; a pack that is full is a message.
+#[derive(Debug)]
+pub(super) struct Packs {
+    limit: usize,
+    places: HashMap<(Vec<u8>, Epoch), usize, foldhash::fast::RandomState>,
+    packs: Vec<(Vec<u8>, Epoch, Vec<u8>)>,
+    messages: Messages,
+    /// Bytes in packs that are not full.
+    open: usize,
+}
+
+impl Packs {
+    /// Messages have at most so many bytes; only a single line that is longer exceeds it.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, places: HashMap::default(), packs: Vec::new(), messages: Messages::default(), open: 0 }
+    }
+
+    /// The pack of this key and moment.
+    pub(super) fn of(&mut self, key: Vec<u8>, stamp: Epoch) -> usize {
+        let packs = &mut self.packs;
+        *self.places.entry((key, stamp)).or_insert_with_key(|(key, stamp)| {
+            packs.push((key.clone(), *stamp, Vec::new()));
+            packs.len() - 1
+        })
+    }
+
+    /// Adds whole lines; what does not fit any more goes out before.
+    pub(super) fn add(&mut self, pack: usize, mut lines: &[u8]) {
+        let Some((key, stamp, pack)) = self.packs.get_mut(pack) else { return };
+        self.open += lines.len();
+        while !lines.is_empty() {
+            let room = self.limit.saturating_sub(pack.len());
+            let fits = if lines.len() <= room { lines.len() } else { whole_lines(lines, room) };
+            if fits == 0 && !pack.is_empty() {
+                self.open -= pack.len();
+                self.messages.push(key, *stamp, [pack.as_slice()]);
+                pack.clear();
+                continue;
+            }
+            // A single line that is longer than the limit goes by itself.
+            let taken = if fits == 0 { first_line(lines) } else { fits };
+            let (now, later) = lines.split_at(taken.min(lines.len()));
+            pack.extend_from_slice(now);
+            lines = later;
+        }
+    }
+
+    /// Bytes of all there is.
+    pub(super) fn size(&self) -> usize {
+        self.messages.bytes() + self.open
+    }
+
+    /// All of it as messages.
+    pub(super) fn finish(self) -> Messages {
+        let mut messages = self.messages;
+        for (key, stamp, pack) in self.packs.into_iter().filter(|(_, _, pack)| !pack.is_empty()) {
+            messages.push(&key, stamp, [pack.as_slice()]);
+        }
+        messages
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn packing_breaks_no_line_keeps_the_order_of_a_key_and_the_limit(
+            lines in proptest::collection::vec(("[ab]", "[a-z]{0,30}"), 0..60), limit in 1_usize..100,
+        ) {
+            let mut packs = Packs::new(limit);
+            for (key, line) in &lines {
+                let pack = packs.of(key.clone().into_bytes(), Epoch(1));
+                packs.add(pack, format!("{line}\n").as_bytes());
+            }
+            let size = packs.size();
+            let messages = packs.finish();
+            prop_assert!(messages.bytes() >= size, "keys count once a message");
+            for key in ["a", "b"] {
+                let expected: String =
+                    lines.iter().filter(|(of, _)| of == key).map(|(_, line)| format!("{line}\n")).collect();
+                let ours = messages.iter().filter(|message| message.key == key.as_bytes());
+                let mut text = String::new();
+                for message in ours {
+                    let payload = std::str::from_utf8(message.payload).unwrap();
+                    prop_assert!(payload.ends_with('\n'));
+                    prop_assert!(payload.len() <= limit || payload.lines().count() == 1);
+                    text.push_str(payload);
+                }
+                prop_assert_eq!(text, expected);
+            }
+        }
+    }
+}

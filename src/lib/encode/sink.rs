@@ -1,0 +1,296 @@
+//! Where objects and their values are told, and what makes every destination's bytes of them.
+//!
+//! Lines in plaintext are written here and now, without a detour: that is what the ordinary set-up, a single Graphite,
+//! lives of. Encoders are asked only where there are any, object by object.
+
+use super::graphite::{self, Graphite};
+use super::line::{Lines, ObjectLines};
+use super::object::{Host, Object, ObjectKind};
+use super::prefix::{Prefix, Prefixes};
+use super::unchanged::Unchanged;
+use super::{Encoder, encoders, is_plaintext_wanted};
+use crate::batch::{Batch, Output, Piece};
+use crate::config::{self, Config};
+use crate::snapshot::Epoch;
+use crate::value::Value;
+use std::time::Duration;
+
+/// What was left out because the operator wants less to be sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Skipped {
+    /// Servers that are unused slots.
+    pub slots: u64,
+    /// Lines of counters that are 0.
+    pub zeros: u64,
+    /// Lines of values that have not changed.
+    pub unchanged: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Sink {
+    lines: Lines,
+    encoders: Vec<Box<dyn Encoder>>,
+    unchanged: Option<Unchanged>,
+    /// Whether lines in plaintext are wanted.
+    plain: bool,
+    /// Whether these are the only lines, and all of them: they are written by the shortest way then.
+    only_plain: bool,
+    host: Host,
+    stamp: Epoch,
+    /// Whether objects are those of a cluster.
+    clusters: bool,
+    /// Lines, where they are not counted by [`Lines`].
+    count: usize,
+    /// Pieces that were taken, and the lines in them.
+    taken: (usize, usize),
+    epoch: Epoch,
+    /// Whether it can be rendered again.
+    on_disk: bool,
+    /// The text of the value at hand; kept for its memory.
+    text: Vec<u8>,
+    /// What was left out so far.
+    pub skipped: Skipped,
+}
+
+impl Sink {
+    /// For the destinations of this configuration. `unchanged` leaves out lines whose values stay the same; destinations that
+    /// take messages get them nevertheless.
+    #[must_use]
+    pub fn new(config: &Config, unchanged: Option<Unchanged>) -> Self {
+        Self::with(is_plaintext_wanted(config), encoders(config), unchanged)
+    }
+
+    /// For lines in plaintext, whoever else wants something.
+    #[must_use]
+    pub fn plaintext(config: &Config) -> Self {
+        Self::with(true, encoders(config), None)
+    }
+
+    /// For the servers of a program that sends nothing but reports.
+    #[must_use]
+    pub fn reports(config: &config::Graphite) -> Self {
+        let plain = graphite::is_plaintext(config);
+        let encoders: Vec<Box<dyn Encoder>> = if plain { Vec::new() } else { vec![Box::new(Graphite::new(config))] };
+        Self { on_disk: false, ..Self::with(plain, encoders, None) }
+    }
+
+    fn with(plain: bool, encoders: Vec<Box<dyn Encoder>>, unchanged: Option<Unchanged>) -> Self {
+        let only_plain = plain && unchanged.is_none() && !encoders.iter().any(|encoder| encoder.takes_lines());
+        Self {
+            lines: Lines::new(Vec::new(), Epoch(0)),
+            encoders,
+            unchanged,
+            plain,
+            only_plain,
+            host: Host::default(),
+            stamp: Epoch(0),
+            clusters: false,
+            count: 0,
+            taken: (0, 0),
+            epoch: Epoch(0),
+            on_disk: true,
+            text: Vec::new(),
+            skipped: Skipped::default(),
+        }
+    }
+
+    /// Begins a snapshot; what is left of another is forgotten. Lines go to `buffer`, which is to be empty.
+    pub fn begin(&mut self, epoch: Epoch, buffer: Vec<u8>) {
+        self.lines = Lines::new(buffer, epoch);
+        self.encoders.iter_mut().for_each(|encoder| encoder.begin());
+        (self.epoch, self.stamp, self.clusters) = (epoch, epoch, false);
+        (self.count, self.taken, self.skipped) = (0, (0, 0), Skipped::default());
+    }
+
+    /// Leaves out what has not changed since `before`, the newest snapshot that any worker was given before this one.
+    pub fn compare(&mut self, before: Option<Epoch>) {
+        if let Some(unchanged) = &mut self.unchanged {
+            unchanged.begin(self.epoch, before);
+        }
+    }
+
+    /// Ends the snapshot: the next can be compared with it.
+    pub fn end(&mut self) {
+        if let Some(unchanged) = &mut self.unchanged {
+            unchanged.end();
+        }
+    }
+
+    /// The next snapshot is told in full.
+    pub fn forget(&mut self) {
+        if let Some(unchanged) = &mut self.unchanged {
+            unchanged.forget();
+        }
+    }
+
+    /// From now on objects are of this host.
+    pub fn host(&mut self, host: &Host) {
+        if self.host != *host {
+            self.host.clone_from(host);
+        }
+    }
+
+    /// From now on values are of this moment.
+    pub fn stamp(&mut self, stamp: Epoch) {
+        if self.stamp != stamp {
+            self.stamp = stamp;
+            self.lines.stamp(stamp);
+        }
+    }
+
+    /// Whether objects are those of a cluster from now on. Destinations that take messages get the hosts, and roll up by
+    /// themselves.
+    pub fn clusters(&mut self, clusters: bool) {
+        self.clusters = clusters;
+    }
+
+    /// Begins to tell of an object.
+    pub fn object<'s>(&'s mut self, object: Object<'_>, prefixes: &'s Prefixes) -> Told<'s> {
+        if !self.encoders.is_empty() {
+            let clusters = self.clusters;
+            for encoder in self.encoders.iter_mut().filter(|encoder| !clusters || encoder.takes_clusters()) {
+                encoder.object(&object, &self.host, self.stamp);
+            }
+        }
+        let own = object.kind == ObjectKind::Own;
+        Told { sink: self, prefixes, own }
+    }
+
+    /// Number of lines so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        if self.only_plain { self.lines.count() } else { self.count }
+    }
+
+    /// Whether a piece may end between any two objects, and not only where all of their kinds are complete.
+    #[must_use]
+    pub fn divides_anywhere(&self) -> bool {
+        self.encoders.iter().all(|encoder| encoder.takes_lines())
+    }
+
+    /// Bytes of the largest output since a piece was last taken.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.encoders.iter().map(|encoder| encoder.size()).fold(self.lines.size(), usize::max)
+    }
+
+    /// Takes out what there is so far; lines that follow go to `buffer`, which is to be empty.
+    pub fn take(&mut self, more: bool, buffer: Vec<u8>) -> Piece {
+        let (number, before) = self.taken;
+        let count = self.count();
+        let batch = Batch {
+            epoch: self.epoch,
+            piece: number,
+            more,
+            on_disk: self.on_disk,
+            lines: count - before,
+            ..Batch::default()
+        };
+        self.taken = (number + 1, count);
+        let mut piece = Piece::default();
+        for (output, batch) in self.encoders.iter_mut().flat_map(|encoder| encoder.take(&batch)) {
+            piece.push(output, batch);
+        }
+        if self.plain {
+            piece.push(Output::Plaintext, Batch { text: self.lines.take(buffer), ..batch });
+        }
+        piece
+    }
+
+    /// A line on one path, for all who take lines.
+    fn line(&mut self, prefix: Prefix<'_>, metric: &[u8], value: f64, own: bool) {
+        if let Some(unchanged) = self.unchanged.as_mut().filter(|_| !own)
+            && unchanged.leaves_out([prefix.plain, metric], &self.text)
+        {
+            self.skipped.unchanged += 1;
+            let clusters = self.clusters;
+            // They compare nothing.
+            for encoder in self.encoders.iter_mut().filter(|encoder| !clusters && !encoder.takes_clusters()) {
+                encoder.line(prefix, metric, &self.text, value);
+            }
+            return;
+        }
+        self.count += 1;
+        if self.plain {
+            self.lines.push_text(prefix.plain, metric, &self.text);
+        }
+        let clusters = self.clusters;
+        for encoder in self.encoders.iter_mut().filter(|encoder| !clusters || encoder.takes_clusters()) {
+            encoder.line(prefix, metric, &self.text, value);
+        }
+    }
+}
+
+/// An object that is being told of.
+#[derive(Debug)]
+pub struct Told<'s> {
+    sink: &'s mut Sink,
+    prefixes: &'s Prefixes,
+    /// Whether it is haproxystats itself, which is never compared.
+    own: bool,
+}
+
+impl Told<'_> {
+    /// A metric, which is a value of the object as well.
+    pub fn metric(&mut self, metric: &[u8], value: Value) {
+        self.field(metric, value);
+        self.line(metric, value);
+    }
+
+    /// A metric on each of the object's paths; nothing when it is not finite.
+    pub fn line(&mut self, metric: &[u8], value: Value) {
+        if self.sink.only_plain {
+            for prefix in &self.prefixes.plain {
+                self.sink.lines.push(prefix, metric, value);
+            }
+            return;
+        }
+        self.sink.text.clear();
+        if !value.write(&mut self.sink.text) {
+            return;
+        }
+        for prefix in self.prefixes.each() {
+            self.sink.line(prefix, metric, value.as_f64(), self.own);
+        }
+    }
+
+    /// A value of the object, for those who take objects.
+    pub fn field(&mut self, name: &[u8], value: Value) {
+        if self.sink.clusters {
+            return;
+        }
+        self.sink.encoders.iter_mut().for_each(|encoder| encoder.field(name, value));
+    }
+
+    /// A time in seconds, with three decimals.
+    pub fn seconds(&mut self, metric: &[u8], time: Duration) {
+        let seconds = (time.as_secs_f64() * 1000.0).round() / 1000.0;
+        self.field(metric, Value::Float(seconds));
+        self.sink.text = format!("{:.3}", time.as_secs_f64()).into_bytes();
+        for prefix in self.prefixes.each() {
+            if self.sink.only_plain {
+                self.sink.lines.push_text(prefix.plain, metric, &self.sink.text);
+            } else {
+                self.sink.line(prefix, metric, seconds, self.own);
+            }
+        }
+    }
+
+    /// Whether anybody takes fields.
+    #[must_use]
+    pub fn has_encoders(&self) -> bool {
+        !self.sink.encoders.is_empty()
+    }
+
+    /// Where all lines are lines in plaintext, the place for them.
+    #[must_use]
+    pub fn plain_lines(&mut self) -> Option<ObjectLines<'_>> {
+        (self.sink.only_plain).then(|| self.sink.lines.object(&self.prefixes.plain))
+    }
+
+    /// So many of its counters are 0, and left out.
+    pub fn skip_zeros(&mut self, counters: u64) {
+        self.sink.skipped.zeros += counters * self.prefixes.plain.len() as u64;
+    }
+}

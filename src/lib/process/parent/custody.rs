@@ -1,0 +1,492 @@
+//! The parent's care for snapshots: which are there, who has them, and what becomes of their directories. Only the
+//! parent changes anything in the source directory; workers read. So a worker may die at any moment without leaving
+//! a question open.
+
+use super::figures::{Figure, Totals, oldest_age};
+use super::trouble::Trouble;
+use crate::logging::Chain;
+use crate::process::wire::message::{Failure, Figures};
+use crate::queue::incoming::{Incoming, IncomingError};
+use crate::queue::{Blame, KILLS, Queue, Slot, Verdict};
+use crate::snapshot::Epoch;
+use crate::snapshot::list::{Identity, identity, wall_clock};
+use crate::snapshot::quarantine::{Quarantined, quarantine};
+use crate::snapshot::remove::{Removal, RemoveError, finish, remove};
+use crate::snapshot::withdraw::put_back;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A snapshot that was given to a worker.
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    /// Which directory it was.
+    identity: Identity,
+    /// How many lines it became, once that is known.
+    lines: u64,
+    /// How long after its pull every destination said that it has it.
+    latency: Option<Duration>,
+}
+
+/// All snapshots.
+#[derive(Debug)]
+pub(crate) struct Custody {
+    src_dir: PathBuf,
+    incoming: Incoming,
+    queue: Queue,
+    /// What is to be remembered of snapshots that were given to workers.
+    taken: HashMap<Epoch, Taken>,
+    /// Remains of removals that could not be deleted; said once.
+    remains: HashSet<Epoch>,
+    /// What was said of snapshots that cannot be read.
+    trouble: Trouble,
+    /// It was said that snapshots cannot be moved to quarantine.
+    refused: bool,
+}
+
+impl Custody {
+    /// Opens the source directory.
+    ///
+    /// # Errors
+    /// When another daemon has it.
+    pub(crate) fn open(src_dir: &Path, now: Instant) -> Result<Self, IncomingError> {
+        Ok(Self {
+            src_dir: src_dir.to_owned(),
+            incoming: Incoming::open(src_dir, now)?,
+            queue: Queue::new(),
+            taken: HashMap::new(),
+            remains: HashSet::new(),
+            trouble: Trouble::default(),
+            refused: false,
+        })
+    }
+
+    /// Waits until [`Custody::look`] may find something. Cancelling it loses nothing.
+    pub(crate) async fn hinted(&self) {
+        self.incoming.hinted().await;
+    }
+
+    /// When to call [`Custody::look`] at the latest.
+    #[must_use]
+    pub(crate) fn next_look(&self) -> Instant {
+        self.incoming.next_look()
+    }
+
+    /// When a snapshot that is held back will be ready again.
+    #[must_use]
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.queue.next_due()
+    }
+
+    /// The state of the queue, for figures.
+    #[must_use]
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Finds out what is new, and tries again what could not be done before.
+    pub(crate) fn look(&mut self, now: Instant, totals: &mut Totals) {
+        let look = self.incoming.look(now, |epoch| self.queue.knows(epoch));
+        for epoch in look.arrived {
+            self.queue.arrived(epoch);
+        }
+        if look.rescued {
+            totals.add(Figure::WatchRescues, 1);
+        }
+        let Some(present) = look.present else { return };
+        let vanished = self.queue.present(&present);
+        if !vanished.is_empty() {
+            totals.add(Figure::SnapshotsVanished, u64::try_from(vanished.len()).unwrap_or(u64::MAX));
+            tracing::warn!(
+                count = vanished.len(),
+                "snapshots were removed by somebody else before they were processed"
+            );
+        }
+        self.taken.retain(|epoch, _| self.queue.knows(*epoch));
+        for epoch in self.queue.stuck_ones() {
+            self.queue.forget(epoch);
+            self.remove(epoch, false);
+        }
+        self.note_readable();
+        for name in look.withdrawn {
+            match put_back(&self.src_dir, &name) {
+                Ok(true) => tracing::warn!(name, "a removal was interrupted: the snapshot is back in the queue"),
+                Ok(false) => {}
+                Err(error) => tracing::debug!(name, %error, "an interrupted removal cannot be undone; trying again"),
+            }
+        }
+        self.remains.retain(|epoch| look.leftovers.contains(epoch));
+        for epoch in look.leftovers {
+            match finish(&self.src_dir, epoch) {
+                Ok(()) => drop(self.remains.remove(&epoch)),
+                Err(error) => self.report_remains(epoch, &error),
+            }
+        }
+    }
+
+    /// Gives the oldest snapshot that is ready to a worker.
+    pub(crate) fn claim(&mut self, slot: Slot, now: Instant, totals: &mut Totals) -> Option<Epoch> {
+        loop {
+            let epoch = self.queue.claim(slot, now)?;
+            match identity(&self.path(epoch)) {
+                Ok(Some(identity)) => {
+                    self.taken.insert(epoch, Taken { identity, lines: 0, latency: None });
+                    return Some(epoch);
+                }
+                Ok(None) => self.gone(slot, epoch, totals),
+                Err(error) => self.postponed(slot, epoch, &error.to_string(), now, totals),
+            }
+        }
+    }
+
+    /// The worker did not hear of the snapshot that it was given.
+    pub(crate) fn unclaim(&mut self, slot: Slot, epoch: Epoch) {
+        self.queue.unclaim(slot, epoch);
+    }
+
+    /// The worker has processed the snapshot. False when it does not hold it.
+    pub(crate) fn rendered(&mut self, slot: Slot, epoch: Epoch, lines: u64) -> bool {
+        if let Some(taken) = self.taken.get_mut(&epoch) {
+            taken.lines = lines;
+        }
+        let holds = self.queue.rendered(slot, epoch);
+        self.note_readable();
+        holds
+    }
+
+    /// Every destination says that it has the snapshot, or no longer says so. False when the worker does not hold it.
+    pub(crate) fn settles(&mut self, slot: Slot, epoch: Epoch, settles: bool) -> bool {
+        if let Some(taken) = self.taken.get_mut(&epoch) {
+            taken.latency = settles.then(|| wall_clock().saturating_sub(Duration::from_secs(epoch.0)));
+        }
+        self.queue.settles(slot, epoch, settles)
+    }
+
+    /// Every destination has the snapshot. False when the worker does not hold it.
+    pub(crate) fn done(&mut self, slot: Slot, epoch: Epoch, dropped: bool, totals: &mut Totals) -> bool {
+        if !self.queue.finished(slot, epoch) {
+            return false;
+        }
+        let taken = self.taken.get(&epoch);
+        let lines = taken.map_or(0, |taken| taken.lines);
+        // When it was there, not when that was certain.
+        let latency = taken.and_then(|taken| taken.latency);
+        let latency = latency.unwrap_or_else(|| wall_clock().saturating_sub(Duration::from_secs(epoch.0)));
+        if dropped {
+            totals.add(Figure::SnapshotsDropped, 1);
+            tracing::info!(snapshot = %epoch, worker = slot.0, lines, "given up to make room");
+        } else {
+            totals.delivered(latency);
+            let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(snapshot = %epoch, worker = slot.0, lines, latency_ms, "delivered");
+        }
+        self.remove(epoch, true);
+        true
+    }
+
+    /// The snapshot is not on disk any more.
+    pub(crate) fn gone(&mut self, slot: Slot, epoch: Epoch, totals: &mut Totals) {
+        if self.queue.finished(slot, epoch) {
+            self.taken.remove(&epoch);
+            totals.add(Figure::SnapshotsVanished, 1);
+            tracing::warn!(snapshot = %epoch, "removed by someone else before it was processed");
+        }
+    }
+
+    /// The worker could not process the snapshot.
+    pub(crate) fn failed(
+        &mut self,
+        slot: Slot,
+        epoch: Epoch,
+        failure: Failure,
+        reason: &str,
+        now: Instant,
+        totals: &mut Totals,
+    ) {
+        // Where the parent cannot even see it, the trouble is not this snapshot's.
+        match (failure, identity(&self.path(epoch))) {
+            (_, Ok(None)) => return self.gone(slot, epoch, totals),
+            (Failure::System, _) | (Failure::Snapshot, Err(_)) => {
+                return self.postponed(slot, epoch, reason, now, totals);
+            }
+            (Failure::Panic, _) => totals.add(Figure::SnapshotsPanicked, 1),
+            (Failure::Snapshot, Ok(Some(_))) => totals.add(Figure::SnapshotsFailed, 1),
+        }
+        let verdict = self.queue.failed(slot, epoch, now);
+        self.note_readable();
+        match verdict {
+            Some(Verdict::Again) => {
+                tracing::warn!(snapshot = %epoch, worker = slot.0, error = reason, "cannot process; trying again soon");
+            }
+            Some(Verdict::Quarantine) => {
+                tracing::error!(snapshot = %epoch, worker = slot.0, error = reason, "cannot process");
+                self.quarantine(epoch, totals);
+            }
+            None => {}
+        }
+    }
+
+    fn postponed(&mut self, slot: Slot, epoch: Epoch, reason: &str, now: Instant, totals: &mut Totals) {
+        if !self.queue.postponed(slot, epoch, now) {
+            return;
+        }
+        totals.add(Figure::SnapshotsPostponed, 1);
+        let unreadable = self.queue.unreadable();
+        if self.trouble.has(unreadable, reason) {
+            tracing::error!(
+                snapshot = %epoch,
+                worker = slot.0,
+                error = reason,
+                unreadable,
+                "cannot be read now; it stays, and is tried again"
+            );
+        } else {
+            tracing::debug!(snapshot = %epoch, worker = slot.0, error = reason, unreadable, "cannot be read now");
+        }
+    }
+
+    /// Says so when no snapshot is left that could not be read.
+    fn note_readable(&mut self) {
+        if self.trouble.is_over(self.queue.unreadable()) {
+            tracing::info!("no snapshot is left that cannot be read");
+        }
+    }
+
+    /// The worker is gone. Returns true when that moved a snapshot out of the way, which is progress of a kind.
+    pub(crate) fn died(&mut self, slot: Slot, blame: Blame, now: Instant, totals: &mut Totals) -> bool {
+        let returned = self.queue.died(slot, blame, now);
+        for epoch in &returned.quarantine {
+            tracing::error!(snapshot = %epoch, "crashed too many workers");
+            self.quarantine(*epoch, totals);
+        }
+        for epoch in &returned.suspect {
+            tracing::error!(
+                snapshot = %epoch,
+                kills = KILLS,
+                "workers are killed over it, perhaps for lack of memory; it is tried again every few minutes"
+            );
+        }
+        !returned.quarantine.is_empty()
+    }
+
+    /// One line of figures.
+    #[must_use]
+    pub(crate) fn status(&self, workers: usize, totals: &Totals) -> String {
+        format!(
+            "{} waiting, {} in flight, {} settling, oldest {} s; {workers} workers; {} delivered, {} quarantined",
+            self.queue.depth(),
+            self.queue.in_flight() - self.queue.settling(),
+            self.queue.settling(),
+            oldest_age(&self.queue, wall_clock()).as_secs(),
+            totals.get(Figure::SnapshotsDelivered),
+            totals.get(Figure::SnapshotsQuarantined),
+        )
+    }
+
+    /// The daemon's figures, as they travel with a snapshot.
+    pub(crate) fn report(&self, stamp: Epoch, workers: usize, totals: &mut Totals) -> Figures {
+        totals.report(stamp, wall_clock(), &self.queue, workers)
+    }
+
+    fn path(&self, epoch: Epoch) -> PathBuf {
+        self.src_dir.join(epoch.to_string())
+    }
+
+    fn remove(&mut self, epoch: Epoch, first: bool) {
+        let Some(taken) = self.taken.get_mut(&epoch) else { return };
+        match remove(&self.src_dir, epoch, &mut taken.identity) {
+            Ok(Removal::Removed | Removal::Missing) => {}
+            Ok(Removal::Replaced) => said_replaced(epoch),
+            Err(error @ RemoveError::Rename { .. }) => {
+                if first {
+                    let error = Chain(&error);
+                    tracing::error!(snapshot = %epoch, %error, "delivered, but cannot be removed; trying again");
+                }
+                self.queue.stuck(epoch);
+                return;
+            }
+            Err(error @ RemoveError::Delete { .. }) => self.report_remains(epoch, &error),
+        }
+        self.taken.remove(&epoch);
+    }
+
+    fn quarantine(&mut self, epoch: Epoch, totals: &mut Totals) {
+        let Some(taken) = self.taken.get(&epoch) else { return };
+        match quarantine(&self.src_dir, epoch, taken.identity) {
+            Ok(Quarantined::At(path)) => {
+                totals.add(Figure::SnapshotsQuarantined, 1);
+                self.refused = false;
+                tracing::error!(snapshot = %epoch, to = %path.display(), "moved to quarantine");
+            }
+            Ok(Quarantined::Missing) => {}
+            Ok(Quarantined::Replaced) => said_replaced(epoch),
+            Err(error) => {
+                totals.add(Figure::QuarantineRefusals, 1);
+                let (error, aside) = (Chain(&error), self.queue.done_with());
+                if std::mem::replace(&mut self.refused, true) {
+                    tracing::debug!(snapshot = %epoch, %error, aside, "left where it is");
+                } else {
+                    tracing::error!(
+                        snapshot = %epoch,
+                        %error,
+                        "left where it is, as are others that cannot be processed; tried again every few minutes"
+                    );
+                }
+                return;
+            }
+        }
+        self.queue.forget(epoch);
+        self.taken.remove(&epoch);
+    }
+
+    fn report_remains(&mut self, epoch: Epoch, error: &RemoveError) {
+        if self.remains.insert(epoch) {
+            tracing::warn!(snapshot = %epoch, error = %Chain(error), "remains of a delivered snapshot; trying again");
+        }
+    }
+}
+
+fn said_replaced(epoch: Epoch) {
+    tracing::warn!(snapshot = %epoch, "was replaced while it was being processed; the new one is processed as well");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::HOLD;
+    use crate::queue::incoming::SETTLE;
+    use std::fs;
+
+    const A: Epoch = Epoch(1_500_000_000);
+    const ONE: Slot = Slot(0);
+    const TWO: Slot = Slot(1);
+
+    struct Place {
+        base: tempfile::TempDir,
+        custody: Custody,
+        totals: Totals,
+        now: Instant,
+    }
+
+    impl Place {
+        /// With one snapshot, which is complete.
+        fn new() -> Self {
+            let base = tempfile::tempdir().unwrap();
+            let src_dir = base.path().join("incoming");
+            fs::create_dir_all(src_dir.join(A.to_string())).unwrap();
+            let now = Instant::now();
+            let custody = Custody::open(&src_dir, now).unwrap();
+            let mut place = Self { base, custody, totals: Totals::default(), now };
+            place.look();
+            place.now += SETTLE;
+            place.look();
+            place
+        }
+
+        fn look(&mut self) {
+            self.custody.look(self.now.max(self.custody.next_look()), &mut self.totals);
+        }
+
+        fn claim(&mut self) -> Option<Epoch> {
+            self.custody.claim(ONE, self.now, &mut self.totals)
+        }
+
+        fn fail(&mut self, failure: Failure) {
+            self.custody.failed(ONE, A, failure, "for the test", self.now, &mut self.totals);
+            self.now += HOLD;
+        }
+
+        fn there(&self) -> [bool; 2] {
+            ["incoming", "failed"].map(|place| self.base.path().join(place).join(A.to_string()).exists())
+        }
+
+        fn count(&self, figure: Figure) -> u64 {
+            self.totals.get(figure)
+        }
+    }
+
+    #[test]
+    fn what_every_destination_has_is_removed() {
+        let mut place = Place::new();
+        assert_eq!((place.claim(), place.claim()), (Some(A), None));
+        assert!(!place.custody.rendered(TWO, A, 7) && place.custody.rendered(ONE, A, 7));
+        assert_eq!(place.custody.taken[&A].lines, 7);
+        assert!(!place.custody.done(TWO, A, false, &mut place.totals));
+        assert_eq!(place.there(), [true, false]);
+        assert!(place.custody.done(ONE, A, false, &mut place.totals));
+        assert_eq!((place.there(), place.custody.queue().knows(A)), ([false, false], false));
+        assert!(place.custody.taken.is_empty());
+        assert_eq!([Figure::SnapshotsDelivered, Figure::SnapshotsDropped].map(|f| place.count(f)), [1, 0]);
+    }
+
+    #[test]
+    fn what_has_failed_twice_goes_to_quarantine() {
+        let mut place = Place::new();
+        for (attempt, quarantined) in [(1, false), (2, true)] {
+            assert_eq!(place.claim(), Some(A));
+            place.fail(Failure::Snapshot);
+            assert_eq!(place.there(), [!quarantined, quarantined]);
+            assert_eq!(place.count(Figure::SnapshotsFailed), attempt);
+        }
+        assert_eq!((place.count(Figure::SnapshotsQuarantined), place.custody.queue().knows(A)), (1, false));
+    }
+
+    #[test]
+    fn what_the_system_is_to_blame_for_stays() {
+        let mut place = Place::new();
+        for attempt in 1..=5 {
+            assert_eq!(place.claim(), Some(A));
+            place.fail(Failure::System);
+            assert_eq!((place.there(), place.count(Figure::SnapshotsPostponed)), ([true, false], attempt));
+            assert_eq!(place.custody.queue().unreadable(), 1);
+            place.now = place.custody.next_due().unwrap();
+        }
+        assert_eq!(place.claim(), Some(A));
+        assert!(place.custody.rendered(ONE, A, 1));
+        assert_eq!(place.custody.queue().unreadable(), 0);
+    }
+
+    #[test]
+    fn only_what_was_in_the_making_is_condemned_by_crashes() {
+        for rendered in [true, false] {
+            let mut place = Place::new();
+            for crash in 1..=2 {
+                assert_eq!(place.claim(), Some(A));
+                if rendered {
+                    place.custody.rendered(ONE, A, 1);
+                }
+                let moved = place.custody.died(ONE, Blame::Snapshot, place.now, &mut place.totals);
+                assert_eq!(moved, !rendered && crash == 2);
+            }
+            assert_eq!(place.there(), [rendered, !rendered]);
+        }
+    }
+
+    #[test]
+    fn what_took_the_place_of_a_snapshot_is_a_snapshot_of_its_own() {
+        for fails in [false, true] {
+            let mut place = Place::new();
+            assert_eq!(place.claim(), Some(A));
+            let path = place.base.path().join("incoming").join(A.to_string());
+            fs::rename(&path, place.base.path().join("old")).unwrap();
+            fs::create_dir(&path).unwrap();
+            if fails {
+                place.fail(Failure::Snapshot);
+                // The new one has not failed before.
+                assert_eq!(place.custody.queue().depth(), 1);
+            } else {
+                assert!(place.custody.done(ONE, A, false, &mut place.totals));
+                assert!(!place.custody.queue().knows(A));
+            }
+            assert_eq!(place.there(), [true, false], "it is not removed unread");
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_has_taken_away_is_forgotten() {
+        let mut place = Place::new();
+        fs::remove_dir(place.base.path().join("incoming").join(A.to_string())).unwrap();
+        assert_eq!((place.claim(), place.count(Figure::SnapshotsVanished)), (None, 1));
+        assert!(!place.custody.queue().knows(A));
+    }
+}

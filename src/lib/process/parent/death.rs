@@ -1,0 +1,136 @@
+//! What the end of a worker means: for the counters, and for the snapshot that it was processing.
+
+use super::supervisor::KillReason;
+use crate::exit;
+use crate::queue::Blame;
+use nix::sys::signal::Signal;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+/// How a worker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Death {
+    /// It was told to leave, and left.
+    Left,
+    /// It ended by itself with this status.
+    Exit(i32),
+    /// A signal that a program brings upon itself, such as SIGSEGV or SIGABRT.
+    Crash(i32),
+    /// A signal from outside: an operator, or the kernel for lack of memory, or since it cannot read the program's own pages
+    /// from their disk (SIGBUS), or since a limit is reached.
+    Killed(i32),
+    /// It owed an answer for longer than `worker-timeout`, and was killed.
+    Hang,
+    /// The same, but somebody had stopped it (SIGSTOP), or it was waiting for a disk.
+    Stopped,
+    /// It could not even be started.
+    NotStarted,
+}
+
+/// The circumstances that the parent knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Circumstances {
+    /// The parent killed it, for this.
+    pub killed: Option<KillReason>,
+    /// It was stopped, or waited for a disk, when the parent killed it.
+    pub stopped: bool,
+    /// It had been told to leave.
+    pub told_to_leave: bool,
+}
+
+/// Classifies an end.
+#[must_use]
+pub(crate) fn classify(status: ExitStatus, known: Circumstances) -> Death {
+    match (known.killed, status.signal()) {
+        (Some(KillReason::Hang), _) if known.stopped => Death::Stopped,
+        (Some(KillReason::Hang), _) => Death::Hang,
+        (Some(KillReason::Grace), _) => Death::Left,
+        (None, None) if known.told_to_leave && status.success() => Death::Left,
+        (None, None) => Death::Exit(status.code().unwrap_or_default()),
+        (None, Some(signal)) if is_own_fault(signal) => Death::Crash(signal),
+        (None, Some(signal)) => Death::Killed(signal),
+    }
+}
+
+fn is_own_fault(signal: i32) -> bool {
+    use Signal::{SIGABRT, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
+    let own = [SIGABRT, SIGFPE, SIGILL, SIGSEGV, SIGTRAP];
+    Signal::try_from(signal).is_ok_and(|signal| own.contains(&signal))
+}
+
+impl Death {
+    /// What it says about the snapshot in the making.
+    #[must_use]
+    pub(crate) fn blame(self) -> Blame {
+        match self {
+            Self::Left | Self::Stopped | Self::NotStarted => Blame::None,
+            Self::Killed(_) => Blame::Outside,
+            Self::Exit(code) if code == i32::from(exit::SYSTEM) => Blame::Outside,
+            Self::Exit(_) | Self::Crash(_) | Self::Hang => Blame::Snapshot,
+        }
+    }
+
+    /// In words, for the log.
+    #[must_use]
+    pub(crate) fn words(self) -> String {
+        let name = |signal| Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.to_string());
+        match self {
+            Self::Left => "left as it was told".to_owned(),
+            Self::Exit(code) if code == i32::from(exit::SYSTEM) => "ended for lack of memory, or the like".to_owned(),
+            Self::Exit(code) => format!("ended by itself with status {code}"),
+            Self::Crash(signal) => format!("crashed ({})", name(signal)),
+            Self::Killed(signal) => format!("was killed from outside ({})", name(signal)),
+            Self::Hang => "did not answer and was killed".to_owned(),
+            Self::Stopped => "was stopped or waited for a disk, did not answer and was killed".to_owned(),
+            Self::NotStarted => "could not be started".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: Circumstances = Circumstances { killed: None, stopped: false, told_to_leave: false };
+
+    fn signal(number: Signal) -> ExitStatus {
+        ExitStatus::from_raw(number as i32)
+    }
+
+    fn ended(code: i32) -> ExitStatus {
+        ExitStatus::from_raw(code << 8)
+    }
+
+    #[test]
+    fn a_crash_is_the_snapshots_and_a_kill_perhaps() {
+        assert_eq!(classify(signal(Signal::SIGABRT), KNOWN).blame(), Blame::Snapshot);
+        assert_eq!(classify(signal(Signal::SIGSEGV), KNOWN).blame(), Blame::Snapshot);
+        assert_eq!(classify(ended(101), KNOWN), Death::Exit(101));
+        assert_eq!(classify(ended(101), KNOWN).blame(), Blame::Snapshot);
+        assert_eq!(classify(signal(Signal::SIGKILL), KNOWN), Death::Killed(9));
+        assert_eq!(classify(signal(Signal::SIGKILL), KNOWN).blame(), Blame::Outside);
+        // A page of the program that cannot be read, a limit: neither is the snapshot's.
+        for system in [Signal::SIGBUS, Signal::SIGXCPU, Signal::SIGXFSZ, Signal::SIGSYS] {
+            assert_eq!(classify(signal(system), KNOWN).blame(), Blame::Outside, "{system}");
+        }
+        assert_eq!(classify(ended(i32::from(exit::SYSTEM)), KNOWN).blame(), Blame::Outside);
+    }
+
+    #[test]
+    fn a_hang_is_the_snapshots_unless_somebody_stopped_the_worker() {
+        let hang = Circumstances { killed: Some(KillReason::Hang), ..KNOWN };
+        assert_eq!(classify(signal(Signal::SIGKILL), hang), Death::Hang);
+        let stopped = Circumstances { stopped: true, ..hang };
+        assert_eq!(classify(signal(Signal::SIGKILL), stopped).blame(), Blame::None);
+    }
+
+    #[test]
+    fn leaving_as_told_is_nobodys_fault() {
+        let told = Circumstances { told_to_leave: true, ..KNOWN };
+        assert_eq!(classify(ended(0), told), Death::Left);
+        assert_eq!(classify(ended(1), told), Death::Exit(1));
+        assert_eq!(classify(ended(0), KNOWN), Death::Exit(0));
+        let late = Circumstances { killed: Some(KillReason::Grace), ..told };
+        assert_eq!(classify(signal(Signal::SIGKILL), late), Death::Left);
+    }
+}

@@ -1,0 +1,266 @@
+//! The daemon's figures about itself: added up over all workers since the parent started, living and dead, and sent
+//! along with a snapshot now and then.
+
+use crate::dispatch::Counters;
+use crate::process::wire::message::Figures;
+use crate::queue::{Queue, Slot};
+use crate::snapshot::Epoch;
+use crate::telemetry::{as_f64, figures, size};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+figures! {
+    /// A figure of the process daemon as a whole; its name is the last element of the metric's path.
+    pub enum Figure {
+        QueueDepth "snapshots" Gauge
+            "Complete snapshots in src-dir that wait for a worker.";
+        QueueOldestAge "seconds" Gauge
+            "Age of the oldest snapshot that some destination does not have yet; 0 when there is none.";
+        SnapshotsInFlight "snapshots" Gauge
+            "Snapshots that workers are processing or delivering, without those that settle.";
+        SnapshotsStuck "snapshots" Gauge
+            "Snapshots that are done with but still in src-dir: delivered and not removable, which is tried again every 10 \
+             seconds, or not processable and not movable to failed/, which is tried again every few minutes.";
+        SnapshotsUnreadable "snapshots" Gauge
+            "Snapshots that could not be read when they were last tried, for an error of the disk or the system. They stay, and \
+             are tried again within a minute.";
+        SnapshotsDelivered "snapshots" Counter
+            "Snapshots whose metrics every destination has.";
+        SnapshotsDropped "snapshots" Counter
+            "Snapshots of which a destination's queue gave up metrics to make room (queue-full = drop-oldest).";
+        SnapshotsVanished "snapshots" Counter
+            "Snapshots that somebody else removed from src-dir before they were processed.";
+        SnapshotsQuarantined "snapshots" Counter
+            "Snapshots that could not be processed and were moved to failed/.";
+        QuarantineRefusals "attempts" Counter
+            "Attempts to move a snapshot to failed/ that failed, since there are 360 already or it cannot be written to. Nothing is \
+             deleted: the snapshot stays in src-dir.";
+        SnapshotsFailed "attempts" Counter
+            "Attempts to process a snapshot that ended with an error of its own.";
+        SnapshotsPostponed "attempts" Counter
+            "Attempts to process a snapshot that ended with an error of the disk or the system; it is tried again.";
+        SnapshotsPanicked "attempts" Counter
+            "Attempts to process a snapshot that ended with a panic, which is a defect of the program.";
+        RefusedRows "rows" Counter
+            "Rows of statistics that were left out because they could not be read.";
+        RefusedFiles "files" Counter
+            "Files of statistics that were left out because nothing in them could be read.";
+        UnknownObjects "objects" Counter
+            "Frontends, backends and servers that were left out of snapshots though some processes told of them: the part of \
+             another process could not be read.";
+        LinesRendered "lines" Counter
+            "Lines that workers made out of snapshots, repetitions included.";
+        SlotsSkipped "servers" Counter
+            "Servers that were left out of snapshots as unused slots (skip-unused-slots), repetitions included.";
+        ZerosSkipped "lines" Counter
+            "Lines that were left out because the counter is 0 (skip-zero), repetitions included.";
+        UnchangedSkipped "lines" Counter
+            "Lines that were left out because the value is that of the snapshot before (send-unchanged-every).";
+        DeliveryLatency "seconds" Gauge
+            "Longest time from a pull to the acknowledgement by every destination, among the snapshots delivered since \
+             this figure was last sent. Not sent when none was.";
+        DestinationsUnconfirmed "destinations" Gauge
+            "Destinations that have confirmed nothing for a minute of what workers hold for them.";
+        Workers "processes" Gauge
+            "Worker processes that run.";
+        WorkerRestartsExit "restarts" Counter
+            "Workers replaced because they ended by themselves.";
+        WorkerRestartsSignal "restarts" Counter
+            "Workers replaced because a signal ended them.";
+        WorkerRestartsHang "restarts" Counter
+            "Workers replaced because they gave no answer for worker-timeout.";
+        WatchRescues "events" Counter
+            "Times that src-dir was replaced or the kernel lost events, and the whole directory was looked at instead.";
+    }
+}
+
+/// The counters.
+#[derive(Debug, Default)]
+pub struct Totals {
+    counts: BTreeMap<Figure, u64>,
+    /// What dead workers had counted.
+    dead: BTreeMap<String, Counters>,
+    /// What living workers have counted, as far as they have said.
+    live: BTreeMap<(Slot, String), Counters>,
+    /// Destinations that have confirmed nothing for a while.
+    pub unconfirmed: usize,
+    /// Longest delivery since the last report.
+    latency: Option<Duration>,
+}
+
+impl Totals {
+    /// Adds to a counter.
+    pub fn add(&mut self, figure: Figure, count: u64) {
+        let value = self.counts.entry(figure).or_default();
+        *value = value.saturating_add(count);
+    }
+
+    /// The value of a counter.
+    #[must_use]
+    pub fn get(&self, figure: Figure) -> u64 {
+        self.counts.get(&figure).copied().unwrap_or_default()
+    }
+
+    /// A worker's figures about one of its dispatchers.
+    pub fn heard(&mut self, slot: Slot, dispatcher: String, counters: Counters) {
+        self.live.insert((slot, dispatcher), counters);
+    }
+
+    /// The worker is gone; what it had counted stays.
+    pub fn died(&mut self, slot: Slot) {
+        let of_slot: Vec<(Slot, String)> = self.live.keys().filter(|(of, _)| *of == slot).cloned().collect();
+        for key in of_slot {
+            if let Some(counters) = self.live.remove(&key) {
+                self.dead.entry(key.1).or_default().add(&counters.lasting());
+            }
+        }
+    }
+
+    /// A snapshot was delivered this long after its pull.
+    pub fn delivered(&mut self, latency: Duration) {
+        self.add(Figure::SnapshotsDelivered, 1);
+        self.latency = self.latency.max(Some(latency));
+    }
+
+    /// The figures as they are to be sent. Begins a new span for the longest delivery.
+    pub fn report(&mut self, stamp: Epoch, now: Duration, queue: &Queue, workers: usize) -> Figures {
+        let named = |(figure, value): (Figure, f64)| (figure.definition().name.to_owned(), value);
+        let mut values: Vec<_> = self.values(now, queue, workers).into_iter().map(named).collect();
+        self.latency = None;
+        for (name, counters) in self.dispatchers() {
+            values.extend(counters.named(&name));
+        }
+        Figures { stamp, values }
+    }
+
+    /// The daemon's own figures at this moment; one that there is not is left out.
+    #[must_use]
+    pub fn values(&self, now: Duration, queue: &Queue, workers: usize) -> Vec<(Figure, f64)> {
+        let value = |figure: Figure| match figure {
+            Figure::QueueDepth => Some(size(queue.depth())),
+            Figure::QueueOldestAge => Some(oldest_age(queue, now).as_secs_f64().floor()),
+            Figure::SnapshotsInFlight => Some(size(queue.in_flight() - queue.settling())),
+            Figure::SnapshotsStuck => Some(size(queue.done_with())),
+            Figure::SnapshotsUnreadable => Some(size(queue.unreadable())),
+            Figure::DestinationsUnconfirmed => Some(size(self.unconfirmed)),
+            Figure::Workers => Some(size(workers)),
+            Figure::DeliveryLatency => self.latency.map(|latency| (latency.as_secs_f64() * 1000.0).round() / 1000.0),
+            counter => Some(as_f64(self.get(counter))),
+        };
+        Figure::ALL.iter().filter_map(|figure| Some((*figure, value(*figure)?))).collect()
+    }
+
+    /// Sums over all workers, by dispatcher.
+    #[must_use]
+    pub fn dispatchers(&self) -> BTreeMap<String, Counters> {
+        let mut sums = self.dead.clone();
+        for ((_, name), counters) in &self.live {
+            sums.entry(name.clone()).or_default().add(counters);
+        }
+        sums
+    }
+}
+
+/// How old the oldest snapshot is that some destination does not have.
+#[must_use]
+pub fn oldest_age(queue: &Queue, now: Duration) -> Duration {
+    queue.oldest().map_or(Duration::ZERO, |oldest| now.saturating_sub(Duration::from_secs(oldest.0)))
+}
+
+/// Which timestamp figures get that travel with the snapshot `epoch`, or `None` when they are not due.
+///
+/// Figures describe the moment at which they are taken, so a backlog must not write them to last night's graph. A
+/// snapshot that is fresh, less than one interval old, carries them with its own timestamp: they then lie on the same
+/// grid as everything else. With an older one they get the present time, once per interval.
+#[must_use]
+pub fn stamp(epoch: Epoch, now: Duration, interval: Duration, last: Option<Epoch>) -> Option<Epoch> {
+    let now = now.as_secs();
+    let interval = interval.as_secs().max(1);
+    let fresh = epoch.0 <= now && now - epoch.0 < interval;
+    let stamp = if fresh { epoch.0 } else { now };
+    let due = match last {
+        None => true,
+        // The clock went back.
+        Some(Epoch(last)) if last > now => true,
+        Some(Epoch(last)) if fresh => stamp > last,
+        Some(Epoch(last)) => stamp >= last + interval,
+    };
+    due.then_some(Epoch(stamp))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    const INTERVAL: Duration = Duration::from_secs(10);
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn value(figures: &Figures, name: &str) -> Option<f64> {
+        figures.values.iter().find(|(of, _)| of == name).map(|(_, value)| *value)
+    }
+
+    #[test]
+    fn counters_outlive_their_worker_and_gauges_do_not() {
+        let mut totals = Totals::default();
+        let counters = Counters { delivered_lines: 10, queued_lines: 4, ..Counters::default() };
+        totals.heard(Slot(0), "graphite".to_owned(), counters);
+        totals.heard(Slot(1), "graphite".to_owned(), counters);
+        totals.heard(Slot(1), "graphite".to_owned(), Counters { delivered_lines: 15, ..counters });
+        totals.died(Slot(0));
+        totals.heard(Slot(0), "graphite".to_owned(), Counters { delivered_lines: 1, ..Counters::default() });
+        let sums = totals.dispatchers();
+        assert_eq!(sums.get("graphite").map(|sum| (sum.delivered_lines, sum.queued_lines)), Some((26, 4)));
+    }
+
+    #[test]
+    fn a_report_has_every_figure_and_begins_a_new_span() {
+        let mut totals = Totals::default();
+        let mut queue = Queue::new();
+        queue.arrived(Epoch(100));
+        queue.arrived(Epoch(110));
+        queue.claim(Slot(0), Instant::now());
+        totals.heard(Slot(0), "graphite".to_owned(), Counters::default());
+        totals.delivered(Duration::from_millis(1500));
+        totals.delivered(Duration::from_millis(300));
+
+        let first = totals.report(Epoch(130), at(130), &queue, 4);
+        assert_eq!(first.values.len(), Figure::ALL.len() + Counters::DISPATCHER.len());
+        for (name, expected) in [
+            ("QueueDepth", 1.0),
+            ("QueueOldestAge", 30.0),
+            ("SnapshotsInFlight", 1.0),
+            ("SnapshotsDelivered", 2.0),
+            ("DeliveryLatency", 1.5),
+            ("Workers", 4.0),
+        ] {
+            assert_eq!(value(&first, name), Some(expected), "{name}");
+        }
+        let second = totals.report(Epoch(140), at(140), &queue, 4);
+        assert_eq!(value(&second, "DeliveryLatency"), None);
+        assert_eq!(value(&second, "SnapshotsDelivered"), Some(2.0));
+    }
+
+    #[test]
+    fn fresh_snapshots_carry_the_figures_on_their_own_grid() {
+        assert_eq!(stamp(Epoch(1000), at(1001), INTERVAL, None), Some(Epoch(1000)));
+        assert_eq!(stamp(Epoch(1010), at(1011), INTERVAL, Some(Epoch(1000))), Some(Epoch(1010)));
+        assert_eq!(stamp(Epoch(1010), at(1012), INTERVAL, Some(Epoch(1010))), None);
+    }
+
+    #[test]
+    fn a_backlog_does_not_write_to_the_past_and_not_too_often() {
+        assert_eq!(stamp(Epoch(500), at(1001), INTERVAL, None), Some(Epoch(1001)));
+        assert_eq!(stamp(Epoch(510), at(1002), INTERVAL, Some(Epoch(1001))), None);
+        assert_eq!(stamp(Epoch(900), at(1011), INTERVAL, Some(Epoch(1001))), Some(Epoch(1011)));
+        assert_eq!(stamp(Epoch(2000), at(1011), INTERVAL, None), Some(Epoch(1011)), "nor to the future");
+    }
+
+    #[test]
+    fn a_clock_that_went_back_does_not_silence_the_figures() {
+        assert_eq!(stamp(Epoch(1000), at(1001), INTERVAL, Some(Epoch(4600))), Some(Epoch(1000)));
+    }
+}

@@ -1,0 +1,411 @@
+//! The parent: one thread that never processes anything itself. It watches the source directory, hands snapshots to
+//! workers one at a time, replaces workers, and leaves when it is told to.
+
+mod custody;
+mod death;
+pub mod figures;
+mod heartbeat;
+mod page;
+mod pool;
+mod processor;
+pub(super) mod spawn;
+mod supervisor;
+mod trouble;
+mod unconfirmed;
+
+use crate::config::Config;
+use crate::daemon::signals::{Signals, Told};
+use crate::daemon::systemd;
+use crate::dispatch::graphite::{self, TlsError};
+use crate::exit;
+use crate::exporter::{self, Scrapes};
+use crate::logging::Chain;
+use crate::looked::{self, Moment};
+use crate::process::wire::message::{ToParent, ToWorker};
+use crate::queue::incoming::IncomingError;
+use crate::queue::{Blame, Slot};
+use crate::snapshot::Epoch;
+use crate::snapshot::list::wall_clock;
+use custody::Custody;
+use death::{Death, classify};
+use figures::{Figure, Totals, stamp};
+use heartbeat::Heartbeat;
+use page::page;
+use pool::{Event, Pool, WorkerEvent};
+use spawn::{SpawnError, Spawner};
+use std::ffi::OsString;
+use std::io;
+use std::time::{Duration, Instant};
+use supervisor::{Action, KillReason, Policy, Supervisor};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use unconfirmed::{Unconfirmed, Word};
+
+/// Time that workers have to deliver what they hold, after the first signal to leave. What is not delivered then
+/// stays on disk for the next start.
+pub const GRACE: Duration = Duration::from_secs(10);
+/// After so long in which nothing was listened to, everybody is heard before anybody is judged.
+const ABSENCE: Duration = Duration::from_millis(100);
+
+/// Why the daemon cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The source directory.
+    #[error(transparent)]
+    Incoming(#[from] IncomingError),
+    /// The workers.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// The files for TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The runtime or its signal handlers.
+    #[error("cannot set up the main loop")]
+    Runtime(#[from] io::Error),
+}
+
+/// Runs the daemon until it is told to leave or gives up; returns the exit code. `arguments` is the command line,
+/// `text` the configuration as the workers will read it.
+///
+/// # Errors
+/// When it cannot start.
+pub fn run(config: &Config, text: &str, arguments: Vec<OsString>) -> Result<u8, StartError> {
+    graphite::check(config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(looked::parks).build()?;
+    let spawner = Spawner::new(arguments, text)?;
+    runtime.block_on(async {
+        // First of all, so that a signal during the start is not the end of it.
+        let mut signals = Signals::listen()?;
+        let mut child = signal(SignalKind::child())?;
+        let mut parent = Parent::new(config, spawner)?;
+        let version = crate::version::line();
+        tracing::info!(version, workers = config.process.workers.get(), "haproxystats-process is running");
+        Ok(parent.run(&mut signals, &mut child).await)
+    })
+}
+
+struct Parent {
+    custody: Custody,
+    supervisor: Supervisor,
+    pool: Pool,
+    totals: Totals,
+    self_metrics: bool,
+    interval: Duration,
+    last_stamp: Option<Epoch>,
+    /// The newest snapshot that a worker was given.
+    newest: Option<Epoch>,
+    /// The same, as long as no older one was given after it.
+    before: Option<Epoch>,
+    leaving: bool,
+    /// The last attempt to start a worker failed.
+    short: bool,
+    heartbeat: Heartbeat,
+    unconfirmed: Unconfirmed,
+    scrapes: Scrapes,
+}
+
+impl Parent {
+    fn new(config: &Config, spawner: Spawner) -> Result<Self, StartError> {
+        let process = &config.process;
+        let now = Instant::now();
+        let policy = Policy {
+            workers: process.workers.get(),
+            ask_every: process.liveness_check_interval,
+            patience: process.worker_timeout,
+        };
+        Ok(Self {
+            custody: Custody::open(&process.src_dir, now)?,
+            supervisor: Supervisor::new(policy, Moment::now()),
+            pool: Pool::new(spawner),
+            totals: Totals::default(),
+            self_metrics: process.self_metrics,
+            interval: config.pull.pull_interval,
+            last_stamp: None,
+            newest: None,
+            before: None,
+            leaving: false,
+            short: false,
+            heartbeat: Heartbeat::new(now),
+            unconfirmed: Unconfirmed::default(),
+            scrapes: exporter::start(config.exporter.listen),
+        })
+    }
+
+    async fn run(&mut self, signals: &mut Signals, child: &mut Signal) -> u8 {
+        systemd::ready();
+        let mut away = Moment::away();
+        loop {
+            if Moment::away() - away >= ABSENCE {
+                looked::turn().await;
+                self.listen();
+            }
+            away = Moment::away();
+            let now = Instant::now();
+            looked::leave();
+            if !self.leaving {
+                self.custody.look(now, &mut self.totals);
+            }
+            let (end, wake) = self.supervise();
+            if let Some(code) = end {
+                return self.end(code);
+            }
+            self.assign(now);
+            let moment = Moment::now();
+            let silent = self.supervisor.some_are_silent(moment);
+            let figures = || (!silent).then(|| self.totals.dispatchers());
+            self.unconfirmed.look(figures, moment).iter().for_each(Word::log);
+            self.totals.unconfirmed = self.unconfirmed.count(moment);
+            looked::back();
+            let mut wake = wake.at().into_std();
+            wake = wake.min(self.heartbeat.tell(now, || self.custody.status(self.supervisor.running(), &self.totals)));
+            if !self.leaving {
+                wake = wake.min(self.custody.next_look());
+            }
+            if let Some(due) = self.custody.next_due() {
+                wake = wake.min(due.max(now));
+            }
+            tokio::select! {
+                Some(event) = self.pool.event() => {
+                    looked::leave();
+                    self.hear(event);
+                    self.listen();
+                }
+                _ = child.recv() => self.listen(),
+                told = signals.next() => {
+                    if self.leaving {
+                        tracing::warn!(signal = %told, "exiting at once");
+                        self.pool.kill_all();
+                        return self.end(exit::OK);
+                    }
+                    self.leave(told);
+                }
+                scrape = self.scrapes.next() => {
+                    let workers = self.supervisor.running();
+                    scrape.answer(page(&self.totals, self.custody.queue(), workers, wall_clock()));
+                }
+                () = self.custody.hinted(), if !self.leaving => {}
+                () = looked::sleep_until_time(wake.into()) => {}
+            }
+        }
+    }
+
+    /// Hears what workers have said. Whatever that takes (a slow disk on which directories are removed) is not held against them.
+    fn listen(&mut self) {
+        looked::leave();
+        while let Some(event) = self.pool.event_now() {
+            self.hear(event);
+        }
+        self.reap();
+        looked::back();
+    }
+
+    /// Performs what the supervisor decides. Returns an exit code when this is the end, and when to come back.
+    fn supervise(&mut self) -> (Option<u8>, Moment) {
+        let now = Moment::now();
+        let (actions, mut wake) = self.supervisor.step(now);
+        for action in actions {
+            // What an action leads to is for the next step to see.
+            wake = now;
+            match action {
+                Action::Spawn(slot) => self.spawn(slot, now),
+                Action::Ping(slot) => {
+                    // One that cannot hear will not answer, and is killed for that.
+                    let _ = self.pool.say(slot, &ToWorker::Ping);
+                    self.pool.mark(slot);
+                    self.supervisor.pinged(slot, now);
+                }
+                Action::Kill(slot, why) => {
+                    let quiet = self.supervisor.quiet(slot, now);
+                    if why == KillReason::Hang
+                        && let Some(starved) = self.pool.starved(slot, quiet)
+                    {
+                        tracing::debug!(worker = slot.0, ?quiet, ?starved, "says nothing, and gets no processor");
+                        self.supervisor.excused(slot, starved, now);
+                        continue;
+                    }
+                    self.pool.kill(slot, Some(why), quiet);
+                    self.supervisor.killed(slot);
+                    if why == KillReason::Grace {
+                        tracing::warn!(worker = slot.0, "did not deliver everything in time; the rest stays on disk");
+                    }
+                }
+                Action::GiveUp => {
+                    tracing::error!("workers keep dying before they process anything; giving up");
+                    return (Some(exit::WORKERS_FAIL), wake);
+                }
+                Action::Finished => return (Some(exit::OK), wake),
+            }
+        }
+        (None, wake)
+    }
+
+    fn spawn(&mut self, slot: Slot, now: Moment) {
+        match self.pool.spawn(slot) {
+            Ok(pid) => {
+                tracing::info!(worker = slot.0, pid, "started");
+                self.short = false;
+                self.supervisor.spawned(slot, now);
+            }
+            Err(error) => {
+                let error = Chain(&error);
+                if std::mem::replace(&mut self.short, true) {
+                    tracing::debug!(worker = slot.0, %error, "{}", Death::NotStarted.words());
+                } else {
+                    tracing::error!(worker = slot.0, %error, "{}; trying again", Death::NotStarted.words());
+                }
+                self.supervisor.not_started(slot, now);
+            }
+        }
+    }
+
+    /// Hands out snapshots: one to each worker that asked, the least laden first.
+    fn assign(&mut self, now: Instant) {
+        if self.leaving {
+            return;
+        }
+        let mut slots: Vec<Slot> = self.pool.with_room().collect();
+        slots.sort_by_key(|slot| (self.custody.queue().held_by(*slot), *slot));
+        for slot in slots {
+            let Some(epoch) = self.custody.claim(slot, now, &mut self.totals) else { return };
+            let workers = self.supervisor.running();
+            let stamp =
+                if self.self_metrics { stamp(epoch, wall_clock(), self.interval, self.last_stamp) } else { None };
+            let figures = stamp.map(|stamp| self.custody.report(stamp, workers, &mut self.totals));
+            self.last_stamp = stamp.or(self.last_stamp);
+            let before = self.before;
+            if self.newest.is_none_or(|newest| newest < epoch) {
+                self.newest = Some(epoch);
+                self.before = self.newest;
+            } else {
+                self.before = None;
+            }
+            match self.pool.say(slot, &ToWorker::Take { epoch, figures, before }) {
+                Ok(()) => self.supervisor.asked(slot, Moment::now()),
+                Err(error) => {
+                    tracing::debug!(worker = slot.0, %error, "does not listen");
+                    self.custody.unclaim(slot, epoch);
+                    self.pool.kill(slot, None, Duration::ZERO);
+                }
+            }
+            if let Some(worker) = self.pool.get_mut(slot) {
+                worker.has_room = false;
+            }
+        }
+    }
+
+    fn hear(&mut self, from: WorkerEvent) {
+        let (now, moment) = (Instant::now(), Moment::now());
+        let slot = from.slot;
+        let Some(worker) = self.pool.of(&from) else { return };
+        self.supervisor.heard(slot, moment);
+        let message = match &from.event {
+            Event::Said(message) => message.clone(),
+            Event::Garbled(error) => {
+                tracing::error!(worker = slot.0, %error, "invalid message from the worker");
+                return self.pool.kill(slot, None, Duration::ZERO);
+            }
+            Event::Silent => {
+                // It has ended, or will have in a moment; if not, it is killed for the answer that it owes.
+                self.supervisor.asked(slot, moment);
+                return self.pool.silent(&from);
+            }
+        };
+        match message {
+            ToParent::Room => {
+                worker.has_room = !self.leaving;
+                if !std::mem::replace(&mut worker.started, true) {
+                    self.supervisor.answered(slot, moment);
+                }
+            }
+            ToParent::Pong => self.supervisor.ponged(slot, moment),
+            ToParent::Counters { dispatcher, counters } => self.totals.heard(slot, dispatcher, counters),
+            ToParent::Rendered { epoch, lines, refused_rows, refused_files, unknown_objects, skipped } => {
+                if self.custody.rendered(slot, epoch, lines) {
+                    self.supervisor.answered(slot, moment);
+                    self.supervisor.progress(slot);
+                    self.totals.add(Figure::LinesRendered, lines);
+                    self.totals.add(Figure::RefusedRows, refused_rows);
+                    self.totals.add(Figure::RefusedFiles, refused_files);
+                    self.totals.add(Figure::UnknownObjects, unknown_objects);
+                    self.totals.add(Figure::SlotsSkipped, skipped.slots);
+                    self.totals.add(Figure::ZerosSkipped, skipped.zeros);
+                    self.totals.add(Figure::UnchangedSkipped, skipped.unchanged);
+                } else {
+                    self.surprised(slot, epoch);
+                }
+            }
+            ToParent::Settles { epoch, settles } => {
+                if !self.custody.settles(slot, epoch, settles) {
+                    self.surprised(slot, epoch);
+                }
+            }
+            ToParent::Done { epoch, dropped } => {
+                if !self.custody.done(slot, epoch, dropped, &mut self.totals) {
+                    self.surprised(slot, epoch);
+                }
+            }
+            ToParent::Gone(epoch) => {
+                self.supervisor.answered(slot, moment);
+                self.custody.gone(slot, epoch, &mut self.totals);
+            }
+            ToParent::Failed { epoch, failure, reason } => {
+                self.supervisor.answered(slot, moment);
+                self.custody.failed(slot, epoch, failure, &reason, now, &mut self.totals);
+            }
+        }
+    }
+
+    /// A worker refers to a snapshot that it does not have: nothing that it says can be trusted.
+    fn surprised(&mut self, slot: Slot, epoch: Epoch) {
+        tracing::error!(worker = slot.0, snapshot = %epoch, "refers to a snapshot that it does not have");
+        self.pool.kill(slot, None, Duration::ZERO);
+    }
+
+    fn reap(&mut self) {
+        let now = Instant::now();
+        for gone in self.pool.reap() {
+            let death = classify(gone.status, gone.known);
+            let (worker, pid) = (gone.slot.0, gone.pid);
+            match death {
+                Death::Left | Death::NotStarted => tracing::info!(worker, pid, "{}", death.words()),
+                _ => tracing::warn!(worker, pid, "{}", death.words()),
+            }
+            match death {
+                Death::Exit(_) => self.totals.add(Figure::WorkerRestartsExit, 1),
+                Death::Crash(_) | Death::Killed(_) => self.totals.add(Figure::WorkerRestartsSignal, 1),
+                Death::Hang | Death::Stopped => self.totals.add(Figure::WorkerRestartsHang, 1),
+                Death::Left | Death::NotStarted => {}
+            }
+            self.totals.died(gone.slot);
+            self.supervisor.died(gone.slot, Moment::now());
+            // While we leave, nobody is to blame: a kill of the whole group looks like anything.
+            let blame = if self.leaving { Blame::None } else { death.blame() };
+            if self.custody.died(gone.slot, blame, now, &mut self.totals) {
+                self.supervisor.progress(gone.slot);
+            }
+        }
+    }
+
+    fn leave(&mut self, told: Told) {
+        let queue = self.custody.queue();
+        let (settling, in_flight) = (queue.settling(), queue.in_flight() - queue.settling());
+        tracing::info!(
+            signal = %told,
+            in_flight,
+            settling,
+            grace_s = GRACE.as_secs(),
+            "exiting when everything in flight is delivered"
+        );
+        systemd::stopping();
+        self.leaving = true;
+        self.supervisor.drain(Moment::now(), GRACE);
+        self.pool.drain(GRACE);
+    }
+
+    fn end(&mut self, code: u8) -> u8 {
+        let queue = self.custody.queue();
+        let left = queue.depth() + queue.in_flight();
+        let delivered = self.totals.get(Figure::SnapshotsDelivered);
+        tracing::info!(delivered, left_on_disk = left, "ended");
+        code
+    }
+}

@@ -1,0 +1,61 @@
+//! The daemon's figures as a page for Prometheus.
+
+use super::figures::Totals;
+use crate::dispatch::Counters;
+use crate::exporter::Page;
+use crate::queue::Queue;
+use std::time::Duration;
+
+/// Prefix of the names.
+const PREFIX: &str = "haproxystats_process_";
+
+/// The page at this moment. `now` is the time since the epoch.
+#[must_use]
+pub(crate) fn page(totals: &Totals, queue: &Queue, workers: usize, now: Duration) -> Page {
+    let mut page = Page::of("process");
+    for (figure, value) in totals.values(now, queue, workers) {
+        page.figure(PREFIX, figure.definition()).sample(&[], value);
+    }
+    let dispatchers = totals.dispatchers();
+    for definition in Counters::definitions() {
+        let of = |(name, counters): (&String, &Counters)| {
+            let (_, value) = counters.values_of(name).find(|(of, _)| *of == definition)?;
+            Some((name.clone(), value))
+        };
+        let samples: Vec<(String, f64)> = dispatchers.iter().filter_map(of).collect();
+        if samples.is_empty() {
+            continue;
+        }
+        let mut family = page.figure(&format!("{PREFIX}dispatcher_"), definition);
+        for (name, value) in samples {
+            family.sample(&[("dispatcher", &name)], value);
+        }
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::Slot;
+
+    #[test]
+    fn every_destination_has_its_samples() {
+        let mut totals = Totals::default();
+        for (name, lines) in [("graphite", 7), ("kafka", 8), ("local-store", 9)] {
+            let counters = Counters { delivered_lines: lines, messages_sent: lines, ..Counters::default() };
+            totals.heard(Slot(0), name.to_owned(), counters);
+        }
+        let text = page(&totals, &Queue::new(), 2, Duration::from_secs(100)).into_text();
+        for line in [
+            "haproxystats_process_workers 2",
+            "haproxystats_process_snapshots_delivered_total 0",
+            "# TYPE haproxystats_process_dispatcher_lines_delivered_total counter",
+            "haproxystats_process_dispatcher_lines_delivered_total{dispatcher=\"graphite\"} 7",
+            "haproxystats_process_dispatcher_lines_delivered_total{dispatcher=\"local-store\"} 9",
+            "haproxystats_process_dispatcher_messages_sent_total{dispatcher=\"kafka\"} 8",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,462 @@
+//! Decides when a worker is started, asked whether it lives, killed, and when all this is given up. No process, no
+//! clock: the caller reports what happened and performs what [`Supervisor::step`] returns.
+
+use crate::looked::Moment;
+use crate::queue::Slot;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Pause before a worker is replaced, doubled for each death in a row of the same place in the pool.
+pub(crate) const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// Longest pause before a worker is replaced.
+pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// A worker that lived this long starts a new row.
+pub(crate) const HEALTHY_AFTER: Duration = Duration::from_secs(10);
+/// The parent gives up when this many deaths per worker of the pool...
+pub(crate) const DEATHS_PER_WORKER: usize = 10;
+/// ...fall into this time, and no worker processed a single snapshot meanwhile.
+pub(crate) const DEATH_WINDOW: Duration = Duration::from_secs(60);
+/// A worker that is not busy answers in much less.
+const SILENT: Duration = Duration::from_secs(2);
+/// After the grace period workers have this long to leave by themselves.
+const DRAIN_SLACK: Duration = Duration::from_secs(1);
+
+/// What the operator wants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Policy {
+    /// Number of workers.
+    pub workers: usize,
+    /// `liveness-check-interval`
+    pub ask_every: Duration,
+    /// `worker-timeout`: a worker that owes an answer and says nothing for this long is killed.
+    pub patience: Duration,
+}
+
+/// Something to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Start a worker in this place; then call [`Supervisor::spawned`] or [`Supervisor::not_started`].
+    Spawn(Slot),
+    /// Ask this worker whether it lives; then call [`Supervisor::pinged`].
+    Ping(Slot),
+    /// Kill this worker; then call [`Supervisor::killed`], and [`Supervisor::died`] when it is gone.
+    Kill(Slot, KillReason),
+    /// Workers die faster than they are of use. End with [`crate::exit::WORKERS_FAIL`].
+    GiveUp,
+    /// All workers have left, as they were told.
+    Finished,
+}
+
+/// Why a worker is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KillReason {
+    /// It owes an answer for longer than `worker-timeout`.
+    Hang,
+    /// The grace period is over.
+    Grace,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Empty { not_before: Moment },
+    Alive(Alive),
+    Dying,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Alive {
+    since: Moment,
+    /// Answers that the worker owes.
+    owes: u32,
+    /// The last sign of life, or the first question since.
+    quiet_since: Moment,
+    asked_at: Moment,
+    ping_open: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    state: State,
+    deaths_in_a_row: u32,
+}
+
+/// The state of the pool.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    policy: Policy,
+    places: Vec<Place>,
+    /// Deaths since the last progress, within the window.
+    deaths: VecDeque<Moment>,
+    leave_by: Option<Moment>,
+}
+
+impl Supervisor {
+    /// A pool without any worker yet.
+    #[must_use]
+    pub(crate) fn new(policy: Policy, now: Moment) -> Self {
+        let place = Place { state: State::Empty { not_before: now }, deaths_in_a_row: 0 };
+        Self { policy, places: vec![place; policy.workers], deaths: VecDeque::new(), leave_by: None }
+    }
+
+    /// What is to be done now, and when to ask again at the latest.
+    #[must_use]
+    pub(crate) fn step(&self, now: Moment) -> (Vec<Action>, Moment) {
+        let recent = self.deaths.iter().filter(|death| now.since(**death) < DEATH_WINDOW).count();
+        if self.leave_by.is_none() && recent >= DEATHS_PER_WORKER * self.policy.workers {
+            return (vec![Action::GiveUp], now + DEATH_WINDOW);
+        }
+        if self.leave_by.is_some() && self.places.iter().all(|place| matches!(place.state, State::Empty { .. })) {
+            return (vec![Action::Finished], now + DEATH_WINDOW);
+        }
+        let mut actions = Vec::new();
+        let mut wake = now + DEATH_WINDOW;
+        let mut due = |at: Moment| {
+            wake = wake.min(at.max(now));
+            at <= now
+        };
+        for (index, place) in self.places.iter().enumerate() {
+            let slot = Slot(index);
+            match (place.state, self.leave_by) {
+                (State::Empty { not_before }, None) if due(not_before) => actions.push(Action::Spawn(slot)),
+                (State::Alive(_), Some(leave_by)) if due(leave_by + DRAIN_SLACK) => {
+                    actions.push(Action::Kill(slot, KillReason::Grace));
+                }
+                (State::Alive(alive), _) if alive.owes > 0 && due(alive.quiet_since + self.policy.patience) => {
+                    actions.push(Action::Kill(slot, KillReason::Hang));
+                }
+                (State::Alive(alive), None) if !alive.ping_open && due(alive.asked_at + self.policy.ask_every) => {
+                    actions.push(Action::Ping(slot));
+                }
+                _ => {}
+            }
+        }
+        (actions, wake)
+    }
+
+    /// The worker was started. It owes its first word.
+    pub(crate) fn spawned(&mut self, slot: Slot, now: Moment) {
+        if let Some(place) = self.places.get_mut(slot.0) {
+            let alive = Alive { since: now, owes: 1, quiet_since: now, asked_at: now, ping_open: false };
+            place.state = State::Alive(alive);
+        }
+    }
+
+    /// The worker was given work, and owes an answer.
+    pub(crate) fn asked(&mut self, slot: Slot, now: Moment) {
+        self.alive(slot, |alive| {
+            if alive.owes == 0 {
+                alive.quiet_since = now;
+            }
+            alive.owes += 1;
+        });
+    }
+
+    /// The worker was asked whether it lives.
+    pub(crate) fn pinged(&mut self, slot: Slot, now: Moment) {
+        self.asked(slot, now);
+        self.alive(slot, |alive| (alive.ping_open, alive.asked_at) = (true, now));
+    }
+
+    /// The worker said something.
+    pub(crate) fn heard(&mut self, slot: Slot, now: Moment) {
+        self.alive(slot, |alive| alive.quiet_since = now);
+    }
+
+    /// The worker said what it owed.
+    pub(crate) fn answered(&mut self, slot: Slot, now: Moment) {
+        self.alive(slot, |alive| {
+            alive.owes = alive.owes.saturating_sub(1);
+            alive.quiet_since = now;
+        });
+    }
+
+    /// The worker answered that it lives.
+    pub(crate) fn ponged(&mut self, slot: Slot, now: Moment) {
+        self.answered(slot, now);
+        self.alive(slot, |alive| alive.ping_open = false);
+    }
+
+    /// A snapshot got on by this worker.
+    pub(crate) fn progress(&mut self, slot: Slot) {
+        self.deaths.clear();
+        if let Some(place) = self.places.get_mut(slot.0) {
+            place.deaths_in_a_row = 0;
+        }
+    }
+
+    /// The worker was killed, and is not gone yet.
+    pub(crate) fn killed(&mut self, slot: Slot) {
+        if let Some(place) = self.places.get_mut(slot.0) {
+            place.state = State::Dying;
+        }
+    }
+
+    /// The worker is gone.
+    pub(crate) fn died(&mut self, slot: Slot, now: Moment) {
+        self.not_started(slot, now);
+        self.deaths.push_back(now);
+        while self.deaths.len() > DEATHS_PER_WORKER * self.policy.workers {
+            self.deaths.pop_front();
+        }
+    }
+
+    /// The worker could not be started. That the system is short of something says nothing about workers, so it is no reason to
+    /// give up.
+    pub(crate) fn not_started(&mut self, slot: Slot, now: Moment) {
+        let Some(place) = self.places.get_mut(slot.0) else { return };
+        if let State::Alive(alive) = place.state
+            && now.since(alive.since) >= HEALTHY_AFTER
+        {
+            place.deaths_in_a_row = 0;
+        }
+        let pause = BACKOFF_MIN.saturating_mul(1 << place.deaths_in_a_row.min(16)).min(BACKOFF_MAX);
+        place.deaths_in_a_row += 1;
+        place.state = State::Empty { not_before: now + pause };
+    }
+
+    /// The workers were told to leave within `grace`.
+    pub(crate) fn drain(&mut self, now: Moment, grace: Duration) {
+        self.leave_by = Some(now + grace);
+    }
+
+    /// Of the time in which the worker said nothing, so much is not held against it.
+    pub(crate) fn excused(&mut self, slot: Slot, time: Duration, now: Moment) {
+        self.alive(slot, |alive| alive.quiet_since = now.min(alive.quiet_since + time));
+    }
+
+    /// How long the worker has owed an answer; none where it owes nothing.
+    #[must_use]
+    pub(crate) fn quiet(&self, slot: Slot, now: Moment) -> Duration {
+        match self.places.get(slot.0).map(|place| place.state) {
+            Some(State::Alive(alive)) if alive.owes > 0 => now.since(alive.quiet_since),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Whether some worker has been asked whether it lives and has not answered for a while: what it knows is not known here.
+    #[must_use]
+    pub(crate) fn some_are_silent(&self, now: Moment) -> bool {
+        let silent = |alive: &Alive| alive.ping_open && now.since(alive.quiet_since) >= SILENT;
+        self.places.iter().any(|place| matches!(&place.state, State::Alive(alive) if silent(alive)))
+    }
+
+    /// Number of workers that run.
+    #[must_use]
+    pub(crate) fn running(&self) -> usize {
+        self.places.iter().filter(|place| matches!(place.state, State::Alive(_))).count()
+    }
+
+    fn alive(&mut self, slot: Slot, change: impl FnOnce(&mut Alive)) {
+        if let Some(Place { state: State::Alive(alive), .. }) = self.places.get_mut(slot.0) {
+            change(alive);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const ONE: Slot = Slot(0);
+    const TWO: Slot = Slot(1);
+
+    fn pool(workers: usize) -> (Supervisor, Moment) {
+        let now = Moment::now();
+        let policy = Policy { workers, ask_every: 10 * SECOND, patience: 30 * SECOND };
+        (Supervisor::new(policy, now), now)
+    }
+
+    fn ready(workers: usize) -> (Supervisor, Moment) {
+        let (mut pool, now) = pool(workers);
+        for slot in (0..workers).map(Slot) {
+            pool.spawned(slot, now);
+            pool.answered(slot, now);
+        }
+        (pool, now)
+    }
+
+    #[test]
+    fn all_workers_start_at_once() {
+        let (mut pool, now) = pool(2);
+        assert_eq!(pool.step(now).0, vec![Action::Spawn(ONE), Action::Spawn(TWO)]);
+        pool.spawned(ONE, now);
+        pool.spawned(TWO, now);
+        assert_eq!(pool.step(now).0, vec![]);
+        assert_eq!(pool.running(), 2);
+    }
+
+    #[test]
+    fn a_dead_worker_is_replaced_after_a_growing_pause() {
+        let (mut pool, mut now) = ready(2);
+        for pause in [BACKOFF_MIN, BACKOFF_MIN * 2, BACKOFF_MIN * 4] {
+            pool.died(TWO, now);
+            let (actions, wake) = pool.step(now);
+            assert_eq!((actions, wake), (vec![], now + pause));
+            now = wake;
+            assert_eq!(pool.step(now).0, vec![Action::Spawn(TWO)]);
+            pool.spawned(TWO, now);
+        }
+        now += HEALTHY_AFTER;
+        pool.died(TWO, now);
+        assert_eq!(pool.step(now + BACKOFF_MIN).0.last(), Some(&Action::Spawn(TWO)), "it had lived long enough");
+    }
+
+    #[test]
+    fn a_worker_that_got_something_done_is_replaced_without_delay() {
+        let (mut pool, now) = ready(1);
+        for _ in 0..100 {
+            pool.progress(ONE);
+            pool.died(ONE, now);
+            assert_eq!(pool.step(now), (vec![], now + BACKOFF_MIN));
+            pool.spawned(ONE, now);
+        }
+    }
+
+    #[test]
+    fn the_silent_are_asked_and_then_killed() {
+        let (mut pool, start) = ready(1);
+        assert_eq!(pool.step(start), (vec![], start + 10 * SECOND));
+        let asked = start + 10 * SECOND;
+        assert_eq!(pool.step(asked).0, vec![Action::Ping(ONE)]);
+        pool.pinged(ONE, asked);
+        assert_eq!(pool.step(asked + 29 * SECOND), (vec![], asked + 30 * SECOND));
+        assert_eq!(pool.step(asked + 30 * SECOND).0, vec![Action::Kill(ONE, KillReason::Hang)]);
+        pool.killed(ONE);
+        assert_eq!(pool.step(asked + 31 * SECOND).0, vec![]);
+        pool.died(ONE, asked + 31 * SECOND);
+        assert_eq!(pool.step(asked + 32 * SECOND).0, vec![Action::Spawn(ONE)]);
+    }
+
+    #[test]
+    fn one_that_answers_lives_on() {
+        let (mut pool, mut now) = ready(1);
+        for _ in 0..10 {
+            now = pool.step(now).1;
+            assert_eq!(pool.step(now).0, vec![Action::Ping(ONE)]);
+            pool.pinged(ONE, now);
+            now += 29 * SECOND;
+            assert_eq!(pool.step(now).0, vec![]);
+            pool.ponged(ONE, now);
+        }
+    }
+
+    #[test]
+    fn work_must_be_answered_even_if_a_ping_was() {
+        let (mut pool, start) = ready(1);
+        pool.pinged(ONE, start);
+        pool.asked(ONE, start);
+        pool.ponged(ONE, start + 5 * SECOND);
+        assert_eq!(pool.step(start + 34 * SECOND).0, vec![Action::Ping(ONE)]);
+        assert_eq!(pool.step(start + 35 * SECOND).0, vec![Action::Kill(ONE, KillReason::Hang)]);
+    }
+
+    #[test]
+    fn a_worker_must_speak_up_after_its_start() {
+        let (mut pool, now) = pool(1);
+        pool.spawned(ONE, now);
+        assert_eq!(pool.step(now + 30 * SECOND).0, vec![Action::Kill(ONE, KillReason::Hang)]);
+    }
+
+    #[test]
+    fn one_that_owes_nothing_may_be_silent() {
+        let (mut pool, now) = ready(1);
+        pool.pinged(ONE, now);
+        pool.ponged(ONE, now);
+        pool.drain(now, 1000 * SECOND);
+        assert_eq!(pool.step(now + 999 * SECOND).0, vec![]);
+    }
+
+    #[test]
+    fn what_is_excused_is_not_held_against_them() {
+        let (mut pool, now) = ready(1);
+        pool.pinged(ONE, now);
+        pool.excused(ONE, 20 * SECOND, now + 30 * SECOND);
+        assert_eq!(pool.step(now + 49 * SECOND).0, vec![]);
+        assert_eq!(pool.quiet(ONE, now + 49 * SECOND), 29 * SECOND);
+        assert_eq!(pool.step(now + 50 * SECOND).0, vec![Action::Kill(ONE, KillReason::Hang)]);
+        pool.excused(ONE, 1000 * SECOND, now + 50 * SECOND);
+        assert_eq!(
+            pool.step(now + 80 * SECOND).0,
+            vec![Action::Kill(ONE, KillReason::Hang)],
+            "no more than has gone by"
+        );
+    }
+
+    #[test]
+    fn it_is_known_whether_some_do_not_answer() {
+        let (mut pool, now) = ready(2);
+        pool.asked(TWO, now);
+        assert!(!pool.some_are_silent(now + 20 * SECOND), "it may take its time for a snapshot");
+        pool.pinged(TWO, now + 20 * SECOND);
+        assert!(pool.some_are_silent(now + 22 * SECOND));
+        pool.ponged(TWO, now + 22 * SECOND);
+        assert!(!pool.some_are_silent(now + 30 * SECOND));
+    }
+
+    #[test]
+    fn too_many_deaths_without_progress_are_the_end() {
+        let (mut pool, mut now) = ready(2);
+        let mut deaths = 0;
+        loop {
+            let (actions, wake) = pool.step(now);
+            if actions == [Action::GiveUp] {
+                assert!(wake > now, "nobody spins");
+                break;
+            }
+            for action in actions {
+                assert!(matches!(action, Action::Spawn(_)), "{action:?}");
+            }
+            for slot in [ONE, TWO] {
+                pool.spawned(slot, now);
+                pool.died(slot, now);
+                deaths += 1;
+            }
+            now = wake.max(now + BACKOFF_MAX);
+            assert!(deaths < 1000);
+        }
+        assert_eq!(deaths, 2 * DEATHS_PER_WORKER);
+    }
+
+    #[test]
+    fn workers_that_cannot_be_started_are_tried_for_as_long_as_it_takes() {
+        let (mut pool, mut now) = pool(1);
+        for _ in 0..100 {
+            assert_eq!(pool.step(now).0, vec![Action::Spawn(ONE)]);
+            pool.not_started(ONE, now);
+            assert_eq!(pool.step(now).0, vec![]);
+            now += BACKOFF_MAX;
+        }
+    }
+
+    #[test]
+    fn rare_deaths_or_any_progress_are_not_the_end() {
+        let (mut pool, mut now) = ready(1);
+        for _ in 0..1000 {
+            pool.died(ONE, now);
+            now += DEATH_WINDOW / u32::try_from(DEATHS_PER_WORKER - 1).unwrap();
+            assert_ne!(pool.step(now).0, vec![Action::GiveUp]);
+            pool.spawned(ONE, now);
+        }
+        for _ in 0..1000 {
+            pool.died(ONE, now);
+            pool.progress(ONE);
+            assert_ne!(pool.step(now).0, vec![Action::GiveUp]);
+        }
+    }
+
+    #[test]
+    fn drained_workers_leave_by_themselves_or_are_killed() {
+        let (mut pool, now) = ready(2);
+        pool.drain(now, 10 * SECOND);
+        assert_eq!(pool.step(now + SECOND).0, vec![]);
+        pool.died(ONE, now + SECOND);
+        assert_eq!(pool.step(now + 5 * SECOND).0, vec![], "nobody is replaced any more");
+        assert_eq!(pool.step(now + 11 * SECOND).0, vec![Action::Kill(TWO, KillReason::Grace)]);
+        pool.killed(TWO);
+        pool.died(TWO, now + 12 * SECOND);
+        let (actions, wake) = pool.step(now + 12 * SECOND);
+        assert_eq!(actions, vec![Action::Finished]);
+        assert!(wake > now + 12 * SECOND, "nobody spins");
+    }
+}

@@ -1,0 +1,153 @@
+//! The daemon of a host: all processes together, and each.
+
+use super::run::{PipelineError, Run};
+use crate::aggregate::cluster::Cluster;
+use crate::aggregate::daemon;
+use crate::encode::object::{Object, ObjectKind};
+use crate::encode::sink::{Sink, Told};
+use crate::names::sanitize;
+use crate::parse::info::{self, Info};
+use crate::plan::is_daemon_counter;
+use crate::render::path::{About, Paths};
+use crate::snapshot::INFO_SUFFIX;
+use crate::value::Value;
+use std::collections::HashMap;
+use std::fs::File;
+
+impl Run<'_> {
+    pub(super) fn daemon(
+        &mut self,
+        files: &[String],
+        paths: &Paths,
+        mut cluster: Option<&mut Cluster>,
+    ) -> Result<(), PipelineError> {
+        let (processes, missing) = self.processes(files)?;
+        let snapshot = self.dir.display();
+        if missing > 0 {
+            tracing::warn!(%snapshot, missing, "figures of the daemon left out: those of a process could not be read, and those of all would be wrong without them");
+            cluster.iter_mut().for_each(|cluster| cluster.doubt_daemon());
+        }
+        if processes.is_empty() {
+            return Ok(());
+        }
+        let infos: Vec<Info> = processes.iter().map(|(_, info)| info.clone()).collect();
+        // The count of metrics counts itself.
+        self.tally.daemon.metrics = self.tally.daemon.metrics.max(1);
+        let overall = daemon::overall(self.daemon, &infos, missing);
+        if missing == 0 && !overall.unknown.is_empty() {
+            let figures = overall.unknown.join(" ");
+            tracing::warn!(%snapshot, figures, "figures of the daemon left out: that of a process could not be read, and that of all would be wrong without it");
+        }
+        if let Some(cluster) = cluster {
+            cluster.add_daemon(&overall);
+        }
+        let skip_zero = self.daemon.skip_zero;
+        let prefixes = paths.of(About::Daemon);
+        let mut told = self.sink.object(Object::unnamed(ObjectKind::Daemon), &prefixes);
+        self.tally.daemon.metrics += tell(overall.figures, skip_zero, &mut told);
+        if self.daemon.per_process {
+            for (name, info) in process_names(&processes).into_iter().zip(&infos) {
+                let prefixes = paths.of(About::Process(&name));
+                let object = Object { kind: ObjectKind::Process, proxy: "", name: &name };
+                let figures = daemon::of_process(self.daemon, info);
+                self.tally.daemon.metrics += tell(figures, skip_zero, &mut self.sink.object(object, &prefixes));
+            }
+        }
+        Ok(())
+    }
+
+    /// What each process says, by the name of its socket, and how many could not be read.
+    fn processes<'f>(&mut self, files: &'f [String]) -> Result<(Vec<(&'f str, Info)>, usize), PipelineError> {
+        let mut processes = Vec::with_capacity(files.len());
+        let mut missing = 0;
+        for file in files {
+            let path = self.dir.join(file);
+            let read = File::open(&path).map_err(Into::into).and_then(|input| {
+                Info::read(input, |line, field| {
+                    tracing::warn!(file = %path.display(), line, field, "skipped: not a 64-bit integer");
+                })
+            });
+            match read {
+                Ok(info) => {
+                    self.report.refused_rows += info.refused;
+                    processes.push((file.strip_suffix(INFO_SUFFIX).unwrap_or(file), info));
+                }
+                Err(info::FileError::Io(source)) => return Err(PipelineError::File { path, source }),
+                Err(error) => missing += usize::from(self.refuse_file(file, INFO_SUFFIX, &error)),
+            }
+        }
+        Ok((processes, missing))
+    }
+}
+
+/// Tells figures, and returns how many there were, those without a value included.
+fn tell(figures: Vec<daemon::Figure>, skip_zero: bool, told: &mut Told<'_>) -> i64 {
+    if told.has_encoders() {
+        for (place, (name, value)) in figures.iter().enumerate() {
+            // One that is listed twice is sent twice, but an object has it once.
+            let again = figures.iter().take(place).any(|(before, _)| before == name);
+            if let (Some(value), false) = (value, again) {
+                told.field(sanitize(name.as_bytes()).as_bytes(), *value);
+            }
+        }
+    }
+    lines(figures, skip_zero, told)
+}
+
+fn lines(figures: Vec<daemon::Figure>, skip_zero: bool, told: &mut Told<'_>) -> i64 {
+    let mut count = 0;
+    for (name, value) in figures {
+        if skip_zero && value.is_some_and(Value::is_zero) && is_daemon_counter(name) {
+            told.skip_zeros(1);
+            continue;
+        }
+        count += 1;
+        if let Some(value) = value {
+            told.line(sanitize(name.as_bytes()).as_bytes(), value);
+        }
+    }
+    count
+}
+
+/// The daemons of a cluster.
+pub(super) fn of_cluster(figures: Vec<daemon::Figure>, skip_zero: bool, paths: &Paths, sink: &mut Sink) {
+    let prefixes = paths.of(About::Daemon);
+    lines(figures, skip_zero, &mut sink.object(Object::unnamed(ObjectKind::Daemon), &prefixes));
+}
+
+/// The path element of each process: its number, or the name of its socket where another process has the same number
+/// (every HAProxy since 2.5 says 1) or where it has none.
+fn process_names(processes: &[(&str, Info)]) -> Vec<String> {
+    let number = |info: &Info| info.get("Process_num");
+    let mut uses: HashMap<i128, usize> = HashMap::new();
+    for number in processes.iter().filter_map(|(_, info)| number(info)) {
+        *uses.entry(number).or_default() += 1;
+    }
+    processes
+        .iter()
+        .map(|(socket, info)| match number(info) {
+            Some(number) if uses.get(&number) == Some(&1) => number.to_string(),
+            _ => sanitize(socket.as_bytes()),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(text: &str) -> Info {
+        Info::read(text.as_bytes(), |_, _| {}).unwrap()
+    }
+
+    #[test]
+    fn processes_that_share_a_number_go_by_their_sockets() {
+        let processes = [
+            ("a.sock", info("Process_num: 1\n")),
+            ("b.sock", info("Process_num: 1\n")),
+            ("c.sock", info("Process_num: 2\n")),
+            ("d.sock", info("Maxconn: 2\n")),
+        ];
+        assert_eq!(process_names(&processes), ["a_sock", "b_sock", "2", "d_sock"]);
+    }
+}

@@ -1,0 +1,208 @@
+//! One snapshot directory in, objects and their values out: the only place that knows the order parse, aggregate, render.
+//!
+//! ```text
+//! files ─► sites (whose they are) ─► twins (a process once) ─► daemon, proxies ─► aggregate ─► render ─► sink
+//! ```
+
+mod daemon;
+mod exclude;
+mod files;
+mod found;
+mod own;
+mod proxies;
+mod run;
+mod sites;
+mod source;
+mod stranger;
+mod twins;
+
+pub use own::SnapshotFigure;
+pub use run::{PipelineError, Report};
+
+use crate::batch::messages::Messages;
+use crate::batch::{Output, Piece};
+use crate::config::{Config, KafkaFormat};
+use crate::encode::prefix::Prefixes;
+use crate::encode::sink::{Sink, Skipped};
+use crate::encode::unchanged::Unchanged;
+use crate::haproxy::columns::Kind;
+use crate::plan::{DaemonPlan, KindPlan};
+use crate::render::path::{About, Paths};
+use crate::render::pieces::{self, Outlet};
+use crate::snapshot::Epoch;
+use crate::value::Value;
+use exclude::Excluded;
+use files::Files;
+use own::own;
+use proxies::Bounds;
+use run::Run;
+use sites::Sites;
+use std::num::NonZeroU64;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+use twins::Twins;
+
+/// Renders snapshots. Keeps what does not change from one snapshot to the next: the plan of columns, paths by name.
+#[derive(Debug)]
+pub struct Pipeline {
+    own: Prefixes,
+    daemon: DaemonPlan,
+    plans: Arc<[KindPlan; 3]>,
+    /// The hosts whose statistics are processed: this one, or those of `[hosts]`.
+    sites: Sites,
+    /// Several sockets of one process.
+    twins: Twins,
+    exclude_frontends: Excluded,
+    exclude_backends: Excluded,
+    bounds: Bounds,
+    sink: Sink,
+    /// What [`Pipeline::run`] made for others than those who take lines.
+    rest: Piece,
+}
+
+impl Pipeline {
+    /// For all destinations of this configuration; `hostname` is what gethostname(2) says.
+    #[must_use]
+    pub fn new(config: &Config, hostname: &str) -> Self {
+        let every = NonZeroU64::try_from(config.process.send_unchanged_every).ok().filter(|every| every.get() > 1);
+        Self::with(config, hostname, Sink::new(config, every.map(Unchanged::new)))
+    }
+
+    /// For lines in plaintext, whatever the destinations take.
+    #[must_use]
+    pub fn plaintext(config: &Config, hostname: &str) -> Self {
+        Self::with(config, hostname, Sink::plaintext(config))
+    }
+
+    fn with(config: &Config, hostname: &str, sink: Sink) -> Self {
+        let process = &config.process;
+        let paths = Paths::new(config, hostname);
+        let messages = config.kafka.as_ref().is_some_and(|kafka| kafka.format != KafkaFormat::Graphite);
+        let plans = Arc::new(Kind::ALL.map(|kind| match KindPlan::new(kind, process) {
+            plan if process.cluster_metrics || messages => plan.and_beyond(),
+            plan => plan,
+        }));
+        Self {
+            own: paths.of(About::Own),
+            sites: Sites::new(config, hostname, paths, &plans),
+            daemon: DaemonPlan::new(process),
+            plans,
+            twins: Twins::default(),
+            exclude_frontends: Excluded::new(process.exclude_frontends.clone()),
+            exclude_backends: Excluded::new(process.exclude_backends.clone()),
+            bounds: Bounds::from_environment(),
+            sink,
+            rest: Piece::default(),
+        }
+    }
+
+    /// For tests only: proxies are read in batches of so many bytes, however few there are.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn in_batches_of(self, bytes: u64) -> Self {
+        Self { bounds: Bounds::both(bytes), ..self }
+    }
+
+    /// Begins a snapshot: what is left of another is forgotten. Lines go to `buffer`, which is to be empty.
+    pub fn begin(&mut self, epoch: Epoch, buffer: Vec<u8>) {
+        self.sink.begin(epoch, buffer);
+    }
+
+    /// Leaves out what has not changed since `before`, where less is to be sent: the newest snapshot that any worker was given
+    /// before this one.
+    pub fn compare(&mut self, before: Option<Epoch>) {
+        self.sink.compare(before);
+    }
+
+    /// The next snapshot is told in full.
+    pub fn forget(&mut self) {
+        self.sink.forget();
+    }
+
+    /// Renders the snapshot in `dir`, all pieces but the last of which go to `outlet`.
+    ///
+    /// # Errors
+    /// When the directory cannot be read; what went to `outlet` is void then.
+    pub async fn render(&mut self, dir: &Path, outlet: &Outlet) -> Result<Report, PipelineError> {
+        let files = Files::list(dir).map_err(|source| PipelineError::Directory { path: dir.to_owned(), source })?;
+        self.render_files(dir, &files, outlet).await
+    }
+
+    async fn render_files(&mut self, dir: &Path, files: &Files, outlet: &Outlet) -> Result<Report, PipelineError> {
+        let start = Instant::now();
+        let mut run = Run {
+            dir,
+            plans: &self.plans,
+            daemon: &self.daemon,
+            own: &self.own,
+            excluded: (&mut self.exclude_frontends, &mut self.exclude_backends),
+            bounds: self.bounds,
+            sink: &mut self.sink,
+            outlet,
+            report: Report::default(),
+            tally: run::Tally::default(),
+        };
+        run.hosts(files, &mut self.sites, &mut self.twins).await?;
+        run.own_seconds(SnapshotFigure::WallClockTimeAllStats, start.elapsed());
+        Ok(run.report)
+    }
+
+    /// A figure about haproxystats itself, of the moment `stamp`; nothing when it is not finite.
+    pub fn own_metric(&mut self, name: &str, value: f64, stamp: Epoch) {
+        self.sink.stamp(stamp);
+        own(&self.own, name.as_bytes(), Value::Float(value), &mut self.sink);
+    }
+
+    /// Lines so far.
+    #[must_use]
+    pub fn lines(&self) -> usize {
+        self.sink.count()
+    }
+
+    /// Ends the snapshot with the last piece, and says what was left out of it.
+    pub fn end(&mut self) -> (Piece, Skipped) {
+        self.sink.end();
+        (self.sink.take(false, Vec::new()), self.sink.skipped)
+    }
+
+    /// Appends the lines of the snapshot in `dir` to `out`, and returns with what was found how many those are.
+    ///
+    /// # Errors
+    /// When the directory cannot be read; then nothing was appended.
+    pub fn run(&mut self, dir: &Path, epoch: Epoch, out: &mut Vec<u8>) -> Result<(usize, Report), PipelineError> {
+        let outlet = Outlet::whole();
+        self.begin(epoch, Vec::new());
+        let report = pieces::whole(&outlet, self.render(dir, &outlet))?;
+        let lines = self.lines();
+        let (mut piece, _) = self.end();
+        out.extend(piece.take(Output::Plaintext).map(|batch| batch.text).unwrap_or_default());
+        self.rest = piece;
+        Ok((lines, report))
+    }
+
+    /// The messages of the snapshot that was last [`Pipeline::run`]; none where they are not wanted.
+    pub fn messages(&mut self) -> Messages {
+        self.rest.take(Output::Kafka).map(|batch| batch.messages).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_read_keeps_the_snapshot() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("a_info"), "Maxconn: 1\n").unwrap();
+        std::fs::write(place.path().join("a_stat"), "# pxname,svname,type,\nb,BACKEND,1,\n").unwrap();
+        let mut pipeline = Pipeline::new(&crate::testing::config(), "host");
+        let mut out = b"before".to_vec();
+        let files = Files { info: vec!["a_info".to_owned()], stat: vec!["gone_stat".to_owned()] };
+        let outlet = Outlet::whole();
+        pipeline.begin(Epoch(1), Vec::new());
+        let error = pieces::whole(&outlet, pipeline.render_files(place.path(), &files, &outlet)).unwrap_err();
+        assert!(matches!(error, PipelineError::File { path, .. } if path.ends_with("gone_stat")));
+        assert!(pipeline.run(place.path(), Epoch(1), &mut out).is_ok());
+    }
+}

@@ -1,0 +1,117 @@
+//! Proxies in batches.
+
+use super::super::source::{Source, batches};
+use super::{Excluded, Found, Lost, Refused, Share};
+use crate::aggregate::cluster::Cluster;
+use crate::aggregate::group::Groups;
+use crate::aggregate::totals::Totals;
+use crate::haproxy::columns::Kind;
+use crate::names::Pairs;
+use crate::parse::split::Parts;
+use crate::process::pipeline::run::{PipelineError, Run};
+use crate::process::pipeline::sites::HostState;
+use crate::render::objects::Selected;
+use crate::render::pieces;
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// A file, and which of its rows were left out.
+struct Reading<'a> {
+    file: &'a String,
+    path: PathBuf,
+    refused: Refused,
+    source: Source,
+}
+
+impl Run<'_> {
+    pub(super) async fn in_batches(
+        &mut self,
+        files: &[String],
+        site: &mut HostState,
+        mut cluster: Option<&mut Cluster>,
+    ) -> Result<(), PipelineError> {
+        let mut found = Found::default();
+        let (mut missing, mut lost) = (false, Lost::default());
+        let mut parts = Parts::new(self.bounds.part(files.len()));
+        let mut readings = self.split(files, site, &mut parts, (&mut found, &mut missing))?;
+        let batches = batches(&parts.into_sizes(), self.bounds.batch);
+        let listed = (self.excluded.0.read(), self.excluded.1.read());
+        let [.., servers] = self.plans;
+        let mut totals = Totals::new(servers);
+        for batch in batches {
+            site.stats.forget();
+            for Reading { file, path, refused, source } in &mut readings {
+                let read = source.read(&batch, path, &mut site.stats, |line, reason| refused.row(path, line, reason));
+                if let Err(error) = read {
+                    missing |= found.file(file, Err(error), self)?;
+                }
+            }
+            if missing {
+                site.stats.collected.doubts.refuse_file();
+            }
+            cluster.iter_mut().for_each(|cluster| cluster.doubt(&site.stats.collected.doubts));
+            let names = &site.stats.collected.names;
+            let excluded = Excluded([listed.0.among(names), listed.1.among(names)]);
+            let share = Share::Batch(totals.as_mut());
+            self.kinds(site, &mut lost, cluster.as_deref_mut(), &excluded, share).await?;
+            self.outlet.between(self.sink).await;
+        }
+        lost.say(self);
+        site.stats.forget();
+        if missing || readings.iter().any(|reading| reading.source.is_doubtful()) {
+            // Where there was no batch.
+            site.stats.collected.doubts.refuse_file();
+            cluster.iter_mut().for_each(|cluster| cluster.doubt(&site.stats.collected.doubts));
+            site.stats.forget();
+        }
+        if let Some(totals) = totals {
+            self.totals(totals, site, cluster);
+        }
+        for Reading { file, path, refused, source } in readings {
+            refused.end(&path, self);
+            found.file(file, source.rows(), self)?;
+        }
+        if found.end(self.dir, &mut site.bare) {
+            Kind::ALL.into_iter().for_each(|kind| self.say(kind));
+        }
+        Ok(())
+    }
+
+    /// Finds out where in the files which rows are.
+    fn split<'f>(
+        &mut self,
+        files: &'f [String],
+        site: &mut HostState,
+        parts: &mut Parts,
+        (found, missing): (&mut Found, &mut bool),
+    ) -> Result<Vec<Reading<'f>>, PipelineError> {
+        let mut readings = Vec::with_capacity(files.len());
+        for file in files {
+            let path = self.dir.join(file);
+            let mut refused = Refused::default();
+            match Source::split(&path, &mut site.stats, parts, |line, reason| refused.row(&path, line, reason)) {
+                Ok(source) => readings.push(Reading { file, path, refused, source }),
+                Err(error) => *missing |= found.file(file, Err(error), self)?,
+            }
+        }
+        Ok(readings)
+    }
+
+    /// Renders servers over all backends, behind all batches.
+    fn totals(&mut self, mut totals: Totals, site: &mut HostState, cluster: Option<&mut Cluster>) {
+        let start = Instant::now();
+        let [.., plan] = self.plans;
+        let groups = Groups { servers: Some(totals.grouped(plan)), ..Groups::default() };
+        if let Some(cluster) = cluster {
+            cluster.add(Kind::Server, &groups, &totals.names, &Pairs::default());
+        }
+        site.objects.begin(&totals.names, site.stats.generation());
+        let (names, servers, excluded) = (&totals.names, &Pairs::default(), &HashSet::new());
+        let selected = Selected { plan, groups: &groups, names, servers, excluded };
+        let metrics = pieces::whole(self.outlet, site.objects.render(selected, self.sink, self.outlet));
+        self.count(Kind::Server, metrics, start);
+        // The numbers of these names are no other's.
+        site.stats.forget();
+    }
+}

@@ -1,0 +1,180 @@
+//! One run through a snapshot: host after host, the daemon, then the proxies; then the clusters.
+
+use super::exclude::Excluded;
+use super::files::Files;
+use super::own::{self, SnapshotFigure};
+use super::proxies::Bounds;
+use super::sites::Sites;
+use super::stranger;
+use super::twins::Twins;
+use crate::encode::prefix::Prefixes;
+use crate::encode::sink::Sink;
+use crate::haproxy::columns::Kind;
+use crate::plan::{DaemonPlan, KindPlan};
+use crate::render::pieces::Outlet;
+use crate::value::Value;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Why a snapshot could not be processed at all. A bad row or a bad file is not among the reasons: those are counted
+/// in the [`Report`].
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The directory cannot be listed.
+    #[error("cannot read directory {}", path.display())]
+    Directory {
+        /// The snapshot.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file cannot be opened or read. What the rest of the snapshot says would be sent as if it were all, and the
+    /// snapshot removed; so it is kept instead.
+    #[error("cannot read {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// polars refused columns that were made for it.
+    #[error("cannot aggregate {kind}s")]
+    Aggregate {
+        /// Which.
+        kind: &'static str,
+        /// Why.
+        source: polars::error::PolarsError,
+    },
+}
+
+/// What a run found, beside its metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Rows that were left out because they could not be read.
+    pub refused_rows: u64,
+    /// Files that were left out because nothing in them could be read.
+    pub refused_files: u64,
+    /// Frontends, backends and servers that were left out, though some processes tell of them: the part of another process
+    /// could not be read.
+    pub unknown_objects: u64,
+    /// Sockets that were left out because another one leads to the same process.
+    pub counted_once: u64,
+}
+
+/// How many metrics there were, and how long they took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Share {
+    pub(super) metrics: i64,
+    pub(super) time: Duration,
+}
+
+/// What is said about the processing of all hosts together.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) daemon: Share,
+    /// By kind of object.
+    pub(super) kinds: [Share; 3],
+    /// Whether no host follows.
+    pub(super) last: bool,
+}
+
+/// What every part of a run needs.
+pub(super) struct Run<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) plans: &'a [KindPlan; 3],
+    pub(super) daemon: &'a DaemonPlan,
+    /// What metrics about haproxystats itself are called.
+    pub(super) own: &'a Prefixes,
+    /// Frontends and backends that are left out.
+    pub(super) excluded: (&'a mut Excluded, &'a mut Excluded),
+    pub(super) bounds: Bounds,
+    pub(super) sink: &'a mut Sink,
+    pub(super) outlet: &'a Outlet,
+    pub(super) report: Report,
+    pub(super) tally: Tally,
+}
+
+impl Run<'_> {
+    pub(super) async fn hosts(
+        &mut self,
+        files: &Files,
+        sites: &mut Sites,
+        twins: &mut Twins,
+    ) -> Result<(), PipelineError> {
+        if files.info.is_empty() {
+            tracing::warn!(snapshot = %self.dir.display(), "no file with statistics of the daemon");
+        }
+        if files.stat.is_empty() {
+            tracing::warn!(snapshot = %self.dir.display(), "no file with statistics of proxies");
+        }
+        let parts = sites.divide(files);
+        let last = parts.len().saturating_sub(1);
+        sites.begin();
+        for (number, (host, mut files)) in parts.into_iter().enumerate() {
+            self.report.counted_once += twins.leave_out(self.dir, &mut files);
+            self.tally.last = number == last;
+            let Some((site, cluster)) = sites.enter(host.as_ref(), self.sink) else { continue };
+            if !files.info.is_empty() {
+                let start = Instant::now();
+                self.daemon(&files.info, &site.paths, cluster)?;
+                self.tally.daemon.time += start.elapsed();
+            }
+            if self.tally.last {
+                self.say_daemon(sites, !files.info.is_empty());
+            }
+            let Some((site, cluster)) = sites.enter(host.as_ref(), self.sink) else { continue };
+            if !files.stat.is_empty() {
+                self.proxies(&files.stat, site, cluster).await?;
+            }
+        }
+        sites.clusters(self.plans, self.sink);
+        sites.leave(self.sink);
+        Ok(())
+    }
+
+    /// How many metrics of the daemon there were, and how long they took, once no host follows.
+    fn say_daemon(&mut self, sites: &Sites, has_files: bool) {
+        let Share { metrics, time } = self.tally.daemon;
+        if metrics > 0 {
+            sites.leave(self.sink);
+            self.own_count(SnapshotFigure::MetricsHAProxy, metrics);
+        }
+        if metrics > 0 || has_files {
+            self.own_seconds(SnapshotFigure::WallClockTimeHAProxy, time);
+        }
+    }
+
+    /// The same of a kind of object.
+    pub(super) fn say(&mut self, kind: Kind) {
+        let (metrics, time) = match kind {
+            Kind::Frontend => (SnapshotFigure::MetricsFrontend, SnapshotFigure::WallClockTimeFrontends),
+            Kind::Backend => (SnapshotFigure::MetricsBackend, SnapshotFigure::WallClockTimeBackends),
+            Kind::Server => (SnapshotFigure::MetricsServer, SnapshotFigure::WallClockTimeServers),
+        };
+        if let Some(share) = self.tally.kinds.get(kind as usize).copied().filter(|_| self.tally.last) {
+            // The count of metrics counts itself.
+            self.own_count(metrics, share.metrics + 1);
+            self.own_seconds(time, share.time);
+        }
+    }
+
+    fn own_count(&mut self, figure: SnapshotFigure, count: i64) {
+        own::own(self.own, figure.name(), Value::Int(count), self.sink);
+    }
+
+    pub(super) fn own_seconds(&mut self, figure: SnapshotFigure, time: Duration) {
+        own::own_seconds(self.own, figure, time, self.sink);
+    }
+
+    /// Counts and reports a file of which nothing could be used. Returns whether figures of a process are missing without
+    /// it.
+    pub(super) fn refuse_file(&mut self, file: &str, suffix: &str, error: &dyn std::error::Error) -> bool {
+        self.report.refused_files += 1;
+        let path = self.dir.join(file);
+        match error.source() {
+            Some(source) => tracing::error!(file = %path.display(), %error, %source, "file left out"),
+            None => tracing::error!(file = %path.display(), %error, "file left out"),
+        }
+        !stranger::is_stranger(self.dir, file.strip_suffix(suffix).unwrap_or(file))
+    }
+}
