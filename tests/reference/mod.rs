@@ -4,7 +4,8 @@
 
 use haproxystats::haproxy::columns::{Combine, Kind, Mode};
 use haproxystats::names::{NameId, sanitize};
-use haproxystats::parse::stat::{Collected, Stats};
+use haproxystats::parse::collected::Collected;
+use haproxystats::parse::stat::Stats;
 use haproxystats::plan::KindPlan;
 use haproxystats::value::ABSENT;
 use std::sync::Arc;

@@ -208,15 +208,7 @@ async fn run(shared: Rc<Shared>, dir: PathBuf) {
             drop(aside::run("local-store", move || discard(&dir, staged.epoch)));
         }
         let offset = begun.map_or(0, |begun| begun.bytes);
-        let mut writing = pin!(store_aside(&dir, &batch, offset));
-        let result = match looked::timeout(HANGS, &mut writing).await {
-            Some(result) => result,
-            None => {
-                shared.fails(&StoreError::Hangs { limit: HANGS });
-                writing.await
-            }
-        };
-        match result {
+        match write(&shared, &dir, &batch, offset).await {
             Ok(()) => {
                 failures = 0;
                 if shared.failing.replace(false) {
@@ -249,6 +241,18 @@ async fn run(shared: Rc<Shared>, dir: PathBuf) {
         shared.changed.notify_one();
         if failures > 0 {
             sleep(jitter(backoff.after(failures), fastrand::f64())).await;
+        }
+    }
+}
+
+/// Writes a batch, and says when that takes too long.
+async fn write(shared: &Shared, dir: &Path, batch: &Arc<Batch>, offset: u64) -> Result<(), StoreError> {
+    let mut writing = pin!(store_aside(dir, batch, offset));
+    match looked::timeout(HANGS, &mut writing).await {
+        Some(result) => result,
+        None => {
+            shared.fails(&StoreError::Hangs { limit: HANGS });
+            writing.await
         }
     }
 }

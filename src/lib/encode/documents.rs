@@ -7,7 +7,7 @@
 //!
 //! An object that comes in several turns (the number of a backend's servers comes with the servers) becomes one.
 
-use super::Encoder;
+use super::encoder::Encoder;
 use super::object::{Host, Object};
 use super::packs::Packs;
 use super::records::{Record, Records, key_of};

@@ -1,6 +1,6 @@
 //! Metrics for Graphite in any other way than lines in plaintext for all: with tags, in pickles, shared out by a hash.
 
-use super::Encoder;
+use super::encoder::Encoder;
 use super::object::{Host, Object};
 use super::pickle::Frames;
 use super::prefix::Prefix;

@@ -1,6 +1,6 @@
 //! Kafka, `format = graphite`: lines, packed into messages by the key of their object.
 
-use super::Encoder;
+use super::encoder::Encoder;
 use super::object::{Host, Object};
 use super::packs::Packs;
 use super::prefix::Prefix;

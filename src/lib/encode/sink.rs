@@ -3,12 +3,13 @@
 //! Lines in plaintext are written here and now, without a detour: that is what the ordinary set-up, a single Graphite,
 //! lives of. Encoders are asked only where there are any, object by object.
 
+use super::encoder::Encoder;
+use super::formats::{encoders, is_plaintext_wanted};
 use super::graphite::{self, Graphite};
 use super::line::{Lines, ObjectLines};
 use super::object::{Host, Object, ObjectKind};
 use super::prefix::{Prefix, Prefixes};
 use super::unchanged::Unchanged;
-use super::{Encoder, encoders, is_plaintext_wanted};
 use crate::batch::{Batch, Output, Piece};
 use crate::config::{self, Config};
 use crate::snapshot::Epoch;

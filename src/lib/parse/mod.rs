@@ -1,11 +1,16 @@
 //! Files of a snapshot in, typed columns out. Every byte comes from outside: nothing in here may panic on any of them.
 
+mod cells;
+pub mod collected;
 pub mod commas;
 pub mod doubt;
+mod fields;
 pub mod info;
+mod layout;
 pub mod number;
 pub mod order;
 pub mod quoted;
+pub mod refused;
 pub mod rows;
 pub mod split;
 pub mod stat;

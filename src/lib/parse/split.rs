@@ -5,9 +5,11 @@
 //! that nothing closes, a line without an end) is decided here, where those that follow are still there, and left out of the
 //! parts.
 
+use super::layout::Layout;
 use super::quoted::Quoted;
+use super::refused::{FileError, FileReport, RowError, is_cut_off};
 use super::rows::{Quotes, Row, Rows};
-use super::stat::{FileError, FileReport, Layout, RowError, Stats, is_cut_off};
+use super::stat::Stats;
 use super::table::Table;
 use crate::names::sanitize;
 use foldhash::fast::RandomState;

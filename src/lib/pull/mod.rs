@@ -6,6 +6,7 @@ pub mod check;
 pub mod failure;
 pub mod health;
 mod job;
+pub mod outcome;
 pub mod pace;
 mod pages;
 pub mod poll;

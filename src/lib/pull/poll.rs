@@ -5,15 +5,15 @@
 //! costs more than they do. The sockets share one read buffer, because nothing waits between a read and its write:
 //! memory does not grow with the number of sockets or the size of the replies.
 
-use super::failure::{Progress, SocketError};
+use super::failure::Progress;
 use super::job::{Answer, BUFFER, Done, Failure, Job, Manner};
+use super::outcome::{Outcome, Standing};
 use super::pace::Pace;
 use super::sockets::Target;
 use super::strangers::Strangers;
 use super::twins::{Firsts, Twins};
 use crate::config::{self, Hosts, Retries};
 use crate::haproxy::address::Address;
-use crate::haproxy::identity::Reading;
 use crate::snapshot::stage::{Folder, StageError};
 use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
 use std::cell::RefCell;
@@ -28,32 +28,6 @@ use tokio::time::{Instant, timeout_at};
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 /// Without `pull-timeout`, so long a pull takes before it is said which sockets it waits for; then twice as long.
 const SLOW: Duration = Duration::from_secs(20);
-
-/// What came of one socket.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The socket.
-    pub target: Target,
-    /// Bytes of its two complete replies, or why there are none.
-    pub result: Result<u64, SocketError>,
-    /// Attempts after the first.
-    pub retries: u32,
-    /// What its reply to `show info` says.
-    pub reading: Option<Rc<Reading>>,
-    /// What it means for the pull.
-    pub standing: Standing,
-}
-
-/// What a socket means for the pull.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// Its replies are part of the snapshot; where there are none, they are missing in it.
-    Counts,
-    /// The socket of this name has answered for the same process; nothing is missing, whatever the result.
-    Twin(String),
-    /// It is no stats socket; nothing is missing.
-    LeftOut,
-}
 
 /// A socket that a pull without `pull-timeout` still waits for.
 #[derive(Debug)]

@@ -7,7 +7,7 @@
 
 use super::failure::SocketError;
 use super::job::Job;
-use super::poll::{Outcome, Standing};
+use super::outcome::{Outcome, Standing};
 use super::sockets::Target;
 use crate::haproxy::address::Address;
 use std::collections::{HashMap, HashSet};

@@ -2,8 +2,9 @@
 
 use super::failure::SocketError;
 use super::health::{Change, Health};
+use super::outcome::{Outcome, Standing};
 use super::pace::Pace;
-use super::poll::{Outcome, Poller, Slow, Standing};
+use super::poll::{Poller, Slow};
 use super::sockets;
 use crate::config::{self, OnSocketFailure};
 use crate::daemon::systemd;

@@ -6,7 +6,7 @@
 //! [`identity`](crate::haproxy::identity).
 
 use super::job::{First, News};
-use super::poll::{Outcome, Standing};
+use super::outcome::{Outcome, Standing};
 use super::sockets::Target;
 use crate::config::{HostName, Hosts};
 use crate::haproxy::address::Address;

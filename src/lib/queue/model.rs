@@ -125,28 +125,8 @@ fn perform(queue: &mut Queue, model: &mut Model, now: &mut Instant, action: Acti
                 model.add(epoch, State::Ready);
             }
         }
-        Action::Present(there) => {
-            let there: BTreeSet<Epoch> = there.into_iter().map(Epoch).collect();
-            let gone = |entry: &&Entry| !matches!(entry.state, State::Taken(..)) && !there.contains(&entry.epoch);
-            let gone: Vec<Entry> = model.0.iter().filter(gone).copied().collect();
-            let waited = gone.iter().filter(|entry| is_waiting(entry.state)).map(|entry| entry.epoch);
-            let expected: BTreeSet<Epoch> = waited.collect();
-            assert_eq!(queue.present(&there).into_iter().collect::<BTreeSet<_>>(), expected);
-            gone.iter().for_each(|entry| model.drop(entry.epoch));
-        }
-        Action::Claim(slot) => {
-            for entry in &mut model.0 {
-                if matches!(entry.state, State::Held(until) | State::Aside(until) if until <= *now) {
-                    entry.state = State::Ready;
-                }
-            }
-            let expected = model.0.iter().find(|entry| entry.state == State::Ready).map(|entry| entry.epoch);
-            assert_eq!(queue.claim(Slot(slot), *now), expected);
-            if let Some(epoch) = expected {
-                model.entry(epoch).settles = false;
-                model.entry(epoch).state = State::Taken(Slot(slot), false);
-            }
-        }
+        Action::Present(there) => present(queue, model, &there.into_iter().map(Epoch).collect()),
+        Action::Claim(slot) => claim(queue, model, Slot(slot), *now),
         Action::Unclaim(slot, epoch) => {
             let (slot, epoch) = (Slot(slot), Epoch(epoch));
             assert_eq!(queue.unclaim(slot, epoch), holds(model, slot, epoch));
@@ -154,19 +134,7 @@ fn perform(queue: &mut Queue, model: &mut Model, now: &mut Instant, action: Acti
                 model.entry(epoch).state = State::Ready;
             }
         }
-        Action::Rendered(slot, epoch) => {
-            let (slot, epoch) = (Slot(slot), Epoch(epoch));
-            assert_eq!(queue.rendered(slot, epoch), holds(model, slot, epoch));
-            if holds(model, slot, epoch) {
-                let entry = model.entry(epoch);
-                entry.state = State::Taken(slot, true);
-                if std::mem::take(&mut entry.unreadable) {
-                    entry.postponed = 0;
-                    let held = |entry: &&mut Entry| entry.unreadable && matches!(entry.state, State::Held(_));
-                    model.0.iter_mut().filter(held).for_each(|entry| entry.state = State::Ready);
-                }
-            }
-        }
+        Action::Rendered(slot, epoch) => rendered(queue, model, Slot(slot), Epoch(epoch)),
         Action::Settles(slot, epoch, settles) => {
             let (slot, epoch) = (Slot(slot), Epoch(epoch));
             assert_eq!(queue.settles(slot, epoch, settles), holds(model, slot, epoch));
@@ -181,24 +149,7 @@ fn perform(queue: &mut Queue, model: &mut Model, now: &mut Instant, action: Acti
                 model.drop(epoch);
             }
         }
-        Action::Failed(slot, epoch) => {
-            let (slot, epoch) = (Slot(slot), Epoch(epoch));
-            let verdict = queue.failed(slot, epoch, *now);
-            if !holds(model, slot, epoch) {
-                assert_eq!(verdict, None);
-                return;
-            }
-            let entry = model.entry(epoch);
-            entry.failures += 1;
-            entry.unreadable = false;
-            if entry.failures < FAILURES {
-                entry.state = State::Held(*now + HOLD);
-                assert_eq!(verdict, Some(Verdict::Again));
-            } else {
-                condemn(entry, *now);
-                assert_eq!(verdict, Some(Verdict::Quarantine));
-            }
-        }
+        Action::Failed(slot, epoch) => failed(queue, model, (Slot(slot), Epoch(epoch)), *now),
         Action::Postponed(slot, epoch) => {
             let (slot, epoch) = (Slot(slot), Epoch(epoch));
             assert_eq!(queue.postponed(slot, epoch, *now), holds(model, slot, epoch));
@@ -221,6 +172,60 @@ fn perform(queue: &mut Queue, model: &mut Model, now: &mut Instant, action: Acti
             model.drop(Epoch(epoch));
         }
         Action::Wait(seconds) => *now += Duration::from_secs(seconds),
+    }
+}
+
+fn present(queue: &mut Queue, model: &mut Model, there: &BTreeSet<Epoch>) {
+    let gone = |entry: &&Entry| !matches!(entry.state, State::Taken(..)) && !there.contains(&entry.epoch);
+    let gone: Vec<Entry> = model.0.iter().filter(gone).copied().collect();
+    let waited = gone.iter().filter(|entry| is_waiting(entry.state)).map(|entry| entry.epoch);
+    let expected: BTreeSet<Epoch> = waited.collect();
+    assert_eq!(queue.present(there).into_iter().collect::<BTreeSet<_>>(), expected);
+    gone.iter().for_each(|entry| model.drop(entry.epoch));
+}
+
+fn claim(queue: &mut Queue, model: &mut Model, slot: Slot, now: Instant) {
+    for entry in &mut model.0 {
+        if matches!(entry.state, State::Held(until) | State::Aside(until) if until <= now) {
+            entry.state = State::Ready;
+        }
+    }
+    let expected = model.0.iter().find(|entry| entry.state == State::Ready).map(|entry| entry.epoch);
+    assert_eq!(queue.claim(slot, now), expected);
+    if let Some(epoch) = expected {
+        model.entry(epoch).settles = false;
+        model.entry(epoch).state = State::Taken(slot, false);
+    }
+}
+
+fn rendered(queue: &mut Queue, model: &mut Model, slot: Slot, epoch: Epoch) {
+    assert_eq!(queue.rendered(slot, epoch), holds(model, slot, epoch));
+    if holds(model, slot, epoch) {
+        let entry = model.entry(epoch);
+        entry.state = State::Taken(slot, true);
+        if std::mem::take(&mut entry.unreadable) {
+            entry.postponed = 0;
+            let held = |entry: &&mut Entry| entry.unreadable && matches!(entry.state, State::Held(_));
+            model.0.iter_mut().filter(held).for_each(|entry| entry.state = State::Ready);
+        }
+    }
+}
+
+fn failed(queue: &mut Queue, model: &mut Model, (slot, epoch): (Slot, Epoch), now: Instant) {
+    let verdict = queue.failed(slot, epoch, now);
+    if !holds(model, slot, epoch) {
+        assert_eq!(verdict, None);
+        return;
+    }
+    let entry = model.entry(epoch);
+    entry.failures += 1;
+    entry.unreadable = false;
+    if entry.failures < FAILURES {
+        entry.state = State::Held(now + HOLD);
+        assert_eq!(verdict, Some(Verdict::Again));
+    } else {
+        condemn(entry, now);
+        assert_eq!(verdict, Some(Verdict::Quarantine));
     }
 }
 

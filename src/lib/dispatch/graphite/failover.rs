@@ -1,6 +1,6 @@
 //! Which of several servers gets everything. Pure.
 
-use super::server::Condition;
+use super::shared::Condition;
 use crate::looked::Moment;
 use std::time::Duration;
 

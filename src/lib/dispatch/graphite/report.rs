@@ -1,7 +1,7 @@
 //! What an operator is told: one line for each change of state, not one for each attempt or batch. Everything else is
 //! for those who debug.
 
-use super::NAME;
+use super::name::NAME;
 use crate::config::Endpoint;
 use crate::looked::Moment;
 use std::cell::Cell;

@@ -1,6 +1,8 @@
 //! Reports, of which a server may miss some: for programs that send nothing else.
 
-use super::{Graphite, NAME, TlsError, start, sum};
+use super::dispatcher::{Graphite, start, sum};
+use super::error::TlsError;
+use super::name::NAME;
 use crate::batch::Piece;
 use crate::config;
 use crate::dispatch::{Counters, Dispatcher, Notices};

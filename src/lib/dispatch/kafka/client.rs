@@ -42,9 +42,9 @@ impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         // What matters comes as an event as well, and is told once; the rest repeats itself for as long as it lasts.
         if facility == "CONFWARN" {
-            tracing::warn!(dispatcher = super::NAME, facility, "{message}");
+            tracing::warn!(dispatcher = super::name::NAME, facility, "{message}");
         } else {
-            tracing::debug!(dispatcher = super::NAME, facility, ?level, "{message}");
+            tracing::debug!(dispatcher = super::name::NAME, facility, ?level, "{message}");
         }
     }
 

@@ -4,7 +4,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use super::NAME;
+use super::name::NAME;
 
 /// What was told last.
 #[derive(Debug, Default)]

@@ -1,8 +1,9 @@
 //! Sends what waits, hears what became of it.
 
 use super::client::{Client, Event, Sent};
+use super::name::NAME;
+use super::shared::Shared;
 use super::window::{Delivered, Outcome, Token};
-use super::{NAME, Shared};
 use crate::backoff::{Backoff, jitter};
 use crate::config;
 use crate::dispatch::{Notice, aside};

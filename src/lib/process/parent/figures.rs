@@ -2,7 +2,7 @@
 //! along with a snapshot now and then.
 
 use crate::dispatch::Counters;
-use crate::process::wire::message::Figures;
+use crate::process::wire::message::{Figures, Rendered};
 use crate::queue::{Queue, Slot};
 use crate::snapshot::Epoch;
 use crate::telemetry::{as_f64, figures, size};
@@ -93,6 +93,17 @@ impl Totals {
     pub fn add(&mut self, figure: Figure, count: u64) {
         let value = self.counts.entry(figure).or_default();
         *value = value.saturating_add(count);
+    }
+
+    /// A snapshot was rendered.
+    pub fn rendered(&mut self, rendered: &Rendered) {
+        self.add(Figure::LinesRendered, rendered.lines);
+        self.add(Figure::RefusedRows, rendered.refused_rows);
+        self.add(Figure::RefusedFiles, rendered.refused_files);
+        self.add(Figure::UnknownObjects, rendered.unknown_objects);
+        self.add(Figure::SlotsSkipped, rendered.skipped.slots);
+        self.add(Figure::ZerosSkipped, rendered.skipped.zeros);
+        self.add(Figure::UnchangedSkipped, rendered.skipped.unchanged);
     }
 
     /// The value of a counter.

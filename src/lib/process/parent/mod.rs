@@ -3,6 +3,7 @@
 
 mod custody;
 mod death;
+mod error;
 pub mod figures;
 mod heartbeat;
 mod page;
@@ -16,25 +17,24 @@ mod unconfirmed;
 use crate::config::Config;
 use crate::daemon::signals::{Signals, Told};
 use crate::daemon::systemd;
-use crate::dispatch::graphite::{self, TlsError};
+use crate::dispatch::graphite;
 use crate::exit;
 use crate::exporter::{self, Scrapes};
 use crate::logging::Chain;
 use crate::looked::{self, Moment};
 use crate::process::wire::message::{ToParent, ToWorker};
-use crate::queue::incoming::IncomingError;
 use crate::queue::{Blame, Slot};
 use crate::snapshot::Epoch;
 use crate::snapshot::list::wall_clock;
 use custody::Custody;
 use death::{Death, classify};
+pub use error::StartError;
 use figures::{Figure, Totals, stamp};
 use heartbeat::Heartbeat;
 use page::page;
 use pool::{Event, Pool, WorkerEvent};
-use spawn::{SpawnError, Spawner};
+use spawn::Spawner;
 use std::ffi::OsString;
-use std::io;
 use std::time::{Duration, Instant};
 use supervisor::{Action, KillReason, Policy, Supervisor};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -45,23 +45,6 @@ use unconfirmed::{Unconfirmed, Word};
 pub const GRACE: Duration = Duration::from_secs(10);
 /// After so long in which nothing was listened to, everybody is heard before anybody is judged.
 const ABSENCE: Duration = Duration::from_millis(100);
-
-/// Why the daemon cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The source directory.
-    #[error(transparent)]
-    Incoming(#[from] IncomingError),
-    /// The workers.
-    #[error(transparent)]
-    Spawn(#[from] SpawnError),
-    /// The files for TLS.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The runtime or its signal handlers.
-    #[error("cannot set up the main loop")]
-    Runtime(#[from] io::Error),
-}
 
 /// Runs the daemon until it is told to leave or gives up; returns the exit code. `arguments` is the command line,
 /// `text` the configuration as the workers will read it.
@@ -318,19 +301,13 @@ impl Parent {
             }
             ToParent::Pong => self.supervisor.ponged(slot, moment),
             ToParent::Counters { dispatcher, counters } => self.totals.heard(slot, dispatcher, counters),
-            ToParent::Rendered { epoch, lines, refused_rows, refused_files, unknown_objects, skipped } => {
-                if self.custody.rendered(slot, epoch, lines) {
+            ToParent::Rendered(rendered) => {
+                if self.custody.rendered(slot, rendered.epoch, rendered.lines) {
                     self.supervisor.answered(slot, moment);
                     self.supervisor.progress(slot);
-                    self.totals.add(Figure::LinesRendered, lines);
-                    self.totals.add(Figure::RefusedRows, refused_rows);
-                    self.totals.add(Figure::RefusedFiles, refused_files);
-                    self.totals.add(Figure::UnknownObjects, unknown_objects);
-                    self.totals.add(Figure::SlotsSkipped, skipped.slots);
-                    self.totals.add(Figure::ZerosSkipped, skipped.zeros);
-                    self.totals.add(Figure::UnchangedSkipped, skipped.unchanged);
+                    self.totals.rendered(&rendered);
                 } else {
-                    self.surprised(slot, epoch);
+                    self.surprised(slot, rendered.epoch);
                 }
             }
             ToParent::Settles { epoch, settles } => {

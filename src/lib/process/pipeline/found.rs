@@ -4,7 +4,7 @@ use super::run::{PipelineError, Run};
 use crate::haproxy::columns::Kind;
 use crate::names::{NameId, Names, Pairs};
 use crate::parse::doubt::{Unknown, Which};
-use crate::parse::stat::{FileError, RowError};
+use crate::parse::refused::{FileError, RowError};
 use crate::snapshot::STAT_SUFFIX;
 use std::collections::BTreeSet;
 use std::path::Path;

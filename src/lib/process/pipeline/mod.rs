@@ -4,10 +4,12 @@
 //! files ─► sites (whose they are) ─► twins (a process once) ─► daemon, proxies ─► aggregate ─► render ─► sink
 //! ```
 
+mod bounds;
 mod daemon;
 mod exclude;
 mod files;
 mod found;
+mod hosts;
 mod own;
 mod proxies;
 mod run;
@@ -31,10 +33,10 @@ use crate::render::path::{About, Paths};
 use crate::render::pieces::{self, Outlet};
 use crate::snapshot::Epoch;
 use crate::value::Value;
+use bounds::Bounds;
 use exclude::Excluded;
 use files::Files;
 use own::own;
-use proxies::Bounds;
 use run::Run;
 use sites::Sites;
 use std::num::NonZeroU64;

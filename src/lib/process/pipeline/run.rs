@@ -1,12 +1,9 @@
-//! One run through a snapshot: host after host, the daemon, then the proxies; then the clusters.
+//! What every part of a run through a snapshot needs, and what it says of itself.
 
+use super::bounds::Bounds;
 use super::exclude::Excluded;
-use super::files::Files;
 use super::own::{self, SnapshotFigure};
-use super::proxies::Bounds;
-use super::sites::Sites;
 use super::stranger;
-use super::twins::Twins;
 use crate::encode::prefix::Prefixes;
 use crate::encode::sink::Sink;
 use crate::haproxy::columns::Kind;
@@ -14,7 +11,7 @@ use crate::plan::{DaemonPlan, KindPlan};
 use crate::render::pieces::Outlet;
 use crate::value::Value;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Why a snapshot could not be processed at all. A bad row or a bad file is not among the reasons: those are counted
 /// in the [`Report`].
@@ -95,56 +92,7 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    pub(super) async fn hosts(
-        &mut self,
-        files: &Files,
-        sites: &mut Sites,
-        twins: &mut Twins,
-    ) -> Result<(), PipelineError> {
-        if files.info.is_empty() {
-            tracing::warn!(snapshot = %self.dir.display(), "no file with statistics of the daemon");
-        }
-        if files.stat.is_empty() {
-            tracing::warn!(snapshot = %self.dir.display(), "no file with statistics of proxies");
-        }
-        let parts = sites.divide(files);
-        let last = parts.len().saturating_sub(1);
-        sites.begin();
-        for (number, (host, mut files)) in parts.into_iter().enumerate() {
-            self.report.counted_once += twins.leave_out(self.dir, &mut files);
-            self.tally.last = number == last;
-            let Some((site, cluster)) = sites.enter(host.as_ref(), self.sink) else { continue };
-            if !files.info.is_empty() {
-                let start = Instant::now();
-                self.daemon(&files.info, &site.paths, cluster)?;
-                self.tally.daemon.time += start.elapsed();
-            }
-            if self.tally.last {
-                self.say_daemon(sites, !files.info.is_empty());
-            }
-            let Some((site, cluster)) = sites.enter(host.as_ref(), self.sink) else { continue };
-            if !files.stat.is_empty() {
-                self.proxies(&files.stat, site, cluster).await?;
-            }
-        }
-        sites.clusters(self.plans, self.sink);
-        sites.leave(self.sink);
-        Ok(())
-    }
-
-    /// How many metrics of the daemon there were, and how long they took, once no host follows.
-    fn say_daemon(&mut self, sites: &Sites, has_files: bool) {
-        let Share { metrics, time } = self.tally.daemon;
-        if metrics > 0 {
-            sites.leave(self.sink);
-            self.own_count(SnapshotFigure::MetricsHAProxy, metrics);
-        }
-        if metrics > 0 || has_files {
-            self.own_seconds(SnapshotFigure::WallClockTimeHAProxy, time);
-        }
-    }
-
-    /// The same of a kind of object.
+    /// How many metrics of a kind of object there were, and how long they took, once no host follows.
     pub(super) fn say(&mut self, kind: Kind) {
         let (metrics, time) = match kind {
             Kind::Frontend => (SnapshotFigure::MetricsFrontend, SnapshotFigure::WallClockTimeFrontends),
@@ -158,7 +106,7 @@ impl Run<'_> {
         }
     }
 
-    fn own_count(&mut self, figure: SnapshotFigure, count: i64) {
+    pub(super) fn own_count(&mut self, figure: SnapshotFigure, count: i64) {
         own::own(self.own, figure.name(), Value::Int(count), self.sink);
     }
 

@@ -1,18 +1,15 @@
 //! The hosts of a snapshot: this one alone, or with `[hosts]` each of those that were pulled from afar, and the clusters
 //! that they are part of.
 
-use super::daemon;
 use super::files::Files;
 use crate::aggregate::cluster::Cluster;
 use crate::config::{Config, HostName, Hosts};
 use crate::encode::object::Host;
 use crate::encode::sink::Sink;
-use crate::haproxy::columns::Kind;
 use crate::parse::stat::Stats;
 use crate::plan::KindPlan;
-use crate::render::objects::{Objects, Selected};
+use crate::render::objects::Objects;
 use crate::render::path::Paths;
-use crate::render::pieces::{self, Outlet};
 use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -29,10 +26,10 @@ pub(super) struct HostState {
 
 /// A cluster, and what renders it.
 #[derive(Debug)]
-struct ClusterState {
-    hosts: Cluster,
-    paths: Paths,
-    objects: Objects,
+pub(super) struct ClusterState {
+    pub(super) hosts: Cluster,
+    pub(super) paths: Paths,
+    pub(super) objects: Objects,
 }
 
 /// All hosts.
@@ -163,21 +160,8 @@ impl Sites {
         sink.host(&self.name);
     }
 
-    /// Tells of the clusters.
-    pub(super) fn clusters(&mut self, plans: &[KindPlan; 3], sink: &mut Sink) {
-        let skip_zero = plans.iter().any(|plan| plan.skip_zero);
-        sink.clusters(true);
-        for ClusterState { hosts, paths, objects } in self.totals.values_mut() {
-            daemon::of_cluster(hosts.daemon(), skip_zero, paths, sink);
-            objects.begin(&hosts.names, 0);
-            for (kind, plan) in Kind::ALL.into_iter().zip(plans) {
-                let groups = hosts.groups(kind);
-                let (names, servers, excluded) = (&hosts.names, &hosts.servers, &HashSet::new());
-                let selected = Selected { plan, groups: &groups, names, servers, excluded };
-                let outlet = Outlet::whole();
-                pieces::whole(&outlet, objects.render(selected, sink, &outlet));
-            }
-        }
-        sink.clusters(false);
+    /// The clusters, and what they have so far.
+    pub(super) fn clusters(&mut self) -> impl Iterator<Item = &mut ClusterState> {
+        self.totals.values_mut()
     }
 }

@@ -1,7 +1,8 @@
 //! Files that are read batch by batch.
 
+use crate::parse::refused::{FileError, FileReport, RowError, is_cut_off};
 use crate::parse::split::{Outline, Parts, Ranges, line_in_file};
-use crate::parse::stat::{FileError, FileReport, RowError, Stats, is_cut_off};
+use crate::parse::stat::Stats;
 use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;

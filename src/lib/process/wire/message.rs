@@ -51,20 +51,7 @@ pub enum ToParent {
     /// One more snapshot can be taken. Said once for each; the first one says that the worker is ready.
     Room,
     /// The snapshot is processed and with the dispatchers.
-    Rendered {
-        /// Which.
-        epoch: Epoch,
-        /// Lines of its batch.
-        lines: u64,
-        /// Rows that were left out.
-        refused_rows: u64,
-        /// Files that were left out.
-        refused_files: u64,
-        /// Objects that were left out since a part of theirs could not be read.
-        unknown_objects: u64,
-        /// What was left out because less is to be sent.
-        skipped: Skipped,
-    },
+    Rendered(Rendered),
     /// Every destination says that it has the snapshot, which is not certain yet; or no longer says so.
     Settles {
         /// Which.
@@ -99,6 +86,24 @@ pub enum ToParent {
     },
     /// The answer to [`ToWorker::Ping`].
     Pong,
+}
+
+/// A snapshot that is processed and with the dispatchers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rendered {
+    /// Which.
+    pub epoch: Epoch,
+    /// Lines of its batch.
+    pub lines: u64,
+    /// Rows that were left out.
+    pub refused_rows: u64,
+    /// Files that were left out.
+    pub refused_files: u64,
+    /// Objects that were left out since a part of theirs could not be read.
+    pub unknown_objects: u64,
+    /// What was left out because less is to be sent.
+    pub skipped: Skipped,
 }
 
 /// Kinds of failures to process a snapshot.
@@ -215,14 +220,14 @@ mod tests {
         }
         for message in [
             ToParent::Room,
-            ToParent::Rendered {
+            ToParent::Rendered(Rendered {
                 epoch: EPOCH,
                 lines: 71_255,
                 refused_rows: 1,
                 refused_files: 2,
                 unknown_objects: 6,
                 skipped: Skipped { slots: 3, zeros: 4, unchanged: 5 },
-            },
+            }),
             ToParent::Settles { epoch: EPOCH, settles: true },
             ToParent::Settles { epoch: EPOCH, settles: false },
             ToParent::Done { epoch: EPOCH, dropped: true },

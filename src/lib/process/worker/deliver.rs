@@ -8,7 +8,7 @@ use super::state::{Current, Open, Stop, Worker, moment, until};
 use crate::batch::{Output, Piece};
 use crate::looked::Moment;
 use crate::process::pipeline::Report;
-use crate::process::wire::message::{Figures, ToParent};
+use crate::process::wire::message::{self, Figures, ToParent};
 use crate::snapshot::Epoch;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -90,8 +90,8 @@ impl Worker {
         if only.is_none() {
             let lines = u64::try_from(lines).unwrap_or(u64::MAX);
             // First the word, then the hand-over: what happens from now on is not the snapshot's fault.
-            let rendered = ToParent::Rendered { epoch, lines, refused_rows, refused_files, unknown_objects, skipped };
-            self.say(&rendered).await?;
+            let rendered = message::Rendered { epoch, lines, refused_rows, refused_files, unknown_objects, skipped };
+            self.say(&ToParent::Rendered(rendered)).await?;
         }
         while let Ok(notice) = self.notices.try_recv() {
             self.heed(notice).await?;

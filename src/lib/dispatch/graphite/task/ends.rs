@@ -1,18 +1,14 @@
 //! The life of a batch on its way out: the end of the connection, its confirmation, and the time until it is delivered.
 
-use super::loss::Loss;
-use super::{Habit, Next, Receipt, Task};
+use super::state::{BETWEEN_ENDS, Habit, LARGEST_PART, Loss, Next, Task};
 use crate::dispatch::graphite::link::{Health, Link};
 use crate::dispatch::graphite::progress::{Owing, Verdict};
-use crate::dispatch::graphite::server::Word;
+use crate::dispatch::graphite::proof::Receipt;
+use crate::dispatch::graphite::shared::Word;
 use crate::looked::Moment;
 use crate::snapshot::Epoch;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// Shortest and longest time between the ends of two connections, however small the batches are: in a long catching up
-/// the batches in between share a connection. In between, it is twice the time that the peer takes to close one.
-pub(super) const BETWEEN_ENDS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// A peer that has acknowledged everything and does not close for so many times `delay`, or `write-timeout` if that is longer,
 /// hangs, or is one that never closes. Time does not tell which of the two: only a proof that it reads does.
@@ -25,9 +21,6 @@ const READS: u64 = 64 * 1024 * 1024;
 
 /// A peer that says something so long after our end does so because its program runs, not as a greeting.
 pub(super) const ANSWER: Duration = Duration::from_secs(1);
-
-/// Largest part that a connection is limited to, for a peer that breaks every connection.
-pub(super) const LARGEST_PART: usize = 256 * 1024;
 
 impl Task {
     /// Ends the current connection where that is due, and opens the next.

@@ -1,14 +1,12 @@
 //! What happens when a connection is lost, or cannot be opened.
 
-use super::ends::LARGEST_PART;
-use super::{Habit, Next, Task};
+use super::state::{Habit, LARGEST_PART, Loss, Next, Task};
 use crate::backoff::jitter;
 use crate::dispatch::graphite::connect::{ConnectError, Connector};
 use crate::dispatch::graphite::link::{Link, Stream};
-use crate::dispatch::graphite::server::Word;
+use crate::dispatch::graphite::shared::Word;
 use crate::dispatch::graphite::window::{Lost, Window};
 use crate::looked::Moment;
-use std::io;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -26,20 +24,6 @@ const BARREN: u32 = 2;
 
 /// The kernel itself gives a connection up when it gets no acknowledgement for this long beyond the patience.
 const SILENCE: Duration = Duration::from_secs(5);
-
-/// Why a connection is given up.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Loss {
-    #[error("the peer closed the connection")]
-    Closed,
-    #[error("the connection broke")]
-    Broken(#[from] io::Error),
-    /// With it goes what the peer has confirmed.
-    #[error("an idle connection to the peer ended soon after what was sent had been confirmed")]
-    Witness(#[source] Option<io::Error>),
-    #[error("the peer has been too slow for {0:?}")]
-    TooSlow(Duration),
-}
 
 impl Task {
     /// A connection is gone, and with it what was not confirmed; with a witness, or where there is none, all that was not delivered.

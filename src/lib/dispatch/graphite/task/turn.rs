@@ -1,29 +1,13 @@
-//! The task of the dispatcher: one loop that looks at everything there is, acts, and sleeps until something happens.
+//! A turn of the loop.
 
-mod ends;
-mod loss;
-mod renew;
-mod witness;
-
-use super::connect::{ConnectError, Connector, Target};
-use super::link::{Health, Link, Stream};
-use super::progress::Progress;
-use super::proof::{Receipt, Rules};
-use super::server::Shared;
-use crate::backoff::Rounds;
-use crate::config::{self, Acknowledge, QueueFull};
+use super::ends;
+use super::state::{Habit, Loss, Next, POLL, Task};
+use crate::config::{Acknowledge, QueueFull};
+use crate::dispatch::graphite::connect::Connector;
+use crate::dispatch::graphite::link::Health;
 use crate::looked::{self, Moment};
-use loss::Loss;
-use renew::Renewal;
-use std::future::Future;
-use std::pin::Pin;
-use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::Instant;
-use witness::Witnesses;
-
-/// First and longest pause between two looks at what the kernel of the peer has acknowledged.
-const POLL: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(64));
 
 /// Pause between two looks whether a peer that does not close has proved that it reads.
 const LOOK: Duration = Duration::from_secs(1);
@@ -31,102 +15,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Pause between two looks at idle connections while something rests on them.
 const SEEN: Duration = Duration::from_millis(500);
 
-/// Whether the peer closes a connection after its end was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Habit {
-    Unknown,
-    Closes,
-    Never,
-}
-
-type Opening = Pin<Box<dyn Future<Output = (Connector, Result<Stream, ConnectError>)>>>;
-
-/// The connection that carries the next batch.
-enum Next {
-    Open(Link),
-    Opening(Opening),
-    Pause(Instant),
-}
-
-/// See the module.
-pub(super) struct Task {
-    shared: Rc<Shared>,
-    target: Target,
-    connect_timeout: Duration,
-    write_timeout: Duration,
-    delay: Duration,
-    acknowledge: Acknowledge,
-    rules: Rules,
-    witnesses: Witnesses,
-    renewal: Renewal,
-    rounds: Rounds,
-    next: Next,
-    /// `None` while it is at work.
-    connector: Option<Connector>,
-    /// A connection that has been ended, with the time of it.
-    ended: Option<(Link, Instant)>,
-    last_end: Option<Instant>,
-    between_ends: Duration,
-    habit: Habit,
-    /// Whether it has been said that the peer does not close.
-    told_open: bool,
-    progress: Progress,
-    poll: Duration,
-    /// Failed attempts in a row.
-    failures: u32,
-    /// Connections in a row that broke before anything on them was confirmed.
-    barren: u32,
-    part: Option<usize>,
-    /// Parts in a row that were confirmed.
-    parts: u32,
-    confirmed_since_loss: bool,
-    /// Whether the peer was too slow and has confirmed nothing since: it may hang, and be killed with what it had read.
-    hangs: bool,
-    /// Whether the next connection replaces one that was lost.
-    replaces: bool,
-    /// How often in a row a peer that had confirmed something was gone a moment later, without that anything was delivered in
-    /// between: it may be a proxy with nothing behind it, which confirms everything.
-    doubts: u32,
-    /// Whether the last connection that was lost was closed in order.
-    closed: bool,
-}
-
 impl Task {
-    pub(super) fn new(config: &config::Graphite, target: Target, shared: Rc<Shared>) -> Self {
-        let now = Instant::now();
-        Self {
-            shared,
-            target,
-            connect_timeout: config.connect_timeout,
-            write_timeout: config.write_timeout,
-            delay: config.delay,
-            acknowledge: config.acknowledge,
-            rules: Rules { settle: config.settle },
-            witnesses: Witnesses::new(now),
-            renewal: Renewal::new(config.connection_lifetime),
-            rounds: Rounds::new(config.retries, config.interval, config.backoff, config.delay),
-            next: Next::Pause(now),
-            connector: None,
-            ended: None,
-            last_end: None,
-            between_ends: ends::BETWEEN_ENDS.0,
-            habit: Habit::Unknown,
-            told_open: false,
-            progress: Progress::new(config.write_timeout, config.delay, Moment::now()),
-            poll: POLL.0,
-            failures: 0,
-            barren: 0,
-            part: None,
-            parts: 0,
-            confirmed_since_loss: false,
-            hangs: false,
-            replaces: false,
-            doubts: 0,
-            closed: false,
-        }
-    }
-
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         loop {
             let now = Instant::now();
             if let Err(loss) = self.advance(now) {
@@ -171,11 +61,11 @@ impl Task {
     }
 
     /// Whether connections are kept, and the word of the peer's kernel is taken.
-    fn lasting(&self) -> bool {
+    pub(super) fn lasting(&self) -> bool {
         self.habit == Habit::Never || (self.acknowledge == Acknowledge::Kernel && self.part.is_none())
     }
 
-    fn open(&mut self) {
+    pub(super) fn open(&mut self) {
         // A connection that is lost takes with it the connector that is at work on the next.
         let new = || Connector::new(self.target.clone(), self.connect_timeout);
         let mut connector = self.connector.take().unwrap_or_else(new);

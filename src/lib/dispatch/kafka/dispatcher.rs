@@ -1,0 +1,101 @@
+//! The dispatcher.
+
+use super::name::NAME;
+use super::report::Report;
+use super::shared::Shared;
+use super::task::Task;
+use super::window::Window;
+use crate::batch::Output;
+use crate::config;
+use crate::dispatch::bounds::Bounds;
+use crate::dispatch::{Batch, Counters, Dispatcher, Notices};
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+/// The dispatcher; its client lives as long as it does.
+#[derive(Debug)]
+pub struct Kafka {
+    shared: Rc<Shared>,
+    task: JoinHandle<()>,
+}
+
+impl Kafka {
+    /// Starts a client. To be called inside a tokio `LocalSet`.
+    #[must_use]
+    pub fn start(config: &config::Kafka, notices: Notices) -> Self {
+        let brokers = config.properties.get("bootstrap.servers").map(String::as_str).unwrap_or_default();
+        let shared = Rc::new(Shared {
+            window: RefCell::new(Window::new(config.format)),
+            counters: Cell::default(),
+            well: Cell::new(false),
+            had_room: Cell::new((true, true)),
+            unsent: Bounds::get().unsent,
+            report: Report::new(brokers, &config.topic),
+            queue_size: config.queue_size.get(),
+            notices,
+            submitted: Notify::new(),
+            changed: Notify::new(),
+        });
+        let task = tokio::task::spawn_local(Task::new(config, Rc::clone(&shared)).run());
+        Self { shared, task }
+    }
+}
+
+impl Dispatcher for Kafka {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn output(&self) -> Output {
+        Output::Kafka
+    }
+
+    fn submit(&self, batch: Arc<Batch>) {
+        self.shared.window.borrow_mut().push(batch);
+        self.shared.had_room.set(self.shared.room());
+        self.shared.submitted.notify_one();
+    }
+
+    /// Before anything was delivered, and after something went wrong until something is delivered again, there is room for
+    /// one batch: the snapshots wait on disk.
+    fn has_room(&self) -> bool {
+        self.shared.has_room()
+    }
+
+    fn takes_more(&self) -> bool {
+        self.shared.takes_more()
+    }
+
+    fn counters(&self) -> Counters {
+        let window = self.shared.window.borrow();
+        let mut counters = self.shared.counters.get();
+        (counters.queued_batches, counters.queued_lines) = (window.batches() as u64, window.lines() as u64);
+        counters.messages_in_flight = window.flying() as u64;
+        counters.messages_parked = window.refused() as u64;
+        counters.queued_bytes = window.bytes() as u64;
+        counters
+    }
+
+    /// Ends early while Kafka does not take anything.
+    fn drain(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(async move {
+            while !self.shared.window.borrow().is_empty() && !self.shared.report.is_troubled() {
+                if timeout_at(deadline, self.shared.changed.notified()).await.is_err() {
+                    break;
+                }
+            }
+        })
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

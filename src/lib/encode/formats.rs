@@ -1,0 +1,28 @@
+//! The formats that a configuration wants.
+
+use super::documents::Documents;
+use super::encoder::Encoder;
+use super::graphite::{self, Graphite};
+use super::keyed::Keyed;
+use crate::config::{Config, KafkaFormat};
+
+/// Whether anything of this configuration takes lines in plaintext.
+#[must_use]
+pub fn is_plaintext_wanted(config: &Config) -> bool {
+    config.local_store.is_some() || (config.graphite.enabled && graphite::is_plaintext(&config.graphite))
+}
+
+/// The encoders of all other formats that this configuration wants.
+#[must_use]
+pub fn encoders(config: &Config) -> Vec<Box<dyn Encoder>> {
+    let mut encoders: Vec<Box<dyn Encoder>> = Vec::new();
+    if config.graphite.enabled && !graphite::is_plaintext(&config.graphite) {
+        encoders.push(Box::new(Graphite::new(&config.graphite)));
+    }
+    match &config.kafka {
+        Some(kafka) if kafka.format == KafkaFormat::Graphite => encoders.push(Box::new(Keyed::new(kafka))),
+        Some(kafka) => encoders.push(Box::new(Documents::new(kafka))),
+        None => {}
+    }
+    encoders
+}

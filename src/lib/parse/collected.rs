@@ -1,0 +1,136 @@
+//! Rows of all kinds of objects, and the names in them.
+
+use super::cells::RowCells;
+use super::doubt::Doubts;
+use super::fields::{Fields, Slot};
+use super::layout::Layout;
+use super::number::Number;
+use super::order::Order;
+use super::refused::RowError;
+use super::table::Table;
+use crate::haproxy::columns::Kind;
+use crate::haproxy::status;
+use crate::haproxy::traffic::{self, Counter};
+use crate::names::{Names, Pairs};
+use crate::plan::KindPlan;
+use crate::value::UNKNOWN;
+use std::sync::Arc;
+
+/// Rows of all kinds of objects, and the names in them.
+#[derive(Debug)]
+pub struct Collected {
+    pub(super) plans: Arc<[KindPlan; 3]>,
+    /// Whether states are read: they are sent, or tell unused slots.
+    pub(super) status: bool,
+    /// A table for each kind, in the order of [`Kind::ALL`].
+    pub tables: [Table; 3],
+    /// Names of proxies and servers.
+    pub names: Names,
+    /// Servers in their backends.
+    pub servers: Pairs,
+    /// What could not be read.
+    pub doubts: Doubts,
+    /// Cells of the current row beyond the range of `i64`: field and value.
+    pub(super) bigs: Vec<(usize, f64)>,
+    pub(super) order: Order,
+}
+
+impl Collected {
+    #[inline(always)]
+    pub(super) fn row(&mut self, layout: &Layout, row: &impl RowCells) -> Result<(), RowError> {
+        let Some(kind) = layout.kind(row)? else { return Ok(()) };
+        let names = row.names().filter(|_| layout.names_first);
+        let expected = names.and_then(|names| self.order.expected(kind, names));
+        if expected.is_none() && layout.nameless(row) {
+            return Err(RowError::NoName);
+        }
+        let fields = layout.fields.get(kind as usize).and_then(|by_mode| by_mode.get(layout.mode(row) as usize));
+        let (Some(plan), Some(table), Some(fields)) =
+            (self.plans.get(kind as usize), self.tables.get_mut(kind as usize), fields)
+        else {
+            return Ok(());
+        };
+        self.bigs.clear();
+        figures(plan, fields, row, table, &mut self.bigs)?;
+        let weight = weight(layout, fields, row, table, &self.bigs);
+        fields.complete(table, weight, &mut self.bigs);
+        let key = match expected {
+            Some(key) => key,
+            None => {
+                let proxy = self.names.intern(row.text(layout.pxname));
+                let key = match kind {
+                    Kind::Server => self.servers.intern((proxy, self.names.intern(row.text(layout.svname)))),
+                    Kind::Frontend | Kind::Backend => proxy.0,
+                };
+                if let Some(names) = names {
+                    self.order.note(kind, key, names);
+                }
+                key
+            }
+        };
+        table.commit(key, weight);
+        if kind == Kind::Server && !plan.send_aggregated.is_empty() {
+            table.server_names.push(self.servers.get(key).map_or(u32::MAX, |(_, server)| server.0));
+        }
+        for (index, value) in &self.bigs {
+            table.note_big(*index, *value);
+        }
+        if self.status {
+            let status = layout.status.map(|position| status::status(row.text(position)).severity);
+            let check = layout.check_status.and_then(|position| status::check_status(row.text(position)));
+            let used = plan.skip_unused.then(|| i64::from(!layout.is_unused(row)));
+            table.note_states([status, check.map(|state| state.severity), used]);
+        }
+        Ok(())
+    }
+}
+
+/// Reads the fields of a row that its file has; those beyond 64 bits are 0 there, and in `bigs`.
+#[inline(always)]
+fn figures(
+    plan: &KindPlan,
+    fields: &Fields,
+    row: &impl RowCells,
+    table: &mut Table,
+    bigs: &mut Vec<(usize, f64)>,
+) -> Result<(), RowError> {
+    let mut cells = table.next_row();
+    let mut slots = fields.present.as_slice();
+    while let Some((slot, rest)) = slots.get(row.figures(slots, &mut cells)..).and_then(<[Slot]>::split_first) {
+        slots = rest;
+        let value = match row.number(slot.position) {
+            Number::Int(value) => value,
+            Number::Blank => slot.blank,
+            Number::Big(value) => {
+                bigs.push((slot.index, value));
+                0
+            }
+            Number::Bad => {
+                let field = plan.fields.get(slot.index).map_or("", |field| field.column.name);
+                return Err(RowError::NotANumber { field });
+            }
+        };
+        cells.set(slot.index, value);
+    }
+    Ok(())
+}
+
+/// How many requests the averages of a row are over, as far as that matters.
+#[inline(always)]
+fn weight(layout: &Layout, fields: &Fields, row: &impl RowCells, table: &Table, bigs: &[(usize, f64)]) -> i64 {
+    match (fields.counts_requests, fields.balanced) {
+        _ if fields.times.is_empty() => 1,
+        // What was balanced has had requests.
+        (false, Some(index)) if table.cell(index) > 0 => 1,
+        (counts_requests, _) => {
+            let known = bigs.is_empty();
+            let weight = traffic::weight(|counter| match (counter, fields.sessions, fields.balanced) {
+                (Counter::Sessions, Some(index), _) | (Counter::Balanced, _, Some(index)) if known => {
+                    Some(table.cell(index)).filter(|cell| *cell > UNKNOWN)
+                }
+                _ => layout.counter(row, counter),
+            });
+            if counts_requests { weight } else { weight.min(1) }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What a header says: which cell of a row is what.
+
+use super::cells::RowCells;
+use super::fields::Fields;
+use super::number::Number;
+use super::quoted::Quoted;
+use super::refused::RowError;
+use crate::haproxy::columns::{Kind, Mode};
+use crate::haproxy::traffic::Counter;
+use crate::plan::KindPlan;
+use std::collections::BTreeSet;
+
+/// Where the fields of the plans stand in a file.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) width: usize,
+    pub(super) pxname: usize,
+    pub(super) svname: usize,
+    pub(super) row_type: Option<usize>,
+    pub(super) mode: Option<usize>,
+    /// Where each [`Counter`] of traffic is.
+    pub(super) counters: [Option<usize>; 3],
+    pub(super) status: Option<usize>,
+    pub(super) check_status: Option<usize>,
+    pub(super) addr: Option<usize>,
+    /// Positions before this one are read, the rest of a row is only counted.
+    pub(super) needed: usize,
+    /// The positions that are read.
+    pub(super) asked: Vec<usize>,
+    /// Whether the rows begin with both names.
+    pub(super) names_first: bool,
+    /// For each kind, where the fields of its plan stand; by [`Mode`] of the row.
+    pub(super) fields: [[Fields; 3]; 3],
+}
+
+impl Layout {
+    /// Reads a header line; `None` when it is none.
+    pub(super) fn new(header: &[u8], plans: &[KindPlan; 3]) -> Option<Self> {
+        let header = header.strip_prefix(b"# ").or_else(|| header.strip_prefix(b"#")).unwrap_or(header);
+        let names: Vec<&[u8]> = header.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
+        let position = |name: &str| names.iter().position(|field| *field == name.as_bytes());
+        let fields = plans.each_ref().map(|plan| Mode::ALL.map(|mode| Fields::new(plan, mode, position)));
+        let slots = plans.iter().any(|plan| plan.skip_unused);
+        let mut layout = Self {
+            width: names.len(),
+            pxname: position("pxname")?,
+            svname: position("svname")?,
+            row_type: position("type"),
+            mode: position("mode"),
+            counters: Counter::ALL.map(|counter| position(counter.field())),
+            status: position("status"),
+            check_status: position("check_status"),
+            addr: position("addr").filter(|_| slots),
+            needed: 0,
+            asked: Vec::new(),
+            names_first: position("pxname") == Some(0) && position("svname") == Some(1),
+            fields,
+        };
+        let named = [layout.row_type, layout.mode, layout.status, layout.check_status, layout.addr];
+        let named = named.into_iter().chain(layout.counters).chain([Some(layout.pxname), Some(layout.svname)]);
+        let fields = layout.fields.iter().flatten().flat_map(|fields| &fields.present).map(|slot| slot.position);
+        // Each once: rows with quotes are held against them.
+        layout.asked = named.flatten().chain(fields).collect::<BTreeSet<_>>().into_iter().collect();
+        layout.needed = layout.asked.iter().max().map_or(0, |last| last + 1);
+        Some(layout)
+    }
+
+    /// Whether the server is a slot that nobody uses: in maintenance, without an address, and without traffic since the
+    /// start. Where HAProxy tells no addresses (before 1.7; a socket of `level user`), only "MAINT (resolution)" says that
+    /// there is none.
+    #[inline(never)]
+    pub(super) fn is_unused(&self, row: &impl RowCells) -> bool {
+        let text = |position: Option<usize>| position.map(|position| row.text(position)).unwrap_or_default();
+        let status = text(self.status);
+        status.starts_with(b"MAINT")
+            && self.counter(row, Counter::Sessions) == Some(0)
+            && matches!(self.counter(row, Counter::Balanced), None | Some(0))
+            && (status == b"MAINT (resolution)" || is_unspecified(text(self.addr)))
+    }
+
+    /// A counter of traffic, where the row has it.
+    #[inline(always)]
+    pub(super) fn counter(&self, row: &impl RowCells, counter: Counter) -> Option<i64> {
+        match row.number(self.counters.get(counter as usize).copied().flatten()?) {
+            Number::Int(value) => Some(value),
+            Number::Big(value) if value > 0.0 => Some(i64::MAX),
+            Number::Big(_) | Number::Blank | Number::Bad => None,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn mode(&self, row: &impl RowCells) -> Mode {
+        self.mode.map_or(Mode::Unsaid, |position| Mode::of(row.text(position)))
+    }
+
+    /// Whether a row says which proxy it is of, be there what may in the rest of it.
+    pub(super) fn names_proxy(&self, line: &[u8], quoted: &mut Quoted) -> bool {
+        self.name(self.pxname, line, quoted, |_| ()).is_some()
+    }
+
+    /// What `take` makes of the name in this cell of a row that may be one of anything; `None` when there is none, or when
+    /// its end may be missing.
+    pub(super) fn name<T>(
+        &self,
+        place: usize,
+        line: &[u8],
+        quoted: &mut Quoted,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Option<T> {
+        let whole = |name: &[u8], goes_on: bool| !name.is_empty() && (goes_on || place + 1 == self.width);
+        if memchr::memchr(b'"', line).is_some() {
+            let row = quoted.split(line);
+            let name = row.cell(place);
+            return whole(name, row.width() > place + 1).then(|| take(name));
+        }
+        let mut cells = line.split(|byte| *byte == b',').skip(place);
+        let name = cells.next()?;
+        whole(name, cells.next().is_some()).then(|| take(name))
+    }
+
+    pub(super) fn nameless(&self, row: &impl RowCells) -> bool {
+        row.text(self.pxname).is_empty() || row.text(self.svname).is_empty()
+    }
+
+    /// What a row is of: a server may be called BACKEND, so the type decides where there is one. `Ok(None)` for one that
+    /// is of nothing that is read, a listener.
+    #[inline(always)]
+    pub(super) fn kind(&self, row: &impl RowCells) -> Result<Option<Kind>, RowError> {
+        Ok(Some(match (self.row_type.map(|position| row.text(position)), row.text(self.svname)) {
+            (Some(b"0"), _) | (None, b"FRONTEND") => Kind::Frontend,
+            (Some(b"1"), _) | (None, b"BACKEND") => Kind::Backend,
+            (Some(b"2"), _) | (None, _) => Kind::Server,
+            _ if self.nameless(row) => return Err(RowError::NoName),
+            (Some(b"3"), _) => return Ok(None),
+            (Some(_), _) => return Err(RowError::UnknownType),
+        }))
+    }
+}
+
+/// Whether an address with its port is that of no server.
+fn is_unspecified(addr: &[u8]) -> bool {
+    [&b"0.0.0.0:"[..], b"[::]:", b":::"].iter().any(|none| addr.starts_with(none))
+}

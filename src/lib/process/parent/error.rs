@@ -1,0 +1,23 @@
+//! Why the daemon cannot start.
+
+use super::spawn::SpawnError;
+use crate::dispatch::graphite::TlsError;
+use crate::queue::incoming::IncomingError;
+use std::io;
+
+/// Why the daemon cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The source directory.
+    #[error(transparent)]
+    Incoming(#[from] IncomingError),
+    /// The workers.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// The files for TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The runtime or its signal handlers.
+    #[error("cannot set up the main loop")]
+    Runtime(#[from] io::Error),
+}
