@@ -61,12 +61,14 @@ pub(crate) fn discard(dir: &Path, times: u32) {
         }
         let outlet = Outlet::new(Bounds::get().piece);
         pipeline.begin(EPOCH, std::mem::take(&mut text));
-        let rendering = std::pin::pin!(pipeline.render(dir, &outlet));
-        let mut pieces = Pieces::new(&outlet, rendering);
-        while let Some(piece) = pieces.next_piece() {
-            outlet.give(emptied(piece));
+        {
+            let rendering = std::pin::pin!(pipeline.render(dir, &outlet));
+            let mut pieces = Pieces::new(&outlet, rendering);
+            while let Some(piece) = pieces.next_piece() {
+                outlet.give(emptied(piece));
+            }
+            pieces.end().expect("the snapshot can be read");
         }
-        pieces.end().expect("the snapshot can be read");
         text = emptied(pipeline.end().0);
     }
     let cpu = (os::own_cpu() - before) / times.max(1);

@@ -174,11 +174,18 @@ impl Pipeline {
     /// When the directory cannot be read; then nothing was appended.
     pub fn run(&mut self, dir: &Path, epoch: Epoch, out: &mut Vec<u8>) -> Result<(usize, Report), PipelineError> {
         let outlet = Outlet::whole();
-        self.begin(epoch, Vec::new());
+        // Its memory serves where there is nothing in it.
+        let buffer = if out.is_empty() { std::mem::take(out) } else { Vec::new() };
+        self.begin(epoch, buffer);
         let report = pieces::whole(&outlet, self.render(dir, &outlet))?;
         let lines = self.lines();
         let (mut piece, _) = self.end();
-        out.extend(piece.take(Output::Plaintext).map(|batch| batch.text).unwrap_or_default());
+        let text = piece.take(Output::Plaintext).map(|batch| batch.text).unwrap_or_default();
+        if out.is_empty() {
+            *out = text;
+        } else {
+            out.extend(text);
+        }
         self.rest = piece;
         Ok((lines, report))
     }
