@@ -7,9 +7,10 @@ use haproxystats::config::{self, Acknowledge, Endpoint, Mode, Protocol, QueueFul
 use haproxystats::dispatch::graphite::{self, Graphite};
 use haproxystats::dispatch::local_store::LocalStore;
 use haproxystats::dispatch::{Batch, Counters, Dispatcher, Notice};
+use haproxystats::encode;
+use haproxystats::encode::encoder::Encoder;
 use haproxystats::encode::object::{Host, Object, ObjectKind};
 use haproxystats::encode::prefix::{Prefix, Tagged};
-use haproxystats::encode::{self, Encoder};
 use haproxystats::snapshot::Epoch;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;

@@ -21,25 +21,15 @@ use crate::plan::KindPlan;
 use crate::value::{ABSENT, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// How a field is combined over hosts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    Sum,
-    Weighted,
-    Mean,
-    Max,
-    Min,
-}
-
-/// The rule for a nature; `processes` is what is done over processes.
-fn rule(nature: Nature, processes: Combine) -> Rule {
+/// How a field of this nature is combined over hosts; `processes` is what is done over processes.
+pub(super) fn over_hosts(nature: Nature, processes: Combine) -> Combine {
     match (nature, processes) {
-        (Nature::Max | Nature::Duration, _) | (_, Combine::Max) => Rule::Max,
-        (Nature::Age, _) => Rule::Min,
-        (_, Combine::BusyMean | Combine::WeightedMean) => Rule::Weighted,
-        (Nature::Average, _) | (_, Combine::Mean) => Rule::Mean,
-        (_, Combine::Min | Combine::MinPresent) => Rule::Min,
-        (_, Combine::Sum) => Rule::Sum,
+        (Nature::Max | Nature::Duration, _) | (_, Combine::Max) => Combine::Max,
+        (Nature::Age, _) => Combine::Min,
+        (_, Combine::BusyMean | Combine::WeightedMean) => Combine::WeightedMean,
+        (Nature::Average, _) | (_, Combine::Mean) => Combine::Mean,
+        (_, Combine::Min | Combine::MinPresent) => Combine::Min,
+        (_, Combine::Sum) => Combine::Sum,
     }
 }
 
@@ -60,7 +50,7 @@ struct Cell {
 }
 
 impl Cell {
-    fn add(&mut self, rule: Rule, value: Value, weight: f64) {
+    fn add(&mut self, rule: Combine, value: Value, weight: f64) {
         let number = match value {
             Value::Int(whole) => {
                 self.whole += i128::from(whole);
@@ -77,7 +67,7 @@ impl Cell {
         self.weighted += number * weight;
         self.weight += weight;
         self.extreme = Some(match (rule, self.extreme) {
-            (Rule::Min, Some(extreme)) => extreme.min(number),
+            (Combine::Min, Some(extreme)) => extreme.min(number),
             (_, Some(extreme)) => extreme.max(number),
             (_, None) => number,
         });
@@ -87,17 +77,17 @@ impl Cell {
         as_f64(self.whole) + self.fraction
     }
 
-    fn value(&self, rule: Rule) -> Option<Value> {
+    fn value(&self, rule: Combine) -> Option<Value> {
         if self.count == 0 || self.unknown {
             return None;
         }
         Some(match rule {
-            Rule::Sum if !self.has_fraction => Value::from_i128(self.whole),
-            Rule::Sum => Value::Float(self.total()),
-            Rule::Mean => Value::Float(self.total() / f64::from(self.count)),
+            Combine::Sum if !self.has_fraction => Value::from_i128(self.whole),
+            Combine::Sum => Value::Float(self.total()),
+            Combine::Mean => Value::Float(self.total() / f64::from(self.count)),
             // Hosts without traffic have no average, and those with traffic weigh something.
-            Rule::Weighted => Value::Float(self.weighted / self.weight),
-            Rule::Max | Rule::Min => whole(self.extreme?),
+            Combine::BusyMean | Combine::WeightedMean => Value::Float(self.weighted / self.weight),
+            Combine::Max | Combine::Min | Combine::MinPresent => whole(self.extreme?),
         })
     }
 }
@@ -128,7 +118,7 @@ struct Objects {
 impl Objects {
     /// Adds the object at `from` of a host, and returns where it stands here. `source` says, by field, which one of the host's
     /// it is made of.
-    fn add(&mut self, key: u32, rules: &[Option<Rule>], source: &[usize], (host, from): (&Grouped, usize)) -> usize {
+    fn add(&mut self, key: u32, rules: &[Option<Combine>], source: &[usize], (host, from): (&Grouped, usize)) -> usize {
         let weight = host.weight(from).map_or(1.0, |weight| as_f64(i128::from(weight)));
         let row = *self.rows.entry(key).or_insert_with(|| {
             self.keys.push(key);
@@ -157,8 +147,8 @@ impl Objects {
         }
     }
 
-    fn grouped(&self, rules: &[Option<Rule>]) -> Grouped {
-        let column = |(index, rule): (usize, &Option<Rule>)| {
+    fn grouped(&self, rules: &[Option<Combine>]) -> Grouped {
+        let column = |(index, rule): (usize, &Option<Combine>)| {
             let Some(rule) = rule else { return Values::Nothing };
             let cells = self.cells.iter().map(|cells| cells.get(index).and_then(|cell| cell.value(*rule)));
             let values: Vec<Option<Value>> = cells.collect();
@@ -198,7 +188,7 @@ impl Objects {
 /// The hosts of a cluster so far.
 #[derive(Debug)]
 pub struct Cluster {
-    rules: [Vec<Option<Rule>>; 3],
+    rules: [Vec<Option<Combine>>; 3],
     /// By field, which one of the hosts' it is made of.
     sources: [Vec<usize>; 3],
     /// Names of its proxies and servers.
@@ -224,7 +214,7 @@ impl Cluster {
     #[must_use]
     pub fn new(plans: &[KindPlan; 3]) -> Self {
         let rules = |plan: &KindPlan| {
-            let rule = |column: &Column, combine| Some(rule(column.nature, combine));
+            let rule = |column: &Column, combine| Some(over_hosts(column.nature, combine));
             plan.fields.iter().map(|field| rule(field.column, field.combine)).collect()
         };
         Self {
@@ -370,10 +360,10 @@ impl Cluster {
 }
 
 /// Percentages and what is worked out of several figures are means.
-fn daemon_rule(name: &str) -> Rule {
+fn daemon_rule(name: &str) -> Combine {
     match info::find(name) {
-        Some(field) => field.combine.map_or(Rule::Mean, |combine| rule(field.nature, combine)),
-        None => Rule::Mean,
+        Some(field) => field.combine.map_or(Combine::Mean, |combine| over_hosts(field.nature, combine)),
+        None => Combine::Mean,
     }
 }
 

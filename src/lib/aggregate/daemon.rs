@@ -46,7 +46,8 @@ pub fn overall(plan: &DaemonPlan, processes: &[Info], missing: usize) -> Overall
             unknown.extend(info::FIELDS.get(metric.index).map(|field| field.name));
             None
         } else {
-            combine(metric, values)
+            let nothing = (metric.default && metric.combine == Combine::Sum).then_some(Value::Int(0));
+            metric.combine.over(values.map(|value| (value, 1))).or(nothing)
         };
         figures.extend(figure(metric, value));
     }
@@ -91,23 +92,6 @@ pub fn of_process(plan: &DaemonPlan, process: &Info) -> Vec<Figure> {
 fn figure(metric: &DaemonMetric, value: Option<Value>) -> Option<Figure> {
     let field = info::FIELDS.get(metric.index)?;
     (metric.default || value.is_some()).then_some((field.name, value))
-}
-
-fn combine(metric: &DaemonMetric, mut values: impl Iterator<Item = i128>) -> Option<Value> {
-    match metric.combine {
-        Combine::Sum => {
-            let (count, sum) = values.fold((0_usize, 0), |(count, sum), value| (count + 1, sum + value));
-            (count > 0 || metric.default).then(|| Value::from_i128(sum))
-        }
-        Combine::Mean | Combine::BusyMean | Combine::WeightedMean => {
-            let (count, sum) = values.fold((0_u32, 0), |(count, sum), value| (count + 1, sum + value));
-            #[expect(clippy::cast_precision_loss, reason = "percentages and seconds are far below 2^53")]
-            (count > 0).then(|| Value::Float(sum as f64 / f64::from(count)))
-        }
-        Combine::Max => values.max().map(Value::from_i128),
-        Combine::Min => values.min().map(Value::from_i128),
-        Combine::MinPresent => values.by_ref().filter(|value| *value >= 0).min().map(Value::from_i128),
-    }
 }
 
 /// CPU utilization in percent: what is not idle.

@@ -6,3 +6,6 @@ pub mod daemon;
 pub mod group;
 pub mod thread;
 pub mod totals;
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 //! Python program summed stay sums, maxima and limits included, because dashboards rest on them; other maxima are
 //! the maximum; states of servers that every process sees alike (`act`, `downtime` of a server) are never summed.
 
+pub use super::combine::Combine;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -100,59 +101,6 @@ impl Unit {
             Self::Seconds => "s",
             Self::Percent => "%",
             Self::None => "",
-        }
-    }
-}
-
-/// How the values of several processes become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Combine {
-    /// The sum.
-    Sum,
-    /// The plain average.
-    Mean,
-    /// The plain average over the rows that saw traffic ([`super::traffic`]): an idle process reports 0 and would pull the
-    /// others down.
-    BusyMean,
-    /// The same, with each row weighted by the requests that its own average is over; in the place of the plain average
-    /// where the operator asks for it, and in everything that the Python program did not send.
-    WeightedMean,
-    /// The largest.
-    Max,
-    /// The smallest.
-    Min,
-    /// The smallest that is not negative; HAProxy writes -1 for "never".
-    MinPresent,
-}
-
-impl Combine {
-    /// Whether it is about averages of times, to which rows without traffic add nothing.
-    #[must_use]
-    pub const fn is_of_times(self) -> bool {
-        matches!(self, Self::BusyMean | Self::WeightedMean)
-    }
-
-    /// What a mean is divided by for a row of this weight ([`super::traffic::weight`]).
-    #[must_use]
-    pub const fn divisor(self, weight: i64) -> i64 {
-        match self {
-            Self::WeightedMean => weight,
-            Self::BusyMean => (weight > 0) as i64,
-            _ => 1,
-        }
-    }
-
-    /// The rule in one word, for documents.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Sum => "sum",
-            Self::Mean => "mean",
-            Self::BusyMean => "mean over processes with traffic",
-            Self::WeightedMean => "mean weighted by requests",
-            Self::Max => "max",
-            Self::Min => "min",
-            Self::MinPresent => "min of values ≥ 0",
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod answer;
 pub mod columns;
+pub mod combine;
 pub mod identity;
 pub mod info;
 pub mod reply;

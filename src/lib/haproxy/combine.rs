@@ -1,0 +1,82 @@
+//! How the values of several processes become one.
+
+use crate::value::Value;
+
+/// How the values of several processes become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Combine {
+    /// The sum.
+    Sum,
+    /// The plain average.
+    Mean,
+    /// The plain average over the rows that saw traffic ([`super::traffic`]): an idle process reports 0 and would pull the
+    /// others down.
+    BusyMean,
+    /// The same, with each row weighted by the requests that its own average is over; in the place of the plain average
+    /// where the operator asks for it, and in everything that the Python program did not send.
+    WeightedMean,
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
+    /// The smallest that is not negative; HAProxy writes -1 for "never".
+    MinPresent,
+}
+
+impl Combine {
+    /// Whether it is about averages of times, to which rows without traffic add nothing.
+    #[must_use]
+    pub const fn is_of_times(self) -> bool {
+        matches!(self, Self::BusyMean | Self::WeightedMean)
+    }
+
+    /// What a mean is divided by for a row of this weight ([`super::traffic::weight`]).
+    #[must_use]
+    pub const fn divisor(self, weight: i64) -> i64 {
+        match self {
+            Self::WeightedMean => weight,
+            Self::BusyMean => (weight > 0) as i64,
+            _ => 1,
+        }
+    }
+
+    /// The rule in one word, for documents.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Mean => "mean",
+            Self::BusyMean => "mean over processes with traffic",
+            Self::WeightedMean => "mean weighted by requests",
+            Self::Max => "max",
+            Self::Min => "min",
+            Self::MinPresent => "min of values ≥ 0",
+        }
+    }
+
+    /// What several values become, each with the weight of its row ([`super::traffic::weight`]); `None` where there is
+    /// nothing to combine. This is the rule itself: whatever combines columns, sums or hosts in a faster way is held
+    /// against it.
+    #[must_use]
+    pub fn over(self, values: impl IntoIterator<Item = (i128, i64)>) -> Option<Value> {
+        let mut values = values.into_iter();
+        match self {
+            Self::Sum => values.map(|(value, _)| value).reduce(|sum, value| sum + value).map(Value::from_i128),
+            Self::Mean | Self::BusyMean | Self::WeightedMean => {
+                let (mut sum, mut weights) = (0, 0);
+                for (value, weight) in values {
+                    let divisor = i128::from(self.divisor(weight));
+                    sum += value * divisor;
+                    weights += divisor;
+                }
+                #[expect(clippy::cast_precision_loss, reason = "Graphite stores doubles")]
+                (weights > 0).then(|| Value::Float(sum as f64 / weights as f64))
+            }
+            Self::Max => values.map(|(value, _)| value).max().map(Value::from_i128),
+            Self::Min => values.map(|(value, _)| value).min().map(Value::from_i128),
+            Self::MinPresent => {
+                values.by_ref().map(|(value, _)| value).filter(|value| *value >= 0).min().map(Value::from_i128)
+            }
+        }
+    }
+}
