@@ -328,10 +328,14 @@ impl Daemon {
         assert!(found == Some(true), "{} did not print {text:?} within {limit:?}:\n{}", self.name, self.output());
     }
 
-    /// Sends a signal to the program alone, not to its children.
+    /// Sends a signal to the program alone, not to its children. Returns when all of its threads have stopped, if that is
+    /// what was asked for: on a busy machine some go on for a while.
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).unwrap_or_else(|error| panic!("{signal} to {}: {error}", self.name));
+        if signal == Signal::SIGSTOP {
+            wait_until(SOON, "all threads have stopped", || has_stopped(self.pid()));
+        }
     }
 
     /// Whether it has not ended yet.
@@ -437,8 +441,19 @@ pub fn starved(process: Pid) -> Duration {
 
 /// Whether a process lives (a zombie does not).
 pub fn lives(process: Pid) -> bool {
-    let Ok(status) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { return false };
-    !matches!(status.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next()), None | Some('Z' | 'X'))
+    !matches!(state(&Path::new("/proc").join(process.to_string())), None | Some('Z' | 'X'))
+}
+
+/// Whether no thread of a process runs until it is told to go on, or ever.
+fn has_stopped(process: Pid) -> bool {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{process}/task")) else { return true };
+    tasks.flatten().all(|task| matches!(state(&task.path()), None | Some('T' | 't' | 'Z' | 'X')))
+}
+
+/// The letter that the kernel has for what a process or thread does.
+fn state(directory: &Path) -> Option<char> {
+    let status = std::fs::read_to_string(directory.join("stat")).ok()?;
+    status.rsplit(')').next()?.trim_start().chars().next()
 }
 
 fn keep(mut pipe: impl Read + Send + 'static, output: &Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
