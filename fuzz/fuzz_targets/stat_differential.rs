@@ -1,7 +1,7 @@
 //! `show stat`: the fast way reads any bytes as the slow and obvious one does, the one that is kept in the tests.
 #![no_main]
 
-#[path = "../../tests/reference/mod.rs"]
+#[path = "../../tests/process/reference/mod.rs"]
 mod reference;
 
 use haproxystats::config::{Program, load};

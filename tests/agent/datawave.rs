@@ -6,7 +6,6 @@ use crate::harness::{Daemon, SOON, agent, free_port, listens, poll, python_tool,
 use haproxystats::haproxy::answer::grammar::{Server, Version, read};
 use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -266,7 +265,7 @@ fn after(answers: &[&str]) -> (String, u16) {
 
 /// The names in the first column of the table.
 fn named() -> BTreeSet<String> {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/migration.md")).unwrap();
+    let text = std::fs::read_to_string(crate::harness::root().join("docs/migration.md")).unwrap();
     let (_, rest) = text.split_once("<!-- begin: datawave").expect("the table of differences");
     let (table, _) = rest.split_once("<!-- end: datawave -->").expect("its end");
     let rows = table.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());

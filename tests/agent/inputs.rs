@@ -7,7 +7,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -118,7 +117,7 @@ fn a_command_that_does_not_exist_is_found_by_the_check() {
 
 #[test]
 fn the_lines_of_a_datawave_file_taken_over_word_for_word_are_refused() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/agent/datawave-naive.conf");
+    let file = crate::harness::root().join("tests/data/agent/datawave-naive.conf");
     for check in [true, false] {
         let mut command = with_config(agent(), &file);
         command.args(check.then_some("--check"));

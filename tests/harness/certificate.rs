@@ -12,7 +12,7 @@ pub fn certificate(openssl: &Path, directory: &Path, name: &str, subject: &str, 
     command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
     command.args(["-subj", subject, "-addext", &format!("subjectAltName={names}")]);
     command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    let output = command.arg("-keyout").arg(&key).arg("-out").arg(&certificate).output().expect("openssl runs");
+    let output = super::output(command.arg("-keyout").arg(&key).arg("-out").arg(&certificate)).expect("openssl runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     (certificate, key)
 }

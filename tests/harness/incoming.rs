@@ -164,6 +164,11 @@ fn is_of_haproxy(line: &str) -> bool {
     !line.contains(".haproxystats.")
 }
 
+/// Names of the snapshots in a directory.
+pub fn snapshots(directory: &Path) -> Vec<String> {
+    names(directory).into_iter().filter(|name| !name.starts_with('.')).collect()
+}
+
 /// Snapshots in the order in which the first line of each arrived.
 pub fn order(graphite: &Recorder) -> Vec<u64> {
     graphite.record().timestamps.into_iter().filter(|epoch| (FIRST..FIRST + SPAN).contains(epoch)).collect()

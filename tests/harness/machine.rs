@@ -2,7 +2,7 @@
 //! a copy-on-write view of this machine's root. Nothing that happens in it reaches the outside, and it has no network
 //! but its loopback interface.
 
-use super::{SOON, poll, programs, wait_for};
+use super::{SOON, poll, programs, run, wait_for};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -247,4 +247,17 @@ pub fn install_programs(directory: &Path) {
         let status = Command::new("strip").arg("-o").arg(&target).arg(&program).status();
         assert!(status.is_ok_and(|status| status.success()), "strip of binutils: {}", program.display());
     }
+}
+
+/// For what works a while: packing, Puppet, Ansible, images of containers.
+const LONG: Duration = Duration::from_secs(300);
+
+/// What a program prints that has to succeed.
+#[track_caller]
+pub fn good(mut command: Command, directory: &Path) -> String {
+    command.current_dir(directory);
+    let words = format!("{command:?}");
+    let (status, output) = run(command, LONG);
+    assert!(status.success(), "{words}: {status}\n{output}");
+    output
 }

@@ -1,13 +1,13 @@
 //! What the tests from outside share: waiting with a limit, free ports, programs whose output is kept and which do
 //! not outlive their test.
 //!
-//! Each test file says `mod harness;` and uses the part of it that it needs.
+//! Each program of tests compiles it once: `#[path = "../harness/mod.rs"] mod harness;` in its `main.rs`.
 #![allow(
     dead_code,
     unreachable_pub,
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "each test binary compiles the whole harness and uses a part of it; a broken machine may fail the test"
+    reason = "each program compiles the whole harness and uses a part of it; a broken machine may fail the test"
 )]
 
 pub mod agent;
@@ -22,9 +22,9 @@ pub mod incoming;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod machine;
+pub mod made;
 pub mod newer;
 pub mod patroni;
-pub mod peers;
 pub mod prometheus;
 pub mod relay;
 pub mod site;
@@ -124,6 +124,17 @@ pub fn listens(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
+/// Where the project lies.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The name of a test as the command line of its own program takes it: `module_path!()` of its file without the program.
+pub fn test_name(module: &str, test: &str) -> String {
+    let (_, module) = module.split_once("::").expect("each file of tests is a module of its program");
+    format!("{module}::{test}")
+}
+
 /// The pull program that this build made.
 pub fn pull() -> Command {
     program("haproxystats-pull", Some(env!("CARGO_BIN_EXE_haproxystats-pull")))
@@ -214,15 +225,24 @@ pub fn debian(program: &str) -> PathBuf {
 }
 
 /// A program that a test can do without on a developer's machine: `None`, with a word about it, where it is not
-/// installed. Where `CI` or `HAPROXYSTATS_REQUIRE_PEERS` is set the test fails instead.
+/// installed. Where nothing may be left out the test fails instead.
 #[track_caller]
 pub fn peer(program: &str) -> Option<PathBuf> {
-    let directories = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(Path::new);
-    let found = directories.iter().map(|directory| directory.join(program)).find(|path| path.exists());
+    // Debian's own come first: they fit each other, whatever else PATH has.
+    let own = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut directories = own.into_iter().chain(std::env::split_paths(&path));
+    let found = directories.find_map(|directory| Some(directory.join(program)).filter(|file| file.exists()));
     if found.is_none() {
-        leave_out("what needs it", format!("{program} is not installed; the test command in README.md installs it"));
+        missing(program);
     }
     found
+}
+
+/// Says that something is not installed; where nothing may be left out the test fails.
+#[track_caller]
+pub fn missing(what: impl std::fmt::Display) {
+    leave_out("what needs it", format!("{what} is not installed; `./test packages` installs it"));
 }
 
 /// A program that `scripts/python-tools` installs, or that `variable` names; as [`peer`] where it is not there.
@@ -232,11 +252,9 @@ pub fn python_tool(program: &str, variable: &str) -> Option<PathBuf> {
         return Some(path.into());
     }
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(target).join("python-tools/bin").join(program);
-    let required = ["CI", "HAPROXYSTATS_REQUIRE_PEERS"].iter().any(|name| std::env::var_os(name).is_some());
+    let path = root().join(target).join("python-tools/bin").join(program);
     if !path.exists() {
-        assert!(!required, "{program} is not installed; ./test packages installs it");
-        eprintln!("skipped: {program} is not installed; ./test packages installs it, {variable} names another one");
+        missing(format!("{program} ({variable} names another one)"));
         return None;
     }
     Some(path)
@@ -310,10 +328,14 @@ impl Daemon {
         assert!(found == Some(true), "{} did not print {text:?} within {limit:?}:\n{}", self.name, self.output());
     }
 
-    /// Sends a signal to the program alone, not to its children.
+    /// Sends a signal to the program alone, not to its children. Returns when all of its threads have stopped, if that is
+    /// what was asked for: on a busy machine some go on for a while.
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).unwrap_or_else(|error| panic!("{signal} to {}: {error}", self.name));
+        if signal == Signal::SIGSTOP {
+            wait_until(SOON, "all threads have stopped", || has_stopped(self.pid()));
+        }
     }
 
     /// Whether it has not ended yet.
@@ -396,6 +418,13 @@ pub fn children(parent: Pid) -> Vec<Pid> {
         .collect()
 }
 
+/// Names of the threads of a process.
+pub fn threads(process: Pid) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("the process lives");
+    let names = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.map(|name| name.trim().to_owned()).collect()
+}
+
 /// Resident memory of a process in KiB; `None` when there is no such process.
 pub fn rss_kib(process: Pid) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
@@ -412,8 +441,19 @@ pub fn starved(process: Pid) -> Duration {
 
 /// Whether a process lives (a zombie does not).
 pub fn lives(process: Pid) -> bool {
-    let Ok(status) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { return false };
-    !matches!(status.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next()), None | Some('Z' | 'X'))
+    !matches!(state(&Path::new("/proc").join(process.to_string())), None | Some('Z' | 'X'))
+}
+
+/// Whether no thread of a process runs until it is told to go on, or ever.
+fn has_stopped(process: Pid) -> bool {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{process}/task")) else { return true };
+    tasks.flatten().all(|task| matches!(state(&task.path()), None | Some('T' | 't' | 'Z' | 'X')))
+}
+
+/// The letter that the kernel has for what a process or thread does.
+fn state(directory: &Path) -> Option<char> {
+    let status = std::fs::read_to_string(directory.join("stat")).ok()?;
+    status.rsplit(')').next()?.trim_start().chars().next()
 }
 
 fn keep(mut pipe: impl Read + Send + 'static, output: &Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {

@@ -1,7 +1,7 @@
 //! Newer versions of HAProxy than Debian's, which `scripts/newer-haproxy` unpacks and finds.
 
 use super::{debian, leave_out};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// All that the script knows, oldest first.
@@ -46,7 +46,7 @@ pub fn own_haproxy() -> Haproxy {
 /// be left out, the test fails instead.
 #[track_caller]
 pub fn newer_haproxy(version: &str) -> Option<Haproxy> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/newer-haproxy");
+    let script = super::root().join("scripts/newer-haproxy");
     let output = super::output(Command::new(script).args(["--find", version])).expect("scripts/newer-haproxy runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     match text.trim().split_once(' ') {

@@ -1,6 +1,6 @@
 //! The page of metrics as Prometheus reads it: fetched, and held against the rules of its text format.
 
-use super::{SOON, peer, wait_for};
+use super::{SOON, peer, spawn, wait_for};
 use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -103,7 +103,7 @@ fn promtool(page: &str) {
     let Some(promtool) = peer("promtool") else { return };
     let mut command = Command::new(promtool);
     command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("promtool starts");
+    let mut child = spawn(&mut command).expect("promtool starts");
     child.stdin.take().expect("a pipe").write_all(page.as_bytes()).expect("promtool reads");
     let output = child.wait_with_output().expect("promtool ends");
     let words = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,4 @@
-# Options of [agent] and [agent:NAME]. Made from the table of options by tests/deployment_options.rs.
+# Options of [agent] and [agent:NAME]. Made from the table of options by tests/documents/deployment_options.rs.
 type Haproxystats::Agent = Struct[{
   Optional['loglevel'] => Enum['debug', 'info', 'warning', 'error', 'critical'],
   Optional['self-metrics'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],

@@ -1,4 +1,4 @@
-# Options of [discovery-backend] and [discovery-backend:NAME]. Made from the table of options by tests/deployment_options.rs.
+# Options of [discovery-backend] and [discovery-backend:NAME]. Made from the table of options by tests/documents/deployment_options.rs.
 type Haproxystats::Backend = Struct[{
   Optional['base-name'] => Haproxystats::Value,
   Optional['port'] => Haproxystats::Value,

@@ -1,4 +1,4 @@
-# haproxystats.conf: sections, options, values. Made from the table of options by tests/deployment_options.rs.
+# haproxystats.conf: sections, options, values. Made from the table of options by tests/documents/deployment_options.rs.
 type Haproxystats::Settings = Struct[{
   Optional['DEFAULT'] => Struct[{
     Optional['loglevel'] => Enum['debug', 'info', 'warning', 'error', 'critical'],

@@ -1,0 +1,56 @@
+//! The form of the dashboards for Grafana, as far as it can be judged without Grafana.
+
+use super::panels::DASHBOARDS;
+use super::{grafana_queries, shipped};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// The names behind a dollar in a text.
+fn variables_in(text: &str) -> BTreeSet<String> {
+    let names = text.split('$').skip(1);
+    let names =
+        names.map(|rest| rest.trim_start_matches('{').chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_'));
+    names.map(Iterator::collect).filter(|name: &String| !name.starts_with("__")).collect()
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is not a number"))
+}
+
+#[test]
+fn panels_have_a_place_and_a_number_of_their_own() {
+    for dashboard in DASHBOARDS {
+        let file = shipped(&format!("grafana/{}.json", dashboard.name));
+        assert!(file["id"].is_null(), "Grafana gives the number of a dashboard");
+        let panels = file["panels"].as_array().unwrap();
+        let ids: BTreeSet<u64> = panels.iter().map(|panel| number(&panel["id"])).collect();
+        assert_eq!(ids.len(), panels.len(), "{}", dashboard.name);
+        let mut cells = BTreeSet::new();
+        for panel in panels {
+            let [x, y, w, h] = ["x", "y", "w", "h"].map(|key| number(&panel["gridPos"][key]));
+            assert!(x + w <= 24, "{}: {}", dashboard.name, panel["title"]);
+            for cell in (x..x + w).flat_map(|x| (y..y + h).map(move |y| (x, y))) {
+                assert!(cells.insert(cell), "{}: {} lies over another", dashboard.name, panel["title"]);
+            }
+            let targets = panel["targets"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let letters: BTreeSet<&str> = targets.iter().map(|target| target["refId"].as_str().unwrap()).collect();
+            assert_eq!(letters.len(), targets.len(), "{}", panel["title"]);
+            assert_eq!(targets.is_empty(), panel["type"] == "row", "{}", panel["title"]);
+        }
+    }
+}
+
+#[test]
+fn every_variable_is_defined_and_used() {
+    let mut uids = BTreeSet::new();
+    for dashboard in DASHBOARDS {
+        let file = shipped(&format!("grafana/{}.json", dashboard.name));
+        let uid = file["uid"].as_str().unwrap().to_owned();
+        assert!(uid.len() <= 40 && uids.insert(uid));
+        let list = file["templating"]["list"].as_array().unwrap();
+        let defined: BTreeSet<String> = list.iter().map(|v| v["name"].as_str().unwrap().to_owned()).collect();
+        let mut used: BTreeSet<String> = grafana_queries(&file).iter().flat_map(|query| variables_in(query)).collect();
+        used.insert("datasource".to_owned());
+        assert_eq!(used, defined, "{}", dashboard.name);
+    }
+}

@@ -1,0 +1,15 @@
+//! What comes with the programs (`contrib`), used as on a real machine: packages, units, containers, plug-ins, dashboards.
+#![allow(
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "one program; a broken machine may fail it"
+)]
+
+mod container;
+mod dashboards;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod nagios;
+mod packages;
+mod systemd;

@@ -1,0 +1,33 @@
+//! haproxystats-process from outside, what its pipeline makes of snapshots, and where that is sent.
+#![allow(
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "one program; a broken machine may fail it"
+)]
+
+mod aggregation;
+mod bad_input;
+mod batches;
+mod daemon;
+mod differential;
+mod dispatch;
+mod end_to_end;
+mod fields;
+mod files;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod hosts;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod kafka_formats;
+#[cfg(feature = "kafka")]
+mod kafka_login;
+mod less;
+mod long_run;
+mod parity;
+mod reference;
+mod resources;
+#[cfg(feature = "kafka")]
+mod roll_ups;
+mod supervision;
