@@ -7,6 +7,7 @@ use haproxystats::config::{Config, Program, load};
 use haproxystats::dispatch::bounds::Bounds;
 use haproxystats::encode::sink::Sink;
 use haproxystats::haproxy::columns::Kind;
+use haproxystats::haproxy::per_kind::PerKind;
 use haproxystats::parse::stat::Stats;
 use haproxystats::plan::KindPlan;
 use haproxystats::process::pipeline::Pipeline;
@@ -119,7 +120,7 @@ fn read(dir: &Path, buffer: &mut [u8]) {
 pub(crate) fn phases(dir: &Path, port: &str, times: u32) {
     memory::tune();
     let (config, mut sender) = (config(), connect(port));
-    let plans = Arc::new(Kind::ALL.map(|kind| KindPlan::new(kind, &config.process)));
+    let plans = Arc::new(PerKind::new(|kind| KindPlan::new(kind, &config.process)));
     let mut stats = Stats::new(Arc::clone(&plans), false);
     let mut objects = Objects::new(Paths::new(&config, "lb-01.example.com"), false);
     let mut sink = Sink::plaintext(&config);

@@ -2,6 +2,7 @@
 //! names are safe in a metric path.
 #![no_main]
 
+use haproxystats::haproxy::per_kind::PerKind;
 use haproxystats::config::{Program, load};
 use haproxystats::haproxy::columns::Kind;
 use haproxystats::names::NameId;
@@ -12,11 +13,11 @@ use std::io::Read;
 use std::sync::{Arc, LazyLock};
 
 /// Every field of every kind is read.
-static PLANS: LazyLock<Arc<[KindPlan; 3]>> = LazyLock::new(|| {
+static PLANS: LazyLock<Arc<PerKind<KindPlan>>> = LazyLock::new(|| {
     let all = "[process]\nfrontend-metrics = all\nbackend-metrics = all\nserver-metrics = all\n\
                aggr-server-metrics = true\nstatus-metrics = true\n";
     let loaded = load::from_text(Program::Process, all, "fuzz").expect("a good configuration");
-    Arc::new(Kind::ALL.map(|kind| KindPlan::new(kind, &loaded.config.process)))
+    Arc::new(PerKind::new(|kind| KindPlan::new(kind, &loaded.config.process)))
 });
 
 /// Hands out a few bytes at a time.

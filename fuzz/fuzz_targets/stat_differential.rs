@@ -4,6 +4,7 @@
 #[path = "../../tests/process/reference/mod.rs"]
 mod reference;
 
+use haproxystats::haproxy::per_kind::PerKind;
 use haproxystats::config::{Program, load};
 use haproxystats::haproxy::columns::Kind;
 use haproxystats::parse::stat::Stats;
@@ -12,11 +13,11 @@ use libfuzzer_sys::fuzz_target;
 use std::sync::{Arc, LazyLock};
 
 /// The default fields, some of which must not be absent, and all of them.
-static PLANS: LazyLock<[Arc<[KindPlan; 3]>; 2]> = LazyLock::new(|| {
+static PLANS: LazyLock<[Arc<PerKind<KindPlan>>; 2]> = LazyLock::new(|| {
     let all = "[process]\nfrontend-metrics = all\nbackend-metrics = all\nserver-metrics = all\n";
     ["[process]\n", all].map(|text| {
         let loaded = load::from_text(Program::Process, text, "fuzz").expect("a good configuration");
-        Arc::new(Kind::ALL.map(|kind| KindPlan::new(kind, &loaded.config.process)))
+        Arc::new(PerKind::new(|kind| KindPlan::new(kind, &loaded.config.process)))
     })
 });
 

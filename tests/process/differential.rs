@@ -3,7 +3,7 @@
 
 use crate::files::file;
 use crate::{harness, reference};
-use haproxystats::haproxy::columns::Kind;
+use haproxystats::haproxy::per_kind::PerKind;
 use haproxystats::parse::stat::Stats;
 use haproxystats::plan::KindPlan;
 use proptest::prelude::*;
@@ -15,10 +15,10 @@ const SELECTIONS: [&str; 3] = [
     "[process]\ntime-averages = weighted\naggr-server-metrics = true\n",
 ];
 
-fn plans(selection: &str, beyond: bool) -> Arc<[KindPlan; 3]> {
+fn plans(selection: &str, beyond: bool) -> Arc<PerKind<KindPlan>> {
     let config = harness::config(selection);
     let plan = |kind| KindPlan::new(kind, &config.process);
-    Arc::new(Kind::ALL.map(|kind| if beyond { plan(kind).and_beyond() } else { plan(kind) }))
+    Arc::new(PerKind::new(|kind| if beyond { plan(kind).and_beyond() } else { plan(kind) }))
 }
 
 proptest! {

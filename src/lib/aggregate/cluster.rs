@@ -15,6 +15,7 @@ use super::daemon::{Figure, Overall};
 use super::group::{Grouped, Groups, Values};
 use crate::haproxy::columns::{Column, Combine, Kind, Nature};
 use crate::haproxy::info;
+use crate::haproxy::per_kind::PerKind;
 use crate::names::{NameId, Names, Pairs};
 use crate::parse::doubt::{Doubts, Named, Unknown, Which};
 use crate::plan::KindPlan;
@@ -188,14 +189,14 @@ impl Objects {
 /// The hosts of a cluster so far.
 #[derive(Debug)]
 pub struct Cluster {
-    rules: [Vec<Option<Combine>>; 3],
+    rules: PerKind<Vec<Option<Combine>>>,
     /// By field, which one of the hosts' it is made of.
-    sources: [Vec<usize>; 3],
+    sources: PerKind<Vec<usize>>,
     /// Names of its proxies and servers.
     pub names: Names,
     /// Servers in their backends.
     pub servers: Pairs,
-    objects: [Objects; 3],
+    objects: PerKind<Objects>,
     /// Servers over all backends.
     totals: Objects,
     daemon: BTreeMap<&'static str, (usize, Cell)>,
@@ -204,7 +205,7 @@ pub struct Cluster {
     /// Rows of hosts that cannot be read.
     named: HashSet<Named>,
     /// The objects of hosts that may have others as well, by kind.
-    doubtful: Vec<[HashSet<u32>; 3]>,
+    doubtful: Vec<PerKind<HashSet<u32>>>,
     /// Whether the present host is the last of them.
     noting: bool,
 }
@@ -212,14 +213,14 @@ pub struct Cluster {
 impl Cluster {
     /// Without any host.
     #[must_use]
-    pub fn new(plans: &[KindPlan; 3]) -> Self {
+    pub fn new(plans: &PerKind<KindPlan>) -> Self {
         let rules = |plan: &KindPlan| {
             let rule = |column: &Column, combine| Some(over_hosts(column.nature, combine));
             plan.fields.iter().map(|field| rule(field.column, field.combine)).collect()
         };
         Self {
-            rules: plans.each_ref().map(rules),
-            sources: plans.each_ref().map(|plan| plan.beyond.clone()),
+            rules: plans.each(rules),
+            sources: plans.each(|plan| plan.beyond.clone()),
             names: Names::default(),
             servers: Pairs::default(),
             objects: Default::default(),
@@ -259,11 +260,7 @@ impl Cluster {
     /// Adds what a host has of one kind.
     pub fn add(&mut self, kind: Kind, groups: &Groups, names: &Names, servers: &Pairs) {
         let Self { rules, sources, objects, .. } = self;
-        let place = kind as usize;
-        let (Some(rules), Some(source), Some(objects)) = (rules.get(place), sources.get(place), objects.get_mut(place))
-        else {
-            return;
-        };
+        let (rules, source, objects) = (&rules[kind], &sources[kind], &mut objects[kind]);
         let own = &mut self.names;
         let mut name = |id: NameId| own.intern(names.spelled(id).as_bytes());
         for (row, key) in groups.objects.keys.iter().enumerate() {
@@ -277,9 +274,8 @@ impl Cluster {
             };
             let added = objects.add(key, rules, source, (&groups.objects, row));
             objects.note(added, |place| groups.objects.severity(place, row));
-            let seen = self.doubtful.last_mut().filter(|_| self.noting);
-            if let Some(seen) = seen.and_then(|seen| seen.get_mut(place)) {
-                seen.insert(key);
+            if let Some(seen) = self.doubtful.last_mut().filter(|_| self.noting) {
+                seen[kind].insert(key);
             }
         }
         if let Some(totals) = &groups.servers {
@@ -314,10 +310,7 @@ impl Cluster {
     /// The objects of one kind.
     #[must_use]
     pub fn groups(&self, kind: Kind) -> Groups {
-        let place = kind as usize;
-        let (Some(rules), Some(objects)) = (self.rules.get(place), self.objects.get(place)) else {
-            return Groups::default();
-        };
+        let (rules, objects) = (&self.rules[kind], &self.objects[kind]);
         let totals = (kind == Kind::Server && !self.totals.keys.is_empty()).then(|| self.totals.grouped(rules));
         let mut groups = Groups { objects: objects.grouped(rules), servers: totals, ..Groups::default() };
         if let Some(unknown) = self.unknown() {
@@ -332,7 +325,7 @@ impl Cluster {
         if certain && self.named.is_empty() && self.doubtful.is_empty() {
             return None;
         }
-        let there = self.objects.each_ref().map(|objects| objects.keys.iter().copied().collect());
+        let there = self.objects.each(|objects| objects.keys.iter().copied().collect());
         let mut unknown = Unknown::of(self.named.iter(), &there, &self.names, &self.servers);
         for (unknown, objects) in unknown.objects.iter_mut().zip(&self.objects) {
             unknown.extend(objects.unknown());

@@ -166,7 +166,8 @@ pub struct Groups {
 impl Groups {
     /// Leaves out what is not known of this kind.
     pub fn leave_out(&mut self, kind: Kind, unknown: &Unknown, names: &Names) {
-        if let Some(objects) = unknown.of_kind(kind).filter(|objects| !objects.is_empty()) {
+        let objects = unknown.of_kind(kind);
+        if !objects.is_empty() {
             self.objects.leave_out(|key| objects.contains(&key));
         }
         if kind == Kind::Server {

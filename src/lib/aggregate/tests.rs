@@ -5,6 +5,7 @@ use super::group::{Grouped, Groups, group, objects};
 use super::totals::Totals;
 use crate::config::Selection;
 use crate::haproxy::columns::{Combine, Kind};
+use crate::haproxy::per_kind::PerKind;
 use crate::haproxy::traffic;
 use crate::parse::stat::Stats;
 use crate::plan::KindPlan;
@@ -39,11 +40,11 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
     })
 }
 
-fn plans() -> Arc<[KindPlan; 3]> {
+fn plans() -> Arc<PerKind<KindPlan>> {
     let mut config = crate::testing::config().process;
     config.server_metrics = Selection::List(COLUMNS.map(str::to_owned).to_vec());
     (config.exact_selection, config.aggr_server_metrics) = (true, true);
-    Arc::new(Kind::ALL.map(|kind| {
+    Arc::new(PerKind::new(|kind| {
         let mut plan = KindPlan::new(kind, &config);
         if kind == Kind::Server {
             plan.fields.truncate(COLUMNS.len());
@@ -67,7 +68,7 @@ fn text(rows: &[Row]) -> String {
     text
 }
 
-fn read(plans: &Arc<[KindPlan; 3]>, processes: &[Vec<Row>]) -> Stats {
+fn read(plans: &Arc<PerKind<KindPlan>>, processes: &[Vec<Row>]) -> Stats {
     let mut stats = Stats::new(Arc::clone(plans), false);
     for rows in processes {
         stats.read(text(rows).as_bytes(), |line, reason| panic!("{line}: {reason}")).unwrap();
@@ -122,12 +123,12 @@ proptest! {
     #[test]
     fn whatever_combines_comes_to_what_the_rule_says(processes in proptest::collection::vec(rows(), 1..5)) {
         let plans = plans();
-        let [.., plan] = &*plans;
+        let plan = &plans[Kind::Server];
         let (by_object, by_server) = (expected(&processes, server), expected(&processes, |row| format!("s{}", row.1)));
         // polars, of rows that lie anywhere.
         let mut stats = read(&plans, &processes);
         let collected = &mut stats.collected;
-        let [.., table] = &mut collected.tables;
+        let table = &mut collected.tables[Kind::Server];
         let Groups { objects: grouped, servers, .. } = group(plan, table).unwrap();
         let pair = |key| {
             let (backend, server) = collected.servers.get(key).unwrap();
@@ -142,7 +143,7 @@ proptest! {
             let batch: Vec<Vec<Row>> = processes.iter().map(of_backend).filter(|rows| !rows.is_empty()).collect();
             let mut stats = read(&plans, &batch);
             let collected = &mut stats.collected;
-            let [.., table] = &mut collected.tables;
+            let table = &mut collected.tables[Kind::Server];
             totals.add(table, &collected.names);
             let grouped = objects(plan, table).unwrap().objects;
             let pair = |key| {
@@ -158,13 +159,13 @@ proptest! {
     #[test]
     fn hosts_come_to_what_the_rule_for_hosts_says(hosts in proptest::collection::vec(rows(), 1..5)) {
         let plans = plans();
-        let [.., plan] = &*plans;
+        let plan = &plans[Kind::Server];
         let mut cluster = Cluster::new(&plans);
         let mut of_hosts: BTreeMap<String, Vec<(Vec<Option<Value>>, i64)>> = BTreeMap::new();
         for rows in &hosts {
             let mut stats = read(&plans, std::slice::from_ref(rows));
             let collected = &mut stats.collected;
-            let [.., table] = &mut collected.tables;
+            let table = &mut collected.tables[Kind::Server];
             let groups = objects(plan, table).unwrap();
             cluster.add(Kind::Server, &groups, &collected.names, &collected.servers);
             for (name, values) in expected(std::slice::from_ref(rows), server) {

@@ -6,6 +6,7 @@
 //! the maximum; states of servers that every process sees alike (`act`, `downtime` of a server) are never summed.
 
 pub use super::combine::Combine;
+use super::per_kind::PerKind;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -142,7 +143,7 @@ pub struct Column {
     /// What it counts.
     pub unit: Unit,
     /// How frontends, backends and servers combine it; `None` where such a row never has it.
-    combine: [Option<Combine>; 3],
+    combine: PerKind<Option<Combine>>,
     /// First HAProxy release line that prints it.
     pub since: &'static str,
     /// One line of explanation.
@@ -152,13 +153,13 @@ pub struct Column {
 impl Column {
     /// How rows of `kind` combine this field; `None` when they do not have it as a number.
     #[must_use]
-    pub const fn combine(&self, kind: Kind) -> Option<Combine> {
-        self.combine[kind as usize]
+    pub fn combine(&self, kind: Kind) -> Option<Combine> {
+        self.combine[kind]
     }
 
     /// Whether rows of `kind` have it as a number.
     #[must_use]
-    pub const fn on(&self, kind: Kind) -> bool {
+    pub fn on(&self, kind: Kind) -> bool {
         self.combine(kind).is_some()
     }
 
@@ -170,14 +171,10 @@ impl Column {
         if mode == Mode::Unsaid {
             return false;
         }
-        match (ALWAYS_FILLED.get(kind as usize), FILLED_IN_HTTP.get(kind as usize)) {
-            (Some(always), _) if always.contains(&self.name) => true,
-            (_, Some(in_http)) if mode == Mode::Http && in_http.contains(&self.name) => {
-                // Servers have had their requests counted since 2.2, which brought `eint` as well.
-                (self.name, kind) != ("req_tot", Kind::Server) || in_header("eint")
-            }
-            _ => false,
-        }
+        // Servers have had their requests counted since 2.2, which brought `eint` as well.
+        let is_counted = || (self.name, kind) != ("req_tot", Kind::Server) || in_header("eint");
+        ALWAYS_FILLED[kind].contains(&self.name)
+            || (mode == Mode::Http && FILLED_IN_HTTP[kind].contains(&self.name) && is_counted())
     }
 
     /// Whether any row has it as a number.
@@ -249,7 +246,7 @@ const SERVER_SUMS: [&str; 26] = [
 /// Figures that HAProxy prints in every row of frontends, backends and servers, as it has done since 1.7 in each release
 /// that knows them.
 #[rustfmt::skip]
-const ALWAYS_FILLED: [&[&str]; 3] = [
+static ALWAYS_FILLED: PerKind<&[&str]> = PerKind([
     &["scur", "smax", "slim", "stot", "bin", "bout", "dreq", "dresp", "ereq", "rate", "rate_lim", "rate_max", "req_rate",
       "req_rate_max", "req_tot", "comp_in", "comp_out", "comp_byp", "comp_rsp", "conn_rate", "conn_rate_max", "conn_tot",
       "dcon", "dses", "wrew", "eint", "sess_other", "h1sess", "h2sess", "h3sess", "req_other", "h1req", "h2req", "h3req",
@@ -262,15 +259,15 @@ const ALWAYS_FILLED: [&[&str]; 3] = [
       "lbtot", "rate", "rate_max", "cli_abrt", "srv_abrt", "qtime", "ctime", "rtime", "ttime", "wrew", "connect", "reuse",
       "srv_icur", "eint", "idle_conn_cur", "safe_conn_cur", "used_conn_cur", "need_conn_est", "uweight", "priv_idle_cur",
       "reqbin", "reqbout", "resbin", "resbout"],
-];
+]);
 
 /// Figures that HAProxy prints in every such row in HTTP mode, and in no other.
 #[rustfmt::skip]
-const FILLED_IN_HTTP: [&[&str]; 3] = [
+static FILLED_IN_HTTP: PerKind<&[&str]> = PerKind([
     &["hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other", "intercepted", "cache_lookups", "cache_hits"],
     &["hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other", "req_tot", "cache_lookups", "cache_hits"],
     &["hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other", "req_tot"],
-];
+]);
 
 const NO: Option<Combine> = None;
 const SUM: Option<Combine> = Some(Combine::Sum);
@@ -289,7 +286,7 @@ const fn col(
     since: &'static str,
     about: &'static str,
 ) -> Column {
-    Column { name, nature, unit, combine, since, about }
+    Column { name, nature, unit, combine: PerKind(combine), since, about }
 }
 
 use Nature::{Age, Average, Config, Counter, Duration, Gauge, Key, Limit, Max, Rate, Status, Text};

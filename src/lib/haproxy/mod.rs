@@ -6,6 +6,7 @@ pub mod columns;
 pub mod combine;
 pub mod identity;
 pub mod info;
+pub mod per_kind;
 pub mod reply;
 pub mod runtime;
 pub mod socket;

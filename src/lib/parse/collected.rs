@@ -9,6 +9,7 @@ use super::order::Order;
 use super::refused::RowError;
 use super::table::Table;
 use crate::haproxy::columns::Kind;
+use crate::haproxy::per_kind::PerKind;
 use crate::haproxy::status;
 use crate::haproxy::traffic::{self, Counter};
 use crate::names::{Names, Pairs};
@@ -19,11 +20,11 @@ use std::sync::Arc;
 /// Rows of all kinds of objects, and the names in them.
 #[derive(Debug)]
 pub struct Collected {
-    pub(super) plans: Arc<[KindPlan; 3]>,
+    pub(super) plans: Arc<PerKind<KindPlan>>,
     /// Whether states are read: they are sent, or tell unused slots.
     pub(super) status: bool,
     /// A table for each kind, in the order of [`Kind::ALL`].
-    pub tables: [Table; 3],
+    pub tables: PerKind<Table>,
     /// Names of proxies and servers.
     pub names: Names,
     /// Servers in their backends.
@@ -44,12 +45,8 @@ impl Collected {
         if expected.is_none() && layout.nameless(row) {
             return Err(RowError::NoName);
         }
-        let fields = layout.fields.get(kind as usize).and_then(|by_mode| by_mode.get(layout.mode(row) as usize));
-        let (Some(plan), Some(table), Some(fields)) =
-            (self.plans.get(kind as usize), self.tables.get_mut(kind as usize), fields)
-        else {
-            return Ok(());
-        };
+        let (plan, table) = (&self.plans[kind], &mut self.tables[kind]);
+        let fields = layout.fields_of(kind, row);
         self.bigs.clear();
         figures(plan, fields, row, table, &mut self.bigs)?;
         let weight = weight(layout, fields, row, table, &self.bigs);

@@ -15,6 +15,7 @@
 
 use super::table::Table;
 use crate::haproxy::columns::Kind;
+use crate::haproxy::per_kind::PerKind;
 use crate::names::{NameId, Names, Pairs};
 use std::collections::HashSet;
 use std::ops::Range;
@@ -34,11 +35,11 @@ pub struct Named {
 #[derive(Debug, Default)]
 pub struct Doubts {
     /// How many rows there were before the current file, by kind.
-    begin: [usize; 3],
+    begin: PerKind<usize>,
     /// Whether the current file may have rows of any object.
     anything: bool,
     /// Where the rows of each such file are, by kind.
-    files: Vec<[Range<usize>; 3]>,
+    files: Vec<PerKind<Range<usize>>>,
     named: HashSet<Named>,
 }
 
@@ -68,19 +69,17 @@ impl Doubts {
 
     /// A file of which no row can be read.
     pub fn refuse_file(&mut self) {
-        self.files.push([0..0, 0..0, 0..0]);
+        self.files.push(PerKind::new(|_| 0..0));
     }
 
-    pub(super) fn begin_file(&mut self, tables: &[Table; 3], anything: bool) {
-        self.begin = tables.each_ref().map(Table::rows);
+    pub(super) fn begin_file(&mut self, tables: &PerKind<Table>, anything: bool) {
+        self.begin = tables.each(Table::rows);
         self.anything = anything;
     }
 
-    pub(super) fn end_file(&mut self, tables: &[Table; 3]) {
+    pub(super) fn end_file(&mut self, tables: &PerKind<Table>) {
         if std::mem::take(&mut self.anything) {
-            let [frontends, backends, servers] = self.begin;
-            let [all_frontends, all_backends, all_servers] = tables.each_ref().map(Table::rows);
-            self.files.push([frontends..all_frontends, backends..all_backends, servers..all_servers]);
+            self.files.push(PerKind::new(|kind| self.begin[kind]..tables[kind].rows()));
         }
     }
 
@@ -100,11 +99,11 @@ impl Doubts {
 
     /// What is not known of the objects in these tables; `None` where all is.
     #[must_use]
-    pub fn unknown(&self, tables: &[Table; 3], names: &Names, servers: &Pairs) -> Option<Unknown> {
+    pub fn unknown(&self, tables: &PerKind<Table>, names: &Names, servers: &Pairs) -> Option<Unknown> {
         if self.is_empty() {
             return None;
         }
-        let there = tables.each_ref().map(|table| table.keys.iter().copied().collect());
+        let there = tables.each(|table| table.keys.iter().copied().collect());
         let mut unknown = Unknown::of(self.named(), &there, names, servers);
         for ranges in &self.files {
             for (((unknown, there), table), range) in unknown.objects.iter_mut().zip(&there).zip(tables).zip(ranges) {
@@ -153,7 +152,7 @@ impl Which {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
     /// Objects of which other processes tell, by kind.
-    pub objects: [HashSet<u32>; 3],
+    pub objects: PerKind<HashSet<u32>>,
     /// Proxies that may have more servers.
     pub servers_of: Which,
     /// Servers over all backends, by path element; `None` for all.
@@ -171,15 +170,15 @@ impl Unknown {
     #[must_use]
     pub fn of<'a>(
         named: impl Iterator<Item = &'a Named>,
-        there: &[HashSet<u32>; 3],
+        there: &PerKind<HashSet<u32>>,
         names: &Names,
         servers: &Pairs,
     ) -> Self {
         let mut unknown = Self::default();
-        let [frontends, backends, all_servers] = there;
+        let PerKind([frontends, backends, all_servers]) = there;
         for Named { proxy, server } in named {
             let proxy = names.find(proxy);
-            let [of_frontends, of_backends, of_servers] = &mut unknown.objects;
+            let PerKind([of_frontends, of_backends, of_servers]) = &mut unknown.objects;
             let key = proxy.map(|NameId(key)| key);
             let server_word = server.as_deref();
             if matches!(server_word, Some("FRONTEND") | None) {
@@ -217,8 +216,8 @@ impl Unknown {
 
     /// The objects of a kind.
     #[must_use]
-    pub fn of_kind(&self, kind: Kind) -> Option<&HashSet<u32>> {
-        self.objects.get(kind as usize)
+    pub fn of_kind(&self, kind: Kind) -> &HashSet<u32> {
+        &self.objects[kind]
     }
 }
 
@@ -235,7 +234,7 @@ mod tests {
     /// What is not known with these files, in words.
     fn unknown(files: &[&str]) -> (Vec<String>, bool, bool) {
         let process = crate::testing::config().process;
-        let mut stats = Stats::new(Arc::new(Kind::ALL.map(|kind| KindPlan::new(kind, &process))), false);
+        let mut stats = Stats::new(Arc::new(PerKind::new(|kind| KindPlan::new(kind, &process))), false);
         stats.clear();
         for file in files {
             let _ = stats.read(format!("{HEADER}{file}").as_bytes(), |_, _| {});
@@ -247,7 +246,7 @@ mod tests {
         };
         let mut words = Vec::new();
         for kind in Kind::ALL {
-            for key in unknown.of_kind(kind).unwrap() {
+            for key in unknown.of_kind(kind) {
                 words.push(match kind {
                     Kind::Server => {
                         let (backend, server) = servers.get(*key).unwrap();

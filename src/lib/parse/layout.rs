@@ -6,6 +6,7 @@ use super::number::Number;
 use super::quoted::Quoted;
 use super::refused::RowError;
 use crate::haproxy::columns::{Kind, Mode};
+use crate::haproxy::per_kind::PerKind;
 use crate::haproxy::traffic::Counter;
 use crate::plan::KindPlan;
 use std::collections::BTreeSet;
@@ -30,16 +31,16 @@ pub(super) struct Layout {
     /// Whether the rows begin with both names.
     pub(super) names_first: bool,
     /// For each kind, where the fields of its plan stand; by [`Mode`] of the row.
-    pub(super) fields: [[Fields; 3]; 3],
+    pub(super) fields: PerKind<[Fields; 3]>,
 }
 
 impl Layout {
     /// Reads a header line; `None` when it is none.
-    pub(super) fn new(header: &[u8], plans: &[KindPlan; 3]) -> Option<Self> {
+    pub(super) fn new(header: &[u8], plans: &PerKind<KindPlan>) -> Option<Self> {
         let header = header.strip_prefix(b"# ").or_else(|| header.strip_prefix(b"#")).unwrap_or(header);
         let names: Vec<&[u8]> = header.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
         let position = |name: &str| names.iter().position(|field| *field == name.as_bytes());
-        let fields = plans.each_ref().map(|plan| Mode::ALL.map(|mode| Fields::new(plan, mode, position)));
+        let fields = plans.each(|plan| Mode::ALL.map(|mode| Fields::new(plan, mode, position)));
         let slots = plans.iter().any(|plan| plan.skip_unused);
         let mut layout = Self {
             width: names.len(),
@@ -88,9 +89,15 @@ impl Layout {
         }
     }
 
+    /// Where the fields of the plan of this kind stand in this row, and what its cells become.
     #[inline(always)]
-    pub(super) fn mode(&self, row: &impl RowCells) -> Mode {
-        self.mode.map_or(Mode::Unsaid, |position| Mode::of(row.text(position)))
+    pub(super) fn fields_of(&self, kind: Kind, row: &impl RowCells) -> &Fields {
+        let [http, other, unsaid] = &self.fields[kind];
+        match self.mode.map_or(Mode::Unsaid, |position| Mode::of(row.text(position))) {
+            Mode::Http => http,
+            Mode::Other => other,
+            Mode::Unsaid => unsaid,
+        }
     }
 
     /// Whether a row says which proxy it is of, be there what may in the rest of it.

@@ -2,6 +2,7 @@
 //! in every snapshot, so that the object of a row is nearly always the one that followed the same row before.
 
 use crate::haproxy::columns::Kind;
+use crate::haproxy::per_kind::PerKind;
 
 /// An object and how its row begins.
 #[derive(Debug, Clone, Default)]
@@ -16,7 +17,7 @@ struct Seen {
 #[derive(Debug, Default)]
 pub struct Order {
     /// By kind, and by the number of the object.
-    seen: [Vec<Seen>; 3],
+    seen: PerKind<Vec<Seen>>,
     last: Option<(Kind, u32)>,
 }
 
@@ -35,8 +36,8 @@ impl Order {
     #[inline]
     pub fn expected(&mut self, kind: Kind, names: &[u8]) -> Option<u32> {
         let (last, key) = self.last?;
-        let (expected, key) = self.seen.get(last as usize)?.get(key as usize)?.next?;
-        let seen = self.seen.get(expected as usize)?.get(key as usize)?;
+        let (expected, key) = self.seen[last].get(key as usize)?.next?;
+        let seen = self.seen[expected].get(key as usize)?;
         (expected == kind && *seen.names == *names).then(|| {
             self.last = Some((kind, key));
             key
@@ -45,7 +46,7 @@ impl Order {
 
     /// Notes the object that came instead of the expected one.
     pub fn note(&mut self, kind: Kind, key: u32, names: &[u8]) {
-        let Some(seen) = self.seen.get_mut(kind as usize) else { return };
+        let seen = &mut self.seen[kind];
         let index = key as usize;
         if seen.len() <= index {
             seen.resize_with(index + 1, Seen::default);
@@ -56,8 +57,7 @@ impl Order {
             seen.names = names.into();
         }
         if let Some((kind_before, key_before)) = self.last
-            && let Some(before) =
-                self.seen.get_mut(kind_before as usize).and_then(|seen| seen.get_mut(key_before as usize))
+            && let Some(before) = self.seen[kind_before].get_mut(key_before as usize)
         {
             before.next = Some((kind, key));
         }

@@ -13,6 +13,7 @@ use super::quoted::Quoted;
 use super::refused::{FileError, FileReport, RowError, is_cut_off};
 use super::rows::{Buffer, Quotes, Row, Rows};
 use super::table::Table;
+use crate::haproxy::per_kind::PerKind;
 use crate::names::{Names, Pairs, sanitize};
 use crate::plan::KindPlan;
 use std::collections::HashMap;
@@ -37,15 +38,15 @@ const MAX_LAYOUTS: usize = 64;
 impl Stats {
     /// Empty tables for these plans.
     #[must_use]
-    pub fn new(plans: Arc<[KindPlan; 3]>, status: bool) -> Self {
-        let tables = plans.each_ref().map(Table::new);
+    pub fn new(plans: Arc<PerKind<KindPlan>>, status: bool) -> Self {
+        let tables = plans.each(Table::new);
         Self::with_tables(plans, status, tables)
     }
 
     /// Without the memory to read into, until that is [traded](Self::trade) for.
     #[must_use]
-    pub fn hollow(plans: Arc<[KindPlan; 3]>, status: bool) -> Self {
-        Self::with_tables(plans, status, [(); 3].map(|()| Table::hollow()))
+    pub fn hollow(plans: Arc<PerKind<KindPlan>>, status: bool) -> Self {
+        Self::with_tables(plans, status, PerKind::new(|_| Table::hollow()))
     }
 
     /// Trades with one of the same plans the memory in which nothing is kept from one snapshot to the next. What one has,
@@ -60,7 +61,7 @@ impl Stats {
         std::mem::swap(&mut self.quoted, &mut other.quoted);
     }
 
-    fn with_tables(plans: Arc<[KindPlan; 3]>, status: bool, tables: [Table; 3]) -> Self {
+    fn with_tables(plans: Arc<PerKind<KindPlan>>, status: bool, tables: PerKind<Table>) -> Self {
         let (names, servers) = (Names::default(), Pairs::default());
         let status = status || plans.iter().any(|plan| plan.skip_unused);
         let (doubts, bigs, order) = (Doubts::default(), Vec::new(), Order::default());

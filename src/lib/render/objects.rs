@@ -5,6 +5,7 @@ use super::path::{About, Paths};
 use super::pieces::Outlet;
 use crate::aggregate::group::{Grouped, Groups};
 use crate::encode::object::{Object, ObjectKind};
+use crate::haproxy::per_kind::PerKind;
 
 use crate::encode::prefix::Prefixes;
 use crate::encode::sink::{Sink, Told};
@@ -21,7 +22,7 @@ pub struct Objects {
     paths: Paths,
     status: bool,
     /// By the number of a name: frontends, backends, servers over all backends.
-    by_name: [Vec<Option<Prefixes>>; 3],
+    by_name: PerKind<Vec<Option<Prefixes>>>,
     /// By the number of a pair of names.
     servers: Vec<Option<Prefixes>>,
     /// The place of each name in their order.
@@ -98,17 +99,14 @@ impl Objects {
         let grouped = &selected.groups.objects;
         let metrics = Metrics::new(plan, &plan.send, grouped);
         let divides = sink.divides_anywhere();
-        let (cache, kind) = match plan.kind {
-            Kind::Frontend => (0, ObjectKind::Frontend),
-            Kind::Backend | Kind::Server => (1, ObjectKind::Backend),
-        };
+        let kind = if plan.kind == Kind::Frontend { ObjectKind::Frontend } else { ObjectKind::Backend };
         let mut count = 0;
         for (row, name) in self.by_rank(grouped) {
             if excluded.contains(&name) || grouped.is_left_out(row) {
                 continue;
             }
             let paths = &self.paths;
-            let prefixes = cached(self.by_name.get_mut(cache), name.0, || {
+            let prefixes = cached(&mut self.by_name[plan.kind], name.0, || {
                 let name = names.get(name);
                 paths.of(if kind == ObjectKind::Frontend { About::Frontend(name) } else { About::Backend(name) })
             });
@@ -149,9 +147,8 @@ impl Objects {
             }
             let Some(key) = grouped.keys.get(row) else { continue };
             let paths = &self.paths;
-            let prefixes = cached(Some(&mut self.servers), *key, || {
-                paths.of(About::Server(names.get(backend), names.get(server)))
-            });
+            let prefixes =
+                cached(&mut self.servers, *key, || paths.of(About::Server(names.get(backend), names.get(server))));
             let Some(prefixes) = prefixes else { continue };
             if divides {
                 outlet.between(sink).await;
@@ -189,7 +186,8 @@ impl Objects {
             return 0;
         }
         let paths = &self.paths;
-        let prefixes = cached(self.by_name.get_mut(1), backend.0, || paths.of(About::Backend(names.get(backend))));
+        let prefixes =
+            cached(&mut self.by_name[Kind::Backend], backend.0, || paths.of(About::Backend(names.get(backend))));
         let Some(prefixes) = prefixes else { return 0 };
         let proxy = names.spelled(backend);
         let mut told = sink.object(Object { kind: ObjectKind::Backend, proxy, name: "" }, prefixes);
@@ -228,7 +226,8 @@ impl Objects {
                 continue;
             }
             let paths = &self.paths;
-            let prefixes = cached(self.by_name.get_mut(2), name.0, || paths.of(About::ServerTotal(names.get(name))));
+            let prefixes =
+                cached(&mut self.by_name[Kind::Server], name.0, || paths.of(About::ServerTotal(names.get(name))));
             let Some(prefixes) = prefixes else { continue };
             let object = Object { kind: ObjectKind::ServerTotal, proxy: "", name: names.spelled(name) };
             count += metrics.tell(row, &mut sink.object(object, prefixes));
@@ -279,8 +278,8 @@ fn by_severity(table: &'static [State], severity: i64) -> Option<&'static State>
 }
 
 /// The prefixes at `index`, made when they are first asked for.
-fn cached(cache: Option<&mut Vec<Option<Prefixes>>>, index: u32, make: impl FnOnce() -> Prefixes) -> Option<&Prefixes> {
-    let (cache, index) = (cache?, index as usize);
+fn cached(cache: &mut Vec<Option<Prefixes>>, index: u32, make: impl FnOnce() -> Prefixes) -> Option<&Prefixes> {
+    let index = index as usize;
     if cache.len() <= index {
         cache.resize_with(index + 1, || None);
     }

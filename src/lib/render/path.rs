@@ -3,6 +3,7 @@
 use crate::config::{Config, Group};
 use crate::encode::prefix::{Prefixes, Tagged};
 use crate::haproxy::columns::Kind;
+use crate::haproxy::per_kind::PerKind;
 use crate::names::{base, host, sanitize};
 
 /// What a metric is about: names as HAProxy has them, made safe for paths.
@@ -32,7 +33,7 @@ pub struct Paths {
     /// The tag that stands for what the fixed part says, where names carry tags.
     place: Option<(&'static str, String)>,
     tagged: bool,
-    groups: [Vec<Group>; 3],
+    groups: PerKind<Vec<Group>>,
     /// Name of the group namespace, and whether the plain path is sent as well.
     grouping: Option<(String, bool)>,
 }
@@ -65,7 +66,7 @@ impl Paths {
 
     fn with(config: &Config, base: String, place: Option<(&'static str, String)>) -> Self {
         let Config { graphite, groups, .. } = config;
-        let groups = [groups.frontend.clone(), groups.backend.clone(), groups.server.clone()];
+        let groups = PerKind([groups.frontend.clone(), groups.backend.clone(), groups.server.clone()]);
         let grouping = graphite.group_namespace.as_ref().map(|group| (group.name.clone(), group.double_writes));
         Self { base, place, tagged: graphite.enabled && graphite.tagged, groups, grouping }
     }
@@ -120,7 +121,7 @@ impl Paths {
             About::Backend(name) | About::Server(name, _) => (Kind::Backend, name),
             About::ServerTotal(name) => (Kind::Server, name),
         };
-        let group = self.groups.get(kind as usize)?.iter().find(|group| group.pattern.is_match(name))?;
+        let group = self.groups[kind].iter().find(|group| group.pattern.is_match(name))?;
         Some((namespace, &group.name, *double_writes))
     }
 

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, reason = "part of tests")]
 
 use haproxystats::haproxy::columns::{Combine, Kind, Mode};
+use haproxystats::haproxy::per_kind::PerKind;
 use haproxystats::names::{NameId, sanitize};
 use haproxystats::parse::collected::Collected;
 use haproxystats::parse::stat::Stats;
@@ -31,7 +32,7 @@ pub struct Slow {
 }
 
 /// Reads a file; `None` when nothing in it can be read.
-pub fn read(plans: &[KindPlan; 3], file: &[u8]) -> Option<Slow> {
+pub fn read(plans: &PerKind<KindPlan>, file: &[u8]) -> Option<Slow> {
     let lines: Vec<&[u8]> = file.split(|byte| *byte == b'\n').collect();
     let without_cr = |line: &[u8]| line.strip_suffix(b"\r").unwrap_or(line).to_vec();
     let first = lines.iter().position(|line| !without_cr(line).is_empty())?;
@@ -111,7 +112,7 @@ fn number(cell: &[u8]) -> Result<Option<i128>, ()> {
 impl Slow {
     fn row(
         &mut self,
-        plans: &[KindPlan; 3],
+        plans: &PerKind<KindPlan>,
         position: &dyn Fn(&str) -> Option<usize>,
         cells: &[Vec<u8>],
     ) -> Option<()> {
@@ -127,7 +128,7 @@ impl Slow {
             (Some(b"3"), _) => return Some(()),
             _ => return None,
         };
-        let plan = &plans[kind as usize];
+        let plan = &plans[kind];
         let times = plan.fields.iter().any(|field| field.combine.is_of_times());
         let weight = if times { weight(|name| number(cell(name)?).ok().flatten()) } else { 1 };
         let weight = if plan.counts_requests() { weight } else { weight.min(1) };
@@ -173,7 +174,7 @@ fn weight(cell: impl Fn(&str) -> Option<i128>) -> i64 {
 }
 
 /// Fails when the fast way reads a file in another way than the slow one.
-pub fn assert_agree(plans: &Arc<[KindPlan; 3]>, stats: &mut Stats, file: &[u8]) {
+pub fn assert_agree(plans: &Arc<PerKind<KindPlan>>, stats: &mut Stats, file: &[u8]) {
     stats.clear();
     let mut refused = 0;
     let report = stats.read(file, |_, _| refused += 1).ok();

@@ -1,22 +1,23 @@
 use super::*;
 use crate::aggregate::group::group;
+use crate::haproxy::per_kind::PerKind;
 use crate::parse::stat::Stats;
 use std::sync::Arc;
 
 const HEADER: &str = "# pxname,svname,type,scur,stot,smax,rate,rtime,act,lastsess,downtime,\n";
 
-fn cluster(header: &str, hosts: &[&str], names: &[&str]) -> (Cluster, Arc<[KindPlan; 3]>) {
+fn cluster(header: &str, hosts: &[&str], names: &[&str]) -> (Cluster, Arc<PerKind<KindPlan>>) {
     let mut config = crate::testing::config().process;
     let names = crate::config::Selection::List(names.iter().map(ToString::to_string).collect());
     (config.backend_metrics, config.exact_selection) = (names, true);
-    let plans = Arc::new(Kind::ALL.map(|kind| KindPlan::new(kind, &config).and_beyond()));
+    let plans = Arc::new(PerKind::new(|kind| KindPlan::new(kind, &config).and_beyond()));
     let mut cluster = Cluster::new(&plans);
     for host in hosts {
         let mut stats = Stats::new(Arc::clone(&plans), false);
         stats.read(format!("{header}{host}").as_bytes(), |_, _| {}).unwrap();
         for kind in Kind::ALL {
             let collected = &mut stats.collected;
-            let groups = group(&plans[kind as usize], &mut collected.tables[kind as usize]).unwrap();
+            let groups = group(&plans[kind], &mut collected.tables[kind]).unwrap();
             cluster.add(kind, &groups, &collected.names, &collected.servers);
         }
     }
@@ -31,7 +32,7 @@ fn values_of(header: &str, hosts: &[&str], names: &[&str]) -> Vec<Option<Value>>
     let (cluster, plans) = cluster(header, hosts, names);
     let groups = cluster.groups(Kind::Backend);
     assert_eq!(groups.objects.keys.len(), 1);
-    plans[1].send.iter().map(|index| groups.objects.values(*index).unwrap().get(0)).collect()
+    plans[Kind::Backend].send.iter().map(|index| groups.objects.values(*index).unwrap().get(0)).collect()
 }
 
 #[test]

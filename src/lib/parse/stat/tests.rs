@@ -1,5 +1,5 @@
 use super::*;
-use crate::haproxy::columns::Kind;
+use crate::haproxy::per_kind::PerKind;
 
 /// Reads a snapshot of this many servers, and takes the columns away as aggregation does.
 fn snapshot(stats: &mut Stats, first: usize, servers: usize) {
@@ -18,7 +18,7 @@ fn snapshot(stats: &mut Stats, first: usize, servers: usize) {
 #[test]
 fn names_are_kept_while_they_live_and_forgotten_when_most_are_gone() {
     let process = crate::testing::config().process;
-    let mut stats = Stats::new(Arc::new(Kind::ALL.map(|kind| KindPlan::new(kind, &process))), false);
+    let mut stats = Stats::new(Arc::new(PerKind::new(|kind| KindPlan::new(kind, &process))), false);
     for _ in 0..3 {
         snapshot(&mut stats, 0, 10_000);
     }

@@ -29,7 +29,7 @@ impl Lost {
         self.objects += unknown.objects.iter().map(|objects| objects.len() as u64).sum::<u64>();
         self.servers |= unknown.servers_of != Which::default();
         for kind in Kind::ALL {
-            for key in unknown.of_kind(kind).into_iter().flatten() {
+            for key in unknown.of_kind(kind) {
                 let name = match kind {
                     Kind::Frontend | Kind::Backend => names.get(NameId(*key)).to_owned(),
                     Kind::Server => servers.get(*key).map_or_else(String::new, |(backend, server)| {

@@ -27,7 +27,7 @@ use crate::config::{Config, KafkaFormat};
 use crate::encode::prefix::Prefixes;
 use crate::encode::sink::{Sink, Skipped};
 use crate::encode::unchanged::Unchanged;
-use crate::haproxy::columns::Kind;
+use crate::haproxy::per_kind::PerKind;
 use crate::plan::{DaemonPlan, KindPlan};
 use crate::render::path::{About, Paths};
 use crate::render::pieces::{self, Outlet};
@@ -50,7 +50,7 @@ use twins::Twins;
 pub struct Pipeline {
     own: Prefixes,
     daemon: DaemonPlan,
-    plans: Arc<[KindPlan; 3]>,
+    plans: Arc<PerKind<KindPlan>>,
     /// The hosts whose statistics are processed: this one, or those of `[hosts]`.
     sites: Sites,
     /// Several sockets of one process.
@@ -81,7 +81,7 @@ impl Pipeline {
         let process = &config.process;
         let paths = Paths::new(config, hostname);
         let messages = config.kafka.as_ref().is_some_and(|kafka| kafka.format != KafkaFormat::Graphite);
-        let plans = Arc::new(Kind::ALL.map(|kind| match KindPlan::new(kind, process) {
+        let plans = Arc::new(PerKind::new(|kind| match KindPlan::new(kind, process) {
             plan if process.cluster_metrics || messages => plan.and_beyond(),
             plan => plan,
         }));

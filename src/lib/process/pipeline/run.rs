@@ -7,6 +7,7 @@ use super::stranger;
 use crate::encode::prefix::Prefixes;
 use crate::encode::sink::Sink;
 use crate::haproxy::columns::Kind;
+use crate::haproxy::per_kind::PerKind;
 use crate::plan::{DaemonPlan, KindPlan};
 use crate::render::pieces::Outlet;
 use crate::value::Value;
@@ -70,7 +71,7 @@ pub(super) struct Share {
 pub(super) struct Tally {
     pub(super) daemon: Share,
     /// By kind of object.
-    pub(super) kinds: [Share; 3],
+    pub(super) kinds: PerKind<Share>,
     /// Whether no host follows.
     pub(super) last: bool,
 }
@@ -78,7 +79,7 @@ pub(super) struct Tally {
 /// What every part of a run needs.
 pub(super) struct Run<'a> {
     pub(super) dir: &'a Path,
-    pub(super) plans: &'a [KindPlan; 3],
+    pub(super) plans: &'a PerKind<KindPlan>,
     pub(super) daemon: &'a DaemonPlan,
     /// What metrics about haproxystats itself are called.
     pub(super) own: &'a Prefixes,
@@ -99,7 +100,8 @@ impl Run<'_> {
             Kind::Backend => (SnapshotFigure::MetricsBackend, SnapshotFigure::WallClockTimeBackends),
             Kind::Server => (SnapshotFigure::MetricsServer, SnapshotFigure::WallClockTimeServers),
         };
-        if let Some(share) = self.tally.kinds.get(kind as usize).copied().filter(|_| self.tally.last) {
+        if self.tally.last {
+            let share = self.tally.kinds[kind];
             // The count of metrics counts itself.
             self.own_count(metrics, share.metrics + 1);
             self.own_seconds(time, share.time);

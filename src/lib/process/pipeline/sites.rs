@@ -6,6 +6,7 @@ use crate::aggregate::cluster::Cluster;
 use crate::config::{Config, HostName, Hosts};
 use crate::encode::object::Host;
 use crate::encode::sink::Sink;
+use crate::haproxy::per_kind::PerKind;
 use crate::parse::stat::Stats;
 use crate::plan::KindPlan;
 use crate::render::objects::Objects;
@@ -55,7 +56,7 @@ pub(super) struct Sites {
 #[derive(Debug, Clone)]
 struct Make {
     config: Box<Config>,
-    plans: Arc<[KindPlan; 3]>,
+    plans: Arc<PerKind<KindPlan>>,
 }
 
 impl Make {
@@ -71,7 +72,7 @@ impl Make {
 
 impl Sites {
     /// For this configuration; `paths` are those of this host.
-    pub(super) fn new(config: &Config, hostname: &str, paths: Paths, plans: &Arc<[KindPlan; 3]>) -> Self {
+    pub(super) fn new(config: &Config, hostname: &str, paths: Paths, plans: &Arc<PerKind<KindPlan>>) -> Self {
         let make = Make { config: Box::new(config.clone()), plans: Arc::clone(plans) };
         let mut sites = Self { hosts: config.hosts.clone(), ..Self::default() };
         if config.process.cluster_metrics {

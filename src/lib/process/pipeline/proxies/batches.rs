@@ -37,8 +37,7 @@ impl Run<'_> {
         let mut readings = self.split(files, site, &mut parts, (&mut found, &mut missing))?;
         let batches = batches(&parts.into_sizes(), self.bounds.batch);
         let listed = (self.excluded.0.read(), self.excluded.1.read());
-        let [.., servers] = self.plans;
-        let mut totals = Totals::new(servers);
+        let mut totals = Totals::new(&self.plans[Kind::Server]);
         for batch in batches {
             site.stats.forget();
             for Reading { file, path, refused, source } in &mut readings {
@@ -101,7 +100,7 @@ impl Run<'_> {
     /// Renders servers over all backends, behind all batches.
     fn totals(&mut self, mut totals: Totals, site: &mut HostState, cluster: Option<&mut Cluster>) {
         let start = Instant::now();
-        let [.., plan] = self.plans;
+        let plan = &self.plans[Kind::Server];
         let groups = Groups { servers: Some(totals.grouped(plan)), ..Groups::default() };
         if let Some(cluster) = cluster {
             cluster.add(Kind::Server, &groups, &totals.names, &Pairs::default());
