@@ -3,6 +3,7 @@
 //! [`Pull::open`] has the directories ready and nothing running; [`Pull::run`] pulls until a signal comes.
 
 pub mod check;
+pub mod continuity;
 pub mod failure;
 pub mod health;
 mod job;

@@ -1,0 +1,204 @@
+//! The counters in replies, and in what was carried of them.
+
+use crate::haproxy::columns::{COLUMNS, Combine, Kind, Nature};
+use crate::haproxy::info;
+use crate::parse::commas::{Cells, MOST_CELLS};
+use crate::parse::number::{self, Number};
+use crate::parse::quoted::{Quoted, QuotedRow};
+use crate::parse::rows::{Buffer, Row, Rows};
+use std::io::{self, Read};
+use std::sync::LazyLock;
+
+/// The counters of `show stat`: fields that only ever grow, and are added up over processes.
+pub(super) static STAT: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let adds = |column: &&crate::haproxy::columns::Column| {
+        Kind::ALL.into_iter().any(|kind| column.combine(kind) == Some(Combine::Sum))
+    };
+    let counters = COLUMNS.iter().filter(|column| column.nature == Nature::Counter).filter(adds);
+    counters.map(|column| column.name).collect()
+});
+
+/// Those of `show info`.
+pub(super) static INFO: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let counters = info::FIELDS.iter().filter(|field| field.nature == Nature::Counter);
+    counters.filter(|field| field.combine == Some(Combine::Sum)).map(|field| field.name).collect()
+});
+
+/// The name of the one object of `show info`, which no row of `show stat` has.
+pub(super) const DAEMON: &[u8] = b"";
+
+/// The column that says when an object was last seen, in what was carried.
+pub(super) const SEEN: &str = "seen";
+
+/// Where things stand in a row.
+struct Layout {
+    width: usize,
+    names: [usize; 3],
+    counters: Vec<Option<usize>>,
+    /// Of what was carried: when the object was last seen.
+    seen: Option<usize>,
+    needed: usize,
+}
+
+impl Layout {
+    fn new(header: &[u8]) -> Option<Self> {
+        let header = header.strip_prefix(b"# ").or_else(|| header.strip_prefix(b"#")).unwrap_or(header);
+        let names: Vec<&[u8]> = header.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
+        let position = |name: &str| names.iter().position(|field| *field == name.as_bytes());
+        let keys = [position("pxname")?, position("svname")?, position("type")?];
+        let counters: Vec<Option<usize>> = STAT.iter().map(|name| position(name)).collect();
+        let seen = position(SEEN);
+        let needed = counters.iter().flatten().chain(&keys).chain(&seen).max().map_or(0, |last| last + 1);
+        Some(Self { width: names.len(), names: keys, counters, seen, needed })
+    }
+}
+
+/// A row whose cells can be read.
+enum Line<'a> {
+    Plain { text: &'a [u8], cells: &'a Cells },
+    Quoted(QuotedRow<'a>),
+}
+
+impl Line<'_> {
+    fn cell(&self, position: usize) -> &[u8] {
+        match self {
+            Self::Plain { text, cells } => {
+                let (from, to) = cells.range(position);
+                text.get(from..to).unwrap_or_default()
+            }
+            Self::Quoted(row) => row.cell(position),
+        }
+    }
+}
+
+/// Reads rows of `show stat`; keeps its memory from one reply to the next.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    buffer: Buffer,
+    cells: Cells,
+    quoted: Quoted,
+    key: Vec<u8>,
+}
+
+impl Reader {
+    /// Tells `take` each row but those of listeners: what identifies the object, and its counters in the order of [`STAT`].
+    /// Rows that cannot be read are left out: their objects count as not seen.
+    ///
+    /// # Errors
+    /// What reading said, or that this is no reply.
+    pub(super) fn stat(&mut self, input: impl Read, mut take: impl FnMut(&[u8], &[Option<u64>])) -> io::Result<()> {
+        let mut counters = vec![None; STAT.len()];
+        self.rows(input, |key, line, layout| {
+            for (counter, position) in counters.iter_mut().zip(&layout.counters) {
+                *counter = position.and_then(|position| read(line.cell(position)));
+            }
+            take(key, &counters);
+        })
+    }
+
+    /// The same of what was carried, whose numbers may be negative; the last is the second in which the object was last seen.
+    ///
+    /// # Errors
+    /// As [`Reader::stat`].
+    pub(super) fn carried(&mut self, input: impl Read, mut take: impl FnMut(&[u8], &[i64], u64)) -> io::Result<()> {
+        let mut counters = vec![0; STAT.len()];
+        self.rows(input, |key, line, layout| {
+            let whole = |position: usize| match number::parse(line.cell(position)) {
+                Number::Int(value) => value,
+                _ => 0,
+            };
+            for (counter, position) in counters.iter_mut().zip(&layout.counters) {
+                *counter = position.map_or(0, whole);
+            }
+            take(key, &counters, layout.seen.map_or(0, |seen| u64::try_from(whole(seen)).unwrap_or(0)));
+        })
+    }
+
+    fn rows(&mut self, input: impl Read, mut take: impl FnMut(&[u8], &Line<'_>, &Layout)) -> io::Result<()> {
+        let no_reply = || io::Error::new(io::ErrorKind::InvalidData, "not a reply to show stat");
+        let Self { buffer, cells, quoted, key } = self;
+        let mut rows = Rows::new(input, buffer);
+        let Row::Line = rows.advance()? else { return Err(no_reply()) };
+        let layout = Layout::new(rows.line()).ok_or_else(no_reply)?;
+        loop {
+            match rows.advance()? {
+                Row::End => break,
+                Row::TooLong => continue,
+                Row::Line => {}
+            }
+            let text = rows.line();
+            let width = (layout.needed <= MOST_CELLS).then(|| cells.find(text, layout.needed)).flatten();
+            let line = match width {
+                Some(width) if width == layout.width => Line::Plain { text, cells },
+                Some(_) => continue,
+                None => {
+                    let row = quoted.split(text);
+                    if row.width() != layout.width || !row.is_whole() {
+                        continue;
+                    }
+                    Line::Quoted(row)
+                }
+            };
+            if identify(key, layout.names.map(|position| line.cell(position))) {
+                take(key, &line, &layout);
+            }
+        }
+        rows.finish(buffer);
+        Ok(())
+    }
+}
+
+/// Writes into `key` what identifies an object: type, proxy and server as HAProxy spells them. False for what is none.
+fn identify(key: &mut Vec<u8>, [proxy, server, kind]: [&[u8]; 3]) -> bool {
+    key.clear();
+    if !matches!(kind, b"0" | b"1" | b"2") || proxy.is_empty() || server.is_empty() {
+        return false;
+    }
+    for part in [kind, proxy, b"\0", server] {
+        key.extend_from_slice(part);
+    }
+    true
+}
+
+/// Type, proxy and server of an object.
+pub(super) fn parts(key: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (kind, names) = key.split_at_checked(1)?;
+    let middle = memchr::memchr(0, names)?;
+    Some((kind, names.get(..middle)?, names.get(middle + 1..)?))
+}
+
+fn read(cell: &[u8]) -> Option<u64> {
+    match number::parse(cell) {
+        Number::Int(value) => u64::try_from(value).ok(),
+        Number::Big(value) if value > 0.0 => std::str::from_utf8(cell).ok()?.parse().ok(),
+        Number::Big(_) | Number::Blank | Number::Bad => None,
+    }
+}
+
+/// The counters of a reply to `show info`, in the order of [`INFO`].
+pub(super) fn info(text: &[u8]) -> Vec<Option<u64>> {
+    values(text, |value| read(value))
+}
+
+/// The same of what was carried.
+pub(super) fn carried_info(text: &[u8]) -> Vec<i64> {
+    let whole = |value: &[u8]| match number::parse(value) {
+        Number::Int(value) => Some(value),
+        _ => None,
+    };
+    values(text, whole).into_iter().map(Option::unwrap_or_default).collect()
+}
+
+fn values<T: Clone>(text: &[u8], read: impl Fn(&[u8]) -> Option<T>) -> Vec<Option<T>> {
+    let mut counters = vec![None; INFO.len()];
+    for line in text.split(|byte| *byte == b'\n') {
+        let Some(colon) = memchr::memmem::find(line, b": ") else { continue };
+        let (name, value) = line.split_at(colon);
+        if let Some(place) = INFO.iter().position(|known| known.as_bytes() == name)
+            && let Some(counter) = counters.get_mut(place)
+        {
+            *counter = read(value.get(2..).unwrap_or_default());
+        }
+    }
+    counters
+}
