@@ -2,8 +2,9 @@
 
 use super::ini::Ini;
 use super::kafka::LIBRDKAFKA;
-use super::options::{self, Program};
+use super::options;
 use super::problem::{Problem, Report};
+use super::program::Program;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 

@@ -2,7 +2,8 @@
 
 use super::ini::Ini;
 use super::interpolate::InterpolationError;
-use super::options::{self, Program};
+use super::options;
+use super::program::Program;
 use super::reader::DEFAULT_SECTION;
 use std::fmt::Write;
 

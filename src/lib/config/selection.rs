@@ -1,7 +1,7 @@
 //! Lists of metrics: names that HAProxy has, separated by blanks, or `all`.
 
 use super::nearest::did_you_mean;
-use super::value::Refusal;
+use super::reading::Refusal;
 use crate::haproxy::columns::{self, COLUMNS, Kind};
 use crate::haproxy::info;
 

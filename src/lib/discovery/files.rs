@@ -4,7 +4,7 @@ use super::http::Http;
 use super::source::good;
 use crate::config::discovery::{Consul, Source, StoreKind};
 use crate::config::problem::{Problem, Report};
-use crate::config::{self, Ini, options};
+use crate::config::{self, Ini, program};
 use crate::http::SetupError;
 use crate::logging::Chain;
 use crate::secrets;
@@ -24,7 +24,7 @@ pub fn check(config: &config::Discovery, ini: &Ini) -> Report {
             None => problem,
         }
     };
-    let wrong = |option: &str, error: &dyn Error| problem(options::DISCOVERY, option, Chain(error).to_string());
+    let wrong = |option: &str, error: &dyn Error| problem(program::DISCOVERY, option, Chain(error).to_string());
     let store = &config.store;
     if let (StoreKind::Consul, Some(path)) = (store.kind, &store.token_file)
         && let Err(error) = secrets::line(path, "token")
@@ -62,7 +62,7 @@ pub fn check(config: &config::Discovery, ini: &Ini) -> Report {
         && let Err(error) = secrets::line(path, "token")
     {
         let message = format!("{} (--server would not start)", Chain(&error));
-        report.warn(problem(options::DISCOVERY_SERVER, "consul-token-file", message));
+        report.warn(problem(program::DISCOVERY_SERVER, "consul-token-file", message));
     }
     let slots = config.list_size.get();
     if let Some(servers) = good::serving(config).filter(|servers| *servers >= slots) {
@@ -71,7 +71,7 @@ pub fn check(config: &config::Discovery, ini: &Ini) -> Report {
              left; write {} or more",
             servers + spare_slots(servers)
         );
-        report.warn(problem(options::DISCOVERY, "haproxy-backend-servers-list-size", message));
+        report.warn(problem(program::DISCOVERY, "haproxy-backend-servers-list-size", message));
     }
     report
 }
@@ -86,10 +86,10 @@ pub fn spare_slots(servers: usize) -> usize {
 fn urls(config: &config::Discovery) -> Vec<(&'static str, &'static str, &[String])> {
     let mut urls = Vec::new();
     if matches!(config.store.kind, StoreKind::Consul | StoreKind::Etcd) {
-        urls.push((options::DISCOVERY, "store-url", config.store.urls.as_slice()));
+        urls.push((program::DISCOVERY, "store-url", config.store.urls.as_slice()));
     }
     if let Some(Source::Consul(consul)) = &config.server.source {
-        urls.push((options::DISCOVERY_SERVER, "consul-api-url", &consul.urls));
+        urls.push((program::DISCOVERY_SERVER, "consul-api-url", &consul.urls));
     }
     urls
 }

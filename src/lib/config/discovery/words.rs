@@ -1,7 +1,8 @@
 //! Text to values, where only discovery has such values.
 
+use crate::config::reading::Refusal;
 use crate::config::servers;
-use crate::config::value::{self, Refusal};
+use crate::config::value;
 use crate::haproxy::address::Address;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
