@@ -18,7 +18,7 @@ pub mod reconcile;
 pub mod record;
 pub mod slots;
 
-use super::Context;
+use super::context::Context;
 use super::report::Side;
 use crate::cli::Run;
 use crate::logging::Chain;
@@ -74,7 +74,7 @@ pub enum ClientError {
 ///
 /// # Errors
 /// What no further attempt can mend; for a single round, everything.
-pub async fn run(context: Context) -> Result<(), ClientError> {
+pub(crate) async fn run(context: Context) -> Result<(), ClientError> {
     let shown = Shown::default();
     let disk = Disk::new(&context.config.state_dir);
     let client = &context.config.client;

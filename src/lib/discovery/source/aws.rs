@@ -4,12 +4,13 @@
 //! Both are asked page by page until the last. Instances are asked for by a filter, which passes over those that are
 //! gone; without any there is no second question, since one without ids would answer with the whole account.
 
-use super::{FailedGroup, Instance, Life, Listing, Source, SourceError, Unusable};
+use super::interface::{Source, SourceError};
+use super::listing::{FailedGroup, Instance, Life, Listing, Unusable};
 use crate::config::discovery::Address;
-use crate::discovery::LocalFuture;
 use crate::discovery::aws::{Aws, AwsError, Service};
 use crate::discovery::hint::Hint;
 use crate::discovery::http::escaped;
+use crate::discovery::local::LocalFuture;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -7,13 +7,14 @@
 //!
 //! A service that cannot be listed has failed: its servers stay, the other services go on.
 
+use super::interface::{Source, SourceError};
+use super::listing::{FailedGroup, Instance, Life, Listing, Unusable};
 use super::names::Names;
-use super::{FailedGroup, Instance, Life, Listing, Source, SourceError, Unusable};
 use crate::config::Tls;
 use crate::config::discovery::Consul as Settings;
-use crate::discovery::LocalFuture;
 use crate::discovery::hint::Hint;
 use crate::discovery::http::{Http, Refused, escaped};
+use crate::discovery::local::LocalFuture;
 use crate::http::SetupError;
 use crate::logging::Chain;
 use crate::secrets;

@@ -4,10 +4,12 @@
 //! for, has failed: its servers stay, the other names go on. So it is with the targets of SRV records: each is a server of its own, with the fate of its own
 //! name, and one family of addresses is enough. Nothing is cached here: the name servers do that.
 
-use super::{FailedGroup, Instance, Life, Listing, Source, SourceError, Unusable, all};
+use super::interface::{Source, SourceError};
+use super::listing::{FailedGroup, Instance, Life, Listing, Unusable};
 use crate::config::discovery::Record;
-use crate::discovery::LocalFuture;
 use crate::discovery::hint::Hint;
+use crate::discovery::local::LocalFuture;
+use crate::discovery::local::all;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
 use hickory_resolver::net::NetError;

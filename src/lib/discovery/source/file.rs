@@ -13,9 +13,10 @@
 //! A group that a backend of the configuration asks for and that the file does not mention has failed, unless the
 //! configuration says `allow-empty`: its servers stay. `state=leaving` takes them out, and `[]` everybody.
 
-use super::{FailedGroup, Instance, Life, Listing, Source, SourceError};
-use crate::discovery::LocalFuture;
+use super::interface::{Source, SourceError};
+use super::listing::{FailedGroup, Instance, Life, Listing};
 use crate::discovery::hint::Hint;
+use crate::discovery::local::LocalFuture;
 use crate::net::unbracketed;
 use serde::Deserialize;
 use std::collections::BTreeSet;

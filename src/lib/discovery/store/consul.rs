@@ -1,10 +1,11 @@
 //! The document in Consul's KV store: check-and-set for the document, a session for the lease.
 
-use super::{Lease, Revision, Store, StoreError, Stored};
+use super::interface::{Lease, Revision, Store, StoreError, Stored};
+use super::text;
 use crate::config;
-use crate::discovery::LocalFuture;
 use crate::discovery::document::Document;
 use crate::discovery::http::{Http, Refused};
+use crate::discovery::local::LocalFuture;
 use crate::http::{Reply, SetupError};
 use crate::secrets;
 use base64::Engine;
@@ -118,7 +119,7 @@ impl Store for ConsulKv {
         Box::pin(async {
             Ok(match self.get(&self.list).await? {
                 None => Stored { document: None, revision: Revision("0".to_owned()) },
-                Some((value, index)) => Stored { document: Some(super::parse(&value)?), revision: Revision(index) },
+                Some((value, index)) => Stored { document: Some(text::read(&value)?), revision: Revision(index) },
             })
         })
     }
@@ -133,7 +134,7 @@ impl Store for ConsulKv {
             let operation = json!([{"KV": {
                 "Verb": "cas",
                 "Key": self.list.trim_start_matches("/v1/kv/"),
-                "Value": STANDARD.encode(super::text(document)?),
+                "Value": STANDARD.encode(text::write(document)?),
                 "Index": expected.0.parse::<u64>().unwrap_or(0),
             }}]);
             let reply = self.put("/v1/txn", operation.to_string().into_bytes()).await?;

@@ -1,10 +1,11 @@
 //! The document under a key of etcd, through the JSON gateway of its version 3 interface: neither gRPC nor protobuf.
 
-use super::{Lease, Revision, Store, StoreError, Stored};
+use super::interface::{Lease, Revision, Store, StoreError, Stored};
+use super::text;
 use crate::config;
-use crate::discovery::LocalFuture;
 use crate::discovery::document::Document;
 use crate::discovery::http::{Http, Refused};
+use crate::discovery::local::LocalFuture;
 use crate::http::SetupError;
 use crate::secrets;
 use base64::Engine;
@@ -114,7 +115,7 @@ impl Store for Etcd {
             match self.get(&self.key).await? {
                 None => Ok(Stored { document: None, revision: Revision("0".to_owned()) }),
                 Some(found) => {
-                    Ok(Stored { document: Some(super::parse(&found.value)?), revision: Revision(found.mod_revision) })
+                    Ok(Stored { document: Some(text::read(&found.value)?), revision: Revision(found.mod_revision) })
                 }
             }
         })
@@ -129,7 +130,7 @@ impl Store for Etcd {
             // A key that does not exist has the revision 0.
             let body = json!({
                 "compare": [{"key": self.key, "target": "MOD", "result": "EQUAL", "mod_revision": expected.0}],
-                "success": [{"request_put": {"key": self.key, "value": STANDARD.encode(super::text(document)?)}}],
+                "success": [{"request_put": {"key": self.key, "value": STANDARD.encode(text::write(document)?)}}],
             });
             let answer = self.call("/v3/kv/txn", &body).await?;
             if !succeeded(&answer) {

@@ -3,9 +3,11 @@
 //! `list.json` is replaced as a whole by a rename, under a lock on `list.lock`; `lease.json` says who plans. A crash
 //! leaves the old document or the new one, and perhaps a temporary file, which the next write replaces.
 
-use super::{Lease, Revision, Store, StoreError, Stored};
+use super::interface::{Lease, Revision, Store, StoreError, Stored, lease_end};
+use super::text;
+use crate::discovery::clock::utc_seconds;
 use crate::discovery::document::Document;
-use crate::discovery::{LocalFuture, utc_seconds};
+use crate::discovery::local::LocalFuture;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
@@ -73,7 +75,7 @@ impl FileStore {
         let Some(bytes) = self.bytes(LIST)? else {
             return Ok(Stored { document: None, revision: Revision("0".to_owned()) });
         };
-        let document = super::parse(&bytes)?;
+        let document = text::read(&bytes)?;
         Ok(Stored { revision: revision(&document), document: Some(document) })
     }
 
@@ -101,7 +103,7 @@ impl FileStore {
 ///
 /// # Errors
 /// The file stays as it was.
-pub(in crate::discovery) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
@@ -132,7 +134,7 @@ impl Store for FileStore {
             if self.read()?.revision != *expected {
                 return Err(StoreError::Conflict);
             }
-            self.replace(LIST, &super::text(document)?)?;
+            self.replace(LIST, &text::write(document)?)?;
             Ok(revision(document))
         })
     }
@@ -163,7 +165,7 @@ impl Store for FileStore {
             if let Some(held) = held.filter(|held| held.holder != holder && valid(held)) {
                 return Ok(Lease::Theirs(held.holder));
             }
-            let until = super::lease_end(now, time);
+            let until = lease_end(now, time);
             let bytes = serde_json::to_vec(&Held { holder: holder.to_owned(), until }).map_err(StoreError::Encode)?;
             self.replace(LEASE, &bytes)?;
             Ok(Lease::Ours)
