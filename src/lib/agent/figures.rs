@@ -1,6 +1,6 @@
 //! What the agent counts about itself: of the program, of each service, and of each check of a service.
 
-use super::check::Failure;
+use super::finding::Failure;
 use crate::haproxy::answer::State;
 use crate::telemetry::{Definition, Sample, as_f64, definitions};
 use std::cell::Cell;

@@ -17,14 +17,8 @@ use std::error::Error;
 #[must_use]
 pub fn check(config: &config::Discovery, ini: &Ini) -> Report {
     let mut report = Report::default();
-    let problem = |section: &str, option: &str, message: String| {
-        let problem = Problem::new(message).section(section).option(option);
-        match ini.raw(section, option) {
-            Some(raw) => problem.text(&raw.text).place(raw.place),
-            None => problem,
-        }
-    };
-    let wrong = |option: &str, error: &dyn Error| problem(program::DISCOVERY, option, Chain(error).to_string());
+    let wrong =
+        |option: &str, error: &dyn Error| Problem::of(ini, program::DISCOVERY, option, Chain(error).to_string());
     let store = &config.store;
     if let (StoreKind::Consul, Some(path)) = (store.kind, &store.token_file)
         && let Err(error) = secrets::line(path, "token")
@@ -46,7 +40,7 @@ pub fn check(config: &config::Discovery, ini: &Ini) -> Report {
         for (section, option, urls) in urls {
             match Http::open(urls, &store.tls) {
                 Err(SetupError::Tls(error)) => of_tls.push(error),
-                Err(error) => report.error(problem(section, option, Chain(&error).to_string())),
+                Err(error) => report.error(Problem::of(ini, section, option, Chain(&error).to_string())),
                 Ok(_) => {}
             }
         }
@@ -62,7 +56,7 @@ pub fn check(config: &config::Discovery, ini: &Ini) -> Report {
         && let Err(error) = secrets::line(path, "token")
     {
         let message = format!("{} (--server would not start)", Chain(&error));
-        report.warn(problem(program::DISCOVERY_SERVER, "consul-token-file", message));
+        report.warn(Problem::of(ini, program::DISCOVERY_SERVER, "consul-token-file", message));
     }
     let slots = config.list_size.get();
     if let Some(servers) = good::serving(config).filter(|servers| *servers >= slots) {
@@ -71,7 +65,7 @@ pub fn check(config: &config::Discovery, ini: &Ini) -> Report {
              left; write {} or more",
             servers + spare_slots(servers)
         );
-        report.warn(problem(program::DISCOVERY, "haproxy-backend-servers-list-size", message));
+        report.warn(Problem::of(ini, program::DISCOVERY, "haproxy-backend-servers-list-size", message));
     }
     report
 }
