@@ -54,7 +54,7 @@ pub mod agent;
 #[cfg(feature = "process")]
 pub mod aggregate;
 pub mod backoff;
-pub mod cli;
+pub(crate) mod cli;
 pub mod config;
 pub mod daemon;
 #[cfg(feature = "discovery")]
@@ -88,7 +88,7 @@ pub mod reporter;
 pub mod secrets;
 pub mod snapshot;
 pub mod startup;
-pub mod status;
+pub(crate) mod status;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;

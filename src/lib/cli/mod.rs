@@ -3,8 +3,8 @@
 mod parse;
 mod usage;
 
-pub use parse::parse;
-pub use usage::usage;
+pub(crate) use parse::parse;
+pub(crate) use usage::usage;
 
 use crate::config::Program;
 use std::ffi::OsString;
@@ -76,7 +76,7 @@ pub enum Run {
 
 /// The configuration file of a daemon that was started with these words, without the name of the program; `None` when
 /// they start none.
-pub fn daemon_configuration(program: Program, words: impl Iterator<Item = OsString>) -> Option<PathBuf> {
+pub(crate) fn daemon_configuration(program: Program, words: impl Iterator<Item = OsString>) -> Option<PathBuf> {
     let arguments = parse(program, words).ok()?;
     let runs = match arguments.action {
         Action::Run => true,

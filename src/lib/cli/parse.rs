@@ -60,7 +60,7 @@ fn known(program: Program) -> impl Iterator<Item = Known> {
 ///
 /// # Errors
 /// What is to be printed.
-pub fn parse(program: Program, words: impl Iterator<Item = OsString>) -> Result<Arguments, String> {
+pub(crate) fn parse(program: Program, words: impl Iterator<Item = OsString>) -> Result<Arguments, String> {
     let usage_after = |reason: &str| match reason {
         "" => short_usage(program).to_owned(),
         _ => format!("{reason}\n{}", short_usage(program)),

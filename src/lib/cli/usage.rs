@@ -96,7 +96,7 @@ Options:
 
 /// The whole help.
 #[must_use]
-pub fn usage(program: Program) -> &'static str {
+pub(crate) fn usage(program: Program) -> &'static str {
     match program {
         Program::Pull => PULL,
         Program::Process => PROCESS,

@@ -14,7 +14,7 @@ fn is_shown(program: Program, section: &str) -> bool {
 
 /// The built-in defaults, as text of a configuration file (`-p`).
 #[must_use]
-pub fn defaults(program: Program) -> String {
+pub(crate) fn defaults(program: Program) -> String {
     let ini = options::defaults();
     let mut out = String::new();
     for section in shown(program, &ini) {
@@ -30,7 +30,7 @@ pub fn defaults(program: Program) -> String {
 ///
 /// # Errors
 /// The first value that cannot be resolved.
-pub fn configuration(program: Program, ini: &Ini) -> Result<String, Box<InterpolationError>> {
+pub(crate) fn configuration(program: Program, ini: &Ini) -> Result<String, Box<InterpolationError>> {
     let mut out = String::new();
     for section in shown(program, ini) {
         let mut options = ini.options(section);

@@ -1,7 +1,7 @@
 //! How the text of an option becomes a value.
 
 /// Why a value is refused: what is wrong, and what would be right.
-pub(super) type Refusal = String;
+pub(crate) type Refusal = String;
 
 /// What a value may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

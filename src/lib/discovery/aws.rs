@@ -63,14 +63,14 @@ impl AwsError {
 
 /// The account and region.
 #[derive(Clone)]
-pub struct Aws {
+pub(crate) struct Aws {
     credentials: SharedCredentialsProvider,
     region: String,
     endpoint: Option<String>,
 }
 
 /// One service of AWS.
-pub struct Service {
+pub(crate) struct Service {
     aws: Aws,
     name: &'static str,
     http: Http,
@@ -82,7 +82,7 @@ impl Aws {
     ///
     /// # Errors
     /// No region is known, or there is no source of credentials.
-    pub async fn open(region: Option<&str>) -> Result<Self, AwsError> {
+    pub(crate) async fn open(region: Option<&str>) -> Result<Self, AwsError> {
         let client = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .build_https();
@@ -101,7 +101,7 @@ impl Aws {
     ///
     /// # Errors
     /// Its URL cannot be used, or there are no authorities to trust.
-    pub fn service(&self, name: &'static str, variable: &str) -> Result<Service, AwsError> {
+    pub(crate) fn service(&self, name: &'static str, variable: &str) -> Result<Service, AwsError> {
         let own = std::env::var(format!("AWS_ENDPOINT_URL_{variable}")).ok().filter(|url| !url.is_empty());
         let domain = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let public = || format!("https://{name}.{}.{domain}", self.region);
@@ -117,7 +117,7 @@ impl Service {
     ///
     /// # Errors
     /// No credentials, or no reply.
-    pub async fn post(&self, headers: &[(&str, &str)], body: &str, time: Duration) -> Result<Reply, AwsError> {
+    pub(crate) async fn post(&self, headers: &[(&str, &str)], body: &str, time: Duration) -> Result<Reply, AwsError> {
         let credentials = self.aws.credentials.provide_credentials().await?;
         let mut all = headers.to_vec();
         all.push(("host", self.http.authority()));

@@ -15,7 +15,7 @@ use std::error::Error;
 /// of each that cannot be used. The source's token is for the server alone: without it a client can do its work, so it
 /// is a warning.
 #[must_use]
-pub fn check(config: &config::Discovery, ini: &Ini) -> Report {
+pub(crate) fn check(config: &config::Discovery, ini: &Ini) -> Report {
     let mut report = Report::default();
     let wrong =
         |option: &str, error: &dyn Error| Problem::of(ini, program::DISCOVERY, option, Chain(error).to_string());
@@ -72,7 +72,7 @@ pub fn check(config: &config::Discovery, ini: &Ini) -> Report {
 
 /// How many more slots than servers a list should have: half of the servers may be replaced without a wait, and one always.
 #[must_use]
-pub fn spare_slots(servers: usize) -> usize {
+pub(crate) fn spare_slots(servers: usize) -> usize {
     servers.div_ceil(2).max(1)
 }
 

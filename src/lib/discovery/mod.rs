@@ -9,20 +9,20 @@
 //! planned from the one that is there, or nothing. Clients only read. Time is that of the wall clock in UTC, since
 //! several machines have to agree on it.
 
-pub mod aws;
+mod aws;
 pub mod client;
 mod clock;
 mod context;
 pub mod document;
-pub mod files;
+mod files;
 mod front;
 pub mod hint;
 pub mod http;
 mod local;
 mod notices;
 pub mod plan;
-pub mod report;
-pub mod server;
+mod report;
+pub(crate) mod server;
 pub mod source;
 mod stop;
 pub mod store;

@@ -3,10 +3,10 @@
 pub mod address;
 pub mod answer;
 pub mod columns;
-pub mod identity;
+pub(crate) mod identity;
 pub mod info;
 pub mod reply;
 pub mod runtime;
-pub mod socket;
+pub(crate) mod socket;
 pub mod status;
-pub mod traffic;
+pub(crate) mod traffic;

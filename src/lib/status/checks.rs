@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Nagios' states; the numbers are the exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+pub(crate) enum State {
     /// Good.
     Ok = 0,
     /// Somebody should look.
@@ -25,7 +25,7 @@ pub enum State {
 impl State {
     /// Its word.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Ok => "OK",
             Self::Warning => "WARNING",
@@ -37,7 +37,7 @@ impl State {
 
 /// What a check comes to.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// The state.
     pub state: State,
     /// One line, without the word of the state.
@@ -50,7 +50,7 @@ pub struct Verdict {
 
 /// One figure of the performance data.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Figure {
+pub(crate) struct Figure {
     /// Its name.
     pub label: &'static str,
     /// Its value.
@@ -67,7 +67,7 @@ pub struct Figure {
 
 /// Two ranges: outside the first is WARNING, outside the second CRITICAL.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// What is OK.
     pub ok: Range,
     /// What is at most WARNING.
@@ -88,7 +88,7 @@ impl Limits {
 
 /// Thresholds of [`queue_size`].
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct QueueLimits {
+pub(crate) struct QueueLimits {
     /// Number of snapshots that wait.
     pub size: Limits,
     /// Age of the oldest, seconds.
@@ -100,7 +100,7 @@ pub struct QueueLimits {
 impl Verdict {
     /// A verdict without figures.
     #[must_use]
-    pub fn new(state: State, text: impl Into<String>) -> Self {
+    pub(crate) fn new(state: State, text: impl Into<String>) -> Self {
         Self { state, text: text.into(), details: Vec::new(), figures: Vec::new() }
     }
 }
@@ -124,7 +124,7 @@ fn readable(status: &Status) -> Result<(&Queue, &Content), Verdict> {
 
 /// Size and age of the queue, and the quarantine.
 #[must_use]
-pub fn queue_size(status: &Status, limits: &QueueLimits) -> Verdict {
+pub(crate) fn queue_size(status: &Status, limits: &QueueLimits) -> Verdict {
     let (queue, content) = match readable(status) {
         Ok(readable) => readable,
         Err(verdict) => return verdict,
@@ -201,7 +201,7 @@ fn only_instance(status: &Status) -> Result<(&Instance, State), Verdict> {
 
 /// Whether the program runs.
 #[must_use]
-pub fn running(status: &Status) -> Verdict {
+pub(crate) fn running(status: &Status) -> Verdict {
     let (instance, state) = match only_instance(status) {
         Ok(found) => found,
         Err(verdict) => return verdict,
@@ -218,7 +218,7 @@ pub fn running(status: &Status) -> Verdict {
 
 /// Whether haproxystats-pull runs, and publishes: seconds since it last did.
 #[must_use]
-pub fn pull(status: &Status, limits: Limits) -> Verdict {
+pub(crate) fn pull(status: &Status, limits: Limits) -> Verdict {
     let mut verdict = running(status);
     let Ok((instance, _)) = only_instance(status) else { return verdict };
     let content = match readable(status) {
@@ -246,7 +246,7 @@ pub fn pull(status: &Status, limits: Limits) -> Verdict {
 
 /// Whether haproxystats-process has all its workers.
 #[must_use]
-pub fn workers(status: &Status) -> Verdict {
+pub(crate) fn workers(status: &Status) -> Verdict {
     let (instance, state) = match only_instance(status) {
         Ok(found) => found,
         Err(verdict) => return verdict,
@@ -285,7 +285,7 @@ pub fn workers(status: &Status) -> Verdict {
 
 /// Whether haproxystats-agent runs, and answers for every service.
 #[must_use]
-pub fn agent(status: &Status) -> Verdict {
+pub(crate) fn agent(status: &Status) -> Verdict {
     let mut verdict = running(status);
     if only_instance(status).is_err() {
         return verdict;

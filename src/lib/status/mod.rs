@@ -7,13 +7,13 @@
 //! services (ports)  ─┘         └─► checks ─► nagios: --nagios CHECK
 //! ```
 
-pub mod checks;
-pub mod nagios;
-pub mod processes;
-pub mod queue;
-pub mod range;
-pub mod report;
-pub mod services;
+mod checks;
+pub(crate) mod nagios;
+mod processes;
+mod queue;
+mod range;
+pub(crate) mod report;
+mod services;
 
 use crate::config::{Config, Program};
 use processes::Scan;
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 /// What is to be looked at besides the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Depth {
+pub(crate) enum Depth {
     /// Nothing.
     Processes,
     /// The directories as well.
@@ -35,7 +35,7 @@ pub enum Depth {
 
 /// One look at a program and what belongs to it.
 #[derive(Debug)]
-pub struct Status {
+pub(crate) struct Status {
     /// Which program.
     pub program: Program,
     /// Its configuration file.
@@ -55,7 +55,7 @@ pub struct Status {
 impl Status {
     /// Looks.
     #[must_use]
-    pub fn take(program: Program, file: &Path, config: Config, depth: Depth) -> Self {
+    pub(crate) fn take(program: Program, file: &Path, config: Config, depth: Depth) -> Self {
         let scan = processes::scan(Path::new("/proc"), program, file);
         let queue = match program {
             Program::Pull => Some(&config.pull.dst_dir),
@@ -76,7 +76,7 @@ impl Status {
 
     /// Whether the program runs with this configuration.
     #[must_use]
-    pub fn runs(&self) -> bool {
+    pub(crate) fn runs(&self) -> bool {
         self.scan.as_ref().is_ok_and(|scan| !scan.instances.is_empty())
     }
 }

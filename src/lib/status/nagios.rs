@@ -66,7 +66,7 @@ const PULL: &str = "    -w, --warning <range>    seconds without a new snapshot 
 
 /// Runs the check that the words ask for (the first is its name); returns what to print and the exit code.
 #[must_use]
-pub fn run(words: &[String]) -> (String, u8) {
+pub(crate) fn run(words: &[String]) -> (String, u8) {
     let Some((name, options)) = words.split_first() else {
         return unknown(&format!("which check? {}", names()));
     };

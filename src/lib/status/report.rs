@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// Lines for people.
 #[must_use]
-pub fn text(status: &Status) -> String {
+pub(crate) fn text(status: &Status) -> String {
     let mut out = String::new();
     let name = status.program.name();
     match &status.scan {
@@ -72,7 +72,7 @@ fn line(out: &mut String, name: &str, words: &str) {
 
 /// One JSON object for programs: seconds and bytes are whole numbers, what is not known is null.
 #[must_use]
-pub fn json(status: &Status) -> String {
+pub(crate) fn json(status: &Status) -> String {
     let instances: Vec<Value> = status
         .scan
         .iter()

@@ -13,7 +13,7 @@ const LONGEST: usize = 4096;
 
 /// A service and what came of asking it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answered {
+pub(crate) struct Answered {
     /// NAME of its section.
     pub service: String,
     /// Where it was asked.
@@ -24,7 +24,7 @@ pub struct Answered {
 
 /// What came of asking.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// HAProxy understands this line.
     Answer(String),
     /// HAProxy does not make anything, or not everything, of this line: why.
@@ -37,7 +37,7 @@ pub enum Outcome {
 
 /// Asks every service, one after the other.
 #[must_use]
-pub fn ask_all(agent: &Agent) -> Vec<Answered> {
+pub(crate) fn ask_all(agent: &Agent) -> Vec<Answered> {
     agent.services.iter().map(ask).collect()
 }
 

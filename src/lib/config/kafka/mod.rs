@@ -13,7 +13,7 @@ use crate::config::section::{Section, gather};
 use crate::config::value;
 pub use key::KeyTemplate;
 pub(crate) use librdkafka::LIBRDKAFKA;
-pub use secrets::SecretError;
+pub(crate) use secrets::SecretError;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

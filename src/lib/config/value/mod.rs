@@ -14,9 +14,11 @@ use std::time::Duration;
 
 pub(super) use name::{address, host, namespace};
 pub use number::Retries;
-pub(super) use number::{count, float, fraction, integer, port};
+pub(super) use number::{count, fraction, port};
+pub use number::{float, integer};
 pub use word::LogLevel;
-pub(super) use word::{boolean, choice, text};
+pub use word::boolean;
+pub(super) use word::{choice, text};
 
 pub(super) const ADDRESS: Reading<IpAddr> = Reading::new(Type::Text, name::address);
 pub(super) const BOOLEAN: Reading<bool> = Reading::new(Type::Boolean, word::boolean);

@@ -16,7 +16,7 @@ pub enum Retries {
 
 /// A whole number as Python's `int()` reads it; `None` where it is none or does not fit.
 #[must_use]
-pub(crate) fn integer(text: &str) -> Option<i128> {
+pub fn integer(text: &str) -> Option<i128> {
     let text = text.trim_matches(is_blank);
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let plain = without_underscores(digits).filter(|d| d.bytes().all(|b| b.is_ascii_digit()))?;
@@ -26,7 +26,7 @@ pub(crate) fn integer(text: &str) -> Option<i128> {
 
 /// A finite number as Python's `float()` reads it; `None` for anything else.
 #[must_use]
-pub(crate) fn float(text: &str) -> Option<f64> {
+pub fn float(text: &str) -> Option<f64> {
     let text = text.trim_matches(is_blank);
     let plain = without_underscores(text)?;
     // Letters other than the exponent's would let "inf" and "nan" in.

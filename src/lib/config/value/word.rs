@@ -23,7 +23,7 @@ pub(crate) fn text(text: &str) -> Result<String, Refusal> {
 }
 
 /// 1/yes/true/on and 0/no/false/off, in any case.
-pub(crate) fn boolean(text: &str) -> Result<bool, Refusal> {
+pub fn boolean(text: &str) -> Result<bool, Refusal> {
     match text.to_lowercase().as_str() {
         "1" | "yes" | "true" | "on" => Ok(true),
         "0" | "no" | "false" | "off" => Ok(false),

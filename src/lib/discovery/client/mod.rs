@@ -14,9 +14,9 @@ pub mod follow;
 pub mod link;
 #[cfg(test)]
 mod model;
-pub mod reconcile;
-pub mod record;
-pub mod slots;
+mod reconcile;
+mod record;
+mod slots;
 
 use super::context::Context;
 use super::report::Side;

@@ -38,12 +38,12 @@ use budget::Budget;
 use places::places;
 use slot::Slot;
 use std::collections::HashMap;
-pub use step::{Expected, Outcome, Step, Waiting};
-pub use view::{Settings, View};
+pub(crate) use step::{Outcome, Step, Waiting};
+pub(crate) use view::{Settings, View};
 
 /// What there is to do so that a backend becomes as it should be.
 #[must_use]
-pub fn reconcile(desired: &Desired, view: View<'_>, record: &Record, settings: Settings) -> Outcome {
+pub(crate) fn reconcile(desired: &Desired, view: View<'_>, record: &Record, settings: Settings) -> Outcome {
     let mut outcome = Outcome::default();
     let mut slots: Vec<Slot<'_>> = Vec::new();
     let rows = || view.servers.rows.iter().filter(|server| server.backend == desired.backend.as_str());

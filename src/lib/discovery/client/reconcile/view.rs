@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// What the operator of the client chose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Time for the sessions of a leaving server to end.
     pub drain_timeout: Duration,
     /// End the sessions that are left after it.
@@ -14,7 +14,7 @@ pub struct Settings {
 
 /// What is seen of one HAProxy.
 #[derive(Debug, Clone, Copy)]
-pub struct View<'a> {
+pub(crate) struct View<'a> {
     /// The process.
     pub process: &'a Process,
     /// Its servers.
