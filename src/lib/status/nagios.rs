@@ -4,9 +4,10 @@
 //! One line, performance data behind `|`, further lines, and an exit code from 0 to 3, also when something hangs: the
 //! work is done in a thread that is not waited for longer than the time-out.
 
-use super::checks::{self, Figure, Limits, QueueLimits, State, Verdict};
+use super::checks::{self, QueueLimits};
+use super::look::{Depth, Status};
 use super::range::Range;
-use super::{Depth, Status};
+use super::verdict::{Figure, Limits, State, Verdict};
 use crate::config::{Program, load};
 use docopt::Docopt;
 use std::path::PathBuf;

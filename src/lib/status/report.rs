@@ -1,6 +1,6 @@
 //! What was seen, for people and for programs.
 
-use super::Status;
+use super::look::Status;
 use super::services::Outcome;
 use crate::config::Program;
 use serde_json::{Value, json};
