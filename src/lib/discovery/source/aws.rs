@@ -10,7 +10,7 @@ use crate::config::discovery::Address;
 use crate::discovery::aws::{Aws, AwsError, Service};
 use crate::discovery::hint::Hint;
 use crate::discovery::http::escaped;
-use crate::discovery::local::LocalFuture;
+use async_trait::async_trait;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -295,48 +295,47 @@ fn instance(id: &str, group: String, member: &Member, details: &Details, wanted:
     }
 }
 
+#[async_trait(?Send)]
 impl Source for Groups {
-    fn list(&mut self, _: Option<Duration>) -> LocalFuture<'_, Result<Listing, SourceError>> {
-        Box::pin(async {
-            let (members, failed) = self.members().await?;
-            if let Some(unknown) = failed.first().filter(|_| failed.len() == self.groups.len()) {
-                let reason = "AWS knows no such Auto Scaling Group";
-                return Err(SourceError::Incomplete { service: unknown.group.clone(), reason });
-            }
-            let ids: Vec<&String> = members.keys().collect();
-            let details = self.details(&ids).await?;
-            // EC2 is behind with what Auto Scaling has just made.
-            let unknown = members.iter().filter(|(id, (_, member))| {
-                let serves = member.life == "InService" && member.health.eq_ignore_ascii_case("healthy");
-                serves && !details.contains_key(*id)
-            });
-            let unknown = unknown.map(|(id, (group, _))| Unusable {
-                instance: id.clone(),
-                group: group.clone(),
-                reason: "EC2 does not know it".to_owned(),
-                unsure: true,
-            });
-            let known = members.iter().filter_map(|(id, (group, member))| {
-                let details = details.get(id)?;
-                Some(instance(id, group.clone(), member, details, self.address))
-            });
-            let (usable, without): (Vec<Instance>, Vec<Instance>) =
-                known.partition(|instance| !instance.addresses.is_empty());
-            // One that is being started gets its address later.
-            let without = without.into_iter().filter(|one| one.healthy && one.life == Life::InService);
-            let reason = match self.address {
-                Address::Private => "it has no private address",
-                Address::Public => "it has no public address",
-                Address::Ipv6 => "it has no IPv6 address",
-            };
-            let unusable = without.map(|one| Unusable {
-                instance: one.id,
-                group: one.group,
-                reason: reason.to_owned(),
-                unsure: false,
-            });
-            Ok(Listing { unusable: unusable.chain(unknown).collect(), failed, ..Listing::now(usable) })
-        })
+    async fn list(&mut self, _: Option<Duration>) -> Result<Listing, SourceError> {
+        let (members, failed) = self.members().await?;
+        if let Some(unknown) = failed.first().filter(|_| failed.len() == self.groups.len()) {
+            let reason = "AWS knows no such Auto Scaling Group";
+            return Err(SourceError::Incomplete { service: unknown.group.clone(), reason });
+        }
+        let ids: Vec<&String> = members.keys().collect();
+        let details = self.details(&ids).await?;
+        // EC2 is behind with what Auto Scaling has just made.
+        let unknown = members.iter().filter(|(id, (_, member))| {
+            let serves = member.life == "InService" && member.health.eq_ignore_ascii_case("healthy");
+            serves && !details.contains_key(*id)
+        });
+        let unknown = unknown.map(|(id, (group, _))| Unusable {
+            instance: id.clone(),
+            group: group.clone(),
+            reason: "EC2 does not know it".to_owned(),
+            unsure: true,
+        });
+        let known = members.iter().filter_map(|(id, (group, member))| {
+            let details = details.get(id)?;
+            Some(instance(id, group.clone(), member, details, self.address))
+        });
+        let (usable, without): (Vec<Instance>, Vec<Instance>) =
+            known.partition(|instance| !instance.addresses.is_empty());
+        // One that is being started gets its address later.
+        let without = without.into_iter().filter(|one| one.healthy && one.life == Life::InService);
+        let reason = match self.address {
+            Address::Private => "it has no private address",
+            Address::Public => "it has no public address",
+            Address::Ipv6 => "it has no IPv6 address",
+        };
+        let unusable = without.map(|one| Unusable {
+            instance: one.id,
+            group: one.group,
+            reason: reason.to_owned(),
+            unsure: false,
+        });
+        Ok(Listing { unusable: unusable.chain(unknown).collect(), failed, ..Listing::now(usable) })
     }
 }
 

@@ -16,8 +16,8 @@
 use super::interface::{Source, SourceError};
 use super::listing::{FailedGroup, Instance, Life, Listing};
 use crate::discovery::hint::Hint;
-use crate::discovery::local::LocalFuture;
 use crate::net::unbracketed;
+use async_trait::async_trait;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -48,15 +48,14 @@ impl SourceFile {
     }
 }
 
+#[async_trait(?Send)]
 impl Source for SourceFile {
-    fn list(&mut self, _: Option<Duration>) -> LocalFuture<'_, Result<Listing, SourceError>> {
-        Box::pin(async {
-            let failed = |source| SourceError::File { path: self.path.clone(), source };
-            let text = std::fs::read_to_string(&self.path).map_err(failed)?;
-            let what = self.path.display().to_string();
-            let instances = parse(&text).map_err(|reason| SourceError::Content { what, reason })?;
-            Ok(Listing { failed: self.unmentioned(&instances), ..Listing::now(instances) })
-        })
+    async fn list(&mut self, _: Option<Duration>) -> Result<Listing, SourceError> {
+        let failed = |source| SourceError::File { path: self.path.clone(), source };
+        let text = std::fs::read_to_string(&self.path).map_err(failed)?;
+        let what = self.path.display().to_string();
+        let instances = parse(&text).map_err(|reason| SourceError::Content { what, reason })?;
+        Ok(Listing { failed: self.unmentioned(&instances), ..Listing::now(instances) })
     }
 }
 

@@ -3,19 +3,20 @@
 use super::listing::Listing;
 use crate::discovery::aws::AwsError;
 use crate::discovery::http::{HttpError, Refused};
-use crate::discovery::local::LocalFuture;
 use crate::http::SetupError;
+use async_trait::async_trait;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where servers are found.
+#[async_trait(?Send)]
 pub trait Source {
     /// Asks once. With `wait` a source that can may wait for so long until something differs from its last listing.
     ///
     /// # Errors
     /// Whatever keeps the source from saying everything that it knows.
-    fn list(&mut self, wait: Option<Duration>) -> LocalFuture<'_, Result<Listing, SourceError>>;
+    async fn list(&mut self, wait: Option<Duration>) -> Result<Listing, SourceError>;
 
     /// Whether it makes use of `wait`.
     fn waits(&self) -> bool {

@@ -3,8 +3,8 @@
 use crate::discovery::aws::AwsError;
 use crate::discovery::document::Document;
 use crate::discovery::http::{HttpError, Refused};
-use crate::discovery::local::LocalFuture;
 use crate::http::SetupError;
+use async_trait::async_trait;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -69,41 +69,38 @@ pub enum StoreError {
 }
 
 /// Where the document is kept.
+#[async_trait(?Send)]
 pub trait Store {
     /// Reads the document, and nothing older than what this process has read or written.
     ///
     /// # Errors
     /// It cannot be reached, or what it has is no document.
-    fn load(&self) -> LocalFuture<'_, Result<Stored, StoreError>>;
+    async fn load(&self) -> Result<Stored, StoreError>;
 
     /// Replaces the document of a revision by another, or does nothing.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where the revision is not the present one. After any other error the document may have
     /// been replaced or not.
-    fn compare_and_set<'a>(
-        &'a self,
-        document: &'a Document,
-        expected: &'a Revision,
-    ) -> LocalFuture<'a, Result<Revision, StoreError>>;
+    async fn compare_and_set(&self, document: &Document, expected: &Revision) -> Result<Revision, StoreError>;
 
     /// Returns when the document may have another revision than the one that is given, or when the time is over.
     ///
     /// # Errors
     /// It cannot be reached.
-    fn watch<'a>(&'a self, seen: &'a Revision, time: Duration) -> LocalFuture<'a, Result<(), StoreError>>;
+    async fn watch(&self, seen: &Revision, time: Duration) -> Result<(), StoreError>;
 
     /// Takes or renews the lease of the servers.
     ///
     /// # Errors
     /// It cannot be reached; the lease must be taken as lost when its time is over.
-    fn lease<'a>(&'a self, holder: &'a str, time: Duration) -> LocalFuture<'a, Result<Lease, StoreError>>;
+    async fn lease(&self, holder: &str, time: Duration) -> Result<Lease, StoreError>;
 
     /// Gives the lease back, so that another server takes over at once.
     ///
     /// # Errors
     /// It cannot be reached; the lease ends by itself.
-    fn release<'a>(&'a self, holder: &'a str) -> LocalFuture<'a, Result<(), StoreError>>;
+    async fn release(&self, holder: &str) -> Result<(), StoreError>;
 }
 
 /// The second (UTC) at whose beginning a lease is over that was given in the second `now`: not before its holder takes it

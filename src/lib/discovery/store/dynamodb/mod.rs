@@ -19,7 +19,7 @@ use crate::config::discovery::Ramp;
 use crate::discovery::aws::{Aws, AwsError, Service};
 use crate::discovery::clock::utc_seconds;
 use crate::discovery::document::Document;
-use crate::discovery::local::LocalFuture;
+use async_trait::async_trait;
 use rows::{ROWS, Row, adopted, revision_of};
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -131,112 +131,99 @@ impl DynamoDb {
     }
 }
 
+#[async_trait(?Send)]
 impl Store for DynamoDb {
-    fn load(&self) -> LocalFuture<'_, Result<Stored, StoreError>> {
-        Box::pin(async {
-            let item = self.item(DOCUMENT).await?;
-            let text = |name: &str| item.as_ref()?.get(name)?.get("S")?.as_str();
-            if let (Some(document), Some(revision)) = (text("Document"), text("Revision")) {
-                let document = text::read(document.as_bytes())?;
-                return Ok(Stored { document: Some(document), revision: Revision(revision.to_owned()) });
-            }
-            let rows = self.scan().await?;
-            let document = (!rows.is_empty()).then(|| adopted(&rows, self.ramp, utc_seconds()));
-            Ok(Stored { document, revision: revision_of(&rows) })
-        })
+    async fn load(&self) -> Result<Stored, StoreError> {
+        let item = self.item(DOCUMENT).await?;
+        let text = |name: &str| item.as_ref()?.get(name)?.get("S")?.as_str();
+        if let (Some(document), Some(revision)) = (text("Document"), text("Revision")) {
+            let document = text::read(document.as_bytes())?;
+            return Ok(Stored { document: Some(document), revision: Revision(revision.to_owned()) });
+        }
+        let rows = self.scan().await?;
+        let document = (!rows.is_empty()).then(|| adopted(&rows, self.ramp, utc_seconds()));
+        Ok(Stored { document, revision: revision_of(&rows) })
     }
 
-    fn compare_and_set<'a>(
-        &'a self,
-        document: &'a Document,
-        expected: &'a Revision,
-    ) -> LocalFuture<'a, Result<Revision, StoreError>> {
-        Box::pin(async move {
-            let revision = format!("{} {}", document.version, document.by);
-            let mut item = Row::free().item(DOCUMENT, 0);
-            if let Some(item) = item.as_object_mut() {
-                let text = String::from_utf8(text::write(document)?).unwrap_or_default();
-                item.insert("Document".to_owned(), json!({"S": text}));
-                item.insert("Revision".to_owned(), json!({"S": revision}));
+    async fn compare_and_set(&self, document: &Document, expected: &Revision) -> Result<Revision, StoreError> {
+        let revision = format!("{} {}", document.version, document.by);
+        let mut item = Row::free().item(DOCUMENT, 0);
+        if let Some(item) = item.as_object_mut() {
+            let text = String::from_utf8(text::write(document)?).unwrap_or_default();
+            item.insert("Document".to_owned(), json!({"S": text}));
+            item.insert("Revision".to_owned(), json!({"S": revision}));
+        }
+        let mut body =
+            json!({"TableName": self.table, "Item": item, "ConditionExpression": "attribute_not_exists(Revision)"});
+        if !expected.0.starts_with(ROWS)
+            && let Some(body) = body.as_object_mut()
+        {
+            body.insert("ConditionExpression".to_owned(), json!("Revision = :expected"));
+            body.insert("ExpressionAttributeValues".to_owned(), json!({":expected": {"S": expected.0}}));
+        }
+        match self.call("PutItem", &body).await {
+            Ok(_) => {}
+            Err(error) if error.is("ConditionalCheckFailedException") => {
+                self.rows.take();
+                return Err(StoreError::Conflict);
             }
-            let mut body =
-                json!({"TableName": self.table, "Item": item, "ConditionExpression": "attribute_not_exists(Revision)"});
-            if !expected.0.starts_with(ROWS)
-                && let Some(body) = body.as_object_mut()
-            {
-                body.insert("ConditionExpression".to_owned(), json!("Revision = :expected"));
-                body.insert("ExpressionAttributeValues".to_owned(), json!({":expected": {"S": expected.0}}));
-            }
-            match self.call("PutItem", &body).await {
-                Ok(_) => {}
-                Err(error) if error.is("ConditionalCheckFailedException") => {
-                    self.rows.take();
-                    return Err(StoreError::Conflict);
-                }
-                Err(error) => return Err(error.into()),
-            }
-            if self.mirror
-                && let Err(error) = self.follow(document).await
-            {
-                // The document is what counts; the rows are put right with the next one.
-                tracing::warn!(error = %crate::logging::Chain(&error), "the rows for clients of HSDO are not up to date");
-            }
-            Ok(Revision(revision))
-        })
+            Err(error) => return Err(error.into()),
+        }
+        if self.mirror
+            && let Err(error) = self.follow(document).await
+        {
+            // The document is what counts; the rows are put right with the next one.
+            tracing::warn!(error = %crate::logging::Chain(&error), "the rows for clients of HSDO are not up to date");
+        }
+        Ok(Revision(revision))
     }
 
-    fn watch<'a>(&'a self, _: &'a Revision, time: Duration) -> LocalFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            tokio::time::sleep(time).await;
-            Ok(())
-        })
+    async fn watch(&self, _: &Revision, time: Duration) -> Result<(), StoreError> {
+        tokio::time::sleep(time).await;
+        Ok(())
     }
 
-    fn lease<'a>(&'a self, holder: &'a str, time: Duration) -> LocalFuture<'a, Result<Lease, StoreError>> {
-        Box::pin(async move {
-            let now = utc_seconds();
-            let mut item = Row::free().item(LEASE, 0);
-            if let Some(item) = item.as_object_mut() {
-                item.insert("Holder".to_owned(), json!({"S": holder}));
-                let until = lease_end(now, time);
-                item.insert("Until".to_owned(), json!({"N": until.to_string()}));
+    async fn lease(&self, holder: &str, time: Duration) -> Result<Lease, StoreError> {
+        let now = utc_seconds();
+        let mut item = Row::free().item(LEASE, 0);
+        if let Some(item) = item.as_object_mut() {
+            item.insert("Holder".to_owned(), json!({"S": holder}));
+            let until = lease_end(now, time);
+            item.insert("Until".to_owned(), json!({"N": until.to_string()}));
+        }
+        // One that lasts longer than any is given for comes from a clock that was wrong.
+        let body = json!({
+            "TableName": self.table,
+            "Item": item,
+            "ConditionExpression": "attribute_not_exists(Holder) OR Holder = :me OR #until <= :now OR #until > :late",
+            "ExpressionAttributeNames": {"#until": "Until"},
+            "ExpressionAttributeValues": {
+                ":me": {"S": holder},
+                ":now": {"N": now.to_string()},
+                ":late": {"N": now.saturating_add(86_400).to_string()},
+            },
+        });
+        match self.call("PutItem", &body).await {
+            Ok(_) => Ok(Lease::Ours),
+            Err(error) if error.is("ConditionalCheckFailedException") => {
+                let item = self.item(LEASE).await?;
+                let holder = item.as_ref().and_then(|item| item.get("Holder")?.get("S")?.as_str());
+                Ok(Lease::Theirs(holder.unwrap_or_default().to_owned()))
             }
-            // One that lasts longer than any is given for comes from a clock that was wrong.
-            let body = json!({
-                "TableName": self.table,
-                "Item": item,
-                "ConditionExpression": "attribute_not_exists(Holder) OR Holder = :me OR #until <= :now OR #until > :late",
-                "ExpressionAttributeNames": {"#until": "Until"},
-                "ExpressionAttributeValues": {
-                    ":me": {"S": holder},
-                    ":now": {"N": now.to_string()},
-                    ":late": {"N": now.saturating_add(86_400).to_string()},
-                },
-            });
-            match self.call("PutItem", &body).await {
-                Ok(_) => Ok(Lease::Ours),
-                Err(error) if error.is("ConditionalCheckFailedException") => {
-                    let item = self.item(LEASE).await?;
-                    let holder = item.as_ref().and_then(|item| item.get("Holder")?.get("S")?.as_str());
-                    Ok(Lease::Theirs(holder.unwrap_or_default().to_owned()))
-                }
-                Err(error) => Err(error.into()),
-            }
-        })
+            Err(error) => Err(error.into()),
+        }
     }
 
-    fn release<'a>(&'a self, holder: &'a str) -> LocalFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            let body = json!({
-                "TableName": self.table,
-                "Key": {"BackendServerID": {"N": LEASE.to_string()}},
-                "ConditionExpression": "Holder = :me",
-                "ExpressionAttributeValues": {":me": {"S": holder}},
-            });
-            match self.call("DeleteItem", &body).await {
-                Err(error) if !error.is("ConditionalCheckFailedException") => Err(error.into()),
-                _ => Ok(()),
-            }
-        })
+    async fn release(&self, holder: &str) -> Result<(), StoreError> {
+        let body = json!({
+            "TableName": self.table,
+            "Key": {"BackendServerID": {"N": LEASE.to_string()}},
+            "ConditionExpression": "Holder = :me",
+            "ExpressionAttributeValues": {":me": {"S": holder}},
+        });
+        match self.call("DeleteItem", &body).await {
+            Err(error) if !error.is("ConditionalCheckFailedException") => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 }
