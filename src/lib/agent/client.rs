@@ -38,7 +38,6 @@ pub(crate) enum GetError {
 
 impl GetError {
     /// What it means for a check.
-    #[must_use]
     pub(crate) fn finding(self) -> Finding {
         match self {
             Self::Connect(reason) => Finding::Failure(Failure::Down, reason),

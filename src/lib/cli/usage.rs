@@ -95,7 +95,6 @@ Options:
     -v, --version      show version";
 
 /// The whole help.
-#[must_use]
 pub(crate) fn usage(program: Program) -> &'static str {
     match program {
         Program::Pull => PULL,

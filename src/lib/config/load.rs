@@ -53,49 +53,39 @@ pub struct Sources {
     pub notes: Vec<String>,
 }
 
-/// Reads `file` and then every `*.conf` of `dir`, in the order of their names, over the built-in defaults. A missing
-/// `file` is no error, for every option has a default; a missing `dir` is one.
+/// Reads `file` and then every `*.conf` of `dir`, in the order of their names, over the built-in defaults; then, for
+/// haproxystats-discovery, the environment, and `overrides`: text of a configuration file made from the command line. A
+/// missing `file` is no error, for every option has a default; a missing `dir` is one.
 ///
 /// # Errors
 /// Files that cannot be read, and every line that cannot be understood.
-pub fn read(file: &Path, dir: Option<&Path>) -> Result<Sources, Refused> {
-    read_with(file, dir, "")
-}
-
-/// As [`read`], and then `overrides`: text of a configuration file made from the command line.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_with(file: &Path, dir: Option<&Path>, overrides: &str) -> Result<Sources, Refused> {
+pub fn read(program: Program, file: &Path, dir: Option<&Path>, overrides: &str) -> Result<Sources, Refused> {
     let mut ini = options::defaults();
     let mut notes = Vec::new();
     let mut report = Report::default();
-    match std::fs::read(file) {
-        Ok(bytes) => lay_over(&mut ini, &mut report, file, &bytes),
+    let mut read = |report: &mut Report, file: &Path| match std::fs::read(file) {
+        Ok(bytes) => lay_over(&mut ini, report, file, &bytes),
+        Err(error) => report.error(Problem::new(format!("{} cannot be read: {error}", file.display()))),
+    };
+    match std::fs::metadata(file) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             notes.push(format!("{} does not exist: built-in defaults are used", file.display()));
         }
-        Err(error) => report.error(Problem::new(format!("{} cannot be read: {error}", file.display()))),
+        _ => read(&mut report, file),
     }
     if let Some(dir) = dir {
         match files_of(dir) {
-            Ok(files) => {
-                for file in files {
-                    match std::fs::read(&file) {
-                        Ok(bytes) => lay_over(&mut ini, &mut report, &file, &bytes),
-                        Err(error) => report.error(Problem::new(format!("{} cannot be read: {error}", file.display()))),
-                    }
-                }
-            }
+            Ok(files) => files.iter().for_each(|file| read(&mut report, file)),
             Err(error) => {
                 let advice = "name a directory with .conf files after -d";
                 report.error(Problem::new(format!("directory {} cannot be read: {error}; {advice}", dir.display())));
             }
         }
     }
-    if !overrides.is_empty() {
-        lay_over(&mut ini, &mut report, Path::new("command line"), overrides.as_bytes());
+    if program == Program::Discovery {
+        discovery::lay_over(&mut ini, |name| std::env::var(name).ok());
     }
+    lay_over(&mut ini, &mut report, Path::new("command line"), overrides.as_bytes());
     if report.is_good() { Ok(Sources { ini: finished(ini), notes }) } else { Err(Refused { report }) }
 }
 
@@ -103,31 +93,8 @@ pub fn read_with(file: &Path, dir: Option<&Path>, overrides: &str) -> Result<Sou
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn from_files(program: Program, file: &Path, dir: Option<&Path>) -> Result<Loaded, Refused> {
-    from_files_with(program, file, dir, "")
-}
-
-/// As [`from_files`], with `overrides` of the command line; see [`read_with`].
-///
-/// # Errors
-/// Everything that is wrong.
-pub fn from_files_with(program: Program, file: &Path, dir: Option<&Path>, overrides: &str) -> Result<Loaded, Refused> {
-    check(program, read_for(program, file, dir, overrides)?)
-}
-
-/// As [`read_with`], and for haproxystats-discovery the environment, which the command line wins over.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_for(program: Program, file: &Path, dir: Option<&Path>, overrides: &str) -> Result<Sources, Refused> {
-    if program != Program::Discovery {
-        return read_with(file, dir, overrides);
-    }
-    let mut sources = read(file, dir)?;
-    discovery::lay_over(&mut sources.ini, |name| std::env::var(name).ok());
-    let mut report = Report::default();
-    lay_over(&mut sources.ini, &mut report, Path::new("command line"), overrides.as_bytes());
-    if report.is_good() { Ok(sources) } else { Err(Refused { report }) }
+pub fn from_files(program: Program, file: &Path, dir: Option<&Path>, overrides: &str) -> Result<Loaded, Refused> {
+    check(program, read(program, file, dir, overrides)?)
 }
 
 /// Reads and checks a configuration that [`Ini::to_text`] made, or any other text. `origin` names it in messages.

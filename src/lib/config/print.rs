@@ -7,13 +7,7 @@ use super::program::Program;
 use super::reader::DEFAULT_SECTION;
 use std::fmt::Write;
 
-/// Sections that a program prints, in order: process those that are not of another program.
-fn is_shown(program: Program, section: &str) -> bool {
-    program.owns(section)
-}
-
 /// The built-in defaults, as text of a configuration file (`-p`).
-#[must_use]
 pub(crate) fn defaults(program: Program) -> String {
     let ini = options::defaults();
     let mut out = String::new();
@@ -47,7 +41,7 @@ pub(crate) fn configuration(program: Program, ini: &Ini) -> Result<String, Box<I
 }
 
 fn shown(program: Program, ini: &Ini) -> Vec<&str> {
-    let mut sections: Vec<&str> = ini.sections().filter(|section| is_shown(program, section)).collect();
+    let mut sections: Vec<&str> = ini.sections().filter(|section| program.owns(section)).collect();
     sections.push(DEFAULT_SECTION);
     sections.sort_unstable();
     sections

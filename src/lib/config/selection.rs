@@ -87,7 +87,6 @@ fn list(text: &str, check: impl Fn(&str) -> Result<String, Refusal>) -> Result<S
 }
 
 /// Names that a list has more than once, each once.
-#[must_use]
 pub(super) fn repeated(selection: &Selection) -> Vec<&str> {
     let Selection::List(names) = selection else { return Vec::new() };
     let mut repeated: Vec<&str> = Vec::new();

@@ -3,13 +3,11 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Seconds since the epoch, UTC.
-#[must_use]
 pub(crate) fn utc_seconds() -> u64 {
     utc_millis() / 1000
 }
 
 /// Milliseconds since the epoch, UTC.
-#[must_use]
 pub(crate) fn utc_millis() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)

@@ -14,7 +14,6 @@ use std::error::Error;
 /// Reads every file with a token, a password, a certificate or a key that the configuration needs, and names the option
 /// of each that cannot be used. The source's token is for the server alone: without it a client can do its work, so it
 /// is a warning.
-#[must_use]
 pub(crate) fn check(config: &config::Discovery, ini: &Ini) -> Report {
     let mut report = Report::default();
     let wrong =
@@ -71,7 +70,6 @@ pub(crate) fn check(config: &config::Discovery, ini: &Ini) -> Report {
 }
 
 /// How many more slots than servers a list should have: half of the servers may be replaced without a wait, and one always.
-#[must_use]
 pub(crate) fn spare_slots(servers: usize) -> usize {
     servers.div_ceil(2).max(1)
 }

@@ -68,7 +68,6 @@ impl Reports {
     }
 
     /// The page for Prometheus.
-    #[must_use]
     pub(crate) fn page(&self) -> Page {
         let mut page = Page::of("discovery");
         if let Some((_, weights)) = self.weights.borrow().last_key_value() {
@@ -102,7 +101,6 @@ impl Reports {
     }
 
     /// Reports to Graphite that were left out because it had not taken the one before.
-    #[must_use]
     pub(crate) fn skipped(&self) -> u64 {
         self.reporter.skipped()
     }

@@ -9,14 +9,12 @@ pub(crate) struct Stop(watch::Receiver<bool>);
 
 impl Stop {
     /// A pair: `true` sent through the first stops the second.
-    #[must_use]
     pub(crate) fn pair() -> (watch::Sender<bool>, Self) {
         let (sender, receiver) = watch::channel(false);
         (sender, Self(receiver))
     }
 
     /// Whether the program has to end.
-    #[must_use]
     pub(crate) fn stopped(&self) -> bool {
         *self.0.borrow()
     }

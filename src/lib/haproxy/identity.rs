@@ -173,7 +173,6 @@ pub(crate) fn warn_of_doubt(told: &mut HashSet<String>, one: &str, other: &str, 
 }
 
 /// The lines of HAProxy's configuration that give each of `count` processes a socket of its own.
-#[must_use]
 pub(crate) fn socket_lines(count: u64) -> String {
     let line = |number: u64| format!("stats socket /run/haproxy/{number}.sock process {number}");
     match count {

@@ -24,7 +24,6 @@ impl Counter {
     pub(crate) const ALL: [Self; 3] = [Self::Requests, Self::Sessions, Self::Balanced];
 
     /// HAProxy's name of the field.
-    #[must_use]
     pub(crate) const fn field(self) -> &'static str {
         match self {
             Self::Requests => "req_tot",
@@ -38,7 +37,6 @@ impl Counter {
 /// a counter of the row, and `None` where its cell is blank or the file has no such field. Where nothing tells idle rows apart,
 /// none is.
 #[inline(always)]
-#[must_use]
 pub(crate) fn weight(read: impl Fn(Counter) -> Option<i64>) -> i64 {
     match read(Counter::Requests).or_else(|| read(Counter::Sessions)).or_else(|| read(Counter::Balanced)) {
         Some(requests @ 1..) => requests.min(LAST_REQUESTS),

@@ -33,7 +33,6 @@ fn readable(status: &Status) -> Result<(&Queue, &Content), Verdict> {
 }
 
 /// Size and age of the queue, and the quarantine.
-#[must_use]
 pub(crate) fn queue_size(status: &Status, limits: &QueueLimits) -> Verdict {
     let (queue, content) = match readable(status) {
         Ok(readable) => readable,
@@ -110,7 +109,6 @@ fn only_instance(status: &Status) -> Result<(&Instance, State), Verdict> {
 }
 
 /// Whether the program runs.
-#[must_use]
 pub(crate) fn running(status: &Status) -> Verdict {
     let (instance, state) = match only_instance(status) {
         Ok(found) => found,
@@ -127,7 +125,6 @@ pub(crate) fn running(status: &Status) -> Verdict {
 }
 
 /// Whether haproxystats-pull runs, and publishes: seconds since it last did.
-#[must_use]
 pub(crate) fn pull(status: &Status, limits: Limits) -> Verdict {
     let mut verdict = running(status);
     let Ok((instance, _)) = only_instance(status) else { return verdict };
@@ -155,7 +152,6 @@ pub(crate) fn pull(status: &Status, limits: Limits) -> Verdict {
 }
 
 /// Whether haproxystats-process has all its workers.
-#[must_use]
 pub(crate) fn workers(status: &Status) -> Verdict {
     let (instance, state) = match only_instance(status) {
         Ok(found) => found,
@@ -194,7 +190,6 @@ pub(crate) fn workers(status: &Status) -> Verdict {
 }
 
 /// Whether haproxystats-agent runs, and answers for every service.
-#[must_use]
 pub(crate) fn agent(status: &Status) -> Verdict {
     let mut verdict = running(status);
     if only_instance(status).is_err() {

@@ -39,7 +39,6 @@ pub(crate) struct Status {
 
 impl Status {
     /// Looks.
-    #[must_use]
     pub(crate) fn take(program: Program, file: &Path, config: Config, depth: Depth) -> Self {
         let scan = processes::scan(Path::new("/proc"), program, file);
         let queue = match program {
@@ -60,7 +59,6 @@ impl Status {
     }
 
     /// Whether the program runs with this configuration.
-    #[must_use]
     pub(crate) fn runs(&self) -> bool {
         self.scan.as_ref().is_ok_and(|scan| !scan.instances.is_empty())
     }

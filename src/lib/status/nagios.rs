@@ -66,7 +66,6 @@ const PULL: &str = "    -w, --warning <range>    seconds without a new snapshot 
 ";
 
 /// Runs the check that the words ask for (the first is its name); returns what to print and the exit code.
-#[must_use]
 pub(crate) fn run(words: &[String]) -> (String, u8) {
     let Some((name, options)) = words.split_first() else {
         return unknown(&format!("which check? {}", names()));
@@ -154,7 +153,7 @@ impl Request {
     }
 
     fn carry_out(&self) -> Verdict {
-        let loaded = match load::from_files(self.program, &self.file, self.dir.as_deref()) {
+        let loaded = match load::from_files(self.program, &self.file, self.dir.as_deref(), "") {
             Ok(loaded) => loaded,
             Err(refused) => {
                 let first = refused.report.errors.first().map(ToString::to_string).unwrap_or_default();

@@ -51,7 +51,6 @@ pub(crate) struct Process {
 
 impl Instance {
     /// Resident memory of all its processes, bytes.
-    #[must_use]
     pub(crate) fn resident(&self) -> u64 {
         self.workers.iter().map(|worker| worker.resident).sum::<u64>() + self.process.resident
     }

@@ -34,7 +34,6 @@ pub(crate) struct Content {
 
 impl Queue {
     /// Looks at `directory`.
-    #[must_use]
     pub(crate) fn look(directory: &Path) -> Self {
         Self { directory: directory.to_owned(), content: content(directory, wall_clock()) }
     }

@@ -18,19 +18,16 @@ pub(crate) struct RangeError(String);
 
 impl Range {
     /// 0 to `end`.
-    #[must_use]
     pub(crate) const fn up_to(end: f64) -> Self {
         Self { start: 0.0, end, inside_alerts: false }
     }
 
     /// Every number.
-    #[must_use]
     pub(crate) const fn everything() -> Self {
         Self { start: f64::NEG_INFINITY, end: f64::INFINITY, inside_alerts: false }
     }
 
     /// Whether the value is good.
-    #[must_use]
     pub(crate) fn allows(self, value: f64) -> bool {
         (self.start..=self.end).contains(&value) != self.inside_alerts
     }

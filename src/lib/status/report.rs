@@ -8,7 +8,6 @@ use std::fmt::Write;
 use std::time::Duration;
 
 /// Lines for people.
-#[must_use]
 pub(crate) fn text(status: &Status) -> String {
     let mut out = String::new();
     let name = status.program.name();
@@ -71,7 +70,6 @@ fn line(out: &mut String, name: &str, words: &str) {
 }
 
 /// One JSON object for programs: seconds and bytes are whole numbers, what is not known is null.
-#[must_use]
 pub(crate) fn json(status: &Status) -> String {
     let instances: Vec<Value> = status
         .scan

@@ -36,7 +36,6 @@ pub(crate) enum Outcome {
 }
 
 /// Asks every service, one after the other.
-#[must_use]
 pub(crate) fn ask_all(agent: &Agent) -> Vec<Answered> {
     agent.services.iter().map(ask).collect()
 }

@@ -17,7 +17,6 @@ pub(crate) enum State {
 
 impl State {
     /// Its word.
-    #[must_use]
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Ok => "OK",
@@ -43,7 +42,6 @@ pub(crate) struct Verdict {
 
 impl Verdict {
     /// A verdict without figures.
-    #[must_use]
     pub(crate) fn new(state: State, text: impl Into<String>) -> Self {
         Self { state, text: text.into(), details: Vec::new(), figures: Vec::new() }
     }

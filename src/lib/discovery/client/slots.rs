@@ -110,13 +110,11 @@ const FIRST_DYNAMIC_ID: u32 = 100_000;
 
 /// The id of a slot's server where it is added: by the slot alone, which the list has decided for all HAProxies, so that
 /// the same key leads to the same server on each, whatever else is in their backends and whenever each added it.
-#[must_use]
 pub(crate) fn dynamic_id(slot: u32) -> u32 {
     FIRST_DYNAMIC_ID.saturating_add(slot)
 }
 
 /// The number that follows `base` in a server's name. HAProxy writes numbers without leading zeros and signs.
-#[must_use]
 pub(crate) fn slot_number(base: &str, server: &str) -> Option<u32> {
     let number = server.strip_prefix(base)?;
     if number.starts_with(['0', '+']) { None } else { number.parse().ok() }

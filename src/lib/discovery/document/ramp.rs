@@ -38,7 +38,6 @@ impl StoredRamp {
 }
 
 /// See `Document::weight_at`; both times in milliseconds.
-#[must_use]
 pub(crate) fn weight(ramp: &StoredRamp, since: u64, hint: Hint, now: u64) -> u16 {
     hint.of(ramp.after(Duration::from_millis(now.saturating_sub(since))))
 }

@@ -42,7 +42,6 @@ pub(crate) use step::{Outcome, Step, Waiting};
 pub(crate) use view::{Settings, View};
 
 /// What there is to do so that a backend becomes as it should be.
-#[must_use]
 pub(crate) fn reconcile(desired: &Desired, view: View<'_>, record: &Record, settings: Settings) -> Outcome {
     let mut outcome = Outcome::default();
     let mut slots: Vec<Slot<'_>> = Vec::new();
