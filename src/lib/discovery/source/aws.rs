@@ -59,23 +59,16 @@ impl Groups {
                 form.push((format!("AutoScalingGroupNames.member.{}", index + 1), name.clone()));
             }
             form.push(("MaxRecords".to_owned(), "100".to_owned()));
-            let mut token = None;
-            for _ in 0..PAGES {
-                let answer: ScalingAnswer = ask(&self.scaling, REQUEST, &form, token.take(), self.timeout).await?;
-                for group in answer.result.groups.member {
-                    for member in group.instances.member {
+            let take = |ScalingAnswer { result }: ScalingAnswer| {
+                for group in result.groups.items {
+                    for member in group.instances.items {
                         members.insert(member.id.clone(), (group.name.clone(), member));
                     }
                     found.insert(group.name);
                 }
-                token = answer.result.next_token.filter(|token| !token.is_empty());
-                if token.is_none() {
-                    break;
-                }
-            }
-            if token.is_some() {
-                return Err(endless(REQUEST));
-            }
+                result.next_token
+            };
+            pages(&self.scaling, REQUEST, &form, self.timeout, take).await?;
         }
         let unknown = self.groups.iter().filter(|name| !found.contains(*name));
         let reason = "AWS knows no such Auto Scaling Group";
@@ -93,31 +86,38 @@ impl Groups {
                 form.push((format!("Filter.1.Value.{}", index + 1), (*id).clone()));
             }
             form.push(("MaxResults".to_owned(), "1000".to_owned()));
-            let mut token = None;
-            for _ in 0..PAGES {
-                let answer: Ec2Answer = ask(&self.ec2, REQUEST, &form, token.take(), self.timeout).await?;
-                let reservations =
-                    answer.reservations.item.into_iter().flat_map(|reservation| reservation.instances.item);
-                details.extend(reservations.map(|one| (one.id.clone(), one)));
-                token = answer.next_token.filter(|token| !token.is_empty());
-                if token.is_none() {
-                    break;
-                }
-            }
-            if token.is_some() {
-                return Err(endless(REQUEST));
-            }
+            let take = |answer: Ec2Answer| {
+                let reservations = answer.reservations.items.into_iter();
+                let all = reservations.flat_map(|reservation| reservation.instances.items);
+                details.extend(all.map(|one| (one.id.clone(), one)));
+                answer.next_token
+            };
+            pages(&self.ec2, REQUEST, &form, self.timeout, take).await?;
         }
         Ok(details)
     }
 }
 
-fn endless(request: &'static str) -> AwsError {
-    AwsError::Content { request, reason: format!("more than {PAGES} pages") }
-}
-
 fn form(action: &str, version: &str) -> Vec<(String, String)> {
     vec![("Action".to_owned(), action.to_owned()), ("Version".to_owned(), version.to_owned())]
+}
+
+/// All pages of an answer. `take` is given each, and gives the token of the next one.
+async fn pages<T: DeserializeOwned>(
+    service: &Service,
+    request: &'static str,
+    form: &[(String, String)],
+    time: Duration,
+    mut take: impl FnMut(T) -> Option<String>,
+) -> Result<(), AwsError> {
+    let mut token = None;
+    for _ in 0..PAGES {
+        token = take(ask(service, request, form, token, time).await?).filter(|token| !token.is_empty());
+        if token.is_none() {
+            return Ok(());
+        }
+    }
+    Err(AwsError::Content { request, reason: format!("more than {PAGES} pages") })
 }
 
 /// One page.
@@ -155,20 +155,21 @@ struct ScalingAnswer {
 #[derive(Deserialize)]
 struct ScalingResult {
     #[serde(rename = "AutoScalingGroups")]
-    groups: Members<Group>,
+    groups: List<Group>,
     #[serde(rename = "NextToken")]
     next_token: Option<String>,
 }
 
+/// Auto Scaling and EC2 name what a list is made of differently.
 #[derive(Deserialize)]
-struct Members<T> {
-    #[serde(default = "Vec::new")]
-    member: Vec<T>,
+struct List<T> {
+    #[serde(rename = "item", alias = "member", default = "Vec::new")]
+    items: Vec<T>,
 }
 
-impl<T> Default for Members<T> {
+impl<T> Default for List<T> {
     fn default() -> Self {
-        Self { member: Vec::new() }
+        Self { items: Vec::new() }
     }
 }
 
@@ -177,7 +178,7 @@ struct Group {
     #[serde(rename = "AutoScalingGroupName")]
     name: String,
     #[serde(rename = "Instances", default)]
-    instances: Members<Member>,
+    instances: List<Member>,
 }
 
 #[derive(Deserialize)]
@@ -195,27 +196,15 @@ struct Member {
 #[derive(Deserialize)]
 struct Ec2Answer {
     #[serde(rename = "reservationSet")]
-    reservations: Items<Reservation>,
+    reservations: List<Reservation>,
     #[serde(rename = "nextToken")]
     next_token: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Items<T> {
-    #[serde(default = "Vec::new")]
-    item: Vec<T>,
-}
-
-impl<T> Default for Items<T> {
-    fn default() -> Self {
-        Self { item: Vec::new() }
-    }
-}
-
-#[derive(Deserialize)]
 struct Reservation {
     #[serde(rename = "instancesSet", default)]
-    instances: Items<Details>,
+    instances: List<Details>,
 }
 
 #[derive(Deserialize)]
@@ -231,7 +220,7 @@ struct Details {
     #[serde(rename = "ipv6Address")]
     ipv6: Option<String>,
     #[serde(rename = "networkInterfaceSet", default)]
-    interfaces: Items<Interface>,
+    interfaces: List<Interface>,
 }
 
 #[derive(Deserialize)]
@@ -242,7 +231,7 @@ struct Named {
 #[derive(Deserialize)]
 struct Interface {
     #[serde(rename = "ipv6AddressesSet", default)]
-    ipv6: Items<Ipv6>,
+    ipv6: List<Ipv6>,
 }
 
 #[derive(Deserialize)]
@@ -257,7 +246,7 @@ impl Details {
             Address::Private => self.private.as_ref(),
             Address::Public => self.public.as_ref(),
             Address::Ipv6 => {
-                let of_interfaces = self.interfaces.item.iter().flat_map(|interface| &interface.ipv6.item);
+                let of_interfaces = self.interfaces.items.iter().flat_map(|interface| &interface.ipv6.items);
                 self.ipv6.as_ref().or_else(|| of_interfaces.filter_map(|ipv6| ipv6.address.as_ref()).next())
             }
         };
@@ -377,7 +366,7 @@ mod tests {
             </reservationSet><nextToken>more</nextToken></DescribeInstancesResponse>"#;
         let answer: Ec2Answer = quick_xml::de::from_str(text).unwrap();
         assert_eq!(answer.next_token.as_deref(), Some("more"));
-        let all: Vec<Details> = answer.reservations.item.into_iter().flat_map(|r| r.instances.item).collect();
+        let all: Vec<Details> = answer.reservations.items.into_iter().flat_map(|r| r.instances.items).collect();
         let addresses = |one: &Details| {
             [Address::Private, Address::Public, Address::Ipv6]
                 .map(|a| one.address(a).map_or_else(String::new, |ip| ip.to_string()))
@@ -386,6 +375,6 @@ mod tests {
         assert_eq!(addresses(&all[1]), ["", "", ""]);
         assert_eq!(addresses(&all[2]), ["", "", "2001:db8::3"]);
         let empty = r#"<DescribeInstancesResponse><reservationSet/></DescribeInstancesResponse>"#;
-        assert!(quick_xml::de::from_str::<Ec2Answer>(empty).unwrap().reservations.item.is_empty());
+        assert!(quick_xml::de::from_str::<Ec2Answer>(empty).unwrap().reservations.items.is_empty());
     }
 }
