@@ -12,12 +12,7 @@ pub(super) enum AgentError {
     EventLoop(#[source] io::Error),
     /// A port cannot be opened.
     #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    Listen { address: SocketAddr, source: io::Error },
     /// The check of a service cannot be set up.
     #[error("service {service}: check {check} cannot be set up")]
     Check {
@@ -25,7 +20,6 @@ pub(super) enum AgentError {
         service: String,
         /// Name of the check.
         check: &'static str,
-        /// Why.
         source: SetupError,
     },
 }

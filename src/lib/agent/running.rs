@@ -81,7 +81,6 @@ impl Drop for Site {
     }
 }
 
-/// The agent.
 pub(super) struct Running {
     site: Site,
     sources: Sources,

@@ -51,7 +51,6 @@ pub struct Discover {
     pub server: bool,
     /// Store to HAProxy.
     pub client: bool,
-    /// How long.
     pub run: Run,
 }
 

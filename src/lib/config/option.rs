@@ -40,7 +40,6 @@ impl<T> Opt<T> {
         Self { spec: OptionSpec { section, name, kind, default, reader, about }, parse }
     }
 
-    /// Its name.
     pub(super) const fn name(&self) -> &'static str {
         self.spec.name
     }

@@ -8,7 +8,6 @@ use super::reading::Refusal;
 
 /// One section that is being read.
 pub(super) struct Section<'a> {
-    /// Its name.
     pub(super) name: &'a str,
     /// The section in which the options stand that this one does not have.
     base: Option<&'static str>,

@@ -34,7 +34,6 @@ pub enum AwsError {
     /// A reply that says no.
     #[error("{request} was refused with {status} {code}: {message}")]
     Refused {
-        /// The operation.
         request: &'static str,
         /// The HTTP status.
         status: u16,
@@ -45,12 +44,7 @@ pub enum AwsError {
     },
     /// A reply that is not what was asked for.
     #[error("{request} was answered by something else: {reason}")]
-    Content {
-        /// The operation.
-        request: &'static str,
-        /// What is wrong.
-        reason: String,
-    },
+    Content { request: &'static str, reason: String },
 }
 
 impl AwsError {

@@ -12,9 +12,7 @@ use std::rc::Rc;
 /// What server and client are given.
 #[derive(Clone)]
 pub(crate) struct Context {
-    /// The configuration.
     pub(crate) config: Rc<config::Discovery>,
-    /// The store.
     pub(crate) store: Rc<dyn Store>,
     /// How long, and whether anything may be changed.
     pub(crate) run: Run,

@@ -16,15 +16,10 @@ use std::time::Duration;
 /// The weight of a server, with the labels of HSDO.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServerWeight {
-    /// Its slot.
     pub id: u32,
-    /// Its name.
     pub name: String,
-    /// Its address.
     pub ip: String,
-    /// Its group.
     pub asg: String,
-    /// Its weight.
     pub weight: u16,
 }
 

@@ -25,7 +25,6 @@ pub(crate) struct Status {
     pub program: Program,
     /// Its configuration file.
     pub file: PathBuf,
-    /// Its processes.
     pub scan: io::Result<Scan>,
     /// The directories between pull and process, for these two.
     pub queue: Option<Queue>,

@@ -16,7 +16,6 @@ use std::time::Duration;
 /// The argument that makes a worker, as the parent of the workers writes it.
 const WORKER: &str = "--worker";
 
-/// What was found.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Scan {
     /// Those that run with the configuration in question, the oldest first.
@@ -39,7 +38,6 @@ pub(crate) struct Instance {
 /// One process.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Process {
-    /// Its id.
     pub pid: u32,
     /// Since its start.
     pub age: Duration,

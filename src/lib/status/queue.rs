@@ -11,9 +11,7 @@ use std::time::Duration;
 /// What lies there.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    /// The directory.
     pub directory: PathBuf,
-    /// Its content.
     pub content: io::Result<Content>,
 }
 

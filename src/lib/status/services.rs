@@ -18,7 +18,6 @@ pub(crate) struct Answered {
     pub service: String,
     /// Where it was asked.
     pub address: SocketAddr,
-    /// The outcome.
     pub outcome: Outcome,
 }
 

@@ -16,7 +16,6 @@ pub(crate) enum State {
 }
 
 impl State {
-    /// Its word.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Ok => "OK",
@@ -30,7 +29,6 @@ impl State {
 /// What a check comes to.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Verdict {
-    /// The state.
     pub state: State,
     /// One line, without the word of the state.
     pub text: String,
@@ -50,9 +48,7 @@ impl Verdict {
 /// One figure of the performance data.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Figure {
-    /// Its name.
     pub label: &'static str,
-    /// Its value.
     pub value: u64,
     /// `s`, `B`, or nothing.
     pub unit: &'static str,

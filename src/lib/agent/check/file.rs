@@ -33,7 +33,6 @@ pub struct Override {
     pub weight: u8,
     /// For how long; `None`: until the file goes away.
     pub limit: Option<Duration>,
-    /// Why.
     pub reason: String,
 }
 

@@ -8,26 +8,13 @@ use std::path::{Path, PathBuf};
 pub enum SecretError {
     /// It cannot be read.
     #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// It is empty.
     #[error("{} is empty", path.display())]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
+    Empty { path: PathBuf },
     /// A line of it is not a property.
     #[error("{}:{line}: not name=value", path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// Its line.
-        line: usize,
-    },
+    Line { path: PathBuf, line: usize },
 }
 
 /// Adds what stands in the file of properties, and the password.

@@ -16,7 +16,6 @@ pub struct Occupant {
     pub instance: String,
     /// For people.
     pub name: String,
-    /// Its group.
     pub group: String,
     /// Where it is.
     pub endpoint: Endpoint,
@@ -73,7 +72,6 @@ impl fmt::Display for Unfit {
 /// What one backend should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Desired {
-    /// The backend.
     pub backend: Name,
     /// Prefix of the names of its slots.
     pub base: Name,

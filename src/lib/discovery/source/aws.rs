@@ -26,7 +26,6 @@ const IDS: usize = 200;
 /// Most pages of one question: a source that never ends is an error.
 const PAGES: usize = 1000;
 
-/// The source.
 pub(super) struct Groups {
     scaling: Service,
     ec2: Service,

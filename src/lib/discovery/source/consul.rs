@@ -31,7 +31,6 @@ use std::time::Duration;
 /// Longest time for which Consul lets a query wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-/// The source.
 pub(super) struct Consul {
     services: Vec<Service>,
     query: Query,

@@ -26,7 +26,6 @@ use tokio::time::{Instant, timeout_at};
 /// Most questions at a time: each has a socket of its own.
 const QUESTIONS: usize = 128;
 
-/// The source.
 pub(super) struct Dns {
     resolver: TokioResolver,
     names: Vec<String>,

@@ -24,7 +24,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The source.
 pub(super) struct SourceFile {
     path: PathBuf,
     named: BTreeSet<String>,

@@ -19,7 +19,6 @@ use std::time::Duration;
 /// The least and the greatest time for which Consul gives a session.
 const SESSION: (u64, u64) = (10, 86_400);
 
-/// The store.
 pub(super) struct ConsulKv {
     http: Http,
     /// A connection of its own for requests that wait.

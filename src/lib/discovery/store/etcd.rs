@@ -19,7 +19,6 @@ use std::time::Duration;
 /// How often a watch looks.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// The store.
 pub(super) struct Etcd {
     http: Http,
     key: String,

@@ -25,7 +25,6 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Time for another process to let go of the lock: it holds it for as long as a small file is written.
 const LOCK: Duration = Duration::from_secs(5);
 
-/// The store.
 pub(super) struct FileStore {
     directory: PathBuf,
 }

@@ -15,9 +15,7 @@ pub(crate) struct Settings {
 /// What is seen of one HAProxy.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View<'a> {
-    /// The process.
     pub process: &'a Process,
-    /// Its servers.
     pub servers: &'a Servers,
     /// Their open sessions, as far as they are known.
     pub sessions: &'a OpenSessions,

@@ -29,7 +29,6 @@ use std::time::Duration;
 const DOCUMENT: i64 = 0;
 const LEASE: i64 = -1;
 
-/// The store.
 pub(super) struct DynamoDb {
     service: Service,
     table: String,
