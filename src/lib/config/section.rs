@@ -131,10 +131,10 @@ fn misunderstanding(text: &str) -> &'static str {
 }
 
 /// A struct of values each of which may be missing: all of them are read, so that every fault is reported, and `then` is done,
-/// before one that is missing ends it.
+/// before one that is missing ends it. A field without a value has been read before.
 macro_rules! gather {
-    ($name:ident { $($field:ident: $value:expr),* $(,)? } $(, $then:expr)? $(,)?) => {{
-        $(let $field = $value;)*
+    ($name:ident { $($field:ident $(: $value:expr)?),* $(,)? } $(, $then:expr)? $(,)?) => {{
+        $($(let $field = $value;)?)*
         $($then;)?
         Some($name { $($field: $field?),* })
     }};

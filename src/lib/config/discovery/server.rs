@@ -117,7 +117,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report, list_size: usize) -> Option<S
     let source = source::read(section);
     let groups = source.as_ref().and_then(Option::as_ref).and_then(Source::groups);
     gather!(Server {
-        source: source,
+        source,
         allow_empty: section.get(&ALLOW_EMPTY),
         source_timeout: section.get(&SOURCE_TIMEOUT),
         longest_pause: section.get(&SOURCE_LONGEST_PAUSE),

@@ -81,10 +81,10 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Store> {
     let kind = written.map(|kind| kind.unwrap_or(if tabular { StoreKind::DynamoDb } else { StoreKind::File }));
     let local = if kind == Some(StoreKind::Etcd) { "http://127.0.0.1:2379" } else { "http://127.0.0.1:8500" };
     let store = gather!(Store {
-        kind: kind,
+        kind,
         urls: section.optional(&STORE_URL).map(|urls| urls.unwrap_or_else(|| vec![local.to_owned()])),
         key: section.get(&STORE_KEY),
-        table: table,
+        table,
         rows: section.get(&DYNAMODB_ROWS),
         timeout: section.get(&STORE_TIMEOUT),
         token_file: section.optional(&STORE_TOKEN_FILE),

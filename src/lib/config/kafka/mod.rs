@@ -150,7 +150,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Option<Kafka>> {
         delay: section.get(&DELAY),
         properties_file: section.optional(&PROPERTIES_FILE),
         properties: properties(section, max_message_size, sasl.as_ref()),
-        sasl: sasl,
+        sasl,
     })?;
     let sends_password = kafka.sasl.as_ref().is_some_and(|sasl| sasl.mechanism == "PLAIN");
     librdkafka::check(section, &kafka.properties, sends_password).then_some(Some(kafka))
