@@ -49,7 +49,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 
 /// Why the program ends.
 #[derive(Debug, thiserror::Error)]
-pub enum DiscoveryError {
+enum DiscoveryError {
     /// The event loop or its signals cannot be set up.
     #[error("cannot set up the event loop")]
     EventLoop(#[source] io::Error),

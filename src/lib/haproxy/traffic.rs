@@ -6,7 +6,7 @@
 //! place that knows the rule; processes, servers over all backends, and hosts of a cluster are all combined by it.
 
 /// Most requests that an average of HAProxy's is over.
-pub(crate) const LAST_REQUESTS: i64 = 1024;
+const LAST_REQUESTS: i64 = 1024;
 
 /// Where a row tells of its traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -33,7 +33,6 @@ pub use environment::{ENVIRONMENT, lay_over};
 pub use server::{Plan, Ramp, Server};
 pub use source::{Address, Consul, Record, Source};
 pub use store::{Store, StoreKind};
-pub use words::LARGEST_WEIGHT;
 
 options! {
     pub(crate) static ROWS: DISCOVERY, Discovery {

@@ -15,7 +15,7 @@ enum Part {
 
 impl KeyTemplate {
     /// What may stand in braces.
-    pub const PROPERTIES: [&str; 5] = ["host", "cluster", "kind", "proxy", "server"];
+    const PROPERTIES: [&str; 5] = ["host", "cluster", "kind", "proxy", "server"];
 
     /// Reads a template.
     ///

@@ -4,7 +4,8 @@ mod ramp;
 mod reason;
 mod server;
 
-use crate::config::discovery::{LARGEST_WEIGHT, Ramp};
+use crate::config::discovery::Ramp;
+use crate::haproxy::runtime::LARGEST_WEIGHT;
 pub use ramp::StoredRamp;
 pub(super) use ramp::weight;
 pub use reason::{Held, Reason, Unplaced, What};

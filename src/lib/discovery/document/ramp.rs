@@ -1,7 +1,8 @@
 //! How weights grow.
 
-use crate::config::discovery::{LARGEST_WEIGHT, Ramp};
+use crate::config::discovery::Ramp;
 use crate::discovery::hint::Hint;
+use crate::haproxy::runtime::LARGEST_WEIGHT;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

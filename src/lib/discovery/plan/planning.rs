@@ -36,7 +36,7 @@ pub(super) struct Planning<'a> {
 
 impl Planning<'_> {
     /// Whether the source is asked for a group.
-    pub(super) fn is_asked_for(&self, group: &str) -> bool {
+    fn is_asked_for(&self, group: &str) -> bool {
         self.settings.groups.as_ref().is_none_or(|groups| groups.iter().any(|name| name == group))
     }
 

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 /// Why the server ends.
 #[derive(Debug, thiserror::Error)]
-pub enum ServerError {
+pub(crate) enum ServerError {
     /// The source cannot be set up, or (with --once) has no listing.
     #[error("the source cannot be used")]
     Source(#[from] SourceError),

@@ -68,7 +68,7 @@ impl Server {
     }
 
     /// Tells when the last slot is taken: then servers can be replaced only where others leave.
-    pub(super) fn tell_full(&mut self, document: &Document) {
+    fn tell_full(&mut self, document: &Document) {
         let slots = self.config.list_size.get();
         let servers = document.servers().filter(|(_, server)| server.state == State::Active).count();
         let full = servers >= slots;
