@@ -56,7 +56,7 @@ pub mod agent;
 pub mod aggregate;
 pub mod backoff;
 pub mod batch;
-pub mod cli;
+pub(crate) mod cli;
 pub mod config;
 pub mod daemon;
 #[cfg(feature = "discovery")]
@@ -91,7 +91,7 @@ pub mod reporter;
 pub mod secrets;
 pub mod snapshot;
 pub mod startup;
-pub mod status;
+pub(crate) mod status;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;

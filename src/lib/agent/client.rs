@@ -1,7 +1,7 @@
 //! One HTTP request: one attempt, one connection, over TCP, TLS or a UNIX socket. Its time is limited by the caller, who
 //! also says how many redirects may follow.
 
-use super::check::{Failure, Finding};
+use super::finding::{Failure, Finding};
 use super::inflate::decoded;
 use crate::config::Tls;
 use crate::config::agent::Http;
@@ -22,14 +22,14 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use tokio::net::{TcpStream, UnixStream};
 
-pub use crate::http::Reply;
+pub(crate) use crate::http::Reply;
 
 /// Most bytes of a reply.
 const LARGEST: usize = 1 << 20;
 
 /// Why there is no reply.
 #[derive(Debug)]
-pub enum GetError {
+pub(crate) enum GetError {
     /// Nobody accepts the connection.
     Connect(String),
     /// The connection was accepted; what followed was no reply.
@@ -38,8 +38,7 @@ pub enum GetError {
 
 impl GetError {
     /// What it means for a check.
-    #[must_use]
-    pub fn finding(self) -> Finding {
+    pub(crate) fn finding(self) -> Finding {
         match self {
             Self::Connect(reason) => Finding::Failure(Failure::Down, reason),
             Self::Reply(reason) => Finding::Failure(Failure::Error, reason),
@@ -48,7 +47,7 @@ impl GetError {
 }
 
 /// An endpoint and how to reach it.
-pub struct Client {
+pub(crate) struct Client {
     endpoint: Rc<Endpoint>,
     /// `http://host:port` of the endpoint, as a redirect would write it.
     origin: String,
@@ -64,7 +63,7 @@ impl Client {
     ///
     /// # Errors
     /// A URL or files that cannot be used.
-    pub fn open(config: &Http, default_url: &str) -> Result<Self, SetupError> {
+    pub(crate) fn open(config: &Http, default_url: &str) -> Result<Self, SetupError> {
         let url = config.url.as_deref().unwrap_or(default_url);
         let endpoint = Endpoint::open(url, &config.tls)?;
         let mut headers = plain_headers();
@@ -80,7 +79,7 @@ impl Client {
     ///
     /// # Errors
     /// Nobody answers, or what comes is no reply.
-    pub async fn get(&self, suffix: &str) -> Result<Reply, GetError> {
+    pub(crate) async fn get(&self, suffix: &str) -> Result<Reply, GetError> {
         self.get_following(suffix, 0).await
     }
 
@@ -89,7 +88,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::get`], and a redirect that leads nowhere, or one too many.
-    pub async fn get_following(&self, suffix: &str, redirects: usize) -> Result<Reply, GetError> {
+    pub(crate) async fn get_following(&self, suffix: &str, redirects: usize) -> Result<Reply, GetError> {
         let base = &self.endpoint.path;
         let path = if suffix.is_empty() { base.clone() } else { format!("{}{suffix}", base.trim_end_matches('/')) };
         let mut place = Place { endpoint: Rc::clone(&self.endpoint), origin: self.origin.clone(), path };

@@ -1,10 +1,10 @@
 //! Findings of the checks to the answer: pure functions of values and times.
 
-use super::check::{Failure, Finding};
+use super::finding::{Failure, Finding, because};
 use crate::config::agent::{Combine, Response, Responses, Service};
 use crate::haproxy::answer::{Answer, State};
 use std::cmp::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Joins what the checks of a service found. `None`: nothing may change at HAProxy.
 ///
@@ -78,16 +78,6 @@ fn failure_response(responses: &Responses, failure: Failure, reason: String) -> 
     because(response, reason)
 }
 
-/// A configured response, with a reason unless it has one of its own.
-#[must_use]
-pub fn because(response: &Response, reason: impl Into<String>) -> Response {
-    let mut answer = response.clone()?;
-    if answer.reason.is_empty() {
-        answer.reason = reason.into();
-    }
-    Some(answer)
-}
-
 /// The worse of two answers: by its state, and of equal states by the weight, with the first one's reason.
 ///
 /// Maintenance counts as worse than down here: the answer for it says both.
@@ -140,7 +130,7 @@ impl Steady {
                 Some((state, since)) if state == found.state => since,
                 _ => now,
             };
-            if waited(since, now) >= delay {
+            if now.saturating_duration_since(since) >= delay {
                 self.pending = None;
                 found
             } else {
@@ -160,16 +150,11 @@ impl Steady {
     }
 }
 
-/// Time between two moments; none when they are in the wrong order.
-#[must_use]
-pub fn waited(since: Instant, now: Instant) -> Duration {
-    now.saturating_duration_since(since)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Program, load};
+    use std::time::Duration;
 
     fn config(text: &str) -> Service {
         load::from_text(Program::Agent, &format!("[agent]\n{text}"), "x").unwrap().config.agent.services.remove(0)

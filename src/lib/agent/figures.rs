@@ -1,6 +1,6 @@
 //! What the agent counts about itself: of the program, of each service, and of each check of a service.
 
-use super::check::Failure;
+use super::finding::Failure;
 use crate::haproxy::answer::State;
 use crate::telemetry::{Definition, Sample, as_f64, definitions};
 use std::cell::Cell;
@@ -57,9 +57,9 @@ definitions! {
     }
 }
 
-/// Answers by word; the last one changes nothing at HAProxy.
+/// Answers by word, in the order of [`State`]; the last one changes nothing at HAProxy.
 const WORDS: [&str; 5] = ["up", "drain", "maint", "down", "empty"];
-/// Failures of checks.
+/// Failures of checks, in the order of [`Failure`].
 const FAILURES: [&str; 4] = ["down", "unavailable", "timeout", "error"];
 
 /// A count.
@@ -116,13 +116,7 @@ pub(super) struct Now {
 
 /// Index into [`WORDS`].
 fn word(state: Option<State>) -> usize {
-    match state {
-        Some(State::Up) => 0,
-        Some(State::Drain) => 1,
-        Some(State::Maint) => 2,
-        Some(State::Down) => 3,
-        None => 4,
-    }
+    state.map_or(State::Down as usize + 1, |state| state as usize)
 }
 
 impl Service {
@@ -163,13 +157,7 @@ impl Check {
     /// A check was made.
     pub(super) fn done(&self, failure: Option<Failure>, took: Duration) {
         self.runs.add();
-        let index = failure.map(|failure| match failure {
-            Failure::Down => 0,
-            Failure::Unavailable => 1,
-            Failure::Timeout => 2,
-            Failure::Error => 3,
-        });
-        if let Some(count) = index.and_then(|index: usize| self.failures.get(index)) {
+        if let Some(count) = failure.and_then(|failure| self.failures.get(failure as usize)) {
             count.add();
         }
         self.time.set(self.time.get().saturating_add(took));

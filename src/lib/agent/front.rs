@@ -1,12 +1,14 @@
 //! haproxystats-agent at the command line.
 
-use super::service::Before;
-use super::{AgentError, find_program, import, open};
+use super::check::find_program;
+use super::error::AgentError;
+use super::import;
+use super::service::{Before, open};
 use crate::cli::{Action, Arguments};
 use crate::config::agent::Kind;
 use crate::config::load::{self, Loaded};
 use crate::config::problem::{Problem, Report};
-use crate::config::{self, Program, options};
+use crate::config::{self, Program, program};
 use crate::exit;
 use crate::haproxy::answer::explain::explain;
 use crate::logging::Chain;
@@ -34,13 +36,9 @@ fn look(loaded: &Loaded, purpose: Purpose) -> Report {
     let error = error.map(|error| Problem::new(Chain(&error).to_string()));
     let missing = missing_programs(&loaded.config.agent).into_iter();
     let missing = missing.map(|(service, reason)| {
-        let own = format!("{}:{service}", options::AGENT);
-        let section = if loaded.ini.is_written(&own, "command") { own } else { options::AGENT.to_owned() };
-        let problem = Problem::new(reason).section(&section).option("command");
-        match loaded.ini.raw(&section, "command") {
-            Some(raw) => problem.text(&raw.text).place(raw.place),
-            None => problem,
-        }
+        let own = format!("{}:{service}", program::AGENT);
+        let section = if loaded.ini.is_written(&own, "command") { own } else { program::AGENT.to_owned() };
+        Problem::of(&loaded.ini, &section, "command", reason)
     });
     Report { errors: error.into_iter().chain(missing).collect(), warnings: Vec::new() }
 }

@@ -26,7 +26,7 @@ const SAME: [&str; 8] = [
 /// What is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}")]
-pub struct ImportError {
+pub(crate) struct ImportError {
     /// Line of the file, from 1.
     pub line: usize,
     /// In words.
@@ -50,7 +50,7 @@ enum Value {
 ///
 /// # Errors
 /// The file is no YAML, or holds what such a file does not.
-pub fn datawave(text: &str) -> Result<String, ImportError> {
+pub(crate) fn datawave(text: &str) -> Result<String, ImportError> {
     let top = document(text)?;
     let mut poller = Vec::new();
     let mut listen = Vec::new();

@@ -1,6 +1,6 @@
 //! The ports: who may ask, what for, and the line back. Everything from outside is bounded in bytes and time.
 
-use super::AgentError;
+use super::error::AgentError;
 use super::figures::Program;
 use super::service::Service;
 use crate::config::agent::LONGEST_REQUEST;

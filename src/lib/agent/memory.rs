@@ -45,7 +45,6 @@ impl Past {
     }
 }
 
-/// The file.
 #[derive(Debug)]
 pub(super) struct Memory {
     path: Option<PathBuf>,

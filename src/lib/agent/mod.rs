@@ -12,11 +12,13 @@
 //! Only `stop-response`, which an operator sets to drain servers on purpose, makes it stay a while and say something else.
 
 pub mod check;
-pub mod client;
+mod client;
 pub mod decide;
+mod error;
 pub(crate) mod figures;
+mod finding;
 mod front;
-pub mod import;
+mod import;
 mod inflate;
 mod listen;
 mod memory;
@@ -24,53 +26,22 @@ mod report;
 mod running;
 mod service;
 
-pub use check::find_program;
 pub use listen::request;
 
 use crate::config;
 use crate::daemon::{host, signals};
 use crate::exit;
-use crate::http::SetupError;
 use crate::logging::{self, Chain, Output};
 use crate::startup::Next;
+use error::AgentError;
 use front::FRONT;
 use report::Reporting;
 use running::Running;
-use service::{Before, Service};
-use std::cell::Cell;
-use std::io;
 use std::process::ExitCode;
-use std::rc::Rc;
 use tokio::task::LocalSet;
 
 /// Threads that resolve names. They exist only while names have to be resolved.
 const RESOLVERS: usize = 8;
-
-/// Why the agent cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum AgentError {
-    /// The event loop or its signals cannot be set up.
-    #[error("cannot set up the event loop")]
-    EventLoop(#[source] io::Error),
-    /// A port cannot be opened.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: std::net::SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// The check of a service cannot be set up.
-    #[error("service {service}: check {check} cannot be set up")]
-    Check {
-        /// Name of the service.
-        service: String,
-        /// Name of the check.
-        check: &'static str,
-        /// Why.
-        source: SetupError,
-    },
-}
 
 /// The whole program: command line, configuration, log, and answering until a signal comes.
 #[must_use]
@@ -109,17 +80,4 @@ fn run(config: config::Agent, reporting: Reporting) -> Result<(), AgentError> {
     // A resolver that hangs must not delay the end.
     runtime.shutdown_background();
     result
-}
-
-/// Sets up the checks of all services, each with what `before` has for its name; asks nobody and opens no port.
-fn open(
-    services: Vec<config::agent::Service>,
-    stopping: &Rc<Cell<bool>>,
-    mut before: impl FnMut(&str) -> Before,
-) -> Result<Vec<Rc<Service>>, AgentError> {
-    let open = |service: config::agent::Service| {
-        let before = before(&service.name);
-        Service::open(service, before, Rc::clone(stopping)).map(Rc::new)
-    };
-    services.into_iter().map(open).collect()
 }

@@ -1,11 +1,11 @@
 //! The agent at work: its services and ports, what a reload makes of them, and the stop.
 
+use super::error::AgentError;
 use super::figures;
 use super::listen::{self, Port};
 use super::memory::Memory;
 use super::report::{Reporting, Sources};
-use super::service::{Before, Service};
-use super::{AgentError, open};
+use super::service::{Before, Service, open};
 use crate::config::{self, Program};
 use crate::daemon::signals::{Signals, Told};
 use crate::daemon::systemd;
@@ -81,7 +81,6 @@ impl Drop for Site {
     }
 }
 
-/// The agent.
 pub(super) struct Running {
     site: Site,
     sources: Sources,

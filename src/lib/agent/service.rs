@@ -1,9 +1,10 @@
 //! One service: its checks, and the last answer with its time.
 
-use super::AgentError;
-use super::check::{self, Check, Failure, Finding};
-use super::decide::{Steady, because, combine, waited, worse};
+use super::check::{self, Check};
+use super::decide::{Steady, combine, worse};
+use super::error::AgentError;
 use super::figures::{self, Now};
+use super::finding::{Failure, Finding, because};
 use super::memory::Past;
 use crate::config::agent::{self, Kind, Response};
 use crate::haproxy::answer::{AdminState, Answer, State};
@@ -54,11 +55,24 @@ impl Before {
     }
 }
 
+/// Sets up the checks of all services, each with what `before` has for its name; asks nobody and opens no port.
+pub(super) fn open(
+    services: Vec<agent::Service>,
+    stopping: &Rc<Cell<bool>>,
+    mut before: impl FnMut(&str) -> Before,
+) -> Result<Vec<Rc<Service>>, AgentError> {
+    let open = |service: agent::Service| {
+        let before = before(&service.name);
+        Service::open(service, before, Rc::clone(stopping)).map(Rc::new)
+    };
+    services.into_iter().map(open).collect()
+}
+
 impl Service {
     /// Sets up its checks. An answer of the run before that is younger than `initial-grace` is still the answer.
     pub(super) fn open(config: agent::Service, before: Before, stopping: Rc<Cell<bool>>) -> Result<Self, AgentError> {
         // Within a run nothing is forgotten.
-        let fresh = |past: &Past| before.result.is_some() || waited(past.since, Instant::now()) <= config.initial_grace;
+        let fresh = |past: &Past| before.result.is_some() || past.since.elapsed() <= config.initial_grace;
         let past = before.past.filter(fresh);
         let going_on = past.as_ref().filter(|past| !past.stopped);
         // Of several checks nobody knows which one had found it.
@@ -145,8 +159,8 @@ impl Service {
         let owner = self.config.owner;
         match &*self.result.borrow() {
             None => self.initial(now),
-            Some((_, found)) if waited(*found, now) > self.config.staleness => {
-                let reason = format!("no result for {} s", waited(*found, now).as_secs());
+            Some((_, found)) if now.saturating_duration_since(*found) > self.config.staleness => {
+                let reason = format!("no result for {} s", now.saturating_duration_since(*found).as_secs());
                 (because(&self.config.responses.stale, reason), owner)
             }
             Some((response, _)) => (response.clone(), owner),
@@ -158,7 +172,7 @@ impl Service {
     fn initial(&self, now: Instant) -> (Response, AdminState) {
         let owner = self.config.owner;
         let said = self.said.borrow();
-        match said.as_ref().filter(|past| waited(past.since, now) <= self.config.initial_grace) {
+        match said.as_ref().filter(|past| now.saturating_duration_since(past.since) <= self.config.initial_grace) {
             None => (because(&self.config.responses.initial, "no result yet"), owner),
             // Who was drained by the stop waits for a result.
             Some(past) if past.stopped => (None, owner),
@@ -189,7 +203,7 @@ impl Service {
     /// The figures at this moment.
     pub(super) fn samples(&self, now: Instant) -> Vec<Sample<'_>> {
         let answer = self.response(now).0.map(|answer| (answer.state, answer.weight));
-        let age = self.result.borrow().as_ref().map(|(_, found)| waited(*found, now));
+        let age = self.result.borrow().as_ref().map(|(_, found)| now.saturating_duration_since(*found));
         let stale = age.is_some_and(|age| age > self.config.staleness);
         let mut samples = self.figures.samples(&self.config.name, Now { answer, age, stale });
         for ((kind, _), figures) in self.config.checks.iter().zip(&self.check_figures) {

@@ -1,82 +1,20 @@
 //! Command lines: from words to what they ask for. Nothing is read or done here.
 
+mod arguments;
 mod parse;
 mod usage;
 
-pub use parse::parse;
-pub use usage::usage;
+pub(crate) use arguments::{Action, Arguments, Discover, Run};
+pub(crate) use parse::parse;
+pub(crate) use usage::usage;
 
 use crate::config::Program;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// A command line that was understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Arguments {
-    /// The configuration file.
-    pub file: PathBuf,
-    /// The directory of further ones.
-    pub dir: Option<PathBuf>,
-    /// What the command line sets, as text of a configuration file.
-    pub overrides: String,
-    /// What is asked for.
-    pub action: Action,
-}
-
-/// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Run the daemon.
-    Run,
-    /// What haproxystats-discovery is to do.
-    Discover(Discover),
-    /// Process one snapshot (`haproxystats-process --once`).
-    Once(PathBuf),
-    /// Say what HAProxy does with this answer (`haproxystats-agent --explain`).
-    Explain(String),
-    /// Print another agent's configuration as ours (`haproxystats-agent --import-datawave`).
-    Import(PathBuf),
-    /// `--check`
-    Check,
-    /// `--status`, and whether as JSON.
-    Status(bool),
-    /// `--nagios` and what follows it.
-    Nagios(Vec<String>),
-    /// `--print`
-    PrintDefaults,
-    /// `--print-conf`
-    PrintConfiguration,
-    /// `--help`
-    Help,
-    /// `--version`
-    Version,
-}
-
-/// What haproxystats-discovery is asked for: a server, a client, or both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Discover {
-    /// Source to store.
-    pub server: bool,
-    /// Store to HAProxy.
-    pub client: bool,
-    /// How long.
-    pub run: Run,
-}
-
-/// How long haproxystats-discovery goes on, and whether it changes anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Run {
-    /// Until a signal comes.
-    Loop,
-    /// One round (`--once`).
-    Once,
-    /// One round that changes nothing and prints what it would change (`--dry-run`).
-    Dry,
-}
-
 /// The configuration file of a daemon that was started with these words, without the name of the program; `None` when
 /// they start none.
-pub fn daemon_configuration(program: Program, words: impl Iterator<Item = OsString>) -> Option<PathBuf> {
+pub(crate) fn daemon_configuration(program: Program, words: impl Iterator<Item = OsString>) -> Option<PathBuf> {
     let arguments = parse(program, words).ok()?;
     let runs = match arguments.action {
         Action::Run => true,

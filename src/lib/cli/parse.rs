@@ -3,10 +3,10 @@
 //! docopt matches them against the usage text. Before that, they are brought into the one form that the crate takes:
 //! the original's docopt also understood abbreviations (`--vers`), and gave help and version wherever they stood.
 
+use super::arguments::{Action, Arguments, Discover, Run};
 use super::usage::{short_usage, usage};
-use super::{Action, Arguments, Discover, Run};
 use crate::config::Program;
-use docopt::Docopt;
+use docopt::{ArgvMap, Docopt};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -60,72 +60,96 @@ fn known(program: Program) -> impl Iterator<Item = Known> {
 ///
 /// # Errors
 /// What is to be printed.
-pub fn parse(program: Program, words: impl Iterator<Item = OsString>) -> Result<Arguments, String> {
-    let usage_after = |reason: &str| match reason {
+pub(crate) fn parse(program: Program, words: impl Iterator<Item = OsString>) -> Result<Arguments, String> {
+    read(program, words).map_err(|reason| match reason.as_str() {
         "" => short_usage(program).to_owned(),
         _ => format!("{reason}\n{}", short_usage(program)),
-    };
+    })
+}
+
+/// The same; what is wrong in words, if there are any beyond the usage.
+fn read(program: Program, words: impl Iterator<Item = OsString>) -> Result<Arguments, String> {
     let mut texts = Vec::new();
     for word in words {
-        let text = word.into_string().map_err(|word| usage_after(&format!("{word:?} is not UTF-8")))?;
-        texts.push(text);
+        texts.push(word.into_string().map_err(|word| format!("{word:?} is not UTF-8"))?);
     }
+    let arguments = |action| Arguments { file: PathBuf::new(), dir: None, overrides: String::new(), action };
     // A plug-in has options of its own.
     if let Some((first, rest)) = texts.split_first()
         && first == "--nagios"
     {
-        let action = Action::Nagios(rest.to_vec());
-        return Ok(Arguments { file: PathBuf::new(), dir: None, overrides: String::new(), action });
+        return Ok(arguments(Action::Nagios(rest.to_vec())));
     }
-    let words = canonical(program, texts).map_err(|reason| usage_after(&reason))?;
-    let arguments = |action| Arguments { file: PathBuf::new(), dir: None, overrides: String::new(), action };
-    for (word, action) in [("--help", Action::Help), ("--version", Action::Version)] {
-        if words.iter().any(|(option, _)| option == word) {
-            return Ok(arguments(action));
-        }
-    }
-    // Any text is a line to explain, also one that looks like an option.
-    if let Some((_, Some(line))) = words.iter().find(|(option, _)| option == "--explain") {
-        return Ok(arguments(Action::Explain(line.clone())));
-    }
-    if let Some((_, Some(file))) = words.iter().find(|(option, _)| option == "--import-datawave") {
-        return Ok(arguments(Action::Import(file.into())));
+    let words = canonical(program, texts)?;
+    if let Some(action) = at_once(&words) {
+        return Ok(arguments(action));
     }
     // The programs take no operands; the crate would accept the word that separates them.
     if words.iter().any(|(word, _)| word == "--") {
-        return Err(usage_after(""));
+        return Err(String::new());
     }
     let argv = std::iter::once(program.name().to_owned())
         .chain(words.into_iter().flat_map(|(option, value)| std::iter::once(option).chain(value)));
-    let parsed = Docopt::new(usage(program))
-        .and_then(|docopt| docopt.argv(argv).help(false).parse())
-        .map_err(|_| usage_after(""))?;
-    let text = |name: &str| Some(parsed.get_str(name)).filter(|text| !text.is_empty()).map(PathBuf::from);
-    let discover = || -> Result<Action, String> {
-        let (server, client) = (parsed.get_bool("--server"), parsed.get_bool("--client"));
-        if !server && !client {
-            return Err(usage_after("--server, --client or both: say which"));
-        }
-        let run = match (parsed.get_bool("--once"), parsed.get_bool("--dry-run")) {
-            (true, _) => Run::Once,
-            (false, true) => Run::Dry,
-            (false, false) => Run::Loop,
-        };
-        Ok(Action::Discover(Discover { server, client, run }))
-    };
-    let once = if program == Program::Discovery { None } else { text("--once") };
-    let action = match (once, parsed.get_bool("--check")) {
-        (Some(snapshot), _) => Action::Once(snapshot),
-        (None, true) => Action::Check,
-        (None, false) if parsed.get_bool("--status") => Action::Status(parsed.get_bool("--json")),
-        (None, false) if parsed.get_bool("--print") => Action::PrintDefaults,
-        (None, false) if parsed.get_bool("--print-conf") => Action::PrintConfiguration,
-        (None, false) if program == Program::Discovery => discover()?,
-        (None, false) => Action::Run,
-    };
+    let parsed = Docopt::new(usage(program)).and_then(|docopt| docopt.argv(argv).help(false).parse());
+    let parsed = parsed.map_err(|_| String::new())?;
     // An empty name is a name of no file, as it was: nothing but an error of the system tells it apart.
     let file =
         if parsed.get_bool("--skip-config") { "/dev/null".into() } else { PathBuf::from(parsed.get_str("--file")) };
+    let action = action(program, &parsed)?;
+    Ok(Arguments { file, dir: path(&parsed, "--dir"), overrides: overrides(&parsed)?, action })
+}
+
+/// What is asked for whatever else stands there.
+fn at_once(words: &[Word]) -> Option<Action> {
+    let find = |option: &str| words.iter().find(|(word, _)| word == option);
+    if find("--help").is_some() {
+        return Some(Action::Help);
+    }
+    if find("--version").is_some() {
+        return Some(Action::Version);
+    }
+    // Any text is a line to explain, also one that looks like an option.
+    if let Some((_, Some(line))) = find("--explain") {
+        return Some(Action::Explain(line.clone()));
+    }
+    find("--import-datawave").and_then(|(_, file)| Some(Action::Import(file.as_ref()?.into())))
+}
+
+fn path(parsed: &ArgvMap, option: &str) -> Option<PathBuf> {
+    Some(parsed.get_str(option)).filter(|text| !text.is_empty()).map(PathBuf::from)
+}
+
+fn action(program: Program, parsed: &ArgvMap) -> Result<Action, String> {
+    if program != Program::Discovery
+        && let Some(snapshot) = path(parsed, "--once")
+    {
+        return Ok(Action::Once(snapshot));
+    }
+    Ok(match () {
+        () if parsed.get_bool("--check") => Action::Check,
+        () if parsed.get_bool("--status") => Action::Status(parsed.get_bool("--json")),
+        () if parsed.get_bool("--print") => Action::PrintDefaults,
+        () if parsed.get_bool("--print-conf") => Action::PrintConfiguration,
+        () if program == Program::Discovery => Action::Discover(discover(parsed)?),
+        () => Action::Run,
+    })
+}
+
+fn discover(parsed: &ArgvMap) -> Result<Discover, String> {
+    let (server, client) = (parsed.get_bool("--server"), parsed.get_bool("--client"));
+    if !server && !client {
+        return Err("--server, --client or both: say which".to_owned());
+    }
+    let run = match (parsed.get_bool("--once"), parsed.get_bool("--dry-run")) {
+        (true, _) => Run::Once,
+        (false, true) => Run::Dry,
+        (false, false) => Run::Loop,
+    };
+    Ok(Discover { server, client, run })
+}
+
+/// What the command line sets, as text of a configuration file.
+fn overrides(parsed: &ArgvMap) -> Result<String, String> {
     let mut overrides = String::new();
     if parsed.get_bool("--debug") {
         overrides.push_str("[discovery]\ndebug = true\n");
@@ -133,14 +157,14 @@ pub fn parse(program: Program, words: impl Iterator<Item = OsString>) -> Result<
     for (option, name) in [("--bind", "bind"), ("--port", "port")] {
         let value = parsed.get_str(option);
         if value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '$') {
-            return Err(usage_after(&format!("{option} {value:?} is neither an address nor a port")));
+            return Err(format!("{option} {value:?} is neither an address nor a port"));
         }
         if !value.is_empty() {
             let header = if overrides.is_empty() { "[agent]\n" } else { "" };
             overrides.push_str(&format!("{header}{name} = {value}\n"));
         }
     }
-    Ok(Arguments { file, dir: text("--dir"), overrides, action })
+    Ok(overrides)
 }
 
 /// A word, and its value when it is an option that takes one.

@@ -95,8 +95,7 @@ Options:
     -v, --version      show version";
 
 /// The whole help.
-#[must_use]
-pub fn usage(program: Program) -> &'static str {
+pub(crate) fn usage(program: Program) -> &'static str {
     match program {
         Program::Pull => PULL,
         Program::Process => PROCESS,

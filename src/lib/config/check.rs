@@ -1,11 +1,16 @@
 //! What no single section can see: names that nobody knows, and pairs of values that do not fit together.
 
+use super::agent::Agent;
+use super::discovery::Discovery;
+use super::graphite::Acknowledge;
 use super::ini::Ini;
 use super::nearest::did_you_mean;
+use super::option::OptionSpec;
 use super::options;
 use super::problem::{Problem, Report};
+use super::program::{self, AGENT, LOCAL_STORE, OPTIONAL_SECTIONS, Program, Reader};
 use super::reader::DEFAULT_SECTION;
-use super::{Acknowledge, Agent, Discovery, Graphite, LocalStore, Process, Program, Pull};
+use super::whole::Sections;
 use crate::haproxy::answer::AdminState;
 use std::collections::HashSet;
 
@@ -21,12 +26,11 @@ pub(super) fn names(ini: &Ini, report: &mut Report) {
     };
     for section in std::iter::once(DEFAULT_SECTION).chain(ini.sections()) {
         let own: Vec<&str> = ini.own_options(section).collect();
-        let known = section == DEFAULT_SECTION || options::sections().any(|name| name == options::base(section));
+        let known = section == DEFAULT_SECTION || options::sections().any(|name| name == program::base(section));
         if !known {
             if !own.iter().any(|option| is_used(section, option)) {
                 let advice = did_you_mean(section, options::sections());
-                let problem = Problem::new(format!("no program reads this section{advice}"));
-                report.warn(problem.section(section).place(ini.section_place(section).cloned()));
+                report.warn(Problem::of_section(ini, section, format!("no program reads this section{advice}")));
             }
             continue;
         }
@@ -34,24 +38,23 @@ pub(super) fn names(ini: &Ini, report: &mut Report) {
             if !ini.is_written(section, option) || is_used(section, option) {
                 continue;
             }
-            let Some(raw) = ini.raw(section, option) else { continue };
             let message = match options::find(section, option) {
-                Some(spec) if section == DEFAULT_SECTION => ineffective(spec, &raw.text),
+                Some(spec) if section == DEFAULT_SECTION => ineffective(spec, ini),
                 Some(_) => None,
                 None if section == DEFAULT_SECTION => inherited(option),
                 None => Some(unknown(section, option)),
             };
             if let Some(message) = message {
-                let problem = Problem::new(message).section(section).option(option);
-                report.warn(problem.text(&raw.text).place(raw.place));
+                report.warn(Problem::of(ini, section, option, message));
             }
         }
     }
 }
 
 /// An option of `[DEFAULT]` that every section overrides by a default of its own, set to something else.
-fn ineffective(spec: &options::OptionSpec, text: &str) -> Option<String> {
-    let inert = spec.reader == options::Reader::None && spec.default != Some(text);
+fn ineffective(spec: &OptionSpec, ini: &Ini) -> Option<String> {
+    let written = ini.raw(spec.section, spec.name).map(|raw| raw.text);
+    let inert = spec.reader == Reader::None && spec.default != written.as_deref();
     inert.then(|| "has no effect: the sections that read it have a default of their own; set it there".to_owned())
 }
 
@@ -64,7 +67,7 @@ fn inherited(option: &str) -> Option<String> {
     }
     let sections: Vec<&str> = readers.clone().map(|spec| spec.section).collect();
     readers
-        .all(|spec| spec.default.is_some() && !options::OPTIONAL_SECTIONS.contains(&spec.section))
+        .all(|spec| spec.default.is_some() && !OPTIONAL_SECTIONS.contains(&spec.section))
         .then(|| format!("has no effect here: [{}] has a default of its own; set it there", sections.join("], [")))
 }
 
@@ -95,91 +98,77 @@ fn references(ini: &Ini) -> HashSet<(String, String)> {
 }
 
 /// Values of different sections that do not fit together.
-pub(super) fn pairs(
-    program: Program,
-    ini: &Ini,
-    pull: Option<&Pull>,
-    process: Option<&Process>,
-    graphite: Option<&Graphite>,
-    store: Option<&LocalStore>,
-    report: &mut Report,
-) {
-    let problem = |section: &str, option: &str, message: String| {
-        let problem = Problem::new(message).section(section).option(option);
-        match ini.raw(section, option) {
-            Some(raw) => problem.text(&raw.text).place(raw.place),
-            None => problem,
-        }
-    };
-    let written = |section: &str, option: &str| ini.raw(section, option).is_some_and(|raw| raw.place.is_some());
-    if let (Some(process), Some(pull)) = (process, pull)
-        && process.src_dir != pull.dst_dir
-        // Where the programs have a file each, the other's section holds defaults that mean nothing.
-        && written("process", "src-dir") && written("pull", "dst-dir")
-    {
-        let message = format!("is not dst-dir of [pull] ({}): what is pulled is not processed", pull.dst_dir.display());
-        report.warn(problem("process", "src-dir", message));
-    }
-    if let (Some(process), Some(pull)) = (process, pull)
-        && process.src_dir == pull.tmp_dst_dir
-    {
-        let message = "is tmp-dst-dir of [pull], where snapshots are not complete; write dst-dir of [pull]";
-        report.error(problem("process", "src-dir", message.to_owned()));
-    }
-    if let (Some(process), Some(store)) = (process, store)
-        && process.src_dir == store.dir
-    {
-        let message = "is src-dir of [process]: what is stored would be processed again; write another directory";
-        report.error(problem(options::LOCAL_STORE, "dir", message.to_owned()));
-    }
-    if let (Some(graphite), Some(pull)) = (graphite.filter(|graphite| graphite.enabled), pull)
-        && graphite.acknowledge == Acknowledge::Close
-        && written("pull", "queue-size")
-    {
-        // Half of it again, since witnesses are opened so far apart, and the one that is being pulled.
-        let settling = 1.5 * graphite.settle.as_secs_f64() / pull.pull_interval.as_secs_f64().max(1.0);
-        let settling = settling.ceil() + 1.0;
-        if f64::from(u32::try_from(pull.queue_size.get()).unwrap_or(u32::MAX)) <= settling {
-            let seconds = graphite.settle.as_secs_f64();
-            let message = format!(
-                "is not above the {settling} snapshots that wait until Graphite certainly has them (settle of [graphite], \
-                 {seconds} s): pulling would be suspended; write more, or a shorter settle"
-            );
-            report.warn(problem("pull", "queue-size", message));
-        }
-    }
+pub(super) fn pairs(program: Program, ini: &Ini, written: &Sections, report: &mut Report) {
+    directories(ini, written, report);
+    room_while_settling(ini, written, report);
     // A file for haproxystats-process alone has no such section, and says nothing wrong.
     let pulls = program == Program::Pull || ini.section_place("pull").is_some();
-    if pulls && pull.is_some_and(|pull| pull.socket_dir.is_none() && pull.servers.is_empty()) {
+    if pulls && written.pull.as_ref().is_some_and(|pull| pull.socket_dir.is_none() && pull.servers.is_empty()) {
         let message = "neither socket-dir nor servers is set: there is nothing to pull";
-        report.warn(Problem::new(message).section("pull").place(ini.section_place("pull").cloned()));
+        report.warn(Problem::of_section(ini, "pull", message));
     }
-    if ini.own_options("server-groups").next().is_some() && process.is_some_and(|process| !process.aggr_server_metrics)
+    if ini.own_options("server-groups").next().is_some()
+        && written.process.as_ref().is_some_and(|process| !process.aggr_server_metrics)
     {
         let message =
             "has no effect without aggr-server-metrics in [process]: a server follows the group of its backend";
-        let place = ini.section_place("server-groups").cloned();
-        report.warn(Problem::new(message).section("server-groups").place(place));
+        report.warn(Problem::of_section(ini, "server-groups", message));
+    }
+    if let (Program::Agent | Program::Discovery, Some(agent), Some(discovery)) =
+        (program, &written.agent, &written.discovery)
+    {
+        agents(ini, agent, discovery, report);
+    }
+}
+
+fn directories(ini: &Ini, written: &Sections, report: &mut Report) {
+    let Some(process) = &written.process else { return };
+    if let Some(pull) = &written.pull {
+        // Where the programs have a file each, the other's section holds defaults that mean nothing.
+        if process.src_dir != pull.dst_dir && ini.is_written("process", "src-dir") && ini.is_written("pull", "dst-dir")
+        {
+            let dst_dir = pull.dst_dir.display();
+            let message = format!("is not dst-dir of [pull] ({dst_dir}): what is pulled is not processed");
+            report.warn(Problem::of(ini, "process", "src-dir", message));
+        }
+        if process.src_dir == pull.tmp_dst_dir {
+            let message = "is tmp-dst-dir of [pull], where snapshots are not complete; write dst-dir of [pull]";
+            report.error(Problem::of(ini, "process", "src-dir", message));
+        }
+    }
+    if let Some(Some(store)) = &written.local_store
+        && process.src_dir == store.dir
+    {
+        let message = "is src-dir of [process]: what is stored would be processed again; write another directory";
+        report.error(Problem::of(ini, LOCAL_STORE, "dir", message));
+    }
+}
+
+/// Whether pulling goes on while snapshots wait until Graphite certainly has them.
+fn room_while_settling(ini: &Ini, written: &Sections, report: &mut Report) {
+    let (Some(graphite), Some(pull)) = (&written.graphite, &written.pull) else { return };
+    if !graphite.enabled || graphite.acknowledge != Acknowledge::Close || !ini.is_written("pull", "queue-size") {
+        return;
+    }
+    let seconds = graphite.settle.as_secs_f64();
+    // Half of it again, since witnesses are opened so far apart, and the one that is being pulled.
+    let settling = (1.5 * seconds / pull.pull_interval.as_secs_f64().max(1.0)).ceil() + 1.0;
+    if f64::from(u32::try_from(pull.queue_size.get()).unwrap_or(u32::MAX)) <= settling {
+        let message = format!(
+            "is not above the {settling} snapshots that wait until Graphite certainly has them (settle of [graphite], \
+             {seconds} s): pulling would be suspended; write more, or a shorter settle"
+        );
+        report.warn(Problem::of(ini, "pull", "queue-size", message));
     }
 }
 
 /// An agent that may say `ready` where haproxystats-discovery holds servers: each would undo what the other does.
-pub(super) fn agents(
-    program: Program,
-    ini: &Ini,
-    agent: Option<&Agent>,
-    discovery: Option<&Discovery>,
-    report: &mut Report,
-) {
-    let (Some(agent), Some(discovery)) = (agent, discovery) else { return };
+fn agents(ini: &Ini, agent: &Agent, discovery: &Discovery, report: &mut Report) {
     let Some(backend) = discovery.client.backends.first() else { return };
-    if !matches!(program, Program::Agent | Program::Discovery) {
-        return;
-    }
     let mut told = HashSet::new();
     for service in agent.services.iter().filter(|service| service.owner == AdminState::Agent) {
-        let own = format!("{}:{}", options::AGENT, service.name);
-        let section = if ini.has_own(&own, OWN_ADMIN_STATE) { own.as_str() } else { options::AGENT };
+        let own = format!("{AGENT}:{}", service.name);
+        let section = if ini.has_own(&own, OWN_ADMIN_STATE) { own.as_str() } else { AGENT };
         if !told.insert(section.to_owned()) {
             continue;
         }
@@ -188,10 +177,6 @@ pub(super) fn agents(
              haproxystats-discovery, such as those of the backend {}",
             backend.name
         );
-        let problem = Problem::new(message).section(section).option(OWN_ADMIN_STATE);
-        report.warn(match ini.raw(section, OWN_ADMIN_STATE) {
-            Some(raw) => problem.text(&raw.text).place(raw.place),
-            None => problem,
-        });
+        report.warn(Problem::of(ini, section, OWN_ADMIN_STATE, message));
     }
 }

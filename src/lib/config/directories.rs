@@ -1,8 +1,9 @@
 //! Whether the directories can be used, before anything depends on them.
 
-use super::options::LOCAL_STORE;
+use super::ini::Ini;
 use super::problem::{Problem, Report};
-use super::{Config, Ini};
+use super::program::LOCAL_STORE;
+use super::whole::Config;
 use crate::snapshot::disk;
 use nix::unistd::{AccessFlags, access};
 use std::path::Path;
@@ -15,13 +16,13 @@ pub fn check_directories_pull(config: &Config, ini: &Ini, create: bool) -> Repor
     let mut report = Report::default();
     for (option, path) in [("dst-dir", &pull.dst_dir), ("tmp-dst-dir", &pull.tmp_dst_dir)] {
         if let Err(message) = made(path, create) {
-            report.error(problem(ini, "pull", option, message));
+            report.error(Problem::of(ini, "pull", option, message));
         }
     }
     if let Some(path) = &pull.socket_dir
         && let Err(error) = std::fs::read_dir(path)
     {
-        report.warn(problem(ini, "pull", "socket-dir", format!("cannot be read now: {error}")));
+        report.warn(Problem::of(ini, "pull", "socket-dir", format!("cannot be read now: {error}")));
     }
     report
 }
@@ -34,12 +35,12 @@ pub fn check_directories_process(config: &Config, ini: &Ini, create: bool) -> Re
     let mut report = Report::default();
     let src_dir = if process.src_dir.exists() { usable(&process.src_dir) } else { Err(missing(&process.src_dir)) };
     if let Err(message) = src_dir {
-        report.error(problem(ini, "process", "src-dir", message));
+        report.error(Problem::of(ini, "process", "src-dir", message));
     }
     if let Some(store) = &config.local_store
         && let Err(message) = made(&store.dir, create)
     {
-        report.error(problem(ini, LOCAL_STORE, "dir", message));
+        report.error(Problem::of(ini, LOCAL_STORE, "dir", message));
     }
     let files = [("exclude-frontends", &process.exclude_frontends), ("exclude-backends", &process.exclude_backends)];
     for (option, path) in files {
@@ -47,18 +48,10 @@ pub fn check_directories_process(config: &Config, ini: &Ini, create: bool) -> Re
             && let Err(error) = std::fs::File::open(path)
         {
             let message = format!("cannot be read now: {error}; until it can, nothing is left out");
-            report.warn(problem(ini, "process", option, message));
+            report.warn(Problem::of(ini, "process", option, message));
         }
     }
     report
-}
-
-fn problem(ini: &Ini, section: &str, option: &str, message: String) -> Problem {
-    let problem = Problem::new(message).section(section).option(option);
-    match ini.raw(section, option) {
-        Some(raw) => problem.text(&raw.text).place(raw.place),
-        None => problem,
-    }
 }
 
 /// Whether a directory is there, or could be made; makes it with `create`.

@@ -1,17 +1,16 @@
 //! `[exporter]`: the page of metrics for Prometheus, and `[exporter:PROGRAM]` for programs that share a file.
 
 use super::ini::Ini;
-use super::options::{self, EXPORTER, Program};
 use super::problem::Report;
+use super::program::{self, EXPORTER, Program};
+use super::reading::Refusal;
 use super::section::Section;
-use super::value::Refusal;
-use crate::config::option::{Reading, Type, options};
-use crate::config::options::Reader as ReadBy;
+use crate::config::option::options;
+use crate::config::reading::{Reading, Type};
 use std::net::SocketAddr;
 
 options! {
-    /// Its rows.
-    pub(in crate::config) static ROWS: EXPORTER, ReadBy::All {
+    pub(crate) static ROWS: EXPORTER, All {
         LISTEN: Option<SocketAddr> = Reading::new(Type::Socket, address), "listen", None,
             "Address and port of the page of metrics for Prometheus (GET /metrics); unset: no page.";
     }
@@ -52,7 +51,7 @@ fn whereabouts(program: Program, ini: &Ini) -> String {
 
 /// Whether a file is one for this program.
 fn runs(program: Program, ini: &Ini) -> bool {
-    ini.sections().any(|section| options::base(section) == program.word() && ini.section_place(section).is_some())
+    ini.sections().any(|section| program::base(section) == program.word() && ini.section_place(section).is_some())
 }
 
 fn address(text: &str) -> Result<Option<SocketAddr>, Refusal> {
@@ -66,8 +65,8 @@ fn address(text: &str) -> Result<Option<SocketAddr>, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::load;
     use super::*;
+    use crate::config::load;
 
     fn listen(program: Program, text: &str) -> (Option<String>, String) {
         let loaded = load::from_text(program, text, "x.conf").unwrap();

@@ -1,47 +1,45 @@
 //! `[graphite]`: where metrics are sent.
 
 use super::ini::Ini;
-use super::options::OPTIONAL_SECTIONS;
 use super::problem::Report;
-use super::section::Section;
-use super::tls::{Tls, identity};
-use super::value::Refusal;
-use super::{Retries, value};
+use super::program::OPTIONAL_SECTIONS;
+use super::reading::Refusal;
+use super::section::{Section, gather};
+use super::tls::Tls;
+use super::value::{self, Retries};
 use crate::config::option::{choice, options};
-use crate::config::options::Reader as ReadBy;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 options! {
-    /// Its rows.
-    pub(in crate::config) static ROWS: "graphite", ReadBy::Senders {
-        ENABLED: bool = value::BOOLEAN, "enabled", Some("true"), ReadBy::Process,
+    pub(crate) static ROWS: "graphite", Senders {
+        ENABLED: bool = value::BOOLEAN, "enabled", Some("true"), Process,
             "Send metrics to Graphite; false if they only go elsewhere.";
         SERVER: String = value::HOST, "server", Some("127.0.0.1"),
             "Name or address of the Graphite server or relay.";
         PORT: u16 = value::PORT, "port", Some("3002"),
             "TCP port of the server for the configured protocol.";
-        SERVERS: String = value::TEXT, "servers", None, ReadBy::Process,
+        SERVERS: String = value::TEXT, "servers", None, Process,
             "Several servers instead of server: host:port, separated by commas; host:port=instance where consistent \
              hashing has to tell servers on one host apart.";
-        MODE: Mode = choice![("failover", Mode::Failover), ("duplicate", Mode::Duplicate), ("hash", Mode::Hash)], "mode", Some("failover"), ReadBy::Process,
+        MODE: Mode = choice![("failover", Mode::Failover), ("duplicate", Mode::Duplicate), ("hash", Mode::Hash)], "mode", Some("failover"), Process,
             "With several servers: the first reachable one gets everything (failover), all get everything \
              (duplicate), or each gets its share by carbon's consistent hashing, like carbon_ch of carbon-c-relay \
              (hash).";
-        PROTOCOL: Protocol = choice![("plaintext", Protocol::Plaintext), ("pickle", Protocol::Pickle)], "protocol", Some("plaintext"), ReadBy::Process,
+        PROTOCOL: Protocol = choice![("plaintext", Protocol::Plaintext), ("pickle", Protocol::Pickle)], "protocol", Some("plaintext"), Process,
             "Format of the metrics: plaintext lines, or lists of points for carbon's pickle port.";
-        TAGGED: bool = value::BOOLEAN, "tagged", Some("false"), ReadBy::Process,
+        TAGGED: bool = value::BOOLEAN, "tagged", Some("false"), Process,
             "Send names with tags, such as haproxy.backend.rtime;host=lb-01;backend=www, instead of paths.";
-        TLS: bool = value::BOOLEAN, "tls", Some("false"), ReadBy::Process,
+        TLS: bool = value::BOOLEAN, "tls", Some("false"), Process,
             "Encrypt the connections.";
-        TLS_CA_FILE: PathBuf = value::FILE, "tls-ca-file", None, ReadBy::Process,
+        TLS_CA_FILE: PathBuf = value::FILE, "tls-ca-file", None, Process,
             "Certificates (PEM) of the certificate authorities to trust instead of the system's.";
-        TLS_VERIFY: bool = value::BOOLEAN, "tls-verify", Some("true"), ReadBy::Process,
+        TLS_VERIFY: bool = value::BOOLEAN, "tls-verify", Some("true"), Process,
             "Verify the server's certificate and name.";
-        TLS_CERTIFICATE_FILE: PathBuf = value::FILE, "tls-certificate-file", None, ReadBy::Process,
+        TLS_CERTIFICATE_FILE: PathBuf = value::FILE, "tls-certificate-file", None, Process,
             "Client certificate (PEM), for servers that require one.";
-        TLS_KEY_FILE: PathBuf = value::FILE, "tls-key-file", None, ReadBy::Process,
+        TLS_KEY_FILE: PathBuf = value::FILE, "tls-key-file", None, Process,
             "Private key (PEM) of tls-certificate-file.";
         RETRIES: Retries = value::RETRIES, "retries", Some("3"),
             "How many times a failed connection is retried before delay; 0: never, -1: without limit.";
@@ -198,62 +196,44 @@ pub struct Graphite {
 
 /// Reads the section; `None` when a value cannot be right, which is in the report then.
 pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Graphite> {
-    let mut section = Section::new("graphite", ini, report);
-    let enabled = section.get(&ENABLED);
-    let servers = servers(&mut section);
-    let mode = section.get(&MODE);
-    let protocol = section.get(&PROTOCOL);
-    let tagged = section.get(&TAGGED);
-    let tls = tls(&mut section);
-    let retries = section.get(&RETRIES);
-    let interval = section.get(&INTERVAL);
-    let backoff = section.get(&BACKOFF);
-    let delay = section.get(&DELAY);
-    let connect_timeout = section.get(&CONNECT_TIMEOUT);
-    let write_timeout = section.get(&WRITE_TIMEOUT);
-    let acknowledge = section.get(&ACKNOWLEDGE);
-    let settle = section.get(&SETTLE);
-    let connection_lifetime = section.get(&CONNECTION_LIFETIME);
-    let namespace = section.get(&NAMESPACE);
-    let prefix_hostname = section.get(&PREFIX_HOSTNAME);
-    let fqdn = section.get(&FQDN);
-    let queue_size = section.get(&QUEUE_SIZE);
-    let queue_full = section.get(&QUEUE_FULL);
-    let group_namespace = group_namespace(&mut section);
-
-    let elsewhere = OPTIONAL_SECTIONS.iter().any(|other| ini.has_section(other));
-    if enabled == Some(false) && !elsewhere {
-        section.error("enabled", "is false, and there is no other section to send metrics to, such as [kafka]");
-    }
-    if backoff.is_some_and(|factor| factor < 1.0) {
-        section.warn("backoff", "is below 1: each pause is shorter than the one before; write 1 or more");
-    }
-    if ini.has_own("graphite", "timeout") {
-        section.warn("timeout", "has no effect; write connect-timeout and write-timeout instead");
-    }
-    Some(Graphite {
-        enabled: enabled?,
-        servers: servers?,
-        mode: mode?,
-        protocol: protocol?,
-        tagged: tagged?,
-        tls: tls?,
-        retries: retries?,
-        interval: interval?,
-        backoff: backoff?,
-        delay: delay?,
-        connect_timeout: connect_timeout?,
-        write_timeout: write_timeout?,
-        acknowledge: acknowledge?,
-        settle: settle?,
-        connection_lifetime: connection_lifetime?,
-        namespace: namespace?,
-        prefix_hostname: prefix_hostname?,
-        fqdn: fqdn?,
-        queue_size: queue_size?,
-        queue_full: queue_full?,
-        group_namespace: group_namespace?,
-    })
+    let section = &mut Section::new("graphite", ini, report);
+    gather!(
+        Graphite {
+            enabled: section.get(&ENABLED),
+            servers: servers(section),
+            mode: section.get(&MODE),
+            protocol: section.get(&PROTOCOL),
+            tagged: section.get(&TAGGED),
+            tls: tls(section),
+            retries: section.get(&RETRIES),
+            interval: section.get(&INTERVAL),
+            backoff: section.get(&BACKOFF),
+            delay: section.get(&DELAY),
+            connect_timeout: section.get(&CONNECT_TIMEOUT),
+            write_timeout: section.get(&WRITE_TIMEOUT),
+            acknowledge: section.get(&ACKNOWLEDGE),
+            settle: section.get(&SETTLE),
+            connection_lifetime: section.get(&CONNECTION_LIFETIME),
+            namespace: section.get(&NAMESPACE),
+            prefix_hostname: section.get(&PREFIX_HOSTNAME),
+            fqdn: section.get(&FQDN),
+            queue_size: section.get(&QUEUE_SIZE),
+            queue_full: section.get(&QUEUE_FULL),
+            group_namespace: group_namespace(section),
+        },
+        {
+            let elsewhere = OPTIONAL_SECTIONS.iter().any(|other| ini.has_section(other));
+            if enabled == Some(false) && !elsewhere {
+                section.error("enabled", "is false, and there is no other section to send metrics to, such as [kafka]");
+            }
+            if backoff.is_some_and(|factor| factor < 1.0) {
+                section.warn("backoff", "is below 1: each pause is shorter than the one before; write 1 or more");
+            }
+            if ini.has_own("graphite", "timeout") {
+                section.warn("timeout", "has no effect; write connect-timeout and write-timeout instead");
+            }
+        }
+    )
 }
 
 /// `servers`, or `server` and `port`.
@@ -305,17 +285,14 @@ fn endpoint(text: &str, default_port: u16) -> Result<Endpoint, Refusal> {
 
 fn tls(section: &mut Section<'_>) -> Option<Option<Tls>> {
     let on = section.get(&TLS);
-    let ca_file = section.optional(&TLS_CA_FILE);
     let verify = section.get(&TLS_VERIFY);
-    let certificate = section.optional(&TLS_CERTIFICATE_FILE);
-    let key = section.optional(&TLS_KEY_FILE);
-    let (on, ca_file, verify) = (on?, ca_file?, verify?);
-    let identity = identity(certificate?, key?).map_err(|(option, message)| section.error(option, message)).ok()?;
+    let tls = Tls::read(section, &TLS_CA_FILE, &TLS_CERTIFICATE_FILE, &TLS_KEY_FILE);
+    let (on, verify) = (on?, verify?);
     if on && !verify {
         section
             .warn("tls-verify", "is off: whoever answers gets the metrics; name its authority in tls-ca-file instead");
     }
-    Some(on.then_some(Tls { ca_file, verify, identity }))
+    tls.map(|tls| on.then_some(Tls { verify, ..tls }))
 }
 
 fn group_namespace(section: &mut Section<'_>) -> Option<Option<GroupNamespace>> {

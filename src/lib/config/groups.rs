@@ -1,9 +1,9 @@
 //! `[frontend-groups]`, `[backend-groups]`, `[server-groups]`: names by patterns.
 
 use super::ini::Ini;
-use super::options::GROUP_SECTIONS;
 use super::pattern;
 use super::problem::{Problem, Report};
+use super::program::GROUP_SECTIONS;
 use super::reader::DEFAULT_SECTION;
 use super::section::Section;
 use super::value;
@@ -33,16 +33,15 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Groups> {
     let [frontend, backend, server] = GROUP_SECTIONS.map(|name| section(ini, report, name));
     let namespace = ini.raw("graphite", "group-namespace");
     let written: Vec<&str> = GROUP_SECTIONS.into_iter().filter(|name| ini.has_section(name)).collect();
-    match (&namespace, written.first()) {
+    match (namespace, written.first()) {
         (None, Some(name)) => {
             let message = "needs group-namespace in [graphite]; set it, or remove the section";
-            report.error(Problem::new(message).section(name).place(ini.section_place(name).cloned()));
+            report.error(Problem::of_section(ini, name, message));
         }
-        (Some(raw), None) => {
+        (Some(_), None) => {
             let message =
                 "needs groups; add [frontend-groups], [backend-groups] or [server-groups], or remove the line";
-            let problem = Problem::new(message).section("graphite").option("group-namespace").text(&raw.text);
-            report.error(problem.place(raw.place.clone()));
+            report.error(Problem::of(ini, "graphite", "group-namespace", message));
         }
         _ => {}
     }
@@ -76,8 +75,7 @@ fn section(ini: &Ini, report: &mut Report, name: &'static str) -> Option<Vec<Gro
         });
     }
     if ini.has_section(name) && groups.as_ref().is_some_and(Vec::is_empty) {
-        let problem = Problem::new("has no group").section(name).place(ini.section_place(name).cloned());
-        report.warn(problem);
+        report.warn(Problem::of_section(ini, name, "has no group"));
     }
     groups
 }

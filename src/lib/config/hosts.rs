@@ -18,8 +18,8 @@
 use super::ini::Ini;
 use super::problem::Report;
 use super::reader::DEFAULT_SECTION;
+use super::reading::Refusal;
 use super::section::Section;
-use super::value::Refusal;
 use crate::net::unbracketed;
 use std::collections::{BTreeSet, HashMap};
 

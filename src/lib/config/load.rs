@@ -1,10 +1,12 @@
 //! Files to [`Config`]: reads all sources, checks everything, and reports all faults at once.
 
 use super::ini::Ini;
-use super::options::{self, Program};
+use super::options;
 use super::problem::{Problem, Report};
+use super::program::{self, Program};
 use super::reader::SyntaxError;
-use super::{Config, agent, check, discovery, exporter, graphite, groups, hosts, kafka, local_store, process, pull};
+use super::whole::{Config, Sections};
+use super::{check, discovery};
 use std::cell::LazyCell;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -51,49 +53,39 @@ pub struct Sources {
     pub notes: Vec<String>,
 }
 
-/// Reads `file` and then every `*.conf` of `dir`, in the order of their names, over the built-in defaults. A missing
-/// `file` is no error, for every option has a default; a missing `dir` is one.
+/// Reads `file` and then every `*.conf` of `dir`, in the order of their names, over the built-in defaults; then, for
+/// haproxystats-discovery, the environment, and `overrides`: text of a configuration file made from the command line. A
+/// missing `file` is no error, for every option has a default; a missing `dir` is one.
 ///
 /// # Errors
 /// Files that cannot be read, and every line that cannot be understood.
-pub fn read(file: &Path, dir: Option<&Path>) -> Result<Sources, Refused> {
-    read_with(file, dir, "")
-}
-
-/// As [`read`], and then `overrides`: text of a configuration file made from the command line.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_with(file: &Path, dir: Option<&Path>, overrides: &str) -> Result<Sources, Refused> {
+pub fn read(program: Program, file: &Path, dir: Option<&Path>, overrides: &str) -> Result<Sources, Refused> {
     let mut ini = options::defaults();
     let mut notes = Vec::new();
     let mut report = Report::default();
-    match std::fs::read(file) {
-        Ok(bytes) => lay_over(&mut ini, &mut report, file, &bytes),
+    let mut read = |report: &mut Report, file: &Path| match std::fs::read(file) {
+        Ok(bytes) => lay_over(&mut ini, report, file, &bytes),
+        Err(error) => report.error(Problem::new(format!("{} cannot be read: {error}", file.display()))),
+    };
+    match std::fs::metadata(file) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             notes.push(format!("{} does not exist: built-in defaults are used", file.display()));
         }
-        Err(error) => report.error(Problem::new(format!("{} cannot be read: {error}", file.display()))),
+        _ => read(&mut report, file),
     }
     if let Some(dir) = dir {
         match files_of(dir) {
-            Ok(files) => {
-                for file in files {
-                    match std::fs::read(&file) {
-                        Ok(bytes) => lay_over(&mut ini, &mut report, &file, &bytes),
-                        Err(error) => report.error(Problem::new(format!("{} cannot be read: {error}", file.display()))),
-                    }
-                }
-            }
+            Ok(files) => files.iter().for_each(|file| read(&mut report, file)),
             Err(error) => {
                 let advice = "name a directory with .conf files after -d";
                 report.error(Problem::new(format!("directory {} cannot be read: {error}; {advice}", dir.display())));
             }
         }
     }
-    if !overrides.is_empty() {
-        lay_over(&mut ini, &mut report, Path::new("command line"), overrides.as_bytes());
+    if program == Program::Discovery {
+        discovery::lay_over(&mut ini, |name| std::env::var(name).ok());
     }
+    lay_over(&mut ini, &mut report, Path::new("command line"), overrides.as_bytes());
     if report.is_good() { Ok(Sources { ini: finished(ini), notes }) } else { Err(Refused { report }) }
 }
 
@@ -101,31 +93,8 @@ pub fn read_with(file: &Path, dir: Option<&Path>, overrides: &str) -> Result<Sou
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn from_files(program: Program, file: &Path, dir: Option<&Path>) -> Result<Loaded, Refused> {
-    from_files_with(program, file, dir, "")
-}
-
-/// As [`from_files`], with `overrides` of the command line; see [`read_with`].
-///
-/// # Errors
-/// Everything that is wrong.
-pub fn from_files_with(program: Program, file: &Path, dir: Option<&Path>, overrides: &str) -> Result<Loaded, Refused> {
-    check(program, read_for(program, file, dir, overrides)?)
-}
-
-/// As [`read_with`], and for haproxystats-discovery the environment, which the command line wins over.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_for(program: Program, file: &Path, dir: Option<&Path>, overrides: &str) -> Result<Sources, Refused> {
-    if program != Program::Discovery {
-        return read_with(file, dir, overrides);
-    }
-    let mut sources = read(file, dir)?;
-    discovery::lay_over(&mut sources.ini, |name| std::env::var(name).ok());
-    let mut report = Report::default();
-    lay_over(&mut sources.ini, &mut report, Path::new("command line"), overrides.as_bytes());
-    if report.is_good() { Ok(sources) } else { Err(Refused { report }) }
+pub fn from_files(program: Program, file: &Path, dir: Option<&Path>, overrides: &str) -> Result<Loaded, Refused> {
+    check(program, read(program, file, dir, overrides)?)
 }
 
 /// Reads and checks a configuration that [`Ini::to_text`] made, or any other text. `origin` names it in messages.
@@ -151,10 +120,7 @@ pub fn check(program: Program, sources: Sources) -> Result<Loaded, Refused> {
     let mut report = Report::default();
     let written = Sections::read(program, &ini, &mut report);
     check::names(&ini, &mut report);
-    let store = written.local_store.as_ref().and_then(Option::as_ref);
-    let (pull, process, graphite) = (written.pull.as_ref(), written.process.as_ref(), written.graphite.as_ref());
-    check::pairs(program, &ini, pull, process, graphite, store, &mut report);
-    check::agents(program, &ini, written.agent.as_ref(), written.discovery.as_ref(), &mut report);
+    check::pairs(program, &ini, &written, &mut report);
     let report = for_program(program, report);
     if !report.is_good() {
         return Err(Refused { report });
@@ -167,53 +133,6 @@ pub fn check(program: Program, sources: Sources) -> Result<Loaded, Refused> {
     Ok(Loaded { config, ini, warnings: report.warnings, notes })
 }
 
-/// The sections as far as they can be right; the report has what is wrong with the others.
-struct Sections {
-    pull: Option<super::Pull>,
-    process: Option<super::Process>,
-    graphite: Option<super::Graphite>,
-    local_store: Option<Option<super::LocalStore>>,
-    groups: Option<super::Groups>,
-    agent: Option<super::Agent>,
-    exporter: Option<super::Exporter>,
-    discovery: Option<super::Discovery>,
-    kafka: Option<Option<super::Kafka>>,
-    hosts: Option<super::Hosts>,
-}
-
-impl Sections {
-    fn read(program: Program, ini: &Ini, report: &mut Report) -> Self {
-        Self {
-            pull: pull::read(ini, report),
-            process: process::read(ini, report),
-            graphite: graphite::read(ini, report),
-            local_store: local_store::read(ini, report),
-            groups: groups::read(ini, report),
-            agent: agent::read(ini, report),
-            exporter: exporter::read(program, ini, report),
-            discovery: discovery::read(ini, report),
-            kafka: kafka::read(ini, report),
-            hosts: hosts::read(ini, report),
-        }
-    }
-
-    /// The configuration, with `built_in` for what cannot be right.
-    fn complete<F: FnOnce() -> Self>(self, built_in: &LazyCell<Self, F>) -> Option<Config> {
-        Some(Config {
-            pull: self.pull.or_else(|| built_in.pull.clone())?,
-            process: self.process.or_else(|| built_in.process.clone())?,
-            graphite: self.graphite.or_else(|| built_in.graphite.clone())?,
-            local_store: self.local_store.or_else(|| built_in.local_store.clone())?,
-            groups: self.groups.or_else(|| built_in.groups.clone())?,
-            agent: self.agent.or_else(|| built_in.agent.clone())?,
-            exporter: self.exporter.or_else(|| built_in.exporter)?,
-            discovery: self.discovery.or_else(|| built_in.discovery.clone())?,
-            kafka: self.kafka.or_else(|| built_in.kafka.clone())?,
-            hosts: self.hosts.or_else(|| built_in.hosts.clone())?,
-        })
-    }
-}
-
 /// Turns the faults of options that the program does not read into warnings.
 fn for_program(program: Program, found: Report) -> Report {
     let mut report = Report { errors: Vec::new(), warnings: found.warnings };
@@ -222,7 +141,7 @@ fn for_program(program: Program, found: Report) -> Report {
             // A fault of a section without an option is read by whoever reads the section.
             match problem.option.as_deref() {
                 Some(name) => options::find(section, name),
-                None => options::all().find(|spec| spec.section == options::base(section)),
+                None => options::all().find(|spec| spec.section == program::base(section)),
             }
         });
         match spec.map(|spec| spec.reader.other_than(program)) {
@@ -241,7 +160,7 @@ fn for_program(program: Program, found: Report) -> Report {
 
 /// Adds the defaults that depend on what was read.
 fn finished(mut ini: Ini) -> Ini {
-    for section in options::OPTIONAL_SECTIONS.into_iter().filter(|section| ini.has_section(section)).collect::<Vec<_>>()
+    for section in program::OPTIONAL_SECTIONS.into_iter().filter(|section| ini.has_section(section)).collect::<Vec<_>>()
     {
         for spec in options::all().filter(|spec| spec.section == section) {
             if let Some(default) = spec.default.filter(|_| ini.raw(section, spec.name).is_none()) {

@@ -1,17 +1,15 @@
 //! `[local-store]`: a copy of all metrics as files. The section switches it on.
 
 use super::ini::Ini;
-use super::options::LOCAL_STORE;
 use super::problem::Report;
+use super::program::LOCAL_STORE;
 use super::section::Section;
 use super::value;
 use crate::config::option::options;
-use crate::config::options::Reader as ReadBy;
 use std::path::PathBuf;
 
 options! {
-    /// Its rows.
-    pub(in crate::config) static ROWS: LOCAL_STORE, ReadBy::Process {
+    pub(crate) static ROWS: LOCAL_STORE, Process {
         DIR: PathBuf = value::DIRECTORY, "dir", Some("/var/lib/haproxystats/local-store"),
             "Directory for a copy of all metrics as files; it is never cleaned up.";
     }
@@ -30,7 +28,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Option<LocalStore>>
         return Some(None);
     }
     let mut section = Section::new(LOCAL_STORE, ini, report);
-    let dir = section.get(&DIR);
-    section.warn_if_relative("dir", dir.as_ref());
-    Some(Some(LocalStore { dir: dir? }))
+    let dir = section.get(&DIR)?;
+    section.warn_if_relative("dir", Some(&dir));
+    Some(Some(LocalStore { dir }))
 }

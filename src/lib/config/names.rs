@@ -1,6 +1,6 @@
 //! Patterns of file names, as a shell has them: `*` is any text, `?` any character.
 
-use super::value::Refusal;
+use super::reading::Refusal;
 
 /// Patterns, separated by blanks. A name matches when it matches one of them as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

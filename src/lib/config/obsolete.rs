@@ -1,10 +1,10 @@
 //! Options without effect, which files of older versions and of the original may hold.
 
-use super::option::{OptionSpec, Type};
-use super::options::Reader;
+use super::option::OptionSpec;
+use super::program::Reader;
 use super::reader::DEFAULT_SECTION;
+use super::reading::Type;
 
-/// Their rows.
 #[rustfmt::skip]
 pub(super) static ROWS: &[&OptionSpec] = &[
     &OptionSpec {

@@ -4,7 +4,7 @@
 //! what needs backtracking (look-around, back-references) is refused, because the regex crate promises linear time on
 //! any pattern and any name, and has no such thing.
 
-use super::value::Refusal;
+use super::reading::Refusal;
 use regex::Regex;
 
 /// Compiles a pattern that is searched anywhere in a name, as Python's `re.search` does.

@@ -1,9 +1,11 @@
 //! Who else may read or write the files that an option names: keys, passwords, and certificates to trust.
 
+use super::directories::quoted;
 use super::ini::Ini;
 use super::kafka::LIBRDKAFKA;
-use super::options::{self, Program};
+use super::options;
 use super::problem::{Problem, Report};
+use super::program::Program;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -36,16 +38,12 @@ pub fn check_permissions(program: Program, ini: &Ini) -> Report {
             // What is not there, or cannot be looked at, is for whoever reads it.
             let Ok(file) = std::fs::metadata(&path) else { continue };
             let mode = file.permissions().mode();
-            let problem = |message: &str| {
-                let raw = ini.raw(section, option);
-                let problem = Problem::new(message).section(section).option(option);
-                problem.text(&path).place(raw.and_then(|raw| raw.place))
-            };
-            let path = super::directories::quoted(Path::new(&path));
+            let problem = |message: &str| Problem::of(ini, section, option, message).text(&path);
+            let quoted = quoted(Path::new(&path));
             if mode & WRITE != 0 {
-                report.error(problem(&format!("every user may write this file; run: chmod o-w {path}")));
+                report.error(problem(&format!("every user may write this file; run: chmod o-w {quoted}")));
             } else if mode & READ != 0 && content == Content::Secret {
-                report.warn(problem(&format!("every user may read this file; run: chmod o-r {path}")));
+                report.warn(problem(&format!("every user may read this file; run: chmod o-r {quoted}")));
             }
         }
     }

@@ -2,18 +2,13 @@
 
 use super::ini::Ini;
 use super::interpolate::InterpolationError;
-use super::options::{self, Program};
+use super::options;
+use super::program::Program;
 use super::reader::DEFAULT_SECTION;
 use std::fmt::Write;
 
-/// Sections that a program prints, in order: process those that are not of another program.
-fn is_shown(program: Program, section: &str) -> bool {
-    program.owns(section)
-}
-
 /// The built-in defaults, as text of a configuration file (`-p`).
-#[must_use]
-pub fn defaults(program: Program) -> String {
+pub(crate) fn defaults(program: Program) -> String {
     let ini = options::defaults();
     let mut out = String::new();
     for section in shown(program, &ini) {
@@ -29,7 +24,7 @@ pub fn defaults(program: Program) -> String {
 ///
 /// # Errors
 /// The first value that cannot be resolved.
-pub fn configuration(program: Program, ini: &Ini) -> Result<String, Box<InterpolationError>> {
+pub(crate) fn configuration(program: Program, ini: &Ini) -> Result<String, Box<InterpolationError>> {
     let mut out = String::new();
     for section in shown(program, ini) {
         let mut options = ini.options(section);
@@ -46,7 +41,7 @@ pub fn configuration(program: Program, ini: &Ini) -> Result<String, Box<Interpol
 }
 
 fn shown(program: Program, ini: &Ini) -> Vec<&str> {
-    let mut sections: Vec<&str> = ini.sections().filter(|section| is_shown(program, section)).collect();
+    let mut sections: Vec<&str> = ini.sections().filter(|section| program.owns(section)).collect();
     sections.push(DEFAULT_SECTION);
     sections.sort_unstable();
     sections

@@ -1,6 +1,6 @@
 //! What is wrong or doubtful in a configuration, in words that say how to mend it.
 
-use super::ini::Place;
+use super::ini::{Ini, Place};
 use std::fmt;
 
 /// One fault: where it stands, what was written, what is wrong with it and what would be right.
@@ -25,6 +25,20 @@ impl Problem {
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
+    }
+
+    /// A fault of an option, as it was written.
+    pub(crate) fn of(ini: &Ini, section: &str, option: &str, message: impl Into<String>) -> Self {
+        let problem = Self::new(message).section(section).option(option);
+        match ini.raw(section, option) {
+            Some(raw) => problem.text(&raw.text).place(raw.place),
+            None => problem.place(ini.section_place(section).cloned()),
+        }
+    }
+
+    /// A fault of a section as a whole.
+    pub(crate) fn of_section(ini: &Ini, section: &str, message: impl Into<String>) -> Self {
+        Self::new(message).section(section).place(ini.section_place(section).cloned())
     }
 
     /// Adds the section.

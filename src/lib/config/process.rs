@@ -2,19 +2,18 @@
 
 use super::ini::Ini;
 use super::problem::Report;
-use super::section::Section;
+use super::section::{Section, gather};
 use super::selection::{self, Selection};
-use super::{LogLevel, value};
-use crate::config::option::{Opt, Reading, Type, choice, options};
-use crate::config::options::Reader as ReadBy;
+use super::value::{self, LogLevel};
+use crate::config::option::{Opt, choice, options};
+use crate::config::reading::{Reading, Type};
 use crate::haproxy::columns::Kind;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 options! {
-    /// Its rows.
-    pub(in crate::config) static ROWS: "process", ReadBy::Process {
+    pub(crate) static ROWS: "process", Process {
         LOGLEVEL: LogLevel = value::LOGLEVEL, "loglevel", None,
             "Log level of haproxystats-process; unset: that of [DEFAULT].";
         SRC_DIR: PathBuf = value::DIRECTORY, "src-dir", Some("/var/lib/haproxystats/incoming"),
@@ -129,55 +128,34 @@ pub struct Process {
 
 /// Reads the section; `None` when a value cannot be right, which is in the report then.
 pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Process> {
-    let mut section = Section::new("process", ini, report);
-    let loglevel = section.get(&LOGLEVEL);
-    let src_dir = section.get(&SRC_DIR);
-    let workers = section.get(&WORKERS);
-    let frontend_metrics = metrics(&mut section, &FRONTEND_METRICS);
-    let backend_metrics = metrics(&mut section, &BACKEND_METRICS);
-    let server_metrics = metrics(&mut section, &SERVER_METRICS);
-    let daemon_metrics = metrics(&mut section, &DAEMON_METRICS);
-    let exact_selection = section.get(&EXACT_SELECTION);
-    let aggr_server_metrics = section.get(&AGGR_SERVER_METRICS);
-    let per_process_metrics = section.get(&PER_PROCESS_METRICS);
-    let calculate_percentages = section.get(&CALCULATE_PERCENTAGES);
-    let status_metrics = section.get(&STATUS_METRICS);
-    let time_averages = section.get(&TIME_AVERAGES);
-    let exclude_frontends = exclude(&mut section, &EXCLUDE_FRONTENDS);
-    let exclude_backends = exclude(&mut section, &EXCLUDE_BACKENDS);
-    let liveness_check_interval = section.get(&LIVENESS_CHECK_INTERVAL);
-    let worker_timeout = section.get(&WORKER_TIMEOUT);
-    let cluster_metrics = section.get(&CLUSTER_METRICS);
-    let skip_unused_slots = section.get(&SKIP_UNUSED_SLOTS);
-    let skip_zero = section.get(&SKIP_ZERO);
-    let send_unchanged_every = section.get(&SEND_UNCHANGED_EVERY);
-    let self_metrics = section.get(&SELF_METRICS);
-
-    section.warn_if_relative("src-dir", src_dir.as_ref());
-    Some(Process {
-        loglevel: loglevel?,
-        src_dir: src_dir?,
-        workers: workers?,
-        frontend_metrics: frontend_metrics?,
-        backend_metrics: backend_metrics?,
-        server_metrics: server_metrics?,
-        daemon_metrics: daemon_metrics?,
-        exact_selection: exact_selection?,
-        aggr_server_metrics: aggr_server_metrics?,
-        per_process_metrics: per_process_metrics?,
-        calculate_percentages: calculate_percentages?,
-        status_metrics: status_metrics?,
-        time_averages: time_averages?,
-        exclude_frontends: exclude_frontends?,
-        exclude_backends: exclude_backends?,
-        liveness_check_interval: liveness_check_interval?,
-        worker_timeout: worker_timeout?,
-        cluster_metrics: cluster_metrics?,
-        skip_unused_slots: skip_unused_slots?,
-        skip_zero: skip_zero?,
-        send_unchanged_every: send_unchanged_every?,
-        self_metrics: self_metrics?,
-    })
+    let section = &mut Section::new("process", ini, report);
+    gather!(
+        Process {
+            loglevel: section.get(&LOGLEVEL),
+            src_dir: section.get(&SRC_DIR),
+            workers: section.get(&WORKERS),
+            frontend_metrics: metrics(section, &FRONTEND_METRICS),
+            backend_metrics: metrics(section, &BACKEND_METRICS),
+            server_metrics: metrics(section, &SERVER_METRICS),
+            daemon_metrics: metrics(section, &DAEMON_METRICS),
+            exact_selection: section.get(&EXACT_SELECTION),
+            aggr_server_metrics: section.get(&AGGR_SERVER_METRICS),
+            per_process_metrics: section.get(&PER_PROCESS_METRICS),
+            calculate_percentages: section.get(&CALCULATE_PERCENTAGES),
+            status_metrics: section.get(&STATUS_METRICS),
+            time_averages: section.get(&TIME_AVERAGES),
+            exclude_frontends: exclude(section, &EXCLUDE_FRONTENDS),
+            exclude_backends: exclude(section, &EXCLUDE_BACKENDS),
+            liveness_check_interval: section.get(&LIVENESS_CHECK_INTERVAL),
+            worker_timeout: section.get(&WORKER_TIMEOUT),
+            cluster_metrics: section.get(&CLUSTER_METRICS),
+            skip_unused_slots: section.get(&SKIP_UNUSED_SLOTS),
+            skip_zero: section.get(&SKIP_ZERO),
+            send_unchanged_every: section.get(&SEND_UNCHANGED_EVERY),
+            self_metrics: section.get(&SELF_METRICS),
+        },
+        section.warn_if_relative("src-dir", src_dir.as_ref())
+    )
 }
 
 fn metrics(section: &mut Section<'_>, option: &Opt<Selection>) -> Option<Selection> {

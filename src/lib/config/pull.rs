@@ -3,24 +3,23 @@
 use super::ini::Ini;
 use super::names::NamePatterns;
 use super::problem::Report;
-use super::section::Section;
+use super::section::{Section, gather};
 use super::servers::servers;
-use super::{LogLevel, Retries, value};
-use crate::config::option::{Reading, Type, choice, options};
-use crate::config::options::Reader as ReadBy;
+use super::value::{self, LogLevel, Retries};
+use crate::config::option::{choice, options};
+use crate::config::reading::{Reading, Type};
 use crate::haproxy::address::Address;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 options! {
-    /// Its rows.
-    pub(in crate::config) static ROWS: "pull", ReadBy::Pull {
+    pub(crate) static ROWS: "pull", Pull {
         LOGLEVEL: LogLevel = value::LOGLEVEL, "loglevel", None,
             "Log level of haproxystats-pull; unset: that of [DEFAULT].";
-        SOCKET_DIR: PathBuf = value::DIRECTORY, "socket-dir", None, ReadBy::Both,
+        SOCKET_DIR: PathBuf = value::DIRECTORY, "socket-dir", None, Both,
             "Directory with UNIX sockets of HAProxy; every socket found in it when a pull begins is pulled.";
-        SERVERS: Vec<Address> = Reading::new(Type::Servers, servers), "servers", None, ReadBy::Both,
+        SERVERS: Vec<Address> = Reading::new(Type::Servers, servers), "servers", None, Both,
             "Sockets by URL: unix:///path, tcp://host:port, tcp://[IPv6 address]:port, or abns@name and abnsz@name \
              as HAProxy writes them.";
         EXCLUDE_SOCKETS: NamePatterns = Reading::new(Type::Text, NamePatterns::parse), "exclude-sockets", None,
@@ -39,7 +38,7 @@ options! {
              from that offset.";
         PULL_INTERVAL: Duration = value::WHOLE_SECONDS, "pull-interval", Some("10"),
             "Time between pulls. With thousands of servers, 1 second can overload HAProxy.";
-        BUFFER_LIMIT: NonZeroU64 = value::BYTES, "buffer-limit", Some("6291456"), ReadBy::Both,
+        BUFFER_LIMIT: NonZeroU64 = value::BYTES, "buffer-limit", Some("6291456"), Both,
             "Kept for existing files; has no effect. It was the size of a read buffer; see max-reply-size.";
         MAX_REPLY_SIZE: NonZeroU64 = value::BYTES, "max-reply-size", Some("1073741824"),
             "Largest reply accepted, as a guard against one that never ends; a longer reply fails the pull of that \
@@ -100,8 +99,6 @@ pub struct Pull {
     pub dst_dir: PathBuf,
     /// Where snapshots are staged.
     pub tmp_dst_dir: PathBuf,
-    /// Number of threads that write to disk. Kept for the original's files; one thread does all the work here.
-    pub workers: NonZeroUsize,
     /// Number of directories in `dst_dir` at which pulling is suspended.
     pub queue_size: NonZeroUsize,
     /// What a failed socket means for the others of its tick.
@@ -112,27 +109,38 @@ pub struct Pull {
 
 /// Reads the section; `None` when a value cannot be right, which is in the report then.
 pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Pull> {
-    let mut section = Section::new("pull", ini, report);
-    let loglevel = section.get(&LOGLEVEL);
-    let socket_dir = section.optional(&SOCKET_DIR);
-    let servers = section.optional(&SERVERS);
-    let retries = section.get(&RETRIES);
-    let timeout = section.get(&TIMEOUT);
-    let interval = section.get(&INTERVAL);
-    let pull_timeout = section.get(&PULL_TIMEOUT);
-    let pull_interval = section.get(&PULL_INTERVAL);
-    let jitter = section.get(&JITTER);
-    let exclude_sockets = section.optional(&EXCLUDE_SOCKETS);
-    // The original's read buffer. Its value still has to be one, and means nothing.
-    let buffer_limit = section.get(&BUFFER_LIMIT);
-    let max_reply_size = section.get(&MAX_REPLY_SIZE);
-    let dst_dir = section.get(&DST_DIR);
-    let tmp_dst_dir = section.get(&TMP_DST_DIR);
-    let workers = section.get(&WORKERS);
-    let queue_size = section.get(&QUEUE_SIZE);
-    let on_socket_failure = section.get(&ON_SOCKET_FAILURE);
-    let fsync = section.get(&FSYNC);
-
+    let section = &mut Section::new("pull", ini, report);
+    // Without effect; but a value still has to be one.
+    let (buffer_limit, workers) = (section.get(&BUFFER_LIMIT), section.get(&WORKERS));
+    let pull = gather!(
+        Pull {
+            loglevel: section.get(&LOGLEVEL),
+            socket_dir: section.optional(&SOCKET_DIR),
+            servers: section.or_default(&SERVERS),
+            retries: section.get(&RETRIES),
+            timeout: section.get(&TIMEOUT),
+            interval: section.get(&INTERVAL),
+            pull_timeout: section.get(&PULL_TIMEOUT),
+            pull_interval: section.get(&PULL_INTERVAL),
+            jitter: section.get(&JITTER),
+            exclude_sockets: section.or_default(&EXCLUDE_SOCKETS),
+            max_reply_size: section.get(&MAX_REPLY_SIZE),
+            dst_dir: section.get(&DST_DIR),
+            tmp_dst_dir: section.get(&TMP_DST_DIR),
+            queue_size: section.get(&QUEUE_SIZE),
+            on_socket_failure: section.get(&ON_SOCKET_FAILURE),
+            fsync: section.get(&FSYNC),
+        },
+        {
+            section.warn_if_relative("socket-dir", socket_dir.as_ref().and_then(Option::as_ref));
+            section.warn_if_relative("dst-dir", dst_dir.as_ref());
+            section.warn_if_relative("tmp-dst-dir", tmp_dst_dir.as_ref());
+            if dst_dir.is_some() && dst_dir == tmp_dst_dir {
+                section.error("tmp-dst-dir", "is dst-dir too; write another directory on the same file system");
+            }
+            times(section, timeout, pull_timeout, pull_interval, jitter);
+        }
+    );
     // The original's own example has the default.
     if ini.is_written("pull", "buffer-limit") && buffer_limit.is_some_and(|limit| limit.get() != 6_291_456) {
         section.warn(
@@ -140,53 +148,31 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Pull> {
             "has no effect: replies of any size are read; max-reply-size bounds those without end",
         );
     }
-    section.warn_if_relative("socket-dir", socket_dir.as_ref().and_then(Option::as_ref));
-    section.warn_if_relative("dst-dir", dst_dir.as_ref());
-    section.warn_if_relative("tmp-dst-dir", tmp_dst_dir.as_ref());
-    if dst_dir.is_some() && dst_dir == tmp_dst_dir {
-        section.error("tmp-dst-dir", "is dst-dir too; write another directory on the same file system");
-    }
-    if let (Some(Some(limit)), Some(distance)) = (pull_timeout, pull_interval)
-        && limit >= distance
-    {
+    buffer_limit.and(workers).and(pull)
+}
+
+/// Warns about times that do not fit together.
+fn times(
+    section: &mut Section<'_>,
+    connect: Option<Duration>,
+    limit: Option<Option<Duration>>,
+    distance: Option<Duration>,
+    jitter: Option<Duration>,
+) {
+    if let (Some(limit), Some(distance)) = (limit, distance) {
         let seconds = distance.as_secs();
-        section.warn(
-            "pull-timeout",
-            format!("is not below pull-interval ({seconds} s): a slow pull makes later ones late"),
-        );
+        if limit.is_some_and(|limit| limit >= distance) {
+            let message = format!("is not below pull-interval ({seconds} s): a slow pull makes later ones late");
+            section.warn("pull-timeout", message);
+        }
+        if jitter.is_some_and(|jitter| !jitter.is_zero() && jitter + limit.unwrap_or_default() >= distance) {
+            let message = format!("with pull-timeout is not below pull-interval ({seconds} s): later pulls are late");
+            section.warn("jitter", message);
+        }
     }
-    if let (Some(jitter), Some(limit), Some(distance)) = (jitter, pull_timeout, pull_interval)
-        && !jitter.is_zero()
-        && jitter + limit.unwrap_or_default() >= distance
-    {
-        let seconds = distance.as_secs();
-        section.warn(
-            "jitter",
-            format!("with pull-timeout is not below pull-interval ({seconds} s): later pulls are late"),
-        );
-    }
-    if let (Some(Some(limit)), Some(connect)) = (pull_timeout, timeout)
+    if let (Some(Some(limit)), Some(connect)) = (limit, connect)
         && connect > limit
     {
         section.warn("timeout", "is above pull-timeout, which ends the pull before");
     }
-    Some(Pull {
-        loglevel: loglevel?,
-        socket_dir: socket_dir?,
-        servers: servers?.unwrap_or_default(),
-        retries: retries?,
-        timeout: timeout?,
-        interval: interval?,
-        pull_timeout: pull_timeout?,
-        pull_interval: pull_interval?,
-        jitter: jitter?,
-        exclude_sockets: exclude_sockets?.unwrap_or_default(),
-        max_reply_size: buffer_limit.and(max_reply_size)?,
-        dst_dir: dst_dir?,
-        tmp_dst_dir: tmp_dst_dir?,
-        workers: workers?,
-        queue_size: queue_size?,
-        on_socket_failure: on_socket_failure?,
-        fsync: fsync?,
-    })
 }

@@ -3,19 +3,34 @@
 use super::ini::Ini;
 use super::option::Opt;
 use super::problem::{Problem, Report};
-use super::value::Refusal;
+use super::program::AGENT;
+use super::reading::Refusal;
 
 /// One section that is being read.
 pub(super) struct Section<'a> {
-    /// Its name.
     pub(super) name: &'a str,
+    /// The section in which the options stand that this one does not have.
+    base: Option<&'static str>,
     pub(super) ini: &'a Ini,
-    pub(super) report: &'a mut Report,
+    report: &'a mut Report,
 }
 
 impl<'a> Section<'a> {
     pub(super) fn new(name: &'a str, ini: &'a Ini, report: &'a mut Report) -> Self {
-        Self { name, ini, report }
+        Self { name, base: None, ini, report }
+    }
+
+    /// A section whose options are otherwise those of `base`.
+    pub(super) fn above(base: &'static str, name: &'a str, ini: &'a Ini, report: &'a mut Report) -> Self {
+        Self { name, base: Some(base), ini, report }
+    }
+
+    /// The section and the name under which an option stands.
+    fn whereabouts(&self, option: &str) -> (&'a str, String) {
+        let Some(base) = self.base else { return (self.name, option.to_owned()) };
+        let places = [self.name, base].map(|section| [(section, option.to_owned()), (section, older(base, option))]);
+        let written = |place: &(&str, String)| self.ini.is_written(place.0, &place.1);
+        places.into_iter().flatten().find(written).unwrap_or_else(|| (base, option.to_owned()))
     }
 
     /// The value of an option that has a built-in default; `None` after a report.
@@ -23,12 +38,17 @@ impl<'a> Section<'a> {
         self.get_named(option.name(), option.parse)
     }
 
-    /// The same for an option that stands there under another name, or is read in another way.
+    /// Numbers that have built-in defaults; `None` after a report.
+    pub(super) fn numbers<const N: usize>(&mut self, options: [&Opt<f64>; N]) -> Option<[f64; N]> {
+        let values = options.map(|option| self.get(option));
+        values.iter().all(Option::is_some).then(|| values.map(Option::unwrap_or_default))
+    }
+
+    /// The same as [`Self::get`] for an option that the user has named, or that is read in another way.
     pub(super) fn get_named<T>(&mut self, option: &str, parse: impl FnOnce(&str) -> Result<T, Refusal>) -> Option<T> {
         let value = self.optional_named(option, parse)?;
         if value.is_none() {
-            let problem = self.problem(option, "is not set");
-            self.report.error(problem);
+            self.error(option, "is not set");
         }
         value
     }
@@ -38,52 +58,51 @@ impl<'a> Section<'a> {
         self.optional_named(option.name(), option.parse)
     }
 
-    /// The same for an option that stands there under another name, or is read in another way.
+    /// The same, or nothing of it.
+    pub(super) fn or_default<T: Default>(&mut self, option: &Opt<T>) -> Option<T> {
+        self.optional(option).map(Option::unwrap_or_default)
+    }
+
+    /// The same for an option that the user has named, or that is read in another way.
     pub(super) fn optional_named<T>(
         &mut self,
         option: &str,
         parse: impl FnOnce(&str) -> Result<T, Refusal>,
     ) -> Option<Option<T>> {
-        let refusal = match self.ini.get(self.name, option) {
+        let (section, name) = self.whereabouts(option);
+        let refusal = match self.ini.get(section, &name) {
             Ok(None) => return Some(None),
             Ok(Some(text)) => match parse(&text) {
                 Ok(value) => return Some(Some(value)),
                 Err(refusal) => {
-                    let as_written = self.ini.raw(self.name, option).is_some_and(|raw| raw.text == text);
+                    let as_written = self.ini.raw(section, &name).is_some_and(|raw| raw.text == text);
                     let refusal = format!("{refusal}{}", misunderstanding(&text));
                     if as_written { refusal } else { format!("{refusal} (its references give {text:?})") }
                 }
             },
-            Err(error) if error.section == self.name && error.option == option => error.to_string(),
+            Err(error) if error.section == section && error.option == name => error.to_string(),
             Err(error) => {
                 let place = error.place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
                 format!("refers to [{}] {} = {:?}{place}: {error}", error.section, error.option, error.text)
             }
         };
-        let problem = self.problem(option, refusal);
-        self.report.error(problem);
+        self.error(option, refusal);
         None
     }
 
     /// Reports a doubt about an option.
     pub(super) fn warn(&mut self, option: &str, message: impl Into<String>) {
-        let problem = self.problem(option, message);
-        self.report.warn(problem);
+        self.report.warn(self.problem(option, message));
     }
 
     /// Reports a fault of an option.
     pub(super) fn error(&mut self, option: &str, message: impl Into<String>) {
-        let problem = self.problem(option, message);
-        self.report.error(problem);
+        self.report.error(self.problem(option, message));
     }
 
-    /// A problem with the option as it was written.
     fn problem(&self, option: &str, message: impl Into<String>) -> Problem {
-        let problem = Problem::new(message).section(self.name).option(option);
-        match self.ini.raw(self.name, option) {
-            Some(raw) => problem.text(&raw.text).place(raw.place),
-            None => problem.place(self.ini.section_place(self.name).cloned()),
-        }
+        let (section, name) = self.whereabouts(option);
+        Problem::of(self.ini, section, &name, message)
     }
 
     /// Warns about a directory whose meaning depends on where the program is started.
@@ -92,6 +111,11 @@ impl<'a> Section<'a> {
             self.warn(option, "depends on the directory in which the program is started; write a path from / on");
         }
     }
+}
+
+/// The agent of Datawave has underscores where this program has dashes.
+fn older(base: &str, option: &str) -> String {
+    if base == AGENT { option.replace('-', "_") } else { option.to_owned() }
 }
 
 /// What other configuration languages have and this one has not, where a refused value looks like it.
@@ -105,3 +129,15 @@ fn misunderstanding(text: &str) -> &'static str {
         ""
     }
 }
+
+/// A struct of values each of which may be missing: all of them are read, so that every fault is reported, and `then` is done,
+/// before one that is missing ends it. A field without a value has been read before.
+macro_rules! gather {
+    ($name:ident { $($field:ident $(: $value:expr)?),* $(,)? } $(, $then:expr)? $(,)?) => {{
+        $($(let $field = $value;)?)*
+        $($then;)?
+        Some($name { $($field: $field?),* })
+    }};
+}
+
+pub(super) use gather;

@@ -1,7 +1,7 @@
 //! Lists of metrics: names that HAProxy has, separated by blanks, or `all`.
 
 use super::nearest::did_you_mean;
-use super::value::Refusal;
+use super::reading::Refusal;
 use crate::haproxy::columns::{self, COLUMNS, Kind};
 use crate::haproxy::info;
 
@@ -87,7 +87,6 @@ fn list(text: &str, check: impl Fn(&str) -> Result<String, Refusal>) -> Result<S
 }
 
 /// Names that a list has more than once, each once.
-#[must_use]
 pub(super) fn repeated(selection: &Selection) -> Vec<&str> {
     let Selection::List(names) = selection else { return Vec::new() };
     let mut repeated: Vec<&str> = Vec::new();

@@ -1,6 +1,6 @@
 //! `[pull] servers`: URLs of HAProxy's stats sockets, separated by commas.
 
-use super::value::Refusal;
+use super::reading::Refusal;
 use crate::haproxy::address::Address;
 use std::net::Ipv6Addr;
 

@@ -1,5 +1,7 @@
 //! The options for TLS, which stand in several sections: what is trusted, and who this program is.
 
+use super::option::Opt;
+use super::section::Section;
 use std::path::PathBuf;
 
 /// `tls-ca-file`, `tls-verify`, `tls-certificate-file` and `tls-key-file`.
@@ -19,18 +21,25 @@ impl Default for Tls {
     }
 }
 
-/// Certificate and key, as far as they are set.
-///
-/// # Errors
-/// One of them without the other: the option that needs another one, and which.
-pub(super) fn identity(
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
-) -> Result<Option<(PathBuf, PathBuf)>, (&'static str, &'static str)> {
-    match (certificate, key) {
-        (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
-        (None, None) => Ok(None),
-        (Some(_), None) => Err(("tls-certificate-file", "needs tls-key-file, the file with its private key")),
-        (None, Some(_)) => Err(("tls-key-file", "needs tls-certificate-file, the file with its certificate")),
+impl Tls {
+    /// Reads the options that name files; `None` after a report.
+    pub(super) fn read(
+        section: &mut Section<'_>,
+        ca_file: &Opt<PathBuf>,
+        certificate: &Opt<PathBuf>,
+        key: &Opt<PathBuf>,
+    ) -> Option<Self> {
+        let [ca_file, certificate, key] = [ca_file, certificate, key].map(|option| section.optional(option));
+        let (ca_file, certificate, key) = (ca_file?, certificate?, key?);
+        let (option, message) = match (certificate, key) {
+            (Some(certificate), Some(key)) => {
+                return Some(Self { ca_file, identity: Some((certificate, key)), ..Self::default() });
+            }
+            (None, None) => return Some(Self { ca_file, ..Self::default() }),
+            (Some(_), None) => ("tls-certificate-file", "needs tls-key-file, the file with its private key"),
+            (None, Some(_)) => ("tls-key-file", "needs tls-certificate-file, the file with its certificate"),
+        };
+        section.error(option, message);
+        None
     }
 }

@@ -34,7 +34,6 @@ pub enum AwsError {
     /// A reply that says no.
     #[error("{request} was refused with {status} {code}: {message}")]
     Refused {
-        /// The operation.
         request: &'static str,
         /// The HTTP status.
         status: u16,
@@ -45,12 +44,7 @@ pub enum AwsError {
     },
     /// A reply that is not what was asked for.
     #[error("{request} was answered by something else: {reason}")]
-    Content {
-        /// The operation.
-        request: &'static str,
-        /// What is wrong.
-        reason: String,
-    },
+    Content { request: &'static str, reason: String },
 }
 
 impl AwsError {
@@ -63,14 +57,14 @@ impl AwsError {
 
 /// The account and region.
 #[derive(Clone)]
-pub struct Aws {
+pub(crate) struct Aws {
     credentials: SharedCredentialsProvider,
     region: String,
     endpoint: Option<String>,
 }
 
 /// One service of AWS.
-pub struct Service {
+pub(crate) struct Service {
     aws: Aws,
     name: &'static str,
     http: Http,
@@ -82,7 +76,7 @@ impl Aws {
     ///
     /// # Errors
     /// No region is known, or there is no source of credentials.
-    pub async fn open(region: Option<&str>) -> Result<Self, AwsError> {
+    pub(crate) async fn open(region: Option<&str>) -> Result<Self, AwsError> {
         let client = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .build_https();
@@ -101,7 +95,7 @@ impl Aws {
     ///
     /// # Errors
     /// Its URL cannot be used, or there are no authorities to trust.
-    pub fn service(&self, name: &'static str, variable: &str) -> Result<Service, AwsError> {
+    pub(crate) fn service(&self, name: &'static str, variable: &str) -> Result<Service, AwsError> {
         let own = std::env::var(format!("AWS_ENDPOINT_URL_{variable}")).ok().filter(|url| !url.is_empty());
         let domain = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let public = || format!("https://{name}.{}.{domain}", self.region);
@@ -117,7 +111,7 @@ impl Service {
     ///
     /// # Errors
     /// No credentials, or no reply.
-    pub async fn post(&self, headers: &[(&str, &str)], body: &str, time: Duration) -> Result<Reply, AwsError> {
+    pub(crate) async fn post(&self, headers: &[(&str, &str)], body: &str, time: Duration) -> Result<Reply, AwsError> {
         let credentials = self.aws.credentials.provide_credentials().await?;
         let mut all = headers.to_vec();
         all.push(("host", self.http.authority()));

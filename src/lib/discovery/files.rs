@@ -4,7 +4,7 @@ use super::http::Http;
 use super::source::good;
 use crate::config::discovery::{Consul, Source, StoreKind};
 use crate::config::problem::{Problem, Report};
-use crate::config::{self, Ini, options};
+use crate::config::{self, Ini, program};
 use crate::http::SetupError;
 use crate::logging::Chain;
 use crate::secrets;
@@ -14,17 +14,10 @@ use std::error::Error;
 /// Reads every file with a token, a password, a certificate or a key that the configuration needs, and names the option
 /// of each that cannot be used. The source's token is for the server alone: without it a client can do its work, so it
 /// is a warning.
-#[must_use]
-pub fn check(config: &config::Discovery, ini: &Ini) -> Report {
+pub(crate) fn check(config: &config::Discovery, ini: &Ini) -> Report {
     let mut report = Report::default();
-    let problem = |section: &str, option: &str, message: String| {
-        let problem = Problem::new(message).section(section).option(option);
-        match ini.raw(section, option) {
-            Some(raw) => problem.text(&raw.text).place(raw.place),
-            None => problem,
-        }
-    };
-    let wrong = |option: &str, error: &dyn Error| problem(options::DISCOVERY, option, Chain(error).to_string());
+    let wrong =
+        |option: &str, error: &dyn Error| Problem::of(ini, program::DISCOVERY, option, Chain(error).to_string());
     let store = &config.store;
     if let (StoreKind::Consul, Some(path)) = (store.kind, &store.token_file)
         && let Err(error) = secrets::line(path, "token")
@@ -46,7 +39,7 @@ pub fn check(config: &config::Discovery, ini: &Ini) -> Report {
         for (section, option, urls) in urls {
             match Http::open(urls, &store.tls) {
                 Err(SetupError::Tls(error)) => of_tls.push(error),
-                Err(error) => report.error(problem(section, option, Chain(&error).to_string())),
+                Err(error) => report.error(Problem::of(ini, section, option, Chain(&error).to_string())),
                 Ok(_) => {}
             }
         }
@@ -62,7 +55,7 @@ pub fn check(config: &config::Discovery, ini: &Ini) -> Report {
         && let Err(error) = secrets::line(path, "token")
     {
         let message = format!("{} (--server would not start)", Chain(&error));
-        report.warn(problem(options::DISCOVERY_SERVER, "consul-token-file", message));
+        report.warn(Problem::of(ini, program::DISCOVERY_SERVER, "consul-token-file", message));
     }
     let slots = config.list_size.get();
     if let Some(servers) = good::serving(config).filter(|servers| *servers >= slots) {
@@ -71,14 +64,13 @@ pub fn check(config: &config::Discovery, ini: &Ini) -> Report {
              left; write {} or more",
             servers + spare_slots(servers)
         );
-        report.warn(problem(options::DISCOVERY, "haproxy-backend-servers-list-size", message));
+        report.warn(Problem::of(ini, program::DISCOVERY, "haproxy-backend-servers-list-size", message));
     }
     report
 }
 
 /// How many more slots than servers a list should have: half of the servers may be replaced without a wait, and one always.
-#[must_use]
-pub fn spare_slots(servers: usize) -> usize {
+pub(crate) fn spare_slots(servers: usize) -> usize {
     servers.div_ceil(2).max(1)
 }
 
@@ -86,10 +78,10 @@ pub fn spare_slots(servers: usize) -> usize {
 fn urls(config: &config::Discovery) -> Vec<(&'static str, &'static str, &[String])> {
     let mut urls = Vec::new();
     if matches!(config.store.kind, StoreKind::Consul | StoreKind::Etcd) {
-        urls.push((options::DISCOVERY, "store-url", config.store.urls.as_slice()));
+        urls.push((program::DISCOVERY, "store-url", config.store.urls.as_slice()));
     }
     if let Some(Source::Consul(consul)) = &config.server.source {
-        urls.push((options::DISCOVERY_SERVER, "consul-api-url", &consul.urls));
+        urls.push((program::DISCOVERY_SERVER, "consul-api-url", &consul.urls));
     }
     urls
 }

@@ -4,7 +4,7 @@ use super::files;
 use crate::cli::{Action, Arguments, Discover};
 use crate::config::load::Loaded;
 use crate::config::problem::{Problem, Report};
-use crate::config::{Program, options};
+use crate::config::{Program, program};
 use crate::dispatch::graphite;
 use crate::exit;
 use crate::logging::Chain;
@@ -42,11 +42,11 @@ fn missing(discover: Discover, loaded: &Loaded) -> Vec<Problem> {
     let mut errors = Vec::new();
     if discover.server && loaded.config.discovery.server.source.is_none() {
         let problem = Problem::new("is not set, and --server needs it; write aws, consul, dns or file");
-        errors.push(problem.section(options::DISCOVERY_SERVER).option("mode"));
+        errors.push(problem.section(program::DISCOVERY_SERVER).option("mode"));
     }
     if discover.client && loaded.config.discovery.client.backends.is_empty() {
         let message = "no backend is set, and --client needs one; add a section [discovery-backend:NAME]";
-        errors.push(Problem::new(message).section(options::DISCOVERY_CLIENT));
+        errors.push(Problem::new(message).section(program::DISCOVERY_CLIENT));
     }
     errors
 }

@@ -1,6 +1,6 @@
 //! The part of the full weight that the source wants a server to have.
 
-use crate::config::discovery::LARGEST_WEIGHT;
+use crate::haproxy::runtime::LARGEST_WEIGHT;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

@@ -9,18 +9,22 @@
 //! planned from the one that is there, or nothing. Clients only read. Time is that of the wall clock in UTC, since
 //! several machines have to agree on it.
 
-pub mod aws;
+mod aws;
 pub mod client;
+mod clock;
+mod context;
 pub mod document;
-pub mod files;
+mod files;
 mod front;
 pub mod hint;
 pub mod http;
+mod local;
 mod notices;
 pub mod plan;
-pub mod report;
-pub mod server;
+mod report;
+pub(crate) mod server;
 pub mod source;
+mod stop;
 pub mod store;
 
 use crate::cli::{self, Run};
@@ -31,38 +35,21 @@ use crate::exit;
 use crate::exporter;
 use crate::logging::{self, Chain, Output};
 use crate::startup::Next;
+use context::Context;
 use front::FRONT;
-use std::cell::RefCell;
 use std::io;
-use std::pin::Pin;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::watch;
+use std::time::Duration;
+use stop::Stop;
 use tokio::task::LocalSet;
 
 /// Time for the last report to Graphite.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// A future that stays on its thread.
-pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
-
-/// Seconds since the epoch, UTC.
-#[must_use]
-pub fn utc_seconds() -> u64 {
-    utc_millis() / 1000
-}
-
-/// Milliseconds since the epoch, UTC.
-#[must_use]
-pub fn utc_millis() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// Why the program ends.
 #[derive(Debug, thiserror::Error)]
-pub enum DiscoveryError {
+enum DiscoveryError {
     /// The event loop or its signals cannot be set up.
     #[error("cannot set up the event loop")]
     EventLoop(#[source] io::Error),
@@ -75,56 +62,6 @@ pub enum DiscoveryError {
     /// The client ends.
     #[error("the client ends")]
     Client(#[from] client::ClientError),
-}
-
-/// Tells when the program has to end.
-#[derive(Debug, Clone)]
-pub struct Stop(watch::Receiver<bool>);
-
-impl Stop {
-    /// A pair: `true` sent through the first stops the second.
-    #[must_use]
-    pub fn pair() -> (watch::Sender<bool>, Self) {
-        let (sender, receiver) = watch::channel(false);
-        (sender, Self(receiver))
-    }
-
-    /// Whether the program has to end.
-    #[must_use]
-    pub fn stopped(&self) -> bool {
-        *self.0.borrow()
-    }
-
-    /// Waits until the program has to end.
-    pub async fn wait(&mut self) {
-        // Without a sender nobody can stop it any more: then it stops.
-        let _ = self.0.wait_for(|stopped| *stopped).await;
-    }
-
-    /// Waits for the time, or until the program has to end; `false` then.
-    pub async fn sleep(&mut self, time: Duration) -> bool {
-        tokio::select! {
-            () = self.wait() => false,
-            () = tokio::time::sleep(time) => true,
-        }
-    }
-}
-
-/// What server and client are given.
-#[derive(Clone)]
-pub struct Context {
-    /// The configuration.
-    pub config: Rc<config::Discovery>,
-    /// The store.
-    pub store: Rc<dyn store::Store>,
-    /// How long, and whether anything may be changed.
-    pub run: Run,
-    /// When to end.
-    pub stop: Stop,
-    /// Where figures are told.
-    pub reports: Rc<report::Reports>,
-    /// With --dry-run: the list that the server would have written, for the client beside it.
-    pub planned: Rc<RefCell<Option<document::Document>>>,
 }
 
 /// The whole program: command line, environment, configuration, log, and server and client until a signal comes.

@@ -2,7 +2,7 @@
 
 use super::document::{Document, State};
 use super::source::Listing;
-use crate::config::discovery::LARGEST_WEIGHT;
+use crate::haproxy::runtime::LARGEST_WEIGHT;
 use std::collections::BTreeSet;
 
 /// What was told.

@@ -16,21 +16,16 @@ use std::time::Duration;
 /// The weight of a server, with the labels of HSDO.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServerWeight {
-    /// Its slot.
     pub id: u32,
-    /// Its name.
     pub name: String,
-    /// Its address.
     pub ip: String,
-    /// Its group.
     pub asg: String,
-    /// Its weight.
     pub weight: u16,
 }
 
 /// Who tells a weight. Where both do, what HAProxy has counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Side {
+pub(crate) enum Side {
     /// The server: what the list says.
     Server,
     /// The client: what HAProxy was given.
@@ -40,7 +35,7 @@ pub enum Side {
 type Collector = Box<dyn Fn() -> Vec<Sample<'static>>>;
 
 /// Everything that is reported.
-pub struct Reports {
+pub(crate) struct Reports {
     collectors: RefCell<Vec<Collector>>,
     weights: RefCell<BTreeMap<Side, Vec<ServerWeight>>>,
     reporter: Reporter,
@@ -54,12 +49,12 @@ impl Default for Reports {
 
 impl Reports {
     /// Adds figures, which are asked for with each report.
-    pub fn register(&self, collector: impl Fn() -> Vec<Sample<'static>> + 'static) {
+    pub(crate) fn register(&self, collector: impl Fn() -> Vec<Sample<'static>> + 'static) {
         self.collectors.borrow_mut().push(Box::new(collector));
     }
 
     /// Replaces the weights that one side tells.
-    pub fn set_weights(&self, side: Side, weights: Vec<ServerWeight>) {
+    pub(crate) fn set_weights(&self, side: Side, weights: Vec<ServerWeight>) {
         self.weights.borrow_mut().insert(side, weights);
     }
 
@@ -68,8 +63,7 @@ impl Reports {
     }
 
     /// The page for Prometheus.
-    #[must_use]
-    pub fn page(&self) -> Page {
+    pub(crate) fn page(&self) -> Page {
         let mut page = Page::of("discovery");
         if let Some((_, weights)) = self.weights.borrow().last_key_value() {
             let mut family = page.family("hsdo_server_weight", Kind::Gauge, "Weight of server in backend");
@@ -102,8 +96,7 @@ impl Reports {
     }
 
     /// Reports to Graphite that were left out because it had not taken the one before.
-    #[must_use]
-    pub fn skipped(&self) -> u64 {
+    pub(crate) fn skipped(&self) -> u64 {
         self.reporter.skipped()
     }
 

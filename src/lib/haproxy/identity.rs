@@ -161,7 +161,7 @@ impl Reading {
 }
 
 /// Warns, once for each pair in `told`, that two sockets may lead to one process.
-pub fn warn_of_doubt(told: &mut HashSet<String>, one: &str, other: &str, reason: &'static str) {
+pub(crate) fn warn_of_doubt(told: &mut HashSet<String>, one: &str, other: &str, reason: &'static str) {
     if told.insert(format!("doubt\n{one}\n{other}")) {
         tracing::warn!(
             socket = one,
@@ -173,8 +173,7 @@ pub fn warn_of_doubt(told: &mut HashSet<String>, one: &str, other: &str, reason:
 }
 
 /// The lines of HAProxy's configuration that give each of `count` processes a socket of its own.
-#[must_use]
-pub fn socket_lines(count: u64) -> String {
+pub(crate) fn socket_lines(count: u64) -> String {
     let line = |number: u64| format!("stats socket /run/haproxy/{number}.sock process {number}");
     match count {
         0..=2 => (1..=count).map(line).collect::<Vec<_>>().join("; "),

@@ -59,7 +59,7 @@ pub enum ConnectError {
 
 /// An open connection.
 #[derive(Debug)]
-pub enum Stream {
+pub(crate) enum Stream {
     /// To a UNIX socket.
     Unix(UnixStream),
     /// To a TCP socket.
@@ -71,7 +71,7 @@ pub enum Stream {
 ///
 /// # Errors
 /// No address accepted; the error is that of the last one.
-pub async fn connect(server: &Address, limit: Duration) -> Result<Stream, ConnectError> {
+pub(crate) async fn connect(server: &Address, limit: Duration) -> Result<Stream, ConnectError> {
     match server {
         Address::Unix(path) => connect_unix(path, server, limit).await.map(Stream::Unix),
         Address::Abstract { name, ends } => {
@@ -153,7 +153,7 @@ impl Stream {
     ///
     /// # Errors
     /// Those of the event queue.
-    pub async fn readable(&self) -> io::Result<()> {
+    pub(crate) async fn readable(&self) -> io::Result<()> {
         match self {
             Self::Unix(stream) => stream.readable().await,
             Self::Tcp(stream) => stream.readable().await,
@@ -164,7 +164,7 @@ impl Stream {
     ///
     /// # Errors
     /// `WouldBlock` when nothing is there, and those of the connection.
-    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Unix(stream) => stream.try_read(buffer),
             Self::Tcp(stream) => stream.try_read(buffer),
@@ -176,7 +176,7 @@ impl Stream {
     ///
     /// # Errors
     /// Those of the event queue.
-    pub async fn gathered(&self, least: usize) -> io::Result<()> {
+    pub(crate) async fn gathered(&self, least: usize) -> io::Result<()> {
         let stream = match self {
             Self::Unix(stream) => stream,
             // What is left unread takes away from what the peer may send, and a far one must not be held up.
@@ -199,7 +199,7 @@ impl Stream {
     ///
     /// # Errors
     /// As [`Stream::try_read`].
-    pub fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match (self, self.try_read(buffer)) {
             (Self::Unix(stream), Err(error)) if error.kind() == ErrorKind::WouldBlock => {
                 Ok(recv(stream.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT)?)
@@ -212,7 +212,7 @@ impl Stream {
     ///
     /// # Errors
     /// Those of the connection.
-    pub async fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let written = match self {
                 Self::Unix(stream) => {

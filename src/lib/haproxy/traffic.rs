@@ -6,11 +6,11 @@
 //! place that knows the rule; processes, servers over all backends, and hosts of a cluster are all combined by it.
 
 /// Most requests that an average of HAProxy's is over.
-pub const LAST_REQUESTS: i64 = 1024;
+const LAST_REQUESTS: i64 = 1024;
 
 /// Where a row tells of its traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counter {
+pub(crate) enum Counter {
     /// Requests: HTTP mode only, and of servers since 2.2 only.
     Requests,
     /// Sessions, which are connections in TCP mode.
@@ -21,11 +21,10 @@ pub enum Counter {
 
 impl Counter {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Requests, Self::Sessions, Self::Balanced];
+    pub(crate) const ALL: [Self; 3] = [Self::Requests, Self::Sessions, Self::Balanced];
 
     /// HAProxy's name of the field.
-    #[must_use]
-    pub const fn field(self) -> &'static str {
+    pub(crate) const fn field(self) -> &'static str {
         match self {
             Self::Requests => "req_tot",
             Self::Sessions => "stot",
@@ -38,8 +37,7 @@ impl Counter {
 /// a counter of the row, and `None` where its cell is blank or the file has no such field. Where nothing tells idle rows apart,
 /// none is.
 #[inline(always)]
-#[must_use]
-pub fn weight(read: impl Fn(Counter) -> Option<i64>) -> i64 {
+pub(crate) fn weight(read: impl Fn(Counter) -> Option<i64>) -> i64 {
     match read(Counter::Requests).or_else(|| read(Counter::Sessions)).or_else(|| read(Counter::Balanced)) {
         Some(requests @ 1..) => requests.min(LAST_REQUESTS),
         Some(_) => i64::from(read(Counter::Balanced) > Some(0)),

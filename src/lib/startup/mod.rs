@@ -76,8 +76,7 @@ impl Front {
     /// It is wrong, or cannot be read.
     pub fn load(&self, arguments: &Arguments) -> Result<Loaded, u8> {
         let Arguments { file, dir, overrides, .. } = arguments;
-        load::from_files_with(self.program, file, dir.as_deref(), overrides)
-            .map_err(|refused| self.refuse(&refused.report))
+        load::from_files(self.program, file, dir.as_deref(), overrides).map_err(|refused| self.refuse(&refused.report))
     }
 
     /// As [`Front::load`], and looks who may read and write the files that the configuration names.
@@ -136,7 +135,7 @@ impl Front {
 
     fn print(&self, arguments: &Arguments) -> u8 {
         let Arguments { file, dir, overrides, .. } = arguments;
-        let sources = match load::read_for(self.program, file, dir.as_deref(), overrides) {
+        let sources = match load::read(self.program, file, dir.as_deref(), overrides) {
             Ok(sources) => sources,
             Err(refused) => return self.refuse(&refused.report),
         };
@@ -184,7 +183,7 @@ pub fn reload(program: Program, arguments: impl IntoIterator<Item = OsString>) -
     let words = arguments.into_iter().skip(1);
     let Arguments { file, dir, overrides, .. } = cli::parse(program, words)
         .map_err(|usage| Report { errors: vec![Problem::new(usage)], warnings: Vec::new() })?;
-    load::from_files_with(program, &file, dir.as_deref(), &overrides).map_err(|refused| refused.report)
+    load::from_files(program, &file, dir.as_deref(), &overrides).map_err(|refused| refused.report)
 }
 
 /// Every warning and every error, then in sum what is wrong, and how many errors there are.

@@ -1,113 +1,23 @@
 //! Is what was seen good? Pure: a [`Status`] and thresholds in, a [`Verdict`] out.
 
+use super::look::Status;
 use super::processes::{Instance, Scan};
-use super::queue::Content;
-use super::range::Range;
+use super::queue::{Content, Queue};
 use super::report::{bytes, span};
 use super::services::Outcome;
-use super::{Queue, Status};
+use super::verdict::{Figure, Limits, State, Verdict, figure};
 use crate::config::Program;
 use std::time::Duration;
 
-/// Nagios' states; the numbers are the exit codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
-    /// Good.
-    Ok = 0,
-    /// Somebody should look.
-    Warning = 1,
-    /// Somebody has to do something.
-    Critical = 2,
-    /// It cannot be told.
-    Unknown = 3,
-}
-
-impl State {
-    /// Its word.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "OK",
-            Self::Warning => "WARNING",
-            Self::Critical => "CRITICAL",
-            Self::Unknown => "UNKNOWN",
-        }
-    }
-}
-
-/// What a check comes to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
-    /// The state.
-    pub state: State,
-    /// One line, without the word of the state.
-    pub text: String,
-    /// Further lines.
-    pub details: Vec<String>,
-    /// Performance data.
-    pub figures: Vec<Figure>,
-}
-
-/// One figure of the performance data.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Figure {
-    /// Its name.
-    pub label: &'static str,
-    /// Its value.
-    pub value: u64,
-    /// `s`, `B`, or nothing.
-    pub unit: &'static str,
-    /// What is not WARNING.
-    pub warning: Option<Range>,
-    /// What is not CRITICAL.
-    pub critical: Option<Range>,
-    /// Most that it can be.
-    pub max: Option<u64>,
-}
-
-/// Two ranges: outside the first is WARNING, outside the second CRITICAL.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limits {
-    /// What is OK.
-    pub ok: Range,
-    /// What is at most WARNING.
-    pub warning: Range,
-}
-
-impl Limits {
-    fn judge(self, value: u64) -> State {
-        #[allow(clippy::cast_precision_loss, reason = "thresholds are small numbers")]
-        let value = value as f64;
-        match (self.warning.allows(value), self.ok.allows(value)) {
-            (false, _) => State::Critical,
-            (true, false) => State::Warning,
-            (true, true) => State::Ok,
-        }
-    }
-}
-
 /// Thresholds of [`queue_size`].
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct QueueLimits {
+pub(crate) struct QueueLimits {
     /// Number of snapshots that wait.
     pub size: Limits,
     /// Age of the oldest, seconds.
     pub age: Limits,
     /// Number of snapshots in quarantine.
     pub quarantined: Limits,
-}
-
-impl Verdict {
-    /// A verdict without figures.
-    #[must_use]
-    pub fn new(state: State, text: impl Into<String>) -> Self {
-        Self { state, text: text.into(), details: Vec::new(), figures: Vec::new() }
-    }
-}
-
-fn figure(label: &'static str, value: u64, unit: &'static str, limits: Option<Limits>) -> Figure {
-    let (warning, critical) = (limits.map(|limits| limits.ok), limits.map(|limits| limits.warning));
-    Figure { label, value, unit, warning, critical, max: None }
 }
 
 fn readable(status: &Status) -> Result<(&Queue, &Content), Verdict> {
@@ -123,8 +33,7 @@ fn readable(status: &Status) -> Result<(&Queue, &Content), Verdict> {
 }
 
 /// Size and age of the queue, and the quarantine.
-#[must_use]
-pub fn queue_size(status: &Status, limits: &QueueLimits) -> Verdict {
+pub(crate) fn queue_size(status: &Status, limits: &QueueLimits) -> Verdict {
     let (queue, content) = match readable(status) {
         Ok(readable) => readable,
         Err(verdict) => return verdict,
@@ -200,8 +109,7 @@ fn only_instance(status: &Status) -> Result<(&Instance, State), Verdict> {
 }
 
 /// Whether the program runs.
-#[must_use]
-pub fn running(status: &Status) -> Verdict {
+pub(crate) fn running(status: &Status) -> Verdict {
     let (instance, state) = match only_instance(status) {
         Ok(found) => found,
         Err(verdict) => return verdict,
@@ -217,8 +125,7 @@ pub fn running(status: &Status) -> Verdict {
 }
 
 /// Whether haproxystats-pull runs, and publishes: seconds since it last did.
-#[must_use]
-pub fn pull(status: &Status, limits: Limits) -> Verdict {
+pub(crate) fn pull(status: &Status, limits: Limits) -> Verdict {
     let mut verdict = running(status);
     let Ok((instance, _)) = only_instance(status) else { return verdict };
     let content = match readable(status) {
@@ -245,8 +152,7 @@ pub fn pull(status: &Status, limits: Limits) -> Verdict {
 }
 
 /// Whether haproxystats-process has all its workers.
-#[must_use]
-pub fn workers(status: &Status) -> Verdict {
+pub(crate) fn workers(status: &Status) -> Verdict {
     let (instance, state) = match only_instance(status) {
         Ok(found) => found,
         Err(verdict) => return verdict,
@@ -284,8 +190,7 @@ pub fn workers(status: &Status) -> Verdict {
 }
 
 /// Whether haproxystats-agent runs, and answers for every service.
-#[must_use]
-pub fn agent(status: &Status) -> Verdict {
+pub(crate) fn agent(status: &Status) -> Verdict {
     let mut verdict = running(status);
     if only_instance(status).is_err() {
         return verdict;

@@ -7,76 +7,14 @@
 //! services (ports)  ─┘         └─► checks ─► nagios: --nagios CHECK
 //! ```
 
-pub mod checks;
-pub mod nagios;
-pub mod processes;
-pub mod queue;
-pub mod range;
-pub mod report;
-pub mod services;
+mod checks;
+mod look;
+pub(crate) mod nagios;
+mod processes;
+mod queue;
+mod range;
+pub(crate) mod report;
+mod services;
+mod verdict;
 
-use crate::config::{Config, Program};
-use processes::Scan;
-use queue::Queue;
-use services::Answered;
-use std::io;
-use std::path::{Path, PathBuf};
-
-/// What is to be looked at besides the processes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Depth {
-    /// Nothing.
-    Processes,
-    /// The directories as well.
-    Directories,
-    /// The ports of the agent as well.
-    Ports,
-}
-
-/// One look at a program and what belongs to it.
-#[derive(Debug)]
-pub struct Status {
-    /// Which program.
-    pub program: Program,
-    /// Its configuration file.
-    pub file: PathBuf,
-    /// Its processes.
-    pub scan: io::Result<Scan>,
-    /// The directories between pull and process, for these two.
-    pub queue: Option<Queue>,
-    /// What pull has noted of its sockets, for pull.
-    pub sockets: Vec<String>,
-    /// The ports of the agent, for the agent.
-    pub services: Vec<Answered>,
-    /// What the configuration asks for.
-    pub config: Config,
-}
-
-impl Status {
-    /// Looks.
-    #[must_use]
-    pub fn take(program: Program, file: &Path, config: Config, depth: Depth) -> Self {
-        let scan = processes::scan(Path::new("/proc"), program, file);
-        let queue = match program {
-            Program::Pull => Some(&config.pull.dst_dir),
-            Program::Process => Some(&config.process.src_dir),
-            _ => None,
-        };
-        let queue = queue.filter(|_| depth >= Depth::Directories).map(|directory| Queue::look(directory));
-        let services = match program {
-            Program::Agent if depth >= Depth::Ports => services::ask_all(&config.agent),
-            _ => Vec::new(),
-        };
-        let sockets = match program {
-            Program::Pull if depth >= Depth::Directories => crate::snapshot::stage::notes(&config.pull.dst_dir),
-            _ => Vec::new(),
-        };
-        Self { program, file: file.to_owned(), scan, queue, sockets, services, config }
-    }
-
-    /// Whether the program runs with this configuration.
-    #[must_use]
-    pub fn runs(&self) -> bool {
-        self.scan.as_ref().is_ok_and(|scan| !scan.instances.is_empty())
-    }
-}
+pub(crate) use look::{Depth, Status};

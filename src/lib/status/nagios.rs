@@ -4,9 +4,10 @@
 //! One line, performance data behind `|`, further lines, and an exit code from 0 to 3, also when something hangs: the
 //! work is done in a thread that is not waited for longer than the time-out.
 
-use super::checks::{self, Figure, Limits, QueueLimits, State, Verdict};
+use super::checks::{self, QueueLimits};
+use super::look::{Depth, Status};
 use super::range::Range;
-use super::{Depth, Status};
+use super::verdict::{Figure, Limits, State, Verdict};
 use crate::config::{Program, load};
 use docopt::Docopt;
 use std::path::PathBuf;
@@ -65,8 +66,7 @@ const PULL: &str = "    -w, --warning <range>    seconds without a new snapshot 
 ";
 
 /// Runs the check that the words ask for (the first is its name); returns what to print and the exit code.
-#[must_use]
-pub fn run(words: &[String]) -> (String, u8) {
+pub(crate) fn run(words: &[String]) -> (String, u8) {
     let Some((name, options)) = words.split_first() else {
         return unknown(&format!("which check? {}", names()));
     };
@@ -153,7 +153,7 @@ impl Request {
     }
 
     fn carry_out(&self) -> Verdict {
-        let loaded = match load::from_files(self.program, &self.file, self.dir.as_deref()) {
+        let loaded = match load::from_files(self.program, &self.file, self.dir.as_deref(), "") {
             Ok(loaded) => loaded,
             Err(refused) => {
                 let first = refused.report.errors.first().map(ToString::to_string).unwrap_or_default();

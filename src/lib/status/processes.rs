@@ -16,9 +16,8 @@ use std::time::Duration;
 /// The argument that makes a worker, as the parent of the workers writes it.
 const WORKER: &str = "--worker";
 
-/// What was found.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Scan {
+pub(crate) struct Scan {
     /// Those that run with the configuration in question, the oldest first.
     pub instances: Vec<Instance>,
     /// Configuration files of the others.
@@ -29,7 +28,7 @@ pub struct Scan {
 
 /// One daemon.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Instance {
+pub(crate) struct Instance {
     /// The process itself; the parent where there are workers.
     pub process: Process,
     /// Its workers that live.
@@ -38,8 +37,7 @@ pub struct Instance {
 
 /// One process.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Process {
-    /// Its id.
+pub(crate) struct Process {
     pub pid: u32,
     /// Since its start.
     pub age: Duration,
@@ -51,8 +49,7 @@ pub struct Process {
 
 impl Instance {
     /// Resident memory of all its processes, bytes.
-    #[must_use]
-    pub fn resident(&self) -> u64 {
+    pub(crate) fn resident(&self) -> u64 {
         self.workers.iter().map(|worker| worker.resident).sum::<u64>() + self.process.resident
     }
 }
@@ -61,7 +58,7 @@ impl Instance {
 ///
 /// # Errors
 /// `proc` cannot be read.
-pub fn scan(proc: &Path, program: Program, file: &Path) -> io::Result<Scan> {
+pub(crate) fn scan(proc: &Path, program: Program, file: &Path) -> io::Result<Scan> {
     let uptime = uptime(proc);
     let namespaces = status_field(proc, "self", "NSpid:").map_or(1, |ids| ids.split_whitespace().count());
     let (mut parents, mut workers) = (Vec::new(), Vec::new());

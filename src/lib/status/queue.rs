@@ -10,16 +10,14 @@ use std::time::Duration;
 
 /// What lies there.
 #[derive(Debug)]
-pub struct Queue {
-    /// The directory.
+pub(crate) struct Queue {
     pub directory: PathBuf,
-    /// Its content.
     pub content: io::Result<Content>,
 }
 
 /// What lies in a directory that can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
+pub(crate) struct Content {
     /// Snapshots that wait.
     pub snapshots: usize,
     /// Time since the oldest was pulled; a clock that went back makes it zero.
@@ -34,8 +32,7 @@ pub struct Content {
 
 impl Queue {
     /// Looks at `directory`.
-    #[must_use]
-    pub fn look(directory: &Path) -> Self {
+    pub(crate) fn look(directory: &Path) -> Self {
         Self { directory: directory.to_owned(), content: content(directory, wall_clock()) }
     }
 }

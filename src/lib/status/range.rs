@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// What is good. `10` is 0 to 10, `10:` is 10 and more, `~:10` is 10 and less, `@10:20` is what is not from 10 to 20.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Range {
+pub(crate) struct Range {
     start: f64,
     end: f64,
     inside_alerts: bool,
@@ -14,24 +14,21 @@ pub struct Range {
 /// Text that is no range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no range; write a number, or START:END")]
-pub struct RangeError(String);
+pub(crate) struct RangeError(String);
 
 impl Range {
     /// 0 to `end`.
-    #[must_use]
-    pub const fn up_to(end: f64) -> Self {
+    pub(crate) const fn up_to(end: f64) -> Self {
         Self { start: 0.0, end, inside_alerts: false }
     }
 
     /// Every number.
-    #[must_use]
-    pub const fn everything() -> Self {
+    pub(crate) const fn everything() -> Self {
         Self { start: f64::NEG_INFINITY, end: f64::INFINITY, inside_alerts: false }
     }
 
     /// Whether the value is good.
-    #[must_use]
-    pub fn allows(self, value: f64) -> bool {
+    pub(crate) fn allows(self, value: f64) -> bool {
         (self.start..=self.end).contains(&value) != self.inside_alerts
     }
 }

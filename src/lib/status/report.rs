@@ -1,6 +1,6 @@
 //! What was seen, for people and for programs.
 
-use super::Status;
+use super::look::Status;
 use super::services::Outcome;
 use crate::config::Program;
 use serde_json::{Value, json};
@@ -8,8 +8,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 /// Lines for people.
-#[must_use]
-pub fn text(status: &Status) -> String {
+pub(crate) fn text(status: &Status) -> String {
     let mut out = String::new();
     let name = status.program.name();
     match &status.scan {
@@ -71,8 +70,7 @@ fn line(out: &mut String, name: &str, words: &str) {
 }
 
 /// One JSON object for programs: seconds and bytes are whole numbers, what is not known is null.
-#[must_use]
-pub fn json(status: &Status) -> String {
+pub(crate) fn json(status: &Status) -> String {
     let instances: Vec<Value> = status
         .scan
         .iter()

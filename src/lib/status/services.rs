@@ -13,18 +13,17 @@ const LONGEST: usize = 4096;
 
 /// A service and what came of asking it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answered {
+pub(crate) struct Answered {
     /// NAME of its section.
     pub service: String,
     /// Where it was asked.
     pub address: SocketAddr,
-    /// The outcome.
     pub outcome: Outcome,
 }
 
 /// What came of asking.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// HAProxy understands this line.
     Answer(String),
     /// HAProxy does not make anything, or not everything, of this line: why.
@@ -36,8 +35,7 @@ pub enum Outcome {
 }
 
 /// Asks every service, one after the other.
-#[must_use]
-pub fn ask_all(agent: &Agent) -> Vec<Answered> {
+pub(crate) fn ask_all(agent: &Agent) -> Vec<Answered> {
     agent.services.iter().map(ask).collect()
 }
 

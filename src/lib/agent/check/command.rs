@@ -3,7 +3,8 @@
 //! What decides is the exit of the program itself. What it leaves running in the background may hold its output open for
 //! as long as it likes, and is left alone.
 
-use super::{Check, Checking, Failure, Finding};
+use super::interface::{Check, Checking};
+use crate::agent::finding::{Failure, Finding};
 use crate::haproxy::answer::{Answer, State};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{AccessFlags, Pid, access};
@@ -25,7 +26,7 @@ const LEFTOVERS: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// In words, why not.
-pub fn find_program(name: &str) -> Result<PathBuf, String> {
+pub(crate) fn find_program(name: &str) -> Result<PathBuf, String> {
     let runs = |path: &Path| {
         if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
             return Err("not a file".to_owned());

@@ -4,8 +4,8 @@
 //! optionally, `for SECONDS` and `#reason`. The seconds count from the last change of the file: how old it is, is read once, and
 //! from then on the monotonic clock counts. Without the file there is no override.
 
-use super::{Check, Checking, Finding};
-use crate::agent::decide::waited;
+use super::interface::{Check, Checking};
+use crate::agent::finding::Finding;
 use crate::haproxy::answer::State;
 use std::cell::RefCell;
 use std::io::Read;
@@ -33,7 +33,6 @@ pub struct Override {
     pub weight: u8,
     /// For how long; `None`: until the file goes away.
     pub limit: Option<Duration>,
-    /// Why.
     pub reason: String,
 }
 
@@ -101,7 +100,7 @@ impl File {
             _ => now.checked_sub(changed.elapsed().unwrap_or_default()).unwrap_or(now),
         };
         *self.seen.borrow_mut() = Some((changed, since));
-        if limit.is_some_and(|limit| waited(since, now) >= limit) {
+        if limit.is_some_and(|limit| now.saturating_duration_since(since) >= limit) {
             return Ok(Finding::Nothing);
         }
         Ok(Finding::Override { state, weight, reason })

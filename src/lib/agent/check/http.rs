@@ -1,8 +1,9 @@
 //! Any HTTP endpoint: its status, and words and numbers in its JSON. Datawave is a preset of it.
 
+use super::interface::{Check, Checking, weight};
 use super::json;
-use super::{Check, Checking, Failure, Finding, weight};
 use crate::agent::client::{Client, Reply};
+use crate::agent::finding::{Failure, Finding};
 use crate::config::agent::{Reduction, Rules};
 use crate::haproxy::answer::{Answer, State};
 

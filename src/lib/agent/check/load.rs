@@ -1,7 +1,7 @@
 //! The host's own load: runnable tasks per CPU, pressure, memory, swap. Each takes its part off the weight.
 
-use super::{Check, Checking, Failure, Finding, weight};
-use crate::agent::decide::{because, waited};
+use super::interface::{Check, Checking, weight};
+use crate::agent::finding::{Failure, Finding, because};
 use crate::config::agent::{self, Overload};
 use crate::haproxy::answer::Answer;
 use std::cell::Cell;
@@ -32,7 +32,7 @@ impl Condition {
             return Self { contrary: None, ..self };
         }
         let since = self.contrary.unwrap_or(now);
-        if waited(since, now) >= delay {
+        if now.saturating_duration_since(since) >= delay {
             Self { overloaded: !self.overloaded, contrary: None }
         } else {
             Self { contrary: Some(since), ..self }

@@ -3,9 +3,9 @@
 //! The status code of an endpoint knows the lock but not whether PostgreSQL runs; the body knows the server but not
 //! the lock. Only both together say that writes may come. Patroni 4 calls `primary` what was `master`.
 
-use super::{Check, Checking, Failure, Finding, weight};
+use super::interface::{Check, Checking, weight};
 use crate::agent::client::{Client, Reply};
-use crate::agent::decide::waited;
+use crate::agent::finding::{Failure, Finding, because};
 use crate::config::agent::{self, Response};
 use crate::haproxy::answer::{Answer, State};
 use serde_json::Value;
@@ -75,7 +75,7 @@ impl Node {
 }
 
 fn respond(response: &Response, reason: String) -> Finding {
-    crate::agent::decide::because(response, reason).map_or(Finding::Silent, Finding::Answer)
+    because(response, reason).map_or(Finding::Silent, Finding::Answer)
 }
 
 /// What a node is for writes. `locked`: the endpoint says that it holds the lock.
@@ -115,7 +115,7 @@ fn read_only(
     } else {
         let since = behind.get().unwrap_or(now);
         behind.set(Some(since));
-        if waited(since, now) >= config.lag_delay {
+        if now.saturating_duration_since(since) >= config.lag_delay {
             return Finding::Answer(Answer::of(State::Drain, reason));
         }
     }
@@ -204,7 +204,7 @@ impl Patroni {
     /// The last finding while the time of grace lasts: a restart of Patroni alone takes nobody out of service.
     fn unreachable(&self, failure: Finding) -> Finding {
         match &*self.last.borrow() {
-            Some((found, when)) if waited(*when, Instant::now()) < self.config.grace => {
+            Some((found, when)) if when.elapsed() < self.config.grace => {
                 if let Finding::Failure(reason, _) = &failure {
                     self.concealed.set(Some(*reason));
                 }

@@ -1,15 +1,15 @@
 //! The checks `http` and `datawave`, and how endpoints are asked.
 
-use super::super::tls::{Tls, identity};
-use super::super::value::{self, Refusal};
-use super::reader::Reader;
-use crate::config::option::{Reading, Type, options};
-use crate::config::options::{AGENT, Reader as ReadBy};
+use crate::config::option::options;
+use crate::config::program::AGENT;
+use crate::config::reading::{Reading, Refusal, Type};
+use crate::config::section::{Section, gather};
+use crate::config::tls::Tls;
+use crate::config::value;
 use std::path::PathBuf;
 
 options! {
-    /// Its rows.
-    pub(in crate::config) static ROWS: AGENT, ReadBy::Agent {
+    pub(crate) static ROWS: AGENT, Agent {
         CHECK_URL: String = Reading::new(Type::Text, url), "check-url", None,
             "Endpoint of http, datawave and patroni; unset: http://localhost:8080/DataWave/Common/Health/health \
              (datawave), http://localhost:8008 (patroni).";
@@ -80,32 +80,24 @@ pub struct Rules {
 }
 
 impl Http {
-    pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
-        let url = r.optional(&CHECK_URL);
-        let [socket, headers_file, credentials_file, ca_file, certificate, key] =
-            [&CHECK_SOCKET, &HEADERS_FILE, &CREDENTIALS_FILE, &TLS_CA_FILE, &TLS_CERTIFICATE_FILE, &TLS_KEY_FILE]
-                .map(|option| r.optional(option));
-        let identity = identity(certificate?, key?).map_err(|(option, message)| r.error(option, message)).ok()?;
-        Some(Self {
-            url: url?,
-            socket: socket?,
-            headers_file: headers_file?,
-            credentials_file: credentials_file?,
-            tls: Tls { ca_file: ca_file?, identity, ..Tls::default() },
+    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
+        gather!(Self {
+            url: section.optional(&CHECK_URL),
+            socket: section.optional(&CHECK_SOCKET),
+            headers_file: section.optional(&HEADERS_FILE),
+            credentials_file: section.optional(&CREDENTIALS_FILE),
+            tls: Tls::read(section, &TLS_CA_FILE, &TLS_CERTIFICATE_FILE, &TLS_KEY_FILE),
         })
     }
 }
 
 impl Rules {
-    pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
-        let expect_status = r.get(&EXPECT_STATUS);
-        let status_pointer = r.optional(&STATUS_POINTER);
-        let reductions = r.optional(&REDUCTIONS);
-        Some(Self {
-            expect_status: expect_status?,
-            status_pointer: status_pointer?,
-            reductions: reductions?.unwrap_or_default(),
-            lenient: false,
+    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
+        gather!(Self {
+            expect_status: section.get(&EXPECT_STATUS),
+            status_pointer: section.optional(&STATUS_POINTER),
+            reductions: section.or_default(&REDUCTIONS),
+            lenient: Some(false),
         })
     }
 }

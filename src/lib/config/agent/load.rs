@@ -1,16 +1,15 @@
 //! The check `load`.
 
-use super::super::value;
-use super::reader::Reader;
 use super::responses::{Response, response};
-use super::service::all;
-use crate::config::option::{Reading, Type, options};
-use crate::config::options::{AGENT, Reader as ReadBy};
+use crate::config::option::options;
+use crate::config::program::AGENT;
+use crate::config::reading::{Reading, Type};
+use crate::config::section::{Section, gather};
+use crate::config::value;
 use std::time::Duration;
 
 options! {
-    /// Its rows.
-    pub(in crate::config) static ROWS: AGENT, ReadBy::Agent {
+    pub(crate) static ROWS: AGENT, Agent {
         CPU_REDUCTION: f64 = value::FRACTION, "cpu-reduction", Some("0.8"),
             "Share of the weight removed by one runnable task per CPU (load average over a minute; load).";
         PRESSURE_REDUCTION: f64 = value::FRACTION, "pressure-reduction", Some("0.5"),
@@ -57,33 +56,30 @@ pub struct Overload {
 }
 
 impl Load {
-    pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
-        let factors =
-            [&CPU_REDUCTION, &PRESSURE_REDUCTION, &MEMORY_REDUCTION, &SWAP_REDUCTION].map(|option| r.get(option));
-        let enter = r.optional(&OVERLOAD_ENTER);
-        let leave = r.optional(&OVERLOAD_LEAVE);
-        let enter_delay = r.get(&OVERLOAD_ENTER_DELAY);
-        let leave_delay = r.get(&OVERLOAD_LEAVE_DELAY);
-        let response = r.get(&OVERLOAD_RESPONSE);
-        let (enter, leave) = (enter?, leave?);
-        let overload = match (enter, leave) {
-            (None, None) => None,
-            (None, Some(_)) => {
-                r.error("overload-leave", "has no effect without overload-enter; set both, such as 0.9 and 0.7");
-                return None;
+    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
+        gather!(Self {
+            factors: section.numbers([&CPU_REDUCTION, &PRESSURE_REDUCTION, &MEMORY_REDUCTION, &SWAP_REDUCTION]),
+            overload: Overload::read(section),
+        })
+    }
+}
+
+impl Overload {
+    fn read(section: &mut Section<'_>) -> Option<Option<Self>> {
+        let (enter, leave) = (section.optional(&OVERLOAD_ENTER), section.optional(&OVERLOAD_LEAVE));
+        let enter_delay = section.get(&OVERLOAD_ENTER_DELAY);
+        let leave_delay = section.get(&OVERLOAD_LEAVE_DELAY);
+        let response = section.get(&OVERLOAD_RESPONSE);
+        let wrong = match (enter?, leave?) {
+            (None, None) => return Some(None),
+            (None, Some(_)) => "has no effect without overload-enter; set both, such as 0.9 and 0.7",
+            (Some(enter), Some(leave)) if leave > enter => "is above overload-enter; write a smaller number",
+            (Some(enter), leave) => {
+                let (leave, enter_delay, leave_delay) = (leave.unwrap_or(enter), enter_delay?, leave_delay?);
+                return Some(Some(Self { enter, enter_delay, leave, leave_delay, response: response? }));
             }
-            (Some(enter), Some(leave)) if leave > enter => {
-                r.error("overload-leave", "is above overload-enter; write a smaller number");
-                return None;
-            }
-            (Some(enter), leave) => Some(Overload {
-                enter,
-                enter_delay: enter_delay?,
-                leave: leave.unwrap_or(enter),
-                leave_delay: leave_delay?,
-                response: response?,
-            }),
         };
-        Some(Self { factors: all(factors)?, overload })
+        section.error("overload-leave", wrong);
+        None
     }
 }

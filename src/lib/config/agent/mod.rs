@@ -1,25 +1,23 @@
 //! `[agent]`, and `[agent:NAME]` for each service.
 
-mod blocks;
 mod http;
 mod load;
 mod network;
 mod patroni;
-mod reader;
 mod responses;
 mod service;
 mod words;
 
 use super::ini::Ini;
-use super::options::AGENT;
 use super::problem::Report;
-use super::section::Section;
-use super::{LogLevel, options, value};
+use super::program;
+use super::program::AGENT;
+use super::section::{Section, gather};
+use super::value::{self, LogLevel};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::option::{OptionSpec, options};
-use crate::config::options::Reader as ReadBy;
 pub use http::{Http, Reduction, Rules};
 pub use load::{Load, Overload};
 pub use network::Network;
@@ -29,8 +27,7 @@ pub use service::{Combine, Kind, Service};
 pub use words::LONGEST_REQUEST;
 
 options! {
-    /// Its rows.
-    pub(in crate::config) static ROWS: AGENT, ReadBy::Agent {
+    pub(crate) static ROWS: AGENT, Agent {
         LOGLEVEL: LogLevel = value::LOGLEVEL, "loglevel", None,
             "Log level of haproxystats-agent; unset: that of [DEFAULT].";
         SELF_METRICS: bool = value::BOOLEAN, "self-metrics", None,
@@ -70,17 +67,31 @@ const OF_THE_PROGRAM: [&str; 5] = ["loglevel", "stop-timeout", "state-file", "se
 
 /// Reads the section and its services; `None` when a value cannot be right, which is in the report then.
 pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Agent> {
-    let mut section = Section::new(AGENT, ini, report);
-    let loglevel = section.get(&LOGLEVEL);
-    let stop_timeout = section.get(&STOP_TIMEOUT);
-    let state_file = section.optional(&STATE_FILE);
-    let self_metrics = section.optional(&SELF_METRICS);
-    let self_metrics_interval = section.get(&SELF_METRICS_INTERVAL);
-    // Where nobody has written of Graphite, nothing is sent to where it might be.
-    let self_metrics = self_metrics.map(|wanted| wanted.unwrap_or_else(|| ini.section_place("graphite").is_some()));
-    let names: Vec<&str> = ini.sections().filter(|name| *name != AGENT && options::base(name) == AGENT).collect();
+    let names: Vec<&str> = ini.sections().filter(|name| *name != AGENT && program::base(name) == AGENT).collect();
     let names = if names.is_empty() { vec![AGENT] } else { names };
-    let good = blocks::none(ini, report);
+    let section = &mut Section::new(AGENT, ini, report);
+    let good;
+    let agent = gather!(
+        Agent {
+            loglevel: section.get(&LOGLEVEL),
+            stop_timeout: section.get(&STOP_TIMEOUT),
+            state_file: section.optional(&STATE_FILE),
+            self_metrics: self_metrics(section),
+            services: services(&names, ini, report),
+        },
+        good = services.as_ref().is_some_and(|services| pairs(&names, services, ini, report))
+    );
+    agent.filter(|_| good)
+}
+
+/// How often figures are sent. Where nobody has written of Graphite, nothing is sent to where it might be.
+fn self_metrics(section: &mut Section<'_>) -> Option<Option<Duration>> {
+    let (wanted, interval) = (section.optional(&SELF_METRICS), section.get(&SELF_METRICS_INTERVAL));
+    let wanted = wanted?.unwrap_or_else(|| section.ini.section_place("graphite").is_some());
+    interval.map(|interval| wanted.then_some(interval))
+}
+
+fn services(names: &[&str], ini: &Ini, report: &mut Report) -> Option<Vec<Service>> {
     let services: Vec<Option<Service>> = names.iter().map(|name| service::read(name, ini, report)).collect();
     for name in names.iter().filter(|name| **name != AGENT) {
         for option in OF_THE_PROGRAM {
@@ -89,12 +100,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Agent> {
             }
         }
     }
-    let services = services.into_iter().collect::<Option<Vec<_>>>()?;
-    let good = pairs(&names, &services, ini, report) && good;
-    let self_metrics = self_metrics?.then_some(self_metrics_interval?);
-    let (stop_timeout, state_file) = (stop_timeout?, state_file?);
-    let config = Agent { loglevel: loglevel?, stop_timeout, state_file, self_metrics, services };
-    good.then_some(config)
+    services.into_iter().collect()
 }
 
 /// Services of one port must be told apart, and share what belongs to the port.
@@ -134,9 +140,9 @@ fn pairs(names: &[&str], services: &[Service], ini: &Ini, report: &mut Report) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::load;
-    use super::super::options::Program;
     use super::*;
+    use crate::config::load;
+    use crate::config::program::Program;
     use crate::haproxy::answer::State;
 
     fn services(text: &str) -> Vec<Service> {

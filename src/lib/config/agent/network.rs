@@ -1,6 +1,6 @@
 //! `allow`: who may ask.
 
-use super::super::value::Refusal;
+use crate::config::reading::Refusal;
 use std::net::IpAddr;
 
 /// Addresses that share their first bits.

@@ -1,17 +1,17 @@
 //! The check `patroni`.
 
-use super::super::value::{self, Refusal};
-use super::reader::Reader;
 use super::responses::{Response, response};
 use super::words::percent;
-use crate::config::option::{Reading, Type, choice, options};
-use crate::config::options::{AGENT, Reader as ReadBy};
+use crate::config::option::{choice, options};
+use crate::config::program::AGENT;
+use crate::config::reading::{Reading, Refusal, Type};
+use crate::config::section::{Section, gather};
+use crate::config::value;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 options! {
-    /// Its rows.
-    pub(in crate::config) static ROWS: AGENT, ReadBy::Agent {
+    pub(crate) static ROWS: AGENT, Agent {
         PATRONI_MODE: bool = choice![("read-write", false), ("read-only", true)], "patroni-mode", Some("read-write"),
             "Which nodes are up: the one that holds the leader lock, or the replicas.";
         STANDBY_CLUSTER: bool = value::BOOLEAN, "standby-cluster", Some("false"),
@@ -61,28 +61,18 @@ pub struct Patroni {
 }
 
 impl Patroni {
-    pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
-        let mode = r.get(&PATRONI_MODE);
-        let standby_cluster = r.get(&STANDBY_CLUSTER);
-        let replica = r.get(&REPLICA_RESPONSE);
-        let transition = r.get(&TRANSITION_RESPONSE);
-        let replica_path = r.get(&REPLICAS);
-        let tags = r.optional(&REPLICA_TAGS);
-        let max_lag = r.get(&MAX_LAG);
-        let lag_delay = r.get(&LAG_DELAY);
-        let primary_weight = r.get(&PRIMARY_WEIGHT);
-        let grace = r.get(&GRACE);
-        Some(Self {
-            read_only: mode?,
-            standby_cluster: standby_cluster?,
-            replica: replica?,
-            transition: transition?,
-            replica_path: replica_path?,
-            tags: tags?.unwrap_or_default(),
-            max_lag: max_lag?.get(),
-            lag_delay: lag_delay?,
-            primary_weight: primary_weight?,
-            grace: grace?,
+    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
+        gather!(Self {
+            read_only: section.get(&PATRONI_MODE),
+            standby_cluster: section.get(&STANDBY_CLUSTER),
+            replica: section.get(&REPLICA_RESPONSE),
+            transition: section.get(&TRANSITION_RESPONSE),
+            replica_path: section.get(&REPLICAS),
+            tags: section.or_default(&REPLICA_TAGS),
+            max_lag: section.get(&MAX_LAG).map(NonZeroU64::get),
+            lag_delay: section.get(&LAG_DELAY),
+            primary_weight: section.get(&PRIMARY_WEIGHT),
+            grace: section.get(&GRACE),
         })
     }
 }

@@ -1,15 +1,14 @@
 //! Answers that the operator chooses.
 
-use super::super::value::Refusal;
-use super::reader::Reader;
-use crate::config::option::{Reading, Type, options};
-use crate::config::options::{AGENT, Reader as ReadBy};
+use crate::config::option::options;
+use crate::config::program::AGENT;
+use crate::config::reading::{Reading, Refusal, Type};
+use crate::config::section::{Section, gather};
 use crate::haproxy::answer::grammar::{self, Admin, Health, Version, Weight};
 use crate::haproxy::answer::{Answer, State};
 
 options! {
-    /// Its rows.
-    pub(in crate::config) static ROWS: AGENT, ReadBy::Agent {
+    pub(crate) static ROWS: AGENT, Agent {
         STALENESS_RESPONSE: Response = Reading::new(Type::Answer, response), "staleness-response", Some("down"),
             "Answer instead of a stale result.";
         INITIAL_RESPONSE: Response = Reading::new(Type::Answer, response), "initial-response", Some(""),
@@ -52,25 +51,15 @@ pub struct Responses {
 }
 
 impl Responses {
-    pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
-        let [initial, stale, down, unavailable, timeout, error, stop] = [
-            &INITIAL_RESPONSE,
-            &STALENESS_RESPONSE,
-            &DOWN_RESPONSE,
-            &UNAVAILABLE_RESPONSE,
-            &TIMEOUT_RESPONSE,
-            &ERROR_RESPONSE,
-            &STOP_RESPONSE,
-        ]
-        .map(|option| r.get(option));
-        Some(Self {
-            initial: initial?,
-            stale: stale?,
-            down: down?,
-            unavailable: unavailable?,
-            timeout: timeout?,
-            error: error?,
-            stop: stop?,
+    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
+        gather!(Self {
+            initial: section.get(&INITIAL_RESPONSE),
+            stale: section.get(&STALENESS_RESPONSE),
+            down: section.get(&DOWN_RESPONSE),
+            unavailable: section.get(&UNAVAILABLE_RESPONSE),
+            timeout: section.get(&TIMEOUT_RESPONSE),
+            error: section.get(&ERROR_RESPONSE),
+            stop: section.get(&STOP_RESPONSE),
         })
     }
 }

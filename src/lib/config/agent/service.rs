@@ -1,18 +1,19 @@
 //! One service.
 
-use super::super::ini::Ini;
-use super::super::nearest::did_you_mean;
-use super::super::problem::Report;
-use super::super::value::{self, Refusal};
 use super::http::{Http, Rules};
 use super::load::Load;
 use super::network::{Network, networks};
 use super::patroni::Patroni;
-use super::reader::Reader;
 use super::responses::Responses;
 use super::words::{percent, request, words};
-use crate::config::option::{Reading, Type, choice, options};
-use crate::config::options::{AGENT, Reader as ReadBy};
+use crate::config::ini::Ini;
+use crate::config::nearest::did_you_mean;
+use crate::config::option::{choice, options};
+use crate::config::problem::Report;
+use crate::config::program::AGENT;
+use crate::config::reading::{Reading, Refusal, Type};
+use crate::config::section::{Section, gather};
+use crate::config::value;
 use crate::haproxy::answer::AdminState;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -20,8 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 options! {
-    /// Its rows.
-    pub(in crate::config) static ROWS: AGENT, ReadBy::Agent {
+    pub(crate) static ROWS: AGENT, Agent {
         BIND: IpAddr = value::ADDRESS, "bind", Some("0.0.0.0"),
             "Address to listen on; :: for IPv6 and IPv4.";
         PORT: u16 = value::PORT, "port", Some("5555"),
@@ -40,7 +40,7 @@ options! {
              suffix such as http:3 sets the share of a check in combine = mean.";
         COMBINE: Combine = choice![("worst", Combine::Worst), ("mean", Combine::Mean)], "combine", Some("worst"),
             "Weight from several checks: the lowest, or their weighted mean; the state is always the worst.";
-        OWN_ADMIN_STATE: bool = value::BOOLEAN, "own-admin-state", Some("false"),
+        OWN_ADMIN_STATE: AdminState = Reading::new(Type::Boolean, owner), "own-admin-state", Some("false"),
             "Let the agent decide about ready, drain and maint; false: these are the operator's, drain is sent as \
              weight 0 and maint as down.";
         MAXCONN: u32 = Reading::new(Type::Count, maxconn), "maxconn", None,
@@ -179,103 +179,95 @@ pub enum Combine {
     Mean,
 }
 
+/// `own-admin-state`
+fn owner(text: &str) -> Result<AdminState, Refusal> {
+    value::boolean(text).map(|own| if own { AdminState::Agent } else { AdminState::Operator })
+}
+
 /// `maxconn`
-fn maxconn(text: &str) -> Result<u32, value::Refusal> {
+fn maxconn(text: &str) -> Result<u32, Refusal> {
     let count = value::count(text)?;
     u32::try_from(count.get()).map_err(|_| "too large; write 100, for example".to_owned())
 }
 
 /// Reads a section with all that it inherits from `[agent]`.
 pub(super) fn read(own: &str, ini: &Ini, report: &mut Report) -> Option<Service> {
-    let mut r = Reader { own, ini, report };
-    let name = own.strip_prefix("agent:").unwrap_or(own).to_owned();
-    let bind = r.get(&BIND);
-    let port = r.get(&PORT);
-    let allow = r.optional(&ALLOW);
-    let request = r.optional(&REQUEST);
-    let request_timeout = r.get(&REQUEST_TIMEOUT);
-    let max_connections = r.get(&MAX_CONNECTIONS);
-    let own_admin = r.get(&OWN_ADMIN_STATE);
-    let maxconn = r.optional(&MAXCONN);
-    let checks = r.get(&CHECKS);
-    let combine = r.get(&COMBINE);
-    let weight_step = r.get(&WEIGHT_STEP);
-    let fall_delay = r.get(&FALL_DELAY);
-    let rise_delay = r.get(&RISE_DELAY);
-    let interval = r.get(&INTERVAL);
-    let check_timeout = r.get(&CHECK_TIMEOUT);
-    let staleness = r.optional(&STALENESS_INTERVAL);
-    let initial_grace = r.get(&INITIAL_GRACE);
-    let responses = Responses::read(&mut r);
-    let http = Http::read(&mut r);
-    let rules = Rules::read(&mut r);
-    let datawave = [&CONNECTION_USAGE_REDUCTION, &OS_LOAD_REDUCTION, &SWAP_USAGE_REDUCTION].map(|option| r.get(option));
-    let patroni = Patroni::read(&mut r);
-    let load = Load::read(&mut r);
-    let override_file = r.optional(&OVERRIDE_FILE);
-    let command = r.optional(&COMMAND);
-    let warning_weight = r.get(&WARNING_WEIGHT);
-
-    let (checks, http) = (checks?, http?);
+    let section = &mut Section::above(AGENT, own, ini, report);
+    let check_timeout = section.get(&CHECK_TIMEOUT);
+    let interval = section.get(&INTERVAL);
     let mut complete = true;
-    for (kind, option, missing) in [
-        (Kind::Http, "check-url", http.url.is_none()),
-        (Kind::File, "override-file", override_file == Some(None)),
-        (Kind::Command, "command", command == Some(None)),
-    ] {
+    let service = gather!(
+        Service {
+            name: Some(own.strip_prefix("agent:").unwrap_or(own).to_owned()),
+            bind: section.get(&BIND),
+            port: section.get(&PORT),
+            allow: section.or_default(&ALLOW),
+            request: section.optional(&REQUEST),
+            request_timeout: section.get(&REQUEST_TIMEOUT),
+            max_connections: section.get(&MAX_CONNECTIONS),
+            owner: section.get(&OWN_ADMIN_STATE),
+            maxconn: section.optional(&MAXCONN),
+            checks: section.get(&CHECKS),
+            combine: section.get(&COMBINE),
+            weight_step: section.get(&WEIGHT_STEP),
+            fall_delay: section.get(&FALL_DELAY),
+            rise_delay: section.get(&RISE_DELAY),
+            interval,
+            check_timeout,
+            staleness: staleness(section, interval, check_timeout),
+            initial_grace: section.get(&INITIAL_GRACE),
+            responses: Responses::read(section),
+            http: Http::read(section),
+            rules: Rules::read(section),
+            datawave: section.numbers([&CONNECTION_USAGE_REDUCTION, &OS_LOAD_REDUCTION, &SWAP_USAGE_REDUCTION]),
+            patroni: Patroni::read(section),
+            load: Load::read(section),
+            override_file: section.optional(&OVERRIDE_FILE),
+            command: section.or_default(&COMMAND),
+            warning_weight: section.get(&WARNING_WEIGHT),
+        },
+        if let (Some(checks), Some(http)) = (&checks, &http) {
+            let missing = [
+                (Kind::Http, "check-url", http.url.is_none()),
+                (Kind::File, "override-file", override_file == Some(None)),
+                (Kind::Command, "command", command.as_ref().is_some_and(Vec::is_empty)),
+            ];
+            complete = is_complete(section, checks, missing);
+        }
+    );
+    service.filter(|_| complete)
+}
+
+/// Whether each check has what it needs, and no other one asks the same endpoint.
+fn is_complete(section: &mut Section<'_>, checks: &[(Kind, u32)], missing: [(Kind, &str, bool); 3]) -> bool {
+    let mut complete = true;
+    for (kind, option, missing) in missing {
         if missing && checks.iter().any(|(check, _)| *check == kind) {
-            r.error(option, &format!("is not set, and the check {} needs it", kind.word()));
+            section.error(option, format!("is not set, and the check {} needs it", kind.word()));
             complete = false;
         }
     }
     let endpoints = [Kind::Datawave, Kind::Http, Kind::Patroni];
     if checks.iter().filter(|(kind, _)| endpoints.contains(kind)).count() > 1 {
-        r.error("checks", "has two that ask check-url; make a service for each");
+        section.error("checks", "has two that ask check-url; make a service for each");
         complete = false;
     }
-    let (interval, check_timeout) = (interval?, check_timeout?);
-    let own_staleness = interval.unwrap_or_default().saturating_mul(3);
-    let staleness = match staleness? {
+    complete
+}
+
+fn staleness(
+    section: &mut Section<'_>,
+    interval: Option<Option<Duration>>,
+    check_timeout: Option<Duration>,
+) -> Option<Duration> {
+    let written = section.optional(&STALENESS_INTERVAL)?;
+    let (interval, check_timeout) = (interval?.unwrap_or_default(), check_timeout?);
+    Some(match written {
         Some(Some(limit)) => limit,
         // As in the agent of Datawave, 0 switches it off.
         Some(None) => Duration::MAX,
-        None => own_staleness.max(check_timeout.saturating_add(interval.unwrap_or_default())),
-    };
-    complete.then_some(())?;
-    Some(Service {
-        name,
-        bind: bind?,
-        port: port?,
-        allow: allow?.unwrap_or_default(),
-        request: request?,
-        request_timeout: request_timeout?,
-        max_connections: max_connections?,
-        owner: if own_admin? { AdminState::Agent } else { AdminState::Operator },
-        maxconn: maxconn?,
-        checks,
-        combine: combine?,
-        weight_step: weight_step?,
-        fall_delay: fall_delay?,
-        rise_delay: rise_delay?,
-        interval,
-        check_timeout,
-        staleness,
-        initial_grace: initial_grace?,
-        responses: responses?,
-        http,
-        rules: rules?,
-        datawave: all(datawave)?,
-        patroni: patroni?,
-        load: load?,
-        override_file: override_file?,
-        command: command?.unwrap_or_default(),
-        warning_weight: warning_weight?,
+        None => interval.saturating_mul(3).max(check_timeout.saturating_add(interval)),
     })
-}
-
-/// All values, if all are there.
-pub(super) fn all<const N: usize>(values: [Option<f64>; N]) -> Option<[f64; N]> {
-    values.iter().all(Option::is_some).then(|| values.map(Option::unwrap_or_default))
 }
 
 /// Names of checks, each with its share (`http:3`) at will.

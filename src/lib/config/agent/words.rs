@@ -1,6 +1,7 @@
 //! Text to values, where only the agent has such values.
 
-use super::super::value::{self, Refusal};
+use crate::config::reading::Refusal;
+use crate::config::value;
 
 /// Longest request that is read, bytes.
 pub const LONGEST_REQUEST: usize = 256;

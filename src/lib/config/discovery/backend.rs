@@ -2,16 +2,15 @@
 
 use super::words::{is_name, names, word, words};
 use crate::config::ini::Ini;
-use crate::config::option::{Opt, Reading, Type, choice, options};
-use crate::config::options::Reader as ReadBy;
-use crate::config::options::{self, DISCOVERY_BACKEND};
+use crate::config::option::{choice, options};
 use crate::config::problem::Report;
-use crate::config::section::Section;
+use crate::config::program::{self, DISCOVERY_BACKEND};
+use crate::config::reading::{Reading, Type};
+use crate::config::section::{Section, gather};
 use crate::config::value;
 
 options! {
-    /// Its rows.
-    pub(in crate::config) static ROWS: DISCOVERY_BACKEND, ReadBy::Discovery {
+    pub(crate) static ROWS: DISCOVERY_BACKEND, Discovery {
         BASE_NAME: String = Reading::new(Type::Text, word), "base-name", None,
             "Prefix of server-template, and of the names of servers that are added with mode dynamic.";
         PORT: u16 = value::PORT, "port", None,
@@ -81,60 +80,70 @@ impl Serves {
 /// The backends that have a section. `port` and `own` hold where their section says nothing.
 pub(super) fn written(ini: &Ini, report: &mut Report, port: u16, own: &Serves) -> Option<Vec<Backend>> {
     let sections: Vec<&str> =
-        ini.sections().filter(|name| *name != DISCOVERY_BACKEND && options::base(name) == DISCOVERY_BACKEND).collect();
+        ini.sections().filter(|name| *name != DISCOVERY_BACKEND && program::base(name) == DISCOVERY_BACKEND).collect();
     if sections.is_empty() {
         // Nobody uses them, but what cannot be right should not wait for that.
-        let mut reader = Reader { own: DISCOVERY_BACKEND, ini, report };
-        options_of(&mut reader)?;
+        Written::read(DISCOVERY_BACKEND, ini, report)?;
     }
     let mut backends = Vec::new();
-    let mut fallbacks: Vec<(String, String, Vec<String>)> = Vec::new();
+    let mut fallbacks: Vec<(&str, String, Vec<String>)> = Vec::new();
     let mut good = true;
-    for title in &sections {
-        let mut reader = Reader { own: title, ini, report };
-        let name = title.split_once(':').map_or("", |(_, name)| name).to_owned();
-        let Some(Written { base_name, port: own_port, mode, groups, fallback, server_options }) =
-            options_of(&mut reader)
-        else {
+    for title in sections {
+        let Some(written) = Written::read(title, ini, report) else {
             good = false;
             continue;
         };
+        let section = &mut Section::new(title, ini, report);
+        let name = title.split_once(':').map_or("", |(_, name)| name).to_owned();
         if !is_name(&name) {
-            reader.error("base-name", "stands in a section whose name is not that of a backend of HAProxy");
+            section.error("base-name", "stands in a section whose name is not that of a backend of HAProxy");
             good = false;
         }
-        let Some(base_name) = base_name else {
-            reader.error("base-name", "is not set; write the prefix of server-template");
+        let Some(base_name) = written.base_name else {
+            section.error("base-name", "is not set; write the prefix of server-template");
             good = false;
             continue;
         };
         // A backend that has it from [discovery-backend] is not its own fallback.
-        if let (Some(fallback), Some(groups)) = (fallback.filter(|fallback| *fallback != name), &groups) {
-            fallbacks.push(((*title).to_owned(), fallback, groups.clone()));
+        if let (Some(fallback), Some(groups)) = (written.fallback.filter(|fallback| *fallback != name), &written.groups)
+        {
+            fallbacks.push((title, fallback, groups.clone()));
         }
-        let serves = groups.map_or_else(|| own.clone(), Serves::Only);
-        backends.push(Backend { name, base_name, port: own_port.unwrap_or(port), mode, serves, server_options });
+        let serves = written.groups.map_or_else(|| own.clone(), Serves::Only);
+        let Written { mode, server_options, .. } = written;
+        backends.push(Backend { name, base_name, port: written.port.unwrap_or(port), mode, serves, server_options });
     }
+    (give_the_rest(&mut backends, fallbacks, ini, report) && good).then_some(backends)
+}
+
+/// Gives the servers of other groups to the fallback backends; `false` when one cannot be right.
+fn give_the_rest(
+    backends: &mut [Backend],
+    fallbacks: Vec<(&str, String, Vec<String>)>,
+    ini: &Ini,
+    report: &mut Report,
+) -> bool {
+    let mut good = true;
     let mut taken: Vec<(String, Vec<String>)> = Vec::new();
     for (title, fallback, groups) in fallbacks {
-        let mut reader = Reader { own: &title, ini, report };
+        let section = &mut Section::new(title, ini, report);
         let Some(backend) = backends.iter_mut().find(|backend| backend.name == fallback) else {
-            reader.error("fallback", "is a backend without a section; add it");
+            section.error("fallback", "is a backend without a section; add it");
             good = false;
             continue;
         };
         if taken.iter().any(|(name, other)| *name == fallback && *other != groups) {
-            reader.error("fallback", "is that of another backend with other asg-names; each needs its own");
+            section.error("fallback", "is that of another backend with other asg-names; each needs its own");
             good = false;
             continue;
         }
         taken.push((fallback, groups.clone()));
         backend.serves = Serves::Except(groups);
     }
-    good.then_some(backends)
+    good
 }
 
-/// The options of a backend as they stand.
+/// The options of a backend as they stand, in its own section or else in `[discovery-backend]`.
 struct Written {
     base_name: Option<String>,
     port: Option<u16>,
@@ -144,46 +153,16 @@ struct Written {
     server_options: String,
 }
 
-fn options_of(reader: &mut Reader<'_>) -> Option<Written> {
-    let base_name = reader.optional(&BASE_NAME);
-    let port = reader.optional(&PORT);
-    let mode = reader.get(&MODE);
-    let groups = reader.optional(&ASG_NAMES);
-    let fallback = reader.optional(&FALLBACK);
-    let server_options = reader.get(&SERVER_OPTIONS);
-    Some(Written {
-        base_name: base_name?,
-        port: port?,
-        mode: mode?,
-        groups: groups?,
-        fallback: fallback?,
-        server_options: server_options?,
-    })
-}
-
-/// The options of one backend: from its own section, or else from `[discovery-backend]`.
-struct Reader<'a> {
-    own: &'a str,
-    ini: &'a Ini,
-    report: &'a mut Report,
-}
-
-impl Reader<'_> {
-    fn section(&self, option: &str) -> &str {
-        if self.ini.has_own(self.own, option) { self.own } else { DISCOVERY_BACKEND }
-    }
-
-    fn get<T>(&mut self, option: &Opt<T>) -> Option<T> {
-        let section = self.section(option.name()).to_owned();
-        Section::new(&section, self.ini, self.report).get(option)
-    }
-
-    fn optional<T>(&mut self, option: &Opt<T>) -> Option<Option<T>> {
-        let section = self.section(option.name()).to_owned();
-        Section::new(&section, self.ini, self.report).optional(option)
-    }
-
-    fn error(&mut self, option: &str, message: &str) {
-        Section::new(self.own, self.ini, self.report).error(option, message);
+impl Written {
+    fn read(title: &str, ini: &Ini, report: &mut Report) -> Option<Self> {
+        let section = &mut Section::above(DISCOVERY_BACKEND, title, ini, report);
+        gather!(Self {
+            base_name: section.optional(&BASE_NAME),
+            port: section.optional(&PORT),
+            mode: section.get(&MODE),
+            groups: section.optional(&ASG_NAMES),
+            fallback: section.optional(&FALLBACK),
+            server_options: section.get(&SERVER_OPTIONS),
+        })
     }
 }

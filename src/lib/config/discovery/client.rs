@@ -4,19 +4,18 @@ use super::backend::{self, Backend, BackendMode, Serves};
 use super::list::{Listed, backend_list};
 use super::words::{names, sockets, word};
 use crate::config::ini::Ini;
-use crate::config::option::{Reading, Type, options};
-use crate::config::options::DISCOVERY_CLIENT;
-use crate::config::options::Reader as ReadBy;
+use crate::config::option::options;
 use crate::config::problem::Report;
-use crate::config::section::Section;
+use crate::config::program::DISCOVERY_CLIENT;
+use crate::config::reading::{Reading, Type};
+use crate::config::section::{Section, gather};
 use crate::config::value;
 use crate::haproxy::address::Address;
 use std::path::PathBuf;
 use std::time::Duration;
 
 options! {
-    /// Its rows.
-    pub(in crate::config) static ROWS: DISCOVERY_CLIENT, ReadBy::Discovery {
+    pub(crate) static ROWS: DISCOVERY_CLIENT, Discovery {
         HAPROXY_SOCKET_PATH: Vec<Address> = Reading::new(Type::Text, sockets), "haproxy-socket-path", Some("/var/run/haproxy/admin.sock"),
             "Sockets of HAProxy with level admin, separated by commas: paths, or unix:///path and tcp://host:port.";
         HAPROXY_BACKEND_LIST: Vec<Listed> = Reading::new(Type::Text, backend_list), "haproxy-backend-list", None,
@@ -73,14 +72,18 @@ pub struct Client {
 
 /// Reads the section, and those of the backends.
 pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Client> {
-    let mut section = Section::new(DISCOVERY_CLIENT, ini, report);
-    let sockets = section.get(&HAPROXY_SOCKET_PATH);
-    let manage_weights = section.get(&USE_MANAGED_WEIGHTS_BY_HSDO);
-    let socket_timeout = section.get(&SOCKET_TIMEOUT);
-    let drain_timeout = section.get(&DRAIN_TIMEOUT);
-    let shutdown_sessions = section.get(&SHUTDOWN_SESSIONS);
-    let state_file = section.optional(&SERVER_STATE_FILE);
-    let Named { listed, port, serves, fallback } = Named::read(&mut section)?;
+    let section = &mut Section::new(DISCOVERY_CLIENT, ini, report);
+    let named = Named::read(section);
+    let client = gather!(Client {
+        sockets: section.get(&HAPROXY_SOCKET_PATH),
+        backends: Some(Vec::new()),
+        manage_weights: section.get(&USE_MANAGED_WEIGHTS_BY_HSDO),
+        socket_timeout: section.get(&SOCKET_TIMEOUT),
+        drain_timeout: section.get(&DRAIN_TIMEOUT),
+        shutdown_sessions: section.get(&SHUTDOWN_SESSIONS),
+        state_file: section.optional(&SERVER_STATE_FILE),
+    });
+    let Named { listed, port, serves, fallback } = named?;
     let mut backends: Vec<Backend> = Vec::new();
     for (name, base_name, own_port) in listed {
         backends.push(with_defaults(name, base_name, own_port.unwrap_or(port), serves.clone()));
@@ -98,15 +101,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Client> {
             return None;
         }
     }
-    Some(Client {
-        sockets: sockets?,
-        backends,
-        manage_weights: manage_weights?,
-        socket_timeout: socket_timeout?,
-        drain_timeout: drain_timeout?,
-        shutdown_sessions: shutdown_sessions?,
-        state_file: state_file?,
-    })
+    Some(Client { backends, ..client? })
 }
 
 /// The backends that need no section.

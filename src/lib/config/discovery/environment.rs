@@ -1,7 +1,7 @@
 //! What HSDO is told by its environment.
 
 use crate::config::ini::Ini;
-use crate::config::options::{DISCOVERY, DISCOVERY_CLIENT, DISCOVERY_SERVER};
+use crate::config::program::{DISCOVERY, DISCOVERY_CLIENT, DISCOVERY_SERVER};
 
 /// Section, option and environment variable of HSDO. What the environment says wins over the file.
 pub const ENVIRONMENT: &[(&str, &str, &str)] = &[

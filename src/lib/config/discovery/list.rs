@@ -1,7 +1,8 @@
 //! `haproxy-backend-list`.
 
 use super::words::is_name;
-use crate::config::value::{self, Refusal};
+use crate::config::reading::Refusal;
+use crate::config::value;
 
 /// A backend of `haproxy-backend-list`: its name, the prefix of its servers' names, and their port.
 pub(super) type Listed = (String, String, Option<u16>);

@@ -12,31 +12,30 @@ mod source;
 mod store;
 mod words;
 
+use super::graphite::{self, Graphite};
 use super::ini::Ini;
-use super::options::DISCOVERY;
 use super::problem::Report;
-use super::section::Section;
-use super::{Graphite, LogLevel, graphite, value};
+use super::program::DISCOVERY;
+use super::section::{Section, gather};
+use super::value::{self, LogLevel};
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
-use words::{LARGEST_LIST, list_size, optional_port};
+use words::{list_size, optional_port};
 
-use crate::config::option::{OptionSpec, Reading, Type, options};
-use crate::config::options::Reader as ReadBy;
+use crate::config::option::{OptionSpec, options};
+use crate::config::reading::{Reading, Type};
 pub use backend::{Backend, BackendMode, Serves};
 pub use client::Client;
 pub use environment::{ENVIRONMENT, lay_over};
 pub use server::{Plan, Ramp, Server};
 pub use source::{Address, Consul, Record, Source};
 pub use store::{Store, StoreKind};
-pub use words::LARGEST_WEIGHT;
 
 options! {
-    /// Its rows.
-    pub(in crate::config) static ROWS: DISCOVERY, ReadBy::Discovery {
+    pub(crate) static ROWS: DISCOVERY, Discovery {
         LOGLEVEL: LogLevel = value::LOGLEVEL, "loglevel", None,
             "Log level of haproxystats-discovery; unset: that of [DEFAULT].";
         DEBUG: bool = value::BOOLEAN, "debug", Some("false"),
@@ -98,62 +97,55 @@ pub struct Discovery {
 
 /// Reads the sections; `None` when a value cannot be right, which is in the report then.
 pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Discovery> {
-    let mut section = Section::new(DISCOVERY, ini, report);
-    let loglevel = section.get(&LOGLEVEL);
+    let section = &mut Section::new(DISCOVERY, ini, report);
     let debug = section.get(&DEBUG);
-    let interval = section.get(&INTERVAL);
-    let list_size = section.get(&HAPROXY_BACKEND_SERVERS_LIST_SIZE);
-    let state_dir = section.get(&STATE_DIR);
-    let region = section.optional(&AWS_DEFAULT_REGION);
     let address = section.get(&EXPORTER_ADDRESS);
     let port = section.optional(&EXPORTER_PORT);
-    let with_graphite = section.get(&GRAPHITE);
-    let graphite_interval = section.get(&GRAPHITE_INTERVAL);
-    let store = store::read(&mut section);
-    let graphite = match with_graphite {
-        Some(true) => {
-            let mut found = Report::default();
-            let graphite = graphite::read(ini, &mut found);
-            if let (None, Some(first)) = (&graphite, found.errors.first()) {
-                section.error("graphite", format!("is true, and [graphite] is wrong: {first}"));
+    let page = |usual: u16| {
+        address.zip(port).map(|(address, port)| Some(SocketAddr::new(address, port.unwrap_or(Some(usual))?)))
+    };
+    let mut fits = true;
+    let discovery = gather!(
+        Discovery {
+            loglevel: section.get(&LOGLEVEL).map(|level| if debug == Some(true) { LogLevel::Debug } else { level }),
+            interval: section.get(&INTERVAL),
+            list_size: section.get(&HAPROXY_BACKEND_SERVERS_LIST_SIZE),
+            state_dir: section.get(&STATE_DIR),
+            store: store::read(section),
+            region: section.optional(&AWS_DEFAULT_REGION),
+            exporter: page(SERVER_PORT),
+            client_exporter: page(CLIENT_PORT),
+            graphite: graphite(section),
+            server: server::read(ini, report, list_size.map_or(1, NonZeroUsize::get)),
+            client: client::read(ini, report),
+        },
+        if let (Some(store), Some(size)) = (&store, list_size) {
+            let (name, most) = store.kind.room();
+            fits = size.get() <= most;
+            if !fits {
+                let message = format!("is more than the {most} servers that a value of store = {name} has room for");
+                Section::new(DISCOVERY, ini, report).error("haproxy-backend-servers-list-size", message);
             }
-            graphite.map(Some)
         }
-        _ => Some(None),
-    };
-    let mut server = server::read(ini, report, list_size.map_or(1, NonZeroUsize::get));
-    let client = client::read(ini, report);
-    if let (Some(server), Some(client)) = (&mut server, &client) {
-        let backends = client.backends.iter().map(|backend| (backend.name.clone(), backend.serves.clone()));
-        server.plan.backends = backends.collect();
+    );
+    let mut discovery = discovery.filter(|_| fits && debug.is_some())?;
+    let backends = discovery.client.backends.iter().map(|backend| (backend.name.clone(), backend.serves.clone()));
+    discovery.server.plan.backends = backends.collect();
+    Some(discovery)
+}
+
+/// Where metrics are sent, and how often.
+fn graphite(section: &mut Section<'_>) -> Option<Option<(Graphite, Duration)>> {
+    let (wanted, interval) = (section.get(&GRAPHITE), section.get(&GRAPHITE_INTERVAL));
+    if !wanted? {
+        return Some(None);
     }
-    let (address, port, graphite_interval) = (address?, port?, graphite_interval?);
-    // A slot takes up to some 300 bytes of a value, which is at most 400 KB in DynamoDB, 512 KB in Consul and 1.5 MB in
-    // etcd.
-    let (most, name) = match store.as_ref()?.kind {
-        StoreKind::DynamoDb => (1000, "dynamodb"),
-        StoreKind::Consul => (1300, "consul"),
-        StoreKind::Etcd => (4096, "etcd"),
-        StoreKind::File => (LARGEST_LIST, "file"),
-    };
-    if list_size?.get() > most {
-        let message = format!("is more than the {most} servers that a value of store = {name} has room for");
-        Section::new(DISCOVERY, ini, report).error("haproxy-backend-servers-list-size", message);
-        return None;
+    let mut found = Report::default();
+    let graphite = graphite::read(section.ini, &mut found);
+    if let (None, Some(first)) = (&graphite, found.errors.first()) {
+        section.error("graphite", format!("is true, and [graphite] is wrong: {first}"));
     }
-    Some(Discovery {
-        loglevel: if debug? { LogLevel::Debug } else { loglevel? },
-        interval: interval?,
-        list_size: list_size?,
-        state_dir: state_dir?,
-        store: store?,
-        region: region?,
-        exporter: port.unwrap_or(Some(SERVER_PORT)).map(|port| SocketAddr::new(address, port)),
-        client_exporter: port.unwrap_or(Some(CLIENT_PORT)).map(|port| SocketAddr::new(address, port)),
-        graphite: graphite?.map(|graphite| (graphite, graphite_interval)),
-        server: server?,
-        client: client?,
-    })
+    Some(Some((graphite?, interval?)))
 }
 
 #[cfg(test)]

@@ -4,18 +4,17 @@ use super::backend::Serves;
 use super::source::{self, Source};
 use super::words::{number, weight, word};
 use crate::config::ini::Ini;
-use crate::config::option::{Reading, Type, options};
-use crate::config::options::DISCOVERY_SERVER;
-use crate::config::options::Reader as ReadBy;
+use crate::config::option::options;
 use crate::config::problem::Report;
-use crate::config::section::Section;
+use crate::config::program::DISCOVERY_SERVER;
+use crate::config::reading::{Reading, Type};
+use crate::config::section::{Section, gather};
 use crate::config::value;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 options! {
-    /// Its rows.
-    pub(in crate::config) static ROWS: DISCOVERY_SERVER, ReadBy::Discovery {
+    pub(crate) static ROWS: DISCOVERY_SERVER, Discovery {
         SOURCE_WEIGHTS: bool = value::BOOLEAN, "source-weights", Some("true"),
             "Whether weights of Consul, SRV records and file scale the weight of a server.";
         ALLOW_EMPTY: bool = value::BOOLEAN, "allow-empty", Some("false"),
@@ -114,69 +113,63 @@ pub struct Ramp {
 
 /// Reads the section. `list_size`: slots of the list.
 pub(super) fn read(ini: &Ini, report: &mut Report, list_size: usize) -> Option<Server> {
-    let mut section = Section::new(DISCOVERY_SERVER, ini, report);
-    let source = source::read(&mut section);
-    let allow_empty = section.get(&ALLOW_EMPTY);
-    let source_timeout = section.get(&SOURCE_TIMEOUT);
-    let longest_pause = section.get(&SOURCE_LONGEST_PAUSE);
-    let source_weights = section.get(&SOURCE_WEIGHTS);
-    let min = section.get(&HAPROXY_BACKEND_SERVER_MIN_WEIGHT);
-    let max = section.get(&HAPROXY_BACKEND_SERVER_MAX_WEIGHT);
-    let step = section.get(&HAPROXY_BACKEND_SERVER_INCREASE_WEIGHT);
-    let interval = section.get(&HAPROXY_BACKEND_SERVER_INCREASE_WEIGHT_INTERVAL);
-    let drain_time = section.get(&DRAIN_TIME);
+    let section = &mut Section::new(DISCOVERY_SERVER, ini, report);
+    let source = source::read(section);
+    let groups = source.as_ref().and_then(Option::as_ref).and_then(Source::groups);
+    gather!(Server {
+        source,
+        allow_empty: section.get(&ALLOW_EMPTY),
+        source_timeout: section.get(&SOURCE_TIMEOUT),
+        longest_pause: section.get(&SOURCE_LONGEST_PAUSE),
+        plan: plan(section, list_size, groups),
+        lease_time: lease_time(section),
+        name: section.optional(&SERVER_NAME),
+    })
+}
+
+fn plan(section: &mut Section<'_>, list_size: usize, groups: Option<Vec<String>>) -> Option<Plan> {
     let confirmations = section.get(&REMOVAL_CONFIRMATIONS);
-    let ratio = section.get(&REMOVAL_RATIO);
-    let hold_obsolete = section.get(&HOLD_OBSOLETE);
-    let floor = section.get(&REMOVAL_FLOOR);
-    let hold = section.get(&REMOVAL_HOLD);
-    let lease_time = section.get(&LEASE_TIME);
-    let name = section.optional(&SERVER_NAME);
-    let (min, max, step) = (min?, max?, step?);
+    gather!(Plan {
+        list_size: Some(list_size),
+        ramp: ramp(section),
+        source_weights: section.get(&SOURCE_WEIGHTS),
+        drain_time: section.get(&DRAIN_TIME),
+        confirmations: confirmations.map(|count| u32::try_from(count.get()).unwrap_or(u32::MAX)),
+        hold_obsolete: section.get(&HOLD_OBSOLETE),
+        ratio: section.get(&REMOVAL_RATIO),
+        floor: section.get(&REMOVAL_FLOOR),
+        hold: section.get(&REMOVAL_HOLD),
+        groups: Some(groups),
+        backends: Some(Vec::new()),
+    })
+}
+
+fn ramp(section: &mut Section<'_>) -> Option<Ramp> {
+    let ramp = gather!(Ramp {
+        min: section.get(&HAPROXY_BACKEND_SERVER_MIN_WEIGHT),
+        max: section.get(&HAPROXY_BACKEND_SERVER_MAX_WEIGHT),
+        step: section.get(&HAPROXY_BACKEND_SERVER_INCREASE_WEIGHT),
+        interval: section.get(&HAPROXY_BACKEND_SERVER_INCREASE_WEIGHT_INTERVAL),
+    })?;
+    let Ramp { min, max, step, interval } = ramp;
     if min > max {
         section.error("haproxy-backend-server-min-weight", format!("is above the largest weight, {max}"));
-        return None;
-    }
-    if max == 0 {
+    } else if max == 0 {
         section.error("haproxy-backend-server-max-weight", "would give no server any traffic; write 1 to 256");
-        return None;
-    }
-    if step == 0 && min < max {
+    } else if step == 0 && min < max {
         section
             .error("haproxy-backend-server-increase-weight", "would never reach the largest weight; write 1 or more");
-        return None;
+    } else {
+        return Some(Ramp { step: step.max(1), interval: interval.max(Duration::from_millis(1)), ..ramp });
     }
-    if lease_time.is_some_and(|time| time < Duration::from_secs(1)) {
+    None
+}
+
+fn lease_time(section: &mut Section<'_>) -> Option<Duration> {
+    let time = section.get(&LEASE_TIME)?;
+    if time < Duration::from_secs(1) {
         section.error("lease-time", "is too short to be renewed in time; write 1 or more");
         return None;
     }
-    let ramp = Ramp { min, max, step: step.max(1), interval: interval?.max(Duration::from_millis(1)) };
-    let source = source?;
-    let groups = match &source {
-        Some(Source::Aws { groups, .. }) => Some(groups.clone()),
-        Some(Source::Consul(consul)) => Some(consul.services.clone()),
-        Some(Source::Dns { names, .. }) => Some(names.clone()),
-        Some(Source::File { .. }) | None => None,
-    };
-    Some(Server {
-        source,
-        allow_empty: allow_empty?,
-        source_timeout: source_timeout?,
-        longest_pause: longest_pause?,
-        plan: Plan {
-            list_size,
-            ramp,
-            source_weights: source_weights?,
-            drain_time: drain_time?,
-            confirmations: u32::try_from(confirmations?.get()).unwrap_or(u32::MAX),
-            hold_obsolete: hold_obsolete?,
-            ratio: ratio?,
-            floor: floor?,
-            hold: hold?,
-            groups,
-            backends: Vec::new(),
-        },
-        lease_time: lease_time?,
-        name: name?,
-    })
+    Some(time)
 }

@@ -1,16 +1,16 @@
 //! Where servers are found: the part of `[discovery-server]` that `mode` chooses.
 
 use super::words::{name_servers, names, urls, word};
-use crate::config::option::{Reading, Type, choice, options};
-use crate::config::options::{DISCOVERY_SERVER, Reader as ReadBy};
+use crate::config::option::{choice, options};
+use crate::config::program::DISCOVERY_SERVER;
+use crate::config::reading::{Reading, Type};
 use crate::config::section::Section;
 use crate::config::value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 options! {
-    /// Its rows.
-    pub(in crate::config) static ROWS: DISCOVERY_SERVER, ReadBy::Discovery {
+    pub(crate) static ROWS: DISCOVERY_SERVER, Discovery {
         MODE: Mode = choice![("aws", Mode::Aws), ("consul", Mode::Consul), ("dns", Mode::Dns), ("file", Mode::File)], "mode", None,
             "Where servers are found; needed with --server.";
         ASG_NAMES: Vec<String> = Reading::new(Type::Text, names), "asg-names", None,
@@ -85,6 +85,18 @@ pub struct Consul {
     pub warning: bool,
 }
 
+impl Source {
+    /// The groups that the source is asked for; `None` where it says itself which there are.
+    pub(super) fn groups(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Aws { groups, .. } => Some(groups.clone()),
+            Self::Consul(consul) => Some(consul.services.clone()),
+            Self::Dns { names, .. } => Some(names.clone()),
+            Self::File { .. } => None,
+        }
+    }
+}
+
 /// Which address of an instance HAProxy is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Address {
@@ -115,32 +127,29 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Option<Source>> {
     let urls = section.optional(&CONSUL_API_URL);
     let services = section.optional(&CONSUL_SERVICE_NAME);
     let token_file = section.optional(&CONSUL_TOKEN_FILE);
-    let tags = section.optional(&CONSUL_TAGS);
+    let tags = section.or_default(&CONSUL_TAGS);
     let datacenter = section.optional(&CONSUL_DATACENTER);
     let warning = section.get(&CONSUL_WARNING);
     let dns_names = section.optional(&DNS_NAMES);
     let kind = section.get(&DNS_TYPE);
-    let dns_servers = section.optional(&DNS_SERVERS);
+    let dns_servers = section.or_default(&DNS_SERVERS);
     let path = section.optional(&SOURCE_FILE);
-    let source = match mode? {
+    Some(Some(match mode? {
         None => return Some(None),
         Some(Mode::Aws) => Source::Aws { groups: needed(section, "asg-names", "aws", groups?)?, address: address? },
         Some(Mode::Consul) => Source::Consul(Consul {
             urls: needed(section, "consul-api-url", "consul", urls?)?,
             services: needed(section, "consul-service-name", "consul", services?)?,
             token_file: token_file?,
-            tags: tags?.unwrap_or_default(),
+            tags: tags?,
             datacenter: datacenter?,
             warning: warning?,
         }),
-        Some(Mode::Dns) => Source::Dns {
-            names: needed(section, "dns-names", "dns", dns_names?)?,
-            kind: kind?,
-            servers: dns_servers?.unwrap_or_default(),
-        },
+        Some(Mode::Dns) => {
+            Source::Dns { names: needed(section, "dns-names", "dns", dns_names?)?, kind: kind?, servers: dns_servers? }
+        }
         Some(Mode::File) => Source::File { path: needed(section, "source-file", "file", path?)? },
-    };
-    Some(Some(source))
+    }))
 }
 
 #[derive(Clone, Copy)]

@@ -1,17 +1,17 @@
 //! Where the list is kept.
 
-use super::words::{key, urls, word};
-use crate::config::option::{Reading, Type, choice, options};
-use crate::config::options::{DISCOVERY, Reader as ReadBy};
-use crate::config::section::Section;
-use crate::config::tls::{Tls, identity};
+use super::words::{LARGEST_LIST, key, urls, word};
+use crate::config::option::{choice, options};
+use crate::config::program::DISCOVERY;
+use crate::config::reading::{Reading, Type};
+use crate::config::section::{Section, gather};
+use crate::config::tls::Tls;
 use crate::config::value;
 use std::path::PathBuf;
 use std::time::Duration;
 
 options! {
-    /// Its rows.
-    pub(in crate::config) static ROWS: DISCOVERY, ReadBy::Discovery {
+    pub(crate) static ROWS: DISCOVERY, Discovery {
         STORE: StoreKind = choice![("file", StoreKind::File), ("dynamodb", StoreKind::DynamoDb), ("consul", StoreKind::Consul), ("etcd", StoreKind::Etcd)], "store", None,
             "Where the list is stored; unset: dynamodb if dynamodb-table-name is set, otherwise file.";
         STORE_URL: Vec<String> = Reading::new(Type::Text, urls), "store-url", None,
@@ -76,34 +76,37 @@ pub enum StoreKind {
 
 /// Reads the options of the store, which stand in `[discovery]`.
 pub(super) fn read(section: &mut Section<'_>) -> Option<Store> {
-    let kind = section.optional(&STORE);
-    let urls = section.optional(&STORE_URL);
-    let key = section.get(&STORE_KEY);
-    let table = section.optional(&DYNAMODB_TABLE_NAME);
-    let rows = section.get(&DYNAMODB_ROWS);
-    let timeout = section.get(&STORE_TIMEOUT);
-    let token_file = section.optional(&STORE_TOKEN_FILE);
-    let credentials_file = section.optional(&STORE_CREDENTIALS_FILE);
-    let ca_file = section.optional(&TLS_CA_FILE);
-    let certificate = section.optional(&TLS_CERTIFICATE_FILE);
-    let tls_key = section.optional(&TLS_KEY_FILE);
-    let (table, kind) = (table?, kind?);
-    let kind = kind.unwrap_or(if table.is_some() { StoreKind::DynamoDb } else { StoreKind::File });
-    if kind == StoreKind::DynamoDb && table.is_none() {
+    let (written, table) = (section.optional(&STORE), section.optional(&DYNAMODB_TABLE_NAME));
+    let tabular = table.as_ref().is_some_and(Option::is_some);
+    let kind = written.map(|kind| kind.unwrap_or(if tabular { StoreKind::DynamoDb } else { StoreKind::File }));
+    let local = if kind == Some(StoreKind::Etcd) { "http://127.0.0.1:2379" } else { "http://127.0.0.1:8500" };
+    let store = gather!(Store {
+        kind,
+        urls: section.optional(&STORE_URL).map(|urls| urls.unwrap_or_else(|| vec![local.to_owned()])),
+        key: section.get(&STORE_KEY),
+        table,
+        rows: section.get(&DYNAMODB_ROWS),
+        timeout: section.get(&STORE_TIMEOUT),
+        token_file: section.optional(&STORE_TOKEN_FILE),
+        credentials_file: section.optional(&STORE_CREDENTIALS_FILE),
+        tls: Tls::read(section, &TLS_CA_FILE, &TLS_CERTIFICATE_FILE, &TLS_KEY_FILE),
+    })?;
+    if store.kind == StoreKind::DynamoDb && !tabular {
         section.error("dynamodb-table-name", "is not set, and store = dynamodb needs it");
         return None;
     }
-    let identity = identity(certificate?, tls_key?).map_err(|(option, message)| section.error(option, message)).ok()?;
-    let local = if kind == StoreKind::Etcd { "http://127.0.0.1:2379" } else { "http://127.0.0.1:8500" };
-    Some(Store {
-        kind,
-        urls: urls?.unwrap_or_else(|| vec![local.to_owned()]),
-        key: key?,
-        table,
-        rows: rows?,
-        timeout: timeout?,
-        token_file: token_file?,
-        credentials_file: credentials_file?,
-        tls: Tls { ca_file: ca_file?, identity, ..Tls::default() },
-    })
+    Some(store)
+}
+
+impl StoreKind {
+    /// Its name, and the most slots that a value of it has room for: a slot takes up to some 300 bytes of a value, which is at
+    /// most 400 KB in DynamoDB, 512 KB in Consul and 1.5 MB in etcd.
+    pub(super) fn room(self) -> (&'static str, usize) {
+        match self {
+            Self::DynamoDb => ("dynamodb", 1000),
+            Self::Consul => ("consul", 1300),
+            Self::Etcd => ("etcd", 4096),
+            Self::File => ("file", LARGEST_LIST),
+        }
+    }
 }

@@ -1,13 +1,12 @@
 //! Text to values, where only discovery has such values.
 
+use crate::config::reading::Refusal;
 use crate::config::servers;
-use crate::config::value::{self, Refusal};
+use crate::config::value;
 use crate::haproxy::address::Address;
+use crate::haproxy::runtime::LARGEST_WEIGHT;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-
-/// Largest weight that HAProxy knows.
-pub const LARGEST_WEIGHT: u16 = 256;
 
 pub(super) fn number(text: &str, most: usize) -> Result<usize, Refusal> {
     let value = value::integer(text).and_then(|value| usize::try_from(value).ok()).filter(|value| *value <= most);

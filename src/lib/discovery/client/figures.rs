@@ -2,9 +2,9 @@
 
 use super::reconcile::{Outcome, Waiting};
 use super::slots::{Desired, Occupant, Wanted};
+use crate::discovery::clock::utc_seconds;
 use crate::discovery::document::Document;
 use crate::discovery::report::ServerWeight;
-use crate::discovery::utc_seconds;
 use crate::haproxy::address::Address;
 use crate::haproxy::runtime::{AdminState, Servers};
 use crate::telemetry::{Definition, Sample, as_f64, definitions, size};

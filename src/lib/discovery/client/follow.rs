@@ -2,9 +2,10 @@
 
 use super::disk::Disk;
 use super::figures::Shown;
+use crate::discovery::clock::utc_millis;
+use crate::discovery::context::Context;
 use crate::discovery::document::Document;
 use crate::discovery::store::Revision;
-use crate::discovery::{Context, utc_millis};
 use crate::logging::Chain;
 use std::ops::Deref;
 use std::rc::Rc;
@@ -67,7 +68,7 @@ const GRACE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// The store cannot be read.
-pub async fn once(context: &Context) -> Result<List, crate::discovery::store::StoreError> {
+pub(crate) async fn once(context: &Context) -> Result<List, crate::discovery::store::StoreError> {
     let document = context.store.load().await?.document;
     let disk = Disk::new(&context.config.state_dir);
     Ok(document.map(|document| {
@@ -78,7 +79,7 @@ pub async fn once(context: &Context) -> Result<List, crate::discovery::store::St
 
 /// Keeps `list` as the store has it, until the program has to end. While the store is away, or has no list any more, the
 /// last one stays in force; at the start it is that of the disk.
-pub async fn follow(mut context: Context, disk: Disk, list: watch::Sender<List>, shown: Shown) {
+pub(crate) async fn follow(mut context: Context, disk: Disk, list: watch::Sender<List>, shown: Shown) {
     let pause = context.config.interval;
     let limit = context.config.store.timeout + GRACE;
     let mut state = State { disk, list, shown, reachable: None, revision: None };

@@ -14,11 +14,11 @@ pub mod follow;
 pub mod link;
 #[cfg(test)]
 mod model;
-pub mod reconcile;
-pub mod record;
-pub mod slots;
+mod reconcile;
+mod record;
+mod slots;
 
-use super::Context;
+use super::context::Context;
 use super::report::Side;
 use crate::cli::Run;
 use crate::logging::Chain;
@@ -74,7 +74,7 @@ pub enum ClientError {
 ///
 /// # Errors
 /// What no further attempt can mend; for a single round, everything.
-pub async fn run(context: Context) -> Result<(), ClientError> {
+pub(crate) async fn run(context: Context) -> Result<(), ClientError> {
     let shown = Shown::default();
     let disk = Disk::new(&context.config.state_dir);
     let client = &context.config.client;

@@ -16,7 +16,6 @@ pub struct Occupant {
     pub instance: String,
     /// For people.
     pub name: String,
-    /// Its group.
     pub group: String,
     /// Where it is.
     pub endpoint: Endpoint,
@@ -73,7 +72,6 @@ impl fmt::Display for Unfit {
 /// What one backend should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Desired {
-    /// The backend.
     pub backend: Name,
     /// Prefix of the names of its slots.
     pub base: Name,
@@ -110,14 +108,12 @@ const FIRST_DYNAMIC_ID: u32 = 100_000;
 
 /// The id of a slot's server where it is added: by the slot alone, which the list has decided for all HAProxies, so that
 /// the same key leads to the same server on each, whatever else is in their backends and whenever each added it.
-#[must_use]
-pub fn dynamic_id(slot: u32) -> u32 {
+pub(crate) fn dynamic_id(slot: u32) -> u32 {
     FIRST_DYNAMIC_ID.saturating_add(slot)
 }
 
 /// The number that follows `base` in a server's name. HAProxy writes numbers without leading zeros and signs.
-#[must_use]
-pub fn slot_number(base: &str, server: &str) -> Option<u32> {
+pub(crate) fn slot_number(base: &str, server: &str) -> Option<u32> {
     let number = server.strip_prefix(base)?;
     if number.starts_with(['0', '+']) { None } else { number.parse().ok() }
 }
@@ -126,7 +122,7 @@ pub fn slot_number(base: &str, server: &str) -> Option<u32> {
 ///
 /// # Errors
 /// The configuration has names or options that HAProxy does not know.
-pub fn desired(
+pub(crate) fn desired(
     document: &Document,
     backend: &Backend,
     manage_weights: bool,

@@ -7,7 +7,7 @@
 //!
 //! Whose slot goes to another server that serves the same backends is no loss, and is not held.
 
-use super::Planning;
+use super::planning::Planning;
 use crate::config::discovery::{Plan as Settings, Serves};
 use crate::discovery::document::{Cause, Held, State, What};
 use crate::discovery::source::{Instance, Listing};

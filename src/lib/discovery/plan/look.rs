@@ -1,7 +1,7 @@
 //! What the source says about servers that have a slot.
 
-use super::{Identity, Planning, identity_in, identity_of, occupant, serves, suspect};
-use crate::discovery::document::{Cause, State, What};
+use super::planning::{Identity, Planning, identity_in, identity_of, occupant, serves, suspect};
+use crate::discovery::document::{Cause, Server, State, What};
 use crate::discovery::source::{Instance, Life, Listing};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -14,12 +14,7 @@ impl Planning<'_> {
         let serving = self.next.servers().filter(|(_, server)| server.state == State::Active);
         let actives: HashSet<Identity> = serving.map(|(_, server)| identity_of(server)).collect();
         let present: HashSet<Identity> = self.next.servers().map(|(_, server)| identity_of(server)).collect();
-        // An address cannot be that of two: who has it now has taken it over.
-        let heirs: HashMap<(IpAddr, Option<u16>), &Instance> = instances
-            .iter()
-            .filter(|instance| serves(instance) && !present.contains(&identity_in(instance)))
-            .filter_map(|instance| Some(((instance.addresses.first().copied()?, instance.port), *instance)))
-            .collect();
+        let heirs = heirs(instances, &present);
         let (size, now, millis, settings) = (self.size(), self.now, self.millis, self.settings);
         let silent: HashSet<u32> =
             self.next.servers().filter(|(_, server)| self.is_silent(listing, server)).map(|(id, _)| id).collect();
@@ -47,13 +42,8 @@ impl Planning<'_> {
                 // Nobody is left in a group that the source should know: it is rather misspelt where its servers are now.
                 about.group.clone_from(&server.group);
             }
-            if (&server.name, &server.group, &server.zone, server.hint, &server.addresses)
-                != (&about.name, &about.group, &about.zone, about.hint, &about.addresses)
-            {
-                let why = format!("name {}, group {}, weight hint {} %", about.name, about.group, about.hint);
+            if let Some(why) = update(server, about) {
                 reasons.push((id, instance.id.clone(), What::Updated, why));
-                (server.name, server.group, server.zone) = (about.name, about.group, about.zone);
-                (server.hint, server.addresses) = (about.hint, about.addresses);
             }
             match (serves(instance), active) {
                 (true, true) => server.doubt = None,
@@ -76,4 +66,23 @@ impl Planning<'_> {
             self.reason(Some(slot), &instance, what, why);
         }
     }
+}
+
+/// Those who may have taken over an address, which cannot be that of two.
+fn heirs<'i>(instances: &[&'i Instance], present: &HashSet<Identity>) -> HashMap<(IpAddr, Option<u16>), &'i Instance> {
+    let new = instances.iter().filter(|instance| serves(instance) && !present.contains(&identity_in(instance)));
+    new.filter_map(|instance| Some(((instance.addresses.first().copied()?, instance.port), *instance))).collect()
+}
+
+/// Takes over what the source says about a server; what that is, in words, where it differs.
+fn update(server: &mut Server, about: Server) -> Option<String> {
+    let is_same = (&server.name, &server.group, &server.zone, server.hint, &server.addresses)
+        == (&about.name, &about.group, &about.zone, about.hint, &about.addresses);
+    if is_same {
+        return None;
+    }
+    let why = format!("name {}, group {}, weight hint {} %", about.name, about.group, about.hint);
+    (server.name, server.group, server.zone) = (about.name, about.group, about.zone);
+    (server.hint, server.addresses) = (about.hint, about.addresses);
+    Some(why)
 }

@@ -1,6 +1,6 @@
 //! Slots for those who have none.
 
-use super::{Identity, Planning, identity_in, identity_of, occupant, serves};
+use super::planning::{Identity, Planning, identity_in, identity_of, occupant, serves};
 use crate::discovery::document::{Cause, State, Unplaced, What};
 use crate::discovery::source::Instance;
 use std::collections::{HashSet, VecDeque};

@@ -1,6 +1,6 @@
 //! Weights of a moment.
 
-use super::{Identity, Planning, identity_of};
+use super::planning::{Identity, Planning, identity_of};
 use crate::discovery::document::{State, What, weight};
 use std::collections::HashSet;
 

@@ -1,7 +1,7 @@
 //! What the server tells about itself.
 
+use crate::discovery::clock::utc_seconds;
 use crate::discovery::document::{Document, Reason, State, What};
-use crate::discovery::utc_seconds;
 use crate::telemetry::{Definition, Sample, as_f64, definitions, size};
 use std::cell::{Cell, RefCell};
 

@@ -4,12 +4,13 @@
 //! Both are asked page by page until the last. Instances are asked for by a filter, which passes over those that are
 //! gone; without any there is no second question, since one without ids would answer with the whole account.
 
-use super::{FailedGroup, Instance, Life, Listing, Source, SourceError, Unusable};
+use super::interface::{Source, SourceError};
+use super::listing::{FailedGroup, Instance, Life, Listing, Unusable};
 use crate::config::discovery::Address;
-use crate::discovery::LocalFuture;
 use crate::discovery::aws::{Aws, AwsError, Service};
 use crate::discovery::hint::Hint;
 use crate::discovery::http::escaped;
+use async_trait::async_trait;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -25,7 +26,6 @@ const IDS: usize = 200;
 /// Most pages of one question: a source that never ends is an error.
 const PAGES: usize = 1000;
 
-/// The source.
 pub(super) struct Groups {
     scaling: Service,
     ec2: Service,
@@ -58,23 +58,16 @@ impl Groups {
                 form.push((format!("AutoScalingGroupNames.member.{}", index + 1), name.clone()));
             }
             form.push(("MaxRecords".to_owned(), "100".to_owned()));
-            let mut token = None;
-            for _ in 0..PAGES {
-                let answer: ScalingAnswer = ask(&self.scaling, REQUEST, &form, token.take(), self.timeout).await?;
-                for group in answer.result.groups.member {
-                    for member in group.instances.member {
+            let take = |ScalingAnswer { result }: ScalingAnswer| {
+                for group in result.groups.items {
+                    for member in group.instances.items {
                         members.insert(member.id.clone(), (group.name.clone(), member));
                     }
                     found.insert(group.name);
                 }
-                token = answer.result.next_token.filter(|token| !token.is_empty());
-                if token.is_none() {
-                    break;
-                }
-            }
-            if token.is_some() {
-                return Err(endless(REQUEST));
-            }
+                result.next_token
+            };
+            pages(&self.scaling, REQUEST, &form, self.timeout, take).await?;
         }
         let unknown = self.groups.iter().filter(|name| !found.contains(*name));
         let reason = "AWS knows no such Auto Scaling Group";
@@ -92,31 +85,38 @@ impl Groups {
                 form.push((format!("Filter.1.Value.{}", index + 1), (*id).clone()));
             }
             form.push(("MaxResults".to_owned(), "1000".to_owned()));
-            let mut token = None;
-            for _ in 0..PAGES {
-                let answer: Ec2Answer = ask(&self.ec2, REQUEST, &form, token.take(), self.timeout).await?;
-                let reservations =
-                    answer.reservations.item.into_iter().flat_map(|reservation| reservation.instances.item);
-                details.extend(reservations.map(|one| (one.id.clone(), one)));
-                token = answer.next_token.filter(|token| !token.is_empty());
-                if token.is_none() {
-                    break;
-                }
-            }
-            if token.is_some() {
-                return Err(endless(REQUEST));
-            }
+            let take = |answer: Ec2Answer| {
+                let reservations = answer.reservations.items.into_iter();
+                let all = reservations.flat_map(|reservation| reservation.instances.items);
+                details.extend(all.map(|one| (one.id.clone(), one)));
+                answer.next_token
+            };
+            pages(&self.ec2, REQUEST, &form, self.timeout, take).await?;
         }
         Ok(details)
     }
 }
 
-fn endless(request: &'static str) -> AwsError {
-    AwsError::Content { request, reason: format!("more than {PAGES} pages") }
-}
-
 fn form(action: &str, version: &str) -> Vec<(String, String)> {
     vec![("Action".to_owned(), action.to_owned()), ("Version".to_owned(), version.to_owned())]
+}
+
+/// All pages of an answer. `take` is given each, and gives the token of the next one.
+async fn pages<T: DeserializeOwned>(
+    service: &Service,
+    request: &'static str,
+    form: &[(String, String)],
+    time: Duration,
+    mut take: impl FnMut(T) -> Option<String>,
+) -> Result<(), AwsError> {
+    let mut token = None;
+    for _ in 0..PAGES {
+        token = take(ask(service, request, form, token, time).await?).filter(|token| !token.is_empty());
+        if token.is_none() {
+            return Ok(());
+        }
+    }
+    Err(AwsError::Content { request, reason: format!("more than {PAGES} pages") })
 }
 
 /// One page.
@@ -154,20 +154,21 @@ struct ScalingAnswer {
 #[derive(Deserialize)]
 struct ScalingResult {
     #[serde(rename = "AutoScalingGroups")]
-    groups: Members<Group>,
+    groups: List<Group>,
     #[serde(rename = "NextToken")]
     next_token: Option<String>,
 }
 
+/// Auto Scaling and EC2 name what a list is made of differently.
 #[derive(Deserialize)]
-struct Members<T> {
-    #[serde(default = "Vec::new")]
-    member: Vec<T>,
+struct List<T> {
+    #[serde(rename = "item", alias = "member", default = "Vec::new")]
+    items: Vec<T>,
 }
 
-impl<T> Default for Members<T> {
+impl<T> Default for List<T> {
     fn default() -> Self {
-        Self { member: Vec::new() }
+        Self { items: Vec::new() }
     }
 }
 
@@ -176,7 +177,7 @@ struct Group {
     #[serde(rename = "AutoScalingGroupName")]
     name: String,
     #[serde(rename = "Instances", default)]
-    instances: Members<Member>,
+    instances: List<Member>,
 }
 
 #[derive(Deserialize)]
@@ -194,27 +195,15 @@ struct Member {
 #[derive(Deserialize)]
 struct Ec2Answer {
     #[serde(rename = "reservationSet")]
-    reservations: Items<Reservation>,
+    reservations: List<Reservation>,
     #[serde(rename = "nextToken")]
     next_token: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Items<T> {
-    #[serde(default = "Vec::new")]
-    item: Vec<T>,
-}
-
-impl<T> Default for Items<T> {
-    fn default() -> Self {
-        Self { item: Vec::new() }
-    }
-}
-
-#[derive(Deserialize)]
 struct Reservation {
     #[serde(rename = "instancesSet", default)]
-    instances: Items<Details>,
+    instances: List<Details>,
 }
 
 #[derive(Deserialize)]
@@ -230,7 +219,7 @@ struct Details {
     #[serde(rename = "ipv6Address")]
     ipv6: Option<String>,
     #[serde(rename = "networkInterfaceSet", default)]
-    interfaces: Items<Interface>,
+    interfaces: List<Interface>,
 }
 
 #[derive(Deserialize)]
@@ -241,7 +230,7 @@ struct Named {
 #[derive(Deserialize)]
 struct Interface {
     #[serde(rename = "ipv6AddressesSet", default)]
-    ipv6: Items<Ipv6>,
+    ipv6: List<Ipv6>,
 }
 
 #[derive(Deserialize)]
@@ -256,7 +245,7 @@ impl Details {
             Address::Private => self.private.as_ref(),
             Address::Public => self.public.as_ref(),
             Address::Ipv6 => {
-                let of_interfaces = self.interfaces.item.iter().flat_map(|interface| &interface.ipv6.item);
+                let of_interfaces = self.interfaces.items.iter().flat_map(|interface| &interface.ipv6.items);
                 self.ipv6.as_ref().or_else(|| of_interfaces.filter_map(|ipv6| ipv6.address.as_ref()).next())
             }
         };
@@ -294,48 +283,47 @@ fn instance(id: &str, group: String, member: &Member, details: &Details, wanted:
     }
 }
 
+#[async_trait(?Send)]
 impl Source for Groups {
-    fn list(&mut self, _: Option<Duration>) -> LocalFuture<'_, Result<Listing, SourceError>> {
-        Box::pin(async {
-            let (members, failed) = self.members().await?;
-            if let Some(unknown) = failed.first().filter(|_| failed.len() == self.groups.len()) {
-                let reason = "AWS knows no such Auto Scaling Group";
-                return Err(SourceError::Incomplete { service: unknown.group.clone(), reason });
-            }
-            let ids: Vec<&String> = members.keys().collect();
-            let details = self.details(&ids).await?;
-            // EC2 is behind with what Auto Scaling has just made.
-            let unknown = members.iter().filter(|(id, (_, member))| {
-                let serves = member.life == "InService" && member.health.eq_ignore_ascii_case("healthy");
-                serves && !details.contains_key(*id)
-            });
-            let unknown = unknown.map(|(id, (group, _))| Unusable {
-                instance: id.clone(),
-                group: group.clone(),
-                reason: "EC2 does not know it".to_owned(),
-                unsure: true,
-            });
-            let known = members.iter().filter_map(|(id, (group, member))| {
-                let details = details.get(id)?;
-                Some(instance(id, group.clone(), member, details, self.address))
-            });
-            let (usable, without): (Vec<Instance>, Vec<Instance>) =
-                known.partition(|instance| !instance.addresses.is_empty());
-            // One that is being started gets its address later.
-            let without = without.into_iter().filter(|one| one.healthy && one.life == Life::InService);
-            let reason = match self.address {
-                Address::Private => "it has no private address",
-                Address::Public => "it has no public address",
-                Address::Ipv6 => "it has no IPv6 address",
-            };
-            let unusable = without.map(|one| Unusable {
-                instance: one.id,
-                group: one.group,
-                reason: reason.to_owned(),
-                unsure: false,
-            });
-            Ok(Listing { unusable: unusable.chain(unknown).collect(), failed, ..Listing::now(usable) })
-        })
+    async fn list(&mut self, _: Option<Duration>) -> Result<Listing, SourceError> {
+        let (members, failed) = self.members().await?;
+        if let Some(unknown) = failed.first().filter(|_| failed.len() == self.groups.len()) {
+            let reason = "AWS knows no such Auto Scaling Group";
+            return Err(SourceError::Incomplete { service: unknown.group.clone(), reason });
+        }
+        let ids: Vec<&String> = members.keys().collect();
+        let details = self.details(&ids).await?;
+        // EC2 is behind with what Auto Scaling has just made.
+        let unknown = members.iter().filter(|(id, (_, member))| {
+            let serves = member.life == "InService" && member.health.eq_ignore_ascii_case("healthy");
+            serves && !details.contains_key(*id)
+        });
+        let unknown = unknown.map(|(id, (group, _))| Unusable {
+            instance: id.clone(),
+            group: group.clone(),
+            reason: "EC2 does not know it".to_owned(),
+            unsure: true,
+        });
+        let known = members.iter().filter_map(|(id, (group, member))| {
+            let details = details.get(id)?;
+            Some(instance(id, group.clone(), member, details, self.address))
+        });
+        let (usable, without): (Vec<Instance>, Vec<Instance>) =
+            known.partition(|instance| !instance.addresses.is_empty());
+        // One that is being started gets its address later.
+        let without = without.into_iter().filter(|one| one.healthy && one.life == Life::InService);
+        let reason = match self.address {
+            Address::Private => "it has no private address",
+            Address::Public => "it has no public address",
+            Address::Ipv6 => "it has no IPv6 address",
+        };
+        let unusable = without.map(|one| Unusable {
+            instance: one.id,
+            group: one.group,
+            reason: reason.to_owned(),
+            unsure: false,
+        });
+        Ok(Listing { unusable: unusable.chain(unknown).collect(), failed, ..Listing::now(usable) })
     }
 }
 
@@ -377,7 +365,7 @@ mod tests {
             </reservationSet><nextToken>more</nextToken></DescribeInstancesResponse>"#;
         let answer: Ec2Answer = quick_xml::de::from_str(text).unwrap();
         assert_eq!(answer.next_token.as_deref(), Some("more"));
-        let all: Vec<Details> = answer.reservations.item.into_iter().flat_map(|r| r.instances.item).collect();
+        let all: Vec<Details> = answer.reservations.items.into_iter().flat_map(|r| r.instances.items).collect();
         let addresses = |one: &Details| {
             [Address::Private, Address::Public, Address::Ipv6]
                 .map(|a| one.address(a).map_or_else(String::new, |ip| ip.to_string()))
@@ -386,6 +374,6 @@ mod tests {
         assert_eq!(addresses(&all[1]), ["", "", ""]);
         assert_eq!(addresses(&all[2]), ["", "", "2001:db8::3"]);
         let empty = r#"<DescribeInstancesResponse><reservationSet/></DescribeInstancesResponse>"#;
-        assert!(quick_xml::de::from_str::<Ec2Answer>(empty).unwrap().reservations.item.is_empty());
+        assert!(quick_xml::de::from_str::<Ec2Answer>(empty).unwrap().reservations.items.is_empty());
     }
 }

@@ -7,16 +7,18 @@
 //!
 //! A service that cannot be listed has failed: its servers stay, the other services go on.
 
+use super::interface::{Source, SourceError};
+use super::listing::{FailedGroup, Instance, Life, Listing, Unusable};
 use super::names::Names;
-use super::{FailedGroup, Instance, Life, Listing, Source, SourceError, Unusable};
 use crate::config::Tls;
 use crate::config::discovery::Consul as Settings;
-use crate::discovery::LocalFuture;
 use crate::discovery::hint::Hint;
 use crate::discovery::http::{Http, Refused, escaped};
+use crate::discovery::local::LocalFuture;
 use crate::http::SetupError;
 use crate::logging::Chain;
 use crate::secrets;
+use async_trait::async_trait;
 use hyper::Method;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -29,7 +31,6 @@ use std::time::Duration;
 /// Longest time for which Consul lets a query wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-/// The source.
 pub(super) struct Consul {
     services: Vec<Service>,
     query: Query,
@@ -270,32 +271,31 @@ fn found(entry: Entry, group: &str, warning_serves: bool) -> Found {
     Found { instance, address, weight }
 }
 
+#[async_trait(?Send)]
 impl Source for Consul {
-    fn list(&mut self, wait: Option<Duration>) -> LocalFuture<'_, Result<Listing, SourceError>> {
-        Box::pin(async move {
-            let query = &self.query;
-            // As long as there is a service of which nothing is known, nobody waits.
-            let wait = wait.filter(|_| self.services.iter().all(|service| service.index > 0));
-            let mut asked: Vec<LocalFuture<'_, ()>> = Vec::new();
-            for service in &mut self.services {
-                asked.push(Box::pin(service.refresh(query, wait)));
-            }
-            // With `wait` the first answer ends the waiting for the others; without it all have to answer.
-            poll_fn(|context| {
-                let before = asked.len();
-                asked.retain_mut(|request| request.as_mut().poll(context).is_pending());
-                let answered = asked.is_empty() || (wait.is_some() && asked.len() < before);
-                if answered { Poll::Ready(()) } else { Poll::Pending }
-            })
-            .await;
-            drop(asked);
-            if self.services.iter().all(|service| service.failure.is_some())
-                && let Some(failure) = self.services.iter_mut().find_map(|service| service.failure.take())
-            {
-                return Err(failure);
-            }
-            Ok(self.listing().await)
+    async fn list(&mut self, wait: Option<Duration>) -> Result<Listing, SourceError> {
+        let query = &self.query;
+        // As long as there is a service of which nothing is known, nobody waits.
+        let wait = wait.filter(|_| self.services.iter().all(|service| service.index > 0));
+        let mut asked: Vec<LocalFuture<'_, ()>> = Vec::new();
+        for service in &mut self.services {
+            asked.push(Box::pin(service.refresh(query, wait)));
+        }
+        // With `wait` the first answer ends the waiting for the others; without it all have to answer.
+        poll_fn(|context| {
+            let before = asked.len();
+            asked.retain_mut(|request| request.as_mut().poll(context).is_pending());
+            let answered = asked.is_empty() || (wait.is_some() && asked.len() < before);
+            if answered { Poll::Ready(()) } else { Poll::Pending }
         })
+        .await;
+        drop(asked);
+        if self.services.iter().all(|service| service.failure.is_some())
+            && let Some(failure) = self.services.iter_mut().find_map(|service| service.failure.take())
+        {
+            return Err(failure);
+        }
+        Ok(self.listing().await)
     }
 
     fn waits(&self) -> bool {

@@ -4,10 +4,12 @@
 //! for, has failed: its servers stay, the other names go on. So it is with the targets of SRV records: each is a server of its own, with the fate of its own
 //! name, and one family of addresses is enough. Nothing is cached here: the name servers do that.
 
-use super::{FailedGroup, Instance, Life, Listing, Source, SourceError, Unusable, all};
+use super::interface::{Source, SourceError};
+use super::listing::{FailedGroup, Instance, Life, Listing, Unusable};
 use crate::config::discovery::Record;
-use crate::discovery::LocalFuture;
 use crate::discovery::hint::Hint;
+use crate::discovery::local::all;
+use async_trait::async_trait;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
 use hickory_resolver::net::NetError;
@@ -24,7 +26,6 @@ use tokio::time::{Instant, timeout_at};
 /// Most questions at a time: each has a socket of its own.
 const QUESTIONS: usize = 128;
 
-/// The source.
 pub(super) struct Dns {
     resolver: TokioResolver,
     names: Vec<String>,
@@ -283,22 +284,21 @@ fn instance(id: String, name: String, address: IpAddr, port: Option<u16>, group:
     }
 }
 
+#[async_trait(?Send)]
 impl Source for Dns {
-    fn list(&mut self, _: Option<Duration>) -> LocalFuture<'_, Result<Listing, SourceError>> {
-        Box::pin(async move {
-            let asker = self.asker();
-            let mut listing = Listing::now(Vec::new());
-            match self.kind {
-                Record::A => self.hosts(&asker, RecordType::A, &mut listing).await,
-                Record::Aaaa => self.hosts(&asker, RecordType::AAAA, &mut listing).await,
-                Record::Srv => self.services(&asker, &mut listing).await,
+    async fn list(&mut self, _: Option<Duration>) -> Result<Listing, SourceError> {
+        let asker = self.asker();
+        let mut listing = Listing::now(Vec::new());
+        match self.kind {
+            Record::A => self.hosts(&asker, RecordType::A, &mut listing).await,
+            Record::Aaaa => self.hosts(&asker, RecordType::AAAA, &mut listing).await,
+            Record::Srv => self.services(&asker, &mut listing).await,
+        }
+        match listing.failed.first() {
+            Some(FailedGroup { group, reason }) if listing.failed.len() == self.names.len() => {
+                Err(SourceError::Dns { name: group.clone(), reason: reason.clone() })
             }
-            match listing.failed.first() {
-                Some(FailedGroup { group, reason }) if listing.failed.len() == self.names.len() => {
-                    Err(SourceError::Dns { name: group.clone(), reason: reason.clone() })
-                }
-                _ => Ok(listing),
-            }
-        })
+            _ => Ok(listing),
+        }
     }
 }

@@ -13,17 +13,17 @@
 //! A group that a backend of the configuration asks for and that the file does not mention has failed, unless the
 //! configuration says `allow-empty`: its servers stay. `state=leaving` takes them out, and `[]` everybody.
 
-use super::{FailedGroup, Instance, Life, Listing, Source, SourceError};
-use crate::discovery::LocalFuture;
+use super::interface::{Source, SourceError};
+use super::listing::{FailedGroup, Instance, Life, Listing};
 use crate::discovery::hint::Hint;
 use crate::net::unbracketed;
+use async_trait::async_trait;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The source.
 pub(super) struct SourceFile {
     path: PathBuf,
     named: BTreeSet<String>,
@@ -47,15 +47,14 @@ impl SourceFile {
     }
 }
 
+#[async_trait(?Send)]
 impl Source for SourceFile {
-    fn list(&mut self, _: Option<Duration>) -> LocalFuture<'_, Result<Listing, SourceError>> {
-        Box::pin(async {
-            let failed = |source| SourceError::File { path: self.path.clone(), source };
-            let text = std::fs::read_to_string(&self.path).map_err(failed)?;
-            let what = self.path.display().to_string();
-            let instances = parse(&text).map_err(|reason| SourceError::Content { what, reason })?;
-            Ok(Listing { failed: self.unmentioned(&instances), ..Listing::now(instances) })
-        })
+    async fn list(&mut self, _: Option<Duration>) -> Result<Listing, SourceError> {
+        let failed = |source| SourceError::File { path: self.path.clone(), source };
+        let text = std::fs::read_to_string(&self.path).map_err(failed)?;
+        let what = self.path.display().to_string();
+        let instances = parse(&text).map_err(|reason| SourceError::Content { what, reason })?;
+        Ok(Listing { failed: self.unmentioned(&instances), ..Listing::now(instances) })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The last good listing on disk: what a server begins with that finds neither its source nor a document in its store.
 
-use super::{Life, Listing};
+use super::listing::{Life, Listing};
 use crate::config::discovery::{Discovery, Source};
 use crate::discovery::store::file::replace;
 use std::io;

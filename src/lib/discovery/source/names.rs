@@ -1,6 +1,6 @@
 //! Host names as the system resolves them: `/etc/hosts`, search lists and whatever else it has been taught.
 
-use super::all;
+use crate::discovery::local::all;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,12 +1,13 @@
 //! The document in Consul's KV store: check-and-set for the document, a session for the lease.
 
-use super::{Lease, Revision, Store, StoreError, Stored};
+use super::interface::{Lease, Revision, Store, StoreError, Stored};
+use super::text;
 use crate::config;
-use crate::discovery::LocalFuture;
 use crate::discovery::document::Document;
 use crate::discovery::http::{Http, Refused};
 use crate::http::{Reply, SetupError};
 use crate::secrets;
+use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
@@ -18,7 +19,6 @@ use std::time::Duration;
 /// The least and the greatest time for which Consul gives a session.
 const SESSION: (u64, u64) = (10, 86_400);
 
-/// The store.
 pub(super) struct ConsulKv {
     http: Http,
     /// A connection of its own for requests that wait.
@@ -113,72 +113,59 @@ fn said_yes(reply: &Reply) -> bool {
     reply.status == 200 && reply.body.trim_ascii() == b"true"
 }
 
+#[async_trait(?Send)]
 impl Store for ConsulKv {
-    fn load(&self) -> LocalFuture<'_, Result<Stored, StoreError>> {
-        Box::pin(async {
-            Ok(match self.get(&self.list).await? {
-                None => Stored { document: None, revision: Revision("0".to_owned()) },
-                Some((value, index)) => Stored { document: Some(super::parse(&value)?), revision: Revision(index) },
-            })
+    async fn load(&self) -> Result<Stored, StoreError> {
+        Ok(match self.get(&self.list).await? {
+            None => Stored { document: None, revision: Revision("0".to_owned()) },
+            Some((value, index)) => Stored { document: Some(text::read(&value)?), revision: Revision(index) },
         })
     }
 
-    fn compare_and_set<'a>(
-        &'a self,
-        document: &'a Document,
-        expected: &'a Revision,
-    ) -> LocalFuture<'a, Result<Revision, StoreError>> {
-        Box::pin(async move {
-            // As a transaction, whose answer says the new index.
-            let operation = json!([{"KV": {
-                "Verb": "cas",
-                "Key": self.list.trim_start_matches("/v1/kv/"),
-                "Value": STANDARD.encode(super::text(document)?),
-                "Index": expected.0.parse::<u64>().unwrap_or(0),
-            }}]);
-            let reply = self.put("/v1/txn", operation.to_string().into_bytes()).await?;
-            match reply.status {
-                409 => return Err(StoreError::Conflict),
-                // Not Consul, or a proxy in front of it that lets only some paths through.
-                404 => return Err(Refused::by(&reply, "PUT /v1/txn".to_owned()).into()),
-                _ => {}
-            }
-            let answer: Value = serde_json::from_slice(&reply.body).map_err(StoreError::Decode)?;
-            let index = answer.pointer("/Results/0/KV/ModifyIndex").map(ToString::to_string);
-            index.map(Revision).ok_or_else(|| Refused::by(&reply, "PUT /v1/txn".to_owned()).into())
-        })
+    async fn compare_and_set(&self, document: &Document, expected: &Revision) -> Result<Revision, StoreError> {
+        // As a transaction, whose answer says the new index.
+        let operation = json!([{"KV": {
+            "Verb": "cas",
+            "Key": self.list.trim_start_matches("/v1/kv/"),
+            "Value": STANDARD.encode(text::write(document)?),
+            "Index": expected.0.parse::<u64>().unwrap_or(0),
+        }}]);
+        let reply = self.put("/v1/txn", operation.to_string().into_bytes()).await?;
+        match reply.status {
+            409 => return Err(StoreError::Conflict),
+            // Not Consul, or a proxy in front of it that lets only some paths through.
+            404 => return Err(Refused::by(&reply, "PUT /v1/txn".to_owned()).into()),
+            _ => {}
+        }
+        let answer: Value = serde_json::from_slice(&reply.body).map_err(StoreError::Decode)?;
+        let index = answer.pointer("/Results/0/KV/ModifyIndex").map(ToString::to_string);
+        index.map(Revision).ok_or_else(|| Refused::by(&reply, "PUT /v1/txn".to_owned()).into())
     }
 
-    fn watch<'a>(&'a self, seen: &'a Revision, time: Duration) -> LocalFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            // Consul adds up to a sixteenth to the time. An index below 1 would not wait.
-            let index = seen.0.parse::<u64>().unwrap_or(0).max(1);
-            let path = format!("{}?index={index}&wait={}ms", self.list, time.as_millis().max(1));
-            let limit = time + time / 8 + self.timeout;
-            self.call(&self.waiting, Method::GET, &path, Vec::new(), limit).await.map(drop)
-        })
+    async fn watch(&self, seen: &Revision, time: Duration) -> Result<(), StoreError> {
+        // Consul adds up to a sixteenth to the time. An index below 1 would not wait.
+        let index = seen.0.parse::<u64>().unwrap_or(0).max(1);
+        let path = format!("{}?index={index}&wait={}ms", self.list, time.as_millis().max(1));
+        let limit = time + time / 8 + self.timeout;
+        self.call(&self.waiting, Method::GET, &path, Vec::new(), limit).await.map(drop)
     }
 
-    fn lease<'a>(&'a self, holder: &'a str, time: Duration) -> LocalFuture<'a, Result<Lease, StoreError>> {
-        Box::pin(async move {
-            let session = self.session(holder, time).await?;
-            let path = format!("{}?acquire={session}", self.lease);
-            if said_yes(&self.put(&path, holder.as_bytes().to_vec()).await?) {
-                return Ok(Lease::Ours);
-            }
-            let owner = self.get(&self.lease).await?.map(|(value, _)| String::from_utf8_lossy(&value).into_owned());
-            Ok(Lease::Theirs(owner.unwrap_or_default()))
-        })
+    async fn lease(&self, holder: &str, time: Duration) -> Result<Lease, StoreError> {
+        let session = self.session(holder, time).await?;
+        let path = format!("{}?acquire={session}", self.lease);
+        if said_yes(&self.put(&path, holder.as_bytes().to_vec()).await?) {
+            return Ok(Lease::Ours);
+        }
+        let owner = self.get(&self.lease).await?.map(|(value, _)| String::from_utf8_lossy(&value).into_owned());
+        Ok(Lease::Theirs(owner.unwrap_or_default()))
     }
 
-    fn release<'a>(&'a self, _: &'a str) -> LocalFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            let session = self.session.take();
-            match session {
-                // The lock goes with its session.
-                Some(session) => self.put(&format!("/v1/session/destroy/{session}"), Vec::new()).await.map(drop),
-                None => Ok(()),
-            }
-        })
+    async fn release(&self, _: &str) -> Result<(), StoreError> {
+        let session = self.session.take();
+        match session {
+            // The lock goes with its session.
+            Some(session) => self.put(&format!("/v1/session/destroy/{session}"), Vec::new()).await.map(drop),
+            None => Ok(()),
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! The document under a key of etcd, through the JSON gateway of its version 3 interface: neither gRPC nor protobuf.
 
-use super::{Lease, Revision, Store, StoreError, Stored};
+use super::interface::{Lease, Revision, Store, StoreError, Stored};
+use super::text;
 use crate::config;
-use crate::discovery::LocalFuture;
 use crate::discovery::document::Document;
 use crate::discovery::http::{Http, Refused};
 use crate::http::SetupError;
 use crate::secrets;
+use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
@@ -18,7 +19,6 @@ use std::time::Duration;
 /// How often a watch looks.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// The store.
 pub(super) struct Etcd {
     http: Http,
     key: String,
@@ -108,99 +108,86 @@ fn succeeded(answer: &Value) -> bool {
     answer.get("succeeded").and_then(Value::as_bool).unwrap_or(false)
 }
 
+#[async_trait(?Send)]
 impl Store for Etcd {
-    fn load(&self) -> LocalFuture<'_, Result<Stored, StoreError>> {
-        Box::pin(async {
-            match self.get(&self.key).await? {
-                None => Ok(Stored { document: None, revision: Revision("0".to_owned()) }),
-                Some(found) => {
-                    Ok(Stored { document: Some(super::parse(&found.value)?), revision: Revision(found.mod_revision) })
-                }
+    async fn load(&self) -> Result<Stored, StoreError> {
+        match self.get(&self.key).await? {
+            None => Ok(Stored { document: None, revision: Revision("0".to_owned()) }),
+            Some(found) => {
+                Ok(Stored { document: Some(text::read(&found.value)?), revision: Revision(found.mod_revision) })
             }
-        })
+        }
     }
 
-    fn compare_and_set<'a>(
-        &'a self,
-        document: &'a Document,
-        expected: &'a Revision,
-    ) -> LocalFuture<'a, Result<Revision, StoreError>> {
-        Box::pin(async move {
-            // A key that does not exist has the revision 0.
-            let body = json!({
-                "compare": [{"key": self.key, "target": "MOD", "result": "EQUAL", "mod_revision": expected.0}],
-                "success": [{"request_put": {"key": self.key, "value": STANDARD.encode(super::text(document)?)}}],
-            });
-            let answer = self.call("/v3/kv/txn", &body).await?;
-            if !succeeded(&answer) {
-                return Err(StoreError::Conflict);
-            }
-            let revision = answer.get("header").and_then(|header| header.get("revision")).and_then(Value::as_str);
-            Ok(Revision(revision.unwrap_or_default().to_owned()))
-        })
+    async fn compare_and_set(&self, document: &Document, expected: &Revision) -> Result<Revision, StoreError> {
+        // A key that does not exist has the revision 0.
+        let body = json!({
+            "compare": [{"key": self.key, "target": "MOD", "result": "EQUAL", "mod_revision": expected.0}],
+            "success": [{"request_put": {"key": self.key, "value": STANDARD.encode(text::write(document)?)}}],
+        });
+        let answer = self.call("/v3/kv/txn", &body).await?;
+        if !succeeded(&answer) {
+            return Err(StoreError::Conflict);
+        }
+        let revision = answer.get("header").and_then(|header| header.get("revision")).and_then(Value::as_str);
+        Ok(Revision(revision.unwrap_or_default().to_owned()))
     }
 
-    fn watch<'a>(&'a self, seen: &'a Revision, time: Duration) -> LocalFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            let started = tokio::time::Instant::now();
-            loop {
-                let left = time.saturating_sub(started.elapsed());
-                tokio::time::sleep(LOOK.min(left)).await;
-                if left <= LOOK {
-                    return Ok(());
-                }
-                let body = json!({"key": self.key, "keys_only": true});
-                let answer = self.call("/v3/kv/range", &body).await?;
-                let found = answer.get("kvs").and_then(|kvs| kvs.get(0)).map(key_value);
-                if found.map_or_else(|| "0".to_owned(), |found| found.mod_revision) != seen.0 {
-                    return Ok(());
-                }
+    async fn watch(&self, seen: &Revision, time: Duration) -> Result<(), StoreError> {
+        let started = tokio::time::Instant::now();
+        loop {
+            let left = time.saturating_sub(started.elapsed());
+            tokio::time::sleep(LOOK.min(left)).await;
+            if left <= LOOK {
+                return Ok(());
             }
-        })
+            let body = json!({"key": self.key, "keys_only": true});
+            let answer = self.call("/v3/kv/range", &body).await?;
+            let found = answer.get("kvs").and_then(|kvs| kvs.get(0)).map(key_value);
+            if found.map_or_else(|| "0".to_owned(), |found| found.mod_revision) != seen.0 {
+                return Ok(());
+            }
+        }
     }
 
-    fn lease<'a>(&'a self, holder: &'a str, time: Duration) -> LocalFuture<'a, Result<Lease, StoreError>> {
-        Box::pin(async move {
-            if let Some(found) = self.get(&self.lease_key).await? {
-                let owner = String::from_utf8_lossy(&found.value).into_owned();
-                if owner != holder {
-                    return Ok(Lease::Theirs(owner));
-                }
-                let answer = self.call("/v3/lease/keepalive", &json!({"ID": found.lease})).await?;
-                let left = answer.get("result").and_then(|result| result.get("TTL")).and_then(Value::as_str);
-                if left.is_some_and(|left| left != "0") {
-                    return Ok(Lease::Ours);
-                }
+    async fn lease(&self, holder: &str, time: Duration) -> Result<Lease, StoreError> {
+        if let Some(found) = self.get(&self.lease_key).await? {
+            let owner = String::from_utf8_lossy(&found.value).into_owned();
+            if owner != holder {
+                return Ok(Lease::Theirs(owner));
             }
-            let granted = self.call("/v3/lease/grant", &json!({"TTL": time.as_secs().max(1).to_string()})).await?;
-            let lease = granted.get("ID").and_then(Value::as_str).unwrap_or_default();
-            let value = STANDARD.encode(holder);
-            let body = json!({
-                "compare": [{"key": self.lease_key, "target": "CREATE", "result": "EQUAL", "create_revision": "0"}],
-                "success": [{"request_put": {"key": self.lease_key, "value": value, "lease": lease}}],
-                "failure": [{"request_range": {"key": self.lease_key}}],
-            });
-            let answer = self.call("/v3/kv/txn", &body).await?;
-            if succeeded(&answer) {
+            let answer = self.call("/v3/lease/keepalive", &json!({"ID": found.lease})).await?;
+            let left = answer.get("result").and_then(|result| result.get("TTL")).and_then(Value::as_str);
+            if left.is_some_and(|left| left != "0") {
                 return Ok(Lease::Ours);
             }
-            // The lease that nobody uses is given back.
-            drop(self.call("/v3/lease/revoke", &json!({"ID": lease})).await);
-            let found = answer.pointer("/responses/0/response_range/kvs/0").map(key_value);
-            let owner = found.map(|found| String::from_utf8_lossy(&found.value).into_owned());
-            Ok(Lease::Theirs(owner.unwrap_or_default()))
-        })
+        }
+        let granted = self.call("/v3/lease/grant", &json!({"TTL": time.as_secs().max(1).to_string()})).await?;
+        let lease = granted.get("ID").and_then(Value::as_str).unwrap_or_default();
+        let value = STANDARD.encode(holder);
+        let body = json!({
+            "compare": [{"key": self.lease_key, "target": "CREATE", "result": "EQUAL", "create_revision": "0"}],
+            "success": [{"request_put": {"key": self.lease_key, "value": value, "lease": lease}}],
+            "failure": [{"request_range": {"key": self.lease_key}}],
+        });
+        let answer = self.call("/v3/kv/txn", &body).await?;
+        if succeeded(&answer) {
+            return Ok(Lease::Ours);
+        }
+        // The lease that nobody uses is given back.
+        drop(self.call("/v3/lease/revoke", &json!({"ID": lease})).await);
+        let found = answer.pointer("/responses/0/response_range/kvs/0").map(key_value);
+        let owner = found.map(|found| String::from_utf8_lossy(&found.value).into_owned());
+        Ok(Lease::Theirs(owner.unwrap_or_default()))
     }
 
-    fn release<'a>(&'a self, holder: &'a str) -> LocalFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            match self.get(&self.lease_key).await? {
-                Some(found) if found.value == holder.as_bytes() => {
-                    // The key goes with its lease.
-                    self.call("/v3/lease/revoke", &json!({"ID": found.lease})).await.map(drop)
-                }
-                _ => Ok(()),
+    async fn release(&self, holder: &str) -> Result<(), StoreError> {
+        match self.get(&self.lease_key).await? {
+            Some(found) if found.value == holder.as_bytes() => {
+                // The key goes with its lease.
+                self.call("/v3/lease/revoke", &json!({"ID": found.lease})).await.map(drop)
             }
-        })
+            _ => Ok(()),
+        }
     }
 }

@@ -3,9 +3,11 @@
 //! `list.json` is replaced as a whole by a rename, under a lock on `list.lock`; `lease.json` says who plans. A crash
 //! leaves the old document or the new one, and perhaps a temporary file, which the next write replaces.
 
-use super::{Lease, Revision, Store, StoreError, Stored};
+use super::interface::{Lease, Revision, Store, StoreError, Stored, lease_end};
+use super::text;
+use crate::discovery::clock::utc_seconds;
 use crate::discovery::document::Document;
-use crate::discovery::{LocalFuture, utc_seconds};
+use async_trait::async_trait;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
@@ -23,7 +25,6 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Time for another process to let go of the lock: it holds it for as long as a small file is written.
 const LOCK: Duration = Duration::from_secs(5);
 
-/// The store.
 pub(super) struct FileStore {
     directory: PathBuf,
 }
@@ -73,7 +74,7 @@ impl FileStore {
         let Some(bytes) = self.bytes(LIST)? else {
             return Ok(Stored { document: None, revision: Revision("0".to_owned()) });
         };
-        let document = super::parse(&bytes)?;
+        let document = text::read(&bytes)?;
         Ok(Stored { revision: revision(&document), document: Some(document) })
     }
 
@@ -101,7 +102,7 @@ impl FileStore {
 ///
 /// # Errors
 /// The file stays as it was.
-pub(in crate::discovery) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
@@ -117,66 +118,55 @@ fn revision(document: &Document) -> Revision {
     Revision(format!("{} {}", document.version, document.by))
 }
 
+#[async_trait(?Send)]
 impl Store for FileStore {
-    fn load(&self) -> LocalFuture<'_, Result<Stored, StoreError>> {
-        Box::pin(async { self.read() })
+    async fn load(&self) -> Result<Stored, StoreError> {
+        self.read()
     }
 
-    fn compare_and_set<'a>(
-        &'a self,
-        document: &'a Document,
-        expected: &'a Revision,
-    ) -> LocalFuture<'a, Result<Revision, StoreError>> {
-        Box::pin(async move {
-            let _lock = self.locked().await?;
-            if self.read()?.revision != *expected {
-                return Err(StoreError::Conflict);
-            }
-            self.replace(LIST, &super::text(document)?)?;
-            Ok(revision(document))
-        })
+    async fn compare_and_set(&self, document: &Document, expected: &Revision) -> Result<Revision, StoreError> {
+        let _lock = self.locked().await?;
+        if self.read()?.revision != *expected {
+            return Err(StoreError::Conflict);
+        }
+        self.replace(LIST, &text::write(document)?)?;
+        Ok(revision(document))
     }
 
-    fn watch<'a>(&'a self, seen: &'a Revision, time: Duration) -> LocalFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            let path = self.path(LIST);
-            let stamp = || fs::metadata(&path).and_then(|data| data.modified()).ok();
-            let before = stamp();
-            if self.read()?.revision != *seen {
-                return Ok(());
-            }
-            let started = tokio::time::Instant::now();
-            while started.elapsed() < time && stamp() == before {
-                tokio::time::sleep(LOOK.min(time.saturating_sub(started.elapsed()))).await;
-            }
-            Ok(())
-        })
+    async fn watch(&self, seen: &Revision, time: Duration) -> Result<(), StoreError> {
+        let path = self.path(LIST);
+        let stamp = || fs::metadata(&path).and_then(|data| data.modified()).ok();
+        let before = stamp();
+        if self.read()?.revision != *seen {
+            return Ok(());
+        }
+        let started = tokio::time::Instant::now();
+        while started.elapsed() < time && stamp() == before {
+            tokio::time::sleep(LOOK.min(time.saturating_sub(started.elapsed()))).await;
+        }
+        Ok(())
     }
 
-    fn lease<'a>(&'a self, holder: &'a str, time: Duration) -> LocalFuture<'a, Result<Lease, StoreError>> {
-        Box::pin(async move {
-            let _lock = self.locked().await?;
-            let now = utc_seconds();
-            let held = self.held()?;
-            // A lease that lasts longer than any is given for comes from a clock that was wrong.
-            let valid = |held: &Held| held.until > now && held.until <= now.saturating_add(86_400);
-            if let Some(held) = held.filter(|held| held.holder != holder && valid(held)) {
-                return Ok(Lease::Theirs(held.holder));
-            }
-            let until = super::lease_end(now, time);
-            let bytes = serde_json::to_vec(&Held { holder: holder.to_owned(), until }).map_err(StoreError::Encode)?;
-            self.replace(LEASE, &bytes)?;
-            Ok(Lease::Ours)
-        })
+    async fn lease(&self, holder: &str, time: Duration) -> Result<Lease, StoreError> {
+        let _lock = self.locked().await?;
+        let now = utc_seconds();
+        let held = self.held()?;
+        // A lease that lasts longer than any is given for comes from a clock that was wrong.
+        let valid = |held: &Held| held.until > now && held.until <= now.saturating_add(86_400);
+        if let Some(held) = held.filter(|held| held.holder != holder && valid(held)) {
+            return Ok(Lease::Theirs(held.holder));
+        }
+        let until = lease_end(now, time);
+        let bytes = serde_json::to_vec(&Held { holder: holder.to_owned(), until }).map_err(StoreError::Encode)?;
+        self.replace(LEASE, &bytes)?;
+        Ok(Lease::Ours)
     }
 
-    fn release<'a>(&'a self, holder: &'a str) -> LocalFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            let _lock = self.locked().await?;
-            match self.held()? {
-                Some(held) if held.holder == holder => fs::remove_file(self.path(LEASE)).map_err(self.failed(LEASE)),
-                _ => Ok(()),
-            }
-        })
+    async fn release(&self, holder: &str) -> Result<(), StoreError> {
+        let _lock = self.locked().await?;
+        match self.held()? {
+            Some(held) if held.holder == holder => fs::remove_file(self.path(LEASE)).map_err(self.failed(LEASE)),
+            _ => Ok(()),
+        }
     }
 }

@@ -4,116 +4,13 @@ mod consul;
 mod dynamodb;
 mod etcd;
 pub(super) mod file;
+mod interface;
+mod text;
 
-use super::LocalFuture;
-use super::aws::AwsError;
-use super::document::{Document, FORMAT};
-use super::http::{HttpError, Refused};
 use crate::config;
 use crate::config::discovery::StoreKind;
-use crate::http::SetupError;
-use serde::Deserialize;
-use std::io;
-use std::path::PathBuf;
+pub use interface::{Lease, Revision, Store, StoreError, Stored};
 use std::rc::Rc;
-use std::time::Duration;
-
-/// A revision of the document, as the store counts; equal revisions are equal documents.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Revision(pub String);
-
-/// What is in the store.
-#[derive(Debug, Clone)]
-pub struct Stored {
-    /// `None`: there is no document so far.
-    pub document: Option<Document>,
-    /// What [`Store::compare_and_set`] has to be given to replace it.
-    pub revision: Revision,
-}
-
-/// Who may plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lease {
-    /// We, for the time that was asked for.
-    Ours,
-    /// Somebody else.
-    Theirs(String),
-}
-
-/// Why the store does not do what it should.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Somebody else has written since: load and plan again.
-    #[error("the document has changed since it was read")]
-    Conflict,
-    /// A file of the store cannot be used.
-    #[error("{} cannot be used", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// What the store holds is no document.
-    #[error("what the store holds is no list of servers")]
-    Decode(#[source] serde_json::Error),
-    /// What the store holds was written by a later version of this program.
-    #[error("the list in the store has the format {0}, which this version does not know")]
-    Format(u32),
-    /// The document cannot be written as JSON.
-    #[error("the list cannot be written")]
-    Encode(#[source] serde_json::Error),
-    /// The client of the store cannot be set up, or a secret not be read anew.
-    #[error(transparent)]
-    Setup(#[from] SetupError),
-    /// The store does not reply.
-    #[error("the store does not answer")]
-    Http(#[from] HttpError),
-    /// The request to AWS cannot be made.
-    #[error("the request to DynamoDB cannot be made")]
-    Aws(#[from] AwsError),
-    /// The store replies, but not as it should.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-}
-
-/// Where the document is kept.
-pub trait Store {
-    /// Reads the document, and nothing older than what this process has read or written.
-    ///
-    /// # Errors
-    /// It cannot be reached, or what it has is no document.
-    fn load(&self) -> LocalFuture<'_, Result<Stored, StoreError>>;
-
-    /// Replaces the document of a revision by another, or does nothing.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] where the revision is not the present one. After any other error the document may have
-    /// been replaced or not.
-    fn compare_and_set<'a>(
-        &'a self,
-        document: &'a Document,
-        expected: &'a Revision,
-    ) -> LocalFuture<'a, Result<Revision, StoreError>>;
-
-    /// Returns when the document may have another revision than the one that is given, or when the time is over.
-    ///
-    /// # Errors
-    /// It cannot be reached.
-    fn watch<'a>(&'a self, seen: &'a Revision, time: Duration) -> LocalFuture<'a, Result<(), StoreError>>;
-
-    /// Takes or renews the lease of the servers.
-    ///
-    /// # Errors
-    /// It cannot be reached; the lease must be taken as lost when its time is over.
-    fn lease<'a>(&'a self, holder: &'a str, time: Duration) -> LocalFuture<'a, Result<Lease, StoreError>>;
-
-    /// Gives the lease back, so that another server takes over at once.
-    ///
-    /// # Errors
-    /// It cannot be reached; the lease ends by itself.
-    fn release<'a>(&'a self, holder: &'a str) -> LocalFuture<'a, Result<(), StoreError>>;
-}
 
 /// Opens the store that the configuration names.
 ///
@@ -127,28 +24,4 @@ pub async fn open(config: &config::Discovery) -> Result<Rc<dyn Store>, StoreErro
         StoreKind::Consul => Rc::new(consul::ConsulKv::open(store)?),
         StoreKind::Etcd => Rc::new(etcd::Etcd::open(store)?),
     })
-}
-
-/// The second (UTC) at whose beginning a lease is over that was given in the second `now`: not before its holder takes it
-/// for lost.
-fn lease_end(now: u64, time: Duration) -> u64 {
-    now.saturating_add(time.as_secs()).saturating_add(2)
-}
-
-/// Reads a document of any store.
-fn parse(bytes: &[u8]) -> Result<Document, StoreError> {
-    #[derive(Deserialize)]
-    struct Format {
-        format: u32,
-    }
-    let Format { format } = serde_json::from_slice(bytes).map_err(StoreError::Decode)?;
-    if format != FORMAT {
-        return Err(StoreError::Format(format));
-    }
-    serde_json::from_slice(bytes).map_err(StoreError::Decode)
-}
-
-/// The document as every store keeps it.
-fn text(document: &Document) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(document).map_err(StoreError::Encode)
 }

@@ -11,7 +11,7 @@ pub mod grammar;
 use std::fmt;
 
 /// Most characters of a reason. HAProxy cuts descriptions at about this length.
-pub const LONGEST_REASON: usize = 120;
+const LONGEST_REASON: usize = 120;
 
 /// What a server is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

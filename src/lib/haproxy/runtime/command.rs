@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 /// Largest weight of a server (configuration manual, `weight`).
-pub const MAX_WEIGHT: u16 = 256;
+pub const LARGEST_WEIGHT: u16 = 256;
 
 /// Why a value does not go into a command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +20,7 @@ pub enum InvalidValue {
     #[error("{0} is not the address of one server")]
     Address(IpAddr),
     /// Beyond 256.
-    #[error("weight {0} is beyond {MAX_WEIGHT}")]
+    #[error("weight {0} is beyond {LARGEST_WEIGHT}")]
     Weight(u64),
     /// A word of `add server` that would end the command, or begin another one.
     #[error("{0:?} cannot stand in the options of a server")]
@@ -127,7 +127,7 @@ impl Weight {
     /// Beyond 256.
     pub fn new(weight: u64) -> Result<Self, InvalidValue> {
         match u16::try_from(weight) {
-            Ok(small) if small <= MAX_WEIGHT => Ok(Self(small)),
+            Ok(small) if small <= LARGEST_WEIGHT => Ok(Self(small)),
             _ => Err(InvalidValue::Weight(weight)),
         }
     }

@@ -9,16 +9,18 @@
 //! and becomes another one. So what goes out is validated here, and what came of it is read back from
 //! `show servers state`.
 
-pub mod batch;
-pub mod command;
-pub mod process;
+mod batch;
+mod command;
+mod process;
 pub mod reply;
-pub mod session;
-pub mod sessions;
-pub mod state;
+mod session;
+mod sessions;
+mod state;
 
 pub use batch::{Batch, LINE_LIMIT};
-pub use command::{AdminState, Command, Endpoint, InvalidValue, Name, ServerName, ServerOptions, Weight};
+pub use command::{
+    AdminState, Command, Endpoint, InvalidValue, LARGEST_WEIGHT, Name, ServerName, ServerOptions, Weight,
+};
 pub use process::{Process, ProcessId};
 pub use reply::{Refusal, Reply};
 pub use session::{Observation, Session, SessionError};

@@ -1,11 +1,11 @@
 //! Steps to commands, and what came of them.
 
-use super::{Link, Round, RoundError};
+use super::state::{Link, Round, RoundError};
 use crate::backoff::Backoff;
 use crate::discovery::client::figures::Event;
 use crate::discovery::client::reconcile::Step;
 use crate::discovery::client::record::Entry;
-use crate::haproxy::runtime::{Batch, Observation, Refusal, Reply, ServerName, ServerState};
+use crate::haproxy::runtime::{Batch, Observation, Refusal, Reply, ServerName, ServerState, SessionError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -16,6 +16,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Most changes of a pass that have a line each in the log.
 const LINES: usize = 20;
+
+/// Why a change was refused: the kind, and what HAProxy says.
+type Refused = (Refusal, String);
 
 impl Link {
     /// Sends the commands of steps, looks again, and keeps what came of each.
@@ -35,25 +38,7 @@ impl Link {
             .collect();
         // Noted first: should we end in between, what was set is known as ours.
         self.note(steps.iter().filter_map(|step| Some((step.server.clone(), step.entry?))).collect())?;
-        let mut refused: HashMap<ServerName, (Refusal, String)> = HashMap::new();
-        let mut broken = None;
-        for batch in Batch::pack(steps.iter().map(|step| step.commands.as_slice())) {
-            round.commands += batch.commands().len();
-            self.shown.count(self.socket(), Event::Commands, batch.commands().len());
-            match self.session.apply(&batch).await {
-                Ok(replies) => {
-                    for (command, reply) in batch.commands().iter().zip(replies) {
-                        if let Reply::Refused(refusal, text) = reply {
-                            refused.entry(command.server().clone()).or_insert((refusal, format!("{command}: {text}")));
-                        }
-                    }
-                }
-                Err(error) => {
-                    broken = Some(error);
-                    break;
-                }
-            }
-        }
+        let (refused, broken) = self.send(steps, round).await;
         *observation = self.observe(asked).await?;
         let rows = observation.servers.rows.iter();
         let rows: HashMap<(&str, &str), &ServerState> =
@@ -88,6 +73,25 @@ impl Link {
         broken.map_or(Ok(()), |error| Err(error.into()))
     }
 
+    /// Sends the commands; what HAProxy refuses, and why not all of them were sent.
+    async fn send(&self, steps: &[Step], round: &mut Round) -> (HashMap<ServerName, Refused>, Option<SessionError>) {
+        let mut refused = HashMap::new();
+        for batch in Batch::pack(steps.iter().map(|step| step.commands.as_slice())) {
+            round.commands += batch.commands().len();
+            self.shown.count(self.socket(), Event::Commands, batch.commands().len());
+            let replies = match self.session.apply(&batch).await {
+                Ok(replies) => replies,
+                Err(error) => return (refused, Some(error)),
+            };
+            for (command, reply) in batch.commands().iter().zip(replies) {
+                if let Reply::Refused(refusal, text) = reply {
+                    refused.entry(command.server().clone()).or_insert((refusal, format!("{command}: {text}")));
+                }
+            }
+        }
+        (refused, None)
+    }
+
     /// Counts and tells what was changed: each change, or sums where there are many.
     fn succeeded(&self, steps: &[&Step], round: &mut Round) {
         round.changes += steps.len();
@@ -109,13 +113,7 @@ impl Link {
         }
     }
 
-    fn failed(
-        &mut self,
-        step: &Step,
-        refusal: Option<&(Refusal, String)>,
-        server: Option<&ServerState>,
-        round: &mut Round,
-    ) {
+    fn failed(&mut self, step: &Step, refusal: Option<&Refused>, server: Option<&ServerState>, round: &mut Round) {
         round.failures += 1;
         self.shown.count(self.session.socket(), Event::Failures, 1);
         let socket = self.session.socket().to_string();

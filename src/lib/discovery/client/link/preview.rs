@@ -1,7 +1,7 @@
 //! What a round would do, for people.
 
+use super::state::{Link, RoundError};
 use super::told::{AGENTS, slots_with_agents, words};
-use super::{Link, RoundError};
 use crate::discovery::client::follow::Listed;
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! What somebody else had set in a process of HAProxy that was replaced: the new one does not know it.
 
-use super::decide::Backend;
+use super::backend::Backend;
 use super::slot::{Slot, is_at};
-use super::{Expected, Outcome, Step, Waiting};
+use super::step::{Expected, Outcome, Step, Waiting};
 use crate::discovery::client::record::Entry;
 use crate::discovery::client::slots::{Wanted, dynamic_id};
 use crate::haproxy::runtime::{AdminState, Command, Endpoint, ServerState, Weight};

@@ -1,8 +1,8 @@
 //! How many servers may leave now: half of those that are wanted stay up, or waiting would help nobody.
 
-use super::View;
 use super::places::At;
 use super::slot::{Slot, endpoint_of, has_traffic};
+use super::view::View;
 use crate::discovery::client::slots::{Desired, Wanted};
 use crate::haproxy::runtime::Endpoint;
 use std::collections::HashMap;

@@ -1,9 +1,9 @@
 //! Slots whose server comes: it is added, or brought up.
 
-use super::decide::{Backend, wake_agent};
+use super::backend::{Backend, wake_agent};
 use super::places::Place;
 use super::slot::{Slot, is_at};
-use super::{Expected, Outcome, Step, Waiting};
+use super::step::{Expected, Outcome, Step, Waiting};
 use crate::discovery::client::slots::{Occupant, Wanted, dynamic_id};
 use crate::haproxy::runtime::{AdminState, Command, Endpoint, ServerName, ServerState, Weight};
 

@@ -1,9 +1,9 @@
 //! Slots whose server leaves: drain, maintenance, and deletion of dynamic ones.
 
+use super::backend::Backend;
 use super::budget::Budget;
-use super::decide::Backend;
 use super::slot::{Slot, endpoint_of, has_traffic, is_down};
-use super::{Expected, Outcome, Step, Waiting};
+use super::step::{Expected, Outcome, Step, Waiting};
 use crate::haproxy::runtime::{AdminState, Command, ServerState};
 
 impl Backend<'_> {

@@ -20,139 +20,29 @@
 //!   takes sessions through both.
 
 mod back;
+mod backend;
 mod budget;
 mod coming;
 mod decide;
 mod leaving;
 mod places;
 mod slot;
+mod step;
+mod view;
 
-use super::record::{Entry, Record};
+use super::record::Record;
 use super::slots::{Desired, Wanted};
-use crate::haproxy::runtime::{
-    AdminState, Command, Endpoint, OpenSessions, Process, ServerName, ServerState, Servers, Weight,
-};
+use crate::haproxy::runtime::ServerState;
+use backend::Backend;
 use budget::Budget;
-use decide::Backend;
 use places::places;
-use slot::{Slot, is_at};
-use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
-
-/// What the operator of the client chose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// Time for the sessions of a leaving server to end.
-    pub drain_timeout: Duration,
-    /// End the sessions that are left after it.
-    pub shutdown_sessions: bool,
-}
-
-/// What is seen of one HAProxy.
-#[derive(Debug, Clone, Copy)]
-pub struct View<'a> {
-    /// The process.
-    pub process: &'a Process,
-    /// Its servers.
-    pub servers: &'a Servers,
-    /// Their open sessions, as far as they are known.
-    pub sessions: &'a OpenSessions,
-    /// Whether the backend takes no weights (a static balance algorithm).
-    pub fixed_weights: bool,
-    /// UTC seconds.
-    pub now: u64,
-}
-
-/// A change of one slot: commands that belong together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// The number of the slot.
-    pub slot: u32,
-    /// Whom it changes.
-    pub server: ServerName,
-    /// The occupant that it is about; empty when there is none.
-    pub instance: String,
-    /// In their order, in one line.
-    pub commands: Vec<Command>,
-    /// Why, in words.
-    pub reason: String,
-    /// What is to be read back afterwards.
-    pub expected: Expected,
-    /// What is noted before the commands go out; `None`: the slot is forgotten once it is done.
-    pub entry: Option<Entry>,
-}
-
-impl Step {
-    /// Whether the server may serve less after it than before.
-    fn takes_traffic_away(&self) -> bool {
-        self.expected.state != Some(AdminState::Ready) || self.expected.weight == Some(Weight::ZERO)
-    }
-}
-
-/// What a step leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expected {
-    /// `None`: the server is not there any more.
-    pub state: Option<AdminState>,
-    /// Where it is, if that was set.
-    pub endpoint: Option<Endpoint>,
-    /// Its weight, if that was set.
-    pub weight: Option<Weight>,
-}
-
-impl Expected {
-    /// Whether this is what came of it.
-    #[must_use]
-    pub fn is_met(&self, server: Option<&ServerState>) -> bool {
-        match (self.state, server) {
-            (None, None) => true,
-            (Some(state), Some(server)) => {
-                server.state() == state
-                    && self.endpoint.is_none_or(|endpoint| is_at(server, endpoint))
-                    && self.weight.is_none_or(|weight| server.weight == weight.get())
-            }
-            _ => false,
-        }
-    }
-}
-
-/// Why a slot is not as it should be, and no command can change that now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Waiting {
-    /// Somebody else has set it to drain or maint.
-    Held(AdminState),
-    /// Its server is in a slot that somebody else has set to drain or maint.
-    HeldElsewhere(u32),
-    /// Its sessions have not ended.
-    Draining,
-    /// It goes on serving until others are up.
-    Capacity,
-    /// HAProxy has no such server.
-    Missing,
-    /// The server follows another one, a resolver, or is a UNIX socket.
-    NotOurs,
-    /// Dynamic servers need HAProxy 2.6.
-    TooOld,
-}
-
-/// What there is to do for a backend.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Outcome {
-    /// Changes, in their order: what somebody else had set, servers that come, servers that leave.
-    pub steps: Vec<Step>,
-    /// Slots that have to wait.
-    pub waiting: Vec<(u32, Waiting)>,
-    /// What was seen and is to be noted.
-    pub noted: Vec<(ServerName, Entry)>,
-    /// Ids of the backends whose open sessions have to be known.
-    pub ask_sessions: BTreeSet<u32>,
-    /// Slots that serve as they should.
-    pub serving: usize,
-}
+use slot::Slot;
+use std::collections::HashMap;
+pub(crate) use step::{Outcome, Step, Waiting};
+pub(crate) use view::{Settings, View};
 
 /// What there is to do so that a backend becomes as it should be.
-#[must_use]
-pub fn reconcile(desired: &Desired, view: View<'_>, record: &Record, settings: Settings) -> Outcome {
+pub(crate) fn reconcile(desired: &Desired, view: View<'_>, record: &Record, settings: Settings) -> Outcome {
     let mut outcome = Outcome::default();
     let mut slots: Vec<Slot<'_>> = Vec::new();
     let rows = || view.servers.rows.iter().filter(|server| server.backend == desired.backend.as_str());

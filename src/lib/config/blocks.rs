@@ -1,15 +1,16 @@
 //! Indented lines: in this language they go on with the value above them, elsewhere (YAML) they are options of their own.
 
-use super::super::ini::Ini;
-use super::super::options::{self, AGENT};
-use super::super::problem::{Problem, Report};
+use super::ini::Ini;
+use super::options;
+use super::problem::{Problem, Report};
+use super::program::{self, AGENT};
 
 /// Reports options whose indented lines cannot be meant as a part of their value; `true` when there are none.
 ///
 /// Nobody would notice: the options in them are not read, and the defaults are used in their place.
 pub(super) fn none(ini: &Ini, report: &mut Report) -> bool {
     let mut good = true;
-    for section in ini.sections().filter(|section| options::base(section) == AGENT) {
+    for section in ini.sections().filter(|section| program::base(section) == AGENT) {
         for option in ini.own_options(section).filter(|option| ini.is_written(section, option)) {
             let Some(raw) = ini.raw(section, option) else { continue };
             let Some(message) = misread(section, option, &raw.text) else { continue };

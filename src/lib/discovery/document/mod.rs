@@ -1,10 +1,17 @@
 //! The list of servers as the store keeps it: one document, which one server writes and all clients read.
 
-use super::hint::Hint;
-use crate::config::discovery::{LARGEST_WEIGHT, Ramp};
+mod ramp;
+mod reason;
+mod server;
+
+use crate::config::discovery::Ramp;
+use crate::haproxy::runtime::LARGEST_WEIGHT;
+pub use ramp::StoredRamp;
+pub(super) use ramp::weight;
+pub use reason::{Held, Reason, Unplaced, What};
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::net::IpAddr;
+use server::parts;
+pub use server::{Cause, Doubt, Server, Slot, State};
 use std::time::Duration;
 
 /// The form of the document that this program writes.
@@ -39,244 +46,6 @@ pub struct Document {
     pub lost_groups: Vec<String>,
     /// What this document changed, and why.
     pub reasons: Vec<Reason>,
-}
-
-/// [`Ramp`] as it is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredRamp {
-    /// Weight at the beginning.
-    pub min: u16,
-    /// Weight at the end.
-    pub max: u16,
-    /// Weight gained with each interval.
-    pub step: u16,
-    /// Milliseconds.
-    pub interval_ms: u64,
-}
-
-impl From<Ramp> for StoredRamp {
-    fn from(ramp: Ramp) -> Self {
-        let interval_ms = u64::try_from(ramp.interval.as_millis()).unwrap_or(u64::MAX);
-        Self { min: ramp.min, max: ramp.max, step: ramp.step, interval_ms }
-    }
-}
-
-impl StoredRamp {
-    /// The weight after some time: `min`, and `step` more with each whole interval, up to `max`; never above what
-    /// HAProxy takes.
-    #[must_use]
-    pub fn after(&self, time: Duration) -> u16 {
-        let elapsed = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let steps = elapsed.checked_div(self.interval_ms).unwrap_or(u64::MAX);
-        let weight = u64::from(self.min).saturating_add(steps.saturating_mul(u64::from(self.step)));
-        u16::try_from(weight).unwrap_or(u16::MAX).min(self.max).min(LARGEST_WEIGHT)
-    }
-}
-
-/// A place in the list; HAProxy's server is called by its id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slot {
-    /// From 1.
-    pub id: u32,
-    /// Who has it; `None`: it is free.
-    pub server: Option<Server>,
-}
-
-/// The occupant of a slot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Server {
-    /// What the source knows it by: an instance of EC2, for example. With address and port it is its identity.
-    pub instance: String,
-    /// For people.
-    pub name: String,
-    /// Never empty; HAProxy is given the first.
-    pub addresses: Vec<IpAddr>,
-    /// `None`: that of the backend.
-    pub port: Option<u16>,
-    /// Its Auto Scaling Group, or service.
-    pub group: String,
-    /// Its availability zone; empty where the source knows none.
-    pub zone: String,
-    /// Part of the full weight that the source wants it to have; all of it where it says nothing.
-    #[serde(flatten)]
-    pub hint: Hint,
-    /// When its ramp began, UTC seconds.
-    pub since: u64,
-    /// And milliseconds.
-    #[serde(default)]
-    pub since_millis: u16,
-    /// When it came in addition to the others, UTC seconds; 0 where it took over the slot of another.
-    #[serde(default)]
-    pub gained: u64,
-    /// Whether it is wanted.
-    pub state: State,
-    /// The weight when the document was written; [`Document::weight_at`] is that of another time.
-    pub weight: u16,
-    /// Why it may have to leave; `None`: the source says that all is well.
-    pub doubt: Option<Doubt>,
-}
-
-impl Server {
-    /// The address that HAProxy is given.
-    #[must_use]
-    pub fn address(&self) -> Option<IpAddr> {
-        self.addresses.first().copied()
-    }
-
-    /// When its ramp began, UTC milliseconds.
-    #[must_use]
-    pub fn ramp_start(&self) -> u64 {
-        self.since.saturating_mul(1000).saturating_add(u64::from(self.since_millis))
-    }
-
-    /// Lets its ramp begin at another time, UTC milliseconds.
-    pub fn set_ramp_start(&mut self, at: u64) {
-        (self.since, self.since_millis) = parts(at);
-    }
-}
-
-/// Milliseconds as seconds and the rest.
-fn parts(millis: u64) -> (u64, u16) {
-    (millis / 1000, u16::try_from(millis % 1000).unwrap_or(0))
-}
-
-/// Whether a server is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// It has traffic.
-    Active,
-    /// It gets no new sessions; its slot is free when the time of draining is over.
-    Draining {
-        /// UTC seconds.
-        since: u64,
-    },
-}
-
-/// Listings that lack a server or call it unhealthy, not many enough yet to believe them, or held by the guard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Doubt {
-    /// What the listings say.
-    pub cause: Cause,
-    /// When the first of them was taken, UTC seconds.
-    pub since: u64,
-    /// How many there were in a row, not counted beyond what is needed.
-    pub listings: u32,
-    /// When the last of them was taken, UTC milliseconds: no listing counts twice.
-    pub last: u64,
-}
-
-/// Why a server leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Cause {
-    /// It is not in the listing.
-    Missing,
-    /// The source calls it unhealthy.
-    Unhealthy,
-    /// The source says that it is being taken out of service.
-    Leaving,
-    /// Its slot is beyond the end of the list, which has become shorter.
-    Shrunk,
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Missing => "the source does not list it any more",
-            Self::Unhealthy => "the source calls it unhealthy",
-            Self::Leaving => "the source is taking it out of service",
-            Self::Shrunk => "the list has become shorter",
-        })
-    }
-}
-
-/// A server without a slot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unplaced {
-    /// As in [`Server`].
-    pub instance: String,
-    /// As in [`Server`].
-    pub group: String,
-}
-
-/// A server that is kept against the source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
-    /// Its slot.
-    pub slot: u32,
-    /// As in [`Server`].
-    pub instance: String,
-    /// Why it would have to leave.
-    pub cause: Cause,
-}
-
-/// A change, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reason {
-    /// The slot; `None` where there is none.
-    pub slot: Option<u32>,
-    /// The server; empty for a change of the list itself.
-    pub instance: String,
-    /// What changes.
-    pub what: What,
-    /// In words.
-    pub why: String,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(slot) = self.slot {
-            write!(f, "slot {slot}: ")?;
-        }
-        if !self.instance.is_empty() {
-            write!(f, "{} ", self.instance)?;
-        }
-        write!(f, "{}: {}", self.what, self.why)
-    }
-}
-
-/// What changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum What {
-    /// A server gets a slot.
-    Added,
-    /// A server is to leave.
-    Draining,
-    /// A server that was to leave stays.
-    Returned,
-    /// A slot is free again.
-    Freed,
-    /// A server is kept against the source.
-    Held,
-    /// A server finds no slot.
-    Unplaced,
-    /// A server goes to another slot, because its own is beyond the end of the list.
-    Moved,
-    /// Group, name, zone or weight hint of a server are others now.
-    Updated,
-    /// The weight follows the ramp.
-    Weight,
-    /// The list has other slots.
-    Resized,
-}
-
-impl fmt::Display for What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Added => "added",
-            Self::Draining => "draining",
-            Self::Returned => "returned",
-            Self::Freed => "freed",
-            Self::Held => "held",
-            Self::Unplaced => "unplaced",
-            Self::Moved => "moved",
-            Self::Updated => "updated",
-            Self::Weight => "weight",
-            Self::Resized => "list resized",
-        })
-    }
 }
 
 impl Document {
@@ -380,38 +149,10 @@ impl Document {
     }
 }
 
-/// See [`Document::weight_at`]; both times in milliseconds.
-#[must_use]
-pub(super) fn weight(ramp: &StoredRamp, since: u64, hint: Hint, now: u64) -> u16 {
-    hint.of(ramp.after(Duration::from_millis(now.saturating_sub(since))))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SEED: StoredRamp = StoredRamp { min: 1, max: 10, step: 1, interval_ms: 30_000 };
-
-    #[test]
-    fn the_ramp_of_the_seed() {
-        for (seconds, wanted) in [(0, 1), (29, 1), (30, 2), (40, 2), (60, 3), (269, 9), (270, 10), (100_000, 10)] {
-            assert_eq!(SEED.after(Duration::from_secs(seconds)), wanted, "after {seconds} s");
-        }
-        let steep = StoredRamp { min: 5, max: 100, step: 40, interval_ms: 500 };
-        let weights: Vec<_> = [0, 500, 1000, 1500].map(Duration::from_millis).iter().map(|t| steep.after(*t)).collect();
-        assert_eq!(weights, [5, 45, 85, 100]);
-    }
-
-    #[test]
-    fn hints_scale_the_ramp() {
-        assert_eq!(weight(&SEED, 0, Hint::percent(50), 270_000), 5);
-        assert_eq!(weight(&SEED, 0, Hint::percent(1), 0), 1);
-        assert_eq!(
-            weight(&SEED, 1_000_000, Hint::FULL, 10_000),
-            1,
-            "a clock behind that of the writer begins the ramp"
-        );
-    }
+    use crate::discovery::hint::Hint;
 
     #[test]
     fn steps_come_in_fractions_of_a_second() {

@@ -1,0 +1,118 @@
+//! `librdkafka.<name>`: properties that are passed on as they are.
+
+use crate::config::program::KAFKA;
+use crate::config::section::Section;
+use crate::config::value;
+use std::collections::BTreeMap;
+
+/// What options have in front that are passed to librdkafka as they are.
+pub(crate) const LIBRDKAFKA: &str = "librdkafka.";
+
+/// Properties that have an option of their own here.
+const OURS: [(&str, &str); 13] = [
+    ("bootstrap.servers", "brokers"),
+    ("client.id", "client-id"),
+    ("compression.codec", "compression"),
+    ("compression.type", "compression"),
+    ("metadata.broker.list", "brokers"),
+    ("sasl.mechanism", "sasl-mechanism"),
+    ("sasl.mechanisms", "sasl-mechanism"),
+    ("sasl.username", "sasl-username"),
+    ("security.protocol", "tls"),
+    ("ssl.ca.location", "tls-ca-file"),
+    ("ssl.certificate.location", "tls-certificate-file"),
+    ("ssl.key.location", "tls-key-file"),
+    ("message.timeout.ms", "nothing: messages are tried until they are delivered"),
+];
+
+/// Properties that are secrets, and belong into a file that not everybody reads.
+const SECRETS: [(&str, &str); 6] = [
+    ("sasl.password", "sasl-password-file"),
+    ("ssl.key.password", "properties-file"),
+    ("ssl.key.pem", "properties-file"),
+    ("ssl.keystore.password", "properties-file"),
+    ("sasl.oauthbearer.client.secret", "properties-file"),
+    ("sasl.oauthbearer.config", "properties-file"),
+];
+
+/// `librdkafka.<name>` options; `None` when one cannot be right.
+pub(super) fn read(section: &mut Section<'_>) -> Option<BTreeMap<String, String>> {
+    let ini = section.ini;
+    let (mut properties, mut good) = (BTreeMap::new(), true);
+    for option in ini.own_options(KAFKA).filter(|option| option.starts_with(LIBRDKAFKA)) {
+        let Some(name) = option.strip_prefix(LIBRDKAFKA) else { continue };
+        if let Some((_, ours)) = OURS.iter().find(|(property, _)| *property == name) {
+            section.error(option, format!("is set by this program; write {ours} instead"));
+            good = false;
+        } else if let Some((_, file)) = SECRETS.iter().find(|(property, _)| *property == name) {
+            section.error(option, format!("is a secret; write it into a file and name that with {file}"));
+            good = false;
+        } else if let Some(Some(value)) = section.optional_named(option, value::text) {
+            match refused(name, &value) {
+                None => drop(properties.insert(name.to_owned(), value)),
+                Some(reason) => {
+                    section.error(option, reason);
+                    good = false;
+                }
+            }
+        } else {
+            good = false;
+        }
+    }
+    good.then_some(properties)
+}
+
+/// Why librdkafka does not take a property.
+#[cfg(feature = "kafka")]
+fn refused(name: &str, value: &str) -> Option<String> {
+    let mut config = rdkafka::ClientConfig::new();
+    config.set(name, value);
+    // Only reads its table of properties; no thread, no connection.
+    match config.create_native_config() {
+        Ok(_) => None,
+        Err(rdkafka::error::KafkaError::ClientConfig(_, reason, ..)) => {
+            Some(format!("{reason}; the properties are in librdkafka's CONFIGURATION.md"))
+        }
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+#[cfg(not(feature = "kafka"))]
+fn refused(_: &str, _: &str) -> Option<String> {
+    None
+}
+
+/// Pairs of values that librdkafka would refuse, or that weaken what is promised.
+pub(super) fn check(section: &mut Section<'_>, properties: &BTreeMap<String, String>, sends_password: bool) -> bool {
+    let property = |name: &str| properties.get(name).map(String::as_str).unwrap_or_default();
+    let written = |section: &Section<'_>, name: &str| {
+        let option = format!("{LIBRDKAFKA}{name}");
+        section.ini.has_own(KAFKA, &option).then_some(option)
+    };
+    let mut good = true;
+    let idempotent = property("enable.idempotence") == "true";
+    let all = matches!(property("acks"), "all" | "-1");
+    for name in ["acks", "request.required.acks"] {
+        let Some(option) = written(section, name) else { continue };
+        let weak = !matches!(property(name), "all" | "-1");
+        if weak && idempotent {
+            section.error(&option, "does not go with idempotence; write librdkafka.enable.idempotence = false as well");
+            good = false;
+        } else if weak {
+            section.warn(&option, "messages count as delivered before every in-sync replica has them");
+        }
+    }
+    if let Some(option) = written(section, "max.in.flight.requests.per.connection").filter(|_| idempotent)
+        && property("max.in.flight.requests.per.connection").parse().is_ok_and(|count: u32| count > 5)
+    {
+        section.error(&option, "does not go with idempotence; write 5 or less");
+        good = false;
+    }
+    if let Some(option) = written(section, "enable.idempotence").filter(|_| !idempotent && all) {
+        section.warn(&option, "messages may arrive twice, and in another order, when a connection breaks");
+    }
+    if sends_password && property("security.protocol") == "sasl_plaintext" {
+        section.warn("sasl-mechanism", "the password goes over the network as it is; write tls = true as well");
+    }
+    good
+}

@@ -1,0 +1,294 @@
+//! `[kafka]`: the topic that metrics are written to. The section switches it on.
+
+mod key;
+mod librdkafka;
+mod secrets;
+
+use crate::config::ini::Ini;
+use crate::config::option::{choice, options};
+use crate::config::problem::Report;
+use crate::config::program::KAFKA;
+use crate::config::reading::{Reading, Refusal, Type};
+use crate::config::section::{Section, gather};
+use crate::config::value;
+pub use key::KeyTemplate;
+pub(crate) use librdkafka::LIBRDKAFKA;
+pub(crate) use secrets::SecretError;
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+options! {
+    pub(crate) static ROWS: KAFKA, Process {
+        BROKERS: String = Reading::new(Type::Text, brokers), "brokers", Some("127.0.0.1:9092"),
+            "Brokers to start with, host:port separated by commas; the others are discovered from them.";
+        TOPIC: String = Reading::new(Type::Text, topic), "topic", Some("haproxystats"),
+            "Topic that messages are written to.";
+        CLIENT_ID: String = value::TEXT, "client-id", Some("haproxystats"),
+            "Name by which the brokers' quotas and logs know this program.";
+        FORMAT: KafkaFormat = choice![("json", KafkaFormat::Json), ("graphite", KafkaFormat::Graphite), ("influx", KafkaFormat::Influx)], "format", Some("json"),
+            "A message is a JSON document of one object, lines of Graphite's plaintext protocol, or of InfluxDB's \
+             line protocol.";
+        KEY: KeyTemplate = Reading::new(Type::Text, KeyTemplate::parse), "key", Some("{host}/{proxy}"),
+            "Key of messages, which determines their partition; {host}, {cluster}, {kind}, {proxy} and {server} are \
+             replaced.";
+        CLUSTER: String = value::TEXT, "cluster", None,
+            "Name of the cluster that this host belongs to, for messages and keys.";
+        COMPRESSION: &'static str = choice![("none", "none"), ("gzip", "gzip"), ("snappy", "snappy"), ("lz4", "lz4"), ("zstd", "zstd")], "compression", Some("lz4"),
+            "Compression of messages: every reader supports lz4, zstd takes less space.";
+        MAX_MESSAGE_SIZE: NonZeroUsize = Reading::new(Type::Bytes, message_size), "max-message-size", Some("500000"),
+            "Largest message before compression; at most the topic's max.message.bytes.";
+        QUEUE_SIZE: NonZeroUsize = value::COUNT, "queue-size", Some("1000000"),
+            "Most metrics that a worker holds in memory while Kafka does not accept them; further snapshots stay on \
+             disk.";
+        STALL_TIMEOUT: Duration = value::TIME_LIMIT, "stall-timeout", Some("10"),
+            "If messages are waiting and none is acknowledged for this long, Kafka counts as unavailable.";
+        DELAY: Duration = value::PAUSE, "delay", Some("5"),
+            "Pause before messages that Kafka has refused are retried; doubled each time, up to a minute.";
+        TLS: bool = value::BOOLEAN, "tls", Some("false"),
+            "Encrypt connections.";
+        TLS_CA_FILE: PathBuf = value::FILE, "tls-ca-file", None,
+            "Certificates (PEM) of the certificate authorities to trust instead of the system's.";
+        TLS_CERTIFICATE_FILE: PathBuf = value::FILE, "tls-certificate-file", None,
+            "Client certificate (PEM), for brokers that require one; together with tls-key-file.";
+        TLS_KEY_FILE: PathBuf = value::FILE, "tls-key-file", None,
+            "Private key (PEM) of tls-certificate-file.";
+        SASL_MECHANISM: &'static str = choice![("PLAIN", "PLAIN"), ("SCRAM-SHA-256", "SCRAM-SHA-256"), ("SCRAM-SHA-512", "SCRAM-SHA-512"), ("OAUTHBEARER", "OAUTHBEARER")], "sasl-mechanism", None,
+            "SASL mechanism to authenticate with; unset: no authentication.";
+        SASL_USERNAME: String = value::TEXT, "sasl-username", None,
+            "User name for SASL.";
+        SASL_PASSWORD_FILE: PathBuf = value::FILE, "sasl-password-file", None,
+            "File with the password on its first line; read when a worker starts.";
+        PROPERTIES_FILE: PathBuf = value::FILE, "properties-file", None,
+            "File with properties of librdkafka, one name=value per line: for those that are secrets.";
+    }
+}
+
+/// `format`: what a message holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KafkaFormat {
+    /// A document for each object.
+    Json,
+    /// Lines of Graphite's plaintext protocol.
+    Graphite,
+    /// Lines of InfluxDB's line protocol.
+    Influx,
+}
+
+/// SASL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sasl {
+    /// As librdkafka names it.
+    pub mechanism: String,
+    /// Who we are; mechanisms without a password need none.
+    pub username: Option<String>,
+    /// File with the password.
+    pub password_file: Option<PathBuf>,
+}
+
+/// `[kafka]`
+#[derive(Debug, Clone)]
+pub struct Kafka {
+    /// The topic.
+    pub topic: String,
+    /// What is in a message.
+    pub format: KafkaFormat,
+    /// What decides about the partition.
+    pub key: KeyTemplate,
+    /// The cluster that this host is part of.
+    pub cluster: Option<String>,
+    /// Most bytes of a message.
+    pub max_message_size: NonZeroUsize,
+    /// Most metrics that one worker holds in memory.
+    pub queue_size: NonZeroUsize,
+    /// Time without any delivery report, with messages under way, after which the brokers count as away.
+    pub stall: Duration,
+    /// Pause before refused messages are tried again.
+    pub delay: Duration,
+    /// Who we are, if we say so.
+    pub sasl: Option<Sasl>,
+    /// File with further properties.
+    pub properties_file: Option<PathBuf>,
+    /// Properties of librdkafka, secrets excepted.
+    pub properties: BTreeMap<String, String>,
+}
+
+impl Kafka {
+    /// All properties, with what stands in files.
+    ///
+    /// # Errors
+    /// A file that cannot be used.
+    pub fn all_properties(&self) -> Result<BTreeMap<String, String>, SecretError> {
+        let mut all = self.properties.clone();
+        let password_file = self.sasl.as_ref().and_then(|sasl| sasl.password_file.as_deref());
+        secrets::add(&mut all, self.properties_file.as_deref(), password_file)?;
+        Ok(all)
+    }
+}
+
+/// Reads the section, if there is one; `None` when a value cannot be right, which is in the report then.
+pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Option<Kafka>> {
+    if !ini.has_section(KAFKA) {
+        return Some(None);
+    }
+    let section = &mut Section::new(KAFKA, ini, report);
+    if cfg!(not(feature = "kafka")) {
+        section
+            .error("brokers", "this build has no Kafka; take one with the cargo feature kafka, or remove the section");
+        return None;
+    }
+    let sasl = Sasl::read(section);
+    let kafka = gather!(Kafka {
+        topic: section.get(&TOPIC),
+        format: section.get(&FORMAT),
+        key: section.get(&KEY),
+        cluster: section.optional(&CLUSTER),
+        max_message_size: section.get(&MAX_MESSAGE_SIZE),
+        queue_size: section.get(&QUEUE_SIZE),
+        stall: section.get(&STALL_TIMEOUT),
+        delay: section.get(&DELAY),
+        properties_file: section.optional(&PROPERTIES_FILE),
+        properties: properties(section, max_message_size, sasl.as_ref()),
+        sasl,
+    })?;
+    let sends_password = kafka.sasl.as_ref().is_some_and(|sasl| sasl.mechanism == "PLAIN");
+    librdkafka::check(section, &kafka.properties, sends_password).then_some(Some(kafka))
+}
+
+/// Properties that are the same everywhere, unless `librdkafka.<name>` says something else.
+const ALWAYS: [(&str, &str); 7] = [
+    ("acks", "all"),
+    ("enable.idempotence", "true"),
+    // Tried until it is delivered, or refused for good: a snapshot is on disk until then.
+    ("message.timeout.ms", "0"),
+    // What librdkafka holds at most, of its own copies.
+    ("queue.buffering.max.kbytes", "65536"),
+    ("queue.buffering.max.messages", "100000"),
+    // A snapshot comes in one go; a few milliseconds more make fuller batches of it.
+    ("linger.ms", "50"),
+    // Keys spread as those of the clients in Java do.
+    ("partitioner", "murmur2_random"),
+];
+
+/// What the options mean to librdkafka.
+fn properties(
+    section: &mut Section<'_>,
+    max_message_size: Option<NonZeroUsize>,
+    sasl: Option<&Option<Sasl>>,
+) -> Option<BTreeMap<String, String>> {
+    let brokers = section.get(&BROKERS);
+    let client_id = section.get(&CLIENT_ID);
+    let compression = section.get(&COMPRESSION);
+    let tls = section.get(&TLS);
+    let files = [
+        (&TLS_CA_FILE, "ssl.ca.location"),
+        (&TLS_CERTIFICATE_FILE, "ssl.certificate.location"),
+        (&TLS_KEY_FILE, "ssl.key.location"),
+    ];
+    let files = files.map(|(option, property)| (option.name(), property, section.optional(option)));
+    let own = librdkafka::read(section);
+
+    let mut all: BTreeMap<String, String> = ALWAYS.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let mut set = |name: &str, value: &str| drop(all.insert(name.to_owned(), value.to_owned()));
+    set("bootstrap.servers", &brokers?);
+    set("client.id", &client_id?);
+    set("compression.codec", compression?);
+    // Room for the key and the record around it.
+    set("message.max.bytes", &(max_message_size?.get() + 100_000).max(1_000_000).to_string());
+    let (tls, sasl) = (tls?, sasl?);
+    let protocol = match (tls, sasl.is_some()) {
+        (false, false) => "plaintext",
+        (true, false) => "ssl",
+        (false, true) => "sasl_plaintext",
+        (true, true) => "sasl_ssl",
+    };
+    set("security.protocol", protocol);
+    for (option, name, path) in files {
+        if let Some(path) = path? {
+            set(name, &path.display().to_string());
+            if !tls {
+                section.warn(option, "has no effect without tls = true");
+            }
+        }
+    }
+    if let Some(Sasl { mechanism, username, .. }) = sasl {
+        set("sasl.mechanism", mechanism);
+        if let Some(username) = username {
+            set("sasl.username", username);
+        }
+    }
+    all.extend(own?);
+    Some(all)
+}
+
+impl Sasl {
+    fn read(section: &mut Section<'_>) -> Option<Option<Self>> {
+        let mechanism = section.optional(&SASL_MECHANISM);
+        let username = section.optional(&SASL_USERNAME);
+        let password_file = section.optional(&SASL_PASSWORD_FILE);
+        let (mechanism, username, password_file) = (mechanism?, username?, password_file?);
+        let Some(mechanism) = mechanism else {
+            for (option, written) in
+                [("sasl-username", username.is_some()), ("sasl-password-file", password_file.is_some())]
+            {
+                if written {
+                    section.warn(option, "has no effect without sasl-mechanism");
+                }
+            }
+            return Some(None);
+        };
+        if mechanism != "OAUTHBEARER" && (username.is_none() || password_file.is_none()) {
+            section.error("sasl-mechanism", "needs sasl-username and sasl-password-file");
+            return None;
+        }
+        Some(Some(Self { mechanism: mechanism.to_owned(), username, password_file }))
+    }
+}
+
+/// `max-message-size`
+fn message_size(text: &str) -> Result<NonZeroUsize, Refusal> {
+    let size = value::count(text)?;
+    let most = 1_000_000_000;
+    if (1000..=most).contains(&size.get()) { Ok(size) } else { Err(format!("not from 1000 to {most} bytes")) }
+}
+
+/// `host:port`, separated by commas.
+fn brokers(text: &str) -> Result<String, Refusal> {
+    let brokers: Vec<&str> = text.split(',').map(str::trim).collect();
+    for broker in &brokers {
+        let (host, port) = broker.rsplit_once(':').unwrap_or((broker, "9092"));
+        if host.is_empty() || broker.contains(char::is_whitespace) || value::port(port).is_err() {
+            return Err(format!("{broker:?} is not a broker; write host:port, several separated by commas"));
+        }
+    }
+    Ok(brokers.join(","))
+}
+
+/// What Kafka allows.
+fn topic(text: &str) -> Result<String, Refusal> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    match text {
+        "" | "." | ".." => Err("not the name of a topic".to_owned()),
+        _ if text.len() > 249 => Err("longer than the 249 characters of a topic".to_owned()),
+        _ if text.bytes().all(good) => Ok(text.to_owned()),
+        _ => Err("not the name of a topic; write letters, digits, dots, underscores and dashes".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers_and_topics_are_what_kafka_allows() {
+        assert_eq!(brokers("a:1, [::1]:9092 ,b").unwrap(), "a:1,[::1]:9092,b");
+        for bad in ["", "a:", "a:x", ":1", "a b:1", "a,,b"] {
+            assert!(brokers(bad).is_err(), "{bad:?}");
+        }
+        assert!(topic("haproxy.stats_1-a").is_ok());
+        for bad in ["", ".", "a b", "a/b", &"x".repeat(250)] {
+            assert!(topic(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Properties that stand in files of their own, since not everybody may read them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A file with a secret that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// It cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    /// It is empty.
+    #[error("{} is empty", path.display())]
+    Empty { path: PathBuf },
+    /// A line of it is not a property.
+    #[error("{}:{line}: not name=value", path.display())]
+    Line { path: PathBuf, line: usize },
+}
+
+/// Adds what stands in the file of properties, and the password.
+pub(super) fn add(
+    all: &mut BTreeMap<String, String>,
+    properties_file: Option<&Path>,
+    password_file: Option<&Path>,
+) -> Result<(), SecretError> {
+    if let Some(path) = properties_file {
+        for (number, line) in read_file(path)?.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let wrong = || SecretError::Line { path: path.to_owned(), line: number + 1 };
+            let (name, value) = line.split_once('=').ok_or_else(wrong)?;
+            all.insert(name.trim().to_owned(), value.trim().to_owned());
+        }
+    }
+    if let Some(path) = password_file {
+        let text = read_file(path)?;
+        let password = text.lines().next().filter(|line| !line.is_empty());
+        let password = password.ok_or_else(|| SecretError::Empty { path: path.to_owned() })?;
+        all.insert("sasl.password".to_owned(), password.to_owned());
+    }
+    Ok(())
+}
+
+fn read_file(path: &Path) -> Result<String, SecretError> {
+    std::fs::read_to_string(path).map_err(|source| SecretError::Read { path: path.to_owned(), source })
+}

@@ -1,0 +1,90 @@
+//! All sections together.
+
+use super::agent::{self, Agent};
+use super::blocks;
+use super::discovery::{self, Discovery};
+use super::exporter::{self, Exporter};
+use super::graphite::{self, Graphite};
+use super::groups::{self, Groups};
+use super::hosts::{self, Hosts};
+use super::ini::Ini;
+use super::kafka::{self, Kafka};
+use super::local_store::{self, LocalStore};
+use super::problem::Report;
+use super::process::{self, Process};
+use super::program::Program;
+use super::pull::{self, Pull};
+use std::cell::LazyCell;
+
+/// The whole configuration of all daemons, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[pull]`
+    pub pull: Pull,
+    /// `[process]`
+    pub process: Process,
+    /// `[graphite]`
+    pub graphite: Graphite,
+    /// `[local-store]`; `None` when the section is not there.
+    pub local_store: Option<LocalStore>,
+    /// `[kafka]`; `None` when the section is not there.
+    pub kafka: Option<Kafka>,
+    /// `[frontend-groups]`, `[backend-groups]`, `[server-groups]`
+    pub groups: Groups,
+    /// `[hosts]`
+    pub hosts: Hosts,
+    /// `[agent]` and `[agent:NAME]`
+    pub agent: Agent,
+    /// `[exporter]`
+    pub exporter: Exporter,
+    /// `[discovery]`, `[discovery-server]`, `[discovery-client]` and `[discovery-backend:NAME]`
+    pub discovery: Discovery,
+}
+
+/// The sections as far as they can be right; the report has what is wrong with the others.
+pub(super) struct Sections {
+    pub(super) pull: Option<Pull>,
+    pub(super) process: Option<Process>,
+    pub(super) graphite: Option<Graphite>,
+    pub(super) local_store: Option<Option<LocalStore>>,
+    kafka: Option<Option<Kafka>>,
+    groups: Option<Groups>,
+    hosts: Option<Hosts>,
+    pub(super) agent: Option<Agent>,
+    exporter: Option<Exporter>,
+    pub(super) discovery: Option<Discovery>,
+}
+
+impl Sections {
+    pub(super) fn read(program: Program, ini: &Ini, report: &mut Report) -> Self {
+        let blocks = blocks::none(ini, report);
+        Self {
+            pull: pull::read(ini, report),
+            process: process::read(ini, report),
+            graphite: graphite::read(ini, report),
+            local_store: local_store::read(ini, report),
+            groups: groups::read(ini, report),
+            agent: agent::read(ini, report).filter(|_| blocks),
+            exporter: exporter::read(program, ini, report),
+            discovery: discovery::read(ini, report),
+            kafka: kafka::read(ini, report),
+            hosts: hosts::read(ini, report),
+        }
+    }
+
+    /// The configuration, with `built_in` for what cannot be right.
+    pub(super) fn complete<F: FnOnce() -> Self>(self, built_in: &LazyCell<Self, F>) -> Option<Config> {
+        Some(Config {
+            pull: self.pull.or_else(|| built_in.pull.clone())?,
+            process: self.process.or_else(|| built_in.process.clone())?,
+            graphite: self.graphite.or_else(|| built_in.graphite.clone())?,
+            local_store: self.local_store.or_else(|| built_in.local_store.clone())?,
+            groups: self.groups.or_else(|| built_in.groups.clone())?,
+            agent: self.agent.or_else(|| built_in.agent.clone())?,
+            exporter: self.exporter.or_else(|| built_in.exporter)?,
+            discovery: self.discovery.or_else(|| built_in.discovery.clone())?,
+            kafka: self.kafka.or_else(|| built_in.kafka.clone())?,
+            hosts: self.hosts.or_else(|| built_in.hosts.clone())?,
+        })
+    }
+}
