@@ -14,7 +14,6 @@
 //! daemon
 //! escape
 //! exit
-//! haproxy
 //! injection
 //! looked
 //! net
@@ -22,6 +21,7 @@
 //! snapshot
 //! value
 //! version
+//! haproxy    value
 //! config     escape haproxy net snapshot
 //! telemetry  snapshot
 //! backoff    config
@@ -43,7 +43,7 @@
 //! startup    cli config exit status version
 //! agent      cli config daemon exit exporter haproxy http logging names net reporter secrets startup telemetry version
 //! discovery  backoff cli config daemon dispatch exit exporter haproxy http logging names net reporter secrets startup telemetry tls
-//! pull       config daemon exit exporter haproxy logging snapshot startup telemetry version
+//! pull       config daemon exit exporter haproxy logging parse snapshot startup telemetry version
 //! render     aggregate batch config encode haproxy names plan value
 //! process    aggregate batch cli config daemon dispatch encode exit exporter haproxy injection logging looked names parse plan queue render snapshot startup telemetry value version
 //! ```
