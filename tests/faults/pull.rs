@@ -149,7 +149,7 @@ impl Chain {
     }
 
     /// After a fault: there are new snapshots again.
-    fn recover(&mut self, name: &str) {
+    pub fn recover(&mut self, name: &str) {
         self.taking = true;
         self.tick();
         let (before, end) = (self.taken, Instant::now() + BACK);
