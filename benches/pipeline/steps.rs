@@ -6,7 +6,6 @@ use haproxystats::batch::{Output, Piece};
 use haproxystats::config::{Config, Program, load};
 use haproxystats::dispatch::bounds::Bounds;
 use haproxystats::encode::sink::Sink;
-use haproxystats::haproxy::columns::Kind;
 use haproxystats::haproxy::per_kind::PerKind;
 use haproxystats::parse::stat::Stats;
 use haproxystats::plan::KindPlan;

@@ -30,6 +30,9 @@ const COLUMNS: [&str; 7] = ["qcur", "weight", "rtime", "ttime", "smax", "qlimit"
 /// A server of a process: its backend, its name, its sessions, and its cells.
 type Row = (usize, usize, i64, [Option<i64>; 7]);
 
+/// What one host has of an object, and the weight of that.
+type Part = (Vec<Option<Value>>, i64);
+
 fn rows() -> impl Strategy<Value = Vec<Row>> {
     let cell = proptest::option::weighted(0.8, prop_oneof![-1_i64..50, Just(1_i64 << 40)]);
     let row = (0_usize..3, 0_usize..3, prop_oneof![Just(0_i64), 1_i64..3000], proptest::array::uniform7(cell));
@@ -161,7 +164,7 @@ proptest! {
         let plans = plans();
         let plan = &plans[Kind::Server];
         let mut cluster = Cluster::new(&plans);
-        let mut of_hosts: BTreeMap<String, Vec<(Vec<Option<Value>>, i64)>> = BTreeMap::new();
+        let mut of_hosts: BTreeMap<String, Vec<Part>> = BTreeMap::new();
         for rows in &hosts {
             let mut stats = read(&plans, std::slice::from_ref(rows));
             let collected = &mut stats.collected;

@@ -14,6 +14,9 @@ use crate::value::Value;
 use std::collections::HashMap;
 use std::fs::File;
 
+/// What each process says, by the name of its socket, and how many could not be read.
+type Processes<'f> = (Vec<(&'f str, Info)>, usize);
+
 impl Run<'_> {
     pub(super) fn daemon(
         &mut self,
@@ -56,8 +59,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What each process says, by the name of its socket, and how many could not be read.
-    fn processes<'f>(&mut self, files: &'f [String]) -> Result<(Vec<(&'f str, Info)>, usize), PipelineError> {
+    fn processes<'f>(&mut self, files: &'f [String]) -> Result<Processes<'f>, PipelineError> {
         let mut processes = Vec::with_capacity(files.len());
         let mut missing = 0;
         for file in files {
