@@ -29,19 +29,20 @@ pub struct Overall {
     pub unknown: Vec<&'static str>,
 }
 
-/// The figures over all processes. `missing` are those of which no figure could be read: without their parts the others
+/// The figures over all processes. `others` are what counts of workers that are leaving, and of those that are gone. `missing` are those of which no figure could be read: without their parts the others
 /// would be wrong.
 #[must_use]
-pub fn overall(plan: &DaemonPlan, processes: &[Info], missing: usize) -> Overall {
+pub fn overall(plan: &DaemonPlan, processes: &[Info], others: &[Info], missing: usize) -> Overall {
+    let all = || processes.iter().chain(others);
     let is_unknown = |index| {
         let printed = || processes.iter().any(|process| process.at(index).is_some());
-        missing > 0 || processes.iter().any(|process| process.is_unknown(index, printed))
+        missing > 0 || all().any(|process| process.is_unknown(index, printed))
     };
     let name_is_unknown = |name| info::index(name).is_some_and(is_unknown);
     let mut overall = Overall { figures: Vec::with_capacity(plan.send.len() + 10), unknown: Vec::new() };
     let Overall { figures, unknown } = &mut overall;
     for metric in &plan.send {
-        let values = processes.iter().filter_map(|process| process.at(metric.index));
+        let values = all().filter_map(|process| process.at(metric.index));
         let value = if is_unknown(metric.index) {
             unknown.extend(info::FIELDS.get(metric.index).map(|field| field.name));
             None
@@ -62,7 +63,7 @@ pub fn overall(plan: &DaemonPlan, processes: &[Info], missing: usize) -> Overall
         }
     }
     if plan.percentages {
-        for (percentage, (name, value)) in PERCENTAGES.iter().zip(percentages(processes)) {
+        for (percentage, (name, value)) in PERCENTAGES.iter().zip(percentages(all)) {
             let known = ![percentage.value, percentage.limit].into_iter().any(name_is_unknown);
             unknown.extend((!known).then_some(name));
             figures.push((name, value.filter(|_| known)));
@@ -83,7 +84,7 @@ pub fn of_process(plan: &DaemonPlan, process: &Info) -> Vec<Figure> {
         figures.push(("CpuUsagePct", cpu_usage(process).map(Value::from_i128)));
     }
     if plan.percentages {
-        figures.extend(percentages(std::slice::from_ref(process)));
+        figures.extend(percentages(|| std::iter::once(process)));
     }
     figures
 }
@@ -123,10 +124,10 @@ fn deviation(values: &[i128]) -> Option<f64> {
 
 /// Figures as percentages of their limits, cut to whole numbers; 0 where there is no limit. None where HAProxy prints
 /// no such figure.
-fn percentages(processes: &[Info]) -> [Figure; PERCENTAGES.len()] {
+fn percentages<'a, I: Iterator<Item = &'a Info>>(processes: impl Fn() -> I) -> [Figure; PERCENTAGES.len()] {
     PERCENTAGES.map(|percentage| {
         let sum = |name| {
-            let values = processes.iter().filter_map(|process| process.get(name));
+            let values = processes().filter_map(|process| process.get(name));
             values.fold(None, |sum, value| Some(sum.unwrap_or(0) + value))
         };
         #[expect(clippy::cast_precision_loss, reason = "64-bit figures; a percentage needs three digits")]
@@ -164,9 +165,13 @@ mod tests {
 
     #[test]
     fn percentages_are_cut_and_survive_a_missing_limit() {
-        assert_eq!(percentages(&[process(999, 1000)])[0], ("ConnPercentage", Some(Value::Float(99.0))));
-        assert_eq!(percentages(&[process(999, 0)])[0].1, Some(Value::Int(0)));
-        assert_eq!(percentages(&[process(1, 1)])[1].1, None);
+        let percentages = |conns, limit| {
+            let process = process(conns, limit);
+            percentages(|| std::iter::once(&process))
+        };
+        assert_eq!(percentages(999, 1000)[0], ("ConnPercentage", Some(Value::Float(99.0))));
+        assert_eq!(percentages(999, 0)[0].1, Some(Value::Int(0)));
+        assert_eq!(percentages(1, 1)[1].1, None);
     }
 
     #[test]
@@ -176,9 +181,9 @@ mod tests {
         let plan = DaemonPlan::new(&config);
         let read = |text: &str| Info::read(text.as_bytes(), |_, _| {}).unwrap();
         let whole = read("Maxconn: 10\nCurrConns: 4\nCumReq: 7\nIdle_pct: 50\n");
-        let names = |text: &str, missing| overall(&plan, &[whole.clone(), read(text)], missing).unknown;
+        let names = |text: &str, missing| overall(&plan, &[whole.clone(), read(text)], &[], missing).unknown;
         let value = |text: &str, name| {
-            let figures = overall(&plan, &[whole.clone(), read(text)], 0).figures;
+            let figures = overall(&plan, &[whole.clone(), read(text)], &[], 0).figures;
             figures.into_iter().find(|(known, _)| *known == name).unwrap().1
         };
         assert_eq!(names("Maxconn: 10\nCurrConns: 4\n", 0), [""; 0], "of an older version, or another build");
@@ -188,7 +193,7 @@ mod tests {
         let cut = names("Maxconn: 10\nCurrConns: 4\nCumReq: 7", 0);
         assert!(cut.contains(&"CumReq") && cut.contains(&"StdCpuUsagePct") && !cut.contains(&"CurrConns"), "{cut:?}");
         assert!(!cut.contains(&"CumSslConns"), "no process prints it: {cut:?}");
-        let all = overall(&plan, std::slice::from_ref(&whole), 1);
+        let all = overall(&plan, std::slice::from_ref(&whole), &[], 1);
         assert!(all.figures.iter().all(|(_, value)| value.is_none()) && all.figures.len() == all.unknown.len());
     }
 
@@ -199,7 +204,7 @@ mod tests {
             let forward: Vec<_> = conns.iter().map(|c| process(*c, 10)).collect();
             conns.reverse();
             let backward: Vec<_> = conns.iter().map(|c| process(*c, 10)).collect();
-            prop_assert_eq!(overall(&plan, &forward, 0).figures, overall(&plan, &backward, 0).figures);
+            prop_assert_eq!(overall(&plan, &forward, &[], 0).figures, overall(&plan, &backward, &[], 0).figures);
         }
     }
 }

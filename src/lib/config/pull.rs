@@ -22,6 +22,15 @@ options! {
         SERVERS: Vec<Address> = Reading::new(Type::Servers, servers), "servers", None, Both,
             "Sockets by URL: unix:///path, tcp://host:port, tcp://[IPv6 address]:port, or abns@name and abnsz@name \
              as HAProxy writes them.";
+        MASTER_SOCKETS: Vec<Address> = Reading::new(Type::Servers, servers), "master-sockets", None,
+            "Sockets of HAProxy's master processes (-S), written as in servers. With these, workers that are leaving after a \
+             reload are asked as well, and their traffic counts until they end.";
+        CONTINUOUS_COUNTERS: bool = value::BOOLEAN, "continuous-counters", Some("false"),
+            "Published counters never decrease: what processes that are gone had counted is added, over reloads, restarts, \
+             crashes and clear counters.";
+        FORGET_AFTER: Duration = value::TIME_LIMIT, "forget-after", Some("604800"),
+            "With continuous-counters, what is added for a proxy or a server that HAProxy no longer has is kept for this \
+             long.";
         EXCLUDE_SOCKETS: NamePatterns = Reading::new(Type::Text, NamePatterns::parse), "exclude-sockets", None,
             "Names in socket-dir that are not pulled, separated by spaces; * matches any text and ? any character, \
              as in *.master master.sock.";
@@ -91,6 +100,12 @@ pub struct Pull {
     pub jitter: Duration,
     /// Distance of two pulls, whole seconds.
     pub pull_interval: Duration,
+    /// Sockets of masters, through which workers that are leaving are asked.
+    pub master_sockets: Vec<Address>,
+    /// Whether what processes that are gone had counted is added.
+    pub continuous_counters: bool,
+    /// How long that is kept for what is gone.
+    pub forget_after: Duration,
     /// Names in `socket_dir` that are left out.
     pub exclude_sockets: NamePatterns,
     /// Most bytes of one reply.
@@ -123,6 +138,9 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Pull> {
             pull_timeout: section.get(&PULL_TIMEOUT),
             pull_interval: section.get(&PULL_INTERVAL),
             jitter: section.get(&JITTER),
+            master_sockets: section.or_default(&MASTER_SOCKETS),
+            continuous_counters: section.get(&CONTINUOUS_COUNTERS),
+            forget_after: section.get(&FORGET_AFTER),
             exclude_sockets: section.or_default(&EXCLUDE_SOCKETS),
             max_reply_size: section.get(&MAX_REPLY_SIZE),
             dst_dir: section.get(&DST_DIR),

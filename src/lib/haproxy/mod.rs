@@ -6,6 +6,7 @@ pub mod columns;
 pub mod combine;
 pub(crate) mod identity;
 pub mod info;
+pub(crate) mod master;
 pub mod per_kind;
 pub mod reply;
 pub mod runtime;

@@ -208,6 +208,18 @@ impl Stream {
         }
     }
 
+    /// Says that nothing more will be written.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub(crate) fn end(&self) -> io::Result<()> {
+        let descriptor = match self {
+            Self::Unix(stream) => stream.as_raw_fd(),
+            Self::Tcp(stream) => stream.as_raw_fd(),
+        };
+        Ok(nix::sys::socket::shutdown(descriptor, nix::sys::socket::Shutdown::Write)?)
+    }
+
     /// Writes all of `bytes`.
     ///
     /// # Errors

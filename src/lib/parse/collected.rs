@@ -6,15 +6,17 @@ use super::fields::{Fields, Slot};
 use super::layout::Layout;
 use super::number::Number;
 use super::order::Order;
+use super::part::Part;
 use super::refused::RowError;
 use super::table::Table;
 use crate::haproxy::columns::Kind;
 use crate::haproxy::per_kind::PerKind;
 use crate::haproxy::status;
 use crate::haproxy::traffic::{self, Counter};
-use crate::names::{Names, Pairs};
+use crate::names::{Names, Pairs, sanitize};
 use crate::plan::KindPlan;
 use crate::value::UNKNOWN;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Rows of all kinds of objects, and the names in them.
@@ -34,6 +36,8 @@ pub struct Collected {
     /// Cells of the current row beyond the range of `i64`: field and value.
     pub(super) bigs: Vec<(usize, f64)>,
     pub(super) order: Order,
+    /// While replies of processes are read that do not say which objects there are: the objects of those that do.
+    pub(super) only: Option<PerKind<HashSet<u32>>>,
 }
 
 impl Collected {
@@ -49,11 +53,30 @@ impl Collected {
         let fields = layout.fields_of(kind, row);
         self.bigs.clear();
         figures(plan, fields, row, table, &mut self.bigs)?;
-        let weight = weight(layout, fields, row, table, &self.bigs);
+        let weight = match layout.part {
+            Part::Live | Part::Leaving => weight(layout, fields, row, table, &self.bigs),
+            Part::Carried => 0,
+        };
         fields.complete(table, weight, &mut self.bigs);
-        let key = match expected {
-            Some(key) => key,
-            None => {
+        let known = self.only.as_ref().map(|only| &only[kind]);
+        let key = match (expected, known) {
+            (Some(key), None) => key,
+            (expected, Some(known)) => {
+                let found = || {
+                    let proxy = self.names.find(&sanitize(row.text(layout.pxname)))?;
+                    match kind {
+                        Kind::Frontend | Kind::Backend => Some(proxy.0),
+                        Kind::Server => {
+                            self.servers.find((proxy, self.names.find(&sanitize(row.text(layout.svname)))?))
+                        }
+                    }
+                };
+                match expected.or_else(found).filter(|key| known.contains(key)) {
+                    Some(key) => key,
+                    None => return Ok(()),
+                }
+            }
+            (None, None) => {
                 let proxy = self.names.intern(row.text(layout.pxname));
                 let key = match kind {
                     Kind::Server => self.servers.intern((proxy, self.names.intern(row.text(layout.svname)))),
@@ -75,7 +98,8 @@ impl Collected {
         if self.status {
             let status = layout.status.map(|position| status::status(row.text(position)).severity);
             let check = layout.check_status.and_then(|position| status::check_status(row.text(position)));
-            let used = plan.skip_unused.then(|| i64::from(!layout.is_unused(row)));
+            let live = layout.part == Part::Live;
+            let used = (plan.skip_unused && live).then(|| i64::from(!layout.is_unused(row)));
             table.note_states([status, check.map(|state| state.severity), used]);
         }
         Ok(())

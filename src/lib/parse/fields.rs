@@ -1,5 +1,6 @@
 //! Where the fields of a plan stand in the rows of a file, and what their cells become.
 
+use super::part::Part;
 use super::table::Table;
 use crate::haproxy::columns::{Combine, Mode};
 use crate::haproxy::traffic::Counter;
@@ -38,13 +39,16 @@ pub(super) struct Slot {
 }
 
 impl Fields {
-    pub(super) fn new(plan: &KindPlan, mode: Mode, position: impl Fn(&str) -> Option<usize>) -> Self {
+    pub(super) fn new(plan: &KindPlan, mode: Mode, part: Part, position: impl Fn(&str) -> Option<usize>) -> Self {
         let mut fields = Self { counts_requests: plan.counts_requests(), ..Self::default() };
         for (index, field) in plan.fields.iter().enumerate() {
-            match position(field.column.name) {
+            let taken = part.takes(field.column.nature, field.combine);
+            match position(field.column.name).filter(|_| taken) {
                 Some(place) => {
                     let always = field.column.is_always_filled(plan.kind, mode, |name| position(name).is_some());
                     let blank = match (always, field.combine) {
+                        // What is not carried is nothing.
+                        _ if part == Part::Carried => ABSENT,
                         // Counted as 0 it would be a step back, and so would be the sum of the others.
                         (true, Combine::Sum) => UNKNOWN,
                         (false, _) if field.default => 0,

@@ -1,5 +1,6 @@
 //! `show info`: lines of `name: value` (management guide 9.3, "show info").
 
+use super::part::Part;
 use crate::haproxy::info;
 use std::io::{self, Read};
 
@@ -73,6 +74,20 @@ impl Info {
             }
         }
         if found.values.iter().all(Option::is_none) { Err(FileError::NoFigures) } else { Ok(found) }
+    }
+
+    /// What of it counts where this is its part.
+    #[must_use]
+    pub fn of_part(mut self, part: Part) -> Self {
+        let takes = |index: usize| {
+            let field = info::FIELDS.get(index);
+            field.is_some_and(|field| field.combine.is_some_and(|combine| part.takes(field.nature, combine)))
+        };
+        for (index, value) in self.values.iter_mut().enumerate() {
+            value.take_if(|_| !takes(index));
+        }
+        self.unknown.retain(|index| takes(*index));
+        self
     }
 
     /// The figure at this position of [`info::FIELDS`].

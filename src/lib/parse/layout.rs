@@ -3,6 +3,7 @@
 use super::cells::RowCells;
 use super::fields::Fields;
 use super::number::Number;
+use super::part::Part;
 use super::quoted::Quoted;
 use super::refused::RowError;
 use crate::haproxy::columns::{Kind, Mode};
@@ -14,6 +15,7 @@ use std::collections::BTreeSet;
 /// Where the fields of the plans stand in a file.
 #[derive(Debug)]
 pub(super) struct Layout {
+    pub(super) part: Part,
     pub(super) width: usize,
     pub(super) pxname: usize,
     pub(super) svname: usize,
@@ -36,21 +38,22 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Reads a header line; `None` when it is none.
-    pub(super) fn new(header: &[u8], plans: &PerKind<KindPlan>) -> Option<Self> {
+    pub(super) fn new(header: &[u8], plans: &PerKind<KindPlan>, part: Part) -> Option<Self> {
         let header = header.strip_prefix(b"# ").or_else(|| header.strip_prefix(b"#")).unwrap_or(header);
         let names: Vec<&[u8]> = header.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
         let position = |name: &str| names.iter().position(|field| *field == name.as_bytes());
-        let fields = plans.each(|plan| Mode::ALL.map(|mode| Fields::new(plan, mode, position)));
+        let fields = plans.each(|plan| Mode::ALL.map(|mode| Fields::new(plan, mode, part, position)));
         let slots = plans.iter().any(|plan| plan.skip_unused);
         let mut layout = Self {
+            part,
             width: names.len(),
             pxname: position("pxname")?,
             svname: position("svname")?,
             row_type: position("type"),
             mode: position("mode"),
             counters: Counter::ALL.map(|counter| position(counter.field())),
-            status: position("status"),
-            check_status: position("check_status"),
+            status: position("status").filter(|_| part == Part::Live),
+            check_status: position("check_status").filter(|_| part == Part::Live),
             addr: position("addr").filter(|_| slots),
             needed: 0,
             asked: Vec::new(),

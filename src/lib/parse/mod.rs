@@ -9,6 +9,7 @@ pub mod info;
 mod layout;
 pub mod number;
 pub mod order;
+pub mod part;
 pub mod quoted;
 pub mod refused;
 pub mod rows;

@@ -6,6 +6,7 @@
 //! parts.
 
 use super::layout::Layout;
+use super::part::Part;
 use super::quoted::Quoted;
 use super::refused::{FileError, FileReport, RowError, is_cut_off};
 use super::rows::{Quotes, Row, Rows};
@@ -131,13 +132,14 @@ impl Stats {
     /// As [`Stats::read`]; that no row can be read turns out later.
     pub fn split(
         &mut self,
+        part: Part,
         input: impl Read,
         parts: &mut Parts,
         mut refused: impl FnMut(u64, RowError),
     ) -> Result<Outline, FileError> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut rows = Rows::new(input, &mut buffer);
-        let result = self.begin_file(&mut rows).and_then(|(header, layout)| {
+        let result = self.begin_file(part, &mut rows).and_then(|(header, layout)| {
             let outline = self.outline(header, &layout, &mut rows, parts, &mut refused);
             if let Ok(outline) = &outline {
                 self.keep_layout(outline.header.clone(), layout);
@@ -156,12 +158,13 @@ impl Stats {
     /// When reading fails.
     pub fn read_part(
         &mut self,
+        part: Part,
         header: &[u8],
         doubtful: bool,
         input: impl Read,
         mut refused: impl FnMut(u64, RowError),
     ) -> Result<FileReport, FileError> {
-        let layout = self.layout(header)?;
+        let layout = self.layout(part, header)?;
         self.note_present(&layout);
         self.collected.order.begin();
         self.collected.doubts.begin_file(&self.collected.tables, doubtful);

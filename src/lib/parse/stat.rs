@@ -9,6 +9,7 @@ use super::commas::{Cells, MOST_CELLS};
 use super::doubt::Doubts;
 use super::layout::Layout;
 use super::order::Order;
+use super::part::Part;
 use super::quoted::Quoted;
 use super::refused::{FileError, FileReport, RowError, is_cut_off};
 use super::rows::{Buffer, Quotes, Row, Rows};
@@ -25,7 +26,7 @@ use std::sync::Arc;
 pub struct Stats {
     /// What was read since [`Stats::clear`].
     pub collected: Collected,
-    layouts: HashMap<Vec<u8>, Layout>,
+    layouts: HashMap<(Part, Vec<u8>), Layout>,
     pub(super) buffer: Buffer,
     cells: Cells,
     pub(super) quoted: Quoted,
@@ -66,7 +67,7 @@ impl Stats {
         let status = status || plans.iter().any(|plan| plan.skip_unused);
         let (doubts, bigs, order) = (Doubts::default(), Vec::new(), Order::default());
         Self {
-            collected: Collected { plans, status, tables, names, servers, doubts, bigs, order },
+            collected: Collected { plans, status, tables, names, servers, doubts, bigs, order, only: None },
             layouts: HashMap::new(),
             buffer: Buffer::default(),
             cells: Cells::default(),
@@ -110,21 +111,46 @@ impl Stats {
     ///
     /// # Errors
     /// When nothing in the file can be read; rows read before an I/O error stay.
-    pub fn read(&mut self, input: impl Read, mut refused: impl FnMut(u64, RowError)) -> Result<FileReport, FileError> {
+    pub fn read(&mut self, input: impl Read, refused: impl FnMut(u64, RowError)) -> Result<FileReport, FileError> {
+        self.read_as(Part::Live, input, refused)
+    }
+
+    /// The same of a file that holds this part. Parts that are not live are read between [`Stats::begin_others`] and
+    /// [`Stats::end_others`], behind all that are.
+    ///
+    /// # Errors
+    /// As [`Stats::read`].
+    pub fn read_as(
+        &mut self,
+        part: Part,
+        input: impl Read,
+        mut refused: impl FnMut(u64, RowError),
+    ) -> Result<FileReport, FileError> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut rows = Rows::new(input, &mut buffer);
-        let result = self.read_rows(&mut rows, &mut refused);
+        let result = self.read_rows(part, &mut rows, &mut refused);
         rows.finish(&mut buffer);
         self.buffer = buffer;
         result
     }
 
+    /// What follows adds to the objects that are there now, and brings no further ones: they are those of the live processes.
+    pub fn begin_others(&mut self) {
+        self.collected.only = Some(self.collected.tables.each(|table| table.keys.iter().copied().collect()));
+    }
+
+    /// Ends what [`Stats::begin_others`] began.
+    pub fn end_others(&mut self) {
+        self.collected.only = None;
+    }
+
     fn read_rows<R: Read>(
         &mut self,
+        part: Part,
         rows: &mut Rows<R>,
         refused: &mut impl FnMut(u64, RowError),
     ) -> Result<FileReport, FileError> {
-        let (header, layout) = self.begin_file(rows)?;
+        let (header, layout) = self.begin_file(part, rows)?;
         self.note_present(&layout);
         self.collected.order.begin();
         self.collected.doubts.begin_file(&self.collected.tables, false);
@@ -140,22 +166,26 @@ impl Stats {
     }
 
     /// Reads the header, and what it says. The layout is to be given back to [`Stats::keep_layout`].
-    pub(super) fn begin_file<R: Read>(&mut self, rows: &mut Rows<R>) -> Result<(Vec<u8>, Layout), FileError> {
+    pub(super) fn begin_file<R: Read>(
+        &mut self,
+        part: Part,
+        rows: &mut Rows<R>,
+    ) -> Result<(Vec<u8>, Layout), FileError> {
         match rows.advance()? {
             Row::End => return Err(FileError::Empty),
             Row::TooLong => return Err(FileError::NoHeader("a line of more than 64 KiB".to_owned())),
             Row::Line => {}
         }
         let header = rows.line().to_vec();
-        let layout = self.layout(&header)?;
+        let layout = self.layout(part, &header)?;
         Ok((header, layout))
     }
 
     /// The layout that a header describes; to be given back to [`Stats::keep_layout`].
-    pub(super) fn layout(&mut self, header: &[u8]) -> Result<Layout, FileError> {
-        match self.layouts.remove(header) {
+    pub(super) fn layout(&mut self, part: Part, header: &[u8]) -> Result<Layout, FileError> {
+        match self.layouts.remove(&(part, header.to_vec())) {
             Some(layout) => Ok(layout),
-            None => Layout::new(header, &self.collected.plans).ok_or_else(|| {
+            None => Layout::new(header, &self.collected.plans, part).ok_or_else(|| {
                 FileError::NoHeader(String::from_utf8_lossy(header.get(..60).unwrap_or(header)).into_owned())
             }),
         }
@@ -166,7 +196,7 @@ impl Stats {
         if self.layouts.len() >= MAX_LAYOUTS {
             self.layouts.clear();
         }
-        self.layouts.insert(header, layout);
+        self.layouts.insert((layout.part, header), layout);
     }
 
     /// Notes which fields some file has.

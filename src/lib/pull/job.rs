@@ -5,11 +5,12 @@ use super::pages::PageWriter;
 use super::sockets::Target;
 use crate::config::Retries;
 use crate::haproxy::identity::{Kinship, ProcessKey, Reading};
+use crate::haproxy::master;
 use crate::haproxy::reply::{Event, Part, Splitter};
 use crate::haproxy::socket::{Stream, connect};
 use crate::logging::Chain;
 use crate::snapshot::stage::{Folder, StageError};
-use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
+use crate::snapshot::{INFO_SUFFIX, OLD_INFO_SUFFIX, OLD_STAT_SUFFIX, STAT_SUFFIX};
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
@@ -211,6 +212,9 @@ impl Job {
 
     /// Both replies; returns their bytes. A peer that does not understand two commands gets one at a time.
     async fn ask(&self) -> Result<u64, Failure> {
+        if self.target.worker.is_some() {
+            return self.exchange(BOTH).await;
+        }
         if !self.one_command_only.get() {
             match self.exchange(BOTH).await {
                 Err(Failure::Socket(error)) if error.may_be_one_command_only() => self.one_command_only.set(true),
@@ -245,7 +249,14 @@ impl Job {
         if parts.contains(&Part::Info) {
             self.info.borrow_mut().clear();
         }
-        stream.send(commands).await.map_err(SocketError::Send)?;
+        match self.target.worker {
+            None => stream.send(commands).await.map_err(SocketError::Send)?,
+            Some(pid) => {
+                stream.send(&master::ask(pid)).await.map_err(SocketError::Send)?;
+                // A master waits for that.
+                stream.end().map_err(SocketError::Send)?;
+            }
+        }
         self.receive(&stream, parts).await
     }
 
@@ -328,9 +339,11 @@ impl Job {
     }
 
     fn file_name(&self, part: Part) -> String {
-        let suffix = match part {
-            Part::Info => INFO_SUFFIX,
-            Part::Stat => STAT_SUFFIX,
+        let suffix = match (part, self.target.worker) {
+            (Part::Info, None) => INFO_SUFFIX,
+            (Part::Stat, None) => STAT_SUFFIX,
+            (Part::Info, Some(_)) => OLD_INFO_SUFFIX,
+            (Part::Stat, Some(_)) => OLD_STAT_SUFFIX,
         };
         format!("{}{suffix}", self.target.name)
     }

@@ -3,10 +3,11 @@
 //! [`Pull::open`] has the directories ready and nothing running; [`Pull::run`] pulls until a signal comes.
 
 pub mod check;
-pub mod continuity;
+mod continuity;
 pub mod failure;
 pub mod health;
 mod job;
+mod masters;
 pub mod outcome;
 pub mod pace;
 mod pages;

@@ -7,6 +7,7 @@
 
 use super::failure::Progress;
 use super::job::{Answer, BUFFER, Done, Failure, Job, Manner};
+use super::masters::Masters;
 use super::outcome::{Outcome, Standing};
 use super::pace::Pace;
 use super::sockets::Target;
@@ -87,6 +88,12 @@ impl Poller {
             strangers: Strangers::default(),
             twins: Twins::new(hosts),
         }
+    }
+
+    /// Those who know of workers that are leaving; they share the read buffer.
+    pub(super) fn masters(&self, servers: &[Address]) -> Masters {
+        let manner = Manner { retries: Retries::Times(0), ..self.manner };
+        Masters::new(servers, manner, self.pull_timeout, Rc::clone(&self.buffer))
     }
 
     /// The sockets of these that are asked now: all but those that have shown to be something else. `others` lie beside

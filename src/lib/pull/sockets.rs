@@ -20,6 +20,8 @@ pub struct Target {
     pub server: Address,
     /// Its file name, or host and port: what stands before `_info` and `_stat`. Unique in one pull.
     pub name: String,
+    /// The worker to ask, where this is the socket of a master.
+    pub worker: Option<u32>,
     /// Device and inode of a socket that was found in `socket-dir`, and may be anybody's; `None` for one of `servers`.
     pub found: Option<(u64, u64)>,
 }
@@ -70,6 +72,12 @@ pub fn find(socket_dir: Option<&Path>, excluded: &NamePatterns, servers: &[Addre
         }
     }
     (Found { targets: name(all), others }, result)
+}
+
+/// The sockets of masters.
+#[must_use]
+pub fn masters(servers: &[Address]) -> Vec<Target> {
+    name(servers.iter().map(|server| (server.clone(), None)).collect())
 }
 
 /// The sockets in a directory, real ones before links to them, sorted by name. Links are followed, as in the
@@ -167,7 +175,12 @@ fn name(servers: Vec<(Address, Option<(u64, u64)>)>) -> Vec<Target> {
         }
         candidate
     });
-    servers.iter().cloned().zip(unique).map(|((server, found), name)| Target { server, name, found }).collect()
+    servers
+        .iter()
+        .cloned()
+        .zip(unique)
+        .map(|((server, found), name)| Target { server, name, worker: None, found })
+        .collect()
 }
 
 /// The name of a socket with `depth` components of its path.

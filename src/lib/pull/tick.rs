@@ -1,7 +1,9 @@
 //! One tick: look at the queue, ask the sockets, publish or not, count and say so.
 
+use super::continuity::Continuity;
 use super::failure::SocketError;
 use super::health::{Change, Health};
+use super::masters::{Leaving, Masters};
 use super::outcome::{Outcome, Standing};
 use super::pace::Pace;
 use super::poll::{Poller, Slow};
@@ -27,6 +29,8 @@ pub(super) struct Puller {
     counters: Counters,
     /// The counters as they were after the last tick, for the page of metrics.
     shown: Rc<RefCell<Counters>>,
+    masters: Masters,
+    continuity: Option<Continuity>,
     health: Health,
     condition: Condition,
     socket_dir_error: Option<io::ErrorKind>,
@@ -49,11 +53,20 @@ enum Condition {
 
 impl Puller {
     pub(super) fn new(config: config::Pull, hosts: config::Hosts, staging: Staging, pace: Pace) -> Self {
+        let poller = Poller::new(&config, hosts.clone(), pace);
+        let mut counters = Counters::default();
+        let continuity = config.continuous_counters.then(|| {
+            let (continuity, damaged) = Continuity::open(&config.dst_dir, hosts, config.forget_after);
+            counters.add(Counter::DamagedStates, u64::from(damaged));
+            continuity
+        });
         Self {
-            poller: Poller::new(&config, hosts, pace),
+            masters: poller.masters(&config.master_sockets),
+            poller,
+            continuity,
             config,
             staging,
-            counters: Counters::default(),
+            counters,
             shown: Rc::default(),
             health: Health::default(),
             condition: Condition::Publishing,
@@ -159,7 +172,7 @@ impl Puller {
         }
         let snapshot = self.staging.begin(epoch)?;
         let begun = Instant::now();
-        let Self { poller, counters, shown, .. } = self;
+        let Self { poller, masters, counters, shown, .. } = self;
         let mut slow = |slow: &[Slow]| {
             let seconds = begun.elapsed().as_secs();
             for Slow { name, progress } in slow {
@@ -171,8 +184,11 @@ impl Puller {
             let names: Vec<&str> = slow.iter().map(|slow| slow.name.as_str()).collect();
             systemd::status(&format!("waiting for {seconds} s for {}", names.join(", ")));
         };
-        let outcomes = poller.round(targets, &snapshot.folder(), &mut slow).await?;
-        self.finish(snapshot, &outcomes, begun.elapsed()).await
+        let folder = snapshot.folder();
+        let (outcomes, leaving) = tokio::try_join!(poller.round(targets, &folder, &mut slow), masters.round(&folder))?;
+        self.counters.set(Counter::OldWorkers, leaving.workers.len() as u64);
+        self.counters.add(Counter::FailedMasters, leaving.failed);
+        self.finish(snapshot, &outcomes, &leaving.workers, begun.elapsed()).await
     }
 
     fn no_sockets(&self) -> Condition {
@@ -187,6 +203,7 @@ impl Puller {
         &mut self,
         snapshot: Snapshot,
         outcomes: &[Outcome],
+        leaving: &[Leaving],
         elapsed: Duration,
     ) -> Result<Condition, StageError> {
         let epoch = snapshot.epoch();
@@ -206,10 +223,18 @@ impl Puller {
         let keep_rest = self.config.on_socket_failure == OnSocketFailure::KeepRest && failed < count;
         let publish = failed == 0 || keep_rest;
         if publish {
+            if let Some(continuity) = &mut self.continuity {
+                let continued = continuity.tick(epoch, &snapshot.folder(), outcomes, leaving)?;
+                self.counters.add(Counter::CounterResets, continued.resets);
+                self.counters.set(Counter::CarriedProcesses, continued.absent);
+            }
             let mut counters = self.counters.clone();
             counters.add(Counter::Published, 1);
             self.publish(snapshot, &counters.render()).await?;
             self.counters = counters;
+            if let Some(continuity) = &mut self.continuity {
+                continuity.published(epoch);
+            }
         } else {
             drop(snapshot);
             if self.condition != Condition::SocketsFail {

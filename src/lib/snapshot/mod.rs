@@ -6,6 +6,8 @@
 //! |---|---|
 //! | `<socket>_info` | the reply to `show info` |
 //! | `<socket>_stat` | the reply to `show stat` |
+//! | `<master>@<pid>_oldinfo`, `_oldstat` | the same of a worker that is leaving, asked through its master |
+//! | `<socket>_carriedinfo`, `_carriedstat` | what the counters of processes that are gone had reached |
 //! | `.pull` | pull's own counters, one `name value` line each; hidden, so that nothing else reads it |
 //!
 //! What pull has on disk at each moment, and what a crash leaves: [`stage`].
@@ -31,6 +33,16 @@ pub use stage::STAGING_DIR;
 pub const INFO_SUFFIX: &str = "_info";
 /// End of the name of a file with the reply to `show stat`.
 pub const STAT_SUFFIX: &str = "_stat";
+/// The same of a worker that is leaving. Programs that do not know of these take no notice of the files.
+pub const OLD_INFO_SUFFIX: &str = "_oldinfo";
+/// See [`OLD_INFO_SUFFIX`].
+pub const OLD_STAT_SUFFIX: &str = "_oldstat";
+/// End of the name of a file with what is carried of counters in `show info`.
+pub const CARRIED_INFO_SUFFIX: &str = "_carriedinfo";
+/// The same of `show stat`.
+pub const CARRIED_STAT_SUFFIX: &str = "_carriedstat";
+/// What stands between the name of a master and the pid of a worker that is leaving.
+pub const WORKER_MARK: char = '@';
 /// Name of the file in which pull hands its own counters to process.
 pub const PULL_COUNTERS: &str = ".pull";
 /// Begin of the name of a snapshot that is being deleted.

@@ -42,6 +42,16 @@ counters! {
         "Sockets of this pull that lead to a HAProxy process for which another socket has answered; it is counted once.";
     LeftOutSockets "PullLeftOutSockets" "sockets" Gauge
         "Sockets in socket-dir that are no stats sockets, and are not pulled.";
+    OldWorkers "PullOldWorkers" "workers" Gauge
+        "Workers of HAProxy that are leaving after a reload, and were asked through their masters (master-sockets).";
+    DamagedStates "PullDamagedStates" "files" Counter
+        "States of continuous-counters that could not be read at the start, and were set aside.";
+    FailedMasters "PullFailedMasters" "sockets" Counter
+        "Masters and workers that are leaving which have not answered, though they are there.";
+    CounterResets "PullCounterResets" "objects" Counter
+        "Frontends, backends, servers and processes whose counters were found to have decreased (continuous-counters).";
+    CarriedProcesses "PullCarriedProcesses" "processes" Gauge
+        "Processes that are not in the snapshot, whose counters it adds (continuous-counters).";
     SlowSockets "PullSlowSockets" "sockets" Counter
         "Sockets that had not answered after 20 seconds, and again each time the wait has doubled; only without pull-timeout.";
     FailedSockets "PullFailedSockets" "sockets" Counter

@@ -1,5 +1,6 @@
 //! The daemon of a host: all processes together, and each.
 
+use super::files::Files;
 use super::run::{PipelineError, Run};
 use crate::aggregate::cluster::Cluster;
 use crate::aggregate::daemon;
@@ -7,6 +8,7 @@ use crate::encode::object::{Object, ObjectKind};
 use crate::encode::sink::{Sink, Told};
 use crate::names::sanitize;
 use crate::parse::info::{self, Info};
+use crate::parse::part::Part;
 use crate::plan::is_daemon_counter;
 use crate::render::path::{About, Paths};
 use crate::snapshot::INFO_SUFFIX;
@@ -20,11 +22,11 @@ type Processes<'f> = (Vec<(&'f str, Info)>, usize);
 impl Run<'_> {
     pub(super) fn daemon(
         &mut self,
-        files: &[String],
+        files: &Files,
         paths: &Paths,
         mut cluster: Option<&mut Cluster>,
     ) -> Result<(), PipelineError> {
-        let (processes, missing) = self.processes(files)?;
+        let (processes, missing) = self.processes(&files.info)?;
         let snapshot = self.dir.display();
         if missing > 0 {
             tracing::warn!(%snapshot, missing, "figures of the daemon left out: those of a process could not be read, and those of all would be wrong without them");
@@ -36,7 +38,8 @@ impl Run<'_> {
         let infos: Vec<Info> = processes.iter().map(|(_, info)| info.clone()).collect();
         // The count of metrics counts itself.
         self.tally.daemon.metrics = self.tally.daemon.metrics.max(1);
-        let overall = daemon::overall(self.daemon, &infos, missing);
+        let others = self.other_processes(&files.other_info)?;
+        let overall = daemon::overall(self.daemon, &infos, &others, missing);
         if missing == 0 && !overall.unknown.is_empty() {
             let figures = overall.unknown.join(" ");
             tracing::warn!(%snapshot, figures, "figures of the daemon left out: that of a process could not be read, and that of all would be wrong without it");
@@ -79,6 +82,22 @@ impl Run<'_> {
             }
         }
         Ok((processes, missing))
+    }
+}
+
+impl Run<'_> {
+    /// Workers that are leaving, and what is carried of those that are gone: of each what it has a say in.
+    fn other_processes(&mut self, files: &[(Part, String)]) -> Result<Vec<Info>, PipelineError> {
+        let mut others = Vec::with_capacity(files.len());
+        for (part, file) in files {
+            let path = self.dir.join(file);
+            match File::open(&path).map_err(Into::into).and_then(|input| Info::read(input, |_, _| {})) {
+                Ok(info) => others.push(info.of_part(*part)),
+                Err(info::FileError::Io(source)) => return Err(PipelineError::File { path, source }),
+                Err(error) => drop(self.refuse_file(file, "", &error)),
+            }
+        }
+        Ok(others)
     }
 }
 

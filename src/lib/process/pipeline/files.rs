@@ -1,6 +1,9 @@
 //! The files of a snapshot.
 
-use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
+use crate::parse::part::Part;
+use crate::snapshot::{
+    CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX, INFO_SUFFIX, OLD_INFO_SUFFIX, OLD_STAT_SUFFIX, STAT_SUFFIX, WORKER_MARK,
+};
 use std::path::Path;
 
 /// The files of a snapshot, in the order of their names.
@@ -8,6 +11,9 @@ use std::path::Path;
 pub(super) struct Files {
     pub(super) info: Vec<String>,
     pub(super) stat: Vec<String>,
+    /// Those of workers that are leaving, and what is carried of those that are gone.
+    pub(super) other_info: Vec<(Part, String)>,
+    pub(super) other_stat: Vec<(Part, String)>,
 }
 
 impl Files {
@@ -17,17 +23,63 @@ impl Files {
         for entry in std::fs::read_dir(dir)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            if name.starts_with('.') || !entry.file_type()?.is_file() {
-                continue;
-            }
-            if name.ends_with(INFO_SUFFIX) {
-                files.info.push(name);
-            } else if name.ends_with(STAT_SUFFIX) {
-                files.stat.push(name);
+            if !name.starts_with('.') && entry.file_type()?.is_file() {
+                files.add(name);
             }
         }
         files.info.sort_unstable();
         files.stat.sort_unstable();
+        files.other_info.sort_unstable_by(|a, b| a.1.cmp(&b.1));
+        files.other_stat.sort_unstable_by(|a, b| a.1.cmp(&b.1));
         Ok(files)
+    }
+
+    /// Adds a file, if its name is one of ours.
+    pub(super) fn add(&mut self, name: String) {
+        if name.ends_with(INFO_SUFFIX) {
+            self.info.push(name);
+        } else if name.ends_with(STAT_SUFFIX) {
+            self.stat.push(name);
+        } else if name.ends_with(OLD_INFO_SUFFIX) {
+            self.other_info.push((Part::Leaving, name));
+        } else if name.ends_with(OLD_STAT_SUFFIX) {
+            self.other_stat.push((Part::Leaving, name));
+        } else if name.ends_with(CARRIED_INFO_SUFFIX) {
+            self.other_info.push((Part::Carried, name));
+        } else if name.ends_with(CARRIED_STAT_SUFFIX) {
+            self.other_stat.push((Part::Carried, name));
+        }
+    }
+
+    /// All files.
+    pub(super) fn all(&self) -> impl Iterator<Item = &String> {
+        let others = self.other_info.iter().chain(&self.other_stat).map(|(_, name)| name);
+        self.info.iter().chain(&self.stat).chain(others)
+    }
+}
+
+/// The socket that a file is from: of a worker that is leaving, that of its master.
+pub(super) fn socket(name: &str) -> &str {
+    let suffixes = [INFO_SUFFIX, STAT_SUFFIX, CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX];
+    if let Some(socket) = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix)) {
+        return socket;
+    }
+    let worker = [OLD_INFO_SUFFIX, OLD_STAT_SUFFIX].iter().find_map(|suffix| name.strip_suffix(suffix));
+    worker.and_then(|worker| worker.rsplit_once(WORKER_MARK)).map_or(name, |(master, _)| master)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_leaves_is_known_by_its_name() {
+        let mut files = Files::default();
+        for name in ["a_info", "a_stat", "m@7_oldinfo", "m@7_oldstat", "a_carriedinfo", "a_carriedstat", "x_other"] {
+            files.add(name.to_owned());
+        }
+        assert_eq!((files.info.len(), files.stat.len(), files.all().count()), (1, 1, 6));
+        assert_eq!(files.other_stat.iter().map(|(part, _)| *part).collect::<Vec<_>>(), [Part::Leaving, Part::Carried]);
+        assert_eq!(["a_stat", "a_b@c_carriedinfo", "m@7_oldinfo"].map(socket), ["a", "a_b@c", "m"]);
     }
 }

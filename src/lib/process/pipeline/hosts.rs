@@ -34,7 +34,7 @@ impl Run<'_> {
             let Some((site, cluster)) = sites.enter(host.as_ref(), self.sink) else { continue };
             if !files.info.is_empty() {
                 let start = Instant::now();
-                self.daemon(&files.info, &site.paths, cluster)?;
+                self.daemon(&files, &site.paths, cluster)?;
                 self.tally.daemon.time += start.elapsed();
             }
             if self.tally.last {
@@ -42,7 +42,7 @@ impl Run<'_> {
             }
             let Some((site, cluster)) = sites.enter(host.as_ref(), self.sink) else { continue };
             if !files.stat.is_empty() {
-                self.proxies(&files.stat, site, cluster).await?;
+                self.proxies(&files, site, cluster).await?;
             }
         }
         self.clusters(sites);

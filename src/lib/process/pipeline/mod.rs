@@ -207,7 +207,8 @@ mod tests {
         std::fs::write(place.path().join("a_stat"), "# pxname,svname,type,\nb,BACKEND,1,\n").unwrap();
         let mut pipeline = Pipeline::new(&crate::testing::config(), "host");
         let mut out = b"before".to_vec();
-        let files = Files { info: vec!["a_info".to_owned()], stat: vec!["gone_stat".to_owned()] };
+        let mut files = Files::default();
+        ["a_info", "gone_stat"].into_iter().for_each(|name| files.add(name.to_owned()));
         let outlet = Outlet::whole();
         pipeline.begin(Epoch(1), Vec::new());
         let error = pieces::whole(&outlet, pipeline.render_files(place.path(), &files, &outlet)).unwrap_err();

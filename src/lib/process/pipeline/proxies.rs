@@ -3,6 +3,7 @@
 
 mod batches;
 
+use super::files::Files;
 use super::found::{Found, Lost, Refused};
 use super::run::{PipelineError, Run};
 use super::sites::HostState;
@@ -12,6 +13,8 @@ use crate::aggregate::totals::Totals;
 use crate::haproxy::columns::Kind;
 use crate::names::{NameId, Names};
 use crate::parse::collected::Collected;
+use crate::parse::part::Part;
+use crate::parse::refused::FileError;
 use crate::render::objects::Selected;
 use std::collections::HashSet;
 use std::fs::File;
@@ -40,12 +43,12 @@ impl Run<'_> {
     /// Frontends, backends and servers.
     pub(super) async fn proxies(
         &mut self,
-        files: &[String],
+        files: &Files,
         site: &mut HostState,
         mut cluster: Option<&mut Cluster>,
     ) -> Result<(), PipelineError> {
         cluster.iter_mut().for_each(|cluster| cluster.begin_host());
-        let sizes = files.iter().filter_map(|file| std::fs::metadata(self.dir.join(file)).ok());
+        let sizes = files.stat.iter().filter_map(|file| std::fs::metadata(self.dir.join(file)).ok());
         if sizes.map(|metadata| metadata.len()).sum::<u64>() > self.bounds.whole {
             self.in_batches(files, site, cluster).await
         } else {
@@ -55,13 +58,13 @@ impl Run<'_> {
 
     async fn at_once(
         &mut self,
-        files: &[String],
+        files: &Files,
         site: &mut HostState,
         mut cluster: Option<&mut Cluster>,
     ) -> Result<(), PipelineError> {
         site.stats.clear();
         let mut found = Found::default();
-        for file in files {
+        for file in &files.stat {
             let path = self.dir.join(file);
             let mut refused = Refused::default();
             let read = File::open(&path)
@@ -72,6 +75,7 @@ impl Run<'_> {
                 site.stats.collected.doubts.refuse_file();
             }
         }
+        self.others(&files.other_stat, site)?;
         let readable = found.end(self.dir, &mut site.bare);
         cluster.iter_mut().for_each(|cluster| cluster.doubt(&site.stats.collected.doubts));
         if !readable {
@@ -82,6 +86,29 @@ impl Run<'_> {
         self.kinds(site, &mut lost, cluster, &excluded, Share::All).await?;
         lost.say(self);
         self.outlet.between(self.sink).await;
+        Ok(())
+    }
+
+    /// Reads what other processes add to the objects of the live ones.
+    fn others(&mut self, files: &[(Part, String)], site: &mut HostState) -> Result<(), PipelineError> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        site.stats.begin_others();
+        for (part, file) in files {
+            let path = self.dir.join(file);
+            let mut refused = Refused::default();
+            let read = File::open(&path)
+                .map_err(Into::into)
+                .and_then(|input| site.stats.read_as(*part, input, |line, reason| refused.row(&path, line, reason)));
+            refused.end(&path, self);
+            match read {
+                Ok(_) => {}
+                Err(FileError::Io(source)) => return Err(PipelineError::File { path, source }),
+                Err(error) => drop(self.refuse_file(file, "", &error)),
+            }
+        }
+        site.stats.end_others();
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! The hosts of a snapshot: this one alone, or with `[hosts]` each of those that were pulled from afar, and the clusters
 //! that they are part of.
 
-use super::files::Files;
+use super::files::{Files, socket};
 use crate::aggregate::cluster::Cluster;
 use crate::config::{Config, HostName, Hosts};
 use crate::encode::object::Host;
@@ -11,7 +11,6 @@ use crate::parse::stat::Stats;
 use crate::plan::KindPlan;
 use crate::render::objects::Objects;
 use crate::render::path::Paths;
-use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -96,17 +95,13 @@ impl Sites {
         if self.hosts.is_empty() {
             return vec![(None, files.clone())];
         }
-        for (file, suffix) in
-            files.info.iter().map(|file| (file, INFO_SUFFIX)).chain(files.stat.iter().map(|file| (file, STAT_SUFFIX)))
-        {
-            let source = file.strip_suffix(suffix).unwrap_or(file);
+        for file in files.all() {
+            let source = socket(file);
             let host = self.hosts.of(source).cloned();
             if host.is_none() && self.unknown.insert(source.to_owned()) {
                 tracing::warn!(source, "is not listed in [hosts]; its metrics are sent under the name of this host");
             }
-            let part = parts.entry(host).or_default();
-            let list = if suffix == INFO_SUFFIX { &mut part.info } else { &mut part.stat };
-            list.push(file.clone());
+            parts.entry(host).or_default().add(file.clone());
         }
         if parts.is_empty() {
             parts.insert(None, Files::default());

@@ -1,5 +1,6 @@
 //! Files that are read batch by batch.
 
+use crate::parse::part::Part;
 use crate::parse::refused::{FileError, FileReport, RowError, is_cut_off};
 use crate::parse::split::{Outline, Parts, Ranges, line_in_file};
 use crate::parse::stat::Stats;
@@ -13,6 +14,7 @@ use std::path::Path;
 #[derive(Debug)]
 pub(super) struct Source {
     identity: Identity,
+    part: Part,
     /// Its runs are in the order of their parts.
     outline: Outline,
     /// The first run that was not read yet.
@@ -47,15 +49,16 @@ impl Source {
     /// When the file cannot be read, or is none of HAProxy.
     pub(super) fn split(
         path: &Path,
+        part: Part,
         stats: &mut Stats,
         parts: &mut Parts,
         refused: impl FnMut(u64, RowError),
     ) -> Result<Self, FileError> {
         let file = File::open(path)?;
         let identity = Identity::from(file.metadata()?);
-        let mut outline = stats.split(file, parts, refused)?;
+        let mut outline = stats.split(part, file, parts, refused)?;
         outline.runs.sort_by_key(|run| run.part);
-        Ok(Self { identity, outline, next: 0, read: FileReport::default() })
+        Ok(Self { identity, part, outline, next: 0, read: FileReport::default() })
     }
 
     /// Reads the rows of these parts, which follow those that were read before. `refused` is told each row that is left out,
@@ -77,14 +80,14 @@ impl Source {
         let doubtful = *doubtful;
         let report = if runs.is_empty() {
             // Which fields the file has counts nevertheless.
-            stats.read_part(header, doubtful, io::empty(), |_, _| {})?
+            stats.read_part(self.part, header, doubtful, io::empty(), |_, _| {})?
         } else {
             let file = File::open(path)?;
             if Identity::from(file.metadata()?) != self.identity {
                 return Err(io::Error::other("was changed while it was read").into());
             }
             let refused = |line, reason| refused(line_in_file(runs, line), reason);
-            stats.read_part(header, doubtful, Ranges::new(&file, runs), refused)?
+            stats.read_part(self.part, header, doubtful, Ranges::new(&file, runs), refused)?
         };
         self.read.rows += report.rows;
         self.read.refused += report.refused;

@@ -1,5 +1,285 @@
-//! Counters that never step back: what processes that are gone had counted goes with every snapshot.
+//! `continuous-counters`: a published counter never steps back, over reloads, restarts and crashes of HAProxy, `clear
+//! counters`, and restarts of this program.
+//!
+//! ```text
+//! replies of this pull ─► ledger: what did processes that are gone reach? ─► files beside the replies
+//!                            ▲                                                     │
+//!                            └────────── the last snapshot, kept for the next start ◄┘
+//! ```
+//!
+//! A snapshot carries all that its metrics need: haproxystats-process adds what is carried as if it were one more process that
+//! has counters only, and remembers nothing.
 
 mod ledger;
 mod packed;
 mod replies;
+mod store;
+
+use super::masters::Leaving;
+use super::outcome::{Outcome, Standing};
+use crate::config::Hosts;
+use crate::haproxy::identity::Reading;
+use crate::logging::Chain;
+use crate::snapshot::stage::{Folder, StageError};
+use crate::snapshot::{
+    CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX, Epoch, INFO_SUFFIX, OLD_INFO_SUFFIX, OLD_STAT_SUFFIX, STAT_SUFFIX,
+    WORKER_MARK,
+};
+use ledger::{Counts, Identity, Ledger, Seen};
+use replies::{DAEMON, INFO, Reader, SEEN, STAT};
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use store::Store;
+
+/// What a pull found about counters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Continued {
+    /// Objects whose counters stepped back.
+    pub(super) resets: u64,
+    /// Processes that are not in the snapshot, and of which it carries the counters.
+    pub(super) absent: u64,
+}
+
+/// A process in a snapshot, and the names of its files.
+struct Source {
+    name: String,
+    leaving: bool,
+    /// Where what is carried of it belongs.
+    socket: String,
+    reading: Option<Reading>,
+}
+
+impl Source {
+    fn files(&self) -> [String; 2] {
+        let suffixes = if self.leaving { [OLD_INFO_SUFFIX, OLD_STAT_SUFFIX] } else { [INFO_SUFFIX, STAT_SUFFIX] };
+        suffixes.map(|suffix| format!("{}{suffix}", self.name))
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Continuity {
+    ledger: Ledger,
+    reader: Reader,
+    store: Store,
+    hosts: Hosts,
+    forget_after: Duration,
+    /// Whether it has been said that nothing can be kept.
+    failing: bool,
+}
+
+impl Continuity {
+    /// Goes on from the last snapshot that was kept in `dst`. What cannot be read is set aside, and counters begin anew; the
+    /// second value says so.
+    pub(super) fn open(dst: &Path, hosts: Hosts, forget_after: Duration) -> (Self, bool) {
+        let mut continuity = Self {
+            ledger: Ledger::default(),
+            reader: Reader::default(),
+            store: Store::new(dst),
+            hosts,
+            forget_after,
+            failing: false,
+        };
+        let kept = match continuity.store.newest() {
+            Ok(None) => return (continuity, false),
+            Ok(Some((epoch, path))) => continuity.restore(epoch, &path).map_err(|error| (Some(epoch), error)),
+            Err(error) => Err((None, error)),
+        };
+        let Err((epoch, error)) = kept else { return (continuity, false) };
+        let aside = epoch.map(|epoch| continuity.store.set_aside(epoch));
+        let aside = aside.and_then(Result::ok).map(|path| path.display().to_string());
+        tracing::error!(error = %Chain(&error), aside,
+            "the counters of earlier processes cannot be read, and are set aside: counters may step back once");
+        (continuity.anew(), true)
+    }
+
+    fn anew(self) -> Self {
+        Self { ledger: Ledger::default(), ..self }
+    }
+
+    fn restore(&mut self, epoch: Epoch, path: &Path) -> io::Result<()> {
+        let mut names: Vec<String> = Vec::new();
+        for entry in fs::read_dir(path)? {
+            names.extend(entry?.file_name().into_string());
+        }
+        names.sort();
+        for name in &names {
+            if let Some(socket) = name.strip_suffix(CARRIED_STAT_SUFFIX) {
+                let Self { reader, ledger, .. } = self;
+                reader.carried(File::open(path.join(name))?, |object, values, seen| {
+                    ledger.restore(socket, object, values, seen);
+                })?;
+            } else if let Some(socket) = name.strip_suffix(CARRIED_INFO_SUFFIX) {
+                let values = replies::carried_info(&fs::read(path.join(name))?);
+                self.ledger.restore(socket, DAEMON, &values, epoch.0);
+            }
+        }
+        let source = |name: &String| {
+            let (stem, leaving) = match name.strip_suffix(OLD_INFO_SUFFIX) {
+                Some(stem) => (stem, true),
+                None => (name.strip_suffix(INFO_SUFFIX)?, false),
+            };
+            let reading = Some(Reading::of(&fs::read(path.join(name)).ok()?));
+            let socket = if leaving { stem.rsplit_once(WORKER_MARK)?.0 } else { stem };
+            Some(Source { name: stem.to_owned(), leaving, socket: socket.to_owned(), reading })
+        };
+        let sources: Vec<Source> = names.iter().filter_map(source).collect();
+        self.read(epoch, path, sources).map(drop)
+    }
+
+    /// Takes in the replies of a pull, which lie in `folder`, and writes beside them what is carried.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
+    pub(super) fn tick(
+        &mut self,
+        epoch: Epoch,
+        folder: &Folder,
+        outcomes: &[Outcome],
+        leaving: &[Leaving],
+    ) -> Result<Continued, StageError> {
+        let live = outcomes.iter().filter(|outcome| outcome.result.is_ok() && outcome.standing == Standing::Counts);
+        let live = live.map(|outcome| Source {
+            name: outcome.target.name.clone(),
+            leaving: false,
+            socket: outcome.target.name.clone(),
+            reading: outcome.reading.as_deref().cloned(),
+        });
+        let old = leaving.iter().map(|worker| Source {
+            name: worker.name.clone(),
+            leaving: true,
+            socket: worker.master.clone(),
+            reading: worker.reading.clone(),
+        });
+        // Those that leave come first.
+        let sources = old.chain(live).collect();
+        let directory = folder.path("");
+        let failed = |source| StageError::Read { path: directory.clone(), source };
+        let counts = self.read(epoch, &directory, sources).map_err(failed)?;
+        self.ledger.forget(epoch.0.saturating_sub(self.forget_after.as_secs()));
+        self.write(folder)?;
+        if let Err(error) = self.store.stage(&directory) {
+            self.fails(&error);
+        }
+        Ok(Continued { resets: counts.resets, absent: self.ledger.absent() as u64 })
+    }
+
+    /// The snapshot of the last [`Continuity::tick`] is published.
+    pub(super) fn published(&mut self, epoch: Epoch) {
+        match self.store.commit(epoch) {
+            Ok(()) if std::mem::take(&mut self.failing) => {
+                tracing::info!("what counters have reached can be kept again");
+            }
+            Ok(()) => {}
+            Err(error) => self.fails(&error),
+        }
+    }
+
+    fn fails(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::error!(%error, "what counters have reached cannot be kept: a restart of this program would begin anew");
+        }
+    }
+
+    fn read(&mut self, epoch: Epoch, directory: &Path, sources: Vec<Source>) -> io::Result<Counts> {
+        let Self { ledger, reader, hosts, .. } = self;
+        ledger.begin(epoch.0);
+        let mut taken: HashSet<Identity> = HashSet::new();
+        for source in sources {
+            let host = hosts.of(&source.socket).map(|host| host.name.clone());
+            let key = source.reading.as_ref().and_then(|reading| reading.key.clone());
+            let own = key.is_none().then(|| source.name.clone());
+            let mut identity = Identity { host, key, source: own };
+            if !taken.insert(identity.clone()) {
+                // Two that say the same of themselves, and count both.
+                identity.source = Some(source.name.clone());
+                taken.insert(identity.clone());
+            }
+            let release = source.reading.as_ref().and_then(|reading| release(reading.version.as_deref()?));
+            let mut reply = ledger.reply(&Seen { identity, source: &source.socket, leaving: source.leaving, release });
+            let [info, stat] = source.files().map(|file| directory.join(file));
+            let read = read_file(&info).and_then(|text| {
+                reply.object(DAEMON, &replies::info(&text));
+                reader.stat(File::open(&stat)?, |object, counters| reply.object(object, counters))
+            });
+            match read {
+                Ok(()) => reply.end(),
+                // Not a reply: pull has found that it is one, so this is a HAProxy that prints less.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => reply.end(),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(ledger.end())
+    }
+
+    /// What is carried, beside the replies.
+    fn write(&mut self, folder: &Folder) -> Result<(), StageError> {
+        for (socket, _) in self.ledger.sources() {
+            let (mut info, mut stat) = (String::new(), Vec::new());
+            for (object, values, seen) in self.ledger.carried(&socket) {
+                if object == DAEMON {
+                    for (name, value) in INFO.iter().zip(values).filter(|(_, value)| **value != 0) {
+                        // Writing to a String cannot fail.
+                        let _ = writeln!(info, "{name}: {value}");
+                    }
+                } else if let Some((kind, proxy, server)) = replies::parts(object) {
+                    row(&mut stat, (kind, proxy, server), values, seen);
+                }
+            }
+            for (suffix, text) in [(CARRIED_INFO_SUFFIX, info.into_bytes()), (CARRIED_STAT_SUFFIX, stat)] {
+                if text.is_empty() {
+                    continue;
+                }
+                let name = format!("{socket}{suffix}");
+                let header = if suffix == CARRIED_STAT_SUFFIX { header() } else { Vec::new() };
+                let mut file = folder.file(&name)?;
+                let written =
+                    file.write_all(&header).and_then(|()| file.write_all(&text)).and_then(|()| file.write_all(b"\n"));
+                written.map_err(|source| StageError::Write { path: folder.path(&name), source })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_file(path: &PathBuf) -> io::Result<Vec<u8>> {
+    fs::read(path)
+}
+
+/// `3.4` of `3.4.7-1~bpo12+1`.
+fn release(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn header() -> Vec<u8> {
+    format!("# pxname,svname,type,{},{SEEN},\n", STAT.join(",")).into_bytes()
+}
+
+fn row(out: &mut Vec<u8>, (kind, proxy, server): (&[u8], &[u8], &[u8]), values: &[i64], seen: u64) {
+    for name in [proxy, server] {
+        if name.iter().any(|byte| b",\"\n".contains(byte)) {
+            out.push(b'"');
+            for byte in name {
+                out.extend_from_slice(if *byte == b'"' { b"\"\"" } else { std::slice::from_ref(byte) });
+            }
+            out.push(b'"');
+        } else {
+            out.extend_from_slice(name);
+        }
+        out.push(b',');
+    }
+    out.extend_from_slice(kind);
+    out.push(b',');
+    for value in values {
+        if *value != 0 {
+            out.extend_from_slice(itoa::Buffer::new().format(*value).as_bytes());
+        }
+        out.push(b',');
+    }
+    out.extend_from_slice(format!("{seen},\n").as_bytes());
+}

@@ -7,7 +7,10 @@ use crate::aggregate::group::Groups;
 use crate::aggregate::totals::Totals;
 use crate::haproxy::columns::Kind;
 use crate::names::Pairs;
+use crate::parse::part::Part;
+use crate::parse::refused::FileError;
 use crate::parse::split::Parts;
+use crate::process::pipeline::files::Files;
 use crate::process::pipeline::run::{PipelineError, Run};
 use crate::process::pipeline::sites::HostState;
 use crate::render::objects::Selected;
@@ -27,14 +30,17 @@ struct Reading<'a> {
 impl Run<'_> {
     pub(super) async fn in_batches(
         &mut self,
-        files: &[String],
+        files: &Files,
         site: &mut HostState,
         mut cluster: Option<&mut Cluster>,
     ) -> Result<(), PipelineError> {
         let mut found = Found::default();
         let (mut missing, mut lost) = (false, Lost::default());
-        let mut parts = Parts::new(self.bounds.part(files.len()));
-        let mut readings = self.split(files, site, &mut parts, (&mut found, &mut missing))?;
+        let mut parts = Parts::new(self.bounds.part(files.stat.len()));
+        let live = files.stat.iter().map(|file| (Part::Live, file));
+        let mut readings = self.split(live, site, &mut parts, (&mut found, &mut missing))?;
+        let others = files.other_stat.iter().map(|(part, file)| (*part, file));
+        let mut others = self.split(others, site, &mut parts, (&mut Found::default(), &mut false))?;
         let batches = batches(&parts.into_sizes(), self.bounds.batch);
         let listed = (self.excluded.0.read(), self.excluded.1.read());
         let mut totals = Totals::new(&self.plans[Kind::Server]);
@@ -49,6 +55,14 @@ impl Run<'_> {
             if missing {
                 site.stats.collected.doubts.refuse_file();
             }
+            site.stats.begin_others();
+            for Reading { path, refused, source, .. } in &mut others {
+                let read = source.read(&batch, path, &mut site.stats, |line, reason| refused.row(path, line, reason));
+                if let Err(FileError::Io(source)) = read {
+                    return Err(PipelineError::File { path: path.clone(), source });
+                }
+            }
+            site.stats.end_others();
             cluster.iter_mut().for_each(|cluster| cluster.doubt(&site.stats.collected.doubts));
             let names = &site.stats.collected.names;
             let excluded = Excluded([listed.0.among(names), listed.1.among(names)]);
@@ -67,6 +81,9 @@ impl Run<'_> {
         if let Some(totals) = totals {
             self.totals(totals, site, cluster);
         }
+        for Reading { path, refused, .. } in others {
+            refused.end(&path, self);
+        }
         for Reading { file, path, refused, source } in readings {
             refused.end(&path, self);
             found.file(file, source.rows(), self)?;
@@ -80,16 +97,16 @@ impl Run<'_> {
     /// Finds out where in the files which rows are.
     fn split<'f>(
         &mut self,
-        files: &'f [String],
+        files: impl Iterator<Item = (Part, &'f String)>,
         site: &mut HostState,
         parts: &mut Parts,
         (found, missing): (&mut Found, &mut bool),
     ) -> Result<Vec<Reading<'f>>, PipelineError> {
-        let mut readings = Vec::with_capacity(files.len());
-        for file in files {
+        let mut readings = Vec::new();
+        for (part, file) in files {
             let path = self.dir.join(file);
             let mut refused = Refused::default();
-            match Source::split(&path, &mut site.stats, parts, |line, reason| refused.row(&path, line, reason)) {
+            match Source::split(&path, part, &mut site.stats, parts, |line, reason| refused.row(&path, line, reason)) {
                 Ok(source) => readings.push(Reading { file, path, refused, source }),
                 Err(error) => *missing |= found.file(file, Err(error), self)?,
             }

@@ -203,7 +203,7 @@ fn carried(ledger: &mut Ledger) -> i64 {
 #[test]
 fn counters_that_two_workers_share_count_once() {
     let mut ledger = Ledger::default();
-    let mut published = |ledger: &mut Ledger, epoch, values: &[(u64, &str, bool, u64)]| {
+    let published = |ledger: &mut Ledger, epoch, values: &[(u64, &str, bool, u64)]| {
         ledger.begin(epoch);
         values.iter().for_each(|(pid, source, leaving, value)| show(ledger, *pid, source, *leaving, *value));
         ledger.end();
