@@ -190,9 +190,11 @@ fn pull() {
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
     let base = place().join("pull");
-    for (name, processes, sockets, backends, servers) in
-        [("500 x 40, one socket", 1, 1, 500, 40), ("200 sockets of 8 processes", 8, 25, 100, 20)]
-    {
+    for (name, processes, sockets, backends, servers, options) in [
+        ("500 x 40, one socket", 1, 1, 500, 40, ""),
+        ("the same, continuous-counters", 1, 1, 500, 40, "continuous-counters = true\n"),
+        ("200 sockets of 8 processes", 8, 25, 100, 20, ""),
+    ] {
         let Some(haproxy) = HaProxies::start(&base.join("haproxy"), processes, sockets, backends, servers) else {
             return println!("Skipped: HAProxy is not installed.");
         };
@@ -209,7 +211,7 @@ fn pull() {
                 std::thread::sleep(Duration::from_millis(100));
             }
             if round > 0 {
-                pulled.push(pull::pull(&base.join("pull"), &haproxy, 5));
+                pulled.push(pull::pull(&base.join("pull"), &haproxy, options, 5));
             }
         }
         let of = |figure: fn(&pull::Pulled) -> f64| Spread(pulled.iter().map(figure).collect());

@@ -64,13 +64,14 @@ pub(crate) struct Pulled {
 }
 
 /// Pulls this many snapshots, one every two seconds.
-pub(crate) fn pull(base: &Path, haproxy: &HaProxies, count: usize) -> Pulled {
+pub(crate) fn pull(base: &Path, haproxy: &HaProxies, options: &str, count: usize) -> Pulled {
     let file = configure(base, haproxy.directory(), 1, 2);
     // Each socket for a process of its own, since those of one process are one: with a host each.
     let sockets = fs::read_dir(haproxy.directory()).unwrap().flatten();
     let hosts = sockets.map(|socket| socket.file_name().to_string_lossy().into_owned());
     let hosts: String = hosts.map(|name| format!("{name} = host-{name}\n")).collect();
-    fs::write(&file, format!("{}[hosts]\n{hosts}", fs::read_to_string(&file).unwrap())).unwrap();
+    let text = fs::read_to_string(&file).unwrap().replace("[pull]\n", &format!("[pull]\n{options}"));
+    fs::write(&file, format!("{text}[hosts]\n{hosts}")).unwrap();
     let running = spawn(env!("CARGO_BIN_EXE_haproxystats-pull"), &file);
     let pid = running.0.id();
     os::wait("a snapshot", LIMIT, || !snapshots(base).is_empty());

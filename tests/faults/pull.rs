@@ -7,12 +7,15 @@ use crate::circumstances::{Clock, without_faketime};
 use crate::clients::sample;
 use crate::harness::haproxy::{Fake, Script};
 use crate::harness::site::Site;
-use crate::harness::{SOON, free_port, names, pull, with_config, write};
+use crate::harness::{SOON, config, free_port, names, pull, with_config, write};
 use crate::mounts::can_mount;
 use crate::pull_faults::FAULTS;
 use crate::report::Report;
 use crate::unit::{Unit, forged};
 use crate::world::{Setting, World};
+use haproxystats::process::pipeline::Pipeline;
+use haproxystats::snapshot::Epoch;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,6 +26,8 @@ use tempfile::TempDir;
 pub const QUEUE: usize = 4;
 /// After a fault there is a new snapshot within this time: two seconds, on a machine that is not busy.
 pub const BACK: Duration = SOON;
+/// Ends of the names of metrics that never step back.
+const COUNTERS: [&str; 4] = [".stot", ".bin", ".bout", ".CumConns"];
 /// Faults in one sequence.
 const LENGTH: usize = 8;
 
@@ -39,6 +44,9 @@ pub struct Chain {
     taken: usize,
     /// Whether they are taken over.
     pub taking: bool,
+    /// What the counters of a published snapshot are, and what they were in the one before.
+    pipeline: Pipeline,
+    pub counters: BTreeMap<String, f64>,
 }
 
 impl Chain {
@@ -62,8 +70,10 @@ impl Chain {
         let text = format!(
             "[pull]\npull-interval = 1\npull-timeout = {pull_timeout}\nretries = 1\ninterval = 0.1\nsocket-dir = {sockets}\n\
              dst-dir = {at}/published\ntmp-dst-dir = {at}/staging\nqueue-size = {QUEUE}\n\
-             on-socket-failure = keep-rest\nmax-reply-size = 1000000\n[exporter]\nlisten = 127.0.0.1:{page}\n",
+             on-socket-failure = keep-rest\nmax-reply-size = 1000000\n\
+             master-sockets = {masters}\ncontinuous-counters = true\n[exporter]\nlisten = 127.0.0.1:{page}\n",
             sockets = site.socket_dir().display(),
+            masters = site.masters(),
             at = place.path().display(),
         );
         let file = write(world.kept.path(), "pull.conf", text);
@@ -73,7 +83,9 @@ impl Chain {
             command
         });
         pull.wait_until_up();
-        Self { world, pull, site, fake, place, page, taken: 0, taking: true }
+        let pipeline = Pipeline::plaintext(&config("[graphite]\nprefix-hostname = false\n"), "lb");
+        let counters = BTreeMap::new();
+        Self { world, pull, site, fake, place, page, taken: 0, taking: true, pipeline, counters }
     }
 
     pub fn published(&self) -> PathBuf {
@@ -131,12 +143,34 @@ impl Chain {
         let files = names(snapshot);
         let ends_well = |name: &String| {
             let text = fs::read_to_string(snapshot.join(name)).unwrap_or_default();
-            name == ".pull" || (text.ends_with("\n\n") && (text.starts_with("Name: ") || text.starts_with("# pxname")))
+            name == ".pull"
+                || name.contains("_carried")
+                || (text.ends_with("\n\n") && (text.starts_with("Name: ") || text.starts_with("# pxname")))
         };
         let paired = files.iter().filter(|name| name.ends_with("_info")).count()
             == files.iter().filter(|name| name.ends_with("_stat")).count();
         if files.len() < 3 || !paired || !files.iter().all(ends_well) {
             self.world.report.fail(format!("{} is not complete: {files:?}", snapshot.display()));
+        }
+        self.check_counters(snapshot);
+    }
+
+    /// Whatever became of HAProxy, its counters do not step back.
+    fn check_counters(&mut self, snapshot: &Path) {
+        let mut text = Vec::new();
+        if self.pipeline.run(snapshot, Epoch(1), &mut text).is_err() {
+            return;
+        }
+        for line in String::from_utf8_lossy(&text).lines() {
+            let [path, value, _] = line.split(' ').collect::<Vec<_>>()[..] else { continue };
+            if !COUNTERS.iter().any(|counter| path.ends_with(counter)) {
+                continue;
+            }
+            let value: f64 = value.parse().unwrap_or_default();
+            if let Some(before) = self.counters.insert(path.to_owned(), value).filter(|before| value < *before) {
+                let snapshot = snapshot.display();
+                self.world.report.fail(format!("{path} steps back from {before} to {value} in {snapshot}"));
+            }
         }
     }
 

@@ -135,6 +135,7 @@ fn second_pull(chain: &mut Chain) {
     );
     let file = write(chain.world.kept.path(), "second.conf", text);
     let _ = fs::remove_dir_all(chain.published());
+    chain.counters.clear();
     chain.go_on(Duration::from_millis(2_500));
     let mut second = Daemon::spawn(with_config(pull(), &file));
     let end = Instant::now() + BACK;
@@ -240,6 +241,8 @@ fn stop_haproxy(chain: &mut Chain) {
 fn delete(chain: &mut Chain, path: &Path) {
     chain.tick();
     let _ = fs::remove_dir_all(path);
+    // What counters had reached was kept there.
+    chain.counters.clear();
     chain.go_on(Duration::from_millis(1_200));
 }
 

@@ -43,7 +43,7 @@ impl Site {
     #[track_caller]
     pub fn start_with(haproxy: Haproxy, unix: usize, tcp: usize) -> Self {
         let directory = tempfile::tempdir().expect("a directory for HAProxy");
-        for folder in ["stats", "http"] {
+        for folder in ["stats", "http", "masters"] {
             std::fs::create_dir(directory.path().join(folder)).expect("a folder for HAProxy");
         }
         let stats = (0..unix).map(|_| Stats::Unix).chain((0..tcp).map(|_| Stats::Tcp(free_port())));
@@ -60,7 +60,7 @@ impl Site {
     pub fn launch(&mut self, number: usize) {
         let file = write(self.directory.path(), &format!("lb{number}.cfg"), self.configuration(number));
         let mut command = self.haproxy.command();
-        command.arg("-W").arg("-f").arg(file);
+        command.arg("-W").arg("-S").arg(self.master(number)).arg("-f").arg(file);
         self.instances[number].daemon = Some(Daemon::spawn(command));
         self.wait_until_up(number);
     }
@@ -91,6 +91,16 @@ impl Site {
             Stats::Tcp(port) => Some(format!("tcp://127.0.0.1:{port}")),
         });
         urls.collect::<Vec<_>>().join(",")
+    }
+
+    /// `[pull] master-sockets`: the masters of all.
+    pub fn masters(&self) -> String {
+        let urls = (0..self.instances.len()).map(|number| format!("unix://{}", self.master(number).display()));
+        urls.collect::<Vec<_>>().join(",")
+    }
+
+    fn master(&self, number: usize) -> PathBuf {
+        self.directory.path().join(format!("masters/lb{number}.sock"))
     }
 
     /// The name of a process' files in a snapshot, without `_info` or `_stat`.

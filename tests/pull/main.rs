@@ -11,3 +11,4 @@ mod exporter;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod harness_self;
+mod reloads;

@@ -20,7 +20,8 @@ const LIMIT: Duration = Duration::from_secs(1);
 /// What is odd about the sockets: several that lead to one process, one that is none, processes that share one.
 #[must_use]
 pub fn look(pull: &config::Pull, hosts: &Hosts) -> Vec<String> {
-    let (found, _) = sockets::find(pull.socket_dir.as_deref(), &pull.exclude_sockets, &pull.servers);
+    let (found, _) =
+        sockets::find(pull.socket_dir.as_deref(), &pull.exclude_sockets, &pull.servers, &pull.master_sockets);
     let mut findings: Vec<String> = found
         .others
         .iter()
@@ -51,7 +52,16 @@ pub fn look(pull: &config::Pull, hosts: &Hosts) -> Vec<String> {
         match answer {
             Ok(reading) => readings.push((target.name, reading)),
             Err(Some(reason)) if target.found.is_some() => {
-                findings.push(format!("{} in socket-dir is no stats socket ({reason}), and is left out", target.name));
+                let mut finding =
+                    format!("{} in socket-dir is no stats socket ({reason}), and is left out", target.name);
+                if reason.contains("master process") {
+                    let hint = format!(
+                        "; with master-sockets = unix://{} workers that are leaving after a reload count",
+                        target.server
+                    );
+                    finding.push_str(&hint);
+                }
+                findings.push(finding);
             }
             Err(Some(reason)) => findings.push(format!("{} is no stats socket: {reason}", target.name)),
             Err(None) => {}

@@ -35,11 +35,18 @@ pub struct Found {
     pub others: Vec<(String, &'static str)>,
 }
 
-/// The sockets of `socket-dir`, as they are at this moment, save the `excluded` ones, and those of `servers`.
+/// The sockets of `socket-dir`, as they are at this moment, save the `excluded` ones and those of `masters`, and those of
+/// `servers`.
 ///
 /// # Errors
 /// `socket-dir` cannot be read; the sockets of `servers` come back with the error.
-pub fn find(socket_dir: Option<&Path>, excluded: &NamePatterns, servers: &[Address]) -> (Found, io::Result<()>) {
+pub fn find(
+    socket_dir: Option<&Path>,
+    excluded: &NamePatterns,
+    servers: &[Address],
+    masters: &[Address],
+) -> (Found, io::Result<()>) {
+    let masters: HashSet<Identity> = masters.iter().map(identity).collect();
     let mut others = Vec::new();
     let (paths, result) = match socket_dir.map(|directory| scan(directory, excluded, &mut others)) {
         None => (Vec::new(), Ok(())),
@@ -52,6 +59,9 @@ pub fn find(socket_dir: Option<&Path>, excluded: &NamePatterns, servers: &[Addre
         let server = Address::Unix(path);
         let identity = identity(&server);
         let Identity::Inode(device, inode) = identity else { continue };
+        if masters.contains(&identity) {
+            continue;
+        }
         places.entry(identity).or_insert_with(|| {
             all.push((server, Some((device, inode))));
             all.len() - 1
@@ -282,7 +292,7 @@ mod tests {
         symlink("nowhere", path("dangling")).unwrap();
         symlink("loop", path("loop")).unwrap();
         symlink("b.sock", path("0-link-to-b")).unwrap();
-        let (found, result) = find(Some(directory.path()), &NamePatterns::default(), &[]);
+        let (found, result) = find(Some(directory.path()), &NamePatterns::default(), &[], &[]);
         result.unwrap();
         let names: Vec<_> = found.targets.into_iter().map(|target| target.name).collect();
         assert_eq!(names, ["7.tmp", "a.sock", "b.sock", "x.tmp", "x1.bak"]);
@@ -290,7 +300,7 @@ mod tests {
         let nowhere = "a link that leads nowhere";
         assert_eq!(others, [("dangling", nowhere), ("file", "not a socket"), ("loop", nowhere)]);
         let excluded = NamePatterns::parse_for_tests("?.tmp *.bak file l*");
-        let (found, _) = find(Some(directory.path()), &excluded, &[]);
+        let (found, _) = find(Some(directory.path()), &excluded, &[], &[]);
         let names: Vec<_> = found.targets.into_iter().map(|target| target.name).collect();
         assert_eq!((names, found.others.len()), (vec!["a.sock".to_owned(), "b.sock".to_owned()], 1));
     }
@@ -303,7 +313,7 @@ mod tests {
         let servers =
             [Address::Unix(path), unix("/not/there"), unix("/not/there"), tcp("LB", 1), tcp("lb", 1), tcp("lb", 2)];
         let _other = UnixListener::bind(directory.path().join("b.sock")).unwrap();
-        let (found, _) = find(Some(directory.path()), &NamePatterns::default(), &servers);
+        let (found, _) = find(Some(directory.path()), &NamePatterns::default(), &servers, &[]);
         // What is named is no stranger, though it was found as well.
         let names: Vec<_> = found.targets.iter().map(|target| (target.name.as_str(), target.found.is_some())).collect();
         assert_eq!(names, [("a.sock", false), ("b.sock", true), ("there", false), ("lb:1", false), ("lb:2", false)]);
@@ -311,7 +321,7 @@ mod tests {
 
     #[test]
     fn without_the_directory_the_servers_remain() {
-        let (found, result) = find(Some(Path::new("/nonexistent")), &NamePatterns::default(), &[tcp("lb", 1)]);
+        let (found, result) = find(Some(Path::new("/nonexistent")), &NamePatterns::default(), &[tcp("lb", 1)], &[]);
         assert_eq!((found.targets.len(), result.unwrap_err().kind()), (1, io::ErrorKind::NotFound));
     }
 }

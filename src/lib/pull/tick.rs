@@ -161,7 +161,12 @@ impl Puller {
         }
         self.counters.add(Counter::Ticks, 1);
         let config = &self.config;
-        let (found, scanned) = sockets::find(config.socket_dir.as_deref(), &config.exclude_sockets, &config.servers);
+        let (found, scanned) = sockets::find(
+            config.socket_dir.as_deref(),
+            &config.exclude_sockets,
+            &config.servers,
+            &config.master_sockets,
+        );
         self.socket_dir(scanned);
         let targets = self.poller.admit(found.targets, &found.others);
         self.counters.set(Counter::Sockets, targets.len() as u64);
@@ -232,9 +237,6 @@ impl Puller {
             counters.add(Counter::Published, 1);
             self.publish(snapshot, &counters.render()).await?;
             self.counters = counters;
-            if let Some(continuity) = &mut self.continuity {
-                continuity.published(epoch);
-            }
         } else {
             drop(snapshot);
             if self.condition != Condition::SocketsFail {

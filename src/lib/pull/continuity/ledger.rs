@@ -14,7 +14,8 @@
 //! So a published counter is the sum of all increments that were seen, and never steps back. Objects are matched by type and
 //! names, never by their numbers in HAProxy.
 
-use super::packed::Packed;
+use super::names::Names;
+use super::packed::{Packed, Sparse, decode, encode};
 use crate::haproxy::identity::ProcessKey;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -51,11 +52,13 @@ struct Process {
     last: Packed,
     /// Of one that leaves: what they had reached in the snapshot before.
     previous: Packed,
-    /// The objects of the last snapshot in which it was.
-    present: HashSet<u32>,
-    /// The snapshot in which it was last, and whether that is the last of all.
+    /// By object, the last snapshot in which it was, by number.
+    marks: Vec<u32>,
+    /// The objects in the order in which they came last.
+    order: Vec<u32>,
+    /// The last snapshot in which it was, by number and by time.
+    number: u32,
     seen: u64,
-    is_present: bool,
     /// Objects whose counters a newer process shows as well.
     superseded: HashSet<u32>,
     predecessor: Option<Identity>,
@@ -63,32 +66,44 @@ struct Process {
     shares: bool,
 }
 
+impl Process {
+    /// Whether an object was in the last snapshot in which the process was.
+    fn has(&self, object: u32) -> bool {
+        self.marks.get(object as usize).is_some_and(|mark| *mark == self.number && *mark > 0)
+    }
+
+    /// Objects that were in the last snapshot in which the process was.
+    fn objects(&self) -> Vec<u32> {
+        (0..).zip(&self.marks).filter(|(_, mark)| **mark == self.number).map(|(object, _)| object).collect()
+    }
+}
+
 /// What became of a snapshot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     /// Objects whose counters stepped back.
     pub(super) resets: u64,
-    /// Processes that left the snapshot, or came back to it.
-    pub(super) changes: u64,
+    /// Processes that are known, and not in the snapshot.
+    pub(super) absent: u64,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// What identifies an object, and its number.
-    numbers: HashMap<Box<[u8]>, u32>,
-    names: Vec<Box<[u8]>>,
+    names: Names,
     /// When each object was last seen.
     seen: Vec<u64>,
     processes: HashMap<Identity, Process>,
     /// Which process a socket showed last.
     shown: HashMap<String, Identity>,
-    /// Corrections, by socket and object.
-    carried: BTreeMap<String, HashMap<u32, Vec<i64>>>,
-    /// Sockets whose corrections have changed.
-    changed: HashSet<String>,
+    /// Corrections, by socket and object, encoded.
+    carried: BTreeMap<String, HashMap<u32, Box<[u8]>, foldhash::fast::FixedState>>,
     counts: Counts,
     epoch: u64,
+    /// Of the present snapshot.
+    number: u32,
+    /// Memory for the next reply.
+    spare: Packed,
 }
 
 /// The reply of one process, row by row.
@@ -96,22 +111,23 @@ pub(super) struct Reply<'l> {
     ledger: &'l mut Ledger,
     identity: Identity,
     process: Process,
-    /// What replaces [`Process::last`].
+    /// What replaces [`Process::last`], and [`Process::order`].
     next: Packed,
-    present: HashSet<u32>,
+    order: Vec<u32>,
     is_new: bool,
     leaving: bool,
     can_share: bool,
-    before: Vec<Option<u64>>,
-    others: Vec<Option<u64>>,
+    encoded: Vec<u8>,
+    before: Vec<(u8, i64)>,
+    others: Vec<(u8, i64)>,
 }
 
 impl Ledger {
     /// Begins a snapshot.
     pub(super) fn begin(&mut self, epoch: u64) {
         self.epoch = epoch;
+        self.number += 1;
         self.counts = Counts::default();
-        self.processes.values_mut().for_each(|process| process.is_present = false);
     }
 
     /// Begins the reply of a process; those that leave come first.
@@ -127,14 +143,17 @@ impl Ledger {
             self.shown.insert(seen.source.to_owned(), seen.identity.clone());
         }
         let can_share = seen.release.is_none_or(|release| release >= SHARING);
+        let mut next = std::mem::take(&mut self.spare);
+        next.clear();
         Reply {
             identity: seen.identity.clone(),
+            next,
+            order: Vec::with_capacity(process.order.len()),
             process,
-            next: Packed::default(),
-            present: HashSet::new(),
             is_new,
             leaving: seen.leaving,
             can_share,
+            encoded: Vec::new(),
             before: Vec::new(),
             others: Vec::new(),
             ledger: self,
@@ -143,19 +162,22 @@ impl Ledger {
 
     /// Ends the snapshot: what is not in it is carried.
     pub(super) fn end(&mut self) -> Counts {
-        let absent: Vec<Identity> =
-            self.processes.iter().filter(|(_, process)| !process.is_present).map(|(of, _)| of.clone()).collect();
+        let number = self.number;
+        let absent = self.processes.iter().filter(|(_, process)| process.number != number);
+        let absent: Vec<Identity> = absent.map(|(identity, _)| identity.clone()).collect();
+        let mut last = Vec::new();
         for identity in absent {
             let Some(mut process) = self.processes.remove(&identity) else { continue };
-            let present = std::mem::take(&mut process.present);
-            self.counts.changes += u64::from(!present.is_empty());
-            let mut last = Vec::new();
-            for object in present {
-                self.read(&process.last, object, &mut last);
+            for object in process.objects() {
+                decode(process.last.get(object).unwrap_or_default(), &mut last);
                 self.carry(&process.source, object, &last, 1);
             }
+            // None of them is in a snapshot any more.
+            process.number = 0;
+            process.marks.clear();
             let replaced = self.shown.get(&process.source) != Some(&identity);
             if !replaced || self.epoch.saturating_sub(process.seen) < REMEMBERED {
+                self.counts.absent += 1;
                 self.processes.insert(identity, process);
             }
         }
@@ -164,190 +186,191 @@ impl Ledger {
 
     /// Forgets objects that have not been seen since this second.
     pub(super) fn forget(&mut self, before: u64) {
-        for (source, carried) in &mut self.carried {
-            let known = carried.len();
+        for carried in self.carried.values_mut() {
             carried.retain(|object, _| self.seen.get(*object as usize).is_some_and(|seen| *seen >= before));
-            if carried.len() < known {
-                self.changed.insert(source.clone());
-            }
         }
         self.carried.retain(|_, carried| !carried.is_empty());
     }
 
-    /// Sockets for which something is carried, and whether that has changed since the last call.
-    pub(super) fn sources(&mut self) -> Vec<(String, bool)> {
-        let changed = std::mem::take(&mut self.changed);
-        self.carried.keys().map(|source| (source.clone(), changed.contains(source))).collect()
+    /// Sockets for which something is carried.
+    pub(super) fn sources(&self) -> Vec<String> {
+        self.carried.keys().cloned().collect()
     }
 
-    /// What is carried for a socket: the object, its corrections, and when it was last seen.
-    pub(super) fn carried(&self, source: &str) -> Vec<(&[u8], &[i64], u64)> {
+    /// Tells `take` what is carried for a socket, by name: the object, its corrections, and when it was last seen.
+    pub(super) fn carried(&self, source: &str, mut take: impl FnMut(&[u8], &Sparse, u64)) {
         let carried = self.carried.get(source).into_iter().flatten();
-        let entry = |(object, values): (&u32, &'_ Vec<i64>)| -> Option<(&[u8], &[i64], u64)> {
-            let name = self.names.get(*object as usize)?;
-            // Borrowed from the ledger, as the vector is.
-            let values = self.carried.get(source)?.get(object).filter(|own| own.len() == values.len())?;
-            Some((name, values, self.seen.get(*object as usize).copied().unwrap_or(0)))
-        };
-        let mut entries: Vec<_> =
-            carried.filter_map(entry).filter(|(_, values, _)| values.iter().any(|v| *v != 0)).collect();
+        let named = carried.filter_map(|(object, values)| Some((self.names.get(*object)?, *object, values)));
+        let mut entries: Vec<_> = named.collect();
         entries.sort_unstable_by_key(|(name, ..)| *name);
-        entries
+        let mut values = Vec::new();
+        for (name, object, encoded) in entries {
+            decode(encoded, &mut values);
+            take(name, &values, self.seen.get(object as usize).copied().unwrap_or(0));
+        }
     }
 
     /// Takes over what an earlier program carried.
-    pub(super) fn restore(&mut self, source: &str, object: &[u8], values: &[i64], seen: u64) {
-        let object = self.number(object);
-        if let Some(last) = self.seen.get_mut(object as usize) {
+    pub(super) fn restore(&mut self, source: &str, object: &[u8], values: &Sparse, seen: u64) {
+        let object = self.note(object, seen);
+        self.carry(source, object, values, 1);
+    }
+
+    /// The number of an object that was seen at this time.
+    fn note(&mut self, object: &[u8], seen: u64) -> u32 {
+        let number = self.names.number(object);
+        let index = number as usize;
+        if self.seen.len() <= index {
+            self.seen.resize(index + 1, 0);
+        }
+        if let Some(last) = self.seen.get_mut(index) {
             *last = (*last).max(seen);
         }
-        self.carried.entry(source.to_owned()).or_default().insert(object, values.to_vec());
-    }
-
-    /// How many processes are carried: those that are known and not in the last snapshot.
-    pub(super) fn absent(&self) -> usize {
-        self.processes.values().filter(|process| !process.is_present).count()
-    }
-
-    fn number(&mut self, object: &[u8]) -> u32 {
-        if let Some(number) = self.numbers.get(object) {
-            return *number;
-        }
-        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        self.numbers.insert(object.into(), number);
-        self.names.push(object.into());
-        self.seen.push(0);
         number
     }
 
-    fn width(&self, object: u32) -> usize {
-        let name = self.names.get(object as usize);
-        if name.is_some_and(|name| **name == *super::replies::DAEMON) {
-            super::replies::INFO.len()
-        } else {
-            super::replies::STAT.len()
-        }
-    }
-
-    fn read(&self, packed: &Packed, object: u32, counters: &mut Vec<Option<u64>>) -> bool {
-        counters.clear();
-        counters.resize(self.width(object), None);
-        packed.get(object, counters)
-    }
-
-    /// Adds `times` the counters to what is carried.
-    fn carry(&mut self, source: &str, object: u32, counters: &[Option<u64>], times: i64) {
-        if counters.iter().all(|counter| counter.unwrap_or(0) == 0) {
+    /// Adds `times` these figures to what is carried.
+    fn carry(&mut self, source: &str, object: u32, figures: &Sparse, times: i64) {
+        if figures.is_empty() {
             return;
         }
-        let width = self.width(object);
-        let carried = self.carried.entry(source.to_owned()).or_default();
-        let sums = carried.entry(object).or_insert_with(|| vec![0; width]);
-        for (sum, counter) in sums.iter_mut().zip(counters) {
-            let counter = i64::try_from(counter.unwrap_or(0)).unwrap_or(i64::MAX);
-            *sum = sum.saturating_add(counter.saturating_mul(times));
+        if !self.carried.contains_key(source) {
+            self.carried.insert(source.to_owned(), HashMap::default());
         }
-        self.changed.insert(source.to_owned());
+        let Some(carried) = self.carried.get_mut(source) else { return };
+        let mut sums = Vec::new();
+        decode(carried.get(&object).map(|encoded| &**encoded).unwrap_or_default(), &mut sums);
+        for (place, figure) in figures {
+            let figure = figure.saturating_mul(times);
+            match sums.binary_search_by_key(place, |(place, _)| *place) {
+                Ok(index) => sums.iter_mut().skip(index).take(1).for_each(|(_, sum)| *sum = sum.saturating_add(figure)),
+                Err(index) => sums.insert(index, (*place, figure)),
+            }
+        }
+        sums.retain(|(_, sum)| *sum != 0);
+        if sums.is_empty() {
+            carried.remove(&object);
+        } else {
+            let mut encoded = Vec::new();
+            encode(&sums, &mut encoded);
+            carried.insert(object, encoded.into());
+        }
     }
+}
+
+/// The figure at a place; 0 where there is none.
+fn at(figures: &Sparse, place: u8) -> i64 {
+    figures
+        .binary_search_by_key(&place, |(place, _)| *place)
+        .ok()
+        .and_then(|index| figures.get(index))
+        .map_or(0, |f| f.1)
 }
 
 /// Whether nothing has stepped back.
-fn goes_on(before: &[Option<u64>], now: &[Option<u64>]) -> bool {
-    before.iter().zip(now).all(|(before, now)| match (before, now) {
-        (Some(before), Some(now)) => now >= before,
-        _ => true,
-    })
-}
-
-fn is_nothing(counters: &[Option<u64>]) -> bool {
-    counters.iter().all(|counter| counter.unwrap_or(0) == 0)
+fn goes_on(before: &Sparse, now: &Sparse) -> bool {
+    before.iter().all(|(place, before)| at(now, *place) >= *before)
 }
 
 impl Reply<'_> {
-    /// An object of the process, and what its counters have reached.
-    pub(super) fn object(&mut self, name: &[u8], now: &[Option<u64>]) {
-        let object = self.ledger.number(name);
-        if let Some(seen) = self.ledger.seen.get_mut(object as usize) {
-            *seen = self.ledger.epoch;
+    /// An object of the process, and what its counters have reached, those that are not 0.
+    pub(super) fn object(&mut self, name: &[u8], now: &Sparse) {
+        let object = self.number(name);
+        let index = object as usize;
+        if self.process.marks.len() <= index {
+            self.process.marks.resize(index + 1, 0);
         }
-        if !self.present.insert(object) {
+        let present = self.process.has(object);
+        let Some(mark) = self.process.marks.get_mut(index).filter(|mark| **mark != self.ledger.number) else { return };
+        *mark = self.ledger.number;
+        self.order.push(object);
+        self.encoded.clear();
+        encode(now, &mut self.encoded);
+        self.next.push(object, &self.encoded);
+        let last = self.process.last.get(object);
+        if present && last == Some(&*self.encoded) {
             return;
         }
-        self.next.push(object, now);
+        let known = last.is_some();
         let mut before = std::mem::take(&mut self.before);
-        let known = self.ledger.read(&self.process.last, object, &mut before);
-        let superseded = self.process.superseded.contains(&object);
-        match (known, self.process.present.contains(&object)) {
-            (false, _) if superseded => self.carry(object, now, -1),
-            (false, _) if self.is_new => self.compare(object, now),
-            (false, _) => {}
-            (true, true) if superseded => {
-                self.carry(object, &before, 1);
+        decode(last.unwrap_or_default(), &mut before);
+        match (known, present) {
+            _ if self.process.superseded.contains(&object) => {
+                if present {
+                    self.carry(object, &before, 1);
+                }
                 self.carry(object, now, -1);
             }
+            (false, _) if self.is_new => self.compare(object, now),
+            (false, _) => {}
             (true, true) => {
                 self.step_back(object, &before, now);
-                if is_nothing(&before) && !is_nothing(now) {
+                if before.is_empty() {
                     self.compare_late(object);
                 }
             }
-            (true, false) if superseded => self.carry(object, now, -1),
             (true, false) if goes_on(&before, now) => self.carry(object, &before, -1),
             (true, false) => self.ledger.counts.resets += 1,
         }
         self.before = before;
     }
 
+    /// The number of the object that comes next: that which came next the last time, as a rule.
+    fn number(&mut self, name: &[u8]) -> u32 {
+        let expected = self.process.order.get(self.order.len()).copied();
+        if let Some(expected) = expected.filter(|expected| self.ledger.names.get(*expected) == Some(name)) {
+            if let Some(seen) = self.ledger.seen.get_mut(expected as usize) {
+                *seen = self.ledger.epoch;
+            }
+            return expected;
+        }
+        let epoch = self.ledger.epoch;
+        self.ledger.note(name, epoch)
+    }
+
     /// Ends the reply: objects that are not in it are carried.
     pub(super) fn end(mut self) {
         let mut before = std::mem::take(&mut self.before);
-        let gone: Vec<u32> = self.process.present.difference(&self.present).copied().collect();
+        let gone = if self.process.number > 0 { self.process.objects() } else { Vec::new() };
         for object in gone {
-            self.ledger.read(&self.process.last, object, &mut before);
+            decode(self.process.last.get(object).unwrap_or_default(), &mut before);
             self.carry(object, &before, 1);
         }
         // What is not here now is remembered, should it come back.
-        let absent: Vec<u32> = self.process.last.objects().filter(|object| !self.next.has(*object)).collect();
+        let absent: Vec<u32> = self.process.last.objects().filter(|object| self.next.get(*object).is_none()).collect();
         for object in absent {
-            self.ledger.read(&self.process.last, object, &mut before);
-            self.next.push(object, &before);
+            self.next.push(object, self.process.last.get(object).unwrap_or_default());
         }
-        self.ledger.counts.changes += u64::from(self.is_new);
         let last = std::mem::replace(&mut self.process.last, self.next);
-        self.process.previous = if self.leaving { last } else { Packed::default() };
-        self.process.present = self.present;
+        let unused = if self.leaving { std::mem::replace(&mut self.process.previous, last) } else { last };
+        self.ledger.spare = unused;
+        self.process.order = self.order;
+        self.process.number = self.ledger.number;
         self.process.seen = self.ledger.epoch;
-        self.process.is_present = true;
         self.ledger.processes.insert(self.identity, self.process);
     }
 
-    fn carry(&mut self, object: u32, counters: &[Option<u64>], times: i64) {
-        self.ledger.carry(&self.process.source, object, counters, times);
+    fn carry(&mut self, object: u32, figures: &Sparse, times: i64) {
+        self.ledger.carry(&self.process.source, object, figures, times);
     }
 
     /// Carries what counters that have stepped back had reached.
-    fn step_back(&mut self, object: u32, before: &[Option<u64>], now: &[Option<u64>]) {
-        if goes_on(before, now) {
-            return;
+    fn step_back(&mut self, object: u32, before: &Sparse, now: &Sparse) {
+        let lost: Vec<(u8, i64)> = before.iter().copied().filter(|(place, before)| at(now, *place) < *before).collect();
+        if !lost.is_empty() {
+            self.carry(object, &lost, 1);
+            self.ledger.counts.resets += 1;
         }
-        let lost: Vec<Option<u64>> = before
-            .iter()
-            .zip(now)
-            .map(|(before, now)| before.zip(*now).filter(|(before, now)| now < before).map(|(before, _)| before))
-            .collect();
-        self.carry(object, &lost, 1);
-        self.ledger.counts.resets += 1;
     }
 
     /// An object of a new process: it shares its counters with that of the one before where it begins with what that had.
-    fn compare(&mut self, object: u32, now: &[Option<u64>]) {
+    fn compare(&mut self, object: u32, now: &Sparse) {
         self.with_predecessor(object, |reply, other| {
-            let before = if other.is_present { &other.previous } else { &other.last };
-            let mut reached = std::mem::take(&mut reply.others);
-            let known = reply.ledger.read(before, object, &mut reached);
-            let shares = known && !is_nothing(&reached) && goes_on(&reached, now);
+            let there = other.number == reply.ledger.number;
+            let before = if there { &other.previous } else { &other.last };
+            decode(before.get(object).unwrap_or_default(), &mut reply.others);
+            let shares = !reply.others.is_empty() && goes_on(&reply.others, now);
             reply.process.shares |= shares;
-            reply.others = reached;
             shares
         });
     }
@@ -359,11 +382,8 @@ impl Reply<'_> {
             return;
         }
         self.with_predecessor(object, |reply, other| {
-            let mut counters = std::mem::take(&mut reply.others);
-            let had_nothing = !reply.ledger.read(&other.previous, object, &mut counters) || is_nothing(&counters);
-            let has_some = reply.ledger.read(&other.last, object, &mut counters) && !is_nothing(&counters);
-            reply.others = counters;
-            other.is_present && had_nothing && has_some
+            let nothing = |packed: &Packed| packed.get(object).is_none_or(<[u8]>::is_empty);
+            other.number == reply.ledger.number && nothing(&other.previous) && !nothing(&other.last)
         });
     }
 
@@ -373,8 +393,8 @@ impl Reply<'_> {
         let Some(mut other) = self.ledger.processes.remove(&predecessor) else { return };
         if !other.superseded.contains(&object) && shares(self, &other) {
             other.superseded.insert(object);
-            let mut reached = std::mem::take(&mut self.others);
-            self.ledger.read(&other.last, object, &mut reached);
+            decode(other.last.get(object).unwrap_or_default(), &mut self.others);
+            let reached = std::mem::take(&mut self.others);
             self.ledger.carry(&other.source, object, &reached, -1);
             self.others = reached;
         }

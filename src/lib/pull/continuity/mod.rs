@@ -11,6 +11,7 @@
 //! has counters only, and remembers nothing.
 
 mod ledger;
+mod names;
 mod packed;
 mod replies;
 mod store;
@@ -26,6 +27,7 @@ use crate::snapshot::{
     WORKER_MARK,
 };
 use ledger::{Counts, Identity, Ledger, Seen};
+use packed::Sparse;
 use replies::{DAEMON, INFO, Reader, SEEN, STAT};
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -131,7 +133,8 @@ impl Continuity {
         self.read(epoch, path, sources).map(drop)
     }
 
-    /// Takes in the replies of a pull, which lie in `folder`, and writes beside them what is carried.
+    /// Takes in the replies of a pull, which lie in `folder`, writes beside them what is carried, and keeps all of it for the
+    /// next start.
     ///
     /// # Errors
     /// A file cannot be read or written.
@@ -162,21 +165,14 @@ impl Continuity {
         let counts = self.read(epoch, &directory, sources).map_err(failed)?;
         self.ledger.forget(epoch.0.saturating_sub(self.forget_after.as_secs()));
         self.write(folder)?;
-        if let Err(error) = self.store.stage(&directory) {
-            self.fails(&error);
-        }
-        Ok(Continued { resets: counts.resets, absent: self.ledger.absent() as u64 })
-    }
-
-    /// The snapshot of the last [`Continuity::tick`] is published.
-    pub(super) fn published(&mut self, epoch: Epoch) {
-        match self.store.commit(epoch) {
+        match self.store.keep(epoch, &directory) {
             Ok(()) if std::mem::take(&mut self.failing) => {
                 tracing::info!("what counters have reached can be kept again");
             }
             Ok(()) => {}
             Err(error) => self.fails(&error),
         }
+        Ok(Continued { resets: counts.resets, absent: counts.absent })
     }
 
     fn fails(&mut self, error: &io::Error) {
@@ -218,18 +214,19 @@ impl Continuity {
 
     /// What is carried, beside the replies.
     fn write(&mut self, folder: &Folder) -> Result<(), StageError> {
-        for (socket, _) in self.ledger.sources() {
+        for socket in self.ledger.sources() {
             let (mut info, mut stat) = (String::new(), Vec::new());
-            for (object, values, seen) in self.ledger.carried(&socket) {
+            self.ledger.carried(&socket, |object, values, seen| {
                 if object == DAEMON {
-                    for (name, value) in INFO.iter().zip(values).filter(|(_, value)| **value != 0) {
+                    for (place, value) in values {
+                        let name = INFO.get(usize::from(*place)).copied().unwrap_or_default();
                         // Writing to a String cannot fail.
                         let _ = writeln!(info, "{name}: {value}");
                     }
-                } else if let Some((kind, proxy, server)) = replies::parts(object) {
-                    row(&mut stat, (kind, proxy, server), values, seen);
+                } else if let Some(names) = replies::parts(object) {
+                    row(&mut stat, names, values, seen);
                 }
-            }
+            });
             for (suffix, text) in [(CARRIED_INFO_SUFFIX, info.into_bytes()), (CARRIED_STAT_SUFFIX, stat)] {
                 if text.is_empty() {
                     continue;
@@ -260,7 +257,7 @@ fn header() -> Vec<u8> {
     format!("# pxname,svname,type,{},{SEEN},\n", STAT.join(",")).into_bytes()
 }
 
-fn row(out: &mut Vec<u8>, (kind, proxy, server): (&[u8], &[u8], &[u8]), values: &[i64], seen: u64) {
+fn row(out: &mut Vec<u8>, (kind, proxy, server): (&[u8], &[u8], &[u8]), values: &Sparse, seen: u64) {
     for name in [proxy, server] {
         if name.iter().any(|byte| b",\"\n".contains(byte)) {
             out.push(b'"');
@@ -275,11 +272,13 @@ fn row(out: &mut Vec<u8>, (kind, proxy, server): (&[u8], &[u8], &[u8]), values: 
     }
     out.extend_from_slice(kind);
     out.push(b',');
-    for value in values {
-        if *value != 0 {
-            out.extend_from_slice(itoa::Buffer::new().format(*value).as_bytes());
-        }
-        out.push(b',');
+    let mut next = 0;
+    for (place, value) in values {
+        let place = usize::from(*place);
+        out.extend(std::iter::repeat_n(b',', place.saturating_sub(next)));
+        out.extend_from_slice(itoa::Buffer::new().format(*value).as_bytes());
+        next = place;
     }
+    out.extend(std::iter::repeat_n(b',', STAT.len().saturating_sub(next)));
     out.extend_from_slice(format!("{seen},\n").as_bytes());
 }

@@ -1,66 +1,76 @@
-//! Counters of many objects in little memory: most of them are 0, or small.
+//! Figures of many objects in little memory: most of them are 0, or small.
 
-/// The counters of objects, by the numbers of the objects. A counter takes as many bytes as it needs (LEB128, one more than
-/// its value; 0 stands for none).
+/// Figures that are not 0, by their places, in ascending order.
+pub(super) type Sparse = [(u8, i64)];
+
+/// Appends figures: the place of each, and its value (zigzag, LEB128).
+pub(super) fn encode(figures: &Sparse, out: &mut Vec<u8>) {
+    for (place, value) in figures {
+        out.push(*place);
+        let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
+        while rest >= 0x80 {
+            out.push(rest.to_le_bytes()[0] | 0x80);
+            rest >>= 7;
+        }
+        out.push(rest.to_le_bytes()[0]);
+    }
+}
+
+/// Reads figures back.
+pub(super) fn decode(mut bytes: &[u8], figures: &mut Vec<(u8, i64)>) {
+    figures.clear();
+    while let Some((place, rest)) = bytes.split_first() {
+        bytes = rest;
+        let (mut value, mut shift) = (0_u64, 0);
+        while let Some((byte, rest)) = bytes.split_first() {
+            bytes = rest;
+            value |= u64::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        figures.push((*place, (value >> 1).cast_signed() ^ -((value & 1).cast_signed())));
+    }
+}
+
+/// The figures of objects, by the numbers of the objects.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Packed {
     bytes: Vec<u8>,
-    /// Where those of each object begin, plus one; 0 for an object that has none.
-    starts: Vec<u32>,
+    /// Where those of each object are, and how many bytes they take; `None` for an object that is not here.
+    places: Vec<Option<(u32, u16)>>,
 }
 
 impl Packed {
-    /// Adds the counters of an object that has none here.
-    pub(super) fn push(&mut self, object: u32, counters: &[Option<u64>]) {
-        let object = object as usize;
-        if self.starts.len() <= object {
-            self.starts.resize(object + 1, 0);
-        }
-        if let Some(start) = self.starts.get_mut(object) {
-            *start = u32::try_from(self.bytes.len() + 1).unwrap_or(0);
-        }
-        for counter in counters {
-            let mut rest = counter.map_or(0, |value| u128::from(value) + 1);
-            loop {
-                let low = u8::try_from(rest & 0x7f).unwrap_or(0);
-                rest >>= 7;
-                self.bytes.push(if rest > 0 { low | 0x80 } else { low });
-                if rest == 0 {
-                    break;
-                }
-            }
-        }
+    /// Forgets everything; the memory stays.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.places.clear();
     }
 
-    /// Reads the counters of an object into `counters`, which has their number; false where there are none.
-    pub(super) fn get(&self, object: u32, counters: &mut [Option<u64>]) -> bool {
-        let start = self.starts.get(object as usize).copied().unwrap_or(0);
-        let Some(mut bytes) = (start as usize).checked_sub(1).and_then(|start| self.bytes.get(start..)) else {
-            return false;
-        };
-        for counter in counters {
-            let (mut value, mut shift) = (0_u128, 0);
-            while let Some((byte, rest)) = bytes.split_first() {
-                bytes = rest;
-                value |= u128::from(byte & 0x7f) << shift;
-                shift += 7;
-                if byte & 0x80 == 0 {
-                    break;
-                }
-            }
-            *counter = value.checked_sub(1).and_then(|value| u64::try_from(value).ok());
+    /// Adds an object that is not here, with what [`encode`] made of its figures.
+    pub(super) fn push(&mut self, object: u32, encoded: &[u8]) {
+        let index = object as usize;
+        if self.places.len() <= index {
+            self.places.resize(index + 1, None);
         }
-        true
+        let place = u32::try_from(self.bytes.len()).ok().zip(u16::try_from(encoded.len()).ok());
+        if let Some(slot) = self.places.get_mut(index) {
+            *slot = place;
+        }
+        self.bytes.extend_from_slice(encoded);
     }
 
-    /// Whether there are counters of this object.
-    pub(super) fn has(&self, object: u32) -> bool {
-        self.starts.get(object as usize).is_some_and(|start| *start > 0)
+    /// The encoded figures of an object.
+    pub(super) fn get(&self, object: u32) -> Option<&[u8]> {
+        let (start, length) = self.places.get(object as usize).copied().flatten()?;
+        self.bytes.get(start as usize..)?.get(..usize::from(length))
     }
 
-    /// The objects that have counters here.
+    /// The objects that are here.
     pub(super) fn objects(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..).zip(&self.starts).filter(|(_, start)| **start > 0).map(|(object, _)| object)
+        (0..).zip(&self.places).filter(|(_, place)| place.is_some()).map(|(object, _)| object)
     }
 }
 
@@ -68,21 +78,29 @@ impl Packed {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     proptest! {
         #[test]
         fn what_went_in_comes_out(
             objects in proptest::collection::btree_map(
-                0_u32..40, proptest::collection::vec(proptest::option::of(any::<u64>()), 3), 0..20),
+                0_u32..40, proptest::collection::btree_map(any::<u8>(), any::<i64>(), 0..8), 0..20),
         ) {
             let mut packed = Packed::default();
-            objects.iter().for_each(|(object, counters)| packed.push(*object, counters));
+            let mut encoded = Vec::new();
+            let sparse = |figures: &BTreeMap<u8, i64>| figures.iter().map(|(p, v)| (*p, *v)).collect::<Vec<_>>();
+            for (object, figures) in &objects {
+                encoded.clear();
+                encode(&sparse(figures), &mut encoded);
+                packed.push(*object, &encoded);
+            }
             for object in 0..40 {
-                let mut counters = [Some(7); 3];
-                prop_assert_eq!(packed.get(object, &mut counters), objects.contains_key(&object));
-                prop_assert_eq!(packed.has(object), objects.contains_key(&object));
-                if let Some(expected) = objects.get(&object) {
-                    prop_assert_eq!(&counters[..], &expected[..]);
+                let mut figures = vec![(7, 7)];
+                if let Some(bytes) = packed.get(object) {
+                    decode(bytes, &mut figures);
+                    prop_assert_eq!(figures, sparse(&objects[&object]));
+                } else {
+                    prop_assert!(!objects.contains_key(&object));
                 }
             }
             prop_assert_eq!(packed.objects().collect::<Vec<_>>(), objects.keys().copied().collect::<Vec<_>>());

@@ -1,5 +1,6 @@
 //! The counters in replies, and in what was carried of them.
 
+use super::packed::Sparse;
 use crate::haproxy::columns::{COLUMNS, Combine, Kind, Nature};
 use crate::haproxy::info;
 use crate::parse::commas::{Cells, MOST_CELLS};
@@ -34,7 +35,8 @@ pub(super) const SEEN: &str = "seen";
 struct Layout {
     width: usize,
     names: [usize; 3],
-    counters: Vec<Option<usize>>,
+    /// The counters that there are: place and position.
+    counters: Vec<(u8, usize)>,
     /// Of what was carried: when the object was last seen.
     seen: Option<usize>,
     needed: usize,
@@ -46,9 +48,11 @@ impl Layout {
         let names: Vec<&[u8]> = header.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
         let position = |name: &str| names.iter().position(|field| *field == name.as_bytes());
         let keys = [position("pxname")?, position("svname")?, position("type")?];
-        let counters: Vec<Option<usize>> = STAT.iter().map(|name| position(name)).collect();
+        let counters = (0..=u8::MAX).zip(STAT.iter()).filter_map(|(place, name)| Some((place, position(name)?)));
+        let counters: Vec<(u8, usize)> = counters.collect();
         let seen = position(SEEN);
-        let needed = counters.iter().flatten().chain(&keys).chain(&seen).max().map_or(0, |last| last + 1);
+        let needed =
+            counters.iter().map(|(_, position)| position).chain(&keys).chain(&seen).max().map_or(0, |last| last + 1);
         Some(Self { width: names.len(), names: keys, counters, seen, needed })
     }
 }
@@ -81,16 +85,20 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Tells `take` each row but those of listeners: what identifies the object, and its counters in the order of [`STAT`].
-    /// Rows that cannot be read are left out: their objects count as not seen.
+    /// Tells `take` each row but those of listeners: what identifies the object, and its counters that are not 0, by their
+    /// places in [`STAT`]. Rows that cannot be read are left out: their objects count as not seen.
     ///
     /// # Errors
     /// What reading said, or that this is no reply.
-    pub(super) fn stat(&mut self, input: impl Read, mut take: impl FnMut(&[u8], &[Option<u64>])) -> io::Result<()> {
-        let mut counters = vec![None; STAT.len()];
+    pub(super) fn stat(&mut self, input: impl Read, mut take: impl FnMut(&[u8], &Sparse)) -> io::Result<()> {
+        let mut counters = Vec::new();
         self.rows(input, |key, line, layout| {
-            for (counter, position) in counters.iter_mut().zip(&layout.counters) {
-                *counter = position.and_then(|position| read(line.cell(position)));
+            counters.clear();
+            for (place, position) in &layout.counters {
+                let cell = line.cell(*position);
+                if !matches!(cell, b"0" | b"") {
+                    counters.extend(read(cell).map(|value| (*place, value)));
+                }
             }
             take(key, &counters);
         })
@@ -100,17 +108,14 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Reader::stat`].
-    pub(super) fn carried(&mut self, input: impl Read, mut take: impl FnMut(&[u8], &[i64], u64)) -> io::Result<()> {
-        let mut counters = vec![0; STAT.len()];
+    pub(super) fn carried(&mut self, input: impl Read, mut take: impl FnMut(&[u8], &Sparse, u64)) -> io::Result<()> {
+        let mut counters = Vec::new();
         self.rows(input, |key, line, layout| {
-            let whole = |position: usize| match number::parse(line.cell(position)) {
-                Number::Int(value) => value,
-                _ => 0,
-            };
-            for (counter, position) in counters.iter_mut().zip(&layout.counters) {
-                *counter = position.map_or(0, whole);
-            }
-            take(key, &counters, layout.seen.map_or(0, |seen| u64::try_from(whole(seen)).unwrap_or(0)));
+            counters.clear();
+            let cells = layout.counters.iter().map(|(place, position)| (*place, line.cell(*position)));
+            counters.extend(cells.filter_map(|(place, cell)| Some((place, whole(cell).filter(|value| *value != 0)?))));
+            let seen = layout.seen.and_then(|seen| whole(line.cell(seen)));
+            take(key, &counters, seen.and_then(|seen| u64::try_from(seen).ok()).unwrap_or(0));
         })
     }
 
@@ -167,38 +172,42 @@ pub(super) fn parts(key: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((kind, names.get(..middle)?, names.get(middle + 1..)?))
 }
 
-fn read(cell: &[u8]) -> Option<u64> {
+/// A counter, above 0.
+fn read(cell: &[u8]) -> Option<i64> {
     match number::parse(cell) {
-        Number::Int(value) => u64::try_from(value).ok(),
-        Number::Big(value) if value > 0.0 => std::str::from_utf8(cell).ok()?.parse().ok(),
+        Number::Int(value) => Some(value).filter(|value| *value > 0),
+        Number::Big(value) => (value > 0.0).then_some(i64::MAX),
+        Number::Blank | Number::Bad => None,
+    }
+}
+
+fn whole(cell: &[u8]) -> Option<i64> {
+    match number::parse(cell) {
+        Number::Int(value) => Some(value),
         Number::Big(_) | Number::Blank | Number::Bad => None,
     }
 }
 
-/// The counters of a reply to `show info`, in the order of [`INFO`].
-pub(super) fn info(text: &[u8]) -> Vec<Option<u64>> {
-    values(text, |value| read(value))
+/// The counters of a reply to `show info` that are not 0, by their places in [`INFO`].
+pub(super) fn info(text: &[u8]) -> Vec<(u8, i64)> {
+    values(text, read)
 }
 
 /// The same of what was carried.
-pub(super) fn carried_info(text: &[u8]) -> Vec<i64> {
-    let whole = |value: &[u8]| match number::parse(value) {
-        Number::Int(value) => Some(value),
-        _ => None,
-    };
-    values(text, whole).into_iter().map(Option::unwrap_or_default).collect()
+pub(super) fn carried_info(text: &[u8]) -> Vec<(u8, i64)> {
+    values(text, whole)
 }
 
-fn values<T: Clone>(text: &[u8], read: impl Fn(&[u8]) -> Option<T>) -> Vec<Option<T>> {
-    let mut counters = vec![None; INFO.len()];
+fn values(text: &[u8], read: impl Fn(&[u8]) -> Option<i64>) -> Vec<(u8, i64)> {
+    let mut counters = Vec::new();
     for line in text.split(|byte| *byte == b'\n') {
         let Some(colon) = memchr::memmem::find(line, b": ") else { continue };
         let (name, value) = line.split_at(colon);
-        if let Some(place) = INFO.iter().position(|known| known.as_bytes() == name)
-            && let Some(counter) = counters.get_mut(place)
-        {
-            *counter = read(value.get(2..).unwrap_or_default());
-        }
+        let place = INFO.iter().position(|known| known.as_bytes() == name).and_then(|place| u8::try_from(place).ok());
+        counters.extend(place.zip(read(value.get(2..).unwrap_or_default())));
     }
+    counters.sort_unstable();
+    counters.dedup_by_key(|(place, _)| *place);
+    counters.retain(|(_, value)| *value != 0);
     counters
 }

@@ -1,7 +1,8 @@
 //! What is kept of the last snapshot, for the next start: `.continuity/<epoch>/` in dst-dir, with links to its files.
 //!
 //! A snapshot and what is kept of it are the same files, so that keeping them costs some links. It is made beside, and takes its
-//! place when the snapshot is published. A crash in between leaves that of the snapshot before, from which the same follows.
+//! place before the snapshot is published: what was published is never ahead of what is known. Where the snapshot is not published
+//! after all, nothing is lost, since it says what was seen.
 
 use crate::snapshot::Epoch;
 use crate::snapshot::disk;
@@ -28,21 +29,26 @@ impl Store {
 
     /// The last snapshot that was kept.
     pub(super) fn newest(&self) -> io::Result<Option<(Epoch, PathBuf)>> {
+        Ok(self.kept()?.into_iter().max())
+    }
+
+    /// One, but for moments.
+    fn kept(&self) -> io::Result<Vec<(Epoch, PathBuf)>> {
         let entries = match fs::read_dir(&self.directory) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
-        let mut newest = None;
+        let mut kept = Vec::new();
         for entry in entries {
             let entry = entry?;
             let epoch = entry.file_name().to_str().and_then(Epoch::from_name);
-            newest = newest.max(epoch.map(|epoch| (epoch, entry.path())));
+            kept.extend(epoch.map(|epoch| (epoch, entry.path())));
         }
-        Ok(newest)
+        Ok(kept)
     }
 
-    /// Prepares to keep what is in this directory.
-    pub(super) fn stage(&self, snapshot: &Path) -> io::Result<()> {
+    /// Keeps what is in this directory, in place of the last snapshot.
+    pub(super) fn keep(&self, epoch: Epoch, snapshot: &Path) -> io::Result<()> {
         disk::make_all(&self.directory)?;
         let next = self.directory.join(NEXT);
         disk::remove_directory(&next).or_else(none_is_well)?;
@@ -55,19 +61,15 @@ impl Store {
                 linked => linked?,
             }
         }
-        Ok(())
-    }
-
-    /// What was staged is that of this snapshot, which is published.
-    pub(super) fn commit(&self, epoch: Epoch) -> io::Result<()> {
-        let before = self.newest()?;
+        // After the clock was set back, the newest is not the last.
+        let before = self.kept()?;
         let place = self.directory.join(epoch.to_string());
         disk::remove_directory(&place).or_else(none_is_well)?;
-        fs::rename(self.directory.join(NEXT), place)?;
-        match before.filter(|(before, _)| *before != epoch) {
-            Some((_, path)) => disk::remove_directory(&path).or_else(none_is_well),
-            None => Ok(()),
+        fs::rename(next, place)?;
+        for (_, path) in before.into_iter().filter(|(before, _)| *before != epoch) {
+            disk::remove_directory(&path).or_else(none_is_well)?;
         }
+        Ok(())
     }
 
     /// Sets aside what cannot be read; returns where it is then.

@@ -1,0 +1,366 @@
+//! Reloads, restarts and cleared counters of a real HAProxy, with old workers asked and counters continued: what is published
+//! equals what a client has really got.
+
+use crate::harness::newer::{Haproxy, haproxies, own_haproxy};
+use crate::harness::{
+    Daemon, SOON, free_port, names, poll, process, pull, reload_haproxy, wait_until, with_config, write,
+};
+use nix::sys::signal::Signal;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A server that sends as many bytes as a line asks for, for as long as the connection stands.
+fn server() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                for line in lines.map_while(Result::ok) {
+                    let Ok(bytes) = line.parse() else { return };
+                    if stream.write_all(&vec![b'x'; bytes]).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+/// A connection through HAProxy.
+struct Session(TcpStream);
+
+impl Session {
+    fn open(port: u16) -> Self {
+        let stream = poll(SOON, || TcpStream::connect(("127.0.0.1", port)).ok()).expect("HAProxy accepts");
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        Self(stream)
+    }
+}
+
+/// HAProxy with a master, haproxystats-pull before it, and a client that counts.
+struct World {
+    place: TempDir,
+    haproxy: Haproxy,
+    master: Option<Daemon>,
+    pull: Daemon,
+    port: u16,
+    sessions: Vec<Session>,
+    /// What the client has got.
+    opened: u64,
+    received: u64,
+    sent: u64,
+    /// The last value of each metric, and how many snapshots there were.
+    values: BTreeMap<String, f64>,
+    snapshots: usize,
+}
+
+const COUNTERS: [&str; 7] = ["stot", "bin", "bout", "econ", "lbtot", "CumConns", "TotalBytesOut"];
+
+impl World {
+    fn start(haproxy: Haproxy, global: &str, guid: [&str; 3]) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("sockets")).unwrap();
+        let port = free_port();
+        let [of_frontend, of_backend, of_server] = guid;
+        let text = format!(
+            "global\n  stats socket {place}/sockets/lb.sock level admin\n  nbthread 1\n{global}\
+             defaults\n  mode tcp\n  option contstats\n  timeout client 1h\n  timeout server 1h\n  timeout connect 5s\n\
+             frontend f\n  bind 127.0.0.1:{port}\n  {of_frontend}\n  default_backend b\n\
+             backend b\n  {of_backend}\n  server s1 127.0.0.1:{server} {of_server}\n",
+            place = place.path().display(),
+            server = server(),
+        );
+        write(place.path(), "haproxy.cfg", text);
+        let options = format!(
+            "[pull]\nsocket-dir = {place}/sockets\nmaster-sockets = unix://{place}/master.sock\npull-interval = 1\n\
+             pull-timeout = 0.8\ncontinuous-counters = true\non-socket-failure = keep-rest\n\
+             dst-dir = {place}/incoming\ntmp-dst-dir = {place}/incoming.tmp\n\
+             [process]\nsrc-dir = {place}/incoming\n[graphite]\nnamespace = lb\nprefix-hostname = false\n",
+            place = place.path().display(),
+        );
+        let file = write(place.path(), "haproxystats.conf", options);
+        let master = Some(launch(&haproxy, &place));
+        let pull = Daemon::spawn(with_config(pull(), &file));
+        let (values, sessions) = (BTreeMap::new(), Vec::new());
+        let (opened, received, sent, snapshots) = (0, 0, 0, 0);
+        Self { place, haproxy, master, pull, port, sessions, opened, received, sent, values, snapshots }
+    }
+
+    fn open(&mut self, count: usize) {
+        for _ in 0..count {
+            self.sessions.push(Session::open(self.port));
+            self.opened += 1;
+        }
+    }
+
+    /// Each session that stands gets so many bytes.
+    fn transfer(&mut self, bytes: usize) {
+        let command = format!("{bytes}\n");
+        for Session(stream) in &mut self.sessions {
+            stream.write_all(command.as_bytes()).unwrap();
+            let mut got = vec![0; bytes];
+            stream.read_exact(&mut got).unwrap();
+            self.received += bytes as u64;
+            self.sent += command.len() as u64;
+        }
+    }
+
+    fn close(&mut self) {
+        self.sessions.clear();
+    }
+
+    fn pid(&self) -> Option<String> {
+        let mut stream = UnixStream::connect(self.place.path().join("sockets/lb.sock")).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+        stream.write_all(b"show info\n").ok()?;
+        stream.shutdown(Shutdown::Write).ok()?;
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).ok()?;
+        reply.lines().find_map(|line| line.strip_prefix("Pid: ").map(str::to_owned))
+    }
+
+    fn admin(&self, command: &str) {
+        let mut stream = UnixStream::connect(self.place.path().join("sockets/lb.sock")).unwrap();
+        stream.write_all(format!("{command}\n").as_bytes()).unwrap();
+        stream.read_to_string(&mut String::new()).unwrap();
+    }
+
+    fn reload(&mut self) {
+        let old = self.pid().expect("HAProxy answers");
+        let master = self.master.as_ref().unwrap();
+        reload_haproxy(|| master.signal(Signal::SIGUSR2), || self.pid().is_some_and(|pid| pid != old));
+    }
+
+    /// HAProxy as a whole; its sessions end.
+    fn restart(&mut self) {
+        self.close();
+        if let Some(mut master) = self.master.take() {
+            master.signal(Signal::SIGTERM);
+            master.wait(SOON);
+        }
+        self.master = Some(launch(&self.haproxy, &self.place));
+    }
+
+    fn incoming(&self) -> PathBuf {
+        self.place.path().join("incoming")
+    }
+
+    /// What `haproxystats-process --once` says of the snapshots that there are.
+    fn read(&mut self) {
+        let all = names(&self.incoming());
+        let mut epochs: Vec<&String> = all.iter().filter(|name| name.parse::<u64>().is_ok()).collect();
+        epochs.sort();
+        for epoch in epochs {
+            let directory = self.incoming().join(epoch);
+            let mut command = with_config(process(), &self.place.path().join("haproxystats.conf"));
+            let output = command.arg("--once").arg(&directory).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            for line in String::from_utf8(output.stdout).unwrap().lines() {
+                let [path, value, _] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+                let value: f64 = value.parse().unwrap();
+                let counter = COUNTERS.iter().any(|counter| path.ends_with(&format!(".{counter}")));
+                let before = self.values.insert(path.to_owned(), value);
+                if let Some(before) = before.filter(|_| counter) {
+                    assert!(value >= before, "{path} steps back from {before} to {value} in {epoch}");
+                }
+            }
+            for line in fs::read_to_string(directory.join(".pull")).unwrap().lines() {
+                let (name, value) = line.split_once(' ').unwrap();
+                self.values.insert(format!("lb.haproxy.haproxystats.{name}"), value.parse().unwrap());
+            }
+            fs::remove_dir_all(&directory).unwrap();
+            self.snapshots += 1;
+        }
+    }
+
+    /// Waits until two snapshots were begun after now: whatever has happened is in the second.
+    fn settle(&mut self) {
+        self.read();
+        let seen = self.snapshots;
+        wait_until(SOON, "two more snapshots", || {
+            self.read();
+            self.snapshots >= seen + 2
+        });
+    }
+
+    #[track_caller]
+    fn value(&self, path: &str) -> u64 {
+        let path = format!("lb.haproxy.{path}");
+        let value = self.values.get(&path).unwrap_or_else(|| panic!("no {path}:\n{}", self.pull.output()));
+        *value as u64
+    }
+
+    #[track_caller]
+    fn assert_counts(&mut self, when: &str) {
+        // HAProxy counts the bytes of sessions that go on every five seconds.
+        let settled = poll(3 * SOON, || {
+            self.settle();
+            (self.value("frontend.f.bout") >= self.received && self.value("backend.b.bout") >= self.received)
+                .then_some(())
+        });
+        assert!(settled.is_some(), "{when}: {} of {} bytes", self.value("frontend.f.bout"), self.received);
+        for object in ["frontend.f", "backend.b", "backend.b.server.s1"] {
+            let values = ["stot", "bout", "bin"].map(|name| self.value(&format!("{object}.{name}")));
+            assert_eq!(values, [self.opened, self.received, self.sent], "{object} {when}:\n{}", self.pull.output());
+            assert_eq!(self.value(&format!("{object}.scur")), self.sessions.len() as u64, "{object} {when}");
+        }
+    }
+}
+
+fn launch(haproxy: &Haproxy, place: &TempDir) -> Daemon {
+    let mut command = haproxy.command();
+    command.arg("-W").arg("-S").arg(place.path().join("master.sock")).arg("-f").arg(place.path().join("haproxy.cfg"));
+    Daemon::spawn(command)
+}
+
+fn counts_continue(haproxy: Haproxy) {
+    let version = haproxy.version;
+    let mut world = World::start(haproxy, "", ["", "", ""]);
+    wait_until(SOON, "the first snapshot", || !names(&world.incoming()).is_empty());
+    world.open(3);
+    world.transfer(1_000);
+    world.assert_counts("at the start");
+    for round in 0..3 {
+        world.reload();
+        // Old sessions go on in the old worker, new ones begin in the new one.
+        world.transfer(500);
+        world.open(2);
+        world.transfer(2_000);
+        world.assert_counts(&format!("after reload {round}, HAProxy {version:?}"));
+    }
+    assert!(world.value("haproxystats.PullOldWorkers") >= 3, "{version:?}");
+    // The old workers end with their last sessions, and what they had counted stays.
+    world.close();
+    world.assert_counts("when the old workers are gone");
+    wait_until(SOON, "they are gone", || {
+        world.settle();
+        world.value("haproxystats.PullOldWorkers") == 0
+    });
+    world.assert_counts("and a moment later");
+    world.open(1);
+    world.transfer(10);
+    world.assert_counts("before counters are cleared");
+    world.admin("clear counters all");
+    // What is counted before the next look counts.
+    world.transfer(3);
+    world.assert_counts("after clear counters all");
+    assert!(world.value("haproxystats.PullCounterResets") > 0);
+    world.pull.signal(Signal::SIGKILL);
+    world.pull.wait(SOON);
+    world.transfer(70);
+    world.reload();
+    world.transfer(5);
+    world.pull = Daemon::spawn(with_config(pull(), &world.place.path().join("haproxystats.conf")));
+    world.assert_counts("after a kill of haproxystats-pull, and a reload meanwhile");
+    world.restart();
+    world.open(2);
+    world.transfer(40);
+    world.assert_counts("after a restart of HAProxy");
+    world.pull.stop(SOON);
+}
+
+#[test]
+fn counters_equal_what_a_client_has_got_over_reloads_restarts_and_clearing() {
+    counts_continue(own_haproxy());
+}
+
+#[test]
+fn newer_releases_are_no_different() {
+    for haproxy in haproxies().into_iter().skip(1) {
+        counts_continue(haproxy);
+    }
+}
+
+/// With `shm-stats-file` and a `guid` both workers show the same counters; what has no guid begins at 0.
+#[test]
+fn counters_that_workers_share_count_once() {
+    let Some(haproxy) = crate::harness::newer::newer_haproxy("3.4").filter(|haproxy| haproxy.version >= (3, 3)) else {
+        return;
+    };
+    let name = format!("/haproxystats-test-{}", std::process::id());
+    let shared = ["guid front-f", "guid back-b", "guid srv-s1"];
+    let mut world = World::start(haproxy, &format!("  shm-stats-file {name}\n"), shared);
+    wait_until(SOON, "the first snapshot", || !names(&world.incoming()).is_empty());
+    world.open(4);
+    world.transfer(3_000);
+    world.assert_counts("at the start");
+    for round in 0..2 {
+        world.reload();
+        world.transfer(200);
+        world.open(1);
+        world.transfer(100);
+        world.assert_counts(&format!("after reload {round}"));
+    }
+    world.close();
+    world.assert_counts("when the old workers are gone");
+    drop(world);
+    let _ = fs::remove_file(format!("/dev/shm{name}"));
+}
+
+#[test]
+fn what_cannot_be_read_is_set_aside_and_counters_begin_anew() {
+    let mut world = World::start(own_haproxy(), "", ["", "", ""]);
+    wait_until(SOON, "the first snapshot", || !names(&world.incoming()).is_empty());
+    world.open(2);
+    world.transfer(100);
+    world.assert_counts("at the start");
+    world.reload();
+    world.close();
+    world.assert_counts("after a reload");
+    world.pull.stop(SOON);
+    world.read();
+    let kept = world.incoming().join(".continuity");
+    let epoch = names(&kept).into_iter().find(|name| name.parse::<u64>().is_ok()).expect("a state is kept");
+    let carried = kept.join(&epoch).join("lb.sock_carriedstat");
+    let text = fs::read_to_string(&carried).unwrap();
+    fs::remove_file(&carried).unwrap();
+    fs::write(&carried, &text[..10]).unwrap();
+    world.pull = Daemon::spawn(with_config(pull(), &world.place.path().join("haproxystats.conf")));
+    world.pull.wait_for_output("set aside", SOON);
+    let seen = world.snapshots;
+    world.values.clear();
+    wait_until(SOON, "a snapshot", || {
+        world.read();
+        world.snapshots > seen
+    });
+    assert_eq!(world.value("haproxystats.PullDamagedStates"), 1);
+    assert!(names(&kept).contains(&format!("damaged-{epoch}")));
+    assert_eq!(world.value("frontend.f.stot"), 0, "it begins anew");
+    world.pull.stop(SOON);
+}
+
+/// A reload with the options off: what was, and nothing else.
+#[test]
+fn unasked_nothing_is_asked_of_masters_and_nothing_is_kept() {
+    let world = World::start(own_haproxy(), "", ["", "", ""]);
+    let file = world.place.path().join("haproxystats.conf");
+    let text = fs::read_to_string(&file).unwrap();
+    let without: String = text
+        .lines()
+        .filter(|line| !line.starts_with("master-") && !line.starts_with("continuous-"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let mut world = world;
+    world.pull.wait_for_output("is running", SOON);
+    world.pull.stop(SOON);
+    fs::remove_dir_all(world.incoming()).unwrap();
+    fs::write(&file, without).unwrap();
+    world.pull = Daemon::spawn(with_config(pull(), &file));
+    wait_until(SOON, "a snapshot", || names(&world.incoming()).iter().any(|name| name.parse::<u64>().is_ok()));
+    world.open(2);
+    world.reload();
+    world.settle();
+    assert_eq!(world.value("frontend.f.stot"), 0, "counters begin at 0 in the new worker");
+    assert_eq!(world.value("haproxystats.PullOldWorkers"), 0);
+    assert!(!world.incoming().join(".continuity").exists());
+    world.pull.stop(SOON);
+}
