@@ -207,7 +207,8 @@ impl World {
             (self.value("frontend.f.bout") >= self.received && self.value("backend.b.bout") >= self.received)
                 .then_some(())
         });
-        assert!(settled.is_some(), "{when}: {} of {} bytes", self.value("frontend.f.bout"), self.received);
+        let bytes = ["frontend.f.bout", "backend.b.bout", "backend.b.server.s1.bout"].map(|path| self.value(path));
+        assert!(settled.is_some(), "{when}: {bytes:?} of {} bytes", self.received);
         for object in ["frontend.f", "backend.b", "backend.b.server.s1"] {
             let values = ["stot", "bout", "bin"].map(|name| self.value(&format!("{object}.{name}")));
             assert_eq!(values, [self.opened, self.received, self.sent], "{object} {when}:\n{}", self.pull.output());

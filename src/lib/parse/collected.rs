@@ -8,7 +8,7 @@ use super::number::Number;
 use super::order::Order;
 use super::part::Part;
 use super::refused::RowError;
-use super::table::Table;
+use super::table::{FirstRows, Table};
 use crate::haproxy::columns::Kind;
 use crate::haproxy::per_kind::PerKind;
 use crate::haproxy::status;
@@ -16,7 +16,6 @@ use crate::haproxy::traffic::{self, Counter};
 use crate::names::{Names, Pairs, sanitize};
 use crate::plan::KindPlan;
 use crate::value::UNKNOWN;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Rows of all kinds of objects, and the names in them.
@@ -37,13 +36,16 @@ pub struct Collected {
     pub(super) bigs: Vec<(usize, f64)>,
     pub(super) order: Order,
     /// While replies of processes are read that do not say which objects there are: the objects of those that do.
-    pub(super) only: Option<PerKind<HashSet<u32>>>,
+    pub(super) only: Option<PerKind<FirstRows>>,
 }
 
 impl Collected {
     #[inline(always)]
     pub(super) fn row(&mut self, layout: &Layout, row: &impl RowCells) -> Result<(), RowError> {
         let Some(kind) = layout.kind(row)? else { return Ok(()) };
+        if layout.part == Part::Carried {
+            return self.add(kind, layout, row);
+        }
         let names = row.names().filter(|_| layout.names_first);
         let expected = names.and_then(|names| self.order.expected(kind, names));
         if expected.is_none() && layout.nameless(row) {
@@ -53,25 +55,14 @@ impl Collected {
         let fields = layout.fields_of(kind, row);
         self.bigs.clear();
         figures(plan, fields, row, table, &mut self.bigs)?;
-        let weight = match layout.part {
-            Part::Live | Part::Leaving => weight(layout, fields, row, table, &self.bigs),
-            Part::Carried => 0,
-        };
+        let weight = weight(layout, fields, row, table, &self.bigs);
         fields.complete(table, weight, &mut self.bigs);
         let known = self.only.as_ref().map(|only| &only[kind]);
         let key = match (expected, known) {
             (Some(key), None) => key,
             (expected, Some(known)) => {
-                let found = || {
-                    let proxy = self.names.find(&sanitize(row.text(layout.pxname)))?;
-                    match kind {
-                        Kind::Frontend | Kind::Backend => Some(proxy.0),
-                        Kind::Server => {
-                            self.servers.find((proxy, self.names.find(&sanitize(row.text(layout.svname)))?))
-                        }
-                    }
-                };
-                match expected.or_else(found).filter(|key| known.contains(key)) {
+                let found = || find(&self.names, &self.servers, kind, layout, row);
+                match expected.or_else(found).filter(|key| known.contains_key(key)) {
                     Some(key) => key,
                     None => return Ok(()),
                 }
@@ -103,6 +94,37 @@ impl Collected {
             table.note_states([status, check.map(|state| state.severity), used]);
         }
         Ok(())
+    }
+}
+
+impl Collected {
+    /// Adds what is carried of an object to its first row: no row of its own, which would cost as much as one more process.
+    #[inline(never)]
+    fn add(&mut self, kind: Kind, layout: &Layout, row: &impl RowCells) -> Result<(), RowError> {
+        let Some(rows) = self.only.as_ref().map(|only| &only[kind]) else { return Ok(()) };
+        let key = find(&self.names, &self.servers, kind, layout, row);
+        let Some(first) = key.and_then(|key| rows.get(&key)).copied() else { return Ok(()) };
+        let (plan, table) = (&self.plans[kind], &mut self.tables[kind]);
+        for slot in &layout.fields_of(kind, row).present {
+            if row.text(slot.position).is_empty() {
+                continue;
+            }
+            let Number::Int(value) = row.number(slot.position) else {
+                let field = plan.fields.get(slot.index).map_or("", |field| field.column.name);
+                return Err(RowError::NotANumber { field });
+            };
+            table.add(first, slot.index, value);
+        }
+        Ok(())
+    }
+}
+
+/// The number of an object that is known.
+fn find(names: &Names, servers: &Pairs, kind: Kind, layout: &Layout, row: &impl RowCells) -> Option<u32> {
+    let proxy = names.find(&sanitize(row.text(layout.pxname)))?;
+    match kind {
+        Kind::Frontend | Kind::Backend => Some(proxy.0),
+        Kind::Server => servers.find((proxy, names.find(&sanitize(row.text(layout.svname)))?)),
     }
 }
 

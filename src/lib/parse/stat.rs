@@ -136,7 +136,7 @@ impl Stats {
 
     /// What follows adds to the objects that are there now, and brings no further ones: they are those of the live processes.
     pub fn begin_others(&mut self) {
-        self.collected.only = Some(self.collected.tables.each(|table| table.keys.iter().copied().collect()));
+        self.collected.only = Some(PerKind(self.collected.tables.each_mut().map(Table::first_rows)));
     }
 
     /// Ends what [`Stats::begin_others`] began.

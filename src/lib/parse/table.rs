@@ -7,6 +7,7 @@
 use crate::haproxy::columns::Combine;
 use crate::plan::{Field, KindPlan};
 use crate::value::{ABSENT, UNKNOWN};
+use std::collections::HashMap;
 
 /// Rows of a block.
 const BLOCK: usize = 64;
@@ -79,6 +80,9 @@ struct Big {
     column: usize,
     value: f64,
 }
+
+/// The first row of each object.
+pub type FirstRows = HashMap<u32, usize, foldhash::fast::RandomState>;
 
 /// Rows of one kind of object.
 #[derive(Debug, Clone)]
@@ -224,6 +228,32 @@ impl Table {
     pub fn note_states(&mut self, severities: [Option<i64>; 3]) {
         for (column, severity) in self.states.iter_mut().zip(severities) {
             column.extend(&[severity.unwrap_or(ABSENT)]);
+        }
+    }
+
+    /// Where each object comes first.
+    #[must_use]
+    pub fn first_rows(&mut self) -> FirstRows {
+        self.flush();
+        let mut rows = FirstRows::with_capacity_and_hasher(self.keys.len(), Default::default());
+        for (row, key) in self.keys.iter().enumerate() {
+            rows.entry(*key).or_insert(row);
+        }
+        rows
+    }
+
+    /// Adds to a cell of a row that came before the last call of [`Table::first_rows`]; one without a value stays so.
+    pub fn add(&mut self, row: usize, column: usize, value: i64) {
+        if let Some(big) = self.bigs.iter_mut().find(|big| (big.row, big.column) == (row, column)) {
+            #[expect(clippy::cast_precision_loss, reason = "Graphite stores doubles")]
+            let value = value as f64;
+            big.value += value;
+            return;
+        }
+        let Some(column) = self.columns.get_mut(column) else { return };
+        if let Some(cell) = column.ints.get_mut(row).filter(|cell| **cell != ABSENT) {
+            *cell = cell.saturating_add(value);
+            column.bits |= cell.unsigned_abs();
         }
     }
 
