@@ -97,7 +97,7 @@ impl Staging {
         match list(&self.dst) {
             Ok(listing) => Ok(listing.snapshots.len()),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                tracing::warn!(directory = %self.dst.display(), "dst-dir has vanished and is created again");
+                tracing::warn!(directory = %self.dst.display(), "dst-dir has disappeared; creating it again");
                 create_all(&self.dst)?;
                 Ok(0)
             }
@@ -145,7 +145,8 @@ impl Staging {
     /// From now on snapshots are staged inside `dst-dir`. Called when one was [`Published::Copied`].
     pub fn move_inside(&mut self) {
         tracing::warn!(from = %self.base.display(), to = %self.dst.display(), staging = STAGING_DIR,
-            "tmp-dst-dir and dst-dir are on different file systems; snapshots are staged in a hidden directory inside dst-dir");
+            "tmp-dst-dir and dst-dir are on different file systems; snapshots are staged in a hidden directory inside \
+             dst-dir");
         self.base = self.dst.join(STAGING_DIR);
     }
 }
@@ -190,7 +191,7 @@ impl Snapshot {
         }
         let mut renamed = (self.rename)(&self.dir, &target);
         if matches!(&renamed, Err(error) if error.kind() == ErrorKind::NotFound) && !self.dst.exists() {
-            tracing::warn!(directory = %self.dst.display(), "dst-dir has vanished and is created again");
+            tracing::warn!(directory = %self.dst.display(), "dst-dir has disappeared; creating it again");
             create_all(&self.dst)?;
             renamed = (self.rename)(&self.dir, &target);
         }
@@ -206,7 +207,7 @@ impl Snapshot {
         if self.fsync
             && let Err(error) = disk::sync(&self.dst)
         {
-            tracing::warn!(snapshot = %self.epoch, %error, "published, but a power loss may take it away again");
+            tracing::warn!(snapshot = %self.epoch, %error, "published, but a power loss may undo it");
         }
         Ok(Published::Renamed)
     }

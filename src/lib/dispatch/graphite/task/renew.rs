@@ -42,7 +42,8 @@ impl Task {
         if old.peer == address {
             tracing::debug!(server = self.shared.report.server(), "the connection is renewed");
         } else {
-            tracing::info!(server = self.shared.report.server(), from = %old.peer, to = %address, "the server has moved");
+            tracing::info!(server = self.shared.report.server(), from = %old.peer, to = %address, "the server has \
+            moved");
             if self.habit == Habit::Never {
                 // That is known of the other one.
                 self.habit = Habit::Unknown;
@@ -56,11 +57,11 @@ impl Task {
             Ok(Ok(link)) => self.renewal.fresh = Some(link),
             // The old one is good enough.
             Ok(Err(error)) => {
-                tracing::debug!(server = self.shared.report.server(), %error, "the connection is not renewed");
+                tracing::debug!(server = self.shared.report.server(), %error, "cannot renew the connection");
                 self.renewal.at = Some(now + self.delay);
             }
             Err(error) => {
-                tracing::debug!(server = self.shared.report.server(), %error, "the connection is not renewed");
+                tracing::debug!(server = self.shared.report.server(), %error, "cannot renew the connection");
                 self.renewal.at = Some(now + self.delay);
             }
         }
