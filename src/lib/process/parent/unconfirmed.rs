@@ -107,8 +107,7 @@ impl Word {
                 dispatcher,
                 seconds = time.as_secs(),
                 reconnects,
-                "accepts connections and has confirmed nothing for a while: it cuts them off, half-closes them, or \
-                 hangs; \
+                "accepts connections and has confirmed nothing for a while: it cuts them off, half-closes them, or hangs; \
                  snapshots stay on disk"
             ),
             Self::Again { dispatcher, time } => {
