@@ -26,8 +26,8 @@ pub fn look(pull: &config::Pull, hosts: &Hosts) -> Vec<String> {
         .iter()
         .map(|(name, what)| {
             format!(
-                "{name} in socket-dir is {what}, and is skipped; list it in exclude-sockets to \
-        silence this warning"
+                "{name} in socket-dir is {what}, and is skipped; list it in exclude-sockets to silence \
+                 this warning"
             )
         })
         .collect();

@@ -304,8 +304,8 @@ fn lock(path: &Path) -> Result<Option<File>, IncomingError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => {
             // Some network file systems cannot lock a directory.
-            tracing::warn!(directory = %path.display(), %error, "cannot lock the directory; make sure that only one \
-            haproxystats-process uses it");
+            tracing::warn!(directory = %path.display(), %error,
+                "cannot lock the directory; make sure that only one haproxystats-process uses it");
             Ok(None)
         }
     }

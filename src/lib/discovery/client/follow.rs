@@ -143,8 +143,8 @@ impl State {
         if age.is_none()
             && let Err(error) = self.disk.keep_list(&document)
         {
-            tracing::warn!(error = %Chain(&error), "cannot save the list to disk, for use while the store is \
-            unavailable");
+            tracing::warn!(error = %Chain(&error),
+                "cannot save the list to disk, for use while the store is unavailable");
         }
         self.shown.list(&document);
         self.list.send_replace(Some(Rc::new(Listed::new(document, age.unwrap_or_default()))));

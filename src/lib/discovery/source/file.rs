@@ -125,12 +125,8 @@ fn line(text: &str) -> Result<Written, String> {
             "zone" => value.clone_into(&mut written.zone),
             "weight" => {
                 let percent = value.strip_suffix('%').and_then(|number| number.parse().ok());
-                written.weight = Some(percent.ok_or_else(|| {
-                    format!(
-                        "{value:?} is not a weight; write for example \
-                50%"
-                    )
-                })?);
+                written.weight =
+                    Some(percent.ok_or_else(|| format!("{value:?} is not a weight; write for example 50%"))?);
             }
             "state" => written.state = Some(value.to_owned()),
             _ => return Err(format!("{name:?} is unknown; use id, name, group, zone, weight or state")),

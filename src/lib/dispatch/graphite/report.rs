@@ -105,8 +105,7 @@ impl Report {
         tracing::warn!(
             dispatcher = NAME,
             server = self.server,
-            "the peer does not close a connection that has ended: what its kernel has acknowledged counts as \
-             delivered, \
+            "the peer does not close a connection that has ended: what its kernel has acknowledged counts as delivered, \
              and may be lost when the peer is restarted"
         );
     }
@@ -116,8 +115,8 @@ impl Report {
             dispatcher = NAME,
             server = self.server,
             "the peer has acknowledged everything but does not close the connection: it hangs, or it never closes \
-             connections; snapshots stay on disk until it closes, or has accepted so much that it certainly \
-             reads; for a server that never closes connections set [graphite] acknowledge = kernel"
+             connections; snapshots stay on disk until it closes, or has accepted so much that it certainly reads; for a \
+             server that never closes connections set [graphite] acknowledge = kernel"
         );
     }
 

@@ -342,8 +342,8 @@ impl Custody {
 
     fn report_remains(&mut self, epoch: Epoch, error: &RemoveError) {
         if self.remains.insert(epoch) {
-            tracing::warn!(snapshot = %epoch, error = %Chain(error), "cannot delete a delivered snapshot completely; \
-            trying again");
+            tracing::warn!(snapshot = %epoch, error = %Chain(error),
+                "cannot delete a delivered snapshot completely; trying again");
         }
     }
 }

@@ -76,9 +76,9 @@ impl Death {
         let name = |signal| Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.to_string());
         match self {
             Self::Left => "exited as requested".to_owned(),
-            Self::Exit(code) if code == i32::from(exit::SYSTEM) => "exited for lack of memory or another \
-            resource"
-                .to_owned(),
+            Self::Exit(code) if code == i32::from(exit::SYSTEM) => {
+                "exited for lack of memory or another resource".to_owned()
+            }
             Self::Exit(code) => format!("exited with status {code}"),
             Self::Crash(signal) => format!("crashed ({})", name(signal)),
             Self::Killed(signal) => format!("was killed from outside ({})", name(signal)),

@@ -145,8 +145,7 @@ impl Staging {
     /// From now on snapshots are staged inside `dst-dir`. Called when one was [`Published::Copied`].
     pub fn move_inside(&mut self) {
         tracing::warn!(from = %self.base.display(), to = %self.dst.display(), staging = STAGING_DIR,
-            "tmp-dst-dir and dst-dir are on different file systems; snapshots are staged in a hidden directory inside \
-             dst-dir");
+            "tmp-dst-dir and dst-dir are on different file systems; snapshots are staged in a hidden directory inside dst-dir");
         self.base = self.dst.join(STAGING_DIR);
     }
 }

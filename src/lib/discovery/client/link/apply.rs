@@ -143,8 +143,8 @@ impl Link {
     fn weights_are_fixed(&mut self, server: &ServerName) {
         if self.fixed_weights.insert(server.backend.to_string()) {
             let (socket, backend) = (self.session.socket(), &server.backend);
-            tracing::warn!(%socket, %backend, "the balance algorithm does not support changing weights; they are left \
-            as they are");
+            tracing::warn!(%socket, %backend,
+                "the balance algorithm does not support changing weights; they are left as they are");
         }
     }
 }

@@ -77,8 +77,8 @@ impl Told {
 
 /// What there is to say where agents are asked about slots.
 pub(super) const AGENTS: &str = "its slots have agent checks: there the agent sets weights, and the list sets states; \
-the agent must not answer ready (haproxystats-agent: own-admin-state = false), or else empty slots need the address \
-255.255.255.255, where no agent answers";
+    the agent must not answer ready (haproxystats-agent: own-admin-state = false), or else empty slots need the address \
+    255.255.255.255, where no agent answers";
 
 impl Told {
     /// Logs where agents are asked about slots, and where one has made a slot ready that the list has empty.

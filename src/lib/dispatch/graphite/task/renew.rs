@@ -42,8 +42,7 @@ impl Task {
         if old.peer == address {
             tracing::debug!(server = self.shared.report.server(), "the connection is renewed");
         } else {
-            tracing::info!(server = self.shared.report.server(), from = %old.peer, to = %address, "the server has \
-            moved");
+            tracing::info!(server = self.shared.report.server(), from = %old.peer, to = %address, "the server has moved");
             if self.habit == Habit::Never {
                 // That is known of the other one.
                 self.habit = Habit::Unknown;
