@@ -24,6 +24,10 @@ pub fn text() -> String {
 }
 
 fn one_section(section: &Section) -> String {
+    for (entry, _) in section.set.iter().chain(section.examples) {
+        let known = options::all().any(|spec| spec.section == section.name && belongs(entry, spec));
+        assert!(known, "[{}] {entry} in shipped_sections.rs is no option", section.name);
+    }
     let mark = if section.is_there { "" } else { "#" };
     let mut out = format!("{}{mark}[{}]\n", comment(section.about), section.name);
     for spec in options::all().filter(|spec| spec.section == section.name && !is_obsolete(spec)) {
@@ -54,7 +58,9 @@ fn lines(section: &Section, spec: &OptionSpec) -> Vec<String> {
     let examples = section.examples.iter().filter(|(name, _)| belongs(name, spec));
     let mut all: Vec<String> = set.chain(examples.map(|(name, value)| line("#", name, value))).collect();
     if all.is_empty() {
-        let default = spec.default.unwrap_or_else(|| panic!("[{}] {} has no example", spec.section, spec.name));
+        let default = spec.default.unwrap_or_else(|| {
+            panic!("[{}] {} has no default: give it an example in shipped_sections.rs", spec.section, spec.name)
+        });
         all.push(line("#", spec.name, &default.replace("/var/lib/haproxystats/", "${paths:base-dir}/")));
     }
     all
