@@ -64,7 +64,7 @@ impl Endpoint {
     pub fn open(url: &str, tls: &config::Tls) -> Result<Self, SetupError> {
         let wrong = |reason: String| SetupError::Url { url: url.to_owned(), reason };
         let uri: Uri = url.parse().map_err(|error| wrong(format!("{error}")))?;
-        let host = uri.host().ok_or_else(|| wrong("it has no host".to_owned()))?;
+        let host = uri.host().ok_or_else(|| wrong("the URL has no host".to_owned()))?;
         let host = unbracketed(host).to_owned();
         let secure = uri.scheme_str() == Some("https");
         let tls =

@@ -40,7 +40,7 @@ impl Reporter {
         match Reports::start(&config, &notices) {
             Ok(graphite) => drop(self.graphite.replace(Some(graphite))),
             Err(error) => {
-                tracing::error!(error = %Chain(&error), "nothing is reported to Graphite");
+                tracing::error!(error = %Chain(&error), "cannot report to Graphite");
                 return;
             }
         }

@@ -15,7 +15,7 @@ pub enum FileError {
         source: io::Error,
     },
     /// It is not what it should be.
-    #[error("{} holds no {what}", path.display())]
+    #[error("{} contains no {what}", path.display())]
     Content {
         /// The file.
         path: PathBuf,
@@ -76,7 +76,7 @@ mod tests {
                 (Err(error), None) => {
                     let words = error.to_string();
                     assert!(
-                        words.ends_with("credentials holds no user:password") && !words.contains("geheim"),
+                        words.ends_with("credentials contains no user:password") && !words.contains("geheim"),
                         "{words}"
                     );
                 }

@@ -387,7 +387,7 @@ fn explain_speaks_about_lines() {
         output
     };
     assert!(explain("0% drain").contains("stays down"));
-    assert!(explain("-5%").contains("\"-5%\" is no word"));
+    assert!(explain("-5%").contains("\"-5%\" is not a word"));
 }
 
 #[test]

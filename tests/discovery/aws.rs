@@ -66,7 +66,7 @@ fn only_instances_that_are_healthy_and_in_service_are_used_with_their_addresses_
     let site = site(moto, "life-a,life-b,life-misspelt");
     assert_eq!(planned(&site), wanted);
     let told = site.good(&["--server", "--dry-run"]);
-    assert!(told.contains("warning: group life-misspelt could not be listed: AWS knows no such"), "{told}");
+    assert!(told.contains("warning: group life-misspelt could not be listed: AWS has no such"), "{told}");
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn an_instance_that_ec2_does_not_know_yet_keeps_its_slot() {
     let site = on(port);
     let server = site.start("log", &["--server"]);
     wait_for("it is told", || {
-        server.log().contains("i-2 of group g cannot be used: EC2 does not know it; a slot that it has stays")
+        server.log().contains("i-2 of group g cannot be used: EC2 has no such instance; a slot that it has stays")
     });
     std::thread::sleep(std::time::Duration::from_millis(500));
     assert!(site.slots().starts_with("i-1 i-2 -"), "{}", site.slots());

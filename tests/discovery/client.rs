@@ -359,7 +359,7 @@ fn the_last_list_stays_in_force_while_the_store_is_away() {
     balancer.reload();
     assert!(balancer.serving("web").is_empty());
     site.start();
-    site.wait_for("the list of the disk is in force");
+    site.wait_for("the list saved on disk is in force");
     balancer.wait_for_serving("web", &[1, 2]);
     site.list(2, &[a(3), a(2), None, None]);
     site.wait_for("the store answers again");
@@ -447,8 +447,8 @@ fn what_haproxy_lacks_or_refuses_is_told_and_harms_nothing_else() {
     balancer.wait_for_serving("fixed", &[1, 2]);
     site.wait_for("HAProxy has no such backend");
     site.wait_for("make server-template larger");
-    site.wait_for("the balance algorithm takes no weights");
-    assert_eq!(site.output().matches("takes no weights").count(), 1, "{}", site.output());
+    site.wait_for("the balance algorithm does not support changing weights");
+    assert_eq!(site.output().matches("does not support changing weights").count(), 1, "{}", site.output());
 }
 
 #[test]
@@ -684,7 +684,7 @@ fn with_an_agent(haproxy: &Haproxy) {
     wait_until(SOON, "the agent has its way without us", || ready(&balancer).len() == 4);
     assert!(site.dry_run().contains("own-admin-state = false"), "{}", site.dry_run());
     site.start();
-    site.wait_for("its agent has made a slot ready that is to be empty");
+    site.wait_for("its agent has set a slot to ready that should be empty");
     balancer.wait_for_serving("web", &[1, 3]);
     let traffic = Traffic::start(balancer.ports[0]);
     let watch = |slots: &[u8]| {

@@ -130,14 +130,14 @@ fn a_service_that_consul_does_not_know_has_failed_unless_it_may_be_empty() {
     let listing = list(&mut *plain).unwrap();
     assert_eq!((listing.instances.len(), listing.failed.len()), (1, 1), "who is critical is listed: {listing:?}");
     assert_eq!(listing.failed[0].group, "api");
-    assert_eq!(listing.failed[0].reason, "api has no servers: Consul knows no such service");
+    assert_eq!(listing.failed[0].reason, "api has no servers: Consul has no such service");
     // The last one was deregistered, and Consul forgets the name.
     consul.change(|state| state.services.clear());
     let error = list(&mut *plain).unwrap_err().to_string();
-    assert_eq!(error, "web has no servers: Consul knows no such service");
+    assert_eq!(error, "web has no servers: Consul has no such service");
     assert!(list(&mut *plain).is_err(), "the second time, too");
     let error = list(&mut *source(&consul, "consul-tags = live\n")).unwrap_err().to_string();
-    assert_eq!(error, "web has no servers: Consul knows none with these tags, or no such service at all");
+    assert_eq!(error, "web has no servers: Consul has none with these tags, or no such service at all");
     let mut allowed = source(&consul, "allow-empty = true\n");
     let listing = list(&mut *allowed).unwrap();
     assert_eq!((listing.instances.as_slice(), listing.failed.as_slice()), ([].as_slice(), [].as_slice()));
@@ -269,7 +269,7 @@ fn a_service_that_vanishes_from_consul_takes_no_server_away() {
     let (believing, other) = start("allow-empty = true\n");
     consul.change(|state| drop(state.services.remove("web")));
     wait_for("it is told", || {
-        server.log().contains("group web could not be listed: web has no servers: Consul knows no such service")
+        server.log().contains("group web could not be listed: web has no servers: Consul has no such service")
     });
     // That is how long removal-hold keeps those who are believed to be gone.
     wait_for("where it is believed, they leave", || believing.slots().starts_with("- - n3/web n4/web"));

@@ -342,7 +342,7 @@ fn consul_may_lose_its_leader_and_its_rights_and_nobody_notices() {
     site.wait_for(&[1, 2]);
     let traffic = site.traffic();
     consul.change(|state| state.leaderless = true);
-    daemon.wait_for_output("the source has no listing", SOON);
+    daemon.wait_for_output("cannot list the source", SOON);
     more(&traffic);
     consul.change(|state| (state.leaderless, state.filtered) = (false, true));
     more(&traffic);

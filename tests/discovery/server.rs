@@ -63,13 +63,13 @@ fn an_outage_of_the_source_changes_nothing_and_is_told_once() {
     let server = site.start("log", &["--server"]);
     wait_for("both are there", || site.slots().starts_with("i-1 i-2 - "));
     std::fs::remove_file(site.path("servers")).unwrap();
-    wait_for("it tells", || server.log().contains("the source has no listing"));
+    wait_for("it tells", || server.log().contains("cannot list the source"));
     std::thread::sleep(Duration::from_millis(1500));
     assert!(site.slots().starts_with("i-1 i-2 - "));
     site.write("servers", &servers([1, 2, 3]));
     wait_for("it goes on", || site.slots().starts_with("i-1 i-2 i-3 "));
     let log = server.stop();
-    assert_eq!(log.matches("the source has no listing").count(), 1, "{log}");
+    assert_eq!(log.matches("cannot list the source").count(), 1, "{log}");
     assert_eq!(log.matches("the source answers again").count(), 1, "{log}");
 }
 
@@ -100,7 +100,7 @@ fn a_group_that_the_file_does_not_mention_keeps_its_servers() {
     wait_for("the list is there", || site.slots().starts_with("i-1 i-2 i-3 i-4 -"));
     // Whole, and misspelt.
     site.write("servers", &servers([1, 2, 3, 4]).replace("asg-1", "asg1"));
-    wait_for("it is told", || server.log().contains("group asg-1 could not be listed: no server of "));
+    wait_for("it is told", || server.log().contains("group asg-1 could not be listed: no server in "));
     site.write("servers", &servers([2]));
     wait_for("who is not of it leaves", || site.slots().starts_with("i-1 i-2 i-3 - -"));
     let groups = site.list().unwrap().servers().map(|(_, one)| one.group.clone()).collect::<Vec<_>>();
@@ -167,7 +167,7 @@ fn a_store_that_was_emptied_is_filled_again_also_without_the_source() {
     let server = site.start("log", &["--server"]);
     wait_for("both are there", || site.slots().starts_with("i-1 i-2 - "));
     std::fs::remove_file(site.path("servers")).unwrap();
-    wait_for("the outage is known", || server.log().contains("the source has no listing"));
+    wait_for("the outage is known", || server.log().contains("cannot list the source"));
     std::fs::remove_file(site.path("state/list.json")).unwrap();
     wait_for("the list is back", || site.slots().starts_with("i-1 i-2 - "));
     server.stop();

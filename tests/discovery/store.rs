@@ -124,7 +124,7 @@ fn a_consul_without_transactions_is_told_as_such() {
         let store = open(&config).await.unwrap();
         let Stored { revision, .. } = store.load().await.unwrap();
         let error = store.compare_and_set(&document("a", 1), &revision).await.unwrap_err();
-        assert_eq!(error.to_string(), "PUT /v1/txn was answered by 404: no such page");
+        assert_eq!(error.to_string(), "PUT /v1/txn was answered with 404: no such page");
     });
 }
 
@@ -273,9 +273,11 @@ fn what_is_no_list_or_of_a_later_version_is_not_overwritten() {
     let site = Site::new("[discovery-server]\nmode = file\nsource-file = @/servers\n");
     site.write("servers", "10.0.0.1\n");
     std::fs::create_dir(site.path("state")).unwrap();
-    for (text, words) in
-        [("{\"format\": 99}", "format 99"), ("rubbish", "no list of servers"), ("", "no list of servers")]
-    {
+    for (text, words) in [
+        ("{\"format\": 99}", "format 99"),
+        ("rubbish", "does not contain a valid list of servers"),
+        ("", "does not contain a valid list of servers"),
+    ] {
         site.write("state/list.json", text);
         let output = site.run(&["--server", "--once"]);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();

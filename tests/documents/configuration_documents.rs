@@ -1,7 +1,8 @@
 //! haproxystats.conf and docs/configuration.md say what the table of options says.
 
-use crate::harness::made::is_made_between;
+use crate::harness::made::{is_made, is_made_between};
 use crate::harness::root;
+use crate::shipped_file::{self, is_obsolete};
 use haproxystats::config::options::{self, OptionSpec, Reader, Type};
 use haproxystats::config::{Program, TimeAverages, load};
 use std::fmt::Write;
@@ -42,6 +43,26 @@ fn the_documentation_shows_the_table() {
     is_made_between("docs/configuration.md", [BEGIN, END], &format!("{}\n", tables()));
 }
 
+#[test]
+fn the_shipped_file_shows_the_table() {
+    is_made("haproxystats.conf", &shipped_file::text());
+}
+
+/// What the file says when its comments are left out. An upgrade of a package must not change what an untouched file means.
+#[test]
+fn the_shipped_file_sets_what_it_has_always_set() {
+    const WANTED: &str = "[DEFAULT]\n[paths]\n[pull]\nsocket-dir = /run/haproxy\n[process]\ntime-averages = weighted\n[graphite]\n\
+        [exporter]\n[agent]\n[discovery]\n[discovery-server]\n[discovery-client]\n[discovery-backend]\n";
+    let text = shipped();
+    let said = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    assert_eq!(said.map(|line| format!("{line}\n")).collect::<String>(), WANTED);
+    for program in Program::ALL {
+        let [own, wanted] =
+            [&text, WANTED].map(|text| load::from_text(program, text, "haproxystats.conf").unwrap().config);
+        assert_eq!(format!("{own:?}"), format!("{wanted:?}"));
+    }
+}
+
 fn shipped() -> String {
     std::fs::read_to_string(root().join("haproxystats.conf")).unwrap()
 }
@@ -57,11 +78,6 @@ fn switched_on() -> String {
 
 /// Options whose default is the original's, and worse than what the shipped file sets.
 const IS_BETTER: [&str; 1] = ["time-averages"];
-
-/// Accepted for old files alone: not to be advertised.
-fn is_obsolete(spec: &OptionSpec) -> bool {
-    spec.reader == Reader::None && spec.default.is_none()
-}
 
 #[test]
 fn the_shipped_file_starts_every_program() {

@@ -20,3 +20,5 @@ mod docs_fields;
 mod harness;
 mod manual;
 mod markdown;
+mod shipped_file;
+mod shipped_sections;

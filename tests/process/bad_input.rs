@@ -219,11 +219,7 @@ fn a_file_that_is_cut_off_leaves_out_what_may_have_followed() {
         let points: Vec<_> = once.points.keys().filter(|path| !path.starts_with("haproxystats.")).collect();
         assert!(points.iter().all(|path| path.starts_with("backend.a.server.s1.")), "{cut:?}: {points:?}");
         assert_eq!(once.points["backend.a.server.s1.scur"], 10.0);
-        assert!(
-            once.log.contains("unknown_objects=3") && once.log.contains("numbers of servers left out"),
-            "{}",
-            once.log
-        );
+        assert!(once.log.contains("unknown_objects=3") && once.log.contains("server counts left out"), "{}", once.log);
     }
     // How many servers there are is not known of a process alone either.
     let alone = once("", &[("a_stat", [HEADER, "a,s1,5,6,7,8,UP,2,,\na,s2,5,6"].concat().as_bytes())]);
@@ -259,7 +255,11 @@ fn a_haproxy_without_proxies_is_no_error() {
     let alone = once("", &[("a_info", info), ("a_stat", bare.as_bytes())]);
     assert_eq!((alone.status, alone.points["daemon.Maxconn"]), (Some(0), 10.0));
     assert!(!alone.log.contains("ERROR") && !alone.log.contains("WARN"), "{}", alone.log);
-    assert!(alone.log.contains("no proxy") && alone.log.contains("refused_files=0"), "{}", alone.log);
+    assert!(
+        alone.log.contains("neither a frontend nor a backend") && alone.log.contains("refused_files=0"),
+        "{}",
+        alone.log
+    );
     // As the original does: nothing is counted of which there is nothing.
     assert!(!alone.points.keys().any(|path| path.contains("MetricsFrontend")), "{:?}", alone.points.keys());
     let beside = once("", &[("a_stat", bare.as_bytes()), ("b_stat", stat.as_bytes())]);

@@ -150,7 +150,7 @@ fn what_is_refused_is_told_kept_and_tried_again() {
     for (errors, words) in [
         (vec![FORBIDDEN; 4], "allow this client to write to the topic"),
         // The whole batch of messages, and then each by itself.
-        (vec![TOO_LARGE; 12], "messages are larger than the topic takes"),
+        (vec![TOO_LARGE; 12], "messages are larger than the topic allows"),
     ] {
         let brokers = Brokers::start(1);
         brokers.create_topic(TOPIC, 2);

@@ -182,7 +182,7 @@ fn a_worker_without_memory_condemns_nothing() {
     let published = setup.publish(0..5);
     let (first, good) = published.split_first().unwrap();
     let mut daemon = setup.daemon_with(TRAP, &format!("memory:{first}"));
-    let ends = |daemon: &harness::Daemon| daemon.output().matches("ended for lack of memory").count();
+    let ends = |daemon: &harness::Daemon| daemon.output().matches("exited for lack of memory").count();
     wait_until(SOON, "several attempts", || ends(&daemon) >= 3);
     assert_eq!(setup.waiting(), std::slice::from_ref(first));
     assert_eq!(names(&setup.failed()), Vec::<String>::new());

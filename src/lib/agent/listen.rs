@@ -119,7 +119,7 @@ impl Port {
             Some(service) => service.line().await,
             None => {
                 self.figures.unknown.add();
-                self.puzzle(peer, "asks for a service that is not there or not for it");
+                self.puzzle(peer, "asks for a service that does not exist, or that it may not ask for");
                 "\n".to_owned()
             }
         };
@@ -168,7 +168,7 @@ impl Port {
 
     fn puzzle(&self, peer: IpAddr, what: &str) {
         if !self.puzzled.replace(true) {
-            tracing::warn!(%peer, "{peer} {what}; this is said once for each port");
+            tracing::warn!(%peer, "{peer} {what}; logged once for each port");
         }
     }
 }

@@ -138,7 +138,7 @@ fn action(program: Program, parsed: &ArgvMap) -> Result<Action, String> {
 fn discover(parsed: &ArgvMap) -> Result<Discover, String> {
     let (server, client) = (parsed.get_bool("--server"), parsed.get_bool("--client"));
     if !server && !client {
-        return Err("--server, --client or both: say which".to_owned());
+        return Err("specify --server, --client or both".to_owned());
     }
     let run = match (parsed.get_bool("--once"), parsed.get_bool("--dry-run")) {
         (true, _) => Run::Once,

@@ -12,7 +12,8 @@ use std::net::SocketAddr;
 options! {
     pub(crate) static ROWS: EXPORTER, All {
         LISTEN: Option<SocketAddr> = Reading::new(Type::Socket, address), "listen", None,
-            "Address and port of the page of metrics for Prometheus (GET /metrics); unset: no page.";
+            "Address and port of the metrics page for Prometheus (GET /metrics); unset: no page. Programs on one host \
+             need a port each, in sections [exporter:PROGRAM].";
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 options! {
     pub(crate) static ROWS: "graphite", Senders {
         ENABLED: bool = value::BOOLEAN, "enabled", Some("true"), Process,
-            "Send metrics to Graphite; false if they only go elsewhere.";
+            "Send metrics to Graphite; set it to false if they only go elsewhere.";
         SERVER: String = value::HOST, "server", Some("127.0.0.1"),
             "Name or address of the Graphite server or relay.";
         PORT: u16 = value::PORT, "port", Some("3002"),
@@ -54,20 +54,20 @@ options! {
         BACKOFF: f64 = value::FACTOR, "backoff", Some("2"),
             "Factor by which interval grows with each retry.";
         ACKNOWLEDGE: Acknowledge = choice![("close", Acknowledge::Close), ("kernel", Acknowledge::Kernel)], "acknowledge", Some("close"),
-            "What confirms that Graphite has read a snapshot: close, Graphite closes the connection, which is ended \
-             after each snapshot; kernel, its kernel has received the data, on one persistent connection (more is \
-             lost when Graphite restarts).";
+            "What confirms that Graphite has read a snapshot. close: Graphite closes the connection, which is ended \
+             after each snapshot. kernel: its kernel has received the data, on one persistent connection; more is lost \
+             when Graphite restarts.";
         SETTLE: Duration = value::PAUSE, "settle", Some("30"),
-            "How long an idle connection to Graphite must stay open after that; if it does not, the snapshot is sent \
-             again. Longer than a proxy in front of Graphite tries to connect: HAProxy tries four times for 5 \
-             seconds, with pauses of 1 second.";
+            "How long an idle connection to Graphite must stay open after that confirmation; if it does not, the \
+             snapshot is sent again. Must be longer than a proxy in front of Graphite tries to connect: by default \
+             HAProxy tries four times for 5 seconds, with pauses of 1 second. Snapshots stay on disk meanwhile.";
         CONNECTION_LIFETIME: Duration = value::PAUSE, "connection-lifetime", Some("300"),
             "With acknowledge = kernel: age at which the persistent connection is replaced, so that it follows the \
              server's name to a new address; 0: never.";
         NAMESPACE: String = value::NAMESPACE, "namespace", Some("loadbalancers"),
             "First element of every path.";
         PREFIX_HOSTNAME: bool = value::BOOLEAN, "prefix-hostname", Some("true"),
-            "Put the name of this host after the namespace.";
+            "Insert the name of this host after the namespace.";
         FQDN: bool = value::BOOLEAN, "fqdn", Some("true"),
             "Use the full host name with dots replaced by underscores; false: only its first label.";
         QUEUE_SIZE: NonZeroUsize = value::COUNT, "queue-size", Some("1000000"),
@@ -76,7 +76,8 @@ options! {
             "At queue-size: leave further snapshots on disk until there is room (keep), or drop the oldest metrics \
              (drop-oldest).";
         GROUP_NAMESPACE: String = value::NAMESPACE, "group-namespace", None,
-            "Path element inserted before group names; requires a section with groups.";
+            "Path element inserted before group names: <namespace>.<host>.haproxy.<group-namespace>.<group>. Requires \
+             a section with groups.";
         GROUP_NAMESPACE_DOUBLE_WRITES: bool = value::BOOLEAN, "group-namespace-double-writes", None,
             "Also send grouped metrics under their plain path; must be set together with group-namespace.";
     }

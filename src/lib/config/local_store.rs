@@ -11,7 +11,7 @@ use std::path::PathBuf;
 options! {
     pub(crate) static ROWS: LOCAL_STORE, Process {
         DIR: PathBuf = value::DIRECTORY, "dir", Some("/var/lib/haproxystats/local-store"),
-            "Directory for a copy of all metrics as files; it is never cleaned up.";
+            "Directory for a copy of all metrics, as files <dir>/<seconds since the epoch>/stats. Nothing cleans it up.";
     }
 }
 

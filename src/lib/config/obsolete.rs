@@ -9,18 +9,18 @@ use super::reading::Type;
 pub(super) static ROWS: &[&OptionSpec] = &[
     &OptionSpec {
         section: DEFAULT_SECTION, name: "retries", kind: Type::Retries, default: Some("2"), reader: Reader::None,
-        about: "How often a failed connection is tried again; [pull] and [graphite] have their own.",
+        about: "Kept for existing files; has no effect, since [pull] and [graphite] have their own defaults.",
     },
     &OptionSpec {
         section: DEFAULT_SECTION, name: "timeout", kind: Type::Seconds, default: Some("1"), reader: Reader::None,
-        about: "Time for a connection to be accepted; [pull] and [graphite] have their own.",
+        about: "Kept for existing files; has no effect, since [pull] and [graphite] have their own defaults.",
     },
     &OptionSpec {
         section: DEFAULT_SECTION, name: "interval", kind: Type::Seconds, default: Some("2"), reader: Reader::None,
-        about: "Pause before a connection is tried again; [pull] and [graphite] have their own.",
+        about: "Kept for existing files; has no effect, since [pull] and [graphite] have their own defaults.",
     },
     &OptionSpec {
         section: "graphite", name: "timeout", kind: Type::Seconds, default: None, reader: Reader::None,
-        about: "Accepted for files of older versions, without effect; use connect-timeout and write-timeout.",
+        about: "Kept for existing files; has no effect. Use connect-timeout and write-timeout.",
     },
 ];

@@ -24,32 +24,34 @@ pub fn spelling(section: &str, name: &str) -> String {
 static GENERAL: &[&OptionSpec] = &[
     &OptionSpec {
         section: DEFAULT_SECTION, name: "loglevel", kind: Type::LogLevel, default: Some("info"), reader: Reader::All,
-        about: "Messages below this level are not printed.",
+        about: "Least severe level that is logged.",
     },
     &OptionSpec {
         section: "paths", name: "base-dir", kind: Type::Directory, default: Some("/var/lib/haproxystats"), reader: Reader::None,
-        about: "Base of the directories, for use as ${paths:base-dir} in this file; changing it alone moves nothing.",
+        about: "Base directory, for use as ${paths:base-dir} in this file. Changing it alone moves nothing: the \
+                built-in defaults of the directories do not follow.",
     },
     &OptionSpec {
         section: "hosts", name: "*", kind: Type::Text, default: None, reader: Reader::Process,
-        about: "Name of the host, and its cluster, to which an address that is pulled belongs; the option is the host of a server of \
-         [pull] or the file name of a socket, a port may stand in front of the name.",
+        about: "Name of the host to which a pulled address belongs, optionally followed by its cluster. The option is \
+                the host of a server of [pull] or the file name of a socket. If ports distinguish hosts: address:port \
+                = name, or indented lines port = name below the address.",
     },
     &OptionSpec {
         section: "frontend-groups", name: "*", kind: Type::Pattern, default: None, reader: Reader::Process,
-        about: "Frontends whose name the pattern finds belong to the group; the first pattern that finds it wins.",
+        about: "Regular expression for the names of frontends that belong to the group; the first match wins.",
     },
     &OptionSpec {
         section: "backend-groups", name: "*", kind: Type::Pattern, default: None, reader: Reader::Process,
-        about: "Backends, and their servers, by the name of the backend.",
+        about: "Regular expression for the names of backends that belong to the group, together with their servers.",
     },
     &OptionSpec {
         section: "server-groups", name: "*", kind: Type::Pattern, default: None, reader: Reader::Process,
-        about: "Servers as aggr-server-metrics sends them, by name.",
+        about: "Regular expression for the names of servers that belong to the group, as aggr-server-metrics sends them.",
     },
     &OptionSpec {
         section: KAFKA, name: "librdkafka.*", kind: Type::Text, default: None, reader: Reader::Process,
-        about: "Any property of librdkafka, as in librdkafka.linger.ms = 100.",
+        about: "Any librdkafka property, as in librdkafka.linger.ms = 100.",
     },
 ];
 

@@ -17,9 +17,9 @@ options! {
         LOGLEVEL: LogLevel = value::LOGLEVEL, "loglevel", None,
             "Log level of haproxystats-process; unset: that of [DEFAULT].";
         SRC_DIR: PathBuf = value::DIRECTORY, "src-dir", Some("/var/lib/haproxystats/incoming"),
-            "Directory watched for snapshots: dst-dir of [pull].";
+            "Directory watched for snapshots: dst-dir of [pull]. It must exist.";
         WORKERS: NonZeroUsize = value::WORKERS, "workers", Some("4"),
-            "Number of worker processes.";
+            "Number of worker processes, at most 1024.";
         FRONTEND_METRICS: Selection = Reading::new(Type::Metrics, |text| selection::of_kind(text, Kind::Frontend)), "frontend-metrics", None,
             "Metrics of frontends to send instead of the default selection.";
         BACKEND_METRICS: Selection = Reading::new(Type::Metrics, |text| selection::of_kind(text, Kind::Backend)), "backend-metrics", None,
@@ -34,9 +34,11 @@ options! {
         AGGR_SERVER_METRICS: bool = value::BOOLEAN, "aggr-server-metrics", Some("false"),
             "Also send the metrics of servers summed over all backends.";
         EXCLUDE_FRONTENDS: PathBuf = value::FILE, "exclude-frontends", None,
-            "File with the names of frontends to exclude, one per line.";
+            "File with the names of frontends to exclude, one per line; lines that begin with # are comments. Read \
+             again for every snapshot.";
         EXCLUDE_BACKENDS: PathBuf = value::FILE, "exclude-backends", None,
-            "File with the names of backends to exclude, one per line.";
+            "File with the names of backends to exclude, one per line; lines that begin with # are comments. Read \
+             again for every snapshot.";
         PER_PROCESS_METRICS: bool = value::BOOLEAN, "per-process-metrics", Some("false"),
             "Also send the metrics of the HAProxy daemon for each of its processes.";
         CALCULATE_PERCENTAGES: bool = value::BOOLEAN, "calculate-percentages", Some("false"),
@@ -48,23 +50,25 @@ options! {
              traffic; weighted, by the number of requests behind each average, at most 1024. Clusters, servers over \
              all backends and messages always use weighted.";
         LIVENESS_CHECK_INTERVAL: Duration = value::TIME_LIMIT, "liveness-check-interval", Some("10"),
-            "How often workers are checked for being alive.";
+            "How often the parent checks that the workers are alive.";
         WORKER_TIMEOUT: Duration = value::TIME_LIMIT, "worker-timeout", Some("60"),
             "A worker that makes no progress for this long is replaced.";
         CLUSTER_METRICS: bool = value::BOOLEAN, "cluster-metrics", Some("false"),
-            "Also send the metrics of each cluster of [hosts], over all of its hosts.";
+            "Also send the metrics of each cluster of [hosts] under <namespace>.cluster.<cluster>, combined over all \
+             of its hosts: sums of counters, means of times weighted by traffic, maxima.";
         SKIP_UNUSED_SLOTS: bool = value::BOOLEAN, "skip-unused-slots", Some("false"),
             "Skip servers in maintenance that have no address and have had no traffic, such as free slots of a \
-             server-template, for every destination.";
+             server-template, for every destination. Requires a socket of level operator or admin: other sockets do \
+             not report addresses.";
         SKIP_ZERO: bool = value::BOOLEAN, "skip-zero", Some("false"),
-            "Skip counters that are 0, which have not moved since HAProxy started or since they were cleared; JSON \
-             and influx messages keep them.";
+            "Skip counters that are 0, which have not moved since HAProxy started or since they were cleared; gauges \
+             are sent, and JSON and influx messages keep the counters.";
         SEND_UNCHANGED_EVERY: NonZeroUsize = value::COUNT, "send-unchanged-every", Some("1"),
-            "Send a value that has not changed only in every n-th snapshot; 1: in each. Applies to lines for \
-             Graphite and the local store; messages are complete.";
+            "Send a value that has not changed only in every n-th snapshot; 1: in each. Applies to lines for Graphite \
+             and the local store; messages to Kafka are complete.";
         SELF_METRICS: bool = value::BOOLEAN, "self-metrics", Some("true"),
-            "Send figures about haproxystats itself (queue, retries, workers) in addition to the wall-clock times \
-             and counts.";
+            "Send metrics about haproxystats itself (queue, retries, workers) in addition to the wall-clock times and \
+             counts.";
     }
 }
 
@@ -80,11 +84,11 @@ pub enum TimeAverages {
 /// `[process]`
 #[derive(Debug, Clone)]
 pub struct Process {
-    /// Messages below this level are not printed.
+    /// Least severe level that is logged.
     pub loglevel: LogLevel,
     /// The directory to watch: `dst-dir` of `[pull]`.
     pub src_dir: PathBuf,
-    /// Number of worker processes.
+    /// Number of worker processes, at most 1024.
     pub workers: NonZeroUsize,
     /// Metrics of frontends.
     pub frontend_metrics: Selection,

@@ -32,10 +32,10 @@ options! {
             "With continuous-counters, what is added for a proxy or a server that HAProxy no longer has is kept for this \
              long.";
         EXCLUDE_SOCKETS: NamePatterns = Reading::new(Type::Text, NamePatterns::parse), "exclude-sockets", None,
-            "Names in socket-dir that are not pulled, separated by spaces; * matches any text and ? any character, \
-             as in *.master master.sock.";
+            "Names in socket-dir that are not tried, separated by spaces; * matches any text and ? any character, as \
+             in *.master master.sock. Sockets that turn out not to be stats sockets are skipped anyway.";
         RETRIES: Retries = value::RETRIES, "retries", Some("1"),
-            "How many times a failed connection to a socket is retried; 0: never, -1: without limit.";
+            "How many times a failed connection to a socket is retried; 0: never, -1: until pull-timeout.";
         TIMEOUT: Duration = value::TIME_LIMIT, "timeout", Some("0.1"),
             "Time allowed for a socket to accept a connection; HAProxy needs one or two milliseconds.";
         INTERVAL: Duration = value::PAUSE, "interval", Some("0.5"),
@@ -44,7 +44,7 @@ options! {
             "Time allowed for a whole pull; less than pull-interval. 0: no limit.";
         JITTER: Duration = value::PAUSE, "jitter", Some("0"),
             "Time over which the sockets of a pull are spread, each always at the same offset; pull-timeout counts \
-             from that offset.";
+             from that offset. Useful when one host pulls many others.";
         PULL_INTERVAL: Duration = value::WHOLE_SECONDS, "pull-interval", Some("10"),
             "Time between pulls. With thousands of servers, 1 second can overload HAProxy.";
         BUFFER_LIMIT: NonZeroU64 = value::BYTES, "buffer-limit", Some("6291456"), Both,
@@ -53,18 +53,19 @@ options! {
             "Largest reply accepted, as a guard against one that never ends; a longer reply fails the pull of that \
              socket. A server takes about 350 bytes.";
         DST_DIR: PathBuf = value::DIRECTORY, "dst-dir", Some("/var/lib/haproxystats/incoming"),
-            "Directory in which complete snapshots appear, one directory per pull.";
+            "Directory in which complete snapshots appear, one directory per pull. Created if it does not exist.";
         TMP_DST_DIR: PathBuf = value::DIRECTORY, "tmp-dst-dir", Some("/var/lib/haproxystats/incoming.tmp"),
             "Directory in which snapshots are staged; it must be on the same file system as dst-dir, so that \
-             publishing is a rename.";
+             publishing is a rename. Created if it does not exist.";
         WORKERS: NonZeroUsize = value::COUNT, "workers", Some("8"),
             "Kept for existing files; has no effect. It was the number of threads that write to disk; one thread \
              does all the work now.";
         QUEUE_SIZE: NonZeroUsize = value::COUNT, "queue-size", Some("360"),
-            "Pulling is suspended while dst-dir holds this many snapshots or more.";
+            "Pulling is suspended while dst-dir holds this many snapshots or more; the default is one hour at the \
+             default pull-interval.";
         ON_SOCKET_FAILURE: OnSocketFailure = choice![("drop-all", OnSocketFailure::DropAll), ("keep-rest", OnSocketFailure::KeepRest)], "on-socket-failure", Some("drop-all"),
             "What happens when a socket fails: discard the whole pull (drop-all), or publish what the other sockets \
-             returned (keep-rest).";
+             returned (keep-rest); sums are then over fewer processes.";
         FSYNC: bool = value::BOOLEAN, "fsync", Some("false"),
             "Flush a snapshot to disk before publishing it, so that it survives a power loss.";
     }
@@ -82,7 +83,7 @@ pub enum OnSocketFailure {
 /// `[pull]`
 #[derive(Debug, Clone)]
 pub struct Pull {
-    /// Messages below this level are not printed.
+    /// Least severe level that is logged.
     pub loglevel: LogLevel,
     /// Directory whose UNIX sockets are pulled; looked at anew for every pull.
     pub socket_dir: Option<PathBuf>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd was not reached");
+        tracing::debug!(%error, "cannot notify systemd");
     }
 }
 

@@ -20,13 +20,13 @@ pub enum AwsError {
     #[error("no region is known; set aws-default-region or AWS_DEFAULT_REGION")]
     Region,
     /// There are no credentials.
-    #[error("there are no credentials for AWS")]
+    #[error("no AWS credentials found")]
     Credentials(#[from] CredentialsError),
     /// The request cannot be signed.
     #[error("the request cannot be signed: {0}")]
     Sign(String),
     /// The client cannot be set up.
-    #[error("the client for AWS cannot be set up")]
+    #[error("the AWS client cannot be set up")]
     Setup(#[from] SetupError),
     /// No reply.
     #[error("AWS does not answer")]
@@ -43,7 +43,7 @@ pub enum AwsError {
         message: String,
     },
     /// A reply that is not what was asked for.
-    #[error("{request} was answered by something else: {reason}")]
+    #[error("unexpected response to {request}: {reason}")]
     Content { request: &'static str, reason: String },
 }
 
@@ -87,7 +87,7 @@ impl Aws {
         let config = loader.load().await;
         let region = config.region().map(ToString::to_string).ok_or(AwsError::Region)?;
         let credentials =
-            config.credentials_provider().ok_or_else(|| CredentialsError::not_loaded("no source of them"))?;
+            config.credentials_provider().ok_or_else(|| CredentialsError::not_loaded("no credentials provider"))?;
         Ok(Self { credentials, region, endpoint: config.endpoint_url().map(str::to_owned) })
     }
 

@@ -48,13 +48,13 @@ pub enum HttpError {
         time: Duration,
     },
     /// The request cannot be made from what it was given.
-    #[error("a request cannot be made: {0}")]
+    #[error("cannot make a request: {0}")]
     Request(String),
 }
 
 /// A reply that says no.
 #[derive(Debug, thiserror::Error)]
-#[error("{request} was answered by {status}: {text}")]
+#[error("{request} was answered with {status}: {text}")]
 pub struct Refused {
     /// What was asked.
     pub request: String,
@@ -130,7 +130,7 @@ impl Http {
                 break;
             }
         }
-        Err(failure.unwrap_or_else(|| HttpError::Request("there is no address".to_owned())))
+        Err(failure.unwrap_or_else(|| HttpError::Request("no address".to_owned())))
     }
 
     async fn attempt(

@@ -57,10 +57,10 @@ enum DiscoveryError {
     #[error("the store cannot be set up")]
     Store(#[from] store::StoreError),
     /// The server ends.
-    #[error("the server ends")]
+    #[error("the server failed")]
     Server(#[from] server::ServerError),
     /// The client ends.
-    #[error("the client ends")]
+    #[error("the client failed")]
     Client(#[from] client::ClientError),
 }
 

@@ -63,13 +63,14 @@ pub(super) fn misfit(document: &Document) -> Option<String> {
     let remedy = if full < LARGEST_WEIGHT && off(LARGEST_WEIGHT).is_none() {
         format!("haproxy-backend-server-max-weight = {LARGEST_WEIGHT} has room for them")
     } else {
-        format!("no weights from 1 to {LARGEST_WEIGHT} do")
+        format!("no weights from 1 to {LARGEST_WEIGHT} can")
     };
     let (exact, given) = (server.hint.exactly(full), server.hint.of(full));
     let exact = if exact < 0.001 { "less than 0.001".to_owned() } else { format!("{exact:.3}") };
     let instance = &server.instance;
     Some(format!(
-        "weights from 1 to {full} do not hold the ratios of the source: {instance} should have {exact} and has {given}; {remedy}"
+        "weights from 1 to {full} cannot express the ratios of the source: {instance} should have {exact} and has \
+         {given}; {remedy}"
     ))
 }
 
@@ -113,7 +114,7 @@ mod tests {
             "{small}"
         );
         let none = weights(256, &[Hint::relative(1, 65535), Hint::relative(300, 65535), Hint::FULL]).unwrap();
-        assert!(none.contains("i-1 should have 0.004 and has 1; no weights from 1 to 256 do"), "{none}");
+        assert!(none.contains("i-1 should have 0.004 and has 1; no weights from 1 to 256 can"), "{none}");
         let much = weights(10, &[Hint::percent(10_000)]).unwrap();
         assert!(much.contains("i-1 should have 1000.000 and has 256"), "{much}");
     }

@@ -167,7 +167,7 @@ pub(crate) fn warn_of_doubt(told: &mut HashSet<String>, one: &str, other: &str, 
             socket = one,
             other,
             reason,
-            "both sockets may lead to one HAProxy process, which cannot be told for certain: both are counted"
+            "both sockets may lead to one HAProxy process, but that is not certain: both are counted"
         );
     }
 }

@@ -74,7 +74,7 @@ pub enum ReplyError {
         line: String,
     },
     /// The connection was closed within a reply.
-    #[error("the answer to \"{part}\" ends after {bytes} bytes without the empty line that ends it")]
+    #[error("the answer to \"{part}\" ends after {bytes} bytes, without the terminating empty line")]
     Truncated {
         /// The command.
         part: Part,
@@ -89,7 +89,7 @@ pub enum ReplyError {
     },
     /// The reply is longer than `max-reply-size`.
     #[error(
-        "the answer to \"{part}\" is longer than max-reply-size = {limit} bytes; set a larger one in [pull] if it is to be"
+        "the answer to \"{part}\" is longer than max-reply-size = {limit} bytes; raise it in [pull] if that is expected"
     )]
     TooLarge {
         /// The command.

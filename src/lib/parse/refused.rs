@@ -14,7 +14,7 @@ pub enum RowError {
         expected: usize,
     },
     /// A field that should hold a whole number of at most 64 bits holds something else.
-    #[error("{field} is not a whole number of 64 bits")]
+    #[error("{field} is not a 64-bit integer")]
     NotANumber {
         /// HAProxy's name of the field.
         field: &'static str,

@@ -46,7 +46,7 @@ fn there(block: *mut u8) -> *mut u8 {
 /// Without memory nothing can be formatted, and nothing be cleaned up.
 #[cold]
 fn end() -> ! {
-    const WORDS: &[u8] = b"haproxystats-process: no memory left; the process ends\n";
+    const WORDS: &[u8] = b"haproxystats-process: out of memory; exiting\n";
     // SAFETY: the buffer is as long as is said, and `_exit` may be called at any time.
     unsafe {
         libc::write(STDERR_FILENO, WORDS.as_ptr().cast(), WORDS.len());

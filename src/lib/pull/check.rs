@@ -25,7 +25,12 @@ pub fn look(pull: &config::Pull, hosts: &Hosts) -> Vec<String> {
     let mut findings: Vec<String> = found
         .others
         .iter()
-        .map(|(name, what)| format!("{name} in socket-dir is {what}, and is left out; exclude-sockets silences this"))
+        .map(|(name, what)| {
+            format!(
+                "{name} in socket-dir is {what}, and is skipped; list it in exclude-sockets to silence \
+                 this warning"
+            )
+        })
         .collect();
     findings.extend(one_address(&pull.servers));
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return findings };
@@ -53,7 +58,7 @@ pub fn look(pull: &config::Pull, hosts: &Hosts) -> Vec<String> {
             Ok(reading) => readings.push((target.name, reading)),
             Err(Some(reason)) if target.found.is_some() => {
                 let mut finding =
-                    format!("{} in socket-dir is no stats socket ({reason}), and is left out", target.name);
+                    format!("{} in socket-dir is not a stats socket ({reason}), and is skipped", target.name);
                 if reason.contains("master process") {
                     let hint = format!(
                         "; with master-sockets = unix://{} workers that are leaving after a reload count",
@@ -63,7 +68,7 @@ pub fn look(pull: &config::Pull, hosts: &Hosts) -> Vec<String> {
                 }
                 findings.push(finding);
             }
-            Err(Some(reason)) => findings.push(format!("{} is no stats socket: {reason}", target.name)),
+            Err(Some(reason)) => findings.push(format!("{} is not a stats socket: {reason}", target.name)),
             Err(None) => {}
         }
     }
@@ -90,7 +95,7 @@ fn one_process(readings: &[(String, Reading)], hosts: &Hosts) -> Vec<String> {
         .filter_map(|((name, reading), names)| {
             let key = reading.key.as_ref()?;
             let names = names.join(", ");
-            Some(format!("{names} lead to one HAProxy process ({key}); it is counted once, and asked through {name}"))
+            Some(format!("{names} lead to one HAProxy process ({key}); it is counted once, and pulled through {name}"))
         })
         .collect()
 }
@@ -109,8 +114,8 @@ fn shared(readings: &[(String, Reading)]) -> Vec<String> {
     missing
         .map(|((.., processes), (_, names))| {
             format!(
-                "HAProxy has {processes} processes (nbproc), and {} does not tell them apart; give each a socket of its \
-                 own: {}",
+                "HAProxy has {processes} processes (nbproc), and {} does not distinguish them; give each its own \
+                 socket: {}",
                 names.join(", "),
                 socket_lines(processes)
             )
@@ -154,7 +159,7 @@ fn one_address(servers: &[Address]) -> Vec<String> {
     for (index, (name, addresses)) in known.iter().enumerate() {
         for (other, others) in known.iter().skip(index + 1) {
             if let Some(address) = addresses.intersection(others).next() {
-                findings.push(format!("{name} and {other} are one address ({address}); one of them is enough"));
+                findings.push(format!("{name} and {other} are the same address ({address}); remove one of them"));
             }
         }
     }

@@ -58,9 +58,9 @@ impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connecting => f.write_str("before the connection was accepted"),
-            Self::Retrying(error) => write!(f, "while trying again after: {error}"),
-            Self::Connected(0) => f.write_str("without a byte of an answer"),
-            Self::Connected(bytes) => write!(f, "after {bytes} bytes of an answer that was not complete"),
+            Self::Retrying(error) => write!(f, "while retrying after: {error}"),
+            Self::Connected(0) => f.write_str("before the first byte of the answer"),
+            Self::Connected(bytes) => write!(f, "after {bytes} bytes of an incomplete answer"),
         }
     }
 }
@@ -86,7 +86,7 @@ pub enum SocketError {
     #[error(transparent)]
     Reply(#[from] ReplyError),
     /// `pull-timeout` went by.
-    #[error("pull-timeout = {} s is over {progress}", limit.as_secs_f64())]
+    #[error("pull-timeout = {} s expired {progress}", limit.as_secs_f64())]
     TimedOut {
         /// The configured time.
         limit: Duration,

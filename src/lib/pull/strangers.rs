@@ -87,7 +87,7 @@ impl Strangers {
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             };
             if answered {
-                tracing::info!(socket = %target.name, "is a stats socket now, and is pulled from now on");
+                tracing::info!(socket = %target.name, "is a stats socket now; it is pulled from now on");
                 self.out.remove(&target.server);
             } else if let Some(left) = self.out.get_mut(&target.server) {
                 left.looking = false;
@@ -116,7 +116,8 @@ impl Strangers {
             };
             let Some(reason) = self.reason(target, error, any) else { continue };
             tracing::warn!(socket = %target.name, reason,
-                "left out: this is no stats socket; exclude-sockets in [pull] keeps it from being tried again");
+                "skipped: this is not a stats socket; list it in exclude-sockets of [pull] so that it is not tried \
+                 again");
             let next = Instant::now() + FIRST_PAUSE;
             let (name, found) = (target.name.clone(), target.found);
             let left = LeftOut { name, reason, found, next, pause: FIRST_PAUSE, looking: false };
@@ -140,7 +141,7 @@ impl Strangers {
             let pulls = self.silent.entry(target.server.clone()).or_default();
             *pulls += 1;
             return (*pulls >= SILENT_PULLS)
-                .then(|| format!("in {SILENT_PULLS} pulls it has accepted the connection and said nothing"));
+                .then(|| format!("in {SILENT_PULLS} pulls it has accepted the connection and sent nothing"));
         }
         Some("it closes every connection without an answer".to_owned())
     }
@@ -151,7 +152,8 @@ impl Strangers {
         for (name, what) in others {
             if self.told.insert(name.clone()) {
                 tracing::warn!(file = %name, reason = what,
-                    "left out: this is no stats socket; exclude-sockets in [pull] says that it may be there");
+                    "skipped: this is not a stats socket; list it in exclude-sockets of [pull] to silence this \
+                     message");
             }
         }
     }

@@ -107,7 +107,7 @@ impl Puller {
     /// The wall clock was set.
     pub(super) fn clock_set(&mut self, seconds: f64) {
         self.counters.add(Counter::ClockSet, 1);
-        tracing::warn!(seconds, "the wall clock was set; pulling goes on in the new time");
+        tracing::warn!(seconds, "the wall clock was set; pulling continues with the new time");
     }
 
     /// Makes the snapshot of this tick. Dropped in the middle, it leaves nothing behind.
@@ -155,7 +155,8 @@ impl Puller {
         if waiting >= self.config.queue_size.get() {
             if self.condition != Condition::Suspended {
                 tracing::error!(snapshots = waiting, directory = %self.config.dst_dir.display(),
-                    "queue-size is reached: pulling is suspended until haproxystats-process has taken some");
+                    "queue-size is reached: pulling is suspended until haproxystats-process has processed some \
+                     snapshots");
             }
             return Ok(Condition::Suspended);
         }
@@ -182,7 +183,8 @@ impl Puller {
             let seconds = begun.elapsed().as_secs();
             for Slow { name, progress } in slow {
                 tracing::warn!(socket = %name, seconds, %progress,
-                    "the pull still waits for this socket, and nothing is published until it ends; pull-timeout is 0");
+                    "the pull still waits for this socket, and nothing is published until it has answered: \
+                     pull-timeout is 0");
             }
             counters.add(Counter::SlowSockets, slow.len() as u64);
             shown.replace(counters.clone());

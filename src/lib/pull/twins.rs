@@ -199,7 +199,8 @@ impl Twins {
                     sockets,
                     process,
                     asked,
-                    "these sockets lead to one HAProxy process: it is counted once, and asked through the first of them"
+                    "these sockets lead to one HAProxy process: it is counted once, and pulled through the first of \
+                     them"
                 );
             }
         }
@@ -233,8 +234,9 @@ impl Twins {
                     processes,
                     answered = numbers.len(),
                     lines = socket_lines(processes),
-                    "HAProxy has more processes (nbproc) than sockets that tell them apart: figures are those of now one \
-                     process, now another; give each process a socket of its own, by these lines in its global section"
+                    "HAProxy has more processes (nbproc) than sockets that distinguish them: metrics come now from \
+                     one process, now from another; give each process its own socket with these lines in the \
+                     global section"
                 );
             }
         }

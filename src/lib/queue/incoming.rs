@@ -133,7 +133,7 @@ impl Incoming {
         let hints = self.hints();
         let mut look = Look { rescued: hints.lost, ..Look::default() };
         if hints.lost {
-            tracing::warn!(directory = %self.path.display(), "events were lost; looking at the whole directory");
+            tracing::warn!(directory = %self.path.display(), "events were lost; scanning the whole directory");
         }
         if hints.look || now >= self.next_look {
             self.next_look = now + LOOK_OFTEN;
@@ -215,9 +215,9 @@ impl Incoming {
                 tracing::error!(%directory, %error, "cannot find snapshots; waiting for the directory");
             }
             State::Unreadable(error) => {
-                tracing::error!(%directory, %error, "cannot look for snapshots now; trying again");
+                tracing::error!(%directory, %error, "cannot scan for snapshots now; trying again");
             }
-            State::Locked => tracing::error!(%directory, "another haproxystats-process has the directory; waiting"),
+            State::Locked => tracing::error!(%directory, "another haproxystats-process uses the directory; waiting"),
         }
         self.state = Some(state);
     }
@@ -235,7 +235,7 @@ impl Incoming {
                 return;
             }
             Some(Opened { watch: Ok(watch), .. }) if watch.is_alive() => State::Watched,
-            Some(Opened { watch: Ok(_), .. }) => State::Polled("the thread of the watch has ended".to_owned()),
+            Some(Opened { watch: Ok(_), .. }) => State::Polled("the watcher thread has ended".to_owned()),
             Some(Opened { watch: Err(error), .. }) => State::Polled(error.clone()),
         };
         let listing = match list(&self.path) {
@@ -304,7 +304,8 @@ fn lock(path: &Path) -> Result<Option<File>, IncomingError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => {
             // Some network file systems cannot lock a directory.
-            tracing::warn!(directory = %path.display(), %error, "cannot lock; make sure that one daemon runs here");
+            tracing::warn!(directory = %path.display(), %error,
+                "cannot lock the directory; make sure that only one haproxystats-process uses it");
             Ok(None)
         }
     }

@@ -37,7 +37,7 @@ pub enum WatchError {
     #[error("cannot start a thread")]
     NoThread(#[from] io::Error),
     /// The thread that sets up a watch, this one or an earlier one, does not come to an end.
-    #[error("setting up the watch has not ended within {PATIENCE:?}")]
+    #[error("setting up the watch took longer than {PATIENCE:?}")]
     Hangs,
     /// A panic inside notify.
     #[error("setting up the watch has failed")]

@@ -69,7 +69,7 @@ pub(crate) fn queue_size(status: &Status, limits: &QueueLimits) -> Verdict {
     }
     let mut verdict = Verdict { state, text, details: Vec::new(), figures };
     if content.foreign > 0 {
-        verdict.details.push(format!("{} entries of the directory are no snapshots and stay there", content.foreign));
+        verdict.details.push(format!("{} entries of the directory are not snapshots and stay there", content.foreign));
     }
     verdict
 }
@@ -84,7 +84,7 @@ fn only_instance(status: &Status) -> Result<(&Instance, State), Verdict> {
     match scan.instances.as_slice() {
         [] if scan.hidden => {
             let advice =
-                "/proc hides the processes of others (hidepid): give this user its gid=, or run the check as root";
+                "/proc hides the processes of other users (hidepid): give this user its gid=, or run the check as root";
             Err(Verdict::new(State::Unknown, advice))
         }
         [] => {
@@ -200,7 +200,7 @@ pub(crate) fn agent(status: &Status) -> Verdict {
         let line = match &asked.outcome {
             Outcome::Answer(line) if line.is_empty() => "an empty line: nothing changes".to_owned(),
             Outcome::Answer(line) => line.clone(),
-            Outcome::NotAllowed => "not asked: allow does not let this host".to_owned(),
+            Outcome::NotAllowed => "not asked: allow does not include this host".to_owned(),
             Outcome::Doubtful(line, why) => {
                 doubtful.push(asked.service.as_str());
                 format!("{line:?}: {why}")

@@ -50,8 +50,8 @@ const COMMON: &str = "    -f, --file <file>        configuration file with setti
 ";
 
 const QUEUE: &str = "    -o, --ok <range>         size of the queue that is OK [default: 60]
-    -w, --warning <range>    size beyond that which is WARNING; what is
-                             outside of both is CRITICAL [default: 120]
+    -w, --warning <range>    size that is WARNING; anything outside of both
+                             ranges is CRITICAL [default: 120]
     --age-ok <range>         age of the oldest snapshot, seconds [default: 600]
     --age-warning <range>    [default: 1200]
     --failed-ok <range>      number of snapshots in quarantine [default: 0]
@@ -68,10 +68,10 @@ const PULL: &str = "    -w, --warning <range>    seconds without a new snapshot 
 /// Runs the check that the words ask for (the first is its name); returns what to print and the exit code.
 pub(crate) fn run(words: &[String]) -> (String, u8) {
     let Some((name, options)) = words.split_first() else {
-        return unknown(&format!("which check? {}", names()));
+        return unknown(&format!("name a check: {}", names()));
     };
     let Some((name, program, about)) = CHECKS.iter().find(|(check, ..)| check == name) else {
-        return unknown(&format!("there is no check {name:?}; there are {}", names()));
+        return unknown(&format!("unknown check {name:?}; the checks are {}", names()));
     };
     let own = match *name {
         "queue_size" => QUEUE,
@@ -137,7 +137,7 @@ impl Request {
         let seconds = parsed.get_str("--timeout");
         let timeout = seconds.parse().ok().filter(|seconds| *seconds > 0.0);
         let timeout = timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let timeout = timeout.ok_or_else(|| format!("--timeout: {seconds:?} is no time; write seconds"))?;
+        let timeout = timeout.ok_or_else(|| format!("--timeout: {seconds:?} is not a number of seconds"))?;
         let queue = if name == "queue_size" {
             Some(QueueLimits {
                 size: limits("--ok", "--warning")?,

@@ -13,7 +13,7 @@ pub(crate) struct Range {
 
 /// Text that is no range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no range; write a number, or START:END")]
+#[error("{0:?} is not a range; write a number, or START:END")]
 pub(crate) struct RangeError(String);
 
 impl Range {

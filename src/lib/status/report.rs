@@ -47,7 +47,7 @@ pub(crate) fn text(status: &Status) -> String {
                 line(&mut out, "queue", &words);
                 line(&mut out, "quarantine", &format!("{}", content.quarantined));
                 if content.foreign > 0 {
-                    line(&mut out, "foreign", &format!("{} entries that are no snapshots", content.foreign));
+                    line(&mut out, "foreign", &format!("{} entries that are not snapshots", content.foreign));
                 }
             }
         }
@@ -58,7 +58,7 @@ pub(crate) fn text(status: &Status) -> String {
             Outcome::Answer(answer) => format!("{:?} at {}", answer, asked.address),
             Outcome::Doubtful(answer, why) => format!("{:?} at {}: {why}", answer, asked.address),
             Outcome::None(why) => format!("no answer at {}: {why}", asked.address),
-            Outcome::NotAllowed => format!("not asked at {}: allow does not let this host", asked.address),
+            Outcome::NotAllowed => format!("not asked at {}: allow does not include this host", asked.address),
         };
         line(&mut out, &format!("service {}", asked.service), &words);
     }

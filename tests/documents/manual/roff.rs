@@ -100,14 +100,14 @@ pub fn program(usage: &Usage, prose: &Prose, programs: &[String]) -> String {
 
 const SYNTAX: &[&str] = &[
     "The programs read one file of sections and options, /etc/haproxystats.conf unless -f names another one, and then \
-     every *.conf of the directory after -d in the order of their names; a later file replaces single options of an \
-     earlier one. Every option has a default or may be unset. A program with --check says everything that is wrong with \
-     its configuration, and starts nothing.",
-    "The syntax is that of Python's configparser with extended interpolation. = or : stands between the name of an option \
-     and its value. Capitals make no difference in names of options, but in names of sections. A comment has a line of \
-     its own that begins with # or ;. A line that is indented deeper than the one that began the option continues its \
-     value. ${option} stands for an option of the same section, ${section:option} for one of another, $$ for a dollar. \
-     What [DEFAULT] sets reaches every section that has no value of its own, a built-in default being one.",
+     every *.conf of the directory after -d in the order of their names; a later file overrides single options of \
+     an earlier one. Every option has a default or may be unset. With --check, a program reports every error of its \
+     configuration, and starts nothing.",
+    "The syntax is that of Python's configparser with extended interpolation. = or : separates the name of an option \
+     from its value. Names of options are case-insensitive, names of sections are not. A comment needs a line of its own \
+     that begins with # or ;. A line that is indented deeper than the one that began the option continues its value. \
+     ${option} refers to an option of the same section, ${section:option} to one of another; $$ is a dollar sign. A value \
+     in [DEFAULT] applies to every section that has neither a value nor a built-in default of its own.",
 ];
 
 /// haproxystats.conf(5).

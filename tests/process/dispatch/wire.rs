@@ -196,7 +196,7 @@ fn files_for_tls_that_cannot_be_used_are_named() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = crate::harness::config("");
     let empty = crate::harness::write(directory.path(), "empty.pem", "");
-    for (path, words) in [(directory.path().join("none.pem"), "cannot be read"), (empty, "holds no certificates")] {
+    for (path, words) in [(directory.path().join("none.pem"), "cannot be read"), (empty, "contains no certificates")] {
         config.graphite.tls = trust(&path);
         let error = Chain(&graphite::check(&config).unwrap_err()).to_string();
         assert!(error.contains("tls-ca-file") && error.contains(words), "{error}");

@@ -282,12 +282,12 @@ fn misbehaviour() -> Vec<(&'static str, Script, &'static str, &'static str)> {
         // Might be a peer that accepts one command per connection; asked so, it cuts the other reply.
         ("no-stat", Script::Cut(info), "the answer to \"show stat\" ends after", "Truncated"),
         ("cut-stat", Script::Cut(info + 50), "the answer to \"show stat\" ends after 50 bytes", "Truncated"),
-        ("cut-end", Script::Cut(both - 1), "without the empty line that ends it", "Truncated"),
+        ("cut-end", Script::Cut(both - 1), "without the terminating empty line", "Truncated"),
         ("denied", Script::Text("Permission denied\n\n"), "is \"Permission denied\"", "Refused"),
         ("unknown", Script::Text(UNKNOWN), "is \"Unknown command. Please enter one", "Refused"),
         ("http", Script::Text("HTTP/1.0 400 Bad request\r\n\r\n"), "is \"HTTP/1.0 400 Bad request\"", "Refused"),
-        ("hang", Script::Hang, "pull-timeout = 2 s is over without a byte of an answer", "Timeout"),
-        ("trickle", Script::Trickle(Duration::from_millis(100)), "pull-timeout = 2 s is over after", "Timeout"),
+        ("hang", Script::Hang, "pull-timeout = 2 s expired before the first byte of the answer", "Timeout"),
+        ("trickle", Script::Trickle(Duration::from_millis(100)), "pull-timeout = 2 s expired after", "Timeout"),
         ("endless", Script::Endless, large, "TooLarge"),
         ("corrupt", twice, "more follows after the end of the answer", "Corrupt"),
     ]
@@ -571,7 +571,7 @@ fn a_pull_timeout_below_a_second_means_what_it_says() {
     let place = Place::new();
     let _hang = place.fake("hang.sock", Script::Hang);
     let mut pull = place.start(&[("pull-timeout", "0.3")]);
-    pull.wait_for_output("pull-timeout = 0.3 s is over", SOON);
+    pull.wait_for_output("pull-timeout = 0.3 s expired", SOON);
     pull.stop(SOON);
 }
 
@@ -582,7 +582,7 @@ fn retries_for_ever_are_bounded_by_the_pull_timeout() {
     let servers = format!("unix://{}", nobody.display());
     let options = [("servers", servers.as_str()), ("socket-dir", ""), ("retries", "-1"), ("pull-timeout", "1")];
     let mut pull = place.start(&options);
-    pull.wait_for_output("pull-timeout = 1 s is over while trying again after: cannot connect to", SOON);
+    pull.wait_for_output("pull-timeout = 1 s expired while retrying after: cannot connect to", SOON);
     // A socket that appears while attempts go on is taken at once.
     let _late = Fake::start(place.root.path(), "nobody.sock", Script::good());
     let snapshot = place.next(&pull, 0);
@@ -772,7 +772,7 @@ fn a_vanished_destination_is_made_again() {
     place.next(&pull, 0);
     fs::remove_dir_all(place.incoming()).unwrap();
     place.next(&pull, 0);
-    pull.wait_for_output("dst-dir has vanished and is created again", SOON);
+    pull.wait_for_output("dst-dir has disappeared; creating it again", SOON);
     pull.stop(SOON);
 }
 

@@ -127,7 +127,7 @@ fn processes_that_only_look_like_one_all_count() {
         assert_eq!(names(&place.next(&pull, 2)).len(), 5, "{words}:\n{}", pull.output());
         pull.stop(SOON);
         assert_eq!(pull.output().matches(ONE).count(), 0, "{}", pull.output());
-        assert_eq!(pull.output().matches("cannot be told for certain").count(), usize::from(!words.is_empty()));
+        assert_eq!(pull.output().matches("but that is not certain").count(), usize::from(!words.is_empty()));
         assert!(pull.output().contains(words), "{words}:\n{}", pull.output());
     }
 }
@@ -166,7 +166,7 @@ fn what_is_no_stats_socket_is_left_out_and_costs_nothing() {
             let bare = name.replace('"', "");
             let lines = output
                 .lines()
-                .filter(|line| line.contains("left out: ") && (line.contains(name) || line.contains(&bare)));
+                .filter(|line| line.contains("skipped: ") && (line.contains(name) || line.contains(&bare)));
             assert_eq!(lines.count(), 1, "{name}, {:?}:\n{output}", haproxy.version);
         }
         assert!(output.contains("master process"), "{output}");
@@ -217,7 +217,7 @@ fn a_socket_that_becomes_a_stats_socket_is_pulled() {
         place.published().last().is_some_and(|name| names(&place.incoming().join(name)).len() == 7)
     });
     pull.stop(SOON);
-    assert_eq!(pull.output().matches("left out: this is no stats socket").count(), 2, "{}", pull.output());
+    assert_eq!(pull.output().matches("skipped: this is not a stats socket").count(), 2, "{}", pull.output());
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn excluded_sockets_are_neither_asked_nor_spoken_of() {
     assert_eq!(names(&place.next(&pull, 1)), [".pull", "good.sock_info", "good.sock_stat"]);
     pull.stop(SOON);
     assert_eq!(excluded.map(|fake| fake.connections()), [0, 0]);
-    assert!(!pull.output().contains("left out"), "{}", pull.output());
+    assert!(!pull.output().contains("not a stats socket"), "{}", pull.output());
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn twenty_thousand_servers_of_haproxy_3_pass_with_the_default_limits() {
     drop(pull);
     // A small one, which says what to set; an old option with another value, which says that it has no effect.
     let mut pull = place.start(&[("buffer-limit", "1000"), ("max-reply-size", "1000000"), ("pull-timeout", "20")]);
-    pull.wait_for_output("is longer than max-reply-size = 1000000 bytes; set a larger one in [pull]", SOON);
+    pull.wait_for_output("is longer than max-reply-size = 1000000 bytes; raise it in [pull]", SOON);
     assert!(pull.output().contains("has no effect"), "{}", pull.output());
     pull.stop(SOON);
 }
@@ -339,8 +339,8 @@ fn check_and_status_say_which_socket_stands_for_which_process() {
     assert!(status.success(), "{output}");
     for words in [
         "a.sock, b.sock lead to one HAProxy process (node lb, Pid 11, Start_time_sec 7)",
-        "master.sock in socket-dir is no stats socket",
-        &format!("127.0.0.1:{port} and localhost:{port} are one address"),
+        "master.sock in socket-dir is not a stats socket",
+        &format!("127.0.0.1:{port} and localhost:{port} are the same address"),
     ] {
         assert_eq!(output.matches(words).count(), 1, "{words}\n{output}");
     }
@@ -408,7 +408,7 @@ fn containers_that_share_everything_are_told_apart_by_hosts_and_by_traffic() {
     let snapshot = place.next(&pull, seen);
     assert_eq!(names(&snapshot), [".pull", "a.sock_info", "a.sock_stat", "b.sock_info", "b.sock_stat"]);
     pull.stop(SOON);
-    assert!(pull.output().contains("cannot be told for certain"), "{}", pull.output());
+    assert!(pull.output().contains("but that is not certain"), "{}", pull.output());
     // With hosts there is no doubt.
     let mut place = place;
     place.more = "[hosts]\na.sock = one\nb.sock = two\nc.sock = three\n".to_owned();
@@ -416,6 +416,6 @@ fn containers_that_share_everything_are_told_apart_by_hosts_and_by_traffic() {
     let mut pull = place.start(&[]);
     assert_eq!(names(&place.next(&pull, seen)).len(), 7);
     pull.stop(SOON);
-    assert!(!pull.output().contains(ONE) && !pull.output().contains("for certain"), "{}", pull.output());
+    assert!(!pull.output().contains(ONE) && !pull.output().contains("not certain"), "{}", pull.output());
     drop(daemons);
 }

@@ -1,4 +1,4 @@
-# @summary Installs haproxystats, configures it, and runs the programs that are wanted.
+# @summary Installs haproxystats, configures it, and runs the selected programs.
 #
 # @example Metrics of all HAProxy processes of this host to a Graphite
 #   class { 'haproxystats':
@@ -9,14 +9,14 @@
 #   }
 #
 # @param settings
-#   haproxystats.conf as sections, options and values. The options are those of docs/configuration.md; another one does
-#   not compile.
+#   haproxystats.conf as sections, options and values. The options are those of docs/configuration.md; a catalog
+#   with another one does not compile.
 # @param agents
 #   The services of haproxystats-agent: options of the sections [agent:NAME] by NAME.
 # @param backends
 #   The backends of haproxystats-discovery: options of the sections [discovery-backend:NAME] by NAME.
 # @param services
-#   The programs that are to run; the others are stopped.
+#   The programs to run; the others are stopped.
 # @param package_name
 #   Name of the package.
 # @param package_source

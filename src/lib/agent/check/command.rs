@@ -39,7 +39,7 @@ pub(crate) fn find_program(name: &str) -> Result<PathBuf, String> {
     }
     let search = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&search).map(|directory| directory.join(name)).find(|path| runs(path).is_ok());
-    found.ok_or_else(|| format!("{name} is not in PATH; write the whole path of the program"))
+    found.ok_or_else(|| format!("{name} is not in PATH; write the full path of the program"))
 }
 
 /// Reads what a program prints, keeping its beginning.

@@ -56,7 +56,7 @@ fn understand(rules: &Rules, body: &[u8]) -> Result<Answer, String> {
     let state = match &rules.status_pointer {
         None => State::Up,
         Some(pointer) => {
-            let word = at(pointer)?.as_str().ok_or_else(|| format!("{pointer} is no text"))?;
+            let word = at(pointer)?.as_str().ok_or_else(|| format!("{pointer} is not a string"))?;
             state(word).ok_or_else(|| format!("{pointer} is {word:?}"))?
         }
     };
@@ -68,7 +68,7 @@ fn understand(rules: &Rules, body: &[u8]) -> Result<Answer, String> {
         let number = if rules.lenient {
             json.pointer(pointer).and_then(|value| json::number(value).or_else(|| value.as_bool().map(f64::from)))
         } else {
-            Some(json::number(at(pointer)?).ok_or_else(|| format!("{pointer} is no number"))?)
+            Some(json::number(at(pointer)?).ok_or_else(|| format!("{pointer} is not a number"))?)
         };
         let part = number.map_or(1.0, |number| part(reduction, number));
         // What takes nothing off does not do so without bounds either.

@@ -26,7 +26,7 @@ options! {
         TLS_KEY_FILE: PathBuf = value::FILE, "tls-key-file", None,
             "Private key (PEM) of tls-certificate-file.";
         EXPECT_STATUS: Vec<u16> = Reading::new(Type::Text, statuses), "expect-status", Some("200"),
-            "HTTP statuses that are good, separated by spaces.";
+            "HTTP status codes that count as healthy, separated by spaces.";
         STATUS_POINTER: String = Reading::new(Type::Text, pointer), "status-pointer", None,
             "JSON pointer to the state in the response: up, ready, drain, maint, down, stopped, fail.";
         REDUCTIONS: Vec<Reduction> = Reading::new(Type::Text, reductions), "reductions", None,

@@ -25,7 +25,7 @@ options! {
         OVERLOAD_ENTER_DELAY: Duration = value::PAUSE, "overload-enter-delay", Some("0"),
             "How long overload-enter must be reached before the host counts as overloaded.";
         OVERLOAD_LEAVE_DELAY: Duration = value::PAUSE, "overload-leave-delay", Some("0"),
-            "How long overload-leave must be reached before it no longer does.";
+            "How long the host must stay below overload-leave before it no longer counts as overloaded.";
         OVERLOAD_RESPONSE: Response = Reading::new(Type::Answer, response), "overload-response", Some("1%"),
             "Answer of an overloaded host; empty: the weight according to the load.";
     }

@@ -31,9 +31,9 @@ options! {
         LOGLEVEL: LogLevel = value::LOGLEVEL, "loglevel", None,
             "Log level of haproxystats-agent; unset: that of [DEFAULT].";
         SELF_METRICS: bool = value::BOOLEAN, "self-metrics", None,
-            "Send figures about the agent to Graphite; unset: if the configuration has a section [graphite].";
+            "Send metrics about the agent to Graphite; unset: if the configuration has a section [graphite].";
         SELF_METRICS_INTERVAL: Duration = value::WHOLE_SECONDS, "self-metrics-interval", Some("10"),
-            "Time between two such reports, aligned to the wall clock.";
+            "Time between two reports of these metrics, aligned to the wall clock.";
         STATE_FILE: PathBuf = value::FILE, "state-file", None,
             "File that keeps the last answers for initial-grace; unset: state.json in the RuntimeDirectory of the \
              systemd unit, otherwise none.";

@@ -15,7 +15,7 @@ options! {
         PATRONI_MODE: bool = choice![("read-write", false), ("read-only", true)], "patroni-mode", Some("read-write"),
             "Which nodes are up: the one that holds the leader lock, or the replicas.";
         STANDBY_CLUSTER: bool = value::BOOLEAN, "standby-cluster", Some("false"),
-            "Take the leader of a standby cluster for the read-write node.";
+            "Treat the leader of a standby cluster as the read-write node.";
         REPLICA_RESPONSE: Response = Reading::new(Type::Answer, response), "replica-response", Some("maint"),
             "Answer of a healthy node that is not the read-write one.";
         TRANSITION_RESPONSE: Response = Reading::new(Type::Answer, response), "transition-response", Some("maint"),

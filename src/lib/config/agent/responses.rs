@@ -19,7 +19,7 @@ options! {
         TIMEOUT_RESPONSE: Response = Reading::new(Type::Answer, response), "timeout-response", Some("down"),
             "Answer when a check takes longer than check-timeout.";
         ERROR_RESPONSE: Response = Reading::new(Type::Answer, response), "error-response", Some("down"),
-            "Answer when a check ends with what it should not: another status, broken JSON, an unknown exit code.";
+            "Answer when the result of a check is invalid: an unexpected status, broken JSON, an unknown exit code.";
         UNAVAILABLE_RESPONSE: Response = Reading::new(Type::Answer, response), "unavailable-response", Some("0% drain"),
             "Answer when the endpoint says that it is unavailable (status 503).";
         STOP_RESPONSE: Response = Reading::new(Type::Answer, response), "stop-response", Some(""),

@@ -23,7 +23,7 @@ use std::time::Duration;
 options! {
     pub(crate) static ROWS: AGENT, Agent {
         BIND: IpAddr = value::ADDRESS, "bind", Some("0.0.0.0"),
-            "Address to listen on; :: for IPv6 and IPv4.";
+            "IP address to listen on; :: for IPv6 and IPv4.";
         PORT: u16 = value::PORT, "port", Some("5555"),
             "TCP port to listen on; services on the same port are distinguished by request.";
         ALLOW: Vec<Network> = Reading::new(Type::Text, networks), "allow", None,
@@ -52,7 +52,7 @@ options! {
         RISE_DELAY: Duration = value::PAUSE, "rise-delay", Some("0"),
             "How long a better state must last before it is answered.";
         INTERVAL: Option<Duration> = value::OPTIONAL_TIME_LIMIT, "interval", Some("1.0"),
-            "Pause between two checks; 0: check when HAProxy asks, once for all who ask at the same time.";
+            "Pause between two checks; 0: check when HAProxy asks, once for all requests that arrive at the same time.";
         CHECK_TIMEOUT: Duration = value::TIME_LIMIT, "check-timeout", Some("2"),
             "Time allowed for a whole check.";
         STALENESS_INTERVAL: Option<Duration> = value::OPTIONAL_TIME_LIMIT, "staleness-interval", None,
@@ -67,8 +67,8 @@ options! {
         SWAP_USAGE_REDUCTION: f64 = value::FRACTION, "swap-usage-reduction", Some("0.3"),
             "Share of the weight removed when any swap is in use (datawave).";
         OVERRIDE_FILE: PathBuf = value::FILE, "override-file", None,
-            "File read by the check file: one of up, drain, maint and down, or a maximum weight such as 50%, \
-             optionally followed by for SECONDS and #reason; no override if it does not exist.";
+            "Override file, read by the check file: one of up, drain, maint and down, or a maximum weight such as 50%, \
+             optionally followed by for SECONDS and #reason. Without the file there is no override.";
         COMMAND: Vec<String> = Reading::new(Type::Text, words), "command", None,
             "Program and arguments of the check command, separated by spaces, run without a shell: exit code 0 is \
              up, 1 is up with warning-weight, 2 is down, any other error-response.";

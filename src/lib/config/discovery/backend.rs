@@ -12,7 +12,7 @@ use crate::config::value;
 options! {
     pub(crate) static ROWS: DISCOVERY_BACKEND, Discovery {
         BASE_NAME: String = Reading::new(Type::Text, word), "base-name", None,
-            "Prefix of server-template, and of the names of servers that are added with mode dynamic.";
+            "Prefix of the server-template, and of the names of servers that are added with mode dynamic.";
         PORT: u16 = value::PORT, "port", None,
             "Port of servers for which the source knows none; unset: haproxy-backend-server-port.";
         MODE: BackendMode = choice![("template", BackendMode::Template), ("dynamic", BackendMode::Dynamic)], "mode", Some("template"),
@@ -21,9 +21,9 @@ options! {
             "Groups of this backend, separated by commas; unset: those of [discovery-client] with dedicated-asg, \
              otherwise all.";
         FALLBACK: String = Reading::new(Type::Text, word), "fallback", None,
-            "Backend for the servers of other groups, which needs a section of its own.";
+            "Backend for the servers of other groups; it needs a section of its own.";
         SERVER_OPTIONS: String = Reading::new(Type::Text, words), "server-options", Some("check"),
-            "What follows address and weight of a server that is added with mode dynamic.";
+            "Server keywords to append after address and weight when a server is added with mode dynamic.";
     }
 }
 

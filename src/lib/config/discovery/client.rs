@@ -17,14 +17,14 @@ use std::time::Duration;
 options! {
     pub(crate) static ROWS: DISCOVERY_CLIENT, Discovery {
         HAPROXY_SOCKET_PATH: Vec<Address> = Reading::new(Type::Text, sockets), "haproxy-socket-path", Some("/var/run/haproxy/admin.sock"),
-            "Sockets of HAProxy with level admin, separated by commas: paths, or unix:///path and tcp://host:port.";
+            "HAProxy sockets with level admin, separated by commas: paths, or unix:///path and tcp://host:port.";
         HAPROXY_BACKEND_LIST: Vec<Listed> = Reading::new(Type::Text, backend_list), "haproxy-backend-list", None,
             "Backends of HAProxy as name:base name:port, separated by commas; instead of [discovery-backend:NAME] \
              sections.";
         HAPROXY_BACKEND_NAME: String = Reading::new(Type::Text, word), "haproxy-backend-name", None,
-            "The only backend of HAProxy, with haproxy-backend-base-name.";
+            "HAProxy backend, if there is only one; together with haproxy-backend-base-name.";
         HAPROXY_BACKEND_BASE_NAME: String = Reading::new(Type::Text, word), "haproxy-backend-base-name", None,
-            "Its server-template's prefix.";
+            "Prefix of the server-template of haproxy-backend-name.";
         HAPROXY_BACKEND_SERVER_PORT: u16 = value::PORT, "haproxy-backend-server-port", Some("80"),
             "Port of servers for which the source knows none.";
         DEDICATED_ASG: bool = value::BOOLEAN, "dedicated-asg", Some("false"),
@@ -34,15 +34,15 @@ options! {
         HAPROXY_FALLBACK_BACKEND_NAME: String = Reading::new(Type::Text, word), "haproxy-fallback-backend-name", None,
             "Backend of the servers of other groups.";
         HAPROXY_FALLBACK_BACKEND_BASE_NAME: String = Reading::new(Type::Text, word), "haproxy-fallback-backend-base-name", None,
-            "Its server-template's prefix.";
+            "Prefix of the server-template of haproxy-fallback-backend-name.";
         ALL_SERVERS_IN_FALLBACK_BACKEND: bool = value::BOOLEAN, "all-servers-in-fallback-backend", Some("false"),
-            "Servers of asg-names go to the fallback backend, too.";
+            "Also put the servers of asg-names into the fallback backend.";
         USE_MANAGED_WEIGHTS_BY_HSDO: bool = value::BOOLEAN, "use-managed-weights-by-hsdo", Some("true"),
-            "Set weights; false: leave them to HAProxy's configuration, its slowstart and agents.";
+            "Manage the weights of servers; false: leave them to HAProxy's configuration, its slowstart and agents.";
         SOCKET_TIMEOUT: Duration = value::TIME_LIMIT, "socket-timeout", Some("2"),
-            "Time allowed for one exchange with HAProxy.";
+            "Time allowed for one command and its reply on a socket of HAProxy.";
         DRAIN_TIMEOUT: Duration = value::PAUSE, "drain-timeout", Some("30"),
-            "Time allowed for the sessions of a server that leaves a slot to end, before the slot goes to maintenance.";
+            "Time allowed for the sessions of a removed server to end before its slot goes to maintenance.";
         SHUTDOWN_SESSIONS: bool = value::BOOLEAN, "shutdown-sessions", Some("false"),
             "End the sessions that remain after drain-timeout; false: they go on until they end by themselves.";
         SERVER_STATE_FILE: PathBuf = value::FILE, "server-state-file", None,

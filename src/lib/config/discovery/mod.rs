@@ -41,18 +41,18 @@ options! {
         DEBUG: bool = value::BOOLEAN, "debug", Some("false"),
             "Log messages of every level, whatever loglevel says.";
         INTERVAL: Duration = value::TIME_LIMIT, "interval", Some("1"),
-            "Pause between two rounds of server and client.";
+            "Pause between two rounds of the server and of the client.";
         HAPROXY_BACKEND_SERVERS_LIST_SIZE: NonZeroUsize = Reading::new(Type::Count, list_size), "haproxy-backend-servers-list-size", Some("10"),
-            "Number of servers that the list has room for: the range of server-template; at most 1000 with dynamodb, \
-             1300 with consul, 4096 with etcd, 16384 with file.";
+            "Number of slots in the list: the range of the server-template. At most 1000 with dynamodb, 1300 with \
+             consul, 4096 with etcd, 16384 with file.";
         STATE_DIR: PathBuf = value::DIRECTORY, "state-dir", Some("/var/lib/haproxystats/discovery"),
-            "Directory for the list (store = file), and for what was last read from source and store.";
+            "Directory for the list (store = file), and for the last known contents of source and store.";
         AWS_DEFAULT_REGION: String = value::TEXT, "aws-default-region", None,
-            "Region of the table and of the groups; unset: that of the AWS profile.";
+            "AWS region of the DynamoDB table and of the Auto Scaling Groups; unset: that of the AWS profile.";
         EXPORTER_ADDRESS: IpAddr = value::ADDRESS, "exporter-address", Some("0.0.0.0"),
             "Address of the metrics page for Prometheus; :: for IPv6 and IPv4.";
         EXPORTER_PORT: Option<u16> = Reading::new(Type::Text, optional_port), "exporter-port", None,
-            "Its TCP port, 0 for none; unset: 6789, and 6790 for a client by itself.";
+            "TCP port of the metrics page, 0: no page; unset: 6789, or 6790 with --client alone.";
         GRAPHITE: bool = value::BOOLEAN, "graphite", Some("false"),
             "Also send the metrics to Graphite, as configured in [graphite].";
         GRAPHITE_INTERVAL: Duration = value::WHOLE_SECONDS, "graphite-interval", Some("10"),

@@ -16,7 +16,7 @@ options! {
         ASG_NAMES: Vec<String> = Reading::new(Type::Text, names), "asg-names", None,
             "Auto Scaling Groups, separated by commas (aws).";
         ADDRESS: Address = choice![("private", Address::Private), ("ipv6", Address::Ipv6), ("public", Address::Public)], "address", Some("private"),
-            "Which address of an instance HAProxy is given (aws).";
+            "Which address of an instance HAProxy uses (aws).";
         CONSUL_API_URL: Vec<String> = Reading::new(Type::Text, urls), "consul-api-url", None,
             "URLs of Consul, separated by commas, asked in turn (consul).";
         CONSUL_SERVICE_NAME: Vec<String> = Reading::new(Type::Text, names), "consul-service-name", None,
@@ -30,9 +30,9 @@ options! {
         CONSUL_WARNING: bool = value::BOOLEAN, "consul-warning", Some("true"),
             "Whether a server with a check in the state warning may serve (consul).";
         DNS_NAMES: Vec<String> = Reading::new(Type::Text, names), "dns-names", None,
-            "Names, separated by commas; the name is the group of its servers (dns).";
+            "DNS names, separated by commas; the name is the group of its servers (dns).";
         DNS_TYPE: Record = choice![("a", Record::A), ("aaaa", Record::Aaaa), ("srv", Record::Srv)], "dns-type", Some("a"),
-            "Which records are asked for (dns).";
+            "Type of the records that are queried (dns).";
         DNS_SERVERS: Vec<SocketAddr> = Reading::new(Type::Text, name_servers), "dns-servers", None,
             "Addresses of name servers with their ports, separated by commas; unset: those of the system (dns).";
         SOURCE_FILE: PathBuf = value::FILE, "source-file", None,

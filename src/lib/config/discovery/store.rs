@@ -32,7 +32,7 @@ options! {
         TLS_KEY_FILE: PathBuf = value::FILE, "tls-key-file", None,
             "Private key (PEM) of tls-certificate-file.";
         DYNAMODB_TABLE_NAME: String = Reading::new(Type::Text, word), "dynamodb-table-name", None,
-            "Table of DynamoDB, with the number BackendServerID as its key.";
+            "DynamoDB table, with the number BackendServerID as its key.";
         DYNAMODB_ROWS: bool = value::BOOLEAN, "dynamodb-rows", Some("true"),
             "Also keep a row for each server in the table like HSDO, for HSDO clients that use the same table.";
     }

@@ -22,7 +22,7 @@ use std::time::Duration;
 options! {
     pub(crate) static ROWS: KAFKA, Process {
         BROKERS: String = Reading::new(Type::Text, brokers), "brokers", Some("127.0.0.1:9092"),
-            "Brokers to start with, host:port separated by commas; the others are discovered from them.";
+            "Bootstrap brokers, host:port separated by commas; the others are discovered from them.";
         TOPIC: String = Reading::new(Type::Text, topic), "topic", Some("haproxystats"),
             "Topic that messages are written to.";
         CLIENT_ID: String = value::TEXT, "client-id", Some("haproxystats"),
@@ -59,9 +59,9 @@ options! {
         SASL_USERNAME: String = value::TEXT, "sasl-username", None,
             "User name for SASL.";
         SASL_PASSWORD_FILE: PathBuf = value::FILE, "sasl-password-file", None,
-            "File with the password on its first line; read when a worker starts.";
+            "File with the SASL password on its first line; read when a worker starts.";
         PROPERTIES_FILE: PathBuf = value::FILE, "properties-file", None,
-            "File with properties of librdkafka, one name=value per line: for those that are secrets.";
+            "File with librdkafka properties, one name=value per line, for those that are secrets.";
     }
 }
 

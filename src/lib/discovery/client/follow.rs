@@ -143,7 +143,8 @@ impl State {
         if age.is_none()
             && let Err(error) = self.disk.keep_list(&document)
         {
-            tracing::warn!(error = %Chain(&error), "the list cannot be saved for times without the store");
+            tracing::warn!(error = %Chain(&error),
+                "cannot save the list to disk, for use while the store is unavailable");
         }
         self.shown.list(&document);
         self.list.send_replace(Some(Rc::new(Listed::new(document, age.unwrap_or_default()))));
@@ -162,16 +163,16 @@ impl State {
                         error,
                         version,
                         written,
-                        "the store cannot be read; the list of the disk is in force"
+                        "the store cannot be read; the list saved on disk is in force"
                     );
                     self.shown.list(&document);
                     let age = self.disk.age(&document).unwrap_or_default();
                     self.list.send_replace(Some(Rc::new(Listed::new(document, age))));
                 }
-                Ok(None) => tracing::error!(error, "the store cannot be read, and there is no list on the disk"),
+                Ok(None) => tracing::error!(error, "the store cannot be read, and no list is saved on disk"),
                 Err(disk) => {
                     let disk = Chain(&disk);
-                    tracing::error!(error, disk = %disk, "the store cannot be read, nor the list on the disk");
+                    tracing::error!(error, disk = %disk, "neither the store nor the list saved on disk can be read");
                 }
             }
         } else {

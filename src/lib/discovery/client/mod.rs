@@ -50,7 +50,7 @@ pub enum ClientError {
     #[error("the list cannot be read")]
     Store(#[from] super::store::StoreError),
     /// One round was asked for, and it failed for this HAProxy.
-    #[error("HAProxy at {socket} is not as the list says")]
+    #[error("HAProxy at {socket} does not match the list")]
     Round {
         /// The socket.
         socket: String,
@@ -58,7 +58,7 @@ pub enum ClientError {
         source: RoundError,
     },
     /// One round was asked for, and some changes did not come about.
-    #[error("{failures} changes of HAProxy at {socket} did not come about")]
+    #[error("{failures} changes of HAProxy at {socket} did not take effect")]
     Failures {
         /// The socket.
         socket: String,
@@ -130,12 +130,7 @@ async fn single(context: &Context, links: Vec<Link>) -> Result<(), ClientError> 
                 result = Err(ClientError::Failures { socket: socket.clone(), failures: round.failures });
             }
             Ok(round) => {
-                tracing::info!(
-                    socket,
-                    changes = round.changes,
-                    commands = round.commands,
-                    "HAProxy is as the list says"
-                );
+                tracing::info!(socket, changes = round.changes, commands = round.commands, "HAProxy matches the list");
             }
             Err(error) => result = Err(failed(error)),
         }

@@ -52,7 +52,7 @@ impl Server {
                 if std::mem::replace(&mut self.trouble.source, true) {
                     tracing::debug!(error = %text, "the source still fails");
                 } else {
-                    tracing::error!(error = %text, "the source has no listing: the list stays as it is");
+                    tracing::error!(error = %text, "cannot list the source: the list stays as it is");
                 }
                 None
             }

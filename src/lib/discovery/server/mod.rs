@@ -101,7 +101,7 @@ impl Server {
             let limit = self.config.store.timeout;
             let released = tokio::time::timeout(limit, self.store.release(&self.name)).await;
             if let Ok(Err(error)) = released {
-                tracing::debug!(error = %Chain(&error), "the lease ends by itself");
+                tracing::debug!(error = %Chain(&error), "cannot release the lease; it will expire");
             }
         }
     }

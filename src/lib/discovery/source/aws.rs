@@ -70,7 +70,7 @@ impl Groups {
             pages(&self.scaling, REQUEST, &form, self.timeout, take).await?;
         }
         let unknown = self.groups.iter().filter(|name| !found.contains(*name));
-        let reason = "AWS knows no such Auto Scaling Group";
+        let reason = "AWS has no such Auto Scaling Group";
         let failed = unknown.map(|group| FailedGroup { group: group.clone(), reason: reason.to_owned() });
         Ok((members, failed.collect()))
     }
@@ -288,7 +288,7 @@ impl Source for Groups {
     async fn list(&mut self, _: Option<Duration>) -> Result<Listing, SourceError> {
         let (members, failed) = self.members().await?;
         if let Some(unknown) = failed.first().filter(|_| failed.len() == self.groups.len()) {
-            let reason = "AWS knows no such Auto Scaling Group";
+            let reason = "AWS has no such Auto Scaling Group";
             return Err(SourceError::Incomplete { service: unknown.group.clone(), reason });
         }
         let ids: Vec<&String> = members.keys().collect();
@@ -301,7 +301,7 @@ impl Source for Groups {
         let unknown = unknown.map(|(id, (group, _))| Unusable {
             instance: id.clone(),
             group: group.clone(),
-            reason: "EC2 does not know it".to_owned(),
+            reason: "EC2 has no such instance".to_owned(),
             unsure: true,
         });
         let known = members.iter().filter_map(|(id, (group, member))| {

@@ -220,7 +220,7 @@ impl Service {
             return Err(incomplete("Consul has no leader"));
         }
         let entries: Vec<Entry> = serde_json::from_slice(&reply.body).map_err(|error| SourceError::Content {
-            what: format!("what Consul says about {}", self.name),
+            what: format!("Consul's response for {}", self.name),
             reason: error.to_string(),
         })?;
         // An index that goes backwards is that of another state of affairs (a restored snapshot): begin anew. One of 0
@@ -229,9 +229,9 @@ impl Service {
         self.index = if index < self.index { 0 } else { index.max(1) };
         if entries.is_empty() && !query.allow_empty {
             let reason = if query.tagged {
-                "Consul knows none with these tags, or no such service at all"
+                "Consul has none with these tags, or no such service at all"
             } else {
-                "Consul knows no such service"
+                "Consul has no such service"
             };
             return Err(SourceError::Nobody { name: self.name.clone(), reason });
         }

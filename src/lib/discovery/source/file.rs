@@ -42,7 +42,7 @@ impl SourceFile {
             return Vec::new();
         }
         let missing = self.named.iter().filter(|group| instances.iter().all(|instance| instance.group != **group));
-        let reason = || format!("no server of {} is of it", self.path.display());
+        let reason = || format!("no server in {} belongs to it", self.path.display());
         missing.map(|group| FailedGroup { group: group.clone(), reason: reason() }).collect()
     }
 }
@@ -79,7 +79,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Instance>, String> {
     let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
     let mut lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).peekable();
     if lines.peek().is_none() {
-        return Err("it has no server; write [] where there is to be none at all".to_owned());
+        return Err("it contains no servers; write [] if there are to be none".to_owned());
     }
     if text.trim_start().starts_with('[') && serde_json::from_str::<serde_json::Value>(text).is_ok() {
         let all: Vec<Written> = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -91,7 +91,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Instance>, String> {
     }
     // An address of IPv6 begins with a bracket as well, but no line of such a file ends with a comma or a brace.
     if text.trim_start().starts_with("[{") || text.trim() == "[" {
-        return Err("it is no JSON".to_owned());
+        return Err("it is not JSON".to_owned());
     }
     lines.map(|(number, text)| line(text).and_then(instance).map_err(|e| format!("line {number}: {e}"))).collect()
 }
@@ -103,7 +103,7 @@ fn line(text: &str) -> Result<Written, String> {
     let (address, port) = match (bare.parse::<IpAddr>(), place.parse::<SocketAddr>()) {
         (Ok(address), _) => (address, None),
         (_, Ok(both)) => (both.ip(), Some(both.port())),
-        _ => return Err(format!("{place:?} is no address; write 10.0.0.1, 10.0.0.1:8080 or [2001:db8::1]:8080")),
+        _ => return Err(format!("{place:?} is not an address; write 10.0.0.1, 10.0.0.1:8080 or [2001:db8::1]:8080")),
     };
     let mut written = Written {
         id: None,
@@ -125,10 +125,11 @@ fn line(text: &str) -> Result<Written, String> {
             "zone" => value.clone_into(&mut written.zone),
             "weight" => {
                 let percent = value.strip_suffix('%').and_then(|number| number.parse().ok());
-                written.weight = Some(percent.ok_or_else(|| format!("{value:?} is no weight; write for example 50%"))?);
+                written.weight =
+                    Some(percent.ok_or_else(|| format!("{value:?} is not a weight; write for example 50%"))?);
             }
             "state" => written.state = Some(value.to_owned()),
-            _ => return Err(format!("{name:?} is not known; id, name, group, zone, weight and state are")),
+            _ => return Err(format!("{name:?} is unknown; use id, name, group, zone, weight or state")),
         }
     }
     Ok(written)
@@ -139,7 +140,7 @@ fn instance(written: Written) -> Result<Instance, String> {
     addresses.dedup();
     let Some(first) = addresses.first() else { return Err("it has no address".to_owned()) };
     if written.port == Some(0) {
-        return Err("0 is no port".to_owned());
+        return Err("0 is not a port".to_owned());
     }
     let port = written.port.map_or_else(String::new, |port| format!(":{port}"));
     let id = written.id.unwrap_or_else(|| format!("{first}{port}"));
@@ -148,7 +149,9 @@ fn instance(written: Written) -> Result<Instance, String> {
         Some("pending") => (true, Life::Pending),
         Some("leaving") => (true, Life::Leaving),
         Some("unhealthy") => (false, Life::InService),
-        Some(other) => return Err(format!("{other:?} is no state; write in-service, pending, leaving or unhealthy")),
+        Some(other) => {
+            return Err(format!("{other:?} is not a state; write in-service, pending, leaving or unhealthy"));
+        }
     };
     Ok(Instance {
         name: written.name.unwrap_or_else(|| id.clone()),

@@ -28,7 +28,7 @@ pub trait Source {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// It took too long.
-    #[error("no listing after {} s", .0.as_secs_f64())]
+    #[error("no response within {} s", .0.as_secs_f64())]
     Timeout(Duration),
     /// The source cannot be set up, or a secret not be read anew.
     #[error(transparent)]
@@ -37,7 +37,7 @@ pub enum SourceError {
     #[error("the source does not answer")]
     Http(#[from] HttpError),
     /// AWS says no.
-    #[error("AWS has no listing")]
+    #[error("AWS could not list the servers")]
     Aws(#[from] AwsError),
     /// A reply that says no.
     #[error(transparent)]

@@ -46,7 +46,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// What the store holds is no document.
-    #[error("what the store holds is no list of servers")]
+    #[error("the store does not contain a valid list of servers")]
     Decode(#[source] serde_json::Error),
     /// What the store holds was written by a later version of this program.
     #[error("the list in the store has the format {0}, which this version does not know")]

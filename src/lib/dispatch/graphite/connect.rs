@@ -64,7 +64,7 @@ pub(crate) enum ConnectError {
         source: io::Error,
     },
     /// The server accepted, and the handshake of TLS does not get on.
-    #[error("{address} did not finish the handshake of TLS within {limit:?}")]
+    #[error("{address} did not finish the TLS handshake within {limit:?}")]
     HandshakeTimeout {
         /// The address.
         address: SocketAddr,

@@ -114,9 +114,9 @@ impl Report {
         tracing::warn!(
             dispatcher = NAME,
             server = self.server,
-            "the peer has acknowledged everything and does not close the connection: it hangs, or is one that never closes; \
-             snapshots stay on disk until it closes, or has taken so much that it certainly reads; for a server that never \
-             closes write acknowledge = kernel"
+            "the peer has acknowledged everything but does not close the connection: it hangs, or it never closes \
+             connections; snapshots stay on disk until it closes, or has accepted so much that it certainly reads; for a \
+             server that never closes connections set [graphite] acknowledge = kernel"
         );
     }
 

@@ -42,14 +42,14 @@ impl Report {
                 topic = self.topic,
                 error,
                 reason,
-                "Kafka does not take messages; snapshots wait on disk"
+                "Kafka does not accept messages; snapshots wait on disk"
             );
         });
     }
 
     /// One connection of several is lost.
     pub(crate) fn uneasy(&self, code: RDKafkaErrorCode, reason: &str) {
-        tracing::debug!(dispatcher = NAME, error = %code, reason, "trouble with a broker");
+        tracing::debug!(dispatcher = NAME, error = %code, reason, "broker error");
     }
 
     /// A message was refused.
@@ -73,7 +73,7 @@ impl Report {
                 dispatcher = NAME,
                 topic = self.topic,
                 bytes,
-                "messages are larger than the topic takes, and are sent in parts; lower max-message-size and \
+                "messages are larger than the topic allows, and are sent in parts; lower max-message-size and \
                  librdkafka.batch.size, or raise max.message.bytes of the topic"
             );
         }

@@ -36,11 +36,11 @@ pub(super) enum StoreError {
     #[error("the file {} cannot be renamed", path.display())]
     Rename { path: PathBuf, source: io::Error },
     /// The pieces before are gone.
-    #[error("the file {} has not what was written to it", path.display())]
+    #[error("the file {} does not contain what was written to it", path.display())]
     Cut { path: PathBuf },
-    #[error("the disk has not taken a snapshot within {limit:?}")]
+    #[error("the disk did not accept a snapshot within {limit:?}")]
     Hangs { limit: Duration },
-    #[error("no thread to write files with")]
+    #[error("cannot start a thread to write files")]
     Thread(#[source] io::Error),
     #[error("the thread that writes files failed")]
     Failed,

@@ -30,7 +30,7 @@ fn effect(answer: &[u8], version: Version) -> String {
     if lines.is_empty() {
         lines.push("nothing changes".to_owned());
     }
-    lines.extend(reading.unknown.iter().map(|word| format!("skipped: {word:?} is no word that HAProxy knows")));
+    lines.extend(reading.unknown.iter().map(|word| format!("skipped: {word:?} is not a word that HAProxy knows")));
     lines.extend(doubts(&reading));
     lines.iter().fold(String::new(), |out, line| format!("{out}  {line}\n"))
 }
@@ -120,9 +120,9 @@ mod tests {
             ("0% drain", "stays down"),
             ("up", "in drain or maintenance stays"),
             ("75% up", "rounds down"),
-            ("down#text", "\"down#text\" is no word"),
+            ("down#text", "\"down#text\" is not a word"),
             ("up;ready", "separated by blanks"),
-            ("failed", "no word"),
+            ("failed", "not a word"),
             ("33.3%", "Trailing garbage"),
             ("", "nothing changes"),
             ("a\0b", "null byte"),

@@ -11,7 +11,7 @@ pub const LARGEST_WEIGHT: u16 = 256;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidValue {
     /// HAProxy's names are made of letters, digits, and `-_.:`.
-    #[error("{0:?} is no name of a backend or server: letters, digits and -_.: only")]
+    #[error("{0:?} is not the name of a backend or server: only letters, digits and -_.: are allowed")]
     Name(String),
     /// Port 0; HAProxy would accept it.
     #[error("port 0 of {0} cannot be connected to")]
@@ -20,10 +20,10 @@ pub enum InvalidValue {
     #[error("{0} is not the address of one server")]
     Address(IpAddr),
     /// Beyond 256.
-    #[error("weight {0} is beyond {LARGEST_WEIGHT}")]
+    #[error("weight {0} is above {LARGEST_WEIGHT}")]
     Weight(u64),
     /// A word of `add server` that would end the command, or begin another one.
-    #[error("{0:?} cannot stand in the options of a server")]
+    #[error("{0:?} is not allowed in the options of a server")]
     Options(String),
 }
 

@@ -59,7 +59,7 @@ pub enum SessionError {
         source: InfoError,
     },
     /// The answer to `show servers state` is none.
-    #[error("{socket}: no state of the servers of {backend}")]
+    #[error("{socket}: no server state for backend {backend}")]
     State {
         /// The socket.
         socket: Address,
@@ -69,7 +69,7 @@ pub enum SessionError {
         source: StateError,
     },
     /// The answer to `show servers state` is an error of HAProxy.
-    #[error("{socket}: the state of the servers of {backend} is refused: {text}")]
+    #[error("{socket}: HAProxy refuses the server state of backend {backend}: {text}")]
     Refused {
         /// The socket.
         socket: Address,

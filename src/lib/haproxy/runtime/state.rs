@@ -124,7 +124,7 @@ pub enum StateError {
     #[error("\"show servers state\" has no column {0}")]
     Column(&'static str),
     /// The end is missing.
-    #[error("the answer to \"show servers state\" is cut")]
+    #[error("the answer to \"show servers state\" is truncated")]
     Cut,
 }
 

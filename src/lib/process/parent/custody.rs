@@ -99,7 +99,7 @@ impl Custody {
             totals.add(Figure::SnapshotsVanished, u64::try_from(vanished.len()).unwrap_or(u64::MAX));
             tracing::warn!(
                 count = vanished.len(),
-                "snapshots were removed by somebody else before they were processed"
+                "snapshots were removed by another program before they were processed"
             );
         }
         self.taken.retain(|epoch, _| self.queue.knows(*epoch));
@@ -174,7 +174,7 @@ impl Custody {
         let latency = latency.unwrap_or_else(|| wall_clock().saturating_sub(Duration::from_secs(epoch.0)));
         if dropped {
             totals.add(Figure::SnapshotsDropped, 1);
-            tracing::info!(snapshot = %epoch, worker = slot.0, lines, "given up to make room");
+            tracing::info!(snapshot = %epoch, worker = slot.0, lines, "dropped to make room");
         } else {
             totals.delivered(latency);
             let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
@@ -189,7 +189,7 @@ impl Custody {
         if self.queue.finished(slot, epoch) {
             self.taken.remove(&epoch);
             totals.add(Figure::SnapshotsVanished, 1);
-            tracing::warn!(snapshot = %epoch, "removed by someone else before it was processed");
+            tracing::warn!(snapshot = %epoch, "removed by another program before it was processed");
         }
     }
 
@@ -238,7 +238,7 @@ impl Custody {
                 worker = slot.0,
                 error = reason,
                 unreadable,
-                "cannot be read now; it stays, and is tried again"
+                "cannot be read now; it stays in the queue and is tried again"
             );
         } else {
             tracing::debug!(snapshot = %epoch, worker = slot.0, error = reason, unreadable, "cannot be read now");
@@ -248,7 +248,7 @@ impl Custody {
     /// Says so when no snapshot is left that could not be read.
     fn note_readable(&mut self) {
         if self.trouble.is_over(self.queue.unreadable()) {
-            tracing::info!("no snapshot is left that cannot be read");
+            tracing::info!("all snapshots can be read again");
         }
     }
 
@@ -263,7 +263,8 @@ impl Custody {
             tracing::error!(
                 snapshot = %epoch,
                 kills = KILLS,
-                "workers are killed over it, perhaps for lack of memory; it is tried again every few minutes"
+                "workers are killed while they process it, perhaps by the OOM killer; it is tried again every few \
+                 minutes"
             );
         }
         !returned.quarantine.is_empty()
@@ -329,7 +330,7 @@ impl Custody {
                     tracing::error!(
                         snapshot = %epoch,
                         %error,
-                        "left where it is, as are others that cannot be processed; tried again every few minutes"
+                        "left where it is, like others that cannot be processed; tried again every few minutes"
                     );
                 }
                 return;
@@ -341,7 +342,8 @@ impl Custody {
 
     fn report_remains(&mut self, epoch: Epoch, error: &RemoveError) {
         if self.remains.insert(epoch) {
-            tracing::warn!(snapshot = %epoch, error = %Chain(error), "remains of a delivered snapshot; trying again");
+            tracing::warn!(snapshot = %epoch, error = %Chain(error),
+                "cannot delete a delivered snapshot completely; trying again");
         }
     }
 }

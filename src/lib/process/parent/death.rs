@@ -75,13 +75,15 @@ impl Death {
     pub(crate) fn words(self) -> String {
         let name = |signal| Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.to_string());
         match self {
-            Self::Left => "left as it was told".to_owned(),
-            Self::Exit(code) if code == i32::from(exit::SYSTEM) => "ended for lack of memory, or the like".to_owned(),
-            Self::Exit(code) => format!("ended by itself with status {code}"),
+            Self::Left => "exited as requested".to_owned(),
+            Self::Exit(code) if code == i32::from(exit::SYSTEM) => {
+                "exited for lack of memory or another resource".to_owned()
+            }
+            Self::Exit(code) => format!("exited with status {code}"),
             Self::Crash(signal) => format!("crashed ({})", name(signal)),
             Self::Killed(signal) => format!("was killed from outside ({})", name(signal)),
-            Self::Hang => "did not answer and was killed".to_owned(),
-            Self::Stopped => "was stopped or waited for a disk, did not answer and was killed".to_owned(),
+            Self::Hang => "did not respond and was killed".to_owned(),
+            Self::Stopped => "was stopped or waiting for a disk, did not respond and was killed".to_owned(),
             Self::NotStarted => "could not be started".to_owned(),
         }
     }

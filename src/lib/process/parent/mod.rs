@@ -201,7 +201,7 @@ impl Parent {
                     if why == KillReason::Hang
                         && let Some(starved) = self.pool.starved(slot, quiet)
                     {
-                        tracing::debug!(worker = slot.0, ?quiet, ?starved, "says nothing, and gets no processor");
+                        tracing::debug!(worker = slot.0, ?quiet, ?starved, "does not respond, but gets no CPU time");
                         self.supervisor.excused(slot, starved, now);
                         continue;
                     }
@@ -264,7 +264,7 @@ impl Parent {
             match self.pool.say(slot, &ToWorker::Take { epoch, figures, before }) {
                 Ok(()) => self.supervisor.asked(slot, Moment::now()),
                 Err(error) => {
-                    tracing::debug!(worker = slot.0, %error, "does not listen");
+                    tracing::debug!(worker = slot.0, %error, "cannot be given a snapshot");
                     self.custody.unclaim(slot, epoch);
                     self.pool.kill(slot, None, Duration::ZERO);
                 }

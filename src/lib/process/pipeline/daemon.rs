@@ -29,7 +29,9 @@ impl Run<'_> {
         let (processes, missing) = self.processes(&files.info)?;
         let snapshot = self.dir.display();
         if missing > 0 {
-            tracing::warn!(%snapshot, missing, "figures of the daemon left out: those of a process could not be read, and those of all would be wrong without them");
+            tracing::warn!(%snapshot, missing,
+                "metrics of the daemon left out: those of one process could not be read, and the totals would be \
+                 wrong without them");
             cluster.iter_mut().for_each(|cluster| cluster.doubt_daemon());
         }
         if processes.is_empty() {
@@ -42,7 +44,9 @@ impl Run<'_> {
         let overall = daemon::overall(self.daemon, &infos, &others, missing);
         if missing == 0 && !overall.unknown.is_empty() {
             let figures = overall.unknown.join(" ");
-            tracing::warn!(%snapshot, figures, "figures of the daemon left out: that of a process could not be read, and that of all would be wrong without it");
+            tracing::warn!(%snapshot, figures,
+                "metric of the daemon left out: that of one process could not be read, and the total would be wrong \
+                 without it");
         }
         if let Some(cluster) = cluster {
             cluster.add_daemon(&overall);

@@ -53,11 +53,12 @@ impl Lost {
                 %snapshot,
                 objects = self.objects,
                 some = some.join(", "),
-                "left out: what a process says of them cannot be read, and their figures would be wrong without it"
+                "left out: their rows in the reply of one process cannot be read, and their metrics would be wrong \
+                 without it"
             );
         }
         if self.servers {
-            tracing::warn!(%snapshot, "numbers of servers left out: a row that cannot be read may be one of a server");
+            tracing::warn!(%snapshot, "server counts left out: a row that cannot be read may be that of a server");
         }
     }
 }
@@ -118,11 +119,11 @@ impl Found {
     /// Whether any file could be read; `before` are those that were bare in the last snapshot.
     pub(super) fn end(self, dir: &Path, before: &mut BTreeSet<String>) -> bool {
         for file in self.bare.difference(before) {
-            tracing::info!(file = %dir.join(file).display(), "this HAProxy has no proxy");
+            tracing::info!(file = %dir.join(file).display(), "this HAProxy has neither a frontend nor a backend");
         }
         *before = self.bare;
         if self.readable == 0 && before.is_empty() {
-            tracing::error!(snapshot = %dir.display(), "no statistics of proxies could be read");
+            tracing::error!(snapshot = %dir.display(), "no proxy statistics could be read");
         }
         self.readable > 0
     }

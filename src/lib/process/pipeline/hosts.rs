@@ -20,10 +20,10 @@ impl Run<'_> {
         twins: &mut Twins,
     ) -> Result<(), PipelineError> {
         if files.info.is_empty() {
-            tracing::warn!(snapshot = %self.dir.display(), "no file with statistics of the daemon");
+            tracing::warn!(snapshot = %self.dir.display(), "no file with daemon statistics");
         }
         if files.stat.is_empty() {
-            tracing::warn!(snapshot = %self.dir.display(), "no file with statistics of proxies");
+            tracing::warn!(snapshot = %self.dir.display(), "no file with proxy statistics");
         }
         let parts = sites.divide(files);
         let last = parts.len().saturating_sub(1);

@@ -73,7 +73,7 @@ impl Twins {
                     sockets,
                     process,
                     counted,
-                    "these sockets lead to one HAProxy process: it is counted once, as the files of one of them say"
+                    "these sockets lead to one HAProxy process: it is counted once, from the files of one of them"
                 );
             }
             gone.extend(all.iter().filter(|name| **name != counted));
@@ -101,8 +101,9 @@ impl Twins {
                     processes,
                     answered = numbers.len(),
                     lines = socket_lines(processes),
-                    "HAProxy has more processes (nbproc) than sockets that tell them apart: figures are those of now one \
-                     process, now another; give each process a socket of its own, by these lines in its global section"
+                    "HAProxy has more processes (nbproc) than sockets that distinguish them: metrics come now from \
+                     one process, now from another; give each process its own socket with these lines in the \
+                     global section"
                 );
             }
         }

@@ -111,7 +111,7 @@ impl Worker {
                 (true, Some(_)) => {
                     destination.put_off.remove(&epoch);
                     if destination.put_off.is_empty() && std::mem::take(&mut destination.away) {
-                        tracing::info!(dispatcher = name, "has received what stayed on disk for it");
+                        tracing::info!(dispatcher = name, "has received the snapshots that were kept on disk for it");
                     }
                 }
                 (false, Some(only)) if only != number => {}

@@ -42,7 +42,7 @@ pub fn main(config: i32) -> u8 {
         Err(WorkerError::Channel(error)) if error.kind() == io::ErrorKind::BrokenPipe => orphaned(),
         Err(error) => {
             logging::init(LogLevel::Info, logging::Output::Stdout);
-            tracing::error!(error = %Chain(&error), "worker ends");
+            tracing::error!(error = %Chain(&error), "worker failed");
             match error {
                 WorkerError::SetUp(_) | WorkerError::Config(_) | WorkerError::Channel(_) => exit::SYSTEM,
                 _ => exit::FAILURE,
@@ -52,7 +52,7 @@ pub fn main(config: i32) -> u8 {
 }
 
 fn orphaned() -> u8 {
-    tracing::warn!("the parent has died; leaving");
+    tracing::warn!("the parent has died; exiting");
     exit::OK
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn watch() {
     std::panic::set_hook(Box::new(|info| {
         SEEN.store(true, Ordering::Relaxed);
         let place = info.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(error = words(info.payload()), place, "panic: this is a defect of haproxystats");
+        tracing::error!(error = words(info.payload()), place, "panic: this is a bug in haproxystats");
     }));
 }
 

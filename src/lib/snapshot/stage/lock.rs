@@ -98,7 +98,7 @@ impl Locks {
             file.set_len(text.len() as u64)
         });
         if let Err(error) = written {
-            tracing::debug!(%error, "the last tick is not remembered");
+            tracing::debug!(%error, "cannot record the last tick");
         }
     }
 }

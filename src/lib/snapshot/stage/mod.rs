@@ -97,7 +97,7 @@ impl Staging {
         match list(&self.dst) {
             Ok(listing) => Ok(listing.snapshots.len()),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                tracing::warn!(directory = %self.dst.display(), "dst-dir has vanished and is created again");
+                tracing::warn!(directory = %self.dst.display(), "dst-dir has disappeared; creating it again");
                 create_all(&self.dst)?;
                 Ok(0)
             }
@@ -190,7 +190,7 @@ impl Snapshot {
         }
         let mut renamed = (self.rename)(&self.dir, &target);
         if matches!(&renamed, Err(error) if error.kind() == ErrorKind::NotFound) && !self.dst.exists() {
-            tracing::warn!(directory = %self.dst.display(), "dst-dir has vanished and is created again");
+            tracing::warn!(directory = %self.dst.display(), "dst-dir has disappeared; creating it again");
             create_all(&self.dst)?;
             renamed = (self.rename)(&self.dir, &target);
         }
@@ -206,7 +206,7 @@ impl Snapshot {
         if self.fsync
             && let Err(error) = disk::sync(&self.dst)
         {
-            tracing::warn!(snapshot = %self.epoch, %error, "published, but a power loss may take it away again");
+            tracing::warn!(snapshot = %self.epoch, %error, "published, but a power loss may undo it");
         }
         Ok(Published::Renamed)
     }

@@ -126,11 +126,7 @@ impl Link {
             // One reason for all of them.
             Some((Refusal::PermissionDenied, text)) => {
                 if !std::mem::replace(&mut self.denied, true) {
-                    tracing::error!(
-                        socket,
-                        reply = text,
-                        "HAProxy lets nothing be changed; the socket needs level admin"
-                    );
+                    tracing::error!(socket, reply = text, "HAProxy refuses every change; the socket needs level admin");
                 }
             }
             // Sessions and connections end by themselves.
@@ -147,7 +143,8 @@ impl Link {
     fn weights_are_fixed(&mut self, server: &ServerName) {
         if self.fixed_weights.insert(server.backend.to_string()) {
             let (socket, backend) = (self.session.socket(), &server.backend);
-            tracing::warn!(%socket, %backend, "the balance algorithm takes no weights; they are left as they are");
+            tracing::warn!(%socket, %backend,
+                "the balance algorithm does not support changing weights; they are left as they are");
         }
     }
 }

@@ -19,7 +19,7 @@ pub enum RoundError {
     #[error(transparent)]
     Session(#[from] SessionError),
     /// What is about to be set cannot be noted. Without the note it could not be told from an operator's doing.
-    #[error("the record cannot be kept")]
+    #[error("the record of what was set cannot be saved")]
     Record(#[from] DiskError),
     /// The configuration has what HAProxy does not know.
     #[error("the configuration of the backend {backend} cannot be used")]

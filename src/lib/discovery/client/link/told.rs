@@ -67,8 +67,8 @@ impl Told {
             tracing::warn!(
                 socket,
                 backend,
-                "servers that were added by an earlier version have other ids than on other HAProxies, and consistent \
-                 hashing goes by them; a reload of HAProxy puts it right"
+                "servers that were added by an earlier version have other ids than on other HAProxy hosts, which \
+                 matters for consistent hashing; reload HAProxy to correct it"
             );
         }
         (self.waiting, self.unfit, self.missing, self.other_ids) = (waiting, unfit, missing, other_ids);
@@ -76,9 +76,9 @@ impl Told {
 }
 
 /// What there is to say where agents are asked about slots.
-pub(super) const AGENTS: &str = "its slots have agent checks: weights are the agent's there, states are the list's; the agent \
-    must not answer ready (haproxystats-agent: own-admin-state = false), or else the slots need the address 255.255.255.255, \
-    where none answers for those that are empty";
+pub(super) const AGENTS: &str = "its slots have agent checks: there the agent sets weights, and the list sets states; \
+    the agent must not answer ready (haproxystats-agent: own-admin-state = false), or else empty slots need the address \
+    255.255.255.255, where no agent answers";
 
 impl Told {
     /// Logs where agents are asked about slots, and where one has made a slot ready that the list has empty.
@@ -109,7 +109,7 @@ impl Told {
                     let server = &row.server;
                     tracing::warn!(
                         %socket, backend, server,
-                        "its agent has made a slot ready that is to be empty, and it is taken out again; set \
+                        "its agent has set a slot to ready that should be empty; it is taken out again; set \
                          own-admin-state = false in haproxystats-agent, let the agent answer without ready, or configure the \
                          slots with the address 255.255.255.255, where no agent answers"
                     );

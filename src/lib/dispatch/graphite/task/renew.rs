@@ -56,11 +56,11 @@ impl Task {
             Ok(Ok(link)) => self.renewal.fresh = Some(link),
             // The old one is good enough.
             Ok(Err(error)) => {
-                tracing::debug!(server = self.shared.report.server(), %error, "the connection is not renewed");
+                tracing::debug!(server = self.shared.report.server(), %error, "cannot renew the connection");
                 self.renewal.at = Some(now + self.delay);
             }
             Err(error) => {
-                tracing::debug!(server = self.shared.report.server(), %error, "the connection is not renewed");
+                tracing::debug!(server = self.shared.report.server(), %error, "cannot renew the connection");
                 self.renewal.at = Some(now + self.delay);
             }
         }

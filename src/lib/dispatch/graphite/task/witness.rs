@@ -187,7 +187,8 @@ impl Task {
                 if self.witnesses.links.is_empty() {
                     self.unreachable(&error, now);
                 } else {
-                    tracing::debug!(server = self.shared.report.server(), %error, "no further connection yet");
+                    tracing::debug!(server = self.shared.report.server(), %error,
+                        "cannot open a further connection yet");
                 }
             }
         }
