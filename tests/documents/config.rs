@@ -250,12 +250,14 @@ fn the_version_and_what_the_program_is_made_of() {
 }
 
 /// Options that the original does not have, and which are therefore not in its recordings.
-const NEW: [&str; 23] = [
+const NEW: [&str; 25] = [
     "acknowledge",
     "cluster-metrics",
     "connection-lifetime",
+    "continuous-counters",
     "enabled",
     "exact-selection",
+    "forget-after",
     "fsync",
     "jitter",
     "max-reply-size",

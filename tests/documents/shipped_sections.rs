@@ -43,6 +43,7 @@ pub const SECTIONS: &[Section] = &[
         examples: &[
             ("loglevel", "info"),
             ("servers", "unix:///run/haproxy.sock, tcp://127.0.0.1:5555, tcp://[::1]:5555"),
+            ("master-sockets", "unix:///run/haproxy-master.sock"),
             ("exclude-sockets", "master.sock *.frontend"),
         ],
         ..NOTHING
