@@ -11,7 +11,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -150,8 +150,35 @@ impl World {
         self.master = Some(launch(&self.haproxy, &self.place));
     }
 
+    /// The same of the first of two instances: so many sessions, from the third on, are the other one's and go on.
+    fn restart_all_but(&mut self, others: usize) {
+        let kept: Vec<Session> = self.sessions.drain(2..2 + others).collect();
+        self.restart();
+        self.sessions = kept;
+    }
+
+    /// Waits for two more snapshots without HAProxy: there are none, and nothing is published.
+    fn settle_without_haproxy(&mut self) {
+        self.read();
+        wait_until(SOON, "nothing is published", || self.pull.output().contains("nothing is published"));
+        self.read();
+    }
+
     fn incoming(&self) -> PathBuf {
         self.place.path().join("incoming")
+    }
+
+    /// What `haproxystats-process --once` says of a snapshot.
+    fn once(&self, directory: &Path) -> Vec<(String, f64)> {
+        let mut command = with_config(process(), &self.place.path().join("haproxystats.conf"));
+        let output = command.arg("--once").arg(directory).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let value = |line: &str| {
+            let [path, value, _] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            (path.to_owned(), value.parse().unwrap())
+        };
+        text.lines().map(value).collect()
     }
 
     /// What `haproxystats-process --once` says of the snapshots that there are.
@@ -161,14 +188,9 @@ impl World {
         epochs.sort();
         for epoch in epochs {
             let directory = self.incoming().join(epoch);
-            let mut command = with_config(process(), &self.place.path().join("haproxystats.conf"));
-            let output = command.arg("--once").arg(&directory).output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            for line in String::from_utf8(output.stdout).unwrap().lines() {
-                let [path, value, _] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
-                let value: f64 = value.parse().unwrap();
+            for (path, value) in self.once(&directory) {
                 let counter = COUNTERS.iter().any(|counter| path.ends_with(&format!(".{counter}")));
-                let before = self.values.insert(path.to_owned(), value);
+                let before = self.values.insert(path.clone(), value);
                 if let Some(before) = before.filter(|_| counter) {
                     assert!(value >= before, "{path} steps back from {before} to {value} in {epoch}");
                 }
@@ -339,6 +361,64 @@ fn what_cannot_be_read_is_set_aside_and_counters_begin_anew() {
     world.pull.stop(SOON);
 }
 
+#[test]
+fn a_worker_that_is_killed_costs_what_it_had_counted_since_the_last_look() {
+    let mut world = World::start(own_haproxy(), "", ["", "", ""]);
+    wait_until(SOON, "the first snapshot", || !names(&world.incoming()).is_empty());
+    world.open(3);
+    world.transfer(500);
+    world.assert_counts("at the start");
+    let worker: i32 = world.pid().unwrap().parse().unwrap();
+    world.close();
+    world.settle();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(worker), Signal::SIGKILL).unwrap();
+    // The master ends as well, and whoever watches it starts it again.
+    let mut master = world.master.take().unwrap();
+    master.wait(SOON);
+    world.settle_without_haproxy();
+    world.master = Some(launch(&world.haproxy, &world.place));
+    world.open(1);
+    world.transfer(20);
+    world.assert_counts("after the worker was killed");
+    world.pull.stop(SOON);
+}
+
+#[test]
+fn two_instances_on_one_host_each_have_their_past() {
+    let mut world = World::start(own_haproxy(), "", ["", "", ""]);
+    let place = world.place.path().to_owned();
+    let (file, other) = (place.join("haproxystats.conf"), free_port());
+    world.pull.wait_for_output("is running", SOON);
+    world.pull.stop(SOON);
+    let text = fs::read_to_string(place.join("haproxy.cfg")).unwrap();
+    let text = text.replace("lb.sock", "lb2.sock").replace(&format!(":{}\n", world.port), &format!(":{other}\n"));
+    write(&place, "haproxy2.cfg", text);
+    let mut command = world.haproxy.command();
+    command.arg("-W").arg("-S").arg(place.join("master2.sock")).arg("-f").arg(place.join("haproxy2.cfg"));
+    let _second = Daemon::spawn(command);
+    let text = fs::read_to_string(&file).unwrap();
+    let both = format!("/master.sock,unix://{}/master2.sock\n", place.display());
+    fs::write(&file, text.replace("/master.sock\n", &both)).unwrap();
+    world.pull = Daemon::spawn(with_config(pull(), &file));
+    world.open(2);
+    let first = std::mem::replace(&mut world.port, other);
+    world.open(3);
+    world.transfer(400);
+    world.assert_counts("at the start");
+    world.reload();
+    world.transfer(30);
+    world.port = first;
+    world.open(1);
+    world.transfer(9);
+    world.assert_counts("after a reload of one of them");
+    world.restart_all_but(3);
+    world.port = other;
+    world.open(1);
+    world.transfer(70);
+    world.assert_counts("after a restart of one of them");
+    world.pull.stop(SOON);
+}
+
 /// A reload with the options off: what was, and nothing else.
 #[test]
 fn unasked_nothing_is_asked_of_masters_and_nothing_is_kept() {
@@ -363,5 +443,70 @@ fn unasked_nothing_is_asked_of_masters_and_nothing_is_kept() {
     assert_eq!(world.value("frontend.f.stot"), 0, "counters begin at 0 in the new worker");
     assert_eq!(world.value("haproxystats.PullOldWorkers"), 0);
     assert!(!world.incoming().join(".continuity").exists());
+    world.pull.stop(SOON);
+}
+
+/// A line of the picture, through these values.
+fn line(values: &[f64], most: f64, top: f64, style: &str) -> String {
+    let point = |(index, value): (usize, &f64)| {
+        let x = 60.0 + 560.0 * index as f64 / (values.len() - 1) as f64;
+        format!("{x:.0},{:.0}", top + 90.0 - 80.0 * value / most)
+    };
+    let points: Vec<String> = values.iter().enumerate().map(point).collect();
+    format!("<polyline fill=\"none\" stroke-width=\"2\" {style} points=\"{}\"/>\n", points.join(" "))
+}
+
+#[test]
+#[ignore = "draws the picture of docs/reloads.md, from a reload that takes half a minute"]
+fn draw() {
+    const METRICS: [(&str, &str); 3] =
+        [("stot", "sessions since start"), ("bout", "bytes sent"), ("scur", "sessions now")];
+    let mut world = World::start(own_haproxy(), "", ["", "", ""]);
+    let bare = tempfile::tempdir().unwrap();
+    let mut series: [[Vec<f64>; 2]; 3] = Default::default();
+    wait_until(SOON, "the first snapshot", || !names(&world.incoming()).is_empty());
+    world.read();
+    for second in 0..36 {
+        match second {
+            0 => world.open(12),
+            12 => {
+                world.reload();
+                world.open(3);
+            }
+            26 => drop(world.sessions.drain(..12)),
+            _ => {}
+        }
+        world.transfer(40_000);
+        let epoch =
+            poll(SOON, || names(&world.incoming()).into_iter().find(|name| name.parse::<u64>().is_ok())).unwrap();
+        let (whole, part) = (world.incoming().join(&epoch), bare.path().join(&epoch));
+        fs::create_dir(&part).unwrap();
+        for name in names(&whole).iter().filter(|name| !name.contains("_old") && !name.contains("_carried")) {
+            fs::copy(whole.join(name), part.join(name)).unwrap();
+        }
+        for (which, directory) in [whole.clone(), part].iter().enumerate() {
+            let values: BTreeMap<String, f64> = world.once(directory).into_iter().collect();
+            for ((name, _), series) in METRICS.iter().zip(&mut series) {
+                series[which].push(values[&format!("lb.haproxy.frontend.f.{name}")]);
+            }
+        }
+        fs::remove_dir_all(whole).unwrap();
+    }
+    let mut picture = String::from(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 640 380\" font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"640\" height=\"380\" fill=\"white\"/>\n",
+    );
+    for (index, ((_, title), [with, without])) in METRICS.iter().zip(&series).enumerate() {
+        let top = 20.0 + 115.0 * index as f64;
+        let most = with.iter().chain(without).copied().fold(1.0, f64::max);
+        picture.push_str(&format!("<text x=\"60\" y=\"{:.0}\">{title}, at most {most:.0}</text>\n", top + 4.0));
+        picture.push_str(&line(without, most, top, "stroke=\"#d55e00\" stroke-dasharray=\"5 3\""));
+        picture.push_str(&line(with, most, top, "stroke=\"#0072b2\""));
+    }
+    picture.push_str(
+        "<text x=\"60\" y=\"372\"><tspan fill=\"#0072b2\">with master-sockets and continuous-counters</tspan>\
+         <tspan fill=\"#d55e00\" dx=\"20\">without (dashed)</tspan></text>\n</svg>\n",
+    );
+    fs::write(crate::harness::root().join("docs/images/reload.svg"), picture).unwrap();
     world.pull.stop(SOON);
 }
