@@ -6,6 +6,7 @@
 
 use haproxystats::config::discovery::Ramp;
 use haproxystats::config::{Program, load};
+use haproxystats::daemon::duty::Roll;
 use haproxystats::discovery::client::disk::Disk;
 use haproxystats::discovery::client::figures::Shown;
 use haproxystats::discovery::client::follow::Listed;
@@ -100,7 +101,8 @@ fn main() {
     let config = load::from_text(Program::Discovery, &text, "bench.conf").expect("a configuration").config.discovery;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let disk = Disk::new(directory.path());
-    let mut link = Link::new(&config.client, config.client.sockets[0].clone(), disk, Shown::default());
+    let duty = Roll::default().duty("bench", Duration::ZERO);
+    let mut link = Link::new(&config.client, config.client.sockets[0].clone(), disk, Shown::default(), duty);
     let list = Listed::new(list(), Duration::ZERO);
     let show = |what: &str, time: Duration, cpu: u64, commands: usize, rounds: u32| {
         let (time, cpu) = (time.as_secs_f64() * 1e3 / f64::from(rounds), cpu as f64 / f64::from(rounds));

@@ -11,7 +11,6 @@
 //! What each folder, or file that stands by itself, may import; docs/architecture.md says more.
 //!
 //! ```text
-//! daemon
 //! escape
 //! exit
 //! injection
@@ -21,6 +20,7 @@
 //! snapshot
 //! value
 //! version
+//! daemon     injection
 //! haproxy    value
 //! config     escape haproxy net snapshot
 //! telemetry  snapshot

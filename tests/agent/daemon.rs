@@ -347,6 +347,19 @@ fn the_log_has_changes_only() {
 }
 
 #[test]
+fn in_a_terminal_the_log_is_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = format!("[agent]\nbind = 127.0.0.1\nport = {}\nchecks = load\n", free_port());
+    let file = write(directory.path(), "agent.conf", text);
+    let mut terminal = Command::new(debian("script"));
+    terminal.args(["-qec", &format!("{:?} -f {}", agent().get_program(), file.display()), "/dev/null"]);
+    let mut daemon = Daemon::spawn(terminal);
+    daemon.wait_for_output("haproxystats-agent is running", SOON);
+    let log = daemon.output();
+    assert!(log.starts_with("20") && log.contains("Z  INFO haproxystats-agent is running version="), "{log}");
+}
+
+#[test]
 fn a_hundred_services_need_little_memory() {
     let endpoint = Endpoint::start(datawave("ready", 0));
     let page = free_port();

@@ -17,3 +17,4 @@ mod metrics;
 mod patroni;
 mod restarts;
 mod seeds;
+mod watchdog;

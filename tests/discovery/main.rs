@@ -25,3 +25,4 @@ mod replacement;
 mod server;
 mod store;
 mod tls;
+mod watchdog;

@@ -28,6 +28,7 @@ pub mod patroni;
 pub mod prometheus;
 pub mod relay;
 pub mod site;
+pub mod systemd;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;

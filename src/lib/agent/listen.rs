@@ -4,6 +4,7 @@ use super::error::AgentError;
 use super::figures::Program;
 use super::service::Service;
 use crate::config::agent::LONGEST_REQUEST;
+use crate::daemon::duty::{Duty, Roll};
 use crate::net::listen;
 use std::cell::Cell;
 use std::io;
@@ -20,12 +21,17 @@ const BACKLOG: u32 = 1024;
 /// Time for the peer to take the answer and to close; its kernel does it in a round trip.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How often a port where nobody asks comes round.
+const TURN: Duration = Duration::from_secs(10);
+
 /// One port with its services.
 pub(super) struct Port {
     address: SocketAddr,
     listener: Rc<TcpListener>,
     services: Vec<Rc<Service>>,
     figures: Rc<Program>,
+    /// Where whoever answers reports.
+    roll: Roll,
     /// Connections at present.
     open: Cell<usize>,
     /// Whether the log has it that connections are refused.
@@ -41,6 +47,7 @@ pub(super) struct Port {
 pub(super) fn open(
     services: &[Rc<Service>],
     figures: &Rc<Program>,
+    roll: &Roll,
     before: &[Rc<Port>],
 ) -> Result<Vec<Rc<Port>>, AgentError> {
     let mut ports: Vec<(SocketAddr, Vec<Rc<Service>>)> = Vec::new();
@@ -57,8 +64,8 @@ pub(super) fn open(
             None => Rc::new(listen(address, BACKLOG).map_err(|source| AgentError::Listen { address, source })?),
         };
         let (open, crowded, puzzled) = (Cell::new(0), Cell::new(false), Cell::new(false));
-        let figures = Rc::clone(figures);
-        Ok(Rc::new(Port { address, listener, services, figures, open, crowded, puzzled }))
+        let (figures, roll) = (Rc::clone(figures), roll.clone());
+        Ok(Rc::new(Port { address, listener, services, figures, roll, open, crowded, puzzled }))
     };
     ports.into_iter().map(open).collect()
 }
@@ -66,9 +73,13 @@ pub(super) fn open(
 impl Port {
     /// Accepts connections for ever.
     pub(super) async fn serve(self: Rc<Self>) {
+        let duty = self.roll.duty(format!("port {}", self.address), TURN);
         let mut failing = false;
         loop {
-            match self.listener.accept().await {
+            duty.report(TURN);
+            duty.spring().await;
+            let Ok(accepted) = timeout(TURN, self.listener.accept()).await else { continue };
+            match accepted {
                 Ok((stream, peer)) => {
                     failing = false;
                     self.accepted(stream, peer.ip());
@@ -101,28 +112,36 @@ impl Port {
         }
         self.open.set(self.open.get() + 1);
         let port = Rc::clone(self);
+        let duty = self.roll.duty("conversation", FAREWELL);
         tokio::task::spawn_local(async move {
             // An error is a peer that has left, which is its right.
-            let _ = port.converse(stream, peer).await;
+            let _ = port.converse(stream, peer, &duty).await;
             port.open.set(port.open.get().saturating_sub(1));
         });
     }
 
-    async fn converse(&self, mut stream: TcpStream, peer: IpAddr) -> io::Result<()> {
+    async fn converse(&self, mut stream: TcpStream, peer: IpAddr, duty: &Duty) -> io::Result<()> {
         // The answer is one small write; at worst it is a little later.
         let _ = stream.set_nodelay(true);
         let request = match self.services.iter().find(|service| service.config.request.is_some()) {
-            Some(service) => self.read_request(&mut stream, service.config.request_timeout).await?,
+            Some(service) => {
+                duty.report(service.config.request_timeout);
+                self.read_request(&mut stream, service.config.request_timeout).await?
+            }
             None => String::new(),
         };
         let line = match self.find(&request).filter(|service| allows(service, peer)) {
-            Some(service) => service.line().await,
+            Some(service) => {
+                duty.report(service.config.check_timeout);
+                service.line(&self.roll).await
+            }
             None => {
                 self.figures.unknown.add();
                 self.puzzle(peer, "asks for a service that does not exist, or that it may not ask for");
                 "\n".to_owned()
             }
         };
+        duty.report(FAREWELL);
         timeout(FAREWELL, async {
             stream.write_all(line.as_bytes()).await?;
             stream.shutdown().await?;

@@ -7,8 +7,10 @@ use super::memory::Memory;
 use super::report::{Reporting, Sources};
 use super::service::{Before, Service, open};
 use crate::config::{self, Program};
+use crate::daemon::duty::Roll;
 use crate::daemon::signals::{Signals, Told};
 use crate::daemon::systemd;
+use crate::daemon::watchdog::Watchdog;
 use crate::exporter;
 use crate::logging::Chain;
 use crate::startup;
@@ -28,6 +30,7 @@ const KEEP: Duration = Duration::from_secs(1);
 struct Events {
     signals: Signals,
     keep: Interval,
+    watchdog: Watchdog,
 }
 
 /// What has come.
@@ -38,16 +41,20 @@ enum Event {
 }
 
 impl Events {
-    fn open() -> Result<Self, AgentError> {
+    fn open(roll: Roll) -> Result<Self, AgentError> {
         let mut keep = interval(KEEP);
         keep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self { signals: Signals::listen().map_err(AgentError::EventLoop)?, keep })
+        let watchdog = Watchdog::new(roll, systemd::watchdog_limit());
+        Ok(Self { signals: Signals::listen().map_err(AgentError::EventLoop)?, keep, watchdog })
     }
 
     async fn next(&mut self) -> Event {
-        tokio::select! {
-            told = self.signals.next() => Event::Told(told),
-            _ = self.keep.tick() => Event::Keep,
+        loop {
+            tokio::select! {
+                told = self.signals.next() => return Event::Told(told),
+                _ = self.keep.tick() => return Event::Keep,
+                () = self.watchdog.turn() => {}
+            }
         }
     }
 }
@@ -64,10 +71,11 @@ impl Site {
     fn start(
         services: Vec<Rc<Service>>,
         figures: &Rc<figures::Program>,
+        roll: &Roll,
         before: &[Rc<Port>],
     ) -> Result<Self, AgentError> {
-        let ports = listen::open(&services, figures, before)?;
-        let checks = services.iter().map(|service| tokio::task::spawn_local(Rc::clone(service).poll()));
+        let ports = listen::open(&services, figures, roll, before)?;
+        let checks = services.iter().map(|service| tokio::task::spawn_local(Rc::clone(service).poll(roll.clone())));
         let answers = ports.iter().map(|port| tokio::task::spawn_local(Rc::clone(port).serve()));
         let tasks = checks.chain(answers).collect();
         Ok(Self { services, ports, tasks })
@@ -87,6 +95,8 @@ pub(super) struct Running {
     memory: Memory,
     stop_timeout: Duration,
     stopping: Rc<Cell<bool>>,
+    /// Whom the watchdog depends on.
+    roll: Roll,
 }
 
 impl Running {
@@ -95,20 +105,13 @@ impl Running {
     /// # Errors
     /// The checks cannot be set up, or a port cannot be opened. Nothing else ends it.
     pub(super) async fn main(config: config::Agent, reporting: Reporting) -> Result<(), AgentError> {
-        let mut events = Events::open()?;
-        let mut agent = Self::start(config)?;
+        let roll = Roll::default();
+        let mut events = Events::open(roll.clone())?;
+        let mut agent = Self::start(config, roll)?;
         let page = agent.sources.clone();
         tokio::task::spawn_local(exporter::start(reporting.listen).serve(move || page.page()));
         if let Some((graphite, interval)) = reporting.graphite {
             tokio::task::spawn_local(agent.sources.clone().report(graphite, interval));
-        }
-        if let Some(period) = systemd::watchdog_interval() {
-            tokio::task::spawn_local(async move {
-                loop {
-                    systemd::watchdog();
-                    tokio::time::sleep(period).await;
-                }
-            });
         }
         systemd::ready();
         let services = agent.site.services.len();
@@ -126,16 +129,16 @@ impl Running {
         Ok(())
     }
 
-    fn start(config: config::Agent) -> Result<Self, AgentError> {
+    fn start(config: config::Agent, roll: Roll) -> Result<Self, AgentError> {
         let stopping = Rc::default();
         let memory = Memory::open(config.state_file.as_deref());
         let mut kept = memory.read();
         let services = open(config.services, &stopping, |name| Before::of(kept.remove(name)))?;
         let figures = Rc::new(figures::Program::default());
-        let site = Site::start(services, &figures, &[])?;
+        let site = Site::start(services, &figures, &roll, &[])?;
         let sources = Sources::new(figures);
         sources.set(site.services.clone());
-        Ok(Self { site, sources, memory, stop_timeout: config.stop_timeout, stopping })
+        Ok(Self { site, sources, memory, stop_timeout: config.stop_timeout, stopping, roll })
     }
 
     /// Keeps the last answers for the next run.
@@ -171,7 +174,7 @@ impl Running {
             services.find(|service| service.config.name == name).map(|service| service.hand_over()).unwrap_or_default()
         };
         let services = open(config.services, &self.stopping, before)?;
-        self.site = Site::start(services, &self.sources.program, &self.site.ports)?;
+        self.site = Site::start(services, &self.sources.program, &self.roll, &self.site.ports)?;
         self.sources.set(self.site.services.clone());
         self.memory = Memory::open(config.state_file.as_deref());
         self.stop_timeout = config.stop_timeout;

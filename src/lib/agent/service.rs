@@ -7,6 +7,7 @@ use super::figures::{self, Now};
 use super::finding::{Failure, Finding, because};
 use super::memory::Past;
 use crate::config::agent::{self, Kind, Response};
+use crate::daemon::duty::Roll;
 use crate::haproxy::answer::{AdminState, Answer, State};
 use crate::telemetry::Sample;
 use futures_util::future::join_all;
@@ -121,23 +122,28 @@ impl Service {
     }
 
     /// Checks at its interval, for ever; returns at once when it checks on demand.
-    pub(super) async fn poll(self: Rc<Self>) {
+    pub(super) async fn poll(self: Rc<Self>, roll: Roll) {
         let Some(interval) = self.config.interval else { return };
+        let limit = self.config.check_timeout;
+        let duty = roll.duty(format!("checks of {}", self.config.name), limit);
         self.check().await;
         // All services begin at once, to have results soon. From then on they are spread over the interval, with a
         // little jitter, so that those of a host do not ask in step.
         let mut pause = interval.mul_f64(fastrand::f64());
         loop {
+            duty.report(pause);
             tokio::time::sleep(pause).await;
+            duty.report(limit);
+            duty.spring().await;
             self.check().await;
             pause = interval.mul_f64(0.95 + 0.05 * fastrand::f64());
         }
     }
 
     /// The line for HAProxy, with its end. The empty line changes nothing there.
-    pub(super) async fn line(self: &Rc<Self>) -> String {
+    pub(super) async fn line(self: &Rc<Self>, roll: &Roll) -> String {
         if self.config.interval.is_none() {
-            self.check_once().await;
+            self.check_once(roll).await;
         }
         let (response, owner) = self.response(Instant::now());
         self.log(response.as_ref(), owner);
@@ -213,14 +219,16 @@ impl Service {
     }
 
     /// Checks, unless a check is under way: then that one is waited for.
-    async fn check_once(self: &Rc<Self>) {
+    async fn check_once(self: &Rc<Self>, roll: &Roll) {
         let running = self.flight.borrow().clone();
         let mut done = running.unwrap_or_else(|| {
             let (sender, receiver) = watch::channel(());
             *self.flight.borrow_mut() = Some(receiver.clone());
             let service = Rc::clone(self);
+            let duty = roll.duty(format!("checks of {}", self.config.name), self.config.check_timeout);
             // A task of its own: it goes on when the one who asked first leaves.
             tokio::task::spawn_local(async move {
+                duty.spring().await;
                 service.check().await;
                 *service.flight.borrow_mut() = None;
                 drop(sender);

@@ -6,6 +6,7 @@ use super::stop::Stop;
 use super::store::Store;
 use crate::cli::Run;
 use crate::config;
+use crate::daemon::duty::Roll;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -20,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) stop: Stop,
     /// Where figures are told.
     pub(crate) reports: Rc<Reports>,
+    /// Whom the watchdog depends on.
+    pub(crate) roll: Roll,
     /// With --dry-run: the list that the server would have written, for the client beside it.
     pub(crate) planned: Rc<RefCell<Option<Document>>>,
 }

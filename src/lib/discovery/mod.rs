@@ -29,8 +29,10 @@ pub mod store;
 
 use crate::cli::{self, Run};
 use crate::config;
+use crate::daemon::duty::Roll;
 use crate::daemon::signals::Signals;
 use crate::daemon::systemd;
+use crate::daemon::watchdog::Watchdog;
 use crate::exit;
 use crate::exporter;
 use crate::logging::{self, Chain, Output};
@@ -117,7 +119,10 @@ async fn run(discover: cli::Discover, config: config::Discovery) -> Result<(), D
         }
     }
     let planned = Rc::default();
-    let context = Context { config: Rc::new(config), store, run: discover.run, stop: stop.clone(), reports, planned };
+    let roll = Roll::default();
+    let mut watchdog = Watchdog::new(roll.clone(), systemd::watchdog_limit().filter(|_| lasting));
+    let config = Rc::new(config);
+    let context = Context { config, store, run: discover.run, stop: stop.clone(), reports, roll, planned };
     tokio::task::spawn_local(async move {
         tracing::info!(signal = %signals.next().await, "haproxystats-discovery stops");
         systemd::stopping();
@@ -127,17 +132,9 @@ async fn run(discover: cli::Discover, config: config::Discovery) -> Result<(), D
         tracing::warn!(signal = %signals.next().await, "haproxystats-discovery ends at once");
         std::process::exit(exit::OK.into());
     });
-    if let Some(period) = systemd::watchdog_interval().filter(|_| lasting) {
-        tokio::task::spawn_local(async move {
-            loop {
-                systemd::watchdog();
-                tokio::time::sleep(period).await;
-            }
-        });
-    }
     systemd::ready();
-    let result = both(discover, context.clone()).await;
-    context.reports.drain(DRAIN).await;
+    let result = watchdog.beside(both(discover, context.clone())).await;
+    watchdog.beside(context.reports.drain(DRAIN)).await;
     result
 }
 

@@ -29,6 +29,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{Span, error_span};
 
 /// Name of this dispatcher.
 pub const NAME: &str = "local-store";
@@ -51,6 +52,8 @@ pub struct LocalStore {
 
 #[derive(Debug)]
 struct Shared {
+    /// Whose lines in the log they are.
+    of_dispatcher: Span,
     /// Oldest first; the first is the one that is being written.
     queue: RefCell<VecDeque<Arc<Batch>>>,
     counters: Cell<Counters>,
@@ -71,6 +74,8 @@ impl LocalStore {
     #[must_use]
     pub fn start(config: &config::LocalStore, notices: Notices) -> Self {
         let shared = Rc::new(Shared {
+            // Of the highest level, so that no log level is without.
+            of_dispatcher: error_span!("dispatcher", dispatcher = NAME),
             queue: RefCell::default(),
             counters: Cell::default(),
             failing: Cell::new(false),
@@ -171,9 +176,9 @@ impl Shared {
     fn fails(&self, error: &StoreError) {
         let error = error as &dyn std::error::Error;
         if self.failing.replace(true) {
-            tracing::debug!(dispatcher = NAME, error, "a snapshot is still not stored");
+            tracing::debug!(parent: &self.of_dispatcher, error, "a snapshot is still not stored");
         } else {
-            tracing::error!(dispatcher = NAME, error, "a snapshot is not stored, trying again");
+            tracing::error!(parent: &self.of_dispatcher, error, "a snapshot is not stored, trying again");
         }
         self.note_room();
         self.changed.notify_one();
@@ -212,7 +217,7 @@ async fn run(shared: Rc<Shared>, dir: PathBuf) {
             Ok(()) => {
                 failures = 0;
                 if shared.failing.replace(false) {
-                    tracing::info!(dispatcher = NAME, dir = %dir.display(), "snapshots can be stored again");
+                    tracing::info!(parent: &shared.of_dispatcher, dir = %dir.display(), "snapshots can be stored again");
                 }
                 shared.queue.borrow_mut().pop_front();
                 shared.count(|counters| counters.delivered_lines += batch.lines as u64);
@@ -224,7 +229,7 @@ async fn run(shared: Rc<Shared>, dir: PathBuf) {
             }
             Err(error @ StoreError::Cut { .. }) => {
                 tracing::warn!(
-                    dispatcher = NAME,
+                    parent: &shared.of_dispatcher,
                     error = &error as &dyn std::error::Error,
                     "a snapshot is stored again"
                 );

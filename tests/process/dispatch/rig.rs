@@ -11,6 +11,7 @@ use haproxystats::encode;
 use haproxystats::encode::encoder::Encoder;
 use haproxystats::encode::object::{Host, Object, ObjectKind};
 use haproxystats::encode::prefix::{Prefix, Tagged};
+use haproxystats::logging::Line;
 use haproxystats::snapshot::Epoch;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -268,9 +269,14 @@ pub struct Log {
 impl Log {
     pub fn start() -> Self {
         let text = Arc::new(Mutex::new(Vec::new()));
-        let subscriber =
-            tracing_subscriber::fmt().with_writer(Arc::new(Keep(Arc::clone(&text)))).with_ansi(false).finish();
+        let writer = Arc::new(Keep(Arc::clone(&text)));
+        let subscriber = tracing_subscriber::fmt().with_writer(writer).with_ansi(false).event_format(Line).finish();
         Self { text, _guard: tracing::subscriber::set_default(subscriber) }
+    }
+
+    /// Whether it has this.
+    pub fn has(&self, wanted: &str) -> bool {
+        String::from_utf8_lossy(&self.text.lock().unwrap()).contains(wanted)
     }
 
     /// Level and message of each line.
@@ -278,8 +284,7 @@ impl Log {
         let text = String::from_utf8(self.text.lock().unwrap().clone()).unwrap();
         let line = |line: &str| {
             let (_, rest) = line.split_once("Z ").unwrap();
-            let (level, rest) = rest.trim_start().split_once(' ').unwrap();
-            let (_, message) = rest.split_once(": ").unwrap();
+            let (level, message) = rest.trim_start().split_once(' ').unwrap();
             format!("{level} {}", message.split(" dispatcher=").next().unwrap())
         };
         text.lines().map(line).collect()

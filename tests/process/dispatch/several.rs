@@ -134,6 +134,25 @@ fn all_get_everything_and_one_that_is_away_does_not_hold_up_the_other() {
 }
 
 #[test]
+fn in_the_log_each_has_its_own_name() {
+    let log = Log::start();
+    run(async {
+        let mut recorders: [Recorder; 2] = recorders();
+        let mut rig = Rig::all(&fleet(Mode::Duplicate, &recorders));
+        rig.feed(1..=3, 10).await;
+        rig.until("all is delivered", |rig| rig.complete().len() == 3).await;
+        for (index, name) in [(1, "graphite-2"), (0, "graphite")] {
+            let server = format!("dispatcher=\"{name}\" server=\"127.0.0.1:{}\"", recorders[index].port());
+            assert!(log.has(&format!("INFO connected {server}\n")));
+            recorders[index].vanish();
+            let lost = format!("WARN the connection is lost {server} error=");
+            rig.submit(4, 10);
+            rig.until("the loss is told", |_| log.has(&lost)).await;
+        }
+    });
+}
+
+#[test]
 fn the_next_server_takes_over_and_the_first_gets_its_place_back() {
     run(async {
         let mut recorders: [Recorder; 3] = recorders();

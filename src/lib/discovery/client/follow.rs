@@ -82,8 +82,11 @@ pub(crate) async fn once(context: &Context) -> Result<List, crate::discovery::st
 pub(crate) async fn follow(mut context: Context, disk: Disk, list: watch::Sender<List>, shown: Shown) {
     let pause = context.config.interval;
     let limit = context.config.store.timeout + GRACE;
+    let duty = context.roll.duty("list", limit);
     let mut state = State { disk, list, shown, reachable: None, revision: None };
     loop {
+        duty.report(limit);
+        duty.spring().await;
         let loaded = timeout(limit, context.store.load()).await;
         match loaded {
             Ok(Ok(stored)) => state.take(stored.document, stored.revision),
@@ -103,6 +106,8 @@ pub(crate) async fn follow(mut context: Context, disk: Disk, list: watch::Sender
                 _ => tokio::time::sleep(pause).await,
             }
         };
+        // What is watched to the end of its time may fail, and is given a pause then.
+        duty.report(limit + pause + pause);
         tokio::select! {
             () = context.stop.wait() => return,
             () = wait => {}

@@ -78,7 +78,10 @@ pub(crate) async fn run(context: Context) -> Result<(), ClientError> {
     let shown = Shown::default();
     let disk = Disk::new(&context.config.state_dir);
     let client = &context.config.client;
-    let links = client.sockets.iter().map(|socket| Link::new(client, socket.clone(), disk.clone(), shown.clone()));
+    let links = client.sockets.iter().map(|socket| {
+        let duty = context.roll.duty(format!("HAProxy at {socket}"), client.socket_timeout);
+        Link::new(client, socket.clone(), disk.clone(), shown.clone(), duty)
+    });
     let links: Vec<Link> = links.collect();
     if context.run != Run::Loop {
         return single(&context, links).await;
@@ -143,6 +146,7 @@ async fn keep(mut link: Link, mut list: watch::Receiver<List>, context: Context,
     let (interval, mut stop) = (context.config.interval, context.stop);
     let mut reachable = None;
     loop {
+        link.duty().spring().await;
         let now = list.borrow_and_update().clone();
         if let Some(now) = now {
             let result = tokio::select! {
@@ -171,6 +175,7 @@ async fn keep(mut link: Link, mut list: watch::Receiver<List>, context: Context,
         let step = list.borrow().as_ref().and_then(|list| list.next_step()).unwrap_or(interval);
         let next = Instant::now() + step.max(SHORTEST).min(interval);
         while Instant::now() < next {
+            link.duty().report(PROBE);
             tokio::select! {
                 () = stop.wait() => return,
                 changed = list.changed() => {

@@ -12,6 +12,7 @@ impl Server {
             return true;
         }
         let time = self.config.server.lease_time;
+        self.turn_to_store();
         // It counts from before the question: the store may have given it then.
         match self.store.lease(&self.name, time).await {
             Ok(Lease::Ours) => {

@@ -26,6 +26,7 @@ impl Server {
         let wait = (may_wait && settled && self.failures == 0 && self.source.waits())
             .then(|| self.config.server.lease_time / 3);
         let limit = self.config.server.source_timeout + wait.unwrap_or_default() * 9 / 8;
+        self.duty.report(limit);
         let listing = match tokio::time::timeout(limit, self.source.list(wait)).await {
             Ok(listing) => listing,
             Err(_) => Err(SourceError::Timeout(limit)),

@@ -21,6 +21,7 @@ use figures::Figures;
 use state::{Server, Trouble};
 use std::io::Write;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Why the server ends.
@@ -45,7 +46,7 @@ pub(crate) enum ServerError {
 /// # Errors
 /// The source cannot be set up; with one round alone, whatever kept it from its end.
 pub(crate) async fn run(context: Context) -> Result<(), ServerError> {
-    let Context { config, store, run, stop, reports, planned } = context;
+    let Context { config, store, run, stop, reports, roll, planned } = context;
     let Some(source) = source::open(&config).await? else { return Ok(()) };
     let name = config.server.name.clone().unwrap_or_else(|| {
         let host = host::name();
@@ -72,6 +73,7 @@ pub(crate) async fn run(context: Context) -> Result<(), ServerError> {
         kept: None,
         seen: None,
         stop,
+        duty: roll.duty("server", Duration::ZERO),
         planned,
     };
     match run {
@@ -93,11 +95,14 @@ impl Server {
                 () = stop.wait() => break,
                 () = self.round() => {}
             }
-            if !stop.sleep(jitter(self.config.interval, fastrand::f64())).await {
+            let pause = jitter(self.config.interval, fastrand::f64());
+            self.duty.report(pause);
+            if !stop.sleep(pause).await {
                 break;
             }
         }
         if self.leased.is_some() {
+            self.turn_to_store();
             let limit = self.config.store.timeout;
             let released = tokio::time::timeout(limit, self.store.release(&self.name)).await;
             if let Ok(Err(error)) = released {
@@ -108,6 +113,7 @@ impl Server {
 
     /// One round: lease, listing, plan, write.
     async fn round(&mut self) {
+        self.duty.spring().await;
         if !self.elect().await {
             self.look().await;
             return;
@@ -124,6 +130,7 @@ impl Server {
 
     /// Reads the list for the figures alone.
     async fn look(&mut self) {
+        self.turn_to_store();
         match self.store.load().await {
             Ok(stored) => self.show(stored.document),
             Err(error) => self.store_fails(&error),

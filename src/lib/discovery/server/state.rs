@@ -2,13 +2,14 @@
 
 use super::figures::{Figures, add};
 use crate::config;
+use crate::daemon::duty::Duty;
 use crate::discovery::clock::utc_millis;
 use crate::discovery::document::{Document, State};
 use crate::discovery::notices::Notices;
 use crate::discovery::report::{Reports, ServerWeight, Side};
 use crate::discovery::source::{Instance, Source};
 use crate::discovery::stop::Stop;
-use crate::discovery::store::{Store, StoreError};
+use crate::discovery::store::{Store, StoreError, longest};
 use crate::logging::Chain;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -47,11 +48,18 @@ pub(super) struct Server {
     /// The version that was seen last, and when it was first seen: the clock of another server may differ from ours.
     pub(super) seen: Option<(u64, Instant)>,
     pub(super) stop: Stop,
+    /// Reported to before each wait.
+    pub(super) duty: Duty,
     /// Where --dry-run leaves its plan.
     pub(super) planned: Rc<RefCell<Option<Document>>>,
 }
 
 impl Server {
+    /// The store is used next.
+    pub(super) fn turn_to_store(&self) {
+        self.duty.report(longest(self.config.store.timeout));
+    }
+
     pub(super) fn show(&mut self, document: Option<Document>) {
         let now = utc_millis();
         if let Some(document) = &document {

@@ -23,6 +23,7 @@ impl Server {
     /// Plans and writes, again where somebody else wrote in between.
     pub(super) async fn advance(&mut self, listing: Option<&Listing>) -> Result<(), StoreError> {
         for _ in 0..ATTEMPTS {
+            self.turn_to_store();
             let Stored { document: mut present, revision } = self.store.load().await?;
             if let Some(document) = &mut present
                 && let Some(passed) = self.seen_for(document.version)
@@ -58,6 +59,7 @@ impl Server {
         let reasons = next.reasons.clone();
         // Values of a store have a largest size.
         next.reasons.truncate(REASONS);
+        self.turn_to_store();
         self.store.compare_and_set(&next, revision).await?;
         add(&self.figures.writes);
         self.figures.count(&reasons);

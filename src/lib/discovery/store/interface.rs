@@ -103,6 +103,17 @@ pub trait Store {
     async fn release(&self, holder: &str) -> Result<(), StoreError>;
 }
 
+/// Requests that one operation may take: a list may come in pages.
+const REQUESTS: u32 = 10;
+
+/// Time for credentials, which the client of AWS gets in its own way.
+const CREDENTIALS: Duration = Duration::from_secs(30);
+
+/// The time after which an operation has surely ended, with this limit for each of its requests.
+pub(in crate::discovery) fn longest(timeout: Duration) -> Duration {
+    timeout.saturating_mul(REQUESTS).saturating_add(CREDENTIALS)
+}
+
 /// The second (UTC) at whose beginning a lease is over that was given in the second `now`: not before its holder takes it
 /// for lost.
 pub(super) fn lease_end(now: u64, time: Duration) -> u64 {

@@ -9,6 +9,7 @@ mod text;
 
 use crate::config;
 use crate::config::discovery::StoreKind;
+pub(super) use interface::longest;
 pub use interface::{Lease, Revision, Store, StoreError, Stored};
 use std::rc::Rc;
 

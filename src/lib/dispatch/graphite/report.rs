@@ -1,17 +1,20 @@
 //! What an operator is told: one line for each change of state, not one for each attempt or batch. Everything else is
 //! for those who debug.
 
-use super::name::NAME;
 use crate::config::Endpoint;
 use crate::looked::Moment;
 use std::cell::Cell;
 use std::error::Error;
 use std::time::Duration;
 use tokio::time::Instant;
+use tracing::{Span, error_span};
 
 /// The states of which the log knows.
 #[derive(Debug)]
 pub(super) struct Report {
+    /// Whose lines they are. Of the highest level, so that no log level is without.
+    of_dispatcher: Span,
+    at_server: Span,
     server: String,
     queue_size: usize,
     connected_before: Cell<bool>,
@@ -24,9 +27,15 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(server: &Endpoint, queue_size: usize) -> Self {
+    /// Of the dispatcher `name`.
+    pub(super) fn new(name: &str, server: &Endpoint, queue_size: usize) -> Self {
+        let server = server.to_string();
+        let of_dispatcher = error_span!("dispatcher", dispatcher = name);
+        let at_server = error_span!(parent: &of_dispatcher, "server", server);
         Self {
-            server: server.to_string(),
+            of_dispatcher,
+            at_server,
+            server,
             queue_size,
             connected_before: Cell::new(false),
             trouble: Cell::new(None),
@@ -52,9 +61,9 @@ impl Report {
 
     pub(super) fn connected(&self) {
         if !self.connected_before.replace(true) && self.trouble.get().is_none() {
-            tracing::info!(dispatcher = NAME, server = self.server, "connected");
+            tracing::info!(parent: &self.at_server, "connected");
         } else {
-            tracing::debug!(dispatcher = NAME, server = self.server, "connected");
+            tracing::debug!(parent: &self.at_server, "connected");
         }
     }
 
@@ -62,19 +71,19 @@ impl Report {
     /// is none of an operator's business.
     pub(super) fn lost(&self, error: &(dyn Error + 'static), resent_lines: u64, idle: bool, now: Instant) {
         if idle || self.trouble.get().is_some() {
-            tracing::debug!(dispatcher = NAME, server = self.server, error, resent_lines, "the connection is lost");
+            tracing::debug!(parent: &self.at_server, error, resent_lines, "the connection is lost");
         } else {
             self.in_trouble(now);
-            tracing::warn!(dispatcher = NAME, server = self.server, error, resent_lines, "the connection is lost");
+            tracing::warn!(parent: &self.at_server, error, resent_lines, "the connection is lost");
         }
     }
 
     pub(super) fn not_opened(&self, error: &(dyn Error + 'static), now: Instant) {
         if self.trouble.get().is_some() {
-            tracing::debug!(dispatcher = NAME, server = self.server, error, "no connection");
+            tracing::debug!(parent: &self.at_server, error, "no connection");
         } else {
             self.in_trouble(now);
-            tracing::warn!(dispatcher = NAME, server = self.server, error, "no connection, snapshots wait on disk");
+            tracing::warn!(parent: &self.at_server, error, "no connection, snapshots wait on disk");
         }
     }
 
@@ -84,27 +93,26 @@ impl Report {
         let trouble = self.trouble.take();
         if let Some((_, since)) = trouble {
             let elapsed_ms = u64::try_from((now - since).as_millis()).unwrap_or(u64::MAX);
-            tracing::info!(dispatcher = NAME, server = self.server, elapsed_ms, "connected again");
+            tracing::info!(parent: &self.at_server, elapsed_ms, "connected again");
         }
         trouble.is_some()
     }
 
     pub(super) fn stalled(&self, queued_lines: usize) {
         if self.trouble.get().is_none() {
-            tracing::warn!(dispatcher = NAME, server = self.server, queued_lines, "the server does not accept data");
+            tracing::warn!(parent: &self.at_server, queued_lines, "the server does not accept data");
         }
     }
 
     pub(super) fn back(&self) {
         if self.trouble.get().is_none() {
-            tracing::info!(dispatcher = NAME, server = self.server, "the server accepts data again");
+            tracing::info!(parent: &self.at_server, "the server accepts data again");
         }
     }
 
     pub(super) fn never_closes(&self) {
         tracing::warn!(
-            dispatcher = NAME,
-            server = self.server,
+            parent: &self.at_server,
             "the peer does not close a connection that has ended: what its kernel has acknowledged counts as delivered, \
              and may be lost when the peer is restarted"
         );
@@ -112,8 +120,7 @@ impl Report {
 
     pub(super) fn does_not_close(&self) {
         tracing::warn!(
-            dispatcher = NAME,
-            server = self.server,
+            parent: &self.at_server,
             "the peer has acknowledged everything but does not close the connection: it hangs, or it never closes \
              connections; snapshots stay on disk until it closes, or has accepted so much that it certainly reads; for a \
              server that never closes connections set [graphite] acknowledge = kernel"
@@ -123,14 +130,14 @@ impl Report {
     pub(super) fn dropped(&self) {
         if !self.dropping.replace(true) {
             let queue_size = self.queue_size;
-            tracing::error!(dispatcher = NAME, queue_size, "the queue is full, the oldest metrics are dropped");
+            tracing::error!(parent: &self.of_dispatcher, queue_size, "the queue is full, the oldest metrics are dropped");
         }
     }
 
     /// Something has been delivered, and so many lines are held: half the queue ends the state of giving up.
     pub(super) fn holds(&self, lines: usize) {
         if lines <= self.queue_size / 2 && self.dropping.replace(false) {
-            tracing::info!(dispatcher = NAME, queue_size = self.queue_size, "metrics are no longer dropped");
+            tracing::info!(parent: &self.of_dispatcher, queue_size = self.queue_size, "metrics are no longer dropped");
         }
     }
 
@@ -140,7 +147,7 @@ impl Report {
         if !full {
             self.full_since.set(None);
             if self.full_told.replace(false) {
-                tracing::info!(dispatcher = NAME, queue_size, "the queue has room again");
+                tracing::info!(parent: &self.of_dispatcher, queue_size, "the queue has room again");
             }
             return;
         }
@@ -148,7 +155,7 @@ impl Report {
         let since = self.full_since.get().unwrap_or(now);
         self.full_since.set(Some(since));
         if now.since(since) >= patience && !self.full_told.replace(true) {
-            tracing::warn!(dispatcher = NAME, queue_size, "the queue is full, further snapshots wait on disk");
+            tracing::warn!(parent: &self.of_dispatcher, queue_size, "the queue is full, further snapshots wait on disk");
         }
     }
 

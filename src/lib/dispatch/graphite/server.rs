@@ -29,8 +29,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts to connect. To be called inside a tokio `LocalSet`.
-    pub(super) fn start(config: &config::Graphite, target: Target, listener: Listener) -> Self {
+    /// Starts to connect, for the dispatcher `name`. To be called inside a tokio `LocalSet`.
+    pub(super) fn start(config: &config::Graphite, name: &str, target: Target, listener: Listener) -> Self {
         let bounds = Bounds::get();
         let shared = Rc::new(Shared {
             window: RefCell::new(Window::new(config.protocol, bounds.kept)),
@@ -44,7 +44,7 @@ impl Server {
             trust: Cell::new(None),
             settles_soon: config.settle <= SOON,
             unsent: bounds.unsent,
-            report: Report::new(&target.endpoint, config.queue_size.get()),
+            report: Report::new(name, &target.endpoint, config.queue_size.get()),
             queue_size: config.queue_size.get(),
             queue_full: config.queue_full,
             listener,

@@ -45,7 +45,7 @@ impl Servers {
                     }
                 };
                 let target = Target { endpoint: endpoint.clone(), tls: tls.clone() };
-                Server::start(graphite, target, Box::new(listener))
+                Server::start(graphite, name, target, Box::new(listener))
             };
             Self {
                 name,

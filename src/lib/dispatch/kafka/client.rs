@@ -9,6 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
 use rdkafka::statistics::Statistics;
 use tokio::sync::mpsc::UnboundedSender;
+use tracing::Span;
 
 /// How often librdkafka says how it is doing.
 const STATISTICS_MS: &str = "5000";
@@ -36,15 +37,17 @@ pub(crate) enum Event {
 /// Hands what librdkafka says to the task.
 pub(crate) struct Context {
     events: UnboundedSender<Event>,
+    /// Whose lines in the log they are.
+    of_dispatcher: Span,
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         // What matters comes as an event as well, and is told once; the rest repeats itself for as long as it lasts.
         if facility == "CONFWARN" {
-            tracing::warn!(dispatcher = super::name::NAME, facility, "{message}");
+            tracing::warn!(parent: &self.of_dispatcher, facility, "{message}");
         } else {
-            tracing::debug!(dispatcher = super::name::NAME, facility, ?level, "{message}");
+            tracing::debug!(parent: &self.of_dispatcher, facility, ?level, "{message}");
         }
     }
 
@@ -107,13 +110,18 @@ pub(crate) struct Client {
 
 impl Client {
     /// Starts its threads; they connect by themselves.
-    pub(crate) fn new(config: &config::Kafka, events: UnboundedSender<Event>) -> Result<Self, ClientError> {
+    pub(crate) fn new(
+        config: &config::Kafka,
+        events: UnboundedSender<Event>,
+        of_dispatcher: Span,
+    ) -> Result<Self, ClientError> {
         let mut properties: ClientConfig = config.all_properties()?.into_iter().collect();
         if properties.get("statistics.interval.ms").is_none() {
             properties.set("statistics.interval.ms", STATISTICS_MS);
         }
         properties.set_log_level(RDKafkaLogLevel::Debug);
-        let producer = properties.create_with_context(Context { events }).map_err(ClientError::Refused)?;
+        let producer =
+            properties.create_with_context(Context { events, of_dispatcher }).map_err(ClientError::Refused)?;
         Ok(Self { producer, topic: config.topic.clone() })
     }
 

@@ -3,12 +3,15 @@
 use rdkafka::error::RDKafkaErrorCode;
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
+use tracing::{Span, error_span};
 
 use super::name::NAME;
 
 /// What was told last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Report {
+    /// Whose lines they are. Of the highest level, so that no log level is without.
+    of_dispatcher: Span,
     /// Why nothing is delivered; `None` while something is.
     trouble: RefCell<Option<String>>,
     divided: Cell<bool>,
@@ -18,13 +21,20 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(brokers: &str, topic: &str) -> Self {
-        Self { brokers: brokers.to_owned(), topic: topic.to_owned(), ..Self::default() }
+        let of_dispatcher = error_span!("dispatcher", dispatcher = NAME);
+        let (trouble, divided) = (RefCell::default(), Cell::default());
+        Self { of_dispatcher, trouble, divided, brokers: brokers.to_owned(), topic: topic.to_owned() }
+    }
+
+    /// The dispatcher, for lines that come from elsewhere.
+    pub(crate) fn of_dispatcher(&self) -> &Span {
+        &self.of_dispatcher
     }
 
     /// Something was delivered.
     pub(crate) fn well(&self) {
         if self.trouble.take().is_some() {
-            tracing::info!(dispatcher = NAME, brokers = self.brokers, topic = self.topic, "delivers again");
+            tracing::info!(parent: &self.of_dispatcher, brokers = self.brokers, topic = self.topic, "delivers again");
         }
     }
 
@@ -32,12 +42,12 @@ impl Report {
     pub(crate) fn trouble(&self, code: RDKafkaErrorCode, reason: &str) {
         // That no connection is left says less than why, which was told: both come again with each attempt.
         if code == RDKafkaErrorCode::AllBrokersDown && self.is_troubled() {
-            tracing::debug!(dispatcher = NAME, reason, "still no connection");
+            tracing::debug!(parent: &self.of_dispatcher, reason, "still no connection");
             return;
         }
         self.fails(&code.to_string(), &|error| {
             tracing::error!(
-                dispatcher = NAME,
+                parent: &self.of_dispatcher,
                 brokers = self.brokers,
                 topic = self.topic,
                 error,
@@ -49,14 +59,14 @@ impl Report {
 
     /// One connection of several is lost.
     pub(crate) fn uneasy(&self, code: RDKafkaErrorCode, reason: &str) {
-        tracing::debug!(dispatcher = NAME, error = %code, reason, "broker error");
+        tracing::debug!(parent: &self.of_dispatcher, error = %code, reason, "broker error");
     }
 
     /// A message was refused.
     pub(crate) fn refused(&self, code: RDKafkaErrorCode, delay: Duration) {
         self.fails(&code.to_string(), &|error| {
             tracing::error!(
-                dispatcher = NAME,
+                parent: &self.of_dispatcher,
                 topic = self.topic,
                 error,
                 advice = advice(code),
@@ -70,7 +80,7 @@ impl Report {
     pub(crate) fn too_large(&self, bytes: usize) {
         if !self.divided.replace(true) {
             tracing::warn!(
-                dispatcher = NAME,
+                parent: &self.of_dispatcher,
                 topic = self.topic,
                 bytes,
                 "messages are larger than the topic allows, and are sent in parts; lower max-message-size and \
@@ -83,7 +93,7 @@ impl Report {
     pub(crate) fn stalled(&self, limit: Duration) {
         self.fails("no acknowledgement", &|error| {
             tracing::error!(
-                dispatcher = NAME,
+                parent: &self.of_dispatcher,
                 brokers = self.brokers,
                 topic = self.topic,
                 error,
@@ -97,7 +107,7 @@ impl Report {
     pub(crate) fn no_client(&self, error: &dyn std::error::Error) {
         let error = crate::logging::Chain(error).to_string();
         self.fails(&error, &|error| {
-            tracing::error!(dispatcher = NAME, error, "cannot deliver to Kafka; trying again");
+            tracing::error!(parent: &self.of_dispatcher, error, "cannot deliver to Kafka; trying again");
         });
     }
 
@@ -109,7 +119,7 @@ impl Report {
     fn fails(&self, error: &str, tell: &dyn Fn(&str)) {
         let mut trouble = self.trouble.borrow_mut();
         if trouble.as_deref() == Some(error) {
-            tracing::debug!(dispatcher = NAME, error, "still the same");
+            tracing::debug!(parent: &self.of_dispatcher, error, "still the same");
         } else {
             tell(error);
             *trouble = Some(error.to_owned());

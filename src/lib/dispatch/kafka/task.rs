@@ -100,7 +100,7 @@ impl Task {
 
     fn connect(&mut self) {
         self.full = false;
-        match Client::new(&self.config, self.sender.clone()) {
+        match Client::new(&self.config, self.sender.clone(), self.shared.report.of_dispatcher().clone()) {
             Ok(client) => self.client = Some(client),
             Err(error) => {
                 self.shared.report.no_client(&error);
@@ -240,7 +240,8 @@ impl Task {
     /// librdkafka cannot go on: its sequence of messages is broken. Another client starts a new one.
     fn replace(&mut self, reason: &str) {
         let Some(client) = self.client.take() else { return };
-        tracing::error!(dispatcher = NAME, reason, "starting a new client; what was in flight is sent again");
+        let of_dispatcher = self.shared.report.of_dispatcher();
+        tracing::error!(parent: of_dispatcher, reason, "starting a new client; what was in flight is sent again");
         // It waits for its threads.
         drop(aside::run("kafka-end", move || drop(client)));
         let again = self.shared.window.borrow_mut().give_up();
@@ -266,3 +267,6 @@ async fn until(moment: Option<Instant>) {
         None => pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,6 +79,7 @@ impl Link {
         for batch in Batch::pack(steps.iter().map(|step| step.commands.as_slice())) {
             round.commands += batch.commands().len();
             self.shown.count(self.socket(), Event::Commands, batch.commands().len());
+            self.turn_to_haproxy();
             let replies = match self.session.apply(&batch).await {
                 Ok(replies) => replies,
                 Err(error) => return (refused, Some(error)),

@@ -57,6 +57,7 @@ impl Link {
             }
         }
         if let Some(mut file) = self.state_file.take() {
+            self.turn_to_haproxy();
             file.save(&self.session, &self.slots_of(list, &observation)).await;
             self.state_file = Some(file);
         }

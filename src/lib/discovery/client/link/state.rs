@@ -3,6 +3,7 @@
 use super::state_file::StateFile;
 use super::told::Told;
 use crate::config::discovery::{Backend, Client};
+use crate::daemon::duty::Duty;
 use crate::discovery::client::disk::{Disk, DiskError};
 use crate::discovery::client::figures::Shown;
 use crate::discovery::client::reconcile::Settings;
@@ -10,6 +11,7 @@ use crate::discovery::client::record::{Entry, Record};
 use crate::haproxy::address::Address;
 use crate::haproxy::runtime::{InvalidValue, Observation, Process, ServerName, Session, SessionError};
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Why a round ended early.
@@ -60,12 +62,15 @@ pub struct Link {
     pub(super) told: Told,
     /// Whether the log has it that HAProxy lets nothing be changed.
     pub(super) denied: bool,
+    /// Time for a connection, and for an answer.
+    limit: Duration,
+    duty: Duty,
 }
 
 impl Link {
-    /// To one socket of the configuration.
+    /// To one socket of the configuration. `duty` is reported to before HAProxy is asked.
     #[must_use]
-    pub fn new(config: &Client, socket: Address, disk: Disk, shown: Shown) -> Self {
+    pub fn new(config: &Client, socket: Address, disk: Disk, shown: Shown, duty: Duty) -> Self {
         // A state file has the servers of one process; further sockets are those of others.
         let state_file = config.state_file.clone().filter(|_| config.sockets.first() == Some(&socket));
         Self {
@@ -82,6 +87,8 @@ impl Link {
             fixed_weights: HashSet::new(),
             told: Told::default(),
             denied: false,
+            limit: config.socket_timeout,
+            duty,
         }
     }
 
@@ -91,18 +98,31 @@ impl Link {
         self.session.socket()
     }
 
+    /// What is reported to.
+    #[must_use]
+    pub fn duty(&self) -> &Duty {
+        &self.duty
+    }
+
+    /// HAProxy is asked next.
+    pub(super) fn turn_to_haproxy(&self) {
+        self.duty.report(self.limit.saturating_mul(2));
+    }
+
     /// Whether another process answers than in the last round.
     ///
     /// # Errors
     /// HAProxy does not answer.
     pub async fn is_replaced(&self) -> Result<bool, SessionError> {
         let Some(before) = &self.process else { return Ok(true) };
+        self.turn_to_haproxy();
         Ok(self.session.process().await?.replaces(before))
     }
 
     pub(super) async fn observe(&self, sessions: &BTreeSet<u32>) -> Result<Observation, SessionError> {
         let backends: Vec<&str> = self.backends.iter().map(|backend| backend.name.as_str()).collect();
         let sessions: Vec<u32> = sessions.iter().copied().collect();
+        self.turn_to_haproxy();
         self.session.observe(&backends, &sessions).await
     }
 

@@ -84,7 +84,7 @@ impl Task {
     }
 
     /// Whether it is proved that the peer's program reads.
-    fn has_read(&mut self, ended: Instant) -> bool {
+    pub(super) fn has_read(&mut self, ended: Instant) -> bool {
         let next = match &mut self.next {
             Next::Open(link) => Some(link),
             Next::Opening(_) | Next::Pause(_) => None,

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 const GOOD: Duration = Duration::from_secs(5);
 
 /// Longest pause before a good connection that was lost is opened again.
-const AT_ONCE: Duration = Duration::from_millis(250);
+pub(super) const AT_ONCE: Duration = Duration::from_millis(250);
 
 /// Smallest part that a connection is limited to, for a peer that breaks every connection.
 const SMALLEST_PART: usize = 4 * 1024;

@@ -6,6 +6,8 @@ mod opening;
 mod renew;
 mod renewal;
 mod state;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod witness;
 mod witnesses;

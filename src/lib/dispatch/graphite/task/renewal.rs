@@ -53,3 +53,32 @@ impl Renewal {
         opened
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_life_is_as_long_as_configured_within_the_spread() {
+        let (now, lifetime) = (Instant::now(), Duration::from_secs(1000));
+        let mut renewal = Renewal::new(lifetime);
+        assert_eq!(renewal.next_look(), None, "nothing is open");
+        let lives: Vec<Duration> = std::iter::repeat_with(|| {
+            renewal.begin(now);
+            renewal.next_look().unwrap() - now
+        })
+        .take(1000)
+        .collect();
+        let (shortest, longest) = (*lives.iter().min().unwrap(), *lives.iter().max().unwrap());
+        assert!(shortest >= lifetime.mul_f64(0.9) && longest <= lifetime.mul_f64(1.1), "{shortest:?} to {longest:?}");
+        // Of a thousand, some are near both ends.
+        assert!(shortest < lifetime.mul_f64(0.95) && longest > lifetime.mul_f64(1.05), "{shortest:?} to {longest:?}");
+    }
+
+    #[test]
+    fn without_a_lifetime_nothing_is_renewed() {
+        let mut renewal = Renewal::new(Duration::ZERO);
+        renewal.begin(Instant::now());
+        assert_eq!(renewal.next_look(), None);
+    }
+}
