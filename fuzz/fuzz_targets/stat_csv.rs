@@ -2,9 +2,9 @@
 //! names are safe in a metric path.
 #![no_main]
 
-use haproxystats::haproxy::per_kind::PerKind;
 use haproxystats::config::{Program, load};
 use haproxystats::haproxy::columns::Kind;
+use haproxystats::haproxy::per_kind::PerKind;
 use haproxystats::names::NameId;
 use haproxystats::parse::stat::Stats;
 use haproxystats::plan::KindPlan;

@@ -4,9 +4,9 @@
 #[path = "../../tests/process/reference/mod.rs"]
 mod reference;
 
-use haproxystats::haproxy::per_kind::PerKind;
 use haproxystats::config::{Program, load};
 use haproxystats::haproxy::columns::Kind;
+use haproxystats::haproxy::per_kind::PerKind;
 use haproxystats::parse::stat::Stats;
 use haproxystats::plan::KindPlan;
 use libfuzzer_sys::fuzz_target;

@@ -9,7 +9,7 @@ pub enum Combine {
     Sum,
     /// The plain average.
     Mean,
-    /// The plain average over the rows that saw traffic ([`super::traffic`]): an idle process reports 0 and would pull the
+    /// The plain average over the rows that saw traffic (`traffic`): an idle process reports 0 and would pull the
     /// others down.
     BusyMean,
     /// The same, with each row weighted by the requests that its own average is over; in the place of the plain average
@@ -30,7 +30,7 @@ impl Combine {
         matches!(self, Self::BusyMean | Self::WeightedMean)
     }
 
-    /// What a mean is divided by for a row of this weight ([`super::traffic::weight`]).
+    /// What a mean is divided by for a row of this weight (`traffic::weight`).
     #[must_use]
     pub const fn divisor(self, weight: i64) -> i64 {
         match self {
@@ -54,7 +54,7 @@ impl Combine {
         }
     }
 
-    /// What several values become, each with the weight of its row ([`super::traffic::weight`]); `None` where there is
+    /// What several values become, each with the weight of its row (`traffic::weight`); `None` where there is
     /// nothing to combine. This is the rule itself: whatever combines columns, sums or hosts in a faster way is held
     /// against it.
     #[must_use]

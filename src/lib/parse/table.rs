@@ -97,7 +97,7 @@ pub struct Table {
     /// unused slot, where those are left out.
     pub states: [Column; 3],
     /// How many requests the averages of times of each row are over: 0 where it saw no traffic
-    /// ([`crate::haproxy::traffic`]); 1 for any traffic where the plan does not ask how much.
+    /// (`haproxy::traffic`); 1 for any traffic where the plan does not ask how much.
     pub weights: Vec<i64>,
     /// Cells of rows that are not in the columns yet, by column.
     block: Vec<[i64; BLOCK]>,

@@ -5,8 +5,8 @@
 //! worker: parse ─► aggregate ─► render, piece by piece ─► dispatchers ─► says so when every destination has it
 //! ```
 //!
-//! Only the parent changes the source directory; workers may die at any moment. [`parent::supervisor`] decides about
-//! workers, [`parent::custody`] about snapshots.
+//! Only the parent changes the source directory; workers may die at any moment. `parent::supervisor` decides about
+//! workers, `parent::custody` about snapshots.
 
 pub mod allocator;
 mod once;

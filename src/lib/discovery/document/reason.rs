@@ -75,9 +75,9 @@ impl fmt::Display for What {
 /// A server without a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unplaced {
-    /// As in [`Server`].
+    /// As in [`Server`](super::Server).
     pub instance: String,
-    /// As in [`Server`].
+    /// As in [`Server`](super::Server).
     pub group: String,
 }
 
@@ -86,7 +86,7 @@ pub struct Unplaced {
 pub struct Held {
     /// Its slot.
     pub slot: u32,
-    /// As in [`Server`].
+    /// As in [`Server`](super::Server).
     pub instance: String,
     /// Why it would have to leave.
     pub cause: Cause,
