@@ -232,7 +232,7 @@ impl Puller {
         if publish {
             if let Some(continuity) = &mut self.continuity {
                 let continued = continuity.tick(epoch, &snapshot.folder(), outcomes, leaving)?;
-                self.counters.add(Counter::CounterResets, continued.resets);
+                self.counters.add(Counter::Resets, continued.resets);
                 self.counters.set(Counter::CarriedProcesses, continued.absent);
             }
             let mut counters = self.counters.clone();

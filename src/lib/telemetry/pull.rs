@@ -48,7 +48,7 @@ counters! {
         "States of continuous-counters that could not be read at the start, and were set aside.";
     FailedMasters "PullFailedMasters" "sockets" Counter
         "Masters and workers that are leaving which have not answered, though they are there.";
-    CounterResets "PullCounterResets" "objects" Counter
+    Resets "PullResets" "objects" Counter
         "Frontends, backends, servers and processes whose counters were found to have decreased (continuous-counters).";
     CarriedProcesses "PullCarriedProcesses" "processes" Gauge
         "Processes that are not in the snapshot, whose counters it adds (continuous-counters).";
