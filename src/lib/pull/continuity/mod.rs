@@ -14,6 +14,7 @@ mod ledger;
 mod names;
 mod packed;
 mod replies;
+mod seen;
 mod store;
 
 use super::masters::Leaving;
@@ -26,9 +27,10 @@ use crate::snapshot::{
     CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX, Epoch, INFO_SUFFIX, OLD_INFO_SUFFIX, OLD_STAT_SUFFIX, STAT_SUFFIX,
     WORKER_MARK,
 };
-use ledger::{Counts, Identity, Ledger, Seen};
+use ledger::{Counts, Ledger};
 use packed::Sparse;
 use replies::{DAEMON, INFO, Reader, SEEN, STAT};
+use seen::{Identity, Seen};
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs::{self, File};
