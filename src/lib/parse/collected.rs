@@ -102,8 +102,12 @@ impl Collected {
     #[inline(never)]
     fn add(&mut self, kind: Kind, layout: &Layout, row: &impl RowCells) -> Result<(), RowError> {
         let Some(rows) = self.only.as_ref().map(|only| &only[kind]) else { return Ok(()) };
-        let key = find(&self.names, &self.servers, kind, layout, row);
-        let Some(first) = key.and_then(|key| rows.get(&key)).copied() else { return Ok(()) };
+        let expected = row.names().filter(|_| layout.names_first).and_then(|names| self.order.expected(kind, names));
+        let Some(key) = expected.or_else(|| find(&self.names, &self.servers, kind, layout, row)) else { return Ok(()) };
+        if expected.is_none() {
+            self.order.go_on(kind, key);
+        }
+        let Some(&first) = rows.get(&key) else { return Ok(()) };
         let (plan, table) = (&self.plans[kind], &mut self.tables[kind]);
         for slot in &layout.fields_of(kind, row).present {
             if row.text(slot.position).is_empty() {

@@ -44,6 +44,11 @@ impl Order {
         })
     }
 
+    /// Goes on from an object that was found by its names, and notes nothing: for files that leave objects out.
+    pub fn go_on(&mut self, kind: Kind, key: u32) {
+        self.last = Some((kind, key));
+    }
+
     /// Notes the object that came instead of the expected one.
     pub fn note(&mut self, kind: Kind, key: u32, names: &[u8]) {
         let seen = &mut self.seen[kind];
