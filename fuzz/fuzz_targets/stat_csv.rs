@@ -3,7 +3,6 @@
 #![no_main]
 
 use haproxystats::config::{Program, load};
-use haproxystats::haproxy::columns::Kind;
 use haproxystats::haproxy::per_kind::PerKind;
 use haproxystats::names::NameId;
 use haproxystats::parse::stat::Stats;

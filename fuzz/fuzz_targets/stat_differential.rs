@@ -5,7 +5,6 @@
 mod reference;
 
 use haproxystats::config::{Program, load};
-use haproxystats::haproxy::columns::Kind;
 use haproxystats::haproxy::per_kind::PerKind;
 use haproxystats::parse::stat::Stats;
 use haproxystats::plan::KindPlan;

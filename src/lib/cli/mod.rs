@@ -4,7 +4,9 @@ mod arguments;
 mod parse;
 mod usage;
 
-pub(crate) use arguments::{Action, Arguments, Discover, Run};
+#[cfg(feature = "discovery")]
+pub(crate) use arguments::Discover;
+pub(crate) use arguments::{Action, Arguments, Run};
 pub(crate) use parse::parse;
 pub(crate) use usage::usage;
 

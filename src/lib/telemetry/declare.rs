@@ -31,6 +31,7 @@ macro_rules! definitions {
 }
 
 /// Figures of a program or a snapshot that are reported by name. The variant is the last element of the metric's path.
+#[cfg(feature = "process")]
 macro_rules! figures {
     ($(#[$meta:meta])* $vis:vis enum $figure:ident {
         $($variant:ident $unit:literal $kind:ident $about:literal;)*
@@ -125,4 +126,6 @@ macro_rules! counters {
     };
 }
 
-pub(crate) use {counters, definitions, figures};
+#[cfg(feature = "process")]
+pub(crate) use figures;
+pub(crate) use {counters, definitions};

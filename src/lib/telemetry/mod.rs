@@ -8,7 +8,9 @@ mod declare;
 pub mod markdown;
 pub mod pull;
 
-pub(crate) use declare::{counters, definitions, figures};
+#[cfg(feature = "process")]
+pub(crate) use declare::figures;
+pub(crate) use declare::{counters, definitions};
 
 use std::borrow::Cow;
 
