@@ -172,6 +172,18 @@ pub(crate) fn warn_of_doubt(told: &mut HashSet<String>, one: &str, other: &str, 
     }
 }
 
+/// Warns of a HAProxy of so many processes (`nbproc`) of which fewer have answered through these sockets.
+pub(crate) fn warn_of_missing(sockets: &str, processes: u64, answered: usize) {
+    tracing::warn!(
+        sockets,
+        processes,
+        answered,
+        lines = socket_lines(processes),
+        "HAProxy has more processes (nbproc) than sockets that distinguish them: metrics come now from one process, now \
+         from another; give each process its own socket with these lines in the global section"
+    );
+}
+
 /// The lines of HAProxy's configuration that give each of `count` processes a socket of its own.
 pub(crate) fn socket_lines(count: u64) -> String {
     let line = |number: u64| format!("stats socket /run/haproxy/{number}.sock process {number}");

@@ -2,7 +2,7 @@
 //! stats socket leads to them any more. Their master does.
 //!
 //! They are asked beside the ordinary sockets, in the same pull. A worker that ends in between is none any more, which is no
-//! failure; nor does a master that does not answer fail the pull: its workers are missing then, and that is told and counted.
+//! failure; nor does a master that does not answer fail the pull: its workers are missing then, and that is logged and counted.
 
 use super::failure::{PullFailure, SocketError};
 use super::job::{Answer, Failure, Job, Manner};

@@ -10,7 +10,7 @@ use super::outcome::{Outcome, Standing};
 use super::sockets::Target;
 use crate::config::{HostName, Hosts};
 use crate::haproxy::address::Address;
-use crate::haproxy::identity::{Kinship, ProcessKey, Reading, socket_lines, warn_of_doubt};
+use crate::haproxy::identity::{Kinship, ProcessKey, Reading, warn_of_doubt, warn_of_missing};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -229,15 +229,7 @@ impl Twins {
             *pulls = pulls.saturating_add(1);
             let sockets = sockets.join(", ");
             if *pulls >= MISSING_PULLS && self.told.insert(format!("missing\n{sockets}")) {
-                tracing::warn!(
-                    sockets,
-                    processes,
-                    answered = numbers.len(),
-                    lines = socket_lines(processes),
-                    "HAProxy has more processes (nbproc) than sockets that distinguish them: metrics come now from \
-                     one process, now from another; give each process its own socket with these lines in the \
-                     global section"
-                );
+                warn_of_missing(&sockets, processes, numbers.len());
             }
         }
     }

@@ -26,7 +26,7 @@ pub const STATUSES: [(u8, &str); 3] = [
 pub const ENVIRONMENT: [(&str, &str); 2] = [
     (
         "NOTIFY_SOCKET",
-        "Socket on which systemd is told that the program is ready, alive or stopping, and what it is doing.",
+        "Socket of systemd's notifications (sd_notify): that the program is ready, alive or stopping, and its status.",
     ),
     ("WATCHDOG_USEC", "How often systemd expects a keep-alive message."),
 ];

@@ -17,7 +17,7 @@ pub const CONTENT: &[Fault] = &[
     fault("odd files: links, FIFOs, directories", odd),
     fault("names that inject lines", injection),
     fault("names that begin lines in the log", forging),
-    fault("a snapshot that fells workers", trap),
+    fault("a snapshot that crashes workers", trap),
     fault("foreign entries in the queue", foreign),
 ];
 

@@ -272,7 +272,7 @@ fn a_peer_that_never_closes_is_found_out_once_it_has_certainly_read() {
         assert_complete(&recorder.record(), sent.chain([batch(1, 1000)]).chain(batches(26..=29, 1000)));
         assert_eq!(recorder.record().duplicates(), 0);
         assert_eq!(recorder.connections(), connections, "the connection lasts now");
-        // That so much is not accepted at once is another matter, and told as often as it happens.
+        // That so much is not accepted at once is a different warning, logged each time it happens.
         let told = |line: &&String| line.starts_with("WARN") && !line.contains("does not accept data");
         assert_eq!(log.lines().iter().filter(told).count(), 2, "{:?}", log.lines());
     });

@@ -4,7 +4,7 @@
 //! each socket, and everything was added once for each.
 
 use super::files::Files;
-use crate::haproxy::identity::{Kinship, Reading, socket_lines, warn_of_doubt};
+use crate::haproxy::identity::{Kinship, Reading, warn_of_doubt, warn_of_missing};
 use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
@@ -96,15 +96,7 @@ impl Twins {
         for ((_, _, processes), (numbers, sockets)) in seen {
             let sockets = sockets.join(", ");
             if (numbers.len() as u64) < processes && self.told.insert(format!("missing\n{sockets}")) {
-                tracing::warn!(
-                    sockets,
-                    processes,
-                    answered = numbers.len(),
-                    lines = socket_lines(processes),
-                    "HAProxy has more processes (nbproc) than sockets that distinguish them: metrics come now from \
-                     one process, now from another; give each process its own socket with these lines in the \
-                     global section"
-                );
+                warn_of_missing(&sockets, processes, numbers.len());
             }
         }
     }
