@@ -31,8 +31,9 @@
 //! logging    config escape
 //! names      config
 //! plan       config haproxy
+//! prometheus config haproxy telemetry
 //! tls        config secrets
-//! encode     batch config snapshot value
+//! encode     batch config snapshot telemetry value
 //! dispatch   backoff batch config encode injection logging looked snapshot telemetry tls
 //! http       config net secrets tls
 //! parse      haproxy names plan value
@@ -81,6 +82,8 @@ pub mod parse;
 pub mod plan;
 #[cfg(feature = "process")]
 pub mod process;
+#[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
+pub mod prometheus;
 pub mod pull;
 pub mod queue;
 #[cfg(feature = "process")]

@@ -37,6 +37,10 @@ pub enum Output {
     Graphite(usize),
     /// Messages.
     Kafka,
+    /// Requests of OTLP, a message each; [`crate::prometheus::request`] can take them apart.
+    Otlp,
+    /// Requests of Prometheus' remote write, a message each.
+    RemoteWrite,
 }
 
 /// A snapshot, or a piece of one, for all destinations.

@@ -4,6 +4,7 @@ use super::object::{Host, Object};
 use super::prefix::Prefix;
 use crate::batch::{Batch, Output};
 use crate::snapshot::Epoch;
+use crate::telemetry::Definition;
 use crate::value::Value;
 use std::fmt::Debug;
 
@@ -20,6 +21,22 @@ pub trait Encoder: Debug {
 
     /// A value of the object, each once, finite or not: averages are those that can be added up beyond the host.
     fn field(&mut self, _name: &[u8], _value: Value) {}
+
+    /// In which of these states the object is, or how many of its parts are in each: each state with a number. `field` is the
+    /// field of HAProxy that says it.
+    fn states(&mut self, _field: &str, _states: &[(&'static str, i64)]) {}
+
+    /// A figure of haproxystats itself, of one of its destinations where it is said which. Who takes these takes no other
+    /// values of it.
+    fn figure(&mut self, _figure: &'static Definition, _destination: Option<&str>, _value: f64) {}
+
+    /// Counters of what follows count from this moment on, as far as that is known.
+    fn since(&mut self, _start: Option<Epoch>) {}
+
+    /// Whether a piece may end between any two objects.
+    fn divides_anywhere(&self) -> bool {
+        self.takes_lines()
+    }
 
     /// Whether it takes lines of clusters, too: those who roll up by themselves do not.
     fn takes_clusters(&self) -> bool;

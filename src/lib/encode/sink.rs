@@ -167,7 +167,7 @@ impl Sink {
     /// Whether a piece may end between any two objects, and not only where all of their kinds are complete.
     #[must_use]
     pub fn divides_anywhere(&self) -> bool {
-        self.encoders.iter().all(|encoder| encoder.takes_lines())
+        self.encoders.iter().all(|encoder| encoder.divides_anywhere())
     }
 
     /// Bytes of the largest output since a piece was last taken.

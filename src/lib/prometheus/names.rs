@@ -1,0 +1,259 @@
+//! A metric's name, the label that tells it from others of that name, its kind and its unit.
+
+use super::promex;
+use crate::config::NameStyle;
+use crate::haproxy::columns::{self, Nature, Unit};
+use crate::haproxy::info;
+use crate::telemetry::Kind;
+
+/// What a metric is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// All processes of a host together: what the exporter calls the process.
+    Process,
+    /// Each process.
+    Worker,
+    /// A frontend.
+    Frontend,
+    /// A backend.
+    Backend,
+    /// A server in its backend.
+    Server,
+    /// A server over all backends.
+    Servers,
+    /// haproxystats itself.
+    Own,
+}
+
+impl Subject {
+    /// All of HAProxy.
+    pub const ALL: [Self; 6] =
+        [Self::Process, Self::Worker, Self::Frontend, Self::Backend, Self::Server, Self::Servers];
+
+    /// The word for it in names, in the order of the styles. Sums and their parts have different names, so that a sum over all
+    /// series of a name counts nothing twice.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Process => ("process", "daemon"),
+            Self::Worker => ("worker", "process"),
+            Self::Frontend => ("frontend", "frontend"),
+            Self::Backend => ("backend", "backend"),
+            Self::Server => ("server", "server"),
+            Self::Servers => ("servers", "servers"),
+            Self::Own => ("haproxystats", "haproxystats"),
+        }
+    }
+
+    /// What names begin with: those of a cluster are kept apart from those of its hosts.
+    #[must_use]
+    pub fn prefix(self, style: NameStyle, of_cluster: bool) -> String {
+        let (promex, own) = self.words();
+        let word = if style == NameStyle::Promex { promex } else { own };
+        match (self, of_cluster) {
+            (Self::Own, _) => "haproxystats_".to_owned(),
+            (_, false) => format!("haproxy_{word}_"),
+            (_, true) => format!("haproxy_cluster_{word}_"),
+        }
+    }
+
+    /// The labels that hold the names of an object: its proxy, and what it is within that.
+    #[must_use]
+    pub const fn labels(self, style: NameStyle) -> (&'static str, &'static str) {
+        match (self, style) {
+            (Self::Worker, _) => ("", "process"),
+            (Self::Frontend, NameStyle::Haproxystats) => ("frontend", ""),
+            (Self::Backend | Self::Server, NameStyle::Haproxystats) => ("backend", "server"),
+            _ => ("proxy", "server"),
+        }
+    }
+}
+
+/// A metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metric {
+    /// Its name.
+    pub name: String,
+    /// A label beside those of the object, and its value.
+    pub label: Option<(&'static str, &'static str)>,
+    /// Counter or gauge.
+    pub kind: Kind,
+    /// What a value is multiplied by, to be in the base unit.
+    pub scale: Scale,
+    /// In words.
+    pub about: &'static str,
+}
+
+/// How HAProxy's unit becomes the base unit. Division, where it is one: a thousandth is no binary fraction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// It is one.
+    Same,
+    /// From milliseconds to seconds.
+    Thousandths,
+    /// From mebibytes to bytes.
+    Mebi,
+}
+
+impl Scale {
+    /// A value in the base unit.
+    #[inline]
+    #[must_use]
+    pub fn of(self, value: f64) -> f64 {
+        match self {
+            Self::Same => value,
+            Self::Thousandths => value / 1000.0,
+            Self::Mebi => value * 1_048_576.0,
+        }
+    }
+}
+
+/// What the catalogue says of a field.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    nature: Nature,
+    unit: Unit,
+    about: &'static str,
+}
+
+/// What is said of fields that haproxystats adds to HAProxy's.
+#[rustfmt::skip]
+const ADDED: [(&str, &str); 14] = [
+    ("TotalServers", "servers of the backend"),
+    ("status_up", "1 when it answers, whether or not it takes new sessions"),
+    ("time_samples", "requests that the averages of times are over"),
+    ("CpuUsagePct", "share of time with work"),
+    ("25PercentileCpuUsagePct", "share of time with work: percentiles over the processes"),
+    ("50PercentileCpuUsagePct", "share of time with work: percentiles over the processes"),
+    ("75PercentileCpuUsagePct", "share of time with work: percentiles over the processes"),
+    ("95PercentileCpuUsagePct", "share of time with work: percentiles over the processes"),
+    ("99PercentileCpuUsagePct", "share of time with work: percentiles over the processes"),
+    ("StdCpuUsagePct", "share of time with work: standard deviation over the processes"),
+    ("ConnPercentage", "connections in percent of their limit"),
+    ("ConnRatePercentage", "connections per second in percent of their limit"),
+    ("SslConnPercentage", "TLS connections in percent of their limit"),
+    ("SslRatePercentage", "TLS sessions per second in percent of their limit"),
+];
+
+fn known(subject: Subject, field: &str) -> Known {
+    let found = match subject {
+        Subject::Process | Subject::Worker => {
+            // A blank in a name is an underscore in those that are sent.
+            let found =
+                info::find(field).or_else(|| info::FIELDS.iter().find(|known| promex::is_same(known.name, field)));
+            found.map(|field| Known { nature: field.nature, unit: field.unit, about: field.about })
+        }
+        _ => columns::find(field).map(|field| Known { nature: field.nature, unit: field.unit, about: field.about }),
+    };
+    found.unwrap_or_else(|| {
+        let about = ADDED.iter().find(|(name, _)| *name == field).map_or("", |(_, about)| about);
+        Known { nature: Nature::Gauge, unit: Unit::None, about }
+    })
+}
+
+/// The metric that a field of HAProxy is, or one that haproxystats adds to those.
+#[must_use]
+pub fn metric(style: NameStyle, subject: Subject, of_cluster: bool, field: &str) -> Metric {
+    let known = known(subject, field);
+    let kind = if known.nature == Nature::Counter { Kind::Counter } else { Kind::Gauge };
+    let mut name = subject.prefix(style, of_cluster);
+    if style == NameStyle::Haproxystats {
+        word(field, &mut name);
+        return Metric { name, label: None, kind, scale: Scale::Same, about: known.about };
+    }
+    let label = match promex::find(subject, field) {
+        Some(row) => {
+            name.push_str(row.name);
+            row.label
+        }
+        None => {
+            word(field, &mut name);
+            let module = promex::module(field);
+            // The exporter gives those of modules the names that HAProxy has for them.
+            if kind == Kind::Counter && module.is_none() {
+                name.push_str("_total");
+            }
+            module.map(|module| ("mod", module))
+        }
+    };
+    let scale = match known.unit {
+        Unit::Milliseconds => Scale::Thousandths,
+        Unit::Megabytes => Scale::Mebi,
+        _ => Scale::Same,
+    };
+    Metric { name, label, kind, scale, about: known.about }
+}
+
+/// Appends what a name can have of a text: letters, digits, underscores.
+fn word(text: &str, name: &mut String) {
+    name.extend(text.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::haproxy::columns::COLUMNS;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_field_has_a_name_of_its_own() {
+        for style in [NameStyle::Promex, NameStyle::Haproxystats] {
+            let mut seen = HashSet::new();
+            for subject in Subject::ALL {
+                let fields: Vec<&str> = match subject {
+                    Subject::Process | Subject::Worker => promex::INFO.iter().map(|row| row.field).collect(),
+                    _ => COLUMNS.iter().filter(|column| column.is_numeric()).map(|column| column.name).collect(),
+                };
+                // One figure that two releases spell in two ways.
+                for field in fields.into_iter().filter(|field| *field != "TotalSplicdedBytesOut") {
+                    for of_cluster in [false, true] {
+                        let metric = metric(style, subject, of_cluster, field);
+                        let valid = metric.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+                        assert!(valid && !metric.about.is_empty(), "{metric:?}");
+                        assert!(seen.insert((metric.name.clone(), metric.label)), "{metric:?} is there twice");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_figure_of_the_catalogue_is_named() {
+        for field in info::FIELDS.iter().filter(|field| field.is_numeric()) {
+            assert!(promex::find(Subject::Process, field.name).is_some(), "{}", field.name);
+        }
+        for column in COLUMNS.iter().filter(|column| column.is_numeric()) {
+            let named = |subject| promex::find(subject, column.name).is_some();
+            assert!(promex::module(column.name).is_some() || named(Subject::Server), "{}", column.name);
+        }
+    }
+
+    #[test]
+    fn counters_end_as_counters_do_save_where_the_exporter_does_not() {
+        for row in promex::STAT.iter().chain(promex::INFO) {
+            let subject = if promex::INFO.contains(row) { Subject::Process } else { Subject::Server };
+            let counts = metric(NameStyle::Promex, subject, false, row.field).kind == Kind::Counter;
+            if row.exported.is_empty() {
+                assert_eq!(row.name.ends_with("_total"), counts, "{row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_labels_and_units_are_those_of_the_exporter() {
+        let promex = |subject, field| metric(NameStyle::Promex, subject, false, field);
+        let responses = promex(Subject::Backend, "hrsp_2xx");
+        assert_eq!(
+            (&*responses.name, responses.label, responses.kind),
+            ("haproxy_backend_http_responses_total", Some(("code", "2xx")), Kind::Counter)
+        );
+        let time = promex(Subject::Server, "rtime");
+        assert_eq!((&*time.name, time.scale.of(250.0)), ("haproxy_server_response_time_average_seconds", 0.25));
+        assert_eq!(promex(Subject::Backend, "act").name, "haproxy_backend_active_servers");
+        assert_eq!(promex(Subject::Server, "act").name, "haproxy_server_active");
+        let module = promex(Subject::Frontend, "h2_goaway_rcvd");
+        assert_eq!((&*module.name, module.label), ("haproxy_frontend_h2_goaway_rcvd", Some(("mod", "h2"))));
+        assert_eq!(promex(Subject::Process, "Unstoppable Jobs").name, "haproxy_process_unstoppable_jobs");
+        let own = metric(NameStyle::Haproxystats, Subject::Process, true, "Ulimit-n");
+        assert_eq!(own.name, "haproxy_cluster_daemon_Ulimit_n");
+    }
+}
