@@ -27,12 +27,12 @@
 //! backoff    config
 //! batch      config snapshot
 //! cli        config
-//! exporter   net telemetry
 //! logging    config escape
 //! names      config
 //! plan       config haproxy
 //! prometheus config haproxy telemetry
 //! tls        config secrets
+//! exporter   config net telemetry
 //! encode     batch config snapshot telemetry value
 //! dispatch   backoff batch config encode injection logging looked snapshot telemetry tls
 //! http       config net secrets tls
@@ -41,7 +41,7 @@
 //! status     cli config haproxy snapshot version
 //! aggregate  haproxy names parse plan value
 //! reporter   batch config daemon dispatch encode exporter logging names snapshot value
-//! startup    cli config exit status version
+//! startup    cli config daemon exit logging status version
 //! agent      cli config daemon exit exporter haproxy http logging names net reporter secrets startup telemetry version
 //! discovery  backoff cli config daemon dispatch exit exporter haproxy http logging names net reporter secrets startup telemetry tls
 //! pull       config daemon exit exporter haproxy logging parse snapshot startup telemetry version

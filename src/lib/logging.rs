@@ -13,6 +13,7 @@ use crate::escape::Lines;
 use std::error::Error;
 use std::fmt::Debug;
 use std::io::{stderr, stdout};
+use std::sync::OnceLock;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
@@ -23,6 +24,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFi
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, reload};
 
 /// Where log lines go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,13 +50,28 @@ impl From<LogLevel> for LevelFilter {
 /// Installs the subscriber. Messages below `level` are dropped before they are formatted. Each becomes one line, whatever
 /// the names in it hold.
 pub fn init(level: LogLevel, output: Output) {
-    let registry = tracing_subscriber::registry().with(LevelFilter::from(level));
+    let (filter, handle) = reload::Layer::new(LevelFilter::from(level));
+    let registry = tracing_subscriber::registry().with(filter);
     // A second call (tests) keeps the first subscriber: nothing is lost by it.
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).event_format(Line);
-    let _ = match output {
+    let installed = match output {
         Output::Stdout => registry.with(layer.with_writer(|| Lines::new(stdout(), false))).try_init(),
         Output::Stderr => registry.with(layer.with_writer(|| Lines::new(stderr(), false))).try_init(),
     };
+    if installed.is_ok() {
+        let _ = LEVEL.set(handle);
+    }
+}
+
+/// Of the subscriber that was installed.
+static LEVEL: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
+
+/// From now on messages below `level` are dropped.
+pub fn set_level(level: LogLevel) {
+    if let Some(handle) = LEVEL.get() {
+        // It fails only without a subscriber.
+        let _ = handle.modify(|filter| *filter = level.into());
+    }
 }
 
 /// How a line looks; see the [module](self).
@@ -146,7 +163,6 @@ mod tests {
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
     use tracing::error_span;
-    use tracing_subscriber::Registry;
     use tracing_subscriber::fmt::format::DefaultFields;
     use tracing_subscriber::layer::Layered;
 

@@ -17,6 +17,9 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::unbounded_channel;
 
+/// Time for the reports of a configuration that is replaced to be delivered.
+const REST: Duration = Duration::from_secs(30);
+
 /// Reports of one program.
 #[derive(Debug)]
 pub struct Reporter {
@@ -38,7 +41,12 @@ impl Reporter {
         let (notices, mut said) = unbounded_channel();
         let mut reporting = Reporting::new(&config, &machine::name());
         match Reports::start(&config, &notices) {
-            Ok(graphite) => drop(self.graphite.replace(Some(graphite))),
+            Ok(graphite) => {
+                if let Some(before) = self.graphite.replace(Some(graphite)) {
+                    let end = tokio::time::Instant::now() + REST;
+                    tokio::task::spawn_local(async move { before.drain(end).await });
+                }
+            }
             Err(error) => {
                 tracing::error!(error = %Chain(&error), "cannot report to Graphite");
                 return;

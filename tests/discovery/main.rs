@@ -21,6 +21,7 @@ mod hsdo;
 mod interleavings;
 mod moto;
 mod program;
+mod reloads;
 mod replacement;
 mod server;
 mod store;

@@ -30,7 +30,7 @@ const fn mounting(name: &'static str, inject: fn(&mut Chain)) -> PullFault {
 pub const FAULTS: &[PullFault] = &[
     fault("kill -9 of pull", |chain| end(chain, Signal::SIGKILL)),
     fault("SIGTERM to pull", |chain| end(chain, Signal::SIGTERM)),
-    fault("SIGHUP to pull", |chain| end(chain, Signal::SIGHUP)),
+    fault("reload of pull", reload_pull),
     fault("kill -9 of pull in a pull", |chain| end_in_a_pull(chain, Signal::SIGKILL)),
     fault("SIGTERM to pull in a pull", |chain| end_in_a_pull(chain, Signal::SIGTERM)),
     fault("pull restarted just before a tick", restart_before_a_tick),
@@ -68,6 +68,15 @@ fn end(chain: &mut Chain, signal: Signal) {
     let pause = chain.world.rng.u64(0..1_100);
     chain.go_on(Duration::from_millis(pause));
     chain.pull.end_by(signal);
+    chain.go_on(Duration::from_millis(300));
+}
+
+fn reload_pull(chain: &mut Chain) {
+    for _ in 0..3 {
+        let pause = chain.world.rng.u64(0..1_100);
+        chain.go_on(Duration::from_millis(pause));
+        chain.pull.signal(Signal::SIGHUP);
+    }
     chain.go_on(Duration::from_millis(300));
 }
 

@@ -96,6 +96,26 @@ fn units_are_sound_and_confined() {
     }
 }
 
+/// A new configuration without another process; one that is invalid fails, and ends nothing.
+#[track_caller]
+fn a_reload(machine: &Machine) {
+    let pids = [PULL, PROCESS].map(|unit| main_pid(machine, unit));
+    machine.run(&["systemctl", "reload", PULL, PROCESS]);
+    for unit in [PULL, PROCESS] {
+        machine.wait_for_property(unit, "ActiveState", "active");
+        assert!(machine.journal(unit).contains("the configuration is in use"), "{}", machine.journal(unit));
+    }
+    machine.run(&["sh", "-c", "cp /etc/haproxystats.conf /etc/good.conf; echo '[pull' >>/etc/haproxystats.conf"]);
+    for unit in [PULL, PROCESS] {
+        let (succeeded, output) = machine.try_run(&["systemctl", "reload", unit]);
+        assert!(!succeeded, "{output}");
+        machine.wait_for_property(unit, "ActiveState", "active");
+    }
+    machine.run(&["cp", "/etc/good.conf", "/etc/haproxystats.conf"]);
+    assert_eq!([PULL, PROCESS].map(|unit| main_pid(machine, unit)), pids);
+    wait_for_more(machine, "after a reload");
+}
+
 #[test]
 fn a_life_under_systemd() {
     let stage = stage();
@@ -129,6 +149,7 @@ fn a_life_under_systemd() {
     wait_for_more(&machine, "after reload-or-restart");
     assert_eq!(machine.property(PROCESS, "Result"), "success");
 
+    a_reload(&machine);
     a_crash_and_a_dead_worker(&machine);
     the_watchdog(&machine);
     a_backlog(&machine);

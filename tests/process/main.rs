@@ -27,6 +27,7 @@ mod less;
 mod long_run;
 mod parity;
 mod reference;
+mod reloads;
 mod resources;
 #[cfg(feature = "kafka")]
 mod roll_ups;

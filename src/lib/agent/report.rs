@@ -86,13 +86,13 @@ fn path(sample: &Sample<'_>) -> String {
 
 /// How the agent reports, out of the whole configuration.
 pub(super) struct Reporting {
-    pub(super) listen: Option<std::net::SocketAddr>,
+    pub(super) exporter: config::Exporter,
     pub(super) graphite: Option<(config::Graphite, Duration)>,
 }
 
 impl Reporting {
     pub(super) fn of(config: &Config) -> Self {
         let graphite = config.agent.self_metrics.map(|interval| (config.graphite.clone(), interval));
-        Self { listen: config.exporter.listen, graphite }
+        Self { exporter: config.exporter.clone(), graphite }
     }
 }

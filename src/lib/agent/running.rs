@@ -2,18 +2,18 @@
 
 use super::error::AgentError;
 use super::figures;
+use super::front::FRONT;
 use super::listen::{self, Port};
 use super::memory::Memory;
 use super::report::{Reporting, Sources};
 use super::service::{Before, Service, open};
-use crate::config::{self, Program};
+use crate::config;
 use crate::daemon::duty::Roll;
 use crate::daemon::signals::{Signals, Told};
 use crate::daemon::systemd;
 use crate::daemon::watchdog::Watchdog;
-use crate::exporter;
+use crate::exporter::Served;
 use crate::logging::Chain;
-use crate::startup;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -89,6 +89,36 @@ impl Drop for Site {
     }
 }
 
+/// Where the figures go.
+struct Telling {
+    served: Served,
+    graphite: Option<(config::Graphite, Duration)>,
+    reports: Option<JoinHandle<()>>,
+}
+
+impl Telling {
+    fn start(sources: &Sources, reporting: Reporting) -> Self {
+        let page = sources.clone();
+        let mut telling = Self { served: Served::new(move || page.page()), graphite: None, reports: None };
+        telling.tell(sources, reporting);
+        telling
+    }
+
+    /// From now on there.
+    fn tell(&mut self, sources: &Sources, reporting: Reporting) {
+        self.served.at(&reporting.exporter);
+        if self.graphite == reporting.graphite {
+            return;
+        }
+        if let Some(before) = self.reports.take() {
+            before.abort();
+        }
+        let report = |(graphite, interval)| tokio::task::spawn_local(sources.clone().report(graphite, interval));
+        self.reports = reporting.graphite.clone().map(report);
+        self.graphite = reporting.graphite;
+    }
+}
+
 pub(super) struct Running {
     site: Site,
     sources: Sources,
@@ -108,18 +138,14 @@ impl Running {
         let roll = Roll::default();
         let mut events = Events::open(roll.clone())?;
         let mut agent = Self::start(config, roll)?;
-        let page = agent.sources.clone();
-        tokio::task::spawn_local(exporter::start(reporting.listen).serve(move || page.page()));
-        if let Some((graphite, interval)) = reporting.graphite {
-            tokio::task::spawn_local(agent.sources.clone().report(graphite, interval));
-        }
+        let mut told = Telling::start(&agent.sources, reporting);
         systemd::ready();
         let services = agent.site.services.len();
         systemd::status(&format!("{services} services"));
         tracing::info!(version = crate::version::line(), services, "haproxystats-agent is running");
         loop {
             match events.next().await {
-                Event::Told(Told::Hangup) => agent.reload(),
+                Event::Told(Told::Hangup) => agent.reload(&mut told),
                 Event::Told(_) => break,
                 Event::Keep => agent.keep(),
             }
@@ -148,24 +174,16 @@ impl Running {
     }
 
     /// Reads the configuration again. Where anything is wrong with it, everything stays as it is.
-    fn reload(&mut self) {
-        tracing::info!("SIGHUP: reading the configuration again");
-        let loaded = match startup::reload(Program::Agent, std::env::args_os()) {
-            Ok(loaded) => loaded,
-            Err(report) => {
-                for error in &report.errors {
-                    tracing::error!("{error}");
-                }
-                return refused("it is wrong");
-            }
-        };
-        loaded.log();
+    fn reload(&mut self, told: &mut Telling) {
+        let Some(loaded) = FRONT.reload(|_| Vec::new()) else { return };
+        let (level, reporting) = (loaded.config.agent.loglevel, Reporting::of(&loaded.config));
         if let Err(error) = self.replace(loaded.config.agent) {
-            return refused(Chain(&error));
+            return FRONT.keep(Chain(&error));
         }
+        told.tell(&self.sources, reporting);
         let services = self.site.services.len();
         systemd::status(&format!("{services} services"));
-        tracing::info!(services, "the configuration is in use");
+        FRONT.reloaded(level);
     }
 
     fn replace(&mut self, config: config::Agent) -> Result<(), AgentError> {
@@ -206,8 +224,4 @@ impl Running {
             }
         }
     }
-}
-
-fn refused(why: impl std::fmt::Display) {
-    tracing::error!("the configuration is not used ({why}); the agent goes on with the one that it has");
 }

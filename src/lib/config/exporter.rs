@@ -18,7 +18,7 @@ options! {
 }
 
 /// `[exporter]`, as one program has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exporter {
     /// Where the page is served; `None`: nowhere.
     pub listen: Option<SocketAddr>,

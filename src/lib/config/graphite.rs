@@ -149,7 +149,7 @@ pub struct GroupNamespace {
 }
 
 /// `[graphite]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Graphite {
     /// Whether anything is sent to Graphite at all.
     pub enabled: bool,

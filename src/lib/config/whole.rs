@@ -81,7 +81,7 @@ impl Sections {
             local_store: self.local_store.or_else(|| built_in.local_store.clone())?,
             groups: self.groups.or_else(|| built_in.groups.clone())?,
             agent: self.agent.or_else(|| built_in.agent.clone())?,
-            exporter: self.exporter.or_else(|| built_in.exporter)?,
+            exporter: self.exporter.or_else(|| built_in.exporter.clone())?,
             discovery: self.discovery.or_else(|| built_in.discovery.clone())?,
             kafka: self.kafka.or_else(|| built_in.kafka.clone())?,
             hosts: self.hosts.or_else(|| built_in.hosts.clone())?,

@@ -73,6 +73,11 @@ pub fn hold_hangup() {
     let _ = hangup().thread_block();
 }
 
+/// Undoes [`hold_hangup`], for what ends by itself and reloads nothing.
+pub fn release_hangup() {
+    let _ = hangup().thread_unblock();
+}
+
 fn hangup() -> SigSet {
     [Number::SIGHUP].into_iter().collect()
 }

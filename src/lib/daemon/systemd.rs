@@ -9,9 +9,17 @@ fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
-/// Start-up is complete.
+/// Start-up or a reload is complete.
 pub fn ready() {
     notify(&[NotifyState::Ready]);
+}
+
+/// The configuration is being read again; [`ready`] ends that, whatever came of it.
+pub fn reloading() {
+    // systemd holds it against the moment at which it asked.
+    let now = NotifyState::monotonic_usec_now().ok();
+    let states: Vec<NotifyState<'_>> = std::iter::once(NotifyState::Reloading).chain(now).collect();
+    notify(&states);
 }
 
 /// The program is on its way out.

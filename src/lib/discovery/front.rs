@@ -38,7 +38,7 @@ fn look(loaded: &Loaded, purpose: Purpose) -> Report {
 }
 
 /// What the configuration does not say, and what is asked for needs.
-fn missing(discover: Discover, loaded: &Loaded) -> Vec<Problem> {
+pub(super) fn missing(discover: Discover, loaded: &Loaded) -> Vec<Problem> {
     let mut errors = Vec::new();
     if discover.server && loaded.config.discovery.server.source.is_none() {
         let problem = Problem::new("is not set, and --server needs it; write aws, consul, dns or file");

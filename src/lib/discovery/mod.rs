@@ -21,6 +21,7 @@ pub mod http;
 mod local;
 mod notices;
 pub mod plan;
+mod reload;
 mod report;
 pub(crate) mod server;
 pub mod source;
@@ -29,22 +30,25 @@ pub mod store;
 
 use crate::cli::{self, Run};
 use crate::config;
+use crate::config::load::Loaded;
 use crate::daemon::duty::Roll;
-use crate::daemon::signals::Signals;
+use crate::daemon::signals::{self, Signals};
 use crate::daemon::systemd;
 use crate::daemon::watchdog::Watchdog;
 use crate::exit;
-use crate::exporter;
+use crate::exporter::Served;
 use crate::logging::{self, Chain, Output};
 use crate::startup::Next;
 use context::Context;
 use front::FRONT;
+use reload::{Prepared, Present};
+use std::cell::Cell;
 use std::io;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 use stop::Stop;
-use tokio::task::LocalSet;
+use tokio::task::{JoinHandle, LocalSet};
 
 /// Time for the last report to Graphite.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -69,6 +73,7 @@ enum DiscoveryError {
 /// The whole program: command line, environment, configuration, log, and server and client until a signal comes.
 #[must_use]
 pub fn main() -> ExitCode {
+    signals::hold_hangup();
     let (discover, loaded) = match FRONT.begin(std::env::args_os()) {
         Next::Own(asked) => match front::load(&asked) {
             Ok(both) => both,
@@ -80,11 +85,7 @@ pub fn main() -> ExitCode {
     let output = if discover.run == Run::Dry { Output::Stderr } else { Output::Stdout };
     logging::init(loaded.config.discovery.loglevel, output);
     loaded.log();
-    let listen = loaded.config.exporter.listen;
-    let mut config = loaded.config.discovery;
-    // The page of all programs may be switched on for this one too; it has but one address.
-    let own = if discover.server { config.exporter } else { config.client_exporter };
-    config.exporter = listen.or(own);
+    let config = configured(discover, &loaded);
     match start(discover, config) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
@@ -94,7 +95,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn start(discover: cli::Discover, config: config::Discovery) -> Result<(), DiscoveryError> {
+fn start(discover: cli::Discover, config: Configured) -> Result<(), DiscoveryError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DiscoveryError::EventLoop)?;
     let tasks = LocalSet::new();
@@ -105,37 +106,92 @@ fn start(discover: cli::Discover, config: config::Discovery) -> Result<(), Disco
     result
 }
 
-async fn run(discover: cli::Discover, config: config::Discovery) -> Result<(), DiscoveryError> {
+/// What of a configuration this program reads.
+struct Configured {
+    config: config::Discovery,
+    exporter: config::Exporter,
+}
+
+fn configured(discover: cli::Discover, loaded: &Loaded) -> Configured {
+    let config = loaded.config.discovery.clone();
+    let mut exporter = loaded.config.exporter.clone();
+    // The page of all programs may be switched on for this one too; it has but one address.
+    let own = if discover.server { config.exporter } else { config.client_exporter };
+    exporter.listen = exporter.listen.or(own);
+    Configured { config, exporter }
+}
+
+async fn run(discover: cli::Discover, Configured { config, exporter }: Configured) -> Result<(), DiscoveryError> {
     let mut signals = Signals::listen().map_err(DiscoveryError::EventLoop)?;
-    let (stopper, stop) = Stop::pair();
-    let store = store::open(&config).await?;
-    let reports = Rc::new(report::Reports::default());
     let lasting = discover.run == Run::Loop;
-    if lasting {
-        let page = Rc::clone(&reports);
-        tokio::task::spawn_local(exporter::start(config.exporter).serve(move || page.page()));
-        if let Some((graphite, interval)) = config.graphite.clone() {
-            tokio::task::spawn_local(Rc::clone(&reports).report(graphite, interval));
-        }
-    }
-    let planned = Rc::default();
+    let reports = Rc::new(report::Reports::default());
+    let page = Rc::clone(&reports);
+    let mut telling = Telling { served: Served::new(move || page.page()), graphite: None, reports: None };
     let roll = Roll::default();
     let mut watchdog = Watchdog::new(roll.clone(), systemd::watchdog_limit().filter(|_| lasting));
-    let config = Rc::new(config);
-    let context = Context { config, store, run: discover.run, stop: stop.clone(), reports, roll, planned };
-    tokio::task::spawn_local(async move {
-        tracing::info!(signal = %signals.next().await, "haproxystats-discovery stops");
-        systemd::stopping();
-        // Where nobody waits any more, everything has ended already.
-        let _ = stopper.send(true);
-        // Whoever says it again does not want to wait for a store or a HAProxy that hangs.
-        tracing::warn!(signal = %signals.next().await, "haproxystats-discovery ends at once");
-        std::process::exit(exit::OK.into());
-    });
-    systemd::ready();
-    let result = watchdog.beside(both(discover, context.clone())).await;
-    watchdog.beside(context.reports.drain(DRAIN)).await;
+    let mut next = Prepared { store: store::open(&config).await?, config, exporter };
+    let mut begun = false;
+    let result = loop {
+        let (stopper, stop) = Stop::pair();
+        let Prepared { config, exporter, store } = next;
+        let config = Rc::new(config);
+        reports.begin();
+        if lasting {
+            telling.tell(&reports, &config, &exporter);
+        }
+        let planned = Rc::default();
+        let (reports, roll) = (Rc::clone(&reports), roll.clone());
+        let context = Context {
+            config: Rc::clone(&config),
+            store: Rc::clone(&store),
+            run: discover.run,
+            stop,
+            reports,
+            roll,
+            planned,
+        };
+        if !std::mem::replace(&mut begun, true) {
+            systemd::ready();
+        }
+        let present = Present { discover, config, store };
+        let prepared = Cell::new(None);
+        let work = async {
+            tokio::select! {
+                result = both(discover, context) => result,
+                never = reload::heed(&mut signals, &present, stopper, &prepared) => match never {},
+            }
+        };
+        let result = watchdog.beside(work).await;
+        match prepared.take() {
+            Some(prepared) if result.is_ok() => next = prepared,
+            _ => break result,
+        }
+    };
+    watchdog.beside(reports.drain(DRAIN)).await;
     result
+}
+
+/// Where the figures go.
+struct Telling {
+    served: Served,
+    graphite: Option<(config::Graphite, Duration)>,
+    reports: Option<JoinHandle<()>>,
+}
+
+impl Telling {
+    /// From now on there.
+    fn tell(&mut self, reports: &Rc<report::Reports>, config: &config::Discovery, exporter: &config::Exporter) {
+        self.served.at(exporter);
+        if self.graphite == config.graphite {
+            return;
+        }
+        if let Some(before) = self.reports.take() {
+            before.abort();
+        }
+        self.graphite.clone_from(&config.graphite);
+        let report = |(graphite, interval)| tokio::task::spawn_local(Rc::clone(reports).report(graphite, interval));
+        self.reports = config.graphite.clone().map(report);
+    }
 }
 
 /// Server and client side by side, or, for one round, one after the other.

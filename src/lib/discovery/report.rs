@@ -48,6 +48,12 @@ impl Default for Reports {
 }
 
 impl Reports {
+    /// Forgets who tells figures: others begin, with another configuration.
+    pub(super) fn begin(&self) {
+        self.collectors.borrow_mut().clear();
+        self.weights.borrow_mut().clear();
+    }
+
     /// Adds figures, which are asked for with each report.
     pub(crate) fn register(&self, collector: impl Fn() -> Vec<Sample<'static>> + 'static) {
         self.collectors.borrow_mut().push(Box::new(collector));

@@ -1,31 +1,45 @@
-//! The end of the program, as its parts learn of it.
+//! The end of the program or of a configuration, as its parts learn of it.
 
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Tells when the program has to end.
+/// Why server and client have to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// The program ends, or goes on in such a way that others may take over meanwhile.
+    End,
+    /// Others with a new configuration go on at once, in the same place: what is held is kept for them.
+    Reload,
+}
+
+/// Tells when the parts of the program have to end.
 #[derive(Debug, Clone)]
-pub(crate) struct Stop(watch::Receiver<bool>);
+pub(crate) struct Stop(watch::Receiver<Option<Why>>);
 
 impl Stop {
-    /// A pair: `true` sent through the first stops the second.
-    pub(crate) fn pair() -> (watch::Sender<bool>, Self) {
-        let (sender, receiver) = watch::channel(false);
+    /// A pair: what is sent through the first stops the second.
+    pub(crate) fn pair() -> (watch::Sender<Option<Why>>, Self) {
+        let (sender, receiver) = watch::channel(None);
         (sender, Self(receiver))
     }
 
-    /// Whether the program has to end.
+    /// Whether they have to end.
     pub(crate) fn stopped(&self) -> bool {
-        *self.0.borrow()
+        self.0.borrow().is_some()
     }
 
-    /// Waits until the program has to end.
+    /// Whether what is held, such as the lease, is to be kept.
+    pub(crate) fn keeps(&self) -> bool {
+        *self.0.borrow() == Some(Why::Reload)
+    }
+
+    /// Waits until they have to end.
     pub(crate) async fn wait(&mut self) {
-        // Without a sender nobody can stop it any more: then it stops.
-        let _ = self.0.wait_for(|stopped| *stopped).await;
+        // Without a sender nobody can stop them any more: then they stop.
+        let _ = self.0.wait_for(Option::is_some).await;
     }
 
-    /// Waits for the time, or until the program has to end; `false` then.
+    /// Waits for the time, or until they have to end; `false` then.
     pub(crate) async fn sleep(&mut self, time: Duration) -> bool {
         tokio::select! {
             () = self.wait() => false,

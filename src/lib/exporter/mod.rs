@@ -3,8 +3,8 @@
 //! A page is made when it is asked for, by the program's own loop, from what it has at that moment:
 //!
 //! ```text
-//! let mut scrapes = exporter::start(config.exporter.listen);      // nothing happens without an address
-//! tokio::select! { scrape = scrapes.next() => scrape.answer(page), … }      // or: spawn_local(scrapes.serve(make_page))
+//! let mut scrapes = exporter::start(&config.exporter);             // nothing happens without an address
+//! tokio::select! { scrape = scrapes.next() => scrape.answer(page), … }      // or: Served::new(make_page)
 //! ```
 //!
 //! Names, kinds and explanations come from the tables of [`crate::telemetry`].
@@ -14,4 +14,4 @@ mod runtime;
 mod server;
 
 pub use page::{Family, Page, name_of};
-pub use server::{Scrape, Scrapes, start};
+pub use server::{Scrape, Scrapes, Served, start};

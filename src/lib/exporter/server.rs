@@ -5,6 +5,7 @@
 mod places;
 
 use super::page::Page;
+use crate::config::Exporter;
 use crate::net::listen;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -15,10 +16,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use places::{Phase, Place, Places};
 use std::convert::Infallible;
 use std::future::pending;
-use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 /// Most connections at a time.
@@ -33,14 +35,27 @@ const MAKING: Duration = Duration::from_secs(8);
 const TAKING: Duration = Duration::from_secs(5);
 /// Most bytes of the head of a request.
 const LARGEST: usize = 16 * 1024;
+/// Pause before an address is tried for the second time: it may be one that this program leaves just now.
+const ONCE_MORE: Duration = Duration::from_millis(200);
 /// Pause before an address is tried again that could not be had.
 const AGAIN: Duration = Duration::from_secs(10);
 /// The text format.
 const TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// The questions for the page.
+/// The questions for the page. The address is closed when this value goes away.
 #[derive(Debug)]
-pub struct Scrapes(Option<mpsc::Receiver<Scrape>>);
+pub struct Scrapes(Option<(mpsc::Receiver<Scrape>, Port)>);
+
+/// The task that has the address.
+#[derive(Debug)]
+struct Port(JoinHandle<()>);
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        // Who is being answered has a task of its own, which goes on.
+        self.0.abort();
+    }
+}
 
 /// One question for the page.
 #[derive(Debug)]
@@ -57,7 +72,7 @@ impl Scrape {
 impl Scrapes {
     /// The next question; never, where the page is off. Safe to be dropped and called again.
     pub async fn next(&mut self) -> Scrape {
-        if let Some(receiver) = &mut self.0
+        if let Some((receiver, _)) = &mut self.0
             && let Some(scrape) = receiver.recv().await
         {
             return scrape;
@@ -73,34 +88,69 @@ impl Scrapes {
     }
 }
 
+/// The page of a program whose configuration may be read again.
+pub struct Served {
+    page: Rc<dyn Fn() -> Page>,
+    config: Option<Exporter>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Served {
+    /// A page that is made by this function, and served nowhere yet.
+    pub fn new(page: impl Fn() -> Page + 'static) -> Self {
+        Self { page: Rc::new(page), config: None, task: None }
+    }
+
+    /// Serves it as configured from now on. Where that is as before, connections that wait are not lost. Must run within a
+    /// [`tokio::task::LocalSet`].
+    pub fn at(&mut self, config: &Exporter) {
+        if self.config.as_ref() == Some(config) {
+            return;
+        }
+        if let Some(before) = self.task.take() {
+            before.abort();
+        }
+        self.config = Some(config.clone());
+        let (scrapes, page) = (start(config), Rc::clone(&self.page));
+        self.task = Some(tokio::task::spawn_local(scrapes.serve(move || page())));
+    }
+}
+
+impl std::fmt::Debug for Served {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Served").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
 /// Serves the page at this address, in tasks of the runtime in which this is called. Without an address nothing is
 /// opened. An address that cannot be had keeps no program from its work: it is logged, and tried again.
 #[must_use]
-pub fn start(address: Option<SocketAddr>) -> Scrapes {
-    let Some(address) = address else { return Scrapes(None) };
+pub fn start(config: &Exporter) -> Scrapes {
+    let Some(address) = config.listen else { return Scrapes(None) };
     let (questions, scrapes) = mpsc::channel(CONNECTIONS);
     // The first attempt is made here, so that the page is there when the program says that it is ready.
     let first = listen(address, BACKLOG);
-    tokio::spawn(async move {
+    let port = tokio::spawn(async move {
         let mut attempt = first;
-        let mut failing = false;
+        let mut failures = 0_u32;
         let listener = loop {
             match attempt {
                 Ok(listener) => break listener,
-                Err(error) if !std::mem::replace(&mut failing, true) => {
+                Err(error) if failures == 1 => {
                     let again_s = AGAIN.as_secs();
                     tracing::error!(%address, %error, again_s, "cannot serve metrics: cannot bind the address");
                 }
                 Err(_) => {}
             }
-            sleep(AGAIN).await;
+            sleep(if failures == 0 { ONCE_MORE } else { AGAIN }).await;
+            failures = failures.saturating_add(1);
             attempt = listen(address, BACKLOG);
         };
         let address = listener.local_addr().unwrap_or(address);
         tracing::info!(%address, "metrics are served under /metrics");
         serve(listener, questions).await;
     });
-    Scrapes(Some(scrapes))
+    Scrapes(Some((scrapes, Port(port))))
 }
 
 async fn serve(listener: TcpListener, questions: mpsc::Sender<Scrape>) {

@@ -18,7 +18,7 @@ pub mod worker;
 use crate::cli::{Action, Arguments};
 use crate::config::load::Loaded;
 use crate::config::problem::{Problem, Report};
-use crate::config::{Program, check_directories_process};
+use crate::config::{Config, Program, check_directories_process};
 use crate::daemon::{host, signals};
 use crate::dispatch::graphite;
 use crate::exit;
@@ -32,16 +32,23 @@ const FRONT: Front = Front { program: Program::Process, look, failure: "director
 /// Looks at the directories, which a start makes. A check also reads the files for TLS; the parent of a start does so itself.
 fn look(loaded: &Loaded, purpose: Purpose) -> Report {
     let mut report = check_directories_process(&loaded.config, &loaded.ini, purpose == Purpose::Start);
-    if purpose == Purpose::Check
-        && let Err(error) = graphite::check(&loaded.config)
-    {
-        report.error(Problem::new(Chain(&error).to_string()));
+    if purpose == Purpose::Check {
+        report.errors.extend(broken_files(&loaded.config));
     }
     report
 }
 
+/// What is wrong with the files that workers read: certificates, keys, passwords.
+fn broken_files(config: &Config) -> Vec<Problem> {
+    let graphite = graphite::check(config).err().map(|error| Chain(&error).to_string());
+    let kafka = config.kafka.as_ref().and_then(|kafka| kafka.all_properties().err());
+    let kafka = kafka.map(|error| Chain(&error).to_string());
+    graphite.into_iter().chain(kafka).map(Problem::new).collect()
+}
+
 /// `--once`
 fn own(arguments: &Arguments) -> u8 {
+    signals::release_hangup();
     match &arguments.action {
         Action::Once(snapshot) => match FRONT.load(arguments) {
             Ok(loaded) => process_once(&loaded, snapshot),
@@ -66,6 +73,7 @@ pub fn main() -> ExitCode {
     if let Some(configuration) = parent::spawn::worker_mode(&arguments) {
         return ExitCode::from(worker::main(configuration));
     }
+    signals::hold_hangup();
     let loaded = match FRONT.begin(arguments.iter().cloned()) {
         Next::Run(loaded) => loaded,
         Next::Own(asked) => return ExitCode::from(own(&asked)),

@@ -1,6 +1,7 @@
 //! haproxystats-pull: asks HAProxy's sockets at every tick and publishes what they answer as one snapshot.
 //!
-//! [`Pull::open`] has the directories ready and nothing running; [`Pull::run`] pulls until a signal comes.
+//! [`Pull::open`] has the directories ready and nothing running; [`Pull::run`] pulls until a signal comes. SIGHUP has it read its
+//! configuration again between two pulls.
 
 pub mod check;
 mod continuity;
@@ -24,17 +25,17 @@ use crate::config::problem::{Problem, Report};
 use crate::config::{self, Program, check_directories_pull};
 use crate::daemon::{host, signals, systemd};
 use crate::exit;
-use crate::exporter::{self, Page};
+use crate::exporter::{Page, Served};
 use crate::logging::{self, Chain, Output};
 use crate::snapshot::stage::{StageError, Staging};
-use crate::startup::{Front, Next, Purpose};
+use crate::startup::{self, Front, Purpose};
 use crate::telemetry::pull::Counters;
 use pace::Pace;
-use schedule::{Now, Schedule, Wake};
+use schedule::{Now, Plan, Schedule, Wake};
 use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use stop::Stop;
+use stop::{Grace, Next, Stop};
 use tick::Puller;
 use tokio::task::LocalSet;
 
@@ -61,14 +62,15 @@ fn look(loaded: &Loaded, purpose: Purpose) -> Report {
 #[must_use]
 pub fn main() -> ExitCode {
     signals::ignore_meaningless();
+    signals::hold_hangup();
     let config = match FRONT.begin(std::env::args_os()) {
-        Next::Run(loaded) => {
+        startup::Next::Run(loaded) => {
             logging::init(loaded.config.pull.loglevel, Output::Stdout);
             loaded.log();
             loaded.config
         }
-        Next::Own(_) => return ExitCode::from(exit::USAGE),
-        Next::Done(code) => return ExitCode::from(code),
+        startup::Next::Own(_) => return ExitCode::from(exit::USAGE),
+        startup::Next::Done(code) => return ExitCode::from(code),
     };
     match Pull::open(config.pull, config.hosts, config.exporter).and_then(Pull::run) {
         Ok(()) => ExitCode::from(exit::OK),
@@ -106,7 +108,7 @@ pub struct Pull {
     puller: Puller,
     pace: Pace,
     /// For a pull that is under way when a signal comes.
-    grace: Duration,
+    grace: Grace,
     exporter: config::Exporter,
 }
 
@@ -119,12 +121,11 @@ impl Pull {
         let staging = Staging::open(&config.tmp_dst_dir, &config.dst_dir, config.fsync)?;
         let schedule = Schedule::new(config.pull_interval);
         let pace = Pace::default();
-        let grace =
-            config.pull_timeout.map_or(LONGEST_GRACE, |limit| (limit + config.jitter + GRACE).min(LONGEST_GRACE));
+        let grace = grace(&config);
         Ok(Self { schedule, grace, puller: Puller::new(config, hosts, staging, pace.clone()), pace, exporter })
     }
 
-    /// Pulls at every tick until SIGTERM, SIGINT or SIGHUP. A pull that is under way then has a few seconds to end; a
+    /// Pulls at every tick until SIGTERM or SIGINT. A pull that is under way then has a few seconds to end; a
     /// second signal, or the end of that time, gives it up, and it leaves nothing behind.
     ///
     /// # Errors
@@ -150,32 +151,76 @@ impl Pull {
         let started = Instant::now();
         let mut stop = Stop::listen().map_err(PullError::EventLoop)?;
         let shown = self.puller.shown();
-        tokio::task::spawn_local(exporter::start(self.exporter.listen).serve(move || page(&shown.borrow())));
+        let mut served = Served::new(move || page(&shown.borrow()));
+        served.at(&self.exporter);
         systemd::ready();
         systemd::status("waiting for the first tick");
-        let mut left_over = self.schedule.left_over(now(started), self.puller.published());
-        left_over = left_over.filter(|plan| !self.puller.has(plan.epoch));
-        let first = left_over.unwrap_or_else(|| self.schedule.next(now(started))).epoch;
-        tracing::info!(version = crate::version::line(), %first, "haproxystats-pull is running");
+        let mut plan = self.first(now(started));
+        tracing::info!(version = crate::version::line(), first = %plan.epoch, "haproxystats-pull is running");
         loop {
-            let plan = left_over.take().unwrap_or_else(|| self.schedule.next(now(started)));
-            if stop.or(tokio::time::sleep(plan.wait)).await.is_none() {
-                break;
+            match stop.wait(plan.left(now(started))).await {
+                Next::GoOn => {}
+                Next::Reload => {
+                    plan = self.reload(plan, started, &mut served);
+                    continue;
+                }
+                Next::End => break,
             }
+            let mut next = Next::GoOn;
             match self.schedule.wake(plan, now(started)) {
                 Wake::Tick { epoch, skipped } => {
                     self.puller.skipped(skipped);
-                    if !stop.after(self.puller.tick(epoch), self.grace).await {
-                        break;
-                    }
+                    next = stop.after(self.puller.tick(epoch), self.grace).await;
                 }
                 Wake::ClockSet { seconds } => self.puller.clock_set(seconds),
                 Wake::Early | Wake::Late => {}
+            }
+            plan = self.schedule.next(now(started));
+            match next {
+                Next::GoOn => {}
+                Next::Reload => plan = self.reload(plan, started, &mut served),
+                Next::End => break,
             }
         }
         systemd::stopping();
         Ok(())
     }
+
+    /// The tick that was left by the program before this one, or by ticks at another interval; else the next.
+    fn first(&self, now: Now) -> Plan {
+        let left_over = self.schedule.left_over(now, self.puller.published());
+        let left_over = left_over.filter(|plan| !self.puller.has(plan.epoch));
+        left_over.unwrap_or_else(|| self.schedule.next(now))
+    }
+
+    /// Reads the configuration again, and goes on with it. Reading may take until after the planned tick: it is not lost, since
+    /// the plan stays, or what takes its place at another interval is looked for.
+    fn reload(&mut self, plan: Plan, started: Instant, served: &mut Served) -> Plan {
+        let Some(loaded) = FRONT.reload(|_| Vec::new()) else { return plan };
+        let config = loaded.config;
+        let (interval, grace, level) = (config.pull.pull_interval, grace(&config.pull), config.pull.loglevel);
+        if let Err(error) = self.puller.go_on(config.pull, config.hosts, self.pace.clone()) {
+            FRONT.keep(Chain(&error));
+            return plan;
+        }
+        self.grace = grace;
+        self.exporter = config.exporter;
+        served.at(&self.exporter);
+        FRONT.reloaded(level);
+        if self.schedule.is_every(interval) {
+            return plan;
+        }
+        self.schedule = Schedule::new(interval);
+        self.first(now(started))
+    }
+}
+
+/// How long a pull may take after a signal.
+fn grace(config: &config::Pull) -> Grace {
+    let end = config.pull_timeout.map_or(LONGEST_GRACE, |limit| (limit + config.jitter + GRACE).min(LONGEST_GRACE));
+    // Without pull-timeout it might never end.
+    let reload = config.pull_timeout.is_none().then_some(LONGEST_GRACE);
+    Grace { end, reload }
 }
 
 fn now(started: Instant) -> Now {

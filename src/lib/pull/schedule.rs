@@ -26,6 +26,14 @@ pub struct Plan {
     made: Now,
 }
 
+impl Plan {
+    /// What is left of the wait.
+    #[must_use]
+    pub fn left(&self, now: Now) -> Duration {
+        self.wait.saturating_sub(now.mono.saturating_sub(self.made.mono))
+    }
+}
+
 /// What to do after the wait.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Wake {
@@ -60,6 +68,12 @@ impl Schedule {
     #[must_use]
     pub fn new(interval: Duration) -> Self {
         Self { interval: Duration::from_secs(interval.as_secs().max(1)), last: None }
+    }
+
+    /// Whether ticks are so far apart.
+    #[must_use]
+    pub fn is_every(&self, interval: Duration) -> bool {
+        self.interval == Self::new(interval).interval
     }
 
     /// The tick that the program before this one has left: it is late by less than half an interval, and `published`,

@@ -1,16 +1,36 @@
-//! The end of the program, and the watchdog: what goes on beside any work.
+//! The end of the program, a reload, and the watchdog: what goes on beside any work.
 
-use crate::daemon::signals::Signals;
+use crate::daemon::signals::{Signals, Told};
 use crate::daemon::systemd;
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-/// The signals that end the program, and systemd's watchdog.
+/// The signals that end the program or reload its configuration, and systemd's watchdog.
 pub(super) struct Stop {
     signals: Signals,
     watchdog: Option<Interval>,
+}
+
+/// What comes after some work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// What comes anyway.
+    GoOn,
+    /// A reload of the configuration; then what comes anyway.
+    Reload,
+    /// The end.
+    End,
+}
+
+/// How long a pull that is under way may take after a signal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grace {
+    /// Before the end.
+    pub(super) end: Duration,
+    /// Before a reload; `None`: it has a limit of its own.
+    pub(super) reload: Option<Duration>,
 }
 
 impl Stop {
@@ -24,46 +44,61 @@ impl Stop {
         Ok(Self { signals: Signals::listen()?, watchdog })
     }
 
-    /// Does `work`, unless a signal comes first: then the work is dropped where it stands, and `None` is returned.
+    /// Waits so long, unless a signal comes first.
     ///
     /// The watchdog is fed from here, between two steps of the work: it starves when a step does not return, as a
     /// write to a dead disk does.
-    pub(super) async fn or<F: Future>(&mut self, work: F) -> Option<F::Output> {
-        let mut work = pin!(work);
+    pub(super) async fn wait(&mut self, time: Duration) -> Next {
+        let mut end = pin!(tokio::time::sleep(time));
         loop {
             let told = tokio::select! {
                 biased;
                 told = self.signals.next() => told,
                 () = feed(&mut self.watchdog) => continue,
-                done = &mut work => return Some(done),
+                () = &mut end => return Next::GoOn,
             };
+            if told == Told::Hangup {
+                return Next::Reload;
+            }
             tracing::info!(signal = %told, "haproxystats-pull stops");
-            return None;
+            return Next::End;
         }
     }
 
-    /// As [`Stop::or`], but the first signal leaves the work `grace` to end. Whether the program is to go on.
-    pub(super) async fn after(&mut self, work: impl Future<Output = ()>, grace: Duration) -> bool {
+    /// Does `work`, which the first signal leaves its grace to end.
+    pub(super) async fn after(&mut self, work: impl Future<Output = ()>, grace: Grace) -> Next {
         let mut work = pin!(work);
-        let mut signalled = None;
+        let mut next = Next::GoOn;
+        let mut end = None;
         loop {
-            let end = signalled.map(|at: Instant| at + grace);
             let told = tokio::select! {
                 biased;
                 told = self.signals.next() => told,
                 () = feed(&mut self.watchdog) => continue,
-                () = &mut work => return signalled.is_none(),
+                () = &mut work => return next,
                 () = until(end) => {
-                    tracing::warn!(seconds = grace.as_secs_f64(), "the pull is aborted: it did not finish in time");
-                    return false;
+                    tracing::warn!("the pull is aborted: it did not finish in time");
+                    return next;
                 }
             };
-            if signalled.is_some() {
-                tracing::warn!(signal = %told, "the pull is aborted: second signal");
-                return false;
+            match (next, told) {
+                (Next::GoOn, Told::Hangup) => {
+                    tracing::info!("SIGHUP: the configuration is read again when this pull has ended");
+                    next = Next::Reload;
+                    end = grace.reload.map(|grace| Instant::now() + grace);
+                }
+                // Of a reload one is enough, and at the end none is of use.
+                (_, Told::Hangup) => {}
+                (Next::End, _) => {
+                    tracing::warn!(signal = %told, "the pull is aborted: second signal");
+                    return Next::End;
+                }
+                _ => {
+                    tracing::info!(signal = %told, "haproxystats-pull stops when this pull has ended");
+                    next = Next::End;
+                    end = Some(Instant::now() + grace.end);
+                }
             }
-            tracing::info!(signal = %told, "haproxystats-pull stops when this pull has ended");
-            signalled = Some(Instant::now());
         }
     }
 }

@@ -55,11 +55,7 @@ impl Puller {
     pub(super) fn new(config: config::Pull, hosts: config::Hosts, staging: Staging, pace: Pace) -> Self {
         let poller = Poller::new(&config, hosts.clone(), pace);
         let mut counters = Counters::default();
-        let continuity = config.continuous_counters.then(|| {
-            let (continuity, damaged) = Continuity::open(&config.dst_dir, hosts, config.forget_after);
-            counters.add(Counter::DamagedStates, u64::from(damaged));
-            continuity
-        });
+        let continuity = config.continuous_counters.then(|| continuity(&config, hosts, &mut counters));
         Self {
             masters: poller.masters(&config.master_sockets),
             poller,
@@ -77,6 +73,23 @@ impl Puller {
         }
     }
 
+    /// Goes on with another configuration. Where its directories cannot be used, everything stays as it is.
+    pub(super) fn go_on(&mut self, config: config::Pull, hosts: config::Hosts, pace: Pace) -> Result<(), StageError> {
+        self.staging.move_to(&config.tmp_dst_dir, &config.dst_dir, config.fsync)?;
+        self.poller = Poller::new(&config, hosts.clone(), pace);
+        self.masters = self.poller.masters(&config.master_sockets);
+        self.continuity = match (self.continuity.take(), config.continuous_counters) {
+            (_, false) => None,
+            (None, true) => Some(continuity(&config, hosts, &mut self.counters)),
+            (Some(mut continuity), true) => {
+                continuity.go_on(&config.dst_dir, hosts, config.forget_after);
+                Some(continuity)
+            }
+        };
+        self.config = config;
+        Ok(())
+    }
+
     /// The counters as they were after the last tick.
     pub(super) fn shown(&self) -> Rc<RefCell<Counters>> {
         Rc::clone(&self.shown)
@@ -84,7 +97,7 @@ impl Puller {
 
     /// The last second that was published, by this program or the one before it.
     pub(super) fn published(&self) -> Option<Epoch> {
-        self.staging.last()
+        self.staging.last().max(self.last)
     }
 
     /// Whether there is a snapshot of this second.
@@ -313,6 +326,13 @@ impl Puller {
         }
         self.socket_dir_error = error;
     }
+}
+
+/// What counters have reached, as it was kept on disk.
+fn continuity(config: &config::Pull, hosts: config::Hosts, counters: &mut Counters) -> Continuity {
+    let (continuity, damaged) = Continuity::open(&config.dst_dir, hosts, config.forget_after);
+    counters.add(Counter::DamagedStates, u64::from(damaged));
+    continuity
 }
 
 /// Which sockets stand for others.

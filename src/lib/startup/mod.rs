@@ -3,6 +3,8 @@
 //!
 //! A program hands in what it alone knows, as a [`Front`]; it is left with what it alone does.
 
+mod reload;
+
 use crate::cli::{self, Action, Arguments};
 use crate::config::load::{self, Loaded};
 use crate::config::problem::{Problem, Report};
@@ -84,13 +86,20 @@ impl Front {
     /// # Errors
     /// As [`Front::load`], or others may write them.
     pub fn load_with_permissions(&self, arguments: &Arguments) -> Result<Loaded, u8> {
-        let mut loaded = self.load(arguments)?;
+        self.read(arguments).map_err(|report| self.refuse(&report))
+    }
+
+    /// The configuration, and what is to be said of the files that it names.
+    fn read(&self, arguments: &Arguments) -> Result<Loaded, Report> {
+        let Arguments { file, dir, overrides, .. } = arguments;
+        let read = load::from_files(self.program, file, dir.as_deref(), overrides);
+        let mut loaded = read.map_err(|refused| refused.report)?;
         let Report { errors, warnings } = check_permissions(self.program, &loaded.ini);
         loaded.warnings.extend(warnings);
         if errors.is_empty() {
             return Ok(loaded);
         }
-        Err(self.refuse(&Report { errors, warnings: loaded.warnings }))
+        Err(Report { errors, warnings: loaded.warnings })
     }
 
     /// Says every warning and every error of a configuration that is wrong; the exit code.
@@ -173,17 +182,6 @@ fn nagios(words: &[String]) -> u8 {
         exit::OK => code,
         failed => failed,
     }
-}
-
-/// The configuration of a daemon that runs with these words, the name of the program first, read again.
-///
-/// # Errors
-/// Everything that is wrong with it.
-pub fn reload(program: Program, arguments: impl IntoIterator<Item = OsString>) -> Result<Loaded, Report> {
-    let words = arguments.into_iter().skip(1);
-    let Arguments { file, dir, overrides, .. } = cli::parse(program, words)
-        .map_err(|usage| Report { errors: vec![Problem::new(usage)], warnings: Vec::new() })?;
-    load::from_files(program, &file, dir.as_deref(), &overrides).map_err(|refused| refused.report)
 }
 
 /// Every warning and every error, then in sum what is wrong, and how many errors there are.

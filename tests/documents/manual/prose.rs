@@ -26,7 +26,8 @@ pub const STATUSES: [(u8, &str); 3] = [
 pub const ENVIRONMENT: [(&str, &str); 2] = [
     (
         "NOTIFY_SOCKET",
-        "Socket of systemd's notifications (sd_notify): that the program is ready, alive or stopping, and its status.",
+        "Socket of systemd's notifications (sd_notify): that the program is ready, alive, reloading or stopping, and its \
+         status.",
     ),
     ("WATCHDOG_USEC", "How often systemd expects a keep-alive message."),
 ];
@@ -43,10 +44,16 @@ pub const PAGES: &[Prose] = &[
              pulling is suspended when queue-size of them wait.",
             "It does not need root, but must be allowed to connect to the sockets; level user is enough.",
         ],
-        signals: &[(
-            "SIGTERM, SIGINT, SIGHUP",
-            "It exits; a pull in progress has up to five seconds to finish. A second signal ends it at once.",
-        )],
+        signals: &[
+            (
+                "SIGTERM, SIGINT",
+                "It exits; a pull in progress has up to five seconds to finish. A second signal ends it at once.",
+            ),
+            (
+                "SIGHUP",
+                "It reads the configuration again, between two pulls. If that is invalid, it keeps the current one.",
+            ),
+        ],
         statuses: &[],
         files: &[
             ("/var/lib/haproxystats/incoming", "dst-dir: complete snapshots, a directory for each pull."),
@@ -72,11 +79,16 @@ pub const PAGES: &[Prose] = &[
         ],
         signals: &[
             (
-                "SIGTERM, SIGINT, SIGHUP",
+                "SIGTERM, SIGINT",
                 "It takes no further directory, delivers for at most ten seconds what its workers hold, and exits. The \
                  rest stays on disk.",
             ),
             ("a second one", "It exits at once."),
+            (
+                "SIGHUP",
+                "It reads the configuration again, and replaces its workers one after the other. If that is invalid, it \
+                 keeps the current one.",
+            ),
         ],
         statuses: &[
             (66, "The directory after --once cannot be read."),
@@ -108,11 +120,7 @@ pub const PAGES: &[Prose] = &[
                 "It exits, and HAProxy keeps the last answers. If a service has a stop-response, it first answers that for \
                  stop-timeout seconds, but never a better answer than the last. A second signal ends it at once.",
             ),
-            (
-                "SIGHUP",
-                "It reads the configuration again. If that is invalid, it keeps the current one. Changes of the metrics \
-                 page, of Graphite and of the log level need a restart.",
-            ),
+            ("SIGHUP", "It reads the configuration again. If that is invalid, it keeps the current one."),
         ],
         statuses: &[],
         files: &[("/run/haproxystats-agent/state.json", "state-file: the last answers, for the next start.")],
@@ -136,7 +144,13 @@ pub const PAGES: &[Prose] = &[
             "Every parameter of HSDO is also read from its environment variable, which takes precedence over the file; \
              the command line takes precedence over both.",
         ],
-        signals: &[("SIGTERM, SIGINT", "It exits; HAProxy keeps the servers that it has.")],
+        signals: &[
+            ("SIGTERM, SIGINT", "It exits; HAProxy keeps the servers that it has."),
+            (
+                "SIGHUP",
+                "It reads the configuration again, and keeps its lease. If that is invalid, it keeps the current one.",
+            ),
+        ],
         statuses: &[],
         files: &[("/var/lib/haproxystats/discovery", "state-dir: the last good listing.")],
         examples: &[

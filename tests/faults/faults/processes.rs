@@ -14,7 +14,7 @@ pub const PROCESSES: &[Fault] = &[
     fault("kill -9 of every worker at once, for seconds", kill_storm),
     fault("kill -9 of the parent", |world, name, during| end_parent(world, name, during, Signal::SIGKILL)),
     fault("SIGTERM", |world, name, during| end_parent(world, name, during, Signal::SIGTERM)),
-    fault("SIGHUP", |world, name, during| end_parent(world, name, during, Signal::SIGHUP)),
+    fault("reload", reload),
     fault("SIGTERM twice", end_twice),
     fault("SIGTERM to the whole group", end_group),
     fault("SIGSTOP of a worker", stop_worker),
@@ -98,6 +98,17 @@ fn end_parent(world: &mut World, name: &'static str, during: During<'_>, signal:
     burst(world, 4);
     moment(world, 200);
     world.process.end_by(signal);
+    during(world);
+}
+
+/// The second one comes while workers are replaced for the first.
+fn reload(world: &mut World, name: &'static str, during: During<'_>) {
+    world.begin(name);
+    burst(world, 4);
+    for _ in 0..2 {
+        moment(world, 200);
+        world.process.signal(Signal::SIGHUP);
+    }
     during(world);
 }
 

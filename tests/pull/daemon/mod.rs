@@ -1,6 +1,7 @@
 //! haproxystats-pull from outside: the real program against real HAProxy processes, and against sockets that do what
 //! no HAProxy should.
 
+mod reload;
 mod restart;
 mod sockets;
 
@@ -628,7 +629,7 @@ fn ends_at_once(place: &Place, pull: &mut Daemon, signal: Signal) {
     place.assert_nothing_is_left();
 }
 
-const SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+const SIGNALS: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
 
 #[test]
 fn signals_end_it_while_it_sleeps() {
@@ -924,6 +925,10 @@ fn systemd_is_told_how_it_goes() {
     receive_until("WATCHDOG=1");
     let status = receive_until("STATUS=last snapshot 1").join("");
     assert!(status.contains("1 sockets in 0."), "{status}");
+    pull.signal(Signal::SIGHUP);
+    let reload = receive_until("RELOADING=1").join("");
+    assert!(reload.contains("MONOTONIC_USEC="), "{reload}");
+    receive_until("READY=1");
     pull.signal(Signal::SIGTERM);
     receive_until("STOPPING=1");
     assert!(pull.wait(SOON).success());

@@ -39,7 +39,7 @@ options! {
 }
 
 /// Where the list is kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     /// Which store.
     pub kind: StoreKind,

@@ -101,7 +101,7 @@ impl Server {
                 break;
             }
         }
-        if self.leased.is_some() {
+        if self.leased.is_some() && !stop.keeps() {
             self.turn_to_store();
             let limit = self.config.store.timeout;
             let released = tokio::time::timeout(limit, self.store.release(&self.name)).await;

@@ -9,12 +9,13 @@ mod heartbeat;
 mod page;
 mod pool;
 mod processor;
+mod renewal;
 pub(super) mod spawn;
 mod supervisor;
 mod trouble;
 mod unconfirmed;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::daemon::signals::{Signals, Told};
 use crate::daemon::systemd;
 use crate::dispatch::graphite;
@@ -33,6 +34,7 @@ use figures::{Figure, Totals, stamp};
 use heartbeat::Heartbeat;
 use page::page;
 use pool::{Event, Pool, WorkerEvent};
+use renewal::Renewal;
 use spawn::Spawner;
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
@@ -54,16 +56,25 @@ const ABSENCE: Duration = Duration::from_millis(100);
 pub fn run(config: &Config, text: &str, arguments: Vec<OsString>) -> Result<u8, StartError> {
     graphite::check(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(looked::parks).build()?;
-    let spawner = Spawner::new(arguments, text)?;
+    let spawner = Spawner::new(arguments.clone(), text)?;
     runtime.block_on(async {
         // First of all, so that a signal during the start is not the end of it.
         let mut signals = Signals::listen()?;
         let mut child = signal(SignalKind::child())?;
-        let mut parent = Parent::new(config, spawner)?;
+        let mut parent = Parent::new(config, spawner, arguments)?;
         let version = crate::version::line();
         tracing::info!(version, workers = config.process.workers.get(), "haproxystats-process is running");
         Ok(parent.run(&mut signals, &mut child).await)
     })
+}
+
+/// What the operator wants of the pool.
+fn policy(process: &config::Process) -> Policy {
+    Policy {
+        workers: process.workers.get(),
+        ask_every: process.liveness_check_interval,
+        patience: process.worker_timeout,
+    }
 }
 
 struct Parent {
@@ -83,21 +94,18 @@ struct Parent {
     short: bool,
     heartbeat: Heartbeat,
     unconfirmed: Unconfirmed,
+    exporter: config::Exporter,
     scrapes: Scrapes,
+    renewal: Renewal,
 }
 
 impl Parent {
-    fn new(config: &Config, spawner: Spawner) -> Result<Self, StartError> {
+    fn new(config: &Config, spawner: Spawner, arguments: Vec<OsString>) -> Result<Self, StartError> {
         let process = &config.process;
         let now = Instant::now();
-        let policy = Policy {
-            workers: process.workers.get(),
-            ask_every: process.liveness_check_interval,
-            patience: process.worker_timeout,
-        };
         Ok(Self {
             custody: Custody::open(&process.src_dir, now)?,
-            supervisor: Supervisor::new(policy, Moment::now()),
+            supervisor: Supervisor::new(policy(process), Moment::now()),
             pool: Pool::new(spawner),
             totals: Totals::default(),
             self_metrics: process.self_metrics,
@@ -109,7 +117,9 @@ impl Parent {
             short: false,
             heartbeat: Heartbeat::new(now),
             unconfirmed: Unconfirmed::default(),
-            scrapes: exporter::start(config.exporter.listen),
+            exporter: config.exporter.clone(),
+            scrapes: exporter::start(&config.exporter),
+            renewal: Renewal::new(arguments, process),
         })
     }
 
@@ -131,6 +141,7 @@ impl Parent {
             if let Some(code) = end {
                 return self.end(code);
             }
+            self.renew();
             self.assign(now);
             let moment = Moment::now();
             let silent = self.supervisor.some_are_silent(moment);
@@ -153,14 +164,20 @@ impl Parent {
                     self.listen();
                 }
                 _ = child.recv() => self.listen(),
-                told = signals.next() => {
-                    if self.leaving {
+                told = signals.next() => match told {
+                    Told::Hangup if self.leaving => {}
+                    Told::Hangup => {
+                        looked::leave();
+                        self.reload();
+                        looked::back();
+                    }
+                    _ if self.leaving => {
                         tracing::warn!(signal = %told, "exiting at once");
                         self.pool.kill_all();
                         return self.end(exit::OK);
                     }
-                    self.leave(told);
-                }
+                    _ => self.leave(told),
+                },
                 scrape = self.scrapes.next() => {
                     let workers = self.supervisor.running();
                     scrape.answer(page(&self.totals, self.custody.queue(), workers, wall_clock()));
@@ -242,7 +259,7 @@ impl Parent {
 
     /// Hands out snapshots: one to each worker that asked, the least laden first.
     fn assign(&mut self, now: Instant) {
-        if self.leaving {
+        if self.leaving || self.renewal.moves() {
             return;
         }
         let mut slots: Vec<Slot> = self.pool.with_room().collect();
@@ -294,7 +311,7 @@ impl Parent {
         };
         match message {
             ToParent::Room => {
-                worker.has_room = !self.leaving;
+                worker.has_room = worker.stays();
                 if !std::mem::replace(&mut worker.started, true) {
                     self.supervisor.answered(slot, moment);
                 }
@@ -353,7 +370,11 @@ impl Parent {
                 Death::Left | Death::NotStarted => {}
             }
             self.totals.died(gone.slot);
-            self.supervisor.died(gone.slot, Moment::now());
+            if death == Death::Left {
+                self.supervisor.left(gone.slot, Moment::now());
+            } else {
+                self.supervisor.died(gone.slot, Moment::now());
+            }
             // While we leave, nobody is to blame: a kill of the whole group looks like anything.
             let blame = if self.leaving { Blame::None } else { death.blame() };
             if self.custody.died(gone.slot, blame, now, &mut self.totals) {

@@ -46,6 +46,8 @@ pub(crate) struct Worker {
     channel: Arc<Channel>,
     reader: JoinHandle<()>,
     generation: u64,
+    /// Which configuration it has.
+    configuration: u64,
     known: Circumstances,
     status: Option<ExitStatus>,
     silent: bool,
@@ -55,6 +57,20 @@ pub(crate) struct Worker {
     pub started: bool,
     /// It has asked for a snapshot and not got one yet.
     pub has_room: bool,
+}
+
+impl Worker {
+    /// Whether it may be given a snapshot when it has room.
+    pub(crate) fn stays(&self) -> bool {
+        !self.known.told_to_leave
+    }
+
+    fn drain(&mut self, grace: Duration) {
+        self.known.told_to_leave = true;
+        self.has_room = false;
+        // One that does not hear it is killed when the grace period is over.
+        let _ = self.channel.send_now(&ToWorker::Drain(grace).encode());
+    }
 }
 
 /// A worker that is gone for good: everything that it said has been heard.
@@ -76,6 +92,8 @@ pub(crate) struct Pool {
     spawner: Spawner,
     workers: BTreeMap<Slot, Worker>,
     generation: u64,
+    /// Counts the configurations; workers are started with the last one.
+    configuration: u64,
     sender: mpsc::Sender<WorkerEvent>,
     receiver: mpsc::Receiver<WorkerEvent>,
 }
@@ -85,7 +103,24 @@ impl Pool {
     #[must_use]
     pub(crate) fn new(spawner: Spawner) -> Self {
         let (sender, receiver) = mpsc::channel(BACKLOG);
-        Self { spawner, workers: BTreeMap::new(), generation: 0, sender, receiver }
+        Self { spawner, workers: BTreeMap::new(), generation: 0, configuration: 0, sender, receiver }
+    }
+
+    /// From now on workers are started in this way; those that are there are outdated.
+    pub(crate) fn configure(&mut self, spawner: Spawner) {
+        self.spawner = spawner;
+        self.configuration += 1;
+    }
+
+    /// Places whose worker has an earlier configuration, and whether it has been told to leave.
+    pub(crate) fn outdated(&self) -> impl Iterator<Item = (Slot, bool)> + '_ {
+        let outdated = self.workers.iter().filter(|(_, worker)| worker.configuration != self.configuration);
+        outdated.map(|(slot, worker)| (*slot, worker.known.told_to_leave))
+    }
+
+    /// Number of workers that have begun with the last configuration.
+    pub(crate) fn renewed(&self) -> usize {
+        self.workers.values().filter(|worker| worker.configuration == self.configuration && worker.started).count()
     }
 
     /// Starts a worker. Must be called on a tokio runtime.
@@ -111,6 +146,7 @@ impl Pool {
             channel,
             reader,
             generation: self.generation,
+            configuration: self.configuration,
             known: Circumstances::default(),
             status: None,
             silent: false,
@@ -175,11 +211,13 @@ impl Pool {
 
     /// Tells every worker to leave.
     pub(crate) fn drain(&mut self, grace: Duration) {
-        for worker in self.workers.values_mut() {
-            worker.known.told_to_leave = true;
-            worker.has_room = false;
-            // One that does not hear it is killed when the grace period is over.
-            let _ = worker.channel.send_now(&ToWorker::Drain(grace).encode());
+        self.workers.values_mut().for_each(|worker| worker.drain(grace));
+    }
+
+    /// Tells one worker to leave.
+    pub(crate) fn drain_one(&mut self, slot: Slot, grace: Duration) {
+        if let Some(worker) = self.workers.get_mut(&slot) {
+            worker.drain(grace);
         }
     }
 

@@ -72,6 +72,8 @@ struct Alive {
     quiet_since: Moment,
     asked_at: Moment,
     ping_open: bool,
+    /// It was told to leave by then, for another to take its place.
+    leave_by: Option<Moment>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -117,8 +119,13 @@ impl Supervisor {
         for (index, place) in self.places.iter().enumerate() {
             let slot = Slot(index);
             match (place.state, self.leave_by) {
-                (State::Empty { not_before }, None) if due(not_before) => actions.push(Action::Spawn(slot)),
+                (State::Empty { not_before }, None) if index < self.policy.workers && due(not_before) => {
+                    actions.push(Action::Spawn(slot));
+                }
                 (State::Alive(_), Some(leave_by)) if due(leave_by + DRAIN_SLACK) => {
+                    actions.push(Action::Kill(slot, KillReason::Grace));
+                }
+                (State::Alive(Alive { leave_by: Some(leave_by), .. }), None) if due(leave_by + DRAIN_SLACK) => {
                     actions.push(Action::Kill(slot, KillReason::Grace));
                 }
                 (State::Alive(alive), _) if alive.owes > 0 && due(alive.quiet_since + self.policy.patience) => {
@@ -136,7 +143,8 @@ impl Supervisor {
     /// The worker was started. It owes its first word.
     pub(crate) fn spawned(&mut self, slot: Slot, now: Moment) {
         if let Some(place) = self.places.get_mut(slot.0) {
-            let alive = Alive { since: now, owes: 1, quiet_since: now, asked_at: now, ping_open: false };
+            let alive =
+                Alive { since: now, owes: 1, quiet_since: now, asked_at: now, ping_open: false, leave_by: None };
             place.state = State::Alive(alive);
         }
     }
@@ -212,6 +220,26 @@ impl Supervisor {
         let pause = BACKOFF_MIN.saturating_mul(1 << place.deaths_in_a_row.min(16)).min(BACKOFF_MAX);
         place.deaths_in_a_row += 1;
         place.state = State::Empty { not_before: now + pause };
+    }
+
+    /// Goes on with another policy. Places that are too many stay empty once their workers have left.
+    pub(crate) fn configure(&mut self, policy: Policy, now: Moment) {
+        self.policy = policy;
+        let place = Place { state: State::Empty { not_before: now }, deaths_in_a_row: 0 };
+        let places = self.places.len().max(policy.workers);
+        self.places.resize(places, place);
+    }
+
+    /// The worker was told to leave within `grace`, for another to take its place.
+    pub(crate) fn replaced(&mut self, slot: Slot, now: Moment, grace: Duration) {
+        self.alive(slot, |alive| alive.leave_by = Some(now + grace));
+    }
+
+    /// The worker has left for another to take its place, which is nobody's fault.
+    pub(crate) fn left(&mut self, slot: Slot, now: Moment) {
+        if let Some(place) = self.places.get_mut(slot.0) {
+            *place = Place { state: State::Empty { not_before: now }, deaths_in_a_row: 0 };
+        }
     }
 
     /// The workers were told to leave within `grace`.

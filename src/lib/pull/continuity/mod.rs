@@ -101,6 +101,13 @@ impl Continuity {
         (continuity.anew(), true)
     }
 
+    /// Goes on with another configuration: what counters have reached stays.
+    pub(super) fn go_on(&mut self, dst: &Path, hosts: Hosts, forget_after: Duration) {
+        self.store = Store::new(dst);
+        self.hosts = hosts;
+        self.forget_after = forget_after;
+    }
+
     fn anew(self) -> Self {
         Self { ledger: Ledger::default(), ..self }
     }

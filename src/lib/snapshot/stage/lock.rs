@@ -72,6 +72,27 @@ impl Locks {
         Ok(())
     }
 
+    /// Goes over to other directories, which exist; where they cannot be had, it stays with those that it has.
+    ///
+    /// # Errors
+    /// As [`Locks::take`].
+    pub(super) fn move_to(&mut self, tmp: &Path, dst: &Path) -> Result<(), StageError> {
+        let before =
+            (std::mem::replace(&mut self.tmp, tmp.to_owned()), std::mem::replace(&mut self.dst, dst.to_owned()));
+        let held = self.hold();
+        if held.is_err() {
+            (self.tmp, self.dst) = before;
+            // What could be had a moment ago; the next tick tries again.
+            let _ = self.hold();
+        }
+        held
+    }
+
+    /// Whether these directories are the locked ones.
+    pub(super) fn are_on(&self, tmp: &Path, dst: &Path) -> bool {
+        self.tmp == tmp && self.dst == dst
+    }
+
     /// The last second that this or an earlier program has published; `None` when that is not known.
     pub(super) fn last(&self) -> Option<Epoch> {
         let mut text = String::new();

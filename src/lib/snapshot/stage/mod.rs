@@ -75,18 +75,24 @@ impl Staging {
         create_all(dst)?;
         create_all(tmp)?;
         let locks = Locks::take(tmp, dst)?;
-        let inside = inside(dst)?;
-        clean(&inside)?;
-        let same = disk::is_same(tmp, dst).map_err(|source| StageError::Read { path: tmp.to_owned(), source })?;
-        let base = if same {
-            tracing::warn!(directory = %dst.display(), staging = STAGING_DIR,
-                "tmp-dst-dir and dst-dir are the same directory; snapshots are staged in a hidden directory inside");
-            inside
-        } else {
-            clean(tmp)?;
-            tmp.to_owned()
-        };
+        let base = cleaned(tmp, dst)?;
         Ok(Self { dst: dst.to_owned(), base, fsync, rename: disk::rename_new, locks })
+    }
+
+    /// Goes over to other directories, or another `fsync`. Where they cannot be used, everything stays as it is.
+    ///
+    /// # Errors
+    /// As [`Staging::open`].
+    pub fn move_to(&mut self, tmp: &Path, dst: &Path, fsync: bool) -> Result<(), StageError> {
+        if !self.locks.are_on(tmp, dst) {
+            create_all(dst)?;
+            create_all(tmp)?;
+            self.locks.move_to(tmp, dst)?;
+            self.base = cleaned(tmp, dst)?;
+            self.dst = dst.to_owned();
+        }
+        self.fsync = fsync;
+        Ok(())
     }
 
     /// Number of snapshots in `dst-dir`. A missing `dst-dir` is made again.
@@ -292,6 +298,20 @@ fn inside(dst: &Path) -> Result<PathBuf, StageError> {
         Ok(entry) if !entry.is_dir() => Err(StageError::Create { path, source: ErrorKind::NotADirectory.into() }),
         _ => Ok(path),
     }
+}
+
+/// Where snapshots are staged, without what a crash has left there. Both directories are locked.
+fn cleaned(tmp: &Path, dst: &Path) -> Result<PathBuf, StageError> {
+    let inside = inside(dst)?;
+    clean(&inside)?;
+    let same = disk::is_same(tmp, dst).map_err(|source| StageError::Read { path: tmp.to_owned(), source })?;
+    if same {
+        tracing::warn!(directory = %dst.display(), staging = STAGING_DIR,
+            "tmp-dst-dir and dst-dir are the same directory; snapshots are staged in a hidden directory inside");
+        return Ok(inside);
+    }
+    clean(tmp)?;
+    Ok(tmp.to_owned())
 }
 
 /// Removes staging directories that a crash has left. No such directory is no error.

@@ -1,0 +1,118 @@
+//! A reload: the workers are replaced by others with the new configuration, one after the other, so that the queue never stands
+//! still. Each delivers what it holds, as at a stop; what it does not deliver in time stays on disk, and goes to another one.
+//!
+//! Another `src-dir` is another queue. Then all workers leave at the same time, and the new queue is begun when the last one of
+//! them has left: nobody ever has snapshots of both.
+
+use super::custody::Custody;
+use super::spawn::Spawner;
+use super::{GRACE, Parent, policy};
+use crate::config;
+use crate::config::load::Loaded;
+use crate::exporter;
+use crate::logging::Chain;
+use crate::looked::Moment;
+use crate::process::{FRONT, broken_files};
+use crate::queue::Slot;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// How far a reload has come.
+pub(super) struct Renewal {
+    /// The command line, for workers.
+    arguments: Vec<OsString>,
+    workers: usize,
+    src_dir: PathBuf,
+    /// The queue of the new `src-dir`.
+    next: Option<Custody>,
+    under_way: bool,
+}
+
+impl Renewal {
+    pub(super) fn new(arguments: Vec<OsString>, process: &config::Process) -> Self {
+        let (workers, src_dir) = (process.workers.get(), process.src_dir.clone());
+        Self { arguments, workers, src_dir, next: None, under_way: false }
+    }
+
+    /// Whether another queue is about to be begun.
+    pub(super) fn moves(&self) -> bool {
+        self.next.is_some()
+    }
+}
+
+impl Parent {
+    /// Reads the configuration again. Where anything is wrong with it, everything stays as it is.
+    pub(super) fn reload(&mut self) {
+        let Some(loaded) = FRONT.reload(|loaded| broken_files(&loaded.config)) else { return };
+        if let Err(error) = self.configure(&loaded) {
+            return FRONT.keep(error);
+        }
+        FRONT.reloaded(loaded.config.process.loglevel);
+    }
+
+    fn configure(&mut self, loaded: &Loaded) -> Result<(), String> {
+        let (config, process) = (&loaded.config, &loaded.config.process);
+        let spawner = Spawner::new(self.renewal.arguments.clone(), &loaded.ini.to_text());
+        let spawner = spawner.map_err(|error| Chain(&error).to_string())?;
+        if process.src_dir != self.renewal.src_dir {
+            if self.renewal.moves() {
+                return Err("src-dir is just being changed by the reload before".to_owned());
+            }
+            let opened = Custody::open(&process.src_dir, Instant::now());
+            self.renewal.next = Some(opened.map_err(|error| Chain(&error).to_string())?);
+            self.renewal.src_dir.clone_from(&process.src_dir);
+        }
+        self.renewal.workers = process.workers.get();
+        self.renewal.under_way = true;
+        self.pool.configure(spawner);
+        self.supervisor.configure(policy(process), Moment::now());
+        self.self_metrics = process.self_metrics;
+        self.interval = config.pull.pull_interval;
+        if self.exporter != config.exporter {
+            self.exporter = config.exporter.clone();
+            self.scrapes = exporter::start(&self.exporter);
+        }
+        Ok(())
+    }
+
+    /// Takes the next step of a reload.
+    pub(super) fn renew(&mut self) {
+        if self.leaving || !self.renewal.under_way {
+            return;
+        }
+        let outdated: Vec<(Slot, bool)> = self.pool.outdated().collect();
+        if self.renewal.moves() {
+            outdated.iter().filter(|(_, told)| !told).for_each(|(slot, _)| self.replace(*slot));
+            if outdated.is_empty()
+                && let Some(next) = self.renewal.next.take()
+            {
+                tracing::info!(directory = %self.renewal.src_dir.display(), "src-dir is another one from now on");
+                self.custody = next;
+                (self.newest, self.before) = (None, None);
+            }
+            return;
+        }
+        if outdated.iter().any(|(_, told)| *told) {
+            return;
+        }
+        // Where there are too many, they go first.
+        let renewed = self.pool.renewed();
+        let kept = outdated.iter().filter(|(slot, _)| slot.0 < self.renewal.workers).count();
+        match outdated.last() {
+            Some((slot, _)) if slot.0 >= self.renewal.workers || renewed + kept >= self.renewal.workers => {
+                self.replace(*slot);
+            }
+            None if renewed >= self.renewal.workers => {
+                self.renewal.under_way = false;
+                tracing::info!(workers = renewed, "all workers have the new configuration");
+            }
+            _ => {}
+        }
+    }
+
+    fn replace(&mut self, slot: Slot) {
+        self.pool.drain_one(slot, GRACE);
+        self.supervisor.replaced(slot, Moment::now(), GRACE);
+    }
+}
