@@ -134,6 +134,44 @@ pub const SECTIONS: &[Section] = &[
         ..NOTHING
     },
     Section {
+        name: "otlp",
+        is_there: false,
+        about: "A receiver of OpenTelemetry metrics as a further destination, such as an OpenTelemetry collector. url enables it. Not \
+                present by default.",
+        examples: &[
+            ("url", "https://otel.example.com/v1/metrics"),
+            ("headers", "X-Scope-OrgID: team-a"),
+            ("headers-file", "/etc/haproxystats/headers"),
+            ("bearer-token-file", "/etc/haproxystats/token"),
+            ("user", "haproxystats"),
+            ("password-file", "/etc/haproxystats/password"),
+            ("tls-ca-file", "/etc/haproxystats/ca.pem"),
+            ("tls-certificate-file", "/etc/haproxystats/client.pem"),
+            ("tls-key-file", "/etc/haproxystats/client.key"),
+            ("resource-attributes", "deployment.environment=production"),
+        ],
+        ..NOTHING
+    },
+    Section {
+        name: "remote-write",
+        is_there: false,
+        about: "A receiver of Prometheus remote write as a further destination, such as Prometheus, Mimir or VictoriaMetrics. url \
+                enables it. Not present by default.",
+        examples: &[
+            ("url", "https://prometheus.example.com/api/v1/write"),
+            ("headers", "X-Scope-OrgID: team-a"),
+            ("headers-file", "/etc/haproxystats/headers"),
+            ("bearer-token-file", "/etc/haproxystats/token"),
+            ("user", "haproxystats"),
+            ("password-file", "/etc/haproxystats/password"),
+            ("tls-ca-file", "/etc/haproxystats/ca.pem"),
+            ("tls-certificate-file", "/etc/haproxystats/client.pem"),
+            ("tls-key-file", "/etc/haproxystats/client.key"),
+            ("labels", "region=eu-west-1"),
+        ],
+        ..NOTHING
+    },
+    Section {
         name: "exporter",
         about: "A metrics page for Prometheus, in every program that reads this file.",
         examples: &[("listen", "127.0.0.1:9101")],

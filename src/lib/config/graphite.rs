@@ -2,7 +2,7 @@
 
 use super::ini::Ini;
 use super::problem::Report;
-use super::program::OPTIONAL_SECTIONS;
+use super::program::{OPTIONAL_SECTIONS, OTLP, REMOTE_WRITE};
 use super::reading::Refusal;
 use super::section::{Section, gather};
 use super::tls::Tls;
@@ -82,6 +82,9 @@ options! {
             "Also send grouped metrics under their plain path; must be set together with group-namespace.";
     }
 }
+
+/// Sections that switch nothing on without this option.
+const NEED_URL: [&str; 2] = [OTLP, REMOTE_WRITE];
 
 /// `queue-full`: what happens when `[graphite] queue-size` is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,7 +226,9 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Graphite> {
             group_namespace: group_namespace(section),
         },
         {
-            let elsewhere = OPTIONAL_SECTIONS.iter().any(|other| ini.has_section(other));
+            let on =
+                |other: &&str| ini.has_section(other) && (!NEED_URL.contains(other) || ini.is_written(other, "url"));
+            let elsewhere = OPTIONAL_SECTIONS.iter().any(|other| on(other));
             if enabled == Some(false) && !elsewhere {
                 section.error("enabled", "is false, and there is no other section to send metrics to, such as [kafka]");
             }

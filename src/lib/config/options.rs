@@ -5,7 +5,7 @@ use super::ini::Ini;
 pub use super::option::OptionSpec;
 use super::program::{
     AGENT, DISCOVERY, DISCOVERY_BACKEND, DISCOVERY_CLIENT, DISCOVERY_SERVER, EXPORTER, KAFKA, LOCAL_STORE,
-    OPTIONAL_SECTIONS,
+    OPTIONAL_SECTIONS, OTLP, REMOTE_WRITE,
 };
 pub use super::program::{GROUP_SECTIONS, Program, Reader, base};
 use super::reader::DEFAULT_SECTION;
@@ -56,7 +56,7 @@ static GENERAL: &[&OptionSpec] = &[
 ];
 
 /// The lists of rows, each in the file of its section.
-static TABLES: [&[&[&OptionSpec]]; 3] = [
+static TABLES: [&[&[&OptionSpec]]; 4] = [
     &[
         super::pull::ROWS,
         super::process::ROWS,
@@ -67,6 +67,7 @@ static TABLES: [&[&[&OptionSpec]]; 3] = [
         GENERAL,
         super::obsolete::ROWS,
     ],
+    super::remote::TABLES,
     super::agent::TABLES,
     super::discovery::TABLES,
 ];
@@ -76,7 +77,7 @@ fn rows() -> impl Iterator<Item = &'static OptionSpec> {
 }
 
 /// The sections, in the order of haproxystats.conf.
-const SECTIONS: [&str; 17] = [
+const SECTIONS: [&str; 19] = [
     DEFAULT_SECTION,
     "paths",
     "pull",
@@ -88,6 +89,8 @@ const SECTIONS: [&str; 17] = [
     "server-groups",
     LOCAL_STORE,
     KAFKA,
+    OTLP,
+    REMOTE_WRITE,
     EXPORTER,
     AGENT,
     DISCOVERY,

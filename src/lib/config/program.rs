@@ -93,8 +93,14 @@ pub(crate) const LOCAL_STORE: &str = "local-store";
 /// The same for Kafka.
 pub(crate) const KAFKA: &str = "kafka";
 
-/// Sections that switch something on by being there.
-pub(crate) const OPTIONAL_SECTIONS: [&str; 2] = [KAFKA, LOCAL_STORE];
+/// Receivers of OpenTelemetry metrics; the defaults exist together with the section, and its URL switches it on.
+pub(crate) const OTLP: &str = "otlp";
+
+/// The same for Prometheus remote write.
+pub(crate) const REMOTE_WRITE: &str = "remote-write";
+
+/// Sections whose defaults exist only together with them.
+pub(crate) const OPTIONAL_SECTIONS: [&str; 4] = [KAFKA, LOCAL_STORE, OTLP, REMOTE_WRITE];
 
 /// Sections of which every option is a group.
 pub const GROUP_SECTIONS: [&str; 3] = ["frontend-groups", "backend-groups", "server-groups"];

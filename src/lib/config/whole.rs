@@ -14,6 +14,7 @@ use super::problem::Report;
 use super::process::{self, Process};
 use super::program::Program;
 use super::pull::{self, Pull};
+use super::remote::{self, Remote};
 use std::cell::LazyCell;
 
 /// The whole configuration of all daemons, checked.
@@ -29,6 +30,10 @@ pub struct Config {
     pub local_store: Option<LocalStore>,
     /// `[kafka]`; `None` when the section is not there.
     pub kafka: Option<Kafka>,
+    /// `[otlp]`; `None` without its URL.
+    pub otlp: Option<Remote>,
+    /// `[remote-write]`; `None` without its URL.
+    pub remote_write: Option<Remote>,
     /// `[frontend-groups]`, `[backend-groups]`, `[server-groups]`
     pub groups: Groups,
     /// `[hosts]`
@@ -48,6 +53,8 @@ pub(super) struct Sections {
     pub(super) graphite: Option<Graphite>,
     pub(super) local_store: Option<Option<LocalStore>>,
     kafka: Option<Option<Kafka>>,
+    otlp: Option<Option<Remote>>,
+    remote_write: Option<Option<Remote>>,
     groups: Option<Groups>,
     hosts: Option<Hosts>,
     pub(super) agent: Option<Agent>,
@@ -68,6 +75,8 @@ impl Sections {
             exporter: exporter::read(program, ini, report),
             discovery: discovery::read(ini, report),
             kafka: kafka::read(ini, report),
+            otlp: remote::read_otlp(ini, report),
+            remote_write: remote::read_remote_write(ini, report),
             hosts: hosts::read(ini, report),
         }
     }
@@ -84,6 +93,8 @@ impl Sections {
             exporter: self.exporter.or_else(|| built_in.exporter.clone())?,
             discovery: self.discovery.or_else(|| built_in.discovery.clone())?,
             kafka: self.kafka.or_else(|| built_in.kafka.clone())?,
+            otlp: self.otlp.or_else(|| built_in.otlp.clone())?,
+            remote_write: self.remote_write.or_else(|| built_in.remote_write.clone())?,
             hosts: self.hosts.or_else(|| built_in.hosts.clone())?,
         })
     }
