@@ -34,8 +34,8 @@
 //! tls        config secrets
 //! exporter   config net telemetry
 //! encode     batch config snapshot telemetry value
-//! dispatch   backoff batch config encode injection logging looked snapshot telemetry tls
 //! http       config net secrets tls
+//! dispatch   backoff batch config encode http injection logging looked prometheus secrets snapshot telemetry tls
 //! parse      haproxy names plan value
 //! queue      logging snapshot
 //! status     cli config haproxy snapshot version
@@ -46,7 +46,7 @@
 //! discovery  backoff cli config daemon dispatch exit exporter haproxy http logging names net reporter secrets startup telemetry tls
 //! pull       config daemon exit exporter haproxy logging parse snapshot startup telemetry version
 //! render     aggregate batch config encode haproxy names plan value
-//! process    aggregate batch cli config daemon dispatch encode exit exporter haproxy injection logging looked names parse plan queue render snapshot startup telemetry value version
+//! process    aggregate batch cli config daemon dispatch encode exit exporter haproxy injection logging looked names parse plan prometheus queue render snapshot startup telemetry value version
 //! ```
 //!
 //! What needs polars is behind the cargo feature `process`; the parsers do not.
@@ -69,7 +69,7 @@ pub mod escape;
 pub mod exit;
 pub mod exporter;
 pub mod haproxy;
-#[cfg(any(feature = "agent", feature = "discovery"))]
+#[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
 pub mod http;
 pub mod injection;
 pub mod logging;

@@ -28,6 +28,11 @@ fn declarations() -> Vec<(&'static str, Vec<&'static Definition>)> {
         ),
         ("Besides those, of Kafka: `KafkaMessagesSent`", Counters::MESSAGES.iter().collect()),
         (
+            "Besides those of each destination, of OTLP and remote write: `OtlpRequestsAccepted`, \
+             `RemoteWriteRequestsAccepted`",
+            Counters::REQUESTS.iter().collect(),
+        ),
+        (
             "Of the pull daemon (`self-metrics = true`), with the timestamp of the snapshot that carries them; counters \
              start from 0 with haproxystats-pull",
             pull::TABLE.iter().collect(),
@@ -70,7 +75,7 @@ fn every_name_is_a_unique_leaf_of_a_metric_path() {
         .map(|definition| definition.name.to_owned())
         .filter(|name| !of_destinations.contains(name.as_str()))
         .collect();
-    for dispatcher in ["graphite", "kafka", "local-store", "agent-graphite"] {
+    for dispatcher in ["graphite", "kafka", "local-store", "otlp", "remote-write", "agent-graphite"] {
         names.extend(Counters::default().named(dispatcher).into_iter().map(|(name, _)| name));
     }
     assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_alphanumeric())), "{names:?}");

@@ -228,7 +228,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Graphite> {
         {
             let on =
                 |other: &&str| ini.has_section(other) && (!NEED_URL.contains(other) || ini.is_written(other, "url"));
-            let elsewhere = OPTIONAL_SECTIONS.iter().any(|other| on(other));
+            let elsewhere = OPTIONAL_SECTIONS.iter().any(on);
             if enabled == Some(false) && !elsewhere {
                 section.error("enabled", "is false, and there is no other section to send metrics to, such as [kafka]");
             }

@@ -49,23 +49,56 @@ counters! {
                 "Time from the first message of a snapshot until all of its messages were acknowledged; the latest \
                  of each worker, and the longest of those.";
         }
+        /// Besides those of every destination, of one that takes requests.
+        REQUESTS {
+            requests_accepted "RequestsAccepted" "requests" Counter
+                "Requests that the receiver has accepted.";
+            requests_failed "RequestsFailed" "requests" Counter
+                "Requests that the receiver has answered, and not accepted at the time; each is sent again.";
+            requests_divided "RequestsDivided" "requests" Counter
+                "Requests that were refused, or too large, and were sent again as two.";
+            requests_in_flight "RequestsInFlight" "requests" Gauge
+                "Requests that are sent and not answered yet.";
+            samples_refused "SamplesRefused" "samples" Counter
+                "Samples that the receiver refuses for good; they are not sent again.";
+            samples_duplicate "SamplesDuplicate" "samples" Counter
+                "Samples for which the receiver has another value of the same time, from before a restart.";
+            sent_bytes "SentBytes" "bytes" Counter
+                "Bytes of the bodies of accepted requests, after compression.";
+            held_bytes "HeldBytes" "bytes" Gauge
+                "Bytes of the bodies of requests that workers hold in memory for this destination, after compression.";
+            send_time "SendTime" "seconds" Gauge
+                "Time from the first request of a snapshot until all of its requests were accepted; the latest of each worker, \
+                 and the longest of those.";
+        }
     }
 }
 
 /// The destination that takes messages.
 const MESSAGING: &str = "kafka";
 
+/// The destinations that take requests.
+const REQUESTING: [&str; 2] = ["otlp", "remote-write"];
+
 impl Counters {
     /// The definitions that a destination of this name has.
     pub fn definitions_of(name: &str) -> impl Iterator<Item = &'static Definition> {
-        let messages = if name == MESSAGING { Self::MESSAGES } else { &[] };
-        Self::DISPATCHER.iter().chain(messages)
+        let own = if name == MESSAGING {
+            Self::MESSAGES
+        } else if REQUESTING.contains(&name) {
+            Self::REQUESTS
+        } else {
+            &[]
+        };
+        Self::DISPATCHER.iter().chain(own)
     }
 
     /// The figures of a destination of this name.
     pub fn values_of(&self, name: &str) -> impl Iterator<Item = (&'static Definition, f64)> {
-        Self::definitions_of(name)
+        let own: Vec<&'static str> = Self::definitions_of(name).map(|definition| definition.name).collect();
+        Self::definitions()
             .zip(self.numbers())
+            .filter(move |(definition, _)| own.contains(&definition.name))
             .map(|(definition, number)| (definition, definition.value(number)))
     }
 
@@ -99,6 +132,10 @@ mod tests {
         assert_eq!(figures.first(), Some(&("LocalStoreLinesDelivered".to_owned(), 7.0)));
         assert_eq!(figures.last(), Some(&("LocalStoreSnapshotsSettling".to_owned(), 4.0)));
         assert_eq!(counters.named("kafka").last(), Some(&("KafkaAcknowledgeTime".to_owned(), 0.0025)));
+        let counters = Counters { send_time: 1_500_000, ..counters };
+        let figures = counters.named("remote-write");
+        assert_eq!(figures.len(), Counters::DISPATCHER.len() + Counters::REQUESTS.len());
+        assert_eq!(figures.last(), Some(&("RemoteWriteSendTime".to_owned(), 1.5)));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! dispatcher has delivered (or given up, see [`Notice::Dropped`]) its batch.
 //!
 //! ```text
-//! graphite::start(&config.graphite, &notices)      LocalStore::start(&config.local_store, notices)
+//! graphite::start(&config.graphite, &notices)      Http::start(protocol, &config.otlp, notices)
+//! Kafka::start(&config.kafka, notices)             LocalStore::start(&config.local_store, notices)
 //! ```
 
 mod aside;
@@ -13,9 +14,13 @@ pub mod bounds;
 pub mod counters;
 #[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
 pub mod graphite;
+#[cfg(feature = "process")]
+pub mod http;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod local_store;
+#[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
+mod resolve;
 
 pub use crate::batch::Batch;
 pub use counters::Counters;
@@ -82,6 +87,17 @@ pub trait Dispatcher {
     fn submit(&self, batch: Arc<Batch>);
     /// Whether the worker should render another snapshot for this dispatcher now.
     fn has_room(&self) -> bool;
+    /// Whether this snapshot should be rendered for this dispatcher now.
+    fn has_room_for(&self, _epoch: Epoch) -> bool {
+        self.has_room()
+    }
+    /// Whether it sends snapshots in the order of their time, each when [`Dispatcher::go`] has named it. Until then it holds
+    /// what it is given, or gives it up with [`Notice::Lost`]; it never makes the worker wait for another piece of it.
+    fn is_ordered(&self) -> bool {
+        false
+    }
+    /// All snapshots before this one are delivered here, or will not be: this one may be sent.
+    fn go(&self, _epoch: Epoch) {}
     /// Whether the worker should go on with the snapshot of which it has submitted the first pieces.
     fn takes_more(&self) -> bool;
     /// The figures so far.

@@ -20,7 +20,7 @@ use crate::config::load::Loaded;
 use crate::config::problem::{Problem, Report};
 use crate::config::{Config, Program, check_directories_process};
 use crate::daemon::{host, signals};
-use crate::dispatch::graphite;
+use crate::dispatch::{graphite, http};
 use crate::exit;
 use crate::logging::{self, Chain, Output};
 use crate::startup::{Front, Next, Purpose};
@@ -43,7 +43,8 @@ fn broken_files(config: &Config) -> Vec<Problem> {
     let graphite = graphite::check(config).err().map(|error| Chain(&error).to_string());
     let kafka = config.kafka.as_ref().and_then(|kafka| kafka.all_properties().err());
     let kafka = kafka.map(|error| Chain(&error).to_string());
-    graphite.into_iter().chain(kafka).map(Problem::new).collect()
+    let http = http::check(config).err().map(|error| Chain(&error).to_string());
+    graphite.into_iter().chain(kafka).chain(http).map(Problem::new).collect()
 }
 
 /// `--once`

@@ -54,6 +54,17 @@ pub enum Blame {
     Snapshot,
 }
 
+/// Where a snapshot is that is to be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// It waits for a worker.
+    Ready,
+    /// It waits for a moment.
+    Held,
+    /// A worker has it.
+    With(Slot),
+}
+
 /// What to do with a snapshot after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -327,6 +338,34 @@ impl Queue {
         let taken = self.taken.iter().find(|(_, taken)| !taken.settles).map(|(epoch, _)| *epoch);
         let oldest = [self.ready.first().copied(), self.held.epochs().next(), taken];
         oldest.into_iter().flatten().min()
+    }
+
+    /// The oldest snapshot that is to be delivered, and where it is, among those that `counts`.
+    #[must_use]
+    pub fn oldest_of(&self, counts: impl Fn(Epoch, Whereabouts) -> bool) -> Option<(Epoch, Whereabouts)> {
+        let ready = self.ready.iter().map(|epoch| (*epoch, Whereabouts::Ready)).find(|(epoch, at)| counts(*epoch, *at));
+        let held = self.held.epochs().map(|epoch| (epoch, Whereabouts::Held)).find(|(epoch, at)| counts(*epoch, *at));
+        let taken = self.taken.iter().map(|(epoch, taken)| (*epoch, Whereabouts::With(taken.by)));
+        let taken = taken.into_iter().find(|(epoch, at)| counts(*epoch, *at));
+        [ready, held, taken].into_iter().flatten().min_by_key(|(epoch, _)| *epoch)
+    }
+
+    /// The worker that has this snapshot.
+    #[must_use]
+    pub fn holder(&self, epoch: Epoch) -> Option<Slot> {
+        self.taken.get(&epoch).map(|taken| taken.by)
+    }
+
+    /// Whether this worker has a snapshot that it has not processed yet.
+    #[must_use]
+    pub fn is_busy(&self, slot: Slot) -> bool {
+        self.taken.values().any(|taken| taken.by == slot && !taken.rendered)
+    }
+
+    /// Whether the snapshot is delivered, and could not be removed.
+    #[must_use]
+    pub fn is_stuck(&self, epoch: Epoch) -> bool {
+        self.stuck.contains(&epoch)
     }
 
     /// When the next snapshot becomes ready by itself.

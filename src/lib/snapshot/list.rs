@@ -96,6 +96,14 @@ impl Identity {
     }
 }
 
+impl std::fmt::Display for Identity {
+    /// What stays the same when it is renamed, and after a restart.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (seconds, nanoseconds) = self.modified;
+        write!(f, "{}:{} {seconds}.{nanoseconds:09}", self.place.dev, self.place.ino)
+    }
+}
+
 impl From<&Metadata> for Identity {
     fn from(meta: &Metadata) -> Self {
         Self {

@@ -85,7 +85,7 @@ pub fn quarantine(src_dir: &Path, epoch: Epoch, tried: Identity) -> Result<Quara
 }
 
 /// Where the quarantine may be.
-fn places(src_dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn places(src_dir: &Path) -> Vec<PathBuf> {
     let beside = src_dir.parent().map(|parent| parent.join(BESIDE));
     beside.into_iter().chain([src_dir.join(INSIDE)]).collect()
 }

@@ -91,7 +91,7 @@ fn read(section: &mut Section<'_>, rows: &Rows, usual: &str, compress: Option<bo
         max_samples: section.get(rows.max_samples),
         queue_size: section.get(rows.queue_size),
         naming: naming(section, rows),
-        compress: compress,
+        compress,
     })?;
     if remote.url.is_empty() {
         return Some(None);

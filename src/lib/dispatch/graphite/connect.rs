@@ -3,34 +3,20 @@
 use super::link::Stream;
 use super::session::Session;
 use crate::config::Endpoint;
-use crate::dispatch::aside;
+use crate::dispatch::resolve::{ResolveError, Resolver};
 use crate::looked;
 use crate::tls::Tls;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    /// The name service knows no such name, or cannot be asked.
-    #[error("the name {host} cannot be resolved")]
-    Resolve {
-        /// The name.
-        host: String,
-        /// What the resolver said.
-        source: io::Error,
-    },
-    /// The name service is still busy.
-    #[error("the name {host} was not resolved within {limit:?}")]
-    ResolveTimeout {
-        /// The name.
-        host: String,
-        /// `connect-timeout`
-        limit: Duration,
-    },
+    /// The name service knows no such name, or does not answer.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
     /// The name exists, without an address.
     #[error("the name {host} has no address")]
     NoAddress {
@@ -82,30 +68,26 @@ pub(crate) struct Target {
     pub(crate) tls: Option<Tls>,
 }
 
-type Addresses = io::Result<Vec<SocketAddr>>;
-
 /// Opens connections to one server.
 #[derive(Debug)]
 pub(crate) struct Connector {
     host: String,
-    port: u16,
+    resolver: Resolver,
     tls: Option<Tls>,
     limit: Duration,
-    /// An answer of the name service that was not waited for; asking again meanwhile would only pile up threads.
-    resolving: Option<oneshot::Receiver<Addresses>>,
 }
 
 impl Connector {
     /// `limit` holds for each address, for the name service, and for the handshake of TLS.
     pub(crate) fn new(target: Target, limit: Duration) -> Self {
         let Endpoint { host, port, .. } = target.endpoint;
-        Self { host, port, tls: target.tls, limit, resolving: None }
+        Self { resolver: Resolver::new(&host, port), host, tls: target.tls, limit }
     }
 
     /// Resolves the name anew and tries its addresses in turn.
     pub(crate) async fn connect(&mut self) -> Result<Stream, ConnectError> {
         let mut failure = ConnectError::NoAddress { host: self.host.clone() };
-        for address in self.resolve().await? {
+        for address in self.resolver.addresses(self.limit).await? {
             match self.connect_to(address).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => failure = error,
@@ -138,27 +120,6 @@ impl Connector {
             Some(Err(source)) => Err(failed(source)),
             None => Err(ConnectError::HandshakeTimeout { address, limit }),
         }
-    }
-
-    async fn resolve(&mut self) -> Result<Vec<SocketAddr>, ConnectError> {
-        let failed = |source| ConnectError::Resolve { host: self.host.clone(), source };
-        let literal = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&self.host);
-        if let Ok(address) = literal.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(address, self.port)]);
-        }
-        let answer = match &mut self.resolving {
-            Some(answer) => answer,
-            none => {
-                let (host, port) = (self.host.clone(), self.port);
-                let ask = move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
-                none.insert(aside::run("resolve", ask).map_err(failed)?)
-            }
-        };
-        let Some(answer) = looked::timeout(self.limit, answer).await else {
-            return Err(ConnectError::ResolveTimeout { host: self.host.clone(), limit: self.limit });
-        };
-        self.resolving = None;
-        answer.unwrap_or_else(|_| Err(io::Error::other("the resolver failed"))).map_err(failed)
     }
 }
 
@@ -202,7 +163,7 @@ mod tests {
             let refused = connector("127.0.0.1", port).connect().await.unwrap_err();
             assert!(matches!(refused, ConnectError::Connect { .. }), "{refused:?}");
             let unknown = connector("no-such-host.invalid", port).connect().await;
-            assert!(matches!(unknown, Err(ConnectError::Resolve { .. })), "{unknown:?}");
+            assert!(matches!(unknown, Err(ConnectError::Resolve(_))), "{unknown:?}");
         });
     }
 }

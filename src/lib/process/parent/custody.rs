@@ -139,6 +139,12 @@ impl Custody {
         }
     }
 
+    /// Which directory a snapshot is that a worker has.
+    #[must_use]
+    pub(crate) fn directory(&self, epoch: Epoch) -> Option<String> {
+        self.taken.get(&epoch).map(|taken| taken.identity.to_string())
+    }
+
     /// The worker did not hear of the snapshot that it was given.
     pub(crate) fn unclaim(&mut self, slot: Slot, epoch: Epoch) {
         self.queue.unclaim(slot, epoch);

@@ -2,6 +2,7 @@
 
 use super::spawn::SpawnError;
 use crate::dispatch::graphite::TlsError;
+use crate::dispatch::http::HttpError;
 use crate::queue::incoming::IncomingError;
 use std::io;
 
@@ -17,6 +18,9 @@ pub enum StartError {
     /// The files for TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The receivers of requests.
+    #[error(transparent)]
+    Http(#[from] HttpError),
     /// The runtime or its signal handlers.
     #[error("cannot set up the main loop")]
     Runtime(#[from] io::Error),

@@ -1,24 +1,28 @@
 //! The parent: one thread that never processes anything itself. It watches the source directory, hands snapshots to
 //! workers one at a time, replaces workers, and leaves when it is told to.
 
+mod assign;
 mod custody;
 mod death;
 mod error;
 pub mod figures;
 mod heartbeat;
+mod order;
 mod page;
 mod pool;
 mod processor;
+mod record;
 mod renewal;
 pub(super) mod spawn;
 mod supervisor;
 mod trouble;
+mod turns;
 mod unconfirmed;
 
 use crate::config::{self, Config};
 use crate::daemon::signals::{Signals, Told};
 use crate::daemon::systemd;
-use crate::dispatch::graphite;
+use crate::dispatch::{graphite, http};
 use crate::exit;
 use crate::exporter::{self, Scrapes};
 use crate::logging::Chain;
@@ -30,7 +34,7 @@ use crate::snapshot::list::wall_clock;
 use custody::Custody;
 use death::{Death, classify};
 pub use error::StartError;
-use figures::{Figure, Totals, stamp};
+use figures::{Figure, Totals};
 use heartbeat::Heartbeat;
 use page::page;
 use pool::{Event, Pool, WorkerEvent};
@@ -40,6 +44,7 @@ use std::ffi::OsString;
 use std::time::{Duration, Instant};
 use supervisor::{Action, KillReason, Policy, Supervisor};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use turns::Turns;
 use unconfirmed::{Unconfirmed, Word};
 
 /// Time that workers have to deliver what they hold, after the first signal to leave. What is not delivered then
@@ -55,6 +60,7 @@ const ABSENCE: Duration = Duration::from_millis(100);
 /// When it cannot start.
 pub fn run(config: &Config, text: &str, arguments: Vec<OsString>) -> Result<u8, StartError> {
     graphite::check(config)?;
+    http::check(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(looked::parks).build()?;
     let spawner = Spawner::new(arguments.clone(), text)?;
     runtime.block_on(async {
@@ -89,6 +95,8 @@ struct Parent {
     newest: Option<Epoch>,
     /// The same, as long as no older one was given after it.
     before: Option<Epoch>,
+    /// Whose turn it is, where snapshots are sent in order.
+    turns: Turns,
     leaving: bool,
     /// The last attempt to start a worker failed.
     short: bool,
@@ -113,6 +121,7 @@ impl Parent {
             last_stamp: None,
             newest: None,
             before: None,
+            turns: Turns::open(config),
             leaving: false,
             short: false,
             heartbeat: Heartbeat::new(now),
@@ -143,6 +152,7 @@ impl Parent {
             }
             self.renew();
             self.assign(now);
+            self.tell_turns();
             let moment = Moment::now();
             let silent = self.supervisor.some_are_silent(moment);
             let figures = || (!silent).then(|| self.totals.dispatchers());
@@ -257,41 +267,6 @@ impl Parent {
         }
     }
 
-    /// Hands out snapshots: one to each worker that asked, the least laden first.
-    fn assign(&mut self, now: Instant) {
-        if self.leaving || self.renewal.moves() {
-            return;
-        }
-        let mut slots: Vec<Slot> = self.pool.with_room().collect();
-        slots.sort_by_key(|slot| (self.custody.queue().held_by(*slot), *slot));
-        for slot in slots {
-            let Some(epoch) = self.custody.claim(slot, now, &mut self.totals) else { return };
-            let workers = self.supervisor.running();
-            let stamp =
-                if self.self_metrics { stamp(epoch, wall_clock(), self.interval, self.last_stamp) } else { None };
-            let figures = stamp.map(|stamp| self.custody.report(stamp, workers, &mut self.totals));
-            self.last_stamp = stamp.or(self.last_stamp);
-            let before = self.before;
-            if self.newest.is_none_or(|newest| newest < epoch) {
-                self.newest = Some(epoch);
-                self.before = self.newest;
-            } else {
-                self.before = None;
-            }
-            match self.pool.say(slot, &ToWorker::Take { epoch, figures, before }) {
-                Ok(()) => self.supervisor.asked(slot, Moment::now()),
-                Err(error) => {
-                    tracing::debug!(worker = slot.0, %error, "cannot be given a snapshot");
-                    self.custody.unclaim(slot, epoch);
-                    self.pool.kill(slot, None, Duration::ZERO);
-                }
-            }
-            if let Some(worker) = self.pool.get_mut(slot) {
-                worker.has_room = false;
-            }
-        }
-    }
-
     fn hear(&mut self, from: WorkerEvent) {
         let (now, moment) = (Instant::now(), Moment::now());
         let slot = from.slot;
@@ -317,7 +292,7 @@ impl Parent {
                 }
             }
             ToParent::Pong => self.supervisor.ponged(slot, moment),
-            ToParent::Counters { dispatcher, counters } => self.totals.heard(slot, dispatcher, counters),
+            ToParent::Counters { dispatcher, counters } => self.totals.heard(slot, dispatcher, *counters),
             ToParent::Rendered(rendered) => {
                 if self.custody.rendered(slot, rendered.epoch, rendered.lines) {
                     self.supervisor.answered(slot, moment);
@@ -332,8 +307,16 @@ impl Parent {
                     self.surprised(slot, epoch);
                 }
             }
+            ToParent::Delivered { dispatcher, epoch } => {
+                if !self.delivered(slot, &dispatcher, epoch) {
+                    self.surprised(slot, epoch);
+                }
+            }
             ToParent::Done { epoch, dropped } => {
-                if !self.custody.done(slot, epoch, dropped, &mut self.totals) {
+                let directory = self.custody.directory(epoch);
+                if self.custody.done(slot, epoch, dropped, &mut self.totals) {
+                    self.turns.done(epoch, directory, self.custody.queue());
+                } else {
                     self.surprised(slot, epoch);
                 }
             }
@@ -370,6 +353,7 @@ impl Parent {
                 Death::Left | Death::NotStarted => {}
             }
             self.totals.died(gone.slot);
+            self.turns.order.died(gone.slot);
             if death == Death::Left {
                 self.supervisor.left(gone.slot, Moment::now());
             } else {

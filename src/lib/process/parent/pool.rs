@@ -183,6 +183,15 @@ impl Pool {
         self.workers.iter().filter(|(_, worker)| worker.has_room && worker.status.is_none()).map(|(slot, _)| *slot)
     }
 
+    /// Places whose worker is ready for snapshots, whether it asks for one or not.
+    pub(crate) fn started(&self) -> impl Iterator<Item = Slot> + '_ {
+        let leaves = |known: &Circumstances| known.told_to_leave || known.killed.is_some();
+        let ready = move |worker: &Worker| {
+            worker.started && !worker.silent && worker.status.is_none() && !leaves(&worker.known)
+        };
+        self.workers.iter().filter(move |(_, worker)| ready(worker)).map(|(slot, _)| *slot)
+    }
+
     /// Says something to a worker, without waiting for it to listen.
     ///
     /// # Errors

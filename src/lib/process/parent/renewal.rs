@@ -67,6 +67,7 @@ impl Parent {
         self.renewal.under_way = true;
         self.pool.configure(spawner);
         self.supervisor.configure(policy(process), Moment::now());
+        self.turns.configure(config);
         self.self_metrics = process.self_metrics;
         self.interval = config.pull.pull_interval;
         if self.exporter != config.exporter {
@@ -89,6 +90,7 @@ impl Parent {
             {
                 tracing::info!(directory = %self.renewal.src_dir.display(), "src-dir is another one from now on");
                 self.custody = next;
+                self.turns.move_to(&self.renewal.src_dir);
                 (self.newest, self.before) = (None, None);
             }
             return;

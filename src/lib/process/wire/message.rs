@@ -27,6 +27,15 @@ pub enum ToWorker {
         figures: Option<Figures>,
         /// The newest snapshot that any worker was given before; `None` when it is not to be relied on.
         before: Option<Epoch>,
+        /// Dispatchers that have it already.
+        had: Vec<String>,
+    },
+    /// All snapshots before this one are delivered to this dispatcher, or will not be: it may be sent.
+    Go {
+        /// Which dispatcher.
+        dispatcher: String,
+        /// Which snapshot.
+        epoch: Epoch,
     },
     /// Answer with [`ToParent::Pong`].
     Ping,
@@ -59,6 +68,13 @@ pub enum ToParent {
         /// Whether they say so.
         settles: bool,
     },
+    /// This dispatcher, which sends snapshots in the order of their time, has delivered the snapshot; others have not.
+    Delivered {
+        /// Which dispatcher.
+        dispatcher: String,
+        /// Which snapshot.
+        epoch: Epoch,
+    },
     /// Every dispatcher is done with the snapshot; remove it.
     Done {
         /// Which.
@@ -82,7 +98,7 @@ pub enum ToParent {
         /// Which dispatcher.
         dispatcher: String,
         /// The figures.
-        counters: Counters,
+        counters: Box<Counters>,
     },
     /// The answer to [`ToWorker::Ping`].
     Pong,
@@ -208,9 +224,14 @@ mod tests {
         let values =
             vec![("QueueDepth".to_owned(), 3.0), ("DeliveryLatency".to_owned(), 0.1 + 0.2), ("X".to_owned(), 1e300)];
         for message in [
-            ToWorker::Take { epoch: EPOCH, figures: None, before: None },
-            ToWorker::Take { epoch: EPOCH, figures: Some(Figures { stamp: Epoch(7), values: vec![] }), before: None },
-            ToWorker::Take { epoch: EPOCH, figures: Some(Figures { stamp: Epoch(7), values }), before: Some(Epoch(9)) },
+            ToWorker::Take { epoch: EPOCH, figures: None, before: None, had: Vec::new() },
+            ToWorker::Take {
+                epoch: EPOCH,
+                figures: Some(Figures { stamp: Epoch(7), values }),
+                before: Some(Epoch(9)),
+                had: vec!["otlp".to_owned()],
+            },
+            ToWorker::Go { dispatcher: "otlp".to_owned(), epoch: EPOCH },
             ToWorker::Ping,
             ToWorker::Drain(Duration::from_millis(12_345)),
         ] {
@@ -230,6 +251,7 @@ mod tests {
             }),
             ToParent::Settles { epoch: EPOCH, settles: true },
             ToParent::Settles { epoch: EPOCH, settles: false },
+            ToParent::Delivered { dispatcher: "otlp".to_owned(), epoch: EPOCH },
             ToParent::Done { epoch: EPOCH, dropped: true },
             ToParent::Gone(EPOCH),
             ToParent::Failed {
@@ -239,7 +261,7 @@ mod tests {
             },
             ToParent::Failed { epoch: EPOCH, failure: Failure::Panic, reason: String::new() },
             ToParent::Failed { epoch: EPOCH, failure: Failure::System, reason: "x".to_owned() },
-            ToParent::Counters { dispatcher: "local-store".to_owned(), counters: counters(9) },
+            ToParent::Counters { dispatcher: "local-store".to_owned(), counters: Box::new(counters(9)) },
             ToParent::Pong,
         ] {
             assert_eq!(ToParent::decode(message.encode().as_bytes()).unwrap(), message);
@@ -267,7 +289,7 @@ mod tests {
         }
         assert!(ToParent::decode(b"\"Pong\xff\"").is_err());
         let figures = Figures { stamp: EPOCH, values: vec![("X".to_owned(), f64::NAN)] };
-        let packet = ToWorker::Take { epoch: EPOCH, figures: Some(figures), before: None }.encode();
+        let packet = ToWorker::Take { epoch: EPOCH, figures: Some(figures), before: None, had: Vec::new() }.encode();
         assert!(ToWorker::decode(packet.as_bytes()).is_err(), "a figure has a finite value");
     }
 

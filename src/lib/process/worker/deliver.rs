@@ -99,10 +99,15 @@ impl Worker {
         self.submit(&last);
         self.current = None;
         if only.is_none() {
-            let destinations = self.destinations.len();
+            let destinations = self.destinations.iter().filter(|destination| !destination.had).count();
             let (waiting_for, confirmed) = (destinations, BTreeSet::new());
             let open = Open { destinations, waiting_for, dropped: false, confirmed, settles: false, figures };
             self.open.insert(epoch, open);
+            if destinations == 0 {
+                // All had it, and it could not be removed then.
+                self.open.remove(&epoch);
+                return self.say(&ToParent::Done { epoch, dropped: false }).await;
+            }
         }
         for (number, destination) in self.destinations.iter_mut().enumerate() {
             let name = destination.dispatcher.name();
@@ -115,9 +120,12 @@ impl Worker {
                     }
                 }
                 (false, Some(only)) if only != number => {}
+                (false, None) if destination.had => {}
                 (false, _) => {
                     destination.put_off.insert(epoch);
-                    if only.is_none() && !std::mem::replace(&mut destination.away, true) {
+                    // One that sends in order may just wait for its turn.
+                    let ordered = destination.dispatcher.is_ordered();
+                    if only.is_none() && !ordered && !std::mem::replace(&mut destination.away, true) {
                         tracing::warn!(
                             dispatcher = name,
                             "is unavailable: the other destinations go on, snapshots stay on disk for it"

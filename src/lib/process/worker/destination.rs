@@ -24,16 +24,35 @@ pub(super) struct Destination {
     pub(super) away: bool,
     /// Whether it gets the snapshot that is being rendered.
     pub(super) takes: bool,
+    /// Whether it has had that one before.
+    pub(super) had: bool,
 }
 
 impl Destination {
     pub(super) fn new(dispatcher: Box<dyn Dispatcher>) -> Self {
-        Self { dispatcher, put_off: BTreeSet::new(), full_since: None, away: false, takes: false }
+        Self { dispatcher, put_off: BTreeSet::new(), full_since: None, away: false, takes: false, had: false }
     }
 
-    /// Whether a further snapshot can be given to it.
+    /// Whether a further snapshot can be given to it. The order of what it is still to get is that of the parent, where it
+    /// sends in order; otherwise the oldest comes first.
     pub(super) fn has_room(&self) -> bool {
-        self.put_off.is_empty() && self.dispatcher.has_room()
+        (self.put_off.is_empty() || self.dispatcher.is_ordered()) && self.dispatcher.has_room()
+    }
+
+    /// Whether it gets this snapshot, which is rendered now.
+    fn gets(&self, epoch: Epoch, now: Moment) -> bool {
+        if self.dispatcher.is_ordered() {
+            return self.dispatcher.has_room_for(epoch);
+        }
+        self.has_room() || !self.is_away(now)
+    }
+
+    /// From now on this snapshot is rendered, for all destinations that have not `had` it or for this one alone.
+    pub(super) fn begin(&mut self, epoch: Epoch, had: bool, alone: Option<bool>, now: Moment) {
+        (self.takes, self.had) = match alone {
+            Some(alone) => (alone, false),
+            None => (!had && self.gets(epoch, now), had),
+        };
     }
 
     /// Whether the others should wait for it no longer.

@@ -2,7 +2,7 @@
 
 use super::destination::Destination;
 use super::error::WorkerError;
-use super::state::Worker;
+use super::state::{Worker, go};
 use crate::dispatch::Notice;
 use crate::process::wire::message::{ToParent, ToWorker};
 use crate::snapshot::Epoch;
@@ -28,6 +28,10 @@ impl Worker {
         open.waiting_for = open.waiting_for.saturating_sub(1);
         open.dropped |= dropped;
         if open.waiting_for > 0 {
+            if self.ordered.contains(dispatcher) {
+                let dispatcher = dispatcher.to_owned();
+                self.say(&ToParent::Delivered { dispatcher, epoch }).await?;
+            }
             return self.tell_settles(epoch).await;
         }
         let dropped = open.dropped;
@@ -75,7 +79,7 @@ impl Worker {
             let (name, mut counters) = (dispatcher.name(), dispatcher.counters());
             counters.put_off = put_off.len() as u64;
             if self.told.insert(name, counters) != Some(counters) {
-                self.say(&ToParent::Counters { dispatcher: name.to_owned(), counters }).await?;
+                self.say(&ToParent::Counters { dispatcher: name.to_owned(), counters: Box::new(counters) }).await?;
             }
         }
         Ok(())
@@ -98,11 +102,11 @@ impl Worker {
                 Some(notice) = self.notices.recv() => self.heed(notice).await?,
                 packet = self.channel.receive() => match packet.map_err(WorkerError::Channel)? {
                     None => return Ok(()),
-                    Some(packet) => {
-                        if ToWorker::decode(&packet)? == ToWorker::Ping {
-                            self.say(&ToParent::Pong).await?;
-                        }
-                    }
+                    Some(packet) => match ToWorker::decode(&packet)? {
+                        ToWorker::Ping => self.say(&ToParent::Pong).await?,
+                        ToWorker::Go { dispatcher, epoch } => go(&destinations, &dispatcher, epoch),
+                        ToWorker::Take { .. } | ToWorker::Drain(_) => {}
+                    },
                 },
             }
         }

@@ -71,13 +71,15 @@ fn start(config: i32) -> Result<(), WorkerError> {
     let mut renderer = Renderer::new(&config, worker.hostname.clone());
     loop {
         let stop = match eyes.look(worker.next())? {
-            Step::Take { epoch, figures, before } => {
+            Step::Take { epoch, figures, before, had } => {
                 worker.asked = false;
-                process(&eyes, &mut worker, &mut renderer, (epoch, figures), None, Follows::Any(before))
+                worker.begin(epoch, None, &had);
+                process(&eyes, &mut worker, &mut renderer, (epoch, figures), Follows::Any(before))
             }
             Step::Again { epoch, destination } => {
                 let figures = worker.open.get(&epoch).and_then(|open| open.figures.clone());
-                process(&eyes, &mut worker, &mut renderer, (epoch, figures), Some(destination), Follows::Nothing)
+                worker.begin(epoch, Some(destination), &[]);
+                process(&eyes, &mut worker, &mut renderer, (epoch, figures), Follows::Nothing)
             }
             Step::Drain(deadline) => Err(Stop::Leaving(deadline)),
             Step::Orphaned => Err(Stop::Orphaned),
@@ -95,16 +97,14 @@ fn start(config: i32) -> Result<(), WorkerError> {
     }
 }
 
-/// Renders a snapshot, for all destinations or for `only` one, and hands it over, piece by piece.
+/// Renders a snapshot that the worker has begun, and hands it over, piece by piece.
 fn process(
     eyes: &Eyes,
     worker: &mut Worker,
     renderer: &mut Renderer<'_>,
     (epoch, figures): (Epoch, Option<Figures>),
-    only: Option<usize>,
     follows: Follows,
 ) -> Result<(), Stop> {
-    worker.begin(epoch, only);
     if std::mem::take(&mut worker.gave_up) {
         renderer.forget();
     }

@@ -6,10 +6,12 @@ use super::error::WorkerError;
 use super::{memory, panics};
 use crate::config::Config;
 use crate::daemon::signals;
+use crate::dispatch::http::Http;
 use crate::dispatch::{Counters, Dispatcher, Notice, graphite, local_store::LocalStore};
 use crate::looked::{self, Moment};
 use crate::process::wire::channel::Channel;
 use crate::process::wire::message::{Figures, ToParent, ToWorker};
+use crate::prometheus::request::Protocol;
 use crate::snapshot::Epoch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
@@ -40,6 +42,8 @@ pub(super) enum Step {
         epoch: Epoch,
         figures: Option<Figures>,
         before: Option<Epoch>,
+        /// Dispatchers that have it already.
+        had: Vec<String>,
     },
     /// Render it once more for this destination.
     Again {
@@ -77,6 +81,8 @@ pub(super) struct Worker {
     pub(super) hostname: String,
     pub(super) channel: Channel,
     pub(super) destinations: Vec<Destination>,
+    /// Those that send snapshots in the order of their time.
+    pub(super) ordered: BTreeSet<&'static str>,
     pub(super) notices: UnboundedReceiver<Notice>,
     pub(super) open: BTreeMap<Epoch, Open>,
     /// What is being rendered.
@@ -136,13 +142,20 @@ impl Worker {
         if let Some(kafka) = &config.kafka {
             dispatchers.push(Box::new(crate::dispatch::kafka::Kafka::start(kafka, sender.clone())));
         }
+        for (protocol, remote) in [(Protocol::Otlp, &config.otlp), (Protocol::RemoteWrite, &config.remote_write)] {
+            if let Some(remote) = remote {
+                dispatchers.push(Box::new(Http::start(protocol, remote, &config.process.src_dir, sender.clone())));
+            }
+        }
         if let Some(store) = &config.local_store {
             dispatchers.push(Box::new(LocalStore::start(store, sender)));
         }
+        let ordered = dispatchers.iter().filter(|one| one.is_ordered()).map(|one| one.name()).collect();
         Ok(Self {
             hostname,
             channel: Channel::new(end).map_err(WorkerError::SetUp)?,
             destinations: dispatchers.into_iter().map(Destination::new).collect(),
+            ordered,
             notices,
             open: BTreeMap::new(),
             current: None,
@@ -207,7 +220,10 @@ impl Worker {
     /// Answers the parent, or takes note of what it wants.
     pub(super) async fn hear(&mut self, packet: &[u8]) -> Result<(), WorkerError> {
         match ToWorker::decode(packet)? {
-            ToWorker::Take { epoch, figures, before } => self.given = Some(Step::Take { epoch, figures, before }),
+            ToWorker::Take { epoch, figures, before, had } => {
+                self.given = Some(Step::Take { epoch, figures, before, had });
+            }
+            ToWorker::Go { dispatcher, epoch } => go(&self.destinations, &dispatcher, epoch),
             ToWorker::Drain(grace) => self.leave_at = Some(tokio::time::Instant::now() + grace),
             ToWorker::Ping => {
                 self.tell_counters().await?;
@@ -225,20 +241,25 @@ impl Worker {
                 destination.put_off.pop_first();
             }
             let oldest = *destination.put_off.first()?;
-            destination.dispatcher.has_room().then_some((oldest, number))
+            destination.dispatcher.has_room_for(oldest).then_some((oldest, number))
         })
     }
 
-    /// From now on this snapshot is rendered: for all destinations that are not away, or for this one only.
-    pub(super) fn begin(&mut self, epoch: Epoch, only: Option<usize>) {
+    /// From now on this snapshot is rendered: for all destinations that are not away and have not `had` it, or for this one only.
+    pub(super) fn begin(&mut self, epoch: Epoch, only: Option<usize>, had: &[String]) {
         let now = Moment::now();
         self.idle_since = Some(Instant::now());
         self.current = Some(Current { epoch, only });
         for (number, destination) in self.destinations.iter_mut().enumerate() {
-            destination.takes = match only {
-                Some(only) => only == number,
-                None => destination.has_room() || !destination.is_away(now),
-            };
+            let had = had.iter().any(|name| name == destination.dispatcher.name());
+            destination.begin(epoch, had, only.map(|only| only == number), now);
         }
+    }
+}
+
+/// A destination may send a snapshot.
+pub(super) fn go(destinations: &[Destination], dispatcher: &str, epoch: Epoch) {
+    for destination in destinations.iter().filter(|destination| destination.dispatcher.name() == dispatcher) {
+        destination.dispatcher.go(epoch);
     }
 }

@@ -1,0 +1,156 @@
+//! What an answer means for a request. Pure.
+
+use crate::prometheus::request::Protocol;
+use crate::prometheus::wire::{Fields, Wire};
+use hyper::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
+use serde_json::Value as Json;
+use std::time::{Duration, SystemTime};
+
+/// Longest text of a receiver that is repeated.
+const LONGEST: usize = 300;
+
+/// Longest pause that a receiver may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// What an answer means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The receiver has it, `rejected` of its samples excepted.
+    Accepted { rejected: u64, words: String },
+    /// The same request is to be sent again, after a pause. That may need a human.
+    Again { after: Option<Duration>, words: String, advice: &'static str },
+    /// Something in it is not taken, and never will be.
+    Refused { words: String },
+    /// There is too much in it.
+    TooLarge { words: String },
+}
+
+/// What an answer is judged by.
+pub(super) struct Answer<'a> {
+    pub(super) status: u16,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) body: &'a [u8],
+}
+
+/// Judges an answer that came at this time.
+pub(super) fn judge(protocol: Protocol, answer: &Answer<'_>, now: SystemTime) -> Verdict {
+    let words = || words(answer);
+    let again = |advice| Verdict::Again { after: retry_after(answer.headers, now), words: words(), advice };
+    match answer.status {
+        200..300 => accepted(protocol, answer),
+        300..400 => again(
+            "put the address that it names into url; redirects are not followed, for they could take credentials along",
+        ),
+        400 | 409 | 422 => Verdict::Refused { words: words() },
+        401 => again("check bearer-token-file, or user and password-file"),
+        403 => again("allow this client to write"),
+        404 | 405 | 410 | 501 => again("check the path in url"),
+        413 => Verdict::TooLarge { words: words() },
+        415 => again("check that url is that of a receiver of this protocol"),
+        408 | 425 | 429 | 500.. => again(""),
+        _ => again("see the log of the receiver"),
+    }
+}
+
+/// A receiver says little when all is well; who says much is something else.
+fn accepted(protocol: Protocol, answer: &Answer<'_>) -> Verdict {
+    let kind = answer.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let strange = || {
+        let words = format!("{}: not the answer of a receiver", words(answer));
+        Verdict::Again { after: None, words, advice: "check url: something else answers there" }
+    };
+    if kind.starts_with("text/html") {
+        return strange();
+    }
+    let partial = match protocol {
+        Protocol::RemoteWrite => Some((0, String::new())),
+        Protocol::Otlp if answer.body.is_empty() => Some((0, String::new())),
+        Protocol::Otlp if kind.starts_with("application/json") => of_json(answer.body),
+        Protocol::Otlp => of_protobuf(answer.body),
+    };
+    partial.map_or_else(strange, |(rejected, words)| Verdict::Accepted { rejected, words: shortened(&words) })
+}
+
+/// `ExportMetricsServiceResponse`: `partial_success` with the number of samples that were rejected, and why.
+fn of_protobuf(body: &[u8]) -> Option<(u64, String)> {
+    let (mut rejected, mut words) = (0, String::new());
+    for field in Fields::new(body) {
+        let (1, Wire::Bytes(partial)) = field? else { continue };
+        for field in Fields::new(partial) {
+            match field? {
+                (1, Wire::Varint(number)) => rejected = number,
+                (2, Wire::Bytes(text)) => words = String::from_utf8_lossy(text).into_owned(),
+                _ => {}
+            }
+        }
+    }
+    Some((rejected, words))
+}
+
+/// The same in JSON, which some receivers answer whatever they were asked in. Its 64-bit numbers are texts.
+fn of_json(body: &[u8]) -> Option<(u64, String)> {
+    let answer: Json = serde_json::from_slice(body).ok()?;
+    let partial = answer.as_object()?.get("partialSuccess").unwrap_or(&Json::Null);
+    let number = partial.get("rejectedDataPoints");
+    let number =
+        number.and_then(|number| number.as_u64().or_else(|| number.as_str()?.parse().ok())).unwrap_or_default();
+    let words = partial.get("errorMessage").and_then(Json::as_str).unwrap_or_default();
+    Some((number, words.to_owned()))
+}
+
+/// Status and text of an answer, on one line.
+fn words(answer: &Answer<'_>) -> String {
+    let header = |name| answer.headers.get(name).and_then(|value: &hyper::header::HeaderValue| value.to_str().ok());
+    let (to, kind) = (header(LOCATION), header(CONTENT_TYPE).unwrap_or_default());
+    let text = match (to, answer.body) {
+        (Some(to), _) => format!("redirects to {to}"),
+        // `google.rpc.Status`, as OTLP has it.
+        (None, body) if kind.starts_with("application/x-protobuf") => status(body).unwrap_or_default(),
+        (None, body) => String::from_utf8_lossy(body.get(..4 * LONGEST).unwrap_or(body)).into_owned(),
+    };
+    let text = shortened(&text);
+    if text.is_empty() { format!("status {}", answer.status) } else { format!("status {}: {text}", answer.status) }
+}
+
+fn status(body: &[u8]) -> Option<String> {
+    let text = Fields::new(body).find_map(|field| match field {
+        Some((2, Wire::Bytes(text))) => Some(text),
+        _ => None,
+    })?;
+    Some(String::from_utf8_lossy(text).into_owned())
+}
+
+fn shortened(text: &str) -> String {
+    let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    line.collect::<Vec<_>>().join(" ").chars().take(LONGEST).collect()
+}
+
+/// `Retry-After`: seconds, or a date.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let pause = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default(),
+    };
+    Some(pause.min(LONGEST_PAUSE))
+}
+
+/// Whether a receiver refuses a sample since it has another one of the same series and moment. It has been sent before, then:
+/// what HAProxy says of a moment is always the same, and of figures about ourselves the first is as good as the second.
+pub(super) fn is_duplicate(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    ["duplicate sample for timestamp", "duplicate-timestamp", "duplicate timestamp"]
+        .iter()
+        .any(|known| words.contains(known))
+}
+
+/// Whether a receiver refuses a sample for its age: it has newer ones, of this series or at all.
+pub(super) fn is_late(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    ["out of order", "out-of-order", "out of bounds", "too old", "too-old", "too far in the past"]
+        .iter()
+        .any(|known| words.contains(known))
+}
+
+#[cfg(test)]
+mod tests;

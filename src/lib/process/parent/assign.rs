@@ -1,0 +1,77 @@
+//! Which worker gets which snapshot.
+
+use super::Parent;
+use super::figures::stamp;
+use crate::looked::Moment;
+use crate::process::wire::message::{Figures, ToWorker};
+use crate::queue::Slot;
+use crate::snapshot::Epoch;
+use crate::snapshot::list::wall_clock;
+use std::time::{Duration, Instant};
+
+impl Parent {
+    /// Hands out snapshots: one to each worker that asked, the least laden first. Where the next snapshot of a destination that
+    /// takes them in order waits, and no worker asks since all hold later ones, one that has nothing to do gets it unasked.
+    pub(super) fn assign(&mut self, now: Instant) {
+        if self.leaving || self.renewal.moves() {
+            return;
+        }
+        let mut slots: Vec<Slot> = self.pool.with_room().collect();
+        slots.sort_by_key(|slot| (self.custody.queue().held_by(*slot), *slot));
+        for slot in slots {
+            if !self.give(slot, now) {
+                return;
+            }
+        }
+        let queue = self.custody.queue();
+        if !self.turns.order.is_empty() && self.turns.order.is_held_up(queue) {
+            let idle = self.pool.started().filter(|slot| !queue.is_busy(*slot));
+            if let Some(slot) = idle.min_by_key(|slot| (queue.held_by(*slot), *slot)) {
+                self.give(slot, now);
+            }
+        }
+    }
+
+    /// Gives the oldest snapshot that is ready to a worker. False when there is none.
+    fn give(&mut self, slot: Slot, now: Instant) -> bool {
+        let Some(epoch) = self.custody.claim(slot, now, &mut self.totals) else { return false };
+        let figures = self.figures(epoch);
+        let before = self.before;
+        if self.newest.is_none_or(|newest| newest < epoch) {
+            self.newest = Some(epoch);
+            self.before = self.newest;
+        } else {
+            self.before = None;
+        }
+        let directory = self.custody.directory(epoch).unwrap_or_default();
+        let had = self.turns.order.had(epoch, &directory);
+        // Before it begins with it: it knows then that there is room.
+        self.tell_turns();
+        match self.pool.say(slot, &ToWorker::Take { epoch, figures, before, had }) {
+            Ok(()) => self.supervisor.asked(slot, Moment::now()),
+            Err(error) => {
+                tracing::debug!(worker = slot.0, %error, "cannot be given a snapshot");
+                self.custody.unclaim(slot, epoch);
+                self.pool.kill(slot, None, Duration::ZERO);
+            }
+        }
+        if let Some(worker) = self.pool.get_mut(slot) {
+            worker.has_room = false;
+        }
+        true
+    }
+
+    /// The figures of the daemon that go along with a snapshot. Where some destination takes nothing that is older than what it
+    /// has, they do not go along with one that comes before another that carries some.
+    fn figures(&mut self, epoch: Epoch) -> Option<Figures> {
+        let backwards = !self.turns.order.is_empty() && self.turns.carrier.is_some_and(|carrier| epoch < carrier);
+        if !self.self_metrics || backwards {
+            return None;
+        }
+        let stamp = stamp(epoch, wall_clock(), self.interval, self.last_stamp)?;
+        self.last_stamp = Some(stamp);
+        self.turns.carrier = Some(epoch);
+        let workers = self.supervisor.running();
+        Some(self.custody.report(stamp, workers, &mut self.totals))
+    }
+}

@@ -1,0 +1,97 @@
+//! What is written down of [`Order`](super::order::Order): snapshots that some destination has and another has not. It is a hidden file
+//! in the source directory, of which every state is a whole one.
+
+use super::order::Had;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Name of the file.
+const NAME: &str = ".delivered";
+
+/// The file.
+#[derive(Debug)]
+pub(crate) struct Record {
+    path: PathBuf,
+    /// What it says.
+    written: Had,
+    /// It was told that it cannot be written.
+    failing: bool,
+}
+
+impl Record {
+    /// Reads the file of this source directory. One that is not there says nothing.
+    pub(crate) fn open(src_dir: &Path) -> Self {
+        let path = src_dir.join(NAME);
+        let written = match read(&path) {
+            Ok(written) => written,
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "cannot be used: snapshots may be sent twice");
+                Had::new()
+            }
+        };
+        Self { path, written, failing: false }
+    }
+
+    /// What it says.
+    #[must_use]
+    pub(crate) fn had(&self) -> Had {
+        self.written.clone()
+    }
+
+    /// Makes it say this.
+    pub(crate) fn write(&mut self, had: Had) {
+        if had == self.written {
+            return;
+        }
+        match write(&self.path, &had) {
+            Ok(()) => {
+                self.written = had;
+                self.failing = false;
+            }
+            Err(error) if self.failing => {
+                tracing::debug!(file = %self.path.display(), %error, "still cannot be written")
+            }
+            Err(error) => {
+                self.failing = true;
+                tracing::error!(
+                    file = %self.path.display(),
+                    %error,
+                    "cannot be written: after a crash, snapshots may be sent twice to some destinations"
+                );
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> io::Result<Had> {
+    match fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text).map_err(io::Error::other),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Had::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn write(path: &Path, had: &Had) -> io::Result<()> {
+    let staged = path.with_extension("new");
+    fs::write(&staged, serde_json::to_vec(had).map_err(io::Error::other)?)?;
+    fs::rename(&staged, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Epoch;
+
+    #[test]
+    fn what_was_written_is_read_and_nonsense_is_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let had = Had::from([("otlp".to_owned(), [(Epoch(1_500_000_000), "1:2 3".to_owned())].into())]);
+        let mut record = Record::open(place.path());
+        assert!(record.had().is_empty());
+        record.write(had.clone());
+        assert_eq!(Record::open(place.path()).had(), had);
+        fs::write(place.path().join(NAME), "nonsense").unwrap();
+        assert!(Record::open(place.path()).had().is_empty());
+    }
+}
