@@ -22,6 +22,7 @@
 //! version
 //! daemon     injection
 //! haproxy    value
+//! latency    snapshot
 //! config     escape haproxy net snapshot
 //! telemetry  snapshot
 //! backoff    config
@@ -33,7 +34,7 @@
 //! prometheus config haproxy telemetry
 //! tls        config secrets
 //! exporter   config net telemetry
-//! encode     batch config snapshot telemetry value
+//! encode     batch config latency snapshot telemetry value
 //! http       config net secrets tls
 //! dispatch   backoff batch config encode http injection logging looked prometheus secrets snapshot telemetry tls
 //! parse      haproxy names plan value
@@ -72,6 +73,7 @@ pub mod haproxy;
 #[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
 pub mod http;
 pub mod injection;
+pub mod latency;
 pub mod logging;
 pub mod looked;
 #[cfg(all(test, feature = "process", feature = "agent", feature = "discovery"))]

@@ -3,6 +3,7 @@
 use super::object::{Host, Object};
 use super::prefix::Prefix;
 use crate::batch::{Batch, Output};
+use crate::latency::histogram::Histogram;
 use crate::snapshot::Epoch;
 use crate::telemetry::Definition;
 use crate::value::Value;
@@ -37,6 +38,10 @@ pub trait Encoder: Debug {
     fn divides_anywhere(&self) -> bool {
         self.takes_lines()
     }
+
+    /// A histogram of the object: all that was counted since `since`, in milliseconds. It only grows, but for a server that is
+    /// forgotten; whoever cannot tell histograms ignores it, since percentiles come as metrics besides.
+    fn histogram(&mut self, _name: &[u8], _histogram: &Histogram, _since: Epoch) {}
 
     /// Whether it takes lines of clusters, too: those who roll up by themselves do not.
     fn takes_clusters(&self) -> bool;

@@ -12,6 +12,7 @@ use super::prefix::{Prefix, Prefixes};
 use super::unchanged::Unchanged;
 use crate::batch::{Batch, Output, Piece};
 use crate::config::{self, Config};
+use crate::latency::histogram::Histogram;
 use crate::snapshot::Epoch;
 use crate::value::Value;
 use std::time::Duration;
@@ -262,6 +263,14 @@ impl Told<'_> {
             return;
         }
         self.sink.encoders.iter_mut().for_each(|encoder| encoder.field(name, value));
+    }
+
+    /// A histogram of the object, for those who have a form for it: all that was counted since `since`.
+    pub fn histogram(&mut self, name: &[u8], histogram: &Histogram, since: Epoch) {
+        let clusters = self.sink.clusters;
+        for encoder in self.sink.encoders.iter_mut().filter(|encoder| !clusters || encoder.takes_clusters()) {
+            encoder.histogram(name, histogram, since);
+        }
     }
 
     /// A time in seconds, with three decimals.
