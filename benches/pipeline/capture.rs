@@ -1,5 +1,6 @@
 //! Makes snapshots as haproxystats-pull writes them: the same bytes for the same size on every machine.
 
+use haproxystats::haproxy::columns::{COLUMNS, Column, Combine, Kind, Nature};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -54,7 +55,40 @@ impl Numbers {
 
 /// Writes a snapshot of this size below `place`, and returns its directory.
 pub(crate) fn write(place: &Path, size: Size) -> std::io::Result<PathBuf> {
-    let dir = place.join(size.name).join("1500000000");
+    write_to(place.join(size.name).join("1500000000"), size)
+}
+
+/// The same with all that haproxystats-pull can carry: every counter of every object, in so many files.
+pub(crate) fn write_carried(place: &Path, size: Size, files: usize) -> std::io::Result<PathBuf> {
+    let dir = write_to(place.join(format!("{}-carried-{files}", size.name)).join("1500000000"), size)?;
+    for file in 1..=files {
+        fs::write(dir.join(format!("admin{file}.sock_carriedstat")), carried(size, file))?;
+    }
+    Ok(dir)
+}
+
+fn carried(size: Size, file: usize) -> String {
+    let adds = |column: &&Column| Kind::ALL.into_iter().any(|kind| column.combine(kind) == Some(Combine::Sum));
+    let counters = COLUMNS.iter().filter(|column| column.nature == Nature::Counter).filter(adds);
+    let counters: Vec<&str> = counters.map(|column| column.name).collect();
+    let mut text = format!("# pxname,svname,type,{},seen,\n", counters.join(","));
+    let mut numbers = Numbers(file as u64 ^ 0xca44_1ed0);
+    objects(size, |proxy, server, kind| {
+        let _ = write!(text, "{proxy},{server},{kind},");
+        for counter in &counters {
+            let number = numbers.next();
+            let _ = write!(
+                text,
+                "{},",
+                1 + if counter.starts_with('b') { number % 10_000_000_000 } else { digits(number) }
+            );
+        }
+        text.push_str("1500000000,\n");
+    });
+    text + "\n"
+}
+
+fn write_to(dir: PathBuf, size: Size) -> std::io::Result<PathBuf> {
     fs::create_dir_all(&dir)?;
     for process in 1..=size.processes {
         fs::write(dir.join(format!("admin{process}.sock_stat")), statistics(size, process))?;
@@ -70,18 +104,28 @@ pub(crate) fn write(place: &Path, size: Size) -> std::io::Result<PathBuf> {
 fn statistics(size: Size, process: usize) -> String {
     let mut numbers = Numbers(process as u64);
     let mut text = format!("{HEADER}\n");
+    objects(size, |proxy, server, kind| row(&mut text, proxy, server, kind, &mut numbers));
+    text + "\n"
+}
+
+/// Tells `take` proxy, server and type of each object, in the order of rows.
+fn objects(size: Size, mut take: impl FnMut(&str, &str, usize)) {
     for proxy in 0..size.backends {
-        row(&mut text, &format!("fe_www_{proxy:04}"), "FRONTEND", 0, &mut numbers);
+        take(&format!("fe_www_{proxy:04}"), "FRONTEND", 0);
     }
     for proxy in 0..size.backends {
         let name = format!("be_app_{proxy:04}.example.com");
         for server in 0..size.servers_each {
             let dotted = if server % 2 == 0 { ".example.com" } else { "" };
-            row(&mut text, &name, &format!("srv-{proxy:04}-{server:03}{dotted}"), 2, &mut numbers);
+            take(&name, &format!("srv-{proxy:04}-{server:03}{dotted}"), 2);
         }
-        row(&mut text, &name, "BACKEND", 1, &mut numbers);
+        take(&name, "BACKEND", 1);
     }
-    text + "\n"
+}
+
+/// A number of as many digits as come: one most often, rarely seven.
+fn digits(number: u64) -> u64 {
+    (number >> 32) % 10_u64.pow((number % 7 * (number >> 8) % 7) as u32 + 1)
 }
 
 /// One row: three of ten servers see no traffic, one of fifty rows has a quoted field.
@@ -105,8 +149,7 @@ fn row(text: &mut String, proxy: &str, server: &str, kind: usize, numbers: &mut 
             "bin" | "bout" if !idle => write!(text, "{}", number % 10_000_000_000),
             "weight" | "act" => write!(text, "1"),
             _ if idle => write!(text, "0"),
-            // As many digits as come: one most often, rarely seven.
-            _ => write!(text, "{}", (number >> 32) % 10_u64.pow((number % 7 * (number >> 8) % 7) as u32 + 1)),
+            _ => write!(text, "{}", digits(number)),
         };
         text.push(',');
     }

@@ -6,7 +6,7 @@
 //! cargo bench --bench pipeline -- steady --seconds 300      a longer steady run
 //! ```
 //!
-//! Parts: `floor` and `process` (together), `backlog`, `pull`, `steady`, `peers`, `instructions`, `start`. What is compared takes
+//! Parts: `floor` and `process` (together), `backlog`, `pull`, `steady`, `peers`, `instructions`, `carried`, `start`. What is compared takes
 //! turns. Figures are medians, in brackets the smallest and the largest; CPU time is what the kernel has counted.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a broken machine may fail the benchmark")]
 
@@ -28,7 +28,7 @@ use std::time::Duration;
 
 /// Processes of each kind and size.
 const ROUNDS: usize = 5;
-const PARTS: [&str; 7] = ["process", "instructions", "backlog", "start", "pull", "steady", "peers"];
+const PARTS: [&str; 8] = ["process", "instructions", "carried", "backlog", "start", "pull", "steady", "peers"];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -68,6 +68,7 @@ fn table(words: &[&str]) {
         match part {
             "process" => process(&sizes),
             "instructions" => instructions(&sizes),
+            "carried" => carried(&sizes),
             "backlog" => backlog(),
             "start" => start(),
             "pull" => pull(),
@@ -150,6 +151,27 @@ fn instructions(sizes: &[Size]) {
             Some((count, lines)) => println!("| {} | {:.2} M | {:.0} |", size.name, count / 1e6, count / lines),
             None => return println!("Skipped: valgrind is not installed."),
         }
+    }
+}
+
+/// What counters of processes that are gone add to a snapshot (`continuous-counters`): as one file for the host, as
+/// haproxystats-pull writes it, and as one for each process.
+fn carried(sizes: &[Size]) {
+    println!(
+        "| instructions | nothing carried | one file | more | one for each process | more |\n|---|---|---|---|---|---|"
+    );
+    for size in sizes.iter().filter(|size| size.name != "XL") {
+        let count = |files| {
+            let dir = capture::write_carried(&place(), *size, files).expect("the snapshot can be written");
+            steps::instructions(&dir).map(|(count, _)| count / 1e6)
+        };
+        let counts = [0, 1, size.processes].map(count);
+        let [Some(without), Some(one), Some(each)] = counts else {
+            return println!("Skipped: valgrind is not installed.");
+        };
+        let more = |count: f64| (count / without - 1.0) * 100.0;
+        let (name, for_one, for_each) = (size.name, more(one), more(each));
+        println!("| {name} | {without:.2} M | {one:.2} M | {for_one:.1} % | {each:.2} M | {for_each:.1} % |");
     }
 }
 

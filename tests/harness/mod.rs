@@ -21,6 +21,7 @@ pub mod haproxy;
 pub mod incoming;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod lasting;
 pub mod machine;
 pub mod made;
 pub mod newer;

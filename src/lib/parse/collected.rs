@@ -3,12 +3,13 @@
 use super::cells::RowCells;
 use super::doubt::Doubts;
 use super::fields::{Fields, Slot};
+use super::first::FirstRows;
 use super::layout::Layout;
 use super::number::Number;
 use super::order::Order;
 use super::part::Part;
 use super::refused::RowError;
-use super::table::{FirstRows, Table};
+use super::table::Table;
 use crate::haproxy::columns::Kind;
 use crate::haproxy::per_kind::PerKind;
 use crate::haproxy::status;
@@ -62,7 +63,7 @@ impl Collected {
             (Some(key), None) => key,
             (expected, Some(known)) => {
                 let found = || find(&self.names, &self.servers, kind, layout, row);
-                match expected.or_else(found).filter(|key| known.contains_key(key)) {
+                match expected.or_else(found).filter(|key| known.get(*key).is_some()) {
                     Some(key) => key,
                     None => return Ok(()),
                 }
@@ -107,18 +108,17 @@ impl Collected {
         if expected.is_none() {
             self.order.go_on(kind, key);
         }
-        let Some(&first) = rows.get(&key) else { return Ok(()) };
+        let Some(first) = rows.get(key) else { return Ok(()) };
         let (plan, table) = (&self.plans[kind], &mut self.tables[kind]);
-        for slot in &layout.fields_of(kind, row).present {
-            if row.text(slot.position).is_empty() {
-                continue;
-            }
-            let Number::Int(value) = row.number(slot.position) else {
-                let field = plan.fields.get(slot.index).map_or("", |field| field.column.name);
-                return Err(RowError::NotANumber { field });
-            };
-            table.add(first, slot.index, value);
+        let fields = layout.fields_of(kind, row);
+        self.bigs.clear();
+        figures(plan, fields, row, table, &mut self.bigs)?;
+        if let Some((index, _)) = self.bigs.first() {
+            // What pull carries has an end there.
+            let field = plan.fields.get(*index).map_or("", |field| field.column.name);
+            return Err(RowError::NotANumber { field });
         }
+        table.add_next_to(first, fields.present.iter().map(|slot| slot.index));
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ pub mod collected;
 pub mod commas;
 pub mod doubt;
 mod fields;
+pub mod first;
 pub mod info;
 mod layout;
 pub mod number;

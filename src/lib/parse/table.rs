@@ -4,10 +4,10 @@
 //! the columns: appending each cell to its own vector took three times as long. A row that turns out to be bad is simply
 //! not committed.
 
+use super::first::FirstRows;
 use crate::haproxy::columns::Combine;
 use crate::plan::{Field, KindPlan};
 use crate::value::{ABSENT, UNKNOWN};
-use std::collections::HashMap;
 
 /// Rows of a block.
 const BLOCK: usize = 64;
@@ -80,9 +80,6 @@ struct Big {
     column: usize,
     value: f64,
 }
-
-/// The first row of each object.
-pub type FirstRows = HashMap<u32, usize, foldhash::fast::RandomState>;
 
 /// Rows of one kind of object.
 #[derive(Debug, Clone)]
@@ -235,25 +232,31 @@ impl Table {
     #[must_use]
     pub fn first_rows(&mut self) -> FirstRows {
         self.flush();
-        let mut rows = FirstRows::with_capacity_and_hasher(self.keys.len(), Default::default());
+        let mut rows = FirstRows::default();
         for (row, key) in self.keys.iter().enumerate() {
-            rows.entry(*key).or_insert(row);
+            rows.note(*key, row);
         }
         rows
     }
 
-    /// Adds to a cell of a row that came before the last call of [`Table::first_rows`]; one without a value stays so.
-    pub fn add(&mut self, row: usize, column: usize, value: i64) {
-        if let Some(big) = self.bigs.iter_mut().find(|big| (big.row, big.column) == (row, column)) {
-            #[expect(clippy::cast_precision_loss, reason = "Graphite stores doubles")]
-            let value = value as f64;
-            big.value += value;
-            return;
-        }
-        let Some(column) = self.columns.get_mut(column) else { return };
-        if let Some(cell) = column.ints.get_mut(row).filter(|cell| **cell != ABSENT) {
-            *cell = cell.saturating_add(value);
-            column.bits |= cell.unsigned_abs();
+    /// Adds these cells of the next row to those of a row that came before the last call of [`Table::first_rows`]; one
+    /// without a value stays so.
+    pub fn add_next_to(&mut self, row: usize, columns: impl Iterator<Item = usize>) {
+        let Self { block, columns: all, filled, bigs, .. } = self;
+        let next = *filled % BLOCK;
+        for index in columns {
+            let (Some(cells), Some(column)) = (block.get(index), all.get_mut(index)) else { continue };
+            let value = cells[next];
+            if value == ABSENT {
+                continue;
+            }
+            if !bigs.is_empty() && add_to_big(bigs, row, index, value) {
+                continue;
+            }
+            if let Some(cell) = column.ints.get_mut(row).filter(|cell| **cell != ABSENT) {
+                *cell = cell.saturating_add(value);
+                column.bits |= cell.unsigned_abs();
+            }
         }
     }
 
@@ -294,6 +297,17 @@ impl Table {
     }
 }
 
+/// Adds to the cell if it is one of these, which are in the order of their rows.
+fn add_to_big(bigs: &mut [Big], row: usize, column: usize, value: i64) -> bool {
+    let first = bigs.partition_point(|big| big.row < row);
+    let of_row = bigs.iter_mut().skip(first).take_while(|big| big.row == row);
+    let Some(big) = of_row.into_iter().find(|big| big.column == column) else { return false };
+    #[expect(clippy::cast_precision_loss, reason = "Graphite stores doubles")]
+    let value = value as f64;
+    big.value += value;
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,6 +341,23 @@ mod tests {
         assert_eq!(table.unknown(&[4, 5, 6])[..2], [(0, 5), (1, 5)]);
         table.clear();
         assert_eq!(table.unknown(&[4, 5, 6]), []);
+    }
+
+    #[test]
+    fn what_is_added_goes_to_the_first_row_of_its_object() {
+        let mut table = table(&[1, 2, ABSENT]);
+        table.note_big(3, 2e19);
+        let rows = table.first_rows();
+        assert_eq!((rows.get(7), rows.get(6), rows.get(8)), (Some(0), None, None));
+        for (row, values) in [(0, [5, ABSENT, 7, 1]), (2, [5, 5, 5, 100])] {
+            (0..).zip(values).for_each(|(column, value)| table.set(column, value));
+            table.add_next_to(row, 0..4);
+        }
+        table.finish();
+        let ints = |column: usize| table.columns[column].ints.clone();
+        assert_eq!([ints(0), ints(1), ints(2)], [vec![6, 2, ABSENT], vec![1, 2, ABSENT], vec![8, 2, ABSENT]]);
+        assert_eq!(table.columns[3].floats.as_deref().map(|floats| floats[2]), Some(2e19 + 100.0));
+        assert_eq!(table.rows(), 3, "none of them is a row");
     }
 
     #[test]

@@ -19,6 +19,9 @@ use super::packed::{Packed, Sparse, decode, encode};
 use super::seen::{Identity, Seen};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+/// The host that a process belongs to, by its name; `None` for this one.
+pub(super) type Host = Option<String>;
+
 /// A process whose socket shows another one now is remembered for so long, should it be seen once more.
 const REMEMBERED: u64 = 3600;
 /// The first release whose workers can share counters (`shm-stats-file`).
@@ -76,8 +79,8 @@ pub(super) struct Ledger {
     processes: HashMap<Identity, Process>,
     /// Which process a socket showed last.
     shown: HashMap<String, Identity>,
-    /// Corrections, by socket and object, encoded.
-    carried: BTreeMap<String, HashMap<u32, Box<[u8]>, foldhash::fast::FixedState>>,
+    /// Corrections, by host and object, encoded: what is published is a sum over the processes of a host.
+    carried: BTreeMap<Host, HashMap<u32, Box<[u8]>, foldhash::fast::FixedState>>,
     counts: Counts,
     epoch: u64,
     /// Of the present snapshot.
@@ -150,7 +153,7 @@ impl Ledger {
             let Some(mut process) = self.processes.remove(&identity) else { continue };
             for object in process.objects() {
                 decode(process.last.get(object).unwrap_or_default(), &mut last);
-                self.carry(&process.source, object, &last, 1);
+                self.carry(&identity.host, object, &last, 1);
             }
             // None of them is in a snapshot any more.
             process.number = 0;
@@ -172,28 +175,29 @@ impl Ledger {
         self.carried.retain(|_, carried| !carried.is_empty());
     }
 
-    /// Sockets for which something is carried.
-    pub(super) fn sources(&self) -> Vec<String> {
+    /// Hosts for which something is carried.
+    pub(super) fn hosts(&self) -> Vec<Host> {
         self.carried.keys().cloned().collect()
     }
 
-    /// Tells `take` what is carried for a socket, by name: the object, its corrections, and when it was last seen.
-    pub(super) fn carried(&self, source: &str, mut take: impl FnMut(&[u8], &Sparse, u64)) {
-        let carried = self.carried.get(source).into_iter().flatten();
-        let named = carried.filter_map(|(object, values)| Some((self.names.get(*object)?, *object, values)));
-        let mut entries: Vec<_> = named.collect();
-        entries.sort_unstable_by_key(|(name, ..)| *name);
+    /// Tells `take` what is carried for a host, in the order in which objects came first, which is that of the replies: the
+    /// object, its corrections, and when it was last seen.
+    pub(super) fn carried(&self, host: &Host, mut take: impl FnMut(&[u8], &Sparse, u64)) {
+        let carried = self.carried.get(host).into_iter().flatten();
+        let mut entries: Vec<(u32, &[u8])> = carried.map(|(object, values)| (*object, &**values)).collect();
+        entries.sort_unstable();
         let mut values = Vec::new();
-        for (name, object, encoded) in entries {
+        for (object, encoded) in entries {
+            let Some(name) = self.names.get(object) else { continue };
             decode(encoded, &mut values);
             take(name, &values, self.seen.get(object as usize).copied().unwrap_or(0));
         }
     }
 
     /// Takes over what an earlier program carried.
-    pub(super) fn restore(&mut self, source: &str, object: &[u8], values: &Sparse, seen: u64) {
+    pub(super) fn restore(&mut self, host: &Host, object: &[u8], values: &Sparse, seen: u64) {
         let object = self.note(object, seen);
-        self.carry(source, object, values, 1);
+        self.carry(host, object, values, 1);
     }
 
     /// The number of an object that was seen at this time.
@@ -210,14 +214,14 @@ impl Ledger {
     }
 
     /// Adds `times` these figures to what is carried.
-    fn carry(&mut self, source: &str, object: u32, figures: &Sparse, times: i64) {
+    fn carry(&mut self, host: &Host, object: u32, figures: &Sparse, times: i64) {
         if figures.is_empty() {
             return;
         }
-        if !self.carried.contains_key(source) {
-            self.carried.insert(source.to_owned(), HashMap::default());
+        if !self.carried.contains_key(host) {
+            self.carried.insert(host.clone(), HashMap::default());
         }
-        let Some(carried) = self.carried.get_mut(source) else { return };
+        let Some(carried) = self.carried.get_mut(host) else { return };
         let mut sums = Vec::new();
         decode(carried.get(&object).map(|encoded| &**encoded).unwrap_or_default(), &mut sums);
         for (place, figure) in figures {
@@ -331,7 +335,7 @@ impl Reply<'_> {
     }
 
     fn carry(&mut self, object: u32, figures: &Sparse, times: i64) {
-        self.ledger.carry(&self.process.source, object, figures, times);
+        self.ledger.carry(&self.identity.host, object, figures, times);
     }
 
     /// Carries what counters that have stepped back had reached.
@@ -375,7 +379,7 @@ impl Reply<'_> {
             other.superseded.insert(object);
             decode(other.last.get(object).unwrap_or_default(), &mut self.others);
             let reached = std::mem::take(&mut self.others);
-            self.ledger.carry(&other.source, object, &reached, -1);
+            self.ledger.carry(&predecessor.host, object, &reached, -1);
             self.others = reached;
         }
         self.ledger.processes.insert(predecessor, other);

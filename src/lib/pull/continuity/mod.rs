@@ -8,8 +8,10 @@
 //! ```
 //!
 //! A snapshot carries all that its metrics need: haproxystats-process adds what is carried as if it were one more process that
-//! has counters only, and remembers nothing.
+//! has counters only, and remembers nothing. What is carried is one process for each host, however many there are: the sum over
+//! them is all that is published, and a worker reads and adds as little as it can be.
 
+mod files;
 mod ledger;
 mod names;
 mod packed;
@@ -27,15 +29,13 @@ use crate::snapshot::{
     CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX, Epoch, INFO_SUFFIX, OLD_INFO_SUFFIX, OLD_STAT_SUFFIX, STAT_SUFFIX,
     WORKER_MARK,
 };
-use ledger::{Counts, Ledger};
-use packed::Sparse;
-use replies::{DAEMON, INFO, Reader, SEEN, STAT};
+use ledger::{Counts, Host, Ledger};
+use replies::{DAEMON, Reader};
 use seen::{Identity, Seen};
-use std::collections::HashSet;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 use store::Store;
 
@@ -71,6 +71,8 @@ pub(super) struct Continuity {
     reader: Reader,
     store: Store,
     hosts: Hosts,
+    /// The socket after which what is carried for a host is called.
+    sockets: BTreeMap<Host, String>,
     forget_after: Duration,
     /// Whether it has been said that nothing can be kept.
     failing: bool,
@@ -85,6 +87,7 @@ impl Continuity {
             reader: Reader::default(),
             store: Store::new(dst),
             hosts,
+            sockets: BTreeMap::new(),
             forget_after,
             failing: false,
         };
@@ -118,17 +121,6 @@ impl Continuity {
             names.extend(entry?.file_name().into_string());
         }
         names.sort();
-        for name in &names {
-            if let Some(socket) = name.strip_suffix(CARRIED_STAT_SUFFIX) {
-                let Self { reader, ledger, .. } = self;
-                reader.carried(File::open(path.join(name))?, |object, values, seen| {
-                    ledger.restore(socket, object, values, seen);
-                })?;
-            } else if let Some(socket) = name.strip_suffix(CARRIED_INFO_SUFFIX) {
-                let values = replies::carried_info(&fs::read(path.join(name))?);
-                self.ledger.restore(socket, DAEMON, &values, epoch.0);
-            }
-        }
         let source = |name: &String| {
             let (stem, leaving) = match name.strip_suffix(OLD_INFO_SUFFIX) {
                 Some(stem) => (stem, true),
@@ -139,7 +131,24 @@ impl Continuity {
             Some(Source { name: stem.to_owned(), leaving, socket: socket.to_owned(), reading })
         };
         let sources: Vec<Source> = names.iter().filter_map(source).collect();
-        self.read(epoch, path, sources).map(drop)
+        // First, so that objects are numbered in the order of the replies.
+        self.read(epoch, path, sources)?;
+        for name in &names {
+            if let Some(socket) = name.strip_suffix(CARRIED_STAT_SUFFIX) {
+                let host = self.host(socket);
+                self.sockets.entry(host.clone()).or_insert_with(|| socket.to_owned());
+                let Self { reader, ledger, .. } = self;
+                reader.carried(File::open(path.join(name))?, |object, values, seen| {
+                    ledger.restore(&host, object, values, seen);
+                })?;
+            } else if let Some(socket) = name.strip_suffix(CARRIED_INFO_SUFFIX) {
+                let host = self.host(socket);
+                self.sockets.entry(host.clone()).or_insert_with(|| socket.to_owned());
+                let values = replies::carried_info(&fs::read(path.join(name))?);
+                self.ledger.restore(&host, DAEMON, &values, epoch.0);
+            }
+        }
+        Ok(())
     }
 
     /// Takes in the replies of a pull, which lie in `folder`, writes beside them what is carried, and keeps all of it for the
@@ -191,7 +200,8 @@ impl Continuity {
     }
 
     fn read(&mut self, epoch: Epoch, directory: &Path, sources: Vec<Source>) -> io::Result<Counts> {
-        let Self { ledger, reader, hosts, .. } = self;
+        let Self { ledger, reader, hosts, sockets, .. } = self;
+        name_hosts(sockets, hosts, &sources);
         ledger.begin(epoch.0);
         let mut taken: HashSet<Identity> = HashSet::new();
         for source in sources {
@@ -207,7 +217,7 @@ impl Continuity {
             let release = source.reading.as_ref().and_then(|reading| release(reading.version.as_deref()?));
             let mut reply = ledger.reply(&Seen { identity, source: &source.socket, leaving: source.leaving, release });
             let [info, stat] = source.files().map(|file| directory.join(file));
-            let read = read_file(&info).and_then(|text| {
+            let read = fs::read(&info).and_then(|text| {
                 reply.object(DAEMON, &replies::info(&text));
                 reader.stat(File::open(&stat)?, |object, counters| reply.object(object, counters))
             });
@@ -221,39 +231,41 @@ impl Continuity {
         Ok(ledger.end())
     }
 
-    /// What is carried, beside the replies.
+    /// What is carried, beside the replies: the files of a host have the name of one of its sockets.
     fn write(&mut self, folder: &Folder) -> Result<(), StageError> {
-        for socket in self.ledger.sources() {
-            let (mut info, mut stat) = (String::new(), Vec::new());
-            self.ledger.carried(&socket, |object, values, seen| {
-                if object == DAEMON {
-                    for (place, value) in values {
-                        let name = INFO.get(usize::from(*place)).copied().unwrap_or_default();
-                        // Writing to a String cannot fail.
-                        let _ = writeln!(info, "{name}: {value}");
-                    }
-                } else if let Some(names) = replies::parts(object) {
-                    row(&mut stat, names, values, seen);
-                }
-            });
-            for (suffix, text) in [(CARRIED_INFO_SUFFIX, info.into_bytes()), (CARRIED_STAT_SUFFIX, stat)] {
+        for host in self.ledger.hosts() {
+            let Some(socket) = self.sockets.get(&host) else { continue };
+            for (suffix, text) in files::of(&self.ledger, &host) {
                 if text.is_empty() {
                     continue;
                 }
                 let name = format!("{socket}{suffix}");
-                let header = if suffix == CARRIED_STAT_SUFFIX { header() } else { Vec::new() };
-                let mut file = folder.file(&name)?;
-                let written =
-                    file.write_all(&header).and_then(|()| file.write_all(&text)).and_then(|()| file.write_all(b"\n"));
+                let written = folder.file(&name)?.write_all(&text);
                 written.map_err(|source| StageError::Write { path: folder.path(&name), source })?;
             }
         }
         Ok(())
     }
+
+    fn host(&self, socket: &str) -> Host {
+        self.hosts.of(socket).map(|host| host.name.clone())
+    }
 }
 
-fn read_file(path: &PathBuf) -> io::Result<Vec<u8>> {
-    fs::read(path)
+/// Which socket gives its name to what is carried for each host: of those in this snapshot the first, else the one before.
+fn name_hosts(sockets: &mut BTreeMap<Host, String>, hosts: &Hosts, sources: &[Source]) {
+    let mut present: BTreeMap<Host, &str> = BTreeMap::new();
+    for source in sources {
+        let host = hosts.of(&source.socket).map(|host| host.name.clone());
+        if source.leaving {
+            // Its master is no socket of the snapshot.
+            sockets.entry(host).or_insert_with(|| source.socket.clone());
+        } else {
+            let first = present.entry(host).or_insert(&source.socket);
+            *first = (*first).min(&source.socket);
+        }
+    }
+    sockets.extend(present.into_iter().map(|(host, socket)| (host, socket.to_owned())));
 }
 
 /// `3.4` of `3.4.7-1~bpo12+1`.
@@ -262,32 +274,5 @@ fn release(version: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-fn header() -> Vec<u8> {
-    format!("# pxname,svname,type,{},{SEEN},\n", STAT.join(",")).into_bytes()
-}
-
-fn row(out: &mut Vec<u8>, (kind, proxy, server): (&[u8], &[u8], &[u8]), values: &Sparse, seen: u64) {
-    for name in [proxy, server] {
-        if name.iter().any(|byte| b",\"\n".contains(byte)) {
-            out.push(b'"');
-            for byte in name {
-                out.extend_from_slice(if *byte == b'"' { b"\"\"" } else { std::slice::from_ref(byte) });
-            }
-            out.push(b'"');
-        } else {
-            out.extend_from_slice(name);
-        }
-        out.push(b',');
-    }
-    out.extend_from_slice(kind);
-    out.push(b',');
-    let mut next = 0;
-    for (place, value) in values {
-        let place = usize::from(*place);
-        out.extend(std::iter::repeat_n(b',', place.saturating_sub(next)));
-        out.extend_from_slice(itoa::Buffer::new().format(*value).as_bytes());
-        next = place;
-    }
-    out.extend(std::iter::repeat_n(b',', STAT.len().saturating_sub(next)));
-    out.extend_from_slice(format!("{seen},\n").as_bytes());
-}
+#[cfg(test)]
+mod tests;

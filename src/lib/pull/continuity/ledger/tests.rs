@@ -150,8 +150,8 @@ impl World {
             reply.end();
         }
         ledger.end();
-        for source in ledger.sources() {
-            ledger.carried(&source, |object, values, _| {
+        for host in ledger.hosts() {
+            ledger.carried(&host, |object, values, _| {
                 let object = (0..OBJECTS).find(|number| name(*number) == object).unwrap();
                 sums[object] += at(values, 3);
             });
@@ -194,8 +194,8 @@ fn show(ledger: &mut Ledger, pid: u64, source: &str, leaving: bool, value: u64) 
 
 fn carried(ledger: &Ledger) -> i64 {
     let mut sum = 0;
-    for source in ledger.sources() {
-        ledger.carried(&source, |_, values, _| sum += at(values, 3));
+    for host in ledger.hosts() {
+        ledger.carried(&host, |_, values, _| sum += at(values, 3));
     }
     sum
 }
@@ -223,7 +223,7 @@ fn counters_that_two_workers_share_count_once() {
 #[test]
 fn what_was_stored_goes_on_and_what_is_old_is_forgotten() {
     let mut ledger = Ledger::default();
-    ledger.restore("a", &name(0), &[(3, 5)], 100);
+    ledger.restore(&None, &name(0), &[(3, 5)], 100);
     ledger.begin(200);
     show(&mut ledger, 1, "a", false, 10);
     ledger.end();

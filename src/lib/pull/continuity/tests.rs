@@ -1,0 +1,68 @@
+use super::*;
+use crate::config::{Program, load};
+use crate::snapshot::stage::Staging;
+
+const FORGET: Duration = Duration::from_secs(3600);
+
+fn hosts(text: &str) -> Hosts {
+    load::from_text(Program::Pull, &format!("[hosts]\n{text}"), "test").unwrap().config.hosts
+}
+
+/// The replies of a process with one server, which has had so many sessions.
+fn write_replies(directory: &Path, name: &str, pid: u32, sessions: u32) {
+    let info =
+        format!("Name: HAProxy\nVersion: 3.4.1\nPid: {pid}\nnode: lb\nStart_time_sec: 5\nCumConns: {sessions}\n\n");
+    let stat = format!("# pxname,svname,stot,type,\nweb,z,7,2,\nweb,s1,{sessions},2,\n\n");
+    fs::write(directory.join(format!("{name}{INFO_SUFFIX}")), info).unwrap();
+    fs::write(directory.join(format!("{name}{STAT_SUFFIX}")), stat).unwrap();
+}
+
+/// What was carried for a socket, and by it, as programs wrote it which did so for each.
+fn write_carried(directory: &Path, socket: &str, sessions: u32) {
+    let stat = format!("# pxname,svname,type,stot,seen,\nweb,s1,2,{sessions},90,\n\n");
+    fs::write(directory.join(format!("{socket}{CARRIED_STAT_SUFFIX}")), stat).unwrap();
+    fs::write(directory.join(format!("{socket}{CARRIED_INFO_SUFFIX}")), format!("CumConns: {sessions}\n\n")).unwrap();
+}
+
+/// The files that a tick in which nothing answers leaves, with their texts.
+fn tick(continuity: &mut Continuity, root: &Path, epoch: u64) -> BTreeMap<String, String> {
+    let staging = Staging::open(&root.join("tmp"), &root.join("dst"), false).unwrap();
+    let snapshot = staging.begin(Epoch(epoch)).unwrap();
+    continuity.tick(Epoch(epoch), &snapshot.folder(), &[], &[]).unwrap();
+    let files = fs::read_dir(snapshot.folder().path("")).unwrap().map(|entry| entry.unwrap());
+    files.map(|file| (file.file_name().into_string().unwrap(), fs::read_to_string(file.path()).unwrap())).collect()
+}
+
+/// The sessions of `s1` in such a file.
+fn sessions(stat: &str) -> &str {
+    let position = stat.lines().next().unwrap().trim_start_matches("# ").split(',').position(|name| name == "stot");
+    let row = stat.lines().find(|line| line.starts_with("web,s1,2,")).unwrap();
+    row.split(',').nth(position.unwrap()).unwrap()
+}
+
+#[test]
+fn a_host_has_one_file_whatever_was_carried_for_each_process() {
+    let root = tempfile::tempdir().unwrap();
+    let kept = root.path().join("dst/.continuity/100");
+    fs::create_dir_all(&kept).unwrap();
+    for (socket, pid, sessions, carried) in [("a.sock", 1, 10, 1), ("b.sock", 2, 20, 2), ("c.sock", 3, 5, 3)] {
+        write_replies(&kept, socket, pid, sessions);
+        write_carried(&kept, socket, carried);
+    }
+    let hosts = hosts("a.sock = lb-1\nb.sock = lb-1\nc.sock = lb-2\n");
+    for round in 0..2 {
+        let (mut continuity, damaged) = Continuity::open(&root.path().join("dst"), hosts.clone(), FORGET);
+        assert!(!damaged);
+        let files = tick(&mut continuity, root.path(), 200 + round);
+        let names: Vec<&str> = files.keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            ["a.sock_carriedinfo", "a.sock_carriedstat", "c.sock_carriedinfo", "c.sock_carriedstat"],
+            "round {round}"
+        );
+        assert_eq!([files[names[0]].trim(), files[names[2]].trim()], ["CumConns: 33", "CumConns: 8"]);
+        assert_eq!([sessions(&files[names[1]]), sessions(&files[names[3]])], ["33", "8"]);
+        let rows: Vec<&str> = files[names[1]].lines().skip(1).map(|row| row.split(",2,").next().unwrap()).collect();
+        assert_eq!(rows, ["web,z", "web,s1", ""], "in the order of the replies");
+    }
+}
