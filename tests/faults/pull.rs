@@ -6,6 +6,7 @@
 use crate::circumstances::{Clock, without_faketime};
 use crate::clients::sample;
 use crate::harness::haproxy::{Fake, Script};
+use crate::harness::lasting::Sessions;
 use crate::harness::site::Site;
 use crate::harness::{SOON, config, free_port, names, pull, with_config, write};
 use crate::mounts::can_mount;
@@ -15,6 +16,7 @@ use crate::unit::{Unit, forged};
 use crate::world::{Setting, World};
 use haproxystats::process::pipeline::Pipeline;
 use haproxystats::snapshot::Epoch;
+use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -36,6 +38,8 @@ pub struct Chain {
     pub world: World,
     pub pull: Unit,
     pub site: Site,
+    /// Connections through HAProxy that last.
+    pub client: Sessions,
     pub fake: Fake,
     place: TempDir,
     /// Port of the page of metrics of pull.
@@ -65,7 +69,7 @@ impl Chain {
             fs::create_dir(place.path().join(folder)).expect("a directory");
         }
         let page = free_port();
-        let site = Site::start(2, 0);
+        let site = Site::start_lasting(2);
         let fake = Fake::start(&site.socket_dir(), "fake.sock", Script::good());
         let text = format!(
             "[pull]\npull-interval = 1\npull-timeout = {pull_timeout}\nretries = 1\ninterval = 0.1\nsocket-dir = {sockets}\n\
@@ -85,7 +89,8 @@ impl Chain {
         pull.wait_until_up();
         let pipeline = Pipeline::plaintext(&config("[graphite]\nprefix-hostname = false\n"), "lb");
         let counters = BTreeMap::new();
-        Self { world, pull, site, fake, place, page, taken: 0, taking: true, pipeline, counters }
+        let client = Sessions::default();
+        Self { world, pull, site, client, fake, place, page, taken: 0, taking: true, pipeline, counters }
     }
 
     pub fn published(&self) -> PathBuf {
@@ -102,6 +107,11 @@ impl Chain {
         let mut file = fs::File::create(&ballast).expect("a file");
         while file.write_all(&[7; 4096]).is_ok() {}
         ballast
+    }
+
+    /// Every connection that stands gets so many bytes. Those of a HAProxy that has ended are none any more.
+    pub fn transfer(&mut self, bytes: usize) {
+        self.client.transfer(bytes);
     }
 
     /// Snapshots that are published and not taken over.
@@ -243,6 +253,57 @@ pub fn singly() -> Report {
             _ => chain.fault(fault.name, fault.inject),
         }
     }
+    chain.end()
+}
+
+/// Reloads under connections that last, haproxystats-pull killed between them: what is published is what the client has got.
+pub fn reloads() -> Report {
+    const OBJECTS: [&str; 3] = [".frontend.lasting.", ".backend.lasting.", ".backend.lasting.server.source."];
+    let mut chain = Chain::new(0, Vec::new());
+    chain.recover("start");
+    let name = "HAProxy reloaded under connections that last";
+    chain.fault(name, |chain| {
+        for round in 0..6 {
+            for number in 0..2 {
+                chain.client.open(chain.site.lasting(number));
+            }
+            chain.transfer(2_000);
+            chain.site.reload(round % 2);
+            chain.transfer(300);
+            chain.go_on(Duration::from_millis(700));
+            if round % 3 == 1 {
+                chain.pull.end_by(Signal::SIGKILL);
+                chain.transfer(40);
+                chain.go_on(Duration::from_millis(300));
+            }
+        }
+        for (when, close) in [("at the end", false), ("when the old workers are gone", true)] {
+            if close {
+                chain.client.close();
+            }
+            let Sessions { opened, received, sent, .. } = chain.client;
+            let expected = [("stot", opened), ("bout", received), ("bin", sent)];
+            let expected: Vec<(String, f64)> = OBJECTS
+                .iter()
+                .flat_map(|object| expected.map(|(name, value)| (format!("{object}{name}"), value as f64)))
+                .collect();
+            let found = |chain: &Chain, end: &str| {
+                chain.counters.iter().find(|(path, _)| path.ends_with(end)).map(|(_, value)| *value)
+            };
+            let end = Instant::now() + 2 * SOON;
+            while !expected.iter().all(|(path, value)| found(chain, path) == Some(*value)) && Instant::now() < end {
+                chain.go_on(Duration::from_millis(100));
+            }
+            for (path, value) in &expected {
+                let found = found(chain, path);
+                if found != Some(*value) {
+                    chain.world.report.fail(format!("{name}: {path} is {found:?} {when}, and the client has {value}"));
+                }
+            }
+            // Whatever ends now may take nothing with it.
+            chain.go_on(Duration::from_millis(2_500));
+        }
+    });
     chain.end()
 }
 

@@ -222,11 +222,18 @@ fn answer(chain: &mut Chain, script: Script) {
     chain.fake.set(Script::good());
 }
 
+/// With connections that last, so that old workers stay. Some are closed now and then, and workers end.
 fn reload(chain: &mut Chain) {
+    const MOST: usize = 8;
     for _ in 0..3 {
+        chain.client.open(chain.site.lasting(0));
+        chain.transfer(1_000);
         chain.site.reload(0);
+        chain.transfer(1_000);
         chain.go_on(Duration::from_millis(400));
     }
+    let standing = chain.client.standing();
+    drop(chain.client.take(0..standing.saturating_sub(MOST)));
 }
 
 fn restart_haproxy(chain: &mut Chain) {

@@ -32,7 +32,7 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
     ] {
         scenes.push(Scene { name: name.to_owned(), run: Box::new(move || singly(list)) });
     }
-    let special: [(&str, Run); 29] = [
+    let special: [(&str, Run); 30] = [
         ("Graphite half-closes", told::half_closing),
         ("Graphite cuts below 4 KiB each time", told::cutting),
         ("proxy with default times", crate::proxy::by_default),
@@ -48,6 +48,7 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
         ("local store, links and modes", told::store),
         ("permissions of secrets", told::permissions),
         ("pull and HAProxy", crate::pull::singly),
+        ("pull and reloads of HAProxy", crate::pull::reloads),
         ("pull and the clock", crate::pull::clock),
         ("process and the clock", circumstances::clock),
         ("local store on a full disk", circumstances::full_store),

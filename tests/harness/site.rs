@@ -25,11 +25,15 @@ pub struct Site {
     haproxy: Haproxy,
     directory: TempDir,
     instances: Vec<Instance>,
+    /// The server of connections that last.
+    server: Option<u16>,
 }
 
 struct Instance {
     stats: Stats,
     daemon: Option<Daemon>,
+    /// The port for connections that last.
+    lasting: Option<u16>,
 }
 
 impl Site {
@@ -42,13 +46,25 @@ impl Site {
     /// As [`start`](Self::start), with another HAProxy than Debian's.
     #[track_caller]
     pub fn start_with(haproxy: Haproxy, unix: usize, tcp: usize) -> Self {
+        Self::start_serving(haproxy, unix, tcp, None)
+    }
+
+    /// `unix` processes which each have a frontend `lasting` as well, for connections that last.
+    #[track_caller]
+    pub fn start_lasting(unix: usize) -> Self {
+        Self::start_serving(own_haproxy(), unix, 0, Some(super::lasting::server()))
+    }
+
+    #[track_caller]
+    fn start_serving(haproxy: Haproxy, unix: usize, tcp: usize, server: Option<u16>) -> Self {
         let directory = tempfile::tempdir().expect("a directory for HAProxy");
         for folder in ["stats", "http", "masters"] {
             std::fs::create_dir(directory.path().join(folder)).expect("a folder for HAProxy");
         }
         let stats = (0..unix).map(|_| Stats::Unix).chain((0..tcp).map(|_| Stats::Tcp(free_port())));
-        let instances = stats.map(|stats| Instance { stats, daemon: None }).collect();
-        let mut site = Self { haproxy, directory, instances };
+        let instance = |stats| Instance { stats, daemon: None, lasting: server.map(|_| free_port()) };
+        let instances = stats.map(instance).collect();
+        let mut site = Self { haproxy, directory, instances, server };
         for number in 0..site.instances.len() {
             site.launch(number);
         }
@@ -97,6 +113,12 @@ impl Site {
     pub fn masters(&self) -> String {
         let urls = (0..self.instances.len()).map(|number| format!("unix://{}", self.master(number).display()));
         urls.collect::<Vec<_>>().join(",")
+    }
+
+    /// The port of the frontend `lasting` of a process.
+    #[track_caller]
+    pub fn lasting(&self, number: usize) -> u16 {
+        self.instances[number].lasting.expect("the site has such a frontend")
     }
 
     fn master(&self, number: usize) -> PathBuf {
@@ -190,6 +212,21 @@ impl Site {
             Stats::Unix => format!("{} mode 600", self.socket_path(number).display()),
             Stats::Tcp(port) => format!("ipv4@127.0.0.1:{port}"),
         };
+        let lasting = self.instances[number].lasting.zip(self.server).map(|(port, server)| {
+            format!(
+                "frontend lasting\n\
+                 \tmode tcp\n\
+                 \toption contstats\n\
+                 \ttimeout client 1h\n\
+                 \tbind 127.0.0.1:{port}\n\
+                 \tdefault_backend lasting\n\
+                 backend lasting\n\
+                 \tmode tcp\n\
+                 \ttimeout server 1h\n\
+                 \tserver source 127.0.0.1:{server}\n"
+            )
+        });
+        let lasting = lasting.unwrap_or_default();
         format!(
             "global\n\
              \tmaxconn 200\n\
@@ -217,7 +254,8 @@ impl Site {
              frontend app\n\
              \tbind {app}\n\
              \thttp-request return status 503 if {{ path /fail }}\n\
-             \thttp-request return status 200 content-type text/plain string hello\n"
+             \thttp-request return status 200 content-type text/plain string hello\n\
+             {lasting}"
         )
     }
 }

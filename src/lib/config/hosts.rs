@@ -36,7 +36,7 @@ pub struct HostName {
 }
 
 /// All hosts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hosts {
     /// By address: port, if it matters, and host.
     by_address: HashMap<String, Vec<(Option<u16>, HostName)>>,

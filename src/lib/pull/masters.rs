@@ -6,9 +6,11 @@
 
 use super::failure::{PullFailure, SocketError};
 use super::job::{Answer, Failure, Job, Manner};
+use super::outcome::{Outcome, Standing};
 use super::sockets::{self, Target};
+use crate::config::Hosts;
 use crate::haproxy::address::Address;
-use crate::haproxy::identity::Reading;
+use crate::haproxy::identity::{Kinship, Reading};
 use crate::haproxy::master::{self, NoMaster};
 use crate::haproxy::socket::{ConnectError, Stream, connect};
 use crate::logging::Chain;
@@ -58,6 +60,37 @@ pub(super) struct Round {
     pub(super) workers: Vec<Leaving>,
     /// Masters and workers that have not answered, though they are there.
     pub(super) failed: u64,
+}
+
+impl Round {
+    /// Leaves out workers that have answered on an ordinary socket as well, and count as live ones. Since 3.2 the master lists a
+    /// worker as old while the one that is to take its place still starts, a second or more with a large configuration.
+    ///
+    /// # Errors
+    /// A file could not be removed.
+    pub(super) fn leave_out_live(
+        &mut self,
+        outcomes: &[Outcome],
+        hosts: &Hosts,
+        folder: &Folder,
+    ) -> Result<(), StageError> {
+        let live = outcomes.iter().filter(|outcome| outcome.result.is_ok() && outcome.standing == Standing::Counts);
+        let live: Vec<_> = live.filter_map(|outcome| Some((&outcome.target.name, outcome.reading.as_ref()?))).collect();
+        let (stay, live): (Vec<Leaving>, Vec<Leaving>) = self.workers.drain(..).partition(|worker| {
+            let is_same = |name: &str, reading: &Reading| {
+                hosts.of(name) == hosts.of(&worker.master)
+                    && worker.reading.as_ref().is_some_and(|own| own.compare(reading) == Kinship::Same)
+            };
+            !live.iter().any(|(name, reading)| is_same(name, reading))
+        });
+        self.workers = stay;
+        live.iter().try_for_each(|worker| remove(&worker.name, folder))
+    }
+}
+
+/// Removes what a worker has answered.
+fn remove(name: &str, folder: &Folder) -> Result<(), StageError> {
+    [OLD_INFO_SUFFIX, OLD_STAT_SUFFIX].into_iter().try_for_each(|suffix| folder.remove(&format!("{name}{suffix}")))
 }
 
 /// The masters, and what was said of them.
@@ -126,9 +159,7 @@ impl Masters {
                 Ok(Answer::Spared { .. }) => {}
                 Err(Failure::Disk(error)) => return Err(error),
                 Err(Failure::Socket(error)) => {
-                    for suffix in [OLD_INFO_SUFFIX, OLD_STAT_SUFFIX] {
-                        folder.remove(&format!("{name}{suffix}"))?;
-                    }
+                    remove(&name, folder)?;
                     round.failed += u64::from(!has_ended(&error));
                     tracing::debug!(worker = %name, error = %Chain(&error), "a worker that is leaving has not answered");
                 }

@@ -15,6 +15,7 @@ mod pages;
 pub mod poll;
 pub mod schedule;
 pub mod sockets;
+mod step;
 mod stop;
 mod strangers;
 mod tick;

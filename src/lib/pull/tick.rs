@@ -8,6 +8,7 @@ use super::outcome::{Outcome, Standing};
 use super::pace::Pace;
 use super::poll::{Poller, Slow};
 use super::sockets;
+use super::step::Step;
 use crate::config::{self, OnSocketFailure};
 use crate::daemon::systemd;
 use crate::logging::Chain;
@@ -30,6 +31,7 @@ pub(super) struct Puller {
     /// The counters as they were after the last tick, for the page of metrics.
     shown: Rc<RefCell<Counters>>,
     masters: Masters,
+    hosts: config::Hosts,
     continuity: Option<Continuity>,
     health: Health,
     condition: Condition,
@@ -55,10 +57,11 @@ impl Puller {
     pub(super) fn new(config: config::Pull, hosts: config::Hosts, staging: Staging, pace: Pace) -> Self {
         let poller = Poller::new(&config, hosts.clone(), pace);
         let mut counters = Counters::default();
-        let continuity = config.continuous_counters.then(|| continuity(&config, hosts, &mut counters));
+        let continuity = config.continuous_counters.then(|| continuity(&config, hosts.clone(), &mut counters));
         Self {
             masters: poller.masters(&config.master_sockets),
             poller,
+            hosts,
             continuity,
             config,
             staging,
@@ -80,12 +83,14 @@ impl Puller {
         self.masters = self.poller.masters(&config.master_sockets);
         self.continuity = match (self.continuity.take(), config.continuous_counters) {
             (_, false) => None,
-            (None, true) => Some(continuity(&config, hosts, &mut self.counters)),
-            (Some(mut continuity), true) => {
-                continuity.go_on(&config.dst_dir, hosts, config.forget_after);
+            (None, true) => Some(continuity(&config, hosts.clone(), &mut self.counters)),
+            (Some(continuity), true) => {
+                let (continuity, damaged) = continuity.go_on(&config.dst_dir, hosts.clone(), config.forget_after);
+                self.counters.add(Counter::DamagedStates, u64::from(damaged));
                 Some(continuity)
             }
         };
+        self.hosts = hosts;
         self.config = config;
         Ok(())
     }
@@ -146,6 +151,7 @@ impl Puller {
             Condition::Publishing => {
                 self.last = Some(epoch);
                 self.staging.remember(epoch, &self.notes);
+                Step::Noted.reached();
             }
             Condition::Exists => self.counters.add(Counter::ExistingSnapshots, 1),
             Condition::Suspended => self.counters.add(Counter::SuspendedTicks, 1),
@@ -190,6 +196,7 @@ impl Puller {
             return Ok(self.no_sockets());
         }
         let snapshot = self.staging.begin(epoch)?;
+        Step::Begun.reached();
         let begun = Instant::now();
         let Self { poller, masters, counters, shown, .. } = self;
         let mut slow = |slow: &[Slow]| {
@@ -205,7 +212,9 @@ impl Puller {
             systemd::status(&format!("waiting for {seconds} s for {}", names.join(", ")));
         };
         let folder = snapshot.folder();
-        let (outcomes, leaving) = tokio::try_join!(poller.round(targets, &folder, &mut slow), masters.round(&folder))?;
+        let (outcomes, mut leaving) =
+            tokio::try_join!(poller.round(targets, &folder, &mut slow), masters.round(&folder))?;
+        leaving.leave_out_live(&outcomes, &self.hosts, &folder)?;
         self.counters.set(Counter::OldWorkers, leaving.workers.len() as u64);
         self.counters.add(Counter::FailedMasters, leaving.failed);
         self.finish(snapshot, &outcomes, &leaving.workers, begun.elapsed()).await
@@ -269,6 +278,7 @@ impl Puller {
         let folder = snapshot.folder();
         let written = folder.file(PULL_COUNTERS)?.write_all(counters.as_bytes());
         written.map_err(|source| StageError::Write { path: folder.path(PULL_COUNTERS), source })?;
+        Step::Counted.reached();
         let published = if self.config.fsync {
             // A slow disk must not keep signals waiting.
             match tokio::task::spawn_blocking(move || snapshot.publish()).await {
@@ -278,6 +288,7 @@ impl Puller {
         } else {
             snapshot.publish()?
         };
+        Step::Published.reached();
         if published == Published::Copied {
             self.staging.move_inside();
         }

@@ -8,6 +8,13 @@ use crate::snapshot::{CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX};
 /// The end of the name of each file, and its text; empty where nothing is carried.
 pub(super) fn of(ledger: &Ledger, host: &Host) -> [(&'static str, Vec<u8>); 2] {
     let (mut info, mut stat) = (Vec::new(), Vec::new());
+    // HAProxy knows of hundreds of counters, of which a row has dozens: those that no row has are no columns.
+    let mut places: Vec<u8> = Vec::new();
+    ledger.carried(host, |object, values, _| {
+        if object != DAEMON {
+            values.iter().for_each(|(place, _)| add(&mut places, *place));
+        }
+    });
     ledger.carried(host, |object, values, seen| {
         if object == DAEMON {
             for (place, value) in values {
@@ -16,9 +23,9 @@ pub(super) fn of(ledger: &Ledger, host: &Host) -> [(&'static str, Vec<u8>); 2] {
             }
         } else if let Some(names) = replies::parts(object) {
             if stat.is_empty() {
-                stat = header();
+                stat = header(&places);
             }
-            row(&mut stat, names, values, seen);
+            row(&mut stat, names, &places, values, seen);
         }
     });
     for text in [&mut info, &mut stat] {
@@ -30,11 +37,20 @@ pub(super) fn of(ledger: &Ledger, host: &Host) -> [(&'static str, Vec<u8>); 2] {
     [(CARRIED_INFO_SUFFIX, info), (CARRIED_STAT_SUFFIX, stat)]
 }
 
-fn header() -> Vec<u8> {
-    format!("# pxname,svname,type,{},{SEEN},\n", STAT.join(",")).into_bytes()
+fn add(places: &mut Vec<u8>, place: u8) {
+    if let Err(index) = places.binary_search(&place) {
+        places.insert(index, place);
+    }
 }
 
-fn row(out: &mut Vec<u8>, (kind, proxy, server): (&[u8], &[u8], &[u8]), values: &Sparse, seen: u64) {
+fn header(places: &[u8]) -> Vec<u8> {
+    let names = places.iter().filter_map(|place| STAT.get(usize::from(*place)).copied());
+    let names: Vec<&str> = ["# pxname", "svname", "type"].into_iter().chain(names).chain([SEEN]).collect();
+    format!("{},\n", names.join(",")).into_bytes()
+}
+
+/// Values are in the order of their places, as columns are.
+fn row(out: &mut Vec<u8>, (kind, proxy, server): (&[u8], &[u8], &[u8]), places: &[u8], values: &Sparse, seen: u64) {
     for name in [proxy, server] {
         if name.iter().any(|byte| b",\"\n".contains(byte)) {
             out.push(b'"');
@@ -49,13 +65,13 @@ fn row(out: &mut Vec<u8>, (kind, proxy, server): (&[u8], &[u8], &[u8]), values: 
     }
     out.extend_from_slice(kind);
     out.push(b',');
-    let mut next = 0;
-    for (place, value) in values {
-        let place = usize::from(*place);
-        out.extend(std::iter::repeat_n(b',', place.saturating_sub(next)));
-        out.extend_from_slice(itoa::Buffer::new().format(*value).as_bytes());
-        next = place;
+    let (mut text, mut values) = (itoa::Buffer::new(), values.iter().peekable());
+    for place in places {
+        if let Some((_, value)) = values.next_if(|(of, _)| of == place) {
+            out.extend_from_slice(text.format(*value).as_bytes());
+        }
+        out.push(b',');
     }
-    out.extend(std::iter::repeat_n(b',', STAT.len().saturating_sub(next)));
-    out.extend_from_slice(format!("{seen},\n").as_bytes());
+    out.extend_from_slice(text.format(seen).as_bytes());
+    out.extend_from_slice(b",\n");
 }

@@ -14,6 +14,8 @@
 //! So a published counter is the sum of all increments that were seen, and never steps back. Objects are matched by type and
 //! names, never by their numbers in HAProxy.
 
+mod kept;
+
 use super::names::Names;
 use super::packed::{Packed, Sparse, decode, encode};
 use super::seen::{Identity, Seen};

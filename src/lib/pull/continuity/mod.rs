@@ -15,24 +15,26 @@ mod files;
 mod ledger;
 mod names;
 mod packed;
+mod places;
 mod replies;
 mod seen;
+mod shared;
+mod source;
 mod store;
 
 use super::masters::Leaving;
 use super::outcome::{Outcome, Standing};
+use super::step::Step;
 use crate::config::Hosts;
-use crate::haproxy::identity::Reading;
 use crate::logging::Chain;
 use crate::snapshot::stage::{Folder, StageError};
-use crate::snapshot::{
-    CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX, Epoch, INFO_SUFFIX, OLD_INFO_SUFFIX, OLD_STAT_SUFFIX, STAT_SUFFIX,
-    WORKER_MARK,
-};
+use crate::snapshot::{CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX, Epoch};
 use ledger::{Counts, Host, Ledger};
+use places::Places;
 use replies::{DAEMON, Reader};
 use seen::{Identity, Seen};
-use std::collections::{BTreeMap, HashSet};
+use source::Source;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
@@ -48,28 +50,14 @@ pub(super) struct Continued {
     pub(super) absent: u64,
 }
 
-/// A process in a snapshot, and the names of its files.
-struct Source {
-    name: String,
-    leaving: bool,
-    /// Where what is carried of it belongs.
-    socket: String,
-    reading: Option<Reading>,
-}
-
-impl Source {
-    fn files(&self) -> [String; 2] {
-        let suffixes = if self.leaving { [OLD_INFO_SUFFIX, OLD_STAT_SUFFIX] } else { [INFO_SUFFIX, STAT_SUFFIX] };
-        suffixes.map(|suffix| format!("{}{suffix}", self.name))
-    }
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Continuity {
     ledger: Ledger,
     reader: Reader,
     store: Store,
+    /// What is in the store, by process.
+    places: Places,
     hosts: Hosts,
     /// The socket after which what is carried for a host is called.
     sockets: BTreeMap<Host, String>,
@@ -82,10 +70,15 @@ impl Continuity {
     /// Goes on from the last snapshot that was kept in `dst`. What cannot be read is set aside, and counters begin anew; the
     /// second value says so.
     pub(super) fn open(dst: &Path, hosts: Hosts, forget_after: Duration) -> (Self, bool) {
+        Self::from_store(Store::new(dst), hosts, forget_after)
+    }
+
+    fn from_store(store: Store, hosts: Hosts, forget_after: Duration) -> (Self, bool) {
         let mut continuity = Self {
             ledger: Ledger::default(),
             reader: Reader::default(),
-            store: Store::new(dst),
+            store,
+            places: Places::default(),
             hosts,
             sockets: BTreeMap::new(),
             forget_after,
@@ -104,15 +97,16 @@ impl Continuity {
         (continuity.anew(), true)
     }
 
-    /// Goes on with another configuration: what counters have reached stays.
-    pub(super) fn go_on(&mut self, dst: &Path, hosts: Hosts, forget_after: Duration) {
-        self.store = Store::new(dst);
-        self.hosts = hosts;
-        self.forget_after = forget_after;
+    /// Goes on with another configuration: what counters have reached stays. Where processes belong to other hosts than before,
+    /// it does so as after a restart; the second value is that of [`Continuity::open`] then.
+    pub(super) fn go_on(self, dst: &Path, hosts: Hosts, forget_after: Duration) -> (Self, bool) {
+        let (continuity, damaged) =
+            if hosts == self.hosts { (self, false) } else { Self::from_store(self.store, hosts, forget_after) };
+        (Self { store: Store::new(dst), forget_after, ..continuity }, damaged)
     }
 
     fn anew(self) -> Self {
-        Self { ledger: Ledger::default(), ..self }
+        Self { ledger: Ledger::default(), places: Places::default(), ..self }
     }
 
     fn restore(&mut self, epoch: Epoch, path: &Path) -> io::Result<()> {
@@ -121,18 +115,18 @@ impl Continuity {
             names.extend(entry?.file_name().into_string());
         }
         names.sort();
-        let source = |name: &String| {
-            let (stem, leaving) = match name.strip_suffix(OLD_INFO_SUFFIX) {
-                Some(stem) => (stem, true),
-                None => (name.strip_suffix(INFO_SUFFIX)?, false),
-            };
-            let reading = Some(Reading::of(&fs::read(path.join(name)).ok()?));
-            let socket = if leaving { stem.rsplit_once(WORKER_MARK)?.0 } else { stem };
-            Some(Source { name: stem.to_owned(), leaving, socket: socket.to_owned(), reading })
-        };
-        let sources: Vec<Source> = names.iter().filter_map(source).collect();
-        // First, so that objects are numbered in the order of the replies.
-        self.read(epoch, path, sources)?;
+        let in_snapshot = |name: &String| Source::in_snapshot(path, name);
+        let mut absent: Vec<_> = names.iter().filter_map(|name| Source::absent(path, name)).collect();
+        absent.sort_by_key(|(seen, _)| *seen);
+        let mut places = Places::of(path.to_owned());
+        for (seen, source) in absent {
+            self.ledger.begin(seen);
+            places.note(self.take(&source, path, &mut HashSet::new())?, source, seen);
+        }
+        // Before what is carried, so that objects are numbered in the order of the replies.
+        let (_, present) = self.read(epoch, path, names.iter().filter_map(in_snapshot).collect())?;
+        present.into_iter().for_each(|(identity, source)| places.note(identity, source, epoch.0));
+        self.ledger.forget_conclusions();
         for name in &names {
             if let Some(socket) = name.strip_suffix(CARRIED_STAT_SUFFIX) {
                 let host = self.host(socket);
@@ -146,8 +140,11 @@ impl Continuity {
                 self.sockets.entry(host.clone()).or_insert_with(|| socket.to_owned());
                 let values = replies::carried_info(&fs::read(path.join(name))?);
                 self.ledger.restore(&host, DAEMON, &values, epoch.0);
+            } else if name == shared::FILE {
+                shared::read(&fs::read_to_string(path.join(name))?, &mut self.ledger, &places);
             }
         }
+        self.places = places;
         Ok(())
     }
 
@@ -163,34 +160,33 @@ impl Continuity {
         outcomes: &[Outcome],
         leaving: &[Leaving],
     ) -> Result<Continued, StageError> {
+        Step::Answered.reached();
         let live = outcomes.iter().filter(|outcome| outcome.result.is_ok() && outcome.standing == Standing::Counts);
-        let live = live.map(|outcome| Source {
-            name: outcome.target.name.clone(),
-            leaving: false,
-            socket: outcome.target.name.clone(),
-            reading: outcome.reading.as_deref().cloned(),
-        });
-        let old = leaving.iter().map(|worker| Source {
-            name: worker.name.clone(),
-            leaving: true,
-            socket: worker.master.clone(),
-            reading: worker.reading.clone(),
-        });
         // Those that leave come first.
-        let sources = old.chain(live).collect();
+        let sources = leaving.iter().map(Source::leaving).chain(live.map(Source::live)).collect();
         let directory = folder.path("");
         let failed = |source| StageError::Read { path: directory.clone(), source };
-        let counts = self.read(epoch, &directory, sources).map_err(failed)?;
+        let (counts, present) = self.read(epoch, &directory, sources).map_err(failed)?;
         self.ledger.forget(epoch.0.saturating_sub(self.forget_after.as_secs()));
         self.write(folder)?;
-        match self.store.keep(epoch, &directory) {
+        Step::Carried.reached();
+        match self.keep(epoch, &directory, present) {
             Ok(()) if std::mem::take(&mut self.failing) => {
                 tracing::info!("what counters have reached can be kept again");
             }
             Ok(()) => {}
             Err(error) => self.fails(&error),
         }
+        Step::Cleared.reached();
         Ok(Continued { resets: counts.resets, absent: counts.absent })
+    }
+
+    fn keep(&mut self, epoch: Epoch, snapshot: &Path, present: HashMap<Identity, Source>) -> io::Result<()> {
+        let (mut places, others) = self.places.next(present, epoch.0, |identity| self.ledger.is_shown(identity));
+        let shared = shared::write(&self.ledger, &places);
+        places.directory = self.store.keep(epoch, snapshot, &others, &[(shared::FILE, shared)])?;
+        self.places = places;
+        Ok(())
     }
 
     fn fails(&mut self, error: &io::Error) {
@@ -199,36 +195,46 @@ impl Continuity {
         }
     }
 
-    fn read(&mut self, epoch: Epoch, directory: &Path, sources: Vec<Source>) -> io::Result<Counts> {
-        let Self { ledger, reader, hosts, sockets, .. } = self;
-        name_hosts(sockets, hosts, &sources);
-        ledger.begin(epoch.0);
-        let mut taken: HashSet<Identity> = HashSet::new();
+    fn read(
+        &mut self,
+        epoch: Epoch,
+        directory: &Path,
+        sources: Vec<Source>,
+    ) -> io::Result<(Counts, HashMap<Identity, Source>)> {
+        name_hosts(&mut self.sockets, &self.hosts, &sources);
+        self.ledger.begin(epoch.0);
+        let (mut taken, mut present) = (HashSet::new(), HashMap::new());
         for source in sources {
-            let host = hosts.of(&source.socket).map(|host| host.name.clone());
-            let key = source.reading.as_ref().and_then(|reading| reading.key.clone());
-            let own = key.is_none().then(|| source.name.clone());
-            let mut identity = Identity { host, key, source: own };
-            if !taken.insert(identity.clone()) {
-                // Two that say the same of themselves, and count both.
-                identity.source = Some(source.name.clone());
-                taken.insert(identity.clone());
-            }
-            let release = source.reading.as_ref().and_then(|reading| release(reading.version.as_deref()?));
-            let mut reply = ledger.reply(&Seen { identity, source: &source.socket, leaving: source.leaving, release });
-            let [info, stat] = source.files().map(|file| directory.join(file));
-            let read = fs::read(&info).and_then(|text| {
-                reply.object(DAEMON, &replies::info(&text));
-                reader.stat(File::open(&stat)?, |object, counters| reply.object(object, counters))
-            });
-            match read {
-                Ok(()) => reply.end(),
-                // Not a reply: pull has found that it is one, so this is a HAProxy that prints less.
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => reply.end(),
-                Err(error) => return Err(error),
-            }
+            present.insert(self.take(&source, directory, &mut taken)?, source);
         }
-        Ok(ledger.end())
+        Ok((self.ledger.end(), present))
+    }
+
+    /// Takes in the replies of a process; `taken` are those that were taken in before.
+    fn take(&mut self, source: &Source, directory: &Path, taken: &mut HashSet<Identity>) -> io::Result<Identity> {
+        let key = source.reading.as_ref().and_then(|reading| reading.key.clone());
+        let own = key.is_none().then(|| source.name.clone());
+        let mut identity = Identity { host: self.host(&source.socket), key, source: own };
+        if !taken.insert(identity.clone()) {
+            // Two that say the same of themselves, and count both.
+            identity.source = Some(source.name.clone());
+            taken.insert(identity.clone());
+        }
+        let release = source.reading.as_ref().and_then(|reading| release(reading.version.as_deref()?));
+        let seen = Seen { identity: identity.clone(), source: &source.socket, leaving: source.leaving, release };
+        let mut reply = self.ledger.reply(&seen);
+        let [info, stat] = source.files.each_ref().map(|file| directory.join(file));
+        let read = fs::read(&info).and_then(|text| {
+            reply.object(DAEMON, &replies::info(&text));
+            self.reader.stat(File::open(&stat)?, |object, counters| reply.object(object, counters))
+        });
+        match read {
+            Ok(()) => reply.end(),
+            // Not a reply: pull has found that it is one, so this is a HAProxy that prints less.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => reply.end(),
+            Err(error) => return Err(error),
+        }
+        Ok(identity)
     }
 
     /// What is carried, beside the replies: the files of a host have the name of one of its sockets.

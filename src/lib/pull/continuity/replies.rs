@@ -165,6 +165,11 @@ fn identify(key: &mut Vec<u8>, [proxy, server, kind]: [&[u8]; 3]) -> bool {
     true
 }
 
+/// What identifies the object of this type and these names.
+pub(super) fn key(kind: &str, proxy: &str, server: &str) -> Vec<u8> {
+    [kind, proxy, "\0", server].concat().into_bytes()
+}
+
 /// Type, proxy and server of an object.
 pub(super) fn parts(key: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (kind, names) = key.split_at_checked(1)?;

@@ -4,10 +4,11 @@
 //! place before the snapshot is published: what was published is never ahead of what is known. Where the snapshot is not published
 //! after all, nothing is lost, since it says what was seen.
 
+use crate::pull::step::Step;
 use crate::snapshot::Epoch;
 use crate::snapshot::disk;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// The directory in dst-dir.
@@ -47,29 +48,41 @@ impl Store {
         Ok(kept)
     }
 
-    /// Keeps what is in this directory, in place of the last snapshot.
-    pub(super) fn keep(&self, epoch: Epoch, snapshot: &Path) -> io::Result<()> {
+    /// Keeps what is in this directory, in place of the last snapshot, with `others`, of which each is a file and its name, and
+    /// `texts`, a name and what is to be written. Returns where it is.
+    pub(super) fn keep(
+        &self,
+        epoch: Epoch,
+        snapshot: &Path,
+        others: &[(PathBuf, String)],
+        texts: &[(&str, String)],
+    ) -> io::Result<PathBuf> {
         disk::make_all(&self.directory)?;
         let next = self.directory.join(NEXT);
         disk::remove_directory(&next).or_else(none_is_well)?;
         disk::make(&next)?;
         for entry in fs::read_dir(snapshot)? {
             let entry = entry?;
-            let (from, to) = (entry.path(), next.join(entry.file_name()));
-            match fs::hard_link(&from, &to) {
-                Err(error) if error.kind() == ErrorKind::CrossesDevices => drop(fs::copy(&from, &to)?),
-                linked => linked?,
-            }
+            link(&entry.path(), &next.join(entry.file_name()))?;
+        }
+        for (file, name) in others {
+            // They may have been removed, with what was kept before.
+            link(file, &next.join(name)).or_else(none_is_well)?;
+        }
+        for (name, text) in texts.iter().filter(|(_, text)| !text.is_empty()) {
+            disk::create_file(&next.join(name))?.write_all(text.as_bytes())?;
         }
         // After the clock was set back, the newest is not the last.
         let before = self.kept()?;
         let place = self.directory.join(epoch.to_string());
         disk::remove_directory(&place).or_else(none_is_well)?;
-        fs::rename(next, place)?;
+        Step::Linked.reached();
+        fs::rename(next, &place)?;
+        Step::Kept.reached();
         for (_, path) in before.into_iter().filter(|(before, _)| *before != epoch) {
             disk::remove_directory(&path).or_else(none_is_well)?;
         }
-        Ok(())
+        Ok(place)
     }
 
     /// Sets aside what cannot be read; returns where it is then.
@@ -78,6 +91,13 @@ impl Store {
         disk::remove_directory(&aside).or_else(none_is_well)?;
         fs::rename(self.directory.join(epoch.to_string()), &aside)?;
         Ok(aside)
+    }
+}
+
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        Err(error) if error.kind() == ErrorKind::CrossesDevices => fs::copy(from, to).map(drop),
+        linked => linked,
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::{Program, load};
 use crate::snapshot::stage::Staging;
+use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
 
 const FORGET: Duration = Duration::from_secs(3600);
 
@@ -65,4 +66,24 @@ fn a_host_has_one_file_whatever_was_carried_for_each_process() {
         let rows: Vec<&str> = files[names[1]].lines().skip(1).map(|row| row.split(",2,").next().unwrap()).collect();
         assert_eq!(rows, ["web,z", "web,s1", ""], "in the order of the replies");
     }
+}
+
+#[test]
+fn a_process_that_belongs_to_another_host_now_counts_once() {
+    let root = tempfile::tempdir().unwrap();
+    let (dst, kept) = (root.path().join("dst"), root.path().join("dst/.continuity/100"));
+    fs::create_dir_all(&kept).unwrap();
+    write_replies(&kept, "a.sock", 1, 10);
+    write_carried(&kept, "a.sock", 1);
+    let (continuity, _) = Continuity::open(&dst, hosts("a.sock = lb-1\n"), FORGET);
+    let (mut continuity, damaged) = continuity.go_on(&dst, hosts("a.sock = lb-9\n"), FORGET);
+    assert!(!damaged);
+    let staging = Staging::open(&root.path().join("tmp"), &dst, false).unwrap();
+    let snapshot = staging.begin(Epoch(200)).unwrap();
+    let folder = snapshot.folder();
+    write_replies(&folder.path(""), "a.sock", 1, 12);
+    let source = Source::in_snapshot(&folder.path(""), "a.sock_info").unwrap();
+    continuity.read(Epoch(200), &folder.path(""), vec![source]).unwrap();
+    continuity.write(&folder).unwrap();
+    assert_eq!(sessions(&fs::read_to_string(folder.path("a.sock_carriedstat")).unwrap()), "1");
 }

@@ -1,6 +1,11 @@
 //! Reloads, restarts and cleared counters of a real HAProxy, with old workers asked and counters continued: what is published
 //! equals what a client has really got.
 
+mod picture;
+mod restarts;
+mod shared;
+mod successors;
+
 use crate::harness::lasting::{Sessions, server};
 use crate::harness::newer::{Haproxy, haproxies, own_haproxy};
 use crate::harness::{
@@ -58,6 +63,22 @@ impl World {
         let pull = Daemon::spawn(with_config(pull(), &file));
         let (values, client) = (BTreeMap::new(), Sessions::default());
         Self { place, haproxy, master, pull, port, client, values, snapshots: 0 }
+    }
+
+    /// Waits for the first snapshot.
+    fn begin(&self) {
+        wait_until(SOON, "the first snapshot", || !names(&self.incoming()).is_empty());
+    }
+
+    /// haproxystats-pull is killed, and started again with this environment.
+    fn restart_pull(&mut self, environment: &[(&str, &str)]) {
+        if self.pull.is_running() {
+            self.pull.signal(Signal::SIGKILL);
+            self.pull.wait(SOON);
+        }
+        let mut command = with_config(pull(), &self.place.path().join("haproxystats.conf"));
+        command.envs(environment.iter().copied());
+        self.pull = Daemon::spawn(command);
     }
 
     fn open(&mut self, count: usize) {
@@ -210,7 +231,7 @@ fn launch(haproxy: &Haproxy, place: &TempDir) -> Daemon {
 fn counts_continue(haproxy: Haproxy) {
     let version = haproxy.version;
     let mut world = World::start(haproxy, "", ["", "", ""]);
-    wait_until(SOON, "the first snapshot", || !names(&world.incoming()).is_empty());
+    world.begin();
     world.open(3);
     world.transfer(1_000);
     world.assert_counts("at the start");
@@ -258,6 +279,30 @@ fn counters_equal_what_a_client_has_got_over_reloads_restarts_and_clearing() {
     counts_continue(own_haproxy());
 }
 
+/// No look at the counters between them: all old workers stand at the same time.
+#[test]
+fn ten_reloads_in_a_row_lose_nothing() {
+    let mut world = World::start(own_haproxy(), "", ["", "", ""]);
+    world.begin();
+    for _ in 0..10 {
+        world.open(2);
+        world.transfer(300);
+        world.reload();
+        world.transfer(70);
+    }
+    world.open(1);
+    world.transfer(1_000);
+    world.assert_counts("after ten reloads");
+    assert_eq!(world.value("haproxystats.PullOldWorkers"), 10);
+    world.close();
+    wait_until(SOON, "the old workers are gone", || {
+        world.settle();
+        world.value("haproxystats.PullOldWorkers") == 0
+    });
+    world.assert_counts("when all old workers are gone");
+    world.pull.stop(SOON);
+}
+
 #[test]
 fn newer_releases_are_no_different() {
     // All at once: each waits for most of its time.
@@ -268,36 +313,10 @@ fn newer_releases_are_no_different() {
     }
 }
 
-/// With `shm-stats-file` and a `guid` both workers show the same counters; what has no guid begins at 0.
-#[test]
-fn counters_that_workers_share_count_once() {
-    let Some(haproxy) = crate::harness::newer::newer_haproxy("3.4").filter(|haproxy| haproxy.version >= (3, 3)) else {
-        return;
-    };
-    let name = format!("/haproxystats-test-{}", std::process::id());
-    let shared = ["guid front-f", "guid back-b", "guid srv-s1"];
-    let mut world = World::start(haproxy, &format!("  shm-stats-file {name}\n"), shared);
-    wait_until(SOON, "the first snapshot", || !names(&world.incoming()).is_empty());
-    world.open(4);
-    world.transfer(3_000);
-    world.assert_counts("at the start");
-    for round in 0..2 {
-        world.reload();
-        world.transfer(200);
-        world.open(1);
-        world.transfer(100);
-        world.assert_counts(&format!("after reload {round}"));
-    }
-    world.close();
-    world.assert_counts("when the old workers are gone");
-    drop(world);
-    let _ = fs::remove_file(format!("/dev/shm{name}"));
-}
-
 #[test]
 fn what_cannot_be_read_is_set_aside_and_counters_begin_anew() {
     let mut world = World::start(own_haproxy(), "", ["", "", ""]);
-    wait_until(SOON, "the first snapshot", || !names(&world.incoming()).is_empty());
+    world.begin();
     world.open(2);
     world.transfer(100);
     world.assert_counts("at the start");
@@ -329,7 +348,7 @@ fn what_cannot_be_read_is_set_aside_and_counters_begin_anew() {
 #[test]
 fn a_worker_that_is_killed_costs_what_it_had_counted_since_the_last_look() {
     let mut world = World::start(own_haproxy(), "", ["", "", ""]);
-    wait_until(SOON, "the first snapshot", || !names(&world.incoming()).is_empty());
+    world.begin();
     world.open(3);
     world.transfer(500);
     world.assert_counts("at the start");
@@ -408,70 +427,5 @@ fn unasked_nothing_is_asked_of_masters_and_nothing_is_kept() {
     assert_eq!(world.value("frontend.f.stot"), 0, "counters begin at 0 in the new worker");
     assert_eq!(world.value("haproxystats.PullOldWorkers"), 0);
     assert!(!world.incoming().join(".continuity").exists());
-    world.pull.stop(SOON);
-}
-
-/// A line of the picture, through these values.
-fn line(values: &[f64], most: f64, top: f64, style: &str) -> String {
-    let point = |(index, value): (usize, &f64)| {
-        let x = 60.0 + 560.0 * index as f64 / (values.len() - 1) as f64;
-        format!("{x:.0},{:.0}", top + 90.0 - 80.0 * value / most)
-    };
-    let points: Vec<String> = values.iter().enumerate().map(point).collect();
-    format!("<polyline fill=\"none\" stroke-width=\"2\" {style} points=\"{}\"/>\n", points.join(" "))
-}
-
-#[test]
-#[ignore = "draws the picture of docs/reloads.md, from a reload that takes half a minute"]
-fn draw() {
-    const METRICS: [(&str, &str); 3] =
-        [("stot", "sessions since start"), ("bout", "bytes sent"), ("scur", "sessions now")];
-    let mut world = World::start(own_haproxy(), "", ["", "", ""]);
-    let bare = tempfile::tempdir().unwrap();
-    let mut series: [[Vec<f64>; 2]; 3] = Default::default();
-    wait_until(SOON, "the first snapshot", || !names(&world.incoming()).is_empty());
-    world.read();
-    for second in 0..36 {
-        match second {
-            0 => world.open(12),
-            12 => {
-                world.reload();
-                world.open(3);
-            }
-            26 => drop(world.client.take(0..12)),
-            _ => {}
-        }
-        world.transfer(40_000);
-        let epoch =
-            poll(SOON, || names(&world.incoming()).into_iter().find(|name| name.parse::<u64>().is_ok())).unwrap();
-        let (whole, part) = (world.incoming().join(&epoch), bare.path().join(&epoch));
-        fs::create_dir(&part).unwrap();
-        for name in names(&whole).iter().filter(|name| !name.contains("_old") && !name.contains("_carried")) {
-            fs::copy(whole.join(name), part.join(name)).unwrap();
-        }
-        for (which, directory) in [whole.clone(), part].iter().enumerate() {
-            let values: BTreeMap<String, f64> = world.once(directory).into_iter().collect();
-            for ((name, _), series) in METRICS.iter().zip(&mut series) {
-                series[which].push(values[&format!("lb.haproxy.frontend.f.{name}")]);
-            }
-        }
-        fs::remove_dir_all(whole).unwrap();
-    }
-    let mut picture = String::from(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 640 380\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"640\" height=\"380\" fill=\"white\"/>\n",
-    );
-    for (index, ((_, title), [with, without])) in METRICS.iter().zip(&series).enumerate() {
-        let top = 20.0 + 115.0 * index as f64;
-        let most = with.iter().chain(without).copied().fold(1.0, f64::max);
-        picture.push_str(&format!("<text x=\"60\" y=\"{:.0}\">{title}, at most {most:.0}</text>\n", top + 4.0));
-        picture.push_str(&line(without, most, top, "stroke=\"#d55e00\" stroke-dasharray=\"5 3\""));
-        picture.push_str(&line(with, most, top, "stroke=\"#0072b2\""));
-    }
-    picture.push_str(
-        "<text x=\"60\" y=\"372\"><tspan fill=\"#0072b2\">with master-sockets and continuous-counters</tspan>\
-         <tspan fill=\"#d55e00\" dx=\"20\">without (dashed)</tspan></text>\n</svg>\n",
-    );
-    fs::write(crate::harness::root().join("docs/images/reload.svg"), picture).unwrap();
     world.pull.stop(SOON);
 }

@@ -1,0 +1,83 @@
+//! haproxystats-pull is killed at each step of a tick, and while a process does not answer: what it has kept is enough to go on.
+
+use super::World;
+use crate::harness::newer::own_haproxy;
+use crate::harness::{SOON, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::os::unix::process::ExitStatusExt;
+
+/// The steps of a tick, in their order, and what is on the disk then.
+const STEPS: [(&str, &str); 9] = [
+    ("begun", "a directory for the snapshot"),
+    ("answered", "the replies"),
+    ("carried", "what is carried, beside them"),
+    ("linked", "links to all of it, that have no name yet"),
+    ("kept", "what is kept of this tick and of the one before"),
+    ("cleared", "what is kept of this tick, the snapshot not being published"),
+    ("counted", "a complete snapshot that is not published"),
+    ("published", "the snapshot, in its place"),
+    ("noted", "everything"),
+];
+
+#[test]
+fn pull_may_be_killed_at_every_step_of_a_tick() {
+    // Some at a time: each waits for most of its time.
+    let part = |steps: &'static [(&str, &str)]| std::thread::spawn(move || killed_at(steps));
+    let parts: Vec<_> = STEPS.chunks(3).map(part).collect();
+    for part in parts {
+        part.join().expect("said above");
+    }
+}
+
+fn killed_at(steps: &[(&str, &str)]) {
+    let mut world = World::start(own_haproxy(), "", ["", "", ""]);
+    world.begin();
+    world.open(3);
+    world.transfer(1_000);
+    world.assert_counts("at the start");
+    for (step, there) in steps {
+        // It has a tick, and is killed in the second one.
+        world.restart_pull(&[("HAPROXYSTATS_TEST_STEP", &format!("{step}:2"))]);
+        world.open(1);
+        world.transfer(500);
+        world.reload();
+        world.transfer(300);
+        let status = world.pull.wait(SOON);
+        assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "{step}:\n{}", world.pull.output());
+        world.transfer(200);
+        world.restart_pull(&[]);
+        world.assert_counts(&format!("after haproxystats-pull was killed; there was {there}"));
+    }
+    world.close();
+    world.assert_counts("when the old workers are gone");
+    world.pull.stop(SOON);
+}
+
+#[test]
+fn a_process_that_did_not_answer_before_a_restart_counts_once() {
+    let mut world = World::start(own_haproxy(), "", ["", "", ""]);
+    world.begin();
+    world.open(3);
+    world.transfer(1_000);
+    world.assert_counts("at the start");
+    let old: i32 = world.pid().unwrap().parse().unwrap();
+    world.reload();
+    world.open(1);
+    world.transfer(200);
+    world.assert_counts("after a reload");
+    // The old worker hangs: what it had reached is carried, and it may come back.
+    kill(Pid::from_raw(old), Signal::SIGSTOP).unwrap();
+    wait_until(SOON, "it is missing", || {
+        world.settle();
+        world.value("haproxystats.PullOldWorkers") == 0
+    });
+    assert_eq!(world.value("frontend.f.bout"), world.client.received);
+    world.restart_pull(&[]);
+    world.settle();
+    kill(Pid::from_raw(old), Signal::SIGCONT).unwrap();
+    world.transfer(50);
+    world.assert_counts("when it answers again");
+    assert_eq!(world.value("haproxystats.PullOldWorkers"), 1);
+    world.pull.stop(SOON);
+}
