@@ -1,6 +1,5 @@
 //! Makes snapshots as haproxystats-pull writes them: the same bytes for the same size on every machine.
 
-use haproxystats::haproxy::columns::{COLUMNS, Column, Combine, Kind, Nature};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +22,7 @@ pub(crate) const SIZES: [Size; 4] = [
 ];
 
 /// The columns of HAProxy 2.6 up to those that are sent, and some of its modules' as ballast.
-const HEADER: &str = "# pxname,svname,qcur,qmax,scur,smax,slim,stot,bin,bout,dreq,dresp,ereq,econ,eresp,wretr,wredis,\
+pub(crate) const HEADER: &str = "# pxname,svname,qcur,qmax,scur,smax,slim,stot,bin,bout,dreq,dresp,ereq,econ,eresp,wretr,wredis,\
 status,weight,act,bck,chkfail,chkdown,lastchg,downtime,qlimit,pid,iid,sid,throttle,lbtot,tracked,type,rate,rate_lim,\
 rate_max,check_status,check_code,check_duration,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,hrsp_other,hanafail,\
 req_rate,req_rate_max,req_tot,cli_abrt,srv_abrt,comp_in,comp_out,comp_byp,comp_rsp,lastsess,last_chk,last_agt,qtime,\
@@ -35,17 +34,17 @@ ssl_sess,ssl_reused_sess,ssl_failed_handshake,h2_headers_rcvd,h2_data_rcvd,h2_se
 h2_goaway_rcvd,h1_open_connections,h1_open_streams,h1_total_connections,h1_total_streams,h1_bytes_in,h1_bytes_out,";
 
 /// Which cells a kind of row leaves blank.
-const BLANK: [&[&str]; 3] = [
+pub(crate) const BLANK: [&[&str]; 3] = [
     &["qcur", "qmax", "weight", "act", "bck", "lbtot", "qtime", "ctime", "rtime", "ttime", "wretr", "wredis"],
     &["throttle", "tracked", "check_code", "check_duration", "rate_lim", "qlimit", "sid"],
     &["req_rate", "req_rate_max", "req_tot", "comp_in", "comp_out", "comp_byp", "comp_rsp", "dcon", "dses", "slim"],
 ];
 
 /// A generator of numbers (splitmix64).
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -58,39 +57,8 @@ pub(crate) fn write(place: &Path, size: Size) -> std::io::Result<PathBuf> {
     write_to(place.join(size.name).join("1500000000"), size)
 }
 
-/// The same with all that haproxystats-pull can carry: every counter that is printed of every object, in so many files.
-pub(crate) fn write_carried(place: &Path, size: Size, files: usize) -> std::io::Result<PathBuf> {
-    let dir = write_to(place.join(format!("{}-carried-{files}", size.name)).join("1500000000"), size)?;
-    for file in 1..=files {
-        fs::write(dir.join(format!("admin{file}.sock_carriedstat")), carried(size, file))?;
-    }
-    Ok(dir)
-}
-
-fn carried(size: Size, file: usize) -> String {
-    let adds = |column: &Column| Kind::ALL.into_iter().any(|kind| column.combine(kind) == Some(Combine::Sum));
-    let is_counter = |column: &&Column| column.nature == Nature::Counter && adds(column);
-    let counters: Vec<&str> = COLUMNS.iter().filter(is_counter).map(|column| column.name).collect();
-    let printed: Vec<&str> = HEADER[2..].split(',').filter(|field| counters.contains(field)).collect();
-    let mut text = format!("# pxname,svname,type,{},seen,\n", printed.join(","));
-    let mut numbers = Numbers(file as u64 ^ 0xca44_1ed0);
-    objects(size, |proxy, server, kind| {
-        let _ = write!(text, "{proxy},{server},{kind},");
-        for counter in &printed {
-            let number = numbers.next();
-            let _ = match *counter {
-                blank if BLANK[kind].contains(&blank) => Ok(()),
-                "bin" | "bout" => write!(text, "{}", number % 10_000_000_000 + 1),
-                _ => write!(text, "{}", digits(number) + 1),
-            };
-            text.push(',');
-        }
-        text.push_str("1500000000,\n");
-    });
-    text + "\n"
-}
-
-fn write_to(dir: PathBuf, size: Size) -> std::io::Result<PathBuf> {
+/// Writes the replies of a snapshot into this directory, and returns it.
+pub(crate) fn write_to(dir: PathBuf, size: Size) -> std::io::Result<PathBuf> {
     fs::create_dir_all(&dir)?;
     for process in 1..=size.processes {
         fs::write(dir.join(format!("admin{process}.sock_stat")), statistics(size, process))?;
@@ -111,7 +79,7 @@ fn statistics(size: Size, process: usize) -> String {
 }
 
 /// Tells `take` proxy, server and type of each object, in the order of rows.
-fn objects(size: Size, mut take: impl FnMut(&str, &str, usize)) {
+pub(crate) fn objects(size: Size, mut take: impl FnMut(&str, &str, usize)) {
     for proxy in 0..size.backends {
         take(&format!("fe_www_{proxy:04}"), "FRONTEND", 0);
     }
@@ -126,7 +94,7 @@ fn objects(size: Size, mut take: impl FnMut(&str, &str, usize)) {
 }
 
 /// A number of as many digits as come: one most often, rarely seven.
-fn digits(number: u64) -> u64 {
+pub(crate) fn digits(number: u64) -> u64 {
     (number >> 32) % 10_u64.pow((number % 7 * (number >> 8) % 7) as u32 + 1)
 }
 

@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a broken machine may fail the benchmark")]
 
 mod capture;
+mod carried;
 mod haproxy;
 mod os;
 mod peers;
@@ -162,7 +163,7 @@ fn carried(sizes: &[Size]) {
     );
     for size in sizes.iter().filter(|size| size.name != "XL") {
         let count = |files| {
-            let dir = capture::write_carried(&place(), *size, files).expect("the snapshot can be written");
+            let dir = carried::write(&place(), *size, files).expect("the snapshot can be written");
             steps::instructions(&dir).map(|(count, _)| count / 1e6)
         };
         let counts = [0, 1, size.processes].map(count);
