@@ -34,7 +34,7 @@
 //! prometheus config haproxy telemetry
 //! tls        config secrets
 //! exporter   config net telemetry
-//! encode     batch config latency snapshot telemetry value
+//! encode     batch config latency prometheus snapshot telemetry value
 //! http       config net secrets tls
 //! dispatch   backoff batch config encode http injection logging looked prometheus secrets snapshot telemetry tls
 //! parse      haproxy names plan value

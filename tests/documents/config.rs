@@ -250,7 +250,7 @@ fn the_version_and_what_the_program_is_made_of() {
 }
 
 /// Options that the original does not have, and which are therefore not in its recordings.
-const NEW: [&str; 25] = [
+const NEW: [&str; 26] = [
     "acknowledge",
     "cluster-metrics",
     "connection-lifetime",
@@ -260,6 +260,7 @@ const NEW: [&str; 25] = [
     "forget-after",
     "fsync",
     "jitter",
+    "mark-ended",
     "max-reply-size",
     "mode",
     "on-socket-failure",

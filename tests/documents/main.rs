@@ -16,6 +16,7 @@ mod deployment_options;
 #[cfg(feature = "discovery")]
 mod discovery_documents;
 mod docs_fields;
+mod docs_prometheus;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod manual;

@@ -44,6 +44,7 @@ pub const SECTIONS: &[Section] = &[
             ("loglevel", "info"),
             ("servers", "unix:///run/haproxy.sock, tcp://127.0.0.1:5555, tcp://[::1]:5555"),
             ("master-sockets", "unix:///run/haproxy-master.sock"),
+            ("mark-ended", "true"),
             ("exclude-sockets", "master.sock *.frontend"),
         ],
         ..NOTHING
@@ -174,7 +175,7 @@ pub const SECTIONS: &[Section] = &[
     Section {
         name: "exporter",
         about: "A metrics page for Prometheus, in every program that reads this file.",
-        examples: &[("listen", "127.0.0.1:9101")],
+        examples: &[("listen", "127.0.0.1:9101"), ("statistics", "true")],
         more: "\
 #[exporter:process]
 #listen = 127.0.0.1:9102

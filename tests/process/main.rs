@@ -26,6 +26,7 @@ mod kafka_login;
 mod less;
 mod long_run;
 mod parity;
+mod promex;
 mod reference;
 mod reloads;
 mod resources;

@@ -41,6 +41,8 @@ pub enum Output {
     Otlp,
     /// Requests of Prometheus' remote write, a message each.
     RemoteWrite,
+    /// The page for those who scrape: a message for each metric, what is said of it as the key and its lines as the payload.
+    Page,
 }
 
 /// A snapshot, or a piece of one, for all destinations.

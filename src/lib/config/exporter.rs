@@ -7,6 +7,7 @@ use super::reading::Refusal;
 use super::section::Section;
 use crate::config::option::options;
 use crate::config::reading::{Reading, Type};
+use crate::config::value;
 use std::net::SocketAddr;
 
 options! {
@@ -14,6 +15,8 @@ options! {
         LISTEN: Option<SocketAddr> = Reading::new(Type::Socket, address), "listen", None,
             "Address and port of the metrics page for Prometheus (GET /metrics); unset: no page. Programs on one host \
              need a port each, in sections [exporter:PROGRAM].";
+        STATISTICS: bool = value::BOOLEAN, "statistics", None, Process,
+            "Serve HAProxy's metrics on the page of haproxystats-process as well: those of the newest snapshot; unset: false.";
     }
 }
 
@@ -22,15 +25,23 @@ options! {
 pub struct Exporter {
     /// Where the page is served; `None`: nowhere.
     pub listen: Option<SocketAddr>,
+    /// Whether haproxystats-process serves HAProxy's metrics on it.
+    pub statistics: bool,
 }
 
 /// Reads what `program` reads; `None` when a value cannot be right, which is in the report then.
 pub(super) fn read(program: Program, ini: &Ini, report: &mut Report) -> Option<Exporter> {
-    let section = whereabouts(program, ini);
-    let listen = Section::new(&section, ini, report).optional(&LISTEN)?.flatten();
+    let section = whereabouts(program, "listen", ini);
+    let listen = Section::new(&section, ini, report).optional(&LISTEN);
+    let with_statistics = whereabouts(program, STATISTICS.name(), ini);
+    let statistics = Section::new(&with_statistics, ini, report).or_default(&STATISTICS);
+    let (listen, statistics) = (listen?.flatten(), statistics?);
+    if statistics && listen.is_none() && program == Program::Process {
+        Section::new(&with_statistics, ini, report).warn(STATISTICS.name(), "has no effect without listen".to_owned());
+    }
     let others = Program::ALL.into_iter().filter(|other| *other != program && runs(*other, ini) && runs(program, ini));
     for other in others.filter(|_| listen.is_some()) {
-        let theirs = whereabouts(other, ini);
+        let theirs = whereabouts(other, "listen", ini);
         if ini.get(&theirs, "listen").ok().flatten().and_then(|text| address(&text).ok()?) == listen {
             let message = format!(
                 "is the address of {} as well, which has a section in this file: one of the two does without; \
@@ -41,13 +52,13 @@ pub(super) fn read(program: Program, ini: &Ini, report: &mut Report) -> Option<E
             Section::new(&section, ini, report).warn("listen", message);
         }
     }
-    Some(Exporter { listen })
+    Some(Exporter { listen, statistics: statistics && listen.is_some() })
 }
 
-/// The section that has the options of a program.
-fn whereabouts(program: Program, ini: &Ini) -> String {
+/// The section that has an option of a program.
+fn whereabouts(program: Program, option: &str, ini: &Ini) -> String {
     let own = format!("{EXPORTER}:{}", program.word());
-    if ini.has_own(&own, "listen") { own } else { EXPORTER.to_owned() }
+    if ini.has_own(&own, option) { own } else { EXPORTER.to_owned() }
 }
 
 /// Whether a file is one for this program.
@@ -98,6 +109,18 @@ mod tests {
     fn one_program_alone_needs_no_section_of_its_own() {
         let found = listen(Program::Agent, "[exporter]\nlisten = 127.0.0.1:9101\n[agent]\n");
         assert_eq!(found, (Some("127.0.0.1:9101".to_owned()), String::new()));
+    }
+
+    #[test]
+    fn statistics_are_on_the_page_where_there_is_one() {
+        let of = |text: &str| {
+            let loaded = load::from_text(Program::Process, text, "x.conf").unwrap();
+            let warned = loaded.warnings.iter().any(|warning| warning.to_string().contains("has no effect"));
+            (loaded.config.exporter.statistics, warned)
+        };
+        assert_eq!(of("[exporter]\nlisten = 127.0.0.1:9101\n"), (false, false));
+        assert_eq!(of("[exporter]\nlisten = 127.0.0.1:9101\n[exporter:process]\nstatistics = on\n"), (true, false));
+        assert_eq!(of("[exporter]\nstatistics = true\n"), (false, true));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::ini::Ini;
 use super::names::NamePatterns;
 use super::problem::Report;
+use super::program::{OTLP, REMOTE_WRITE};
 use super::section::{Section, gather};
 use super::servers::servers;
 use super::value::{self, LogLevel, Retries};
@@ -31,6 +32,9 @@ options! {
         FORGET_AFTER: Duration = value::TIME_LIMIT, "forget-after", Some("604800"),
             "With continuous-counters, what is added for a proxy or a server that HAProxy no longer has is kept for this \
              long.";
+        MARK_ENDED: bool = value::BOOLEAN, "mark-ended", None,
+            "Note in each snapshot which frontends, backends and servers are no more, so that [otlp] and [remote-write] can \
+             end their series; unset: where this file has one of those sections.";
         EXCLUDE_SOCKETS: NamePatterns = Reading::new(Type::Text, NamePatterns::parse), "exclude-sockets", None,
             "Names in socket-dir that are not tried, separated by spaces; * matches any text and ? any character, as \
              in *.master master.sock. Sockets that turn out not to be stats sockets are skipped anyway.";
@@ -105,6 +109,8 @@ pub struct Pull {
     pub master_sockets: Vec<Address>,
     /// Whether what processes that are gone had counted is added.
     pub continuous_counters: bool,
+    /// Whether snapshots say what is no more: where a destination wants to know, unless the operator says so.
+    pub mark_ended: bool,
     /// How long that is kept for what is gone.
     pub forget_after: Duration,
     /// Names in `socket_dir` that are left out.
@@ -125,6 +131,8 @@ pub struct Pull {
 
 /// Reads the section; `None` when a value cannot be right, which is in the report then.
 pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Pull> {
+    let is_set = |section| ini.get(section, "url").ok().flatten().is_some_and(|url| !url.is_empty());
+    let wanted = [OTLP, REMOTE_WRITE].into_iter().any(is_set);
     let section = &mut Section::new("pull", ini, report);
     // Without effect; but a value still has to be one.
     let (buffer_limit, workers) = (section.get(&BUFFER_LIMIT), section.get(&WORKERS));
@@ -141,6 +149,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Pull> {
             jitter: section.get(&JITTER),
             master_sockets: section.or_default(&MASTER_SOCKETS),
             continuous_counters: section.get(&CONTINUOUS_COUNTERS),
+            mark_ended: section.optional(&MARK_ENDED).map(|asked| asked.unwrap_or(wanted)),
             forget_after: section.get(&FORGET_AFTER),
             exclude_sockets: section.or_default(&EXCLUDE_SOCKETS),
             max_reply_size: section.get(&MAX_REPLY_SIZE),

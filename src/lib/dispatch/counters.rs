@@ -102,12 +102,35 @@ impl Counters {
             .map(|(definition, number)| (definition, definition.value(number)))
     }
 
+    /// The definition of a figure by its name in Graphite, and the destination.
+    #[must_use]
+    pub fn find(name: &str) -> Option<(&'static Definition, String)> {
+        let found =
+            Self::definitions().filter_map(|definition| Some((definition, name.strip_suffix(definition.name)?)));
+        // The longest name leaves the shortest rest, which is the destination.
+        let (definition, destination) = found.min_by_key(|(_, rest)| rest.len())?;
+        (!destination.is_empty()).then(|| (definition, kebab_case(destination)))
+    }
+
     /// The figures of a destination, with their names in Graphite.
     #[must_use]
     pub fn named(&self, name: &str) -> Vec<(String, f64)> {
         let prefix = camel_case(name);
         self.values_of(name).map(|(definition, value)| (format!("{prefix}{}", definition.name), value)).collect()
     }
+}
+
+/// `LocalStore` becomes `local-store`.
+fn kebab_case(name: &str) -> String {
+    let mut words = String::new();
+    for letter in name.chars() {
+        let digit_after_letter = letter.is_ascii_digit() && words.ends_with(|c: char| c.is_ascii_alphabetic());
+        if !words.is_empty() && (letter.is_ascii_uppercase() || digit_after_letter) {
+            words.push('-');
+        }
+        words.push(letter.to_ascii_lowercase());
+    }
+    words
 }
 
 /// `local-store` becomes `LocalStore`.
@@ -136,6 +159,13 @@ mod tests {
         let figures = counters.named("remote-write");
         assert_eq!(figures.len(), Counters::DISPATCHER.len() + Counters::REQUESTS.len());
         assert_eq!(figures.last(), Some(&("RemoteWriteSendTime".to_owned(), 1.5)));
+        for (name, destination) in [("local-store", "local-store"), ("graphite-12", "graphite-12"), ("kafka", "kafka")]
+        {
+            for (definition, (named, _)) in Counters::definitions_of(name).zip(counters.named(name)) {
+                assert_eq!(Counters::find(&named), Some((definition, destination.to_owned())));
+            }
+        }
+        assert_eq!((Counters::find("QueueDepth"), Counters::find("Retries")), (None, None));
     }
 
     #[test]

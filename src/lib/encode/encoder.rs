@@ -34,6 +34,14 @@ pub trait Encoder: Debug {
     /// Counters of what follows count from this moment on, as far as that is known.
     fn since(&mut self, _start: Option<Epoch>) {}
 
+    /// Whether what follows is of objects that are no more: each series that has a value ends at this moment.
+    fn ended(&mut self, _ended: bool) {}
+
+    /// Whether it wants to know of those.
+    fn tells_ended(&self) -> bool {
+        false
+    }
+
     /// Whether a piece may end between any two objects.
     fn divides_anywhere(&self) -> bool {
         self.takes_lines()

@@ -4,6 +4,7 @@ use super::documents::Documents;
 use super::encoder::Encoder;
 use super::graphite::{self, Graphite};
 use super::keyed::Keyed;
+use super::page::Page;
 use crate::config::{Config, KafkaFormat};
 
 /// Whether anything of this configuration takes lines in plaintext.
@@ -23,6 +24,9 @@ pub fn encoders(config: &Config) -> Vec<Box<dyn Encoder>> {
         Some(kafka) if kafka.format == KafkaFormat::Graphite => encoders.push(Box::new(Keyed::new(kafka))),
         Some(kafka) => encoders.push(Box::new(Documents::new(kafka))),
         None => {}
+    }
+    if config.exporter.statistics {
+        encoders.push(Box::new(Page::new(!config.hosts.is_empty())));
     }
     encoders
 }

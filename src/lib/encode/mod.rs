@@ -6,12 +6,16 @@
 //! | Graphite with tags, in pickles, or shared out by a hash | lines or frames, for each server its own | `graphite` |
 //! | Kafka, `format = graphite` | lines, packed into messages | `keyed` |
 //! | Kafka, `format = json`, `influx` | a document, or a line, for each object | `documents` |
+//! | remote write | requests, a time series for each sample | `remote_write` |
+//! | the page for those who scrape | lines, those of a metric together | `page` |
 //!
 //! Whoever tells of a snapshot speaks to the [`sink::Sink`] alone. A further format is a file here and an entry in
 //! [`formats`].
 
+mod catalogue;
 pub mod documents;
 pub mod encoder;
+mod families;
 pub mod formats;
 pub mod graphite;
 pub mod influx;
@@ -20,9 +24,12 @@ pub mod keyed;
 pub mod line;
 pub mod object;
 mod packs;
+pub mod page;
 pub mod pickle;
 pub mod prefix;
 mod records;
+pub mod remote_write;
+mod requests;
 pub mod ring;
 pub mod short_bytes;
 pub mod sink;

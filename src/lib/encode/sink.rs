@@ -14,6 +14,7 @@ use crate::batch::{Batch, Output, Piece};
 use crate::config::{self, Config};
 use crate::latency::histogram::Histogram;
 use crate::snapshot::Epoch;
+use crate::telemetry::Definition;
 use crate::value::Value;
 use std::time::Duration;
 
@@ -38,10 +39,14 @@ pub struct Sink {
     plain: bool,
     /// Whether these are the only lines, and all of them: they are written by the shortest way then.
     only_plain: bool,
+    /// Whether anything takes lines, or compares them.
+    takes_lines: bool,
     host: Host,
     stamp: Epoch,
     /// Whether objects are those of a cluster.
     clusters: bool,
+    /// Whether objects are no more: only encoders hear of those.
+    ended: bool,
     /// Lines, where they are not counted by [`Lines`].
     count: usize,
     /// Pieces that were taken, and the lines in them.
@@ -78,16 +83,20 @@ impl Sink {
     }
 
     fn with(plain: bool, encoders: Vec<Box<dyn Encoder>>, unchanged: Option<Unchanged>) -> Self {
-        let only_plain = plain && unchanged.is_none() && !encoders.iter().any(|encoder| encoder.takes_lines());
+        let encoded = encoders.iter().any(|encoder| encoder.takes_lines());
+        let only_plain = plain && unchanged.is_none() && !encoded;
+        let takes_lines = plain || encoded || unchanged.is_some();
         Self {
             lines: Lines::new(Vec::new(), Epoch(0)),
             encoders,
             unchanged,
             plain,
             only_plain,
+            takes_lines,
             host: Host::default(),
             stamp: Epoch(0),
             clusters: false,
+            ended: false,
             count: 0,
             taken: (0, 0),
             epoch: Epoch(0),
@@ -101,7 +110,7 @@ impl Sink {
     pub fn begin(&mut self, epoch: Epoch, buffer: Vec<u8>) {
         self.lines = Lines::new(buffer, epoch);
         self.encoders.iter_mut().for_each(|encoder| encoder.begin());
-        (self.epoch, self.stamp, self.clusters) = (epoch, epoch, false);
+        (self.epoch, self.stamp, self.clusters, self.ended) = (epoch, epoch, false, false);
         (self.count, self.taken, self.skipped) = (0, (0, 0), Skipped::default());
     }
 
@@ -141,17 +150,40 @@ impl Sink {
         }
     }
 
-    /// Whether objects are those of a cluster from now on. Destinations that take messages get the hosts, and roll up by
-    /// themselves.
+    /// Whether objects are those of a cluster from now on, which is a host without a name. Destinations that roll up by
+    /// themselves get the hosts only.
     pub fn clusters(&mut self, clusters: bool) {
         self.clusters = clusters;
+    }
+
+    /// Counters of what follows count from this moment on, as far as that is known.
+    pub fn since(&mut self, start: Option<Epoch>) {
+        self.encoders.iter_mut().for_each(|encoder| encoder.since(start));
+    }
+
+    /// Whether what follows is of objects that are no more. Only those who want to know hear of it.
+    pub fn ended(&mut self, ended: bool) {
+        self.ended = ended;
+        self.encoders.iter_mut().for_each(|encoder| encoder.ended(ended));
+    }
+
+    /// Whether what is told is of objects that are no more.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether anybody wants to know of objects that are no more.
+    #[must_use]
+    pub fn tells_ended(&self) -> bool {
+        self.encoders.iter().any(|encoder| encoder.tells_ended())
     }
 
     /// Begins to tell of an object.
     pub fn object<'s>(&'s mut self, object: Object<'_>, prefixes: &'s Prefixes) -> Told<'s> {
         if !self.encoders.is_empty() {
-            let clusters = self.clusters;
-            for encoder in self.encoders.iter_mut().filter(|encoder| !clusters || encoder.takes_clusters()) {
+            let (clusters, ended) = (self.clusters, self.ended);
+            for encoder in self.encoders.iter_mut().filter(|encoder| hears(&***encoder, clusters, ended)) {
                 encoder.object(&object, &self.host, self.stamp);
             }
         }
@@ -224,6 +256,11 @@ impl Sink {
     }
 }
 
+/// Whether an encoder hears of objects of a cluster, or of such as are no more.
+fn hears(encoder: &dyn Encoder, clusters: bool, ended: bool) -> bool {
+    (!clusters || encoder.takes_clusters()) && (!ended || encoder.tells_ended())
+}
+
 /// An object that is being told of.
 #[derive(Debug)]
 pub struct Told<'s> {
@@ -242,10 +279,17 @@ impl Told<'_> {
 
     /// A metric on each of the object's paths; nothing when it is not finite.
     pub fn line(&mut self, metric: &[u8], value: Value) {
+        if self.sink.ended {
+            return;
+        }
         if self.sink.only_plain {
             for prefix in &self.prefixes.plain {
                 self.sink.lines.push(prefix, metric, value);
             }
+            return;
+        }
+        if !self.sink.takes_lines {
+            self.sink.count += if value.as_f64().is_finite() { self.prefixes.plain.len() } else { 0 };
             return;
         }
         self.sink.text.clear();
@@ -259,10 +303,23 @@ impl Told<'_> {
 
     /// A value of the object, for those who take objects.
     pub fn field(&mut self, name: &[u8], value: Value) {
-        if self.sink.clusters {
-            return;
-        }
-        self.sink.encoders.iter_mut().for_each(|encoder| encoder.field(name, value));
+        self.encoders().for_each(|encoder| encoder.field(name, value));
+    }
+
+    /// In which of these states of `field` it is, or how many of its parts are in each; for those who have a form for it.
+    pub fn states(&mut self, field: &str, states: &[(&'static str, i64)]) {
+        self.encoders().for_each(|encoder| encoder.states(field, states));
+    }
+
+    /// A figure of haproxystats itself, for those who tell figures apart; it is told as a metric besides.
+    pub fn figure(&mut self, figure: &'static Definition, destination: Option<&str>, value: f64) {
+        self.encoders().for_each(|encoder| encoder.figure(figure, destination, value));
+    }
+
+    /// Those who hear of this object.
+    fn encoders(&mut self) -> impl Iterator<Item = &mut Box<dyn Encoder>> {
+        let (clusters, ended) = (self.sink.clusters, self.sink.ended);
+        self.sink.encoders.iter_mut().filter(move |encoder| hears(&***encoder, clusters, ended))
     }
 
     /// A histogram of the object, for those who have a form for it: all that was counted since `since`.
@@ -296,11 +353,14 @@ impl Told<'_> {
     /// Where all lines are lines in plaintext, the place for them.
     #[must_use]
     pub fn plain_lines(&mut self) -> Option<ObjectLines<'_>> {
-        (self.sink.only_plain).then(|| self.sink.lines.object(&self.prefixes.plain))
+        (self.sink.only_plain && !self.sink.ended).then(|| self.sink.lines.object(&self.prefixes.plain))
     }
 
     /// So many of its counters are 0, and left out.
     pub fn skip_zeros(&mut self, counters: u64) {
+        if self.sink.ended {
+            return;
+        }
         self.sink.skipped.zeros += counters * self.prefixes.plain.len() as u64;
     }
 }

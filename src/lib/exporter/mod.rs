@@ -13,5 +13,6 @@ mod page;
 mod runtime;
 mod server;
 
-pub use page::{Family, Page, name_of};
+pub use crate::telemetry::name_of;
+pub use page::{Family, Page};
 pub use server::{Scrape, Scrapes, Served, start};

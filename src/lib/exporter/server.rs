@@ -3,11 +3,11 @@
 //! is quick, always gets its page.
 
 mod places;
+mod text;
 
 use super::page::Page;
 use crate::config::Exporter;
 use crate::net::listen;
-use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
@@ -16,8 +16,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use places::{Phase, Place, Places};
 use std::convert::Infallible;
 use std::future::pending;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
+use text::{Answer, Rest, Text};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -59,13 +61,19 @@ impl Drop for Port {
 
 /// One question for the page.
 #[derive(Debug)]
-pub struct Scrape(oneshot::Sender<String>);
+pub struct Scrape(oneshot::Sender<Answer>);
 
 impl Scrape {
     /// Sends the page.
     pub fn answer(self, page: Page) {
         // Whoever has left needs no page.
-        let _ = self.0.send(page.into_text());
+        let _ = self.0.send(Answer { page: page.into_text(), rest: None });
+    }
+
+    /// Sends the page, and more text behind it, which is made as it is taken. An error ends the answer before it is complete,
+    /// and whoever asked can tell.
+    pub fn answer_with(self, page: Page, rest: impl Iterator<Item = io::Result<Vec<u8>>> + Send + 'static) {
+        let _ = self.0.send(Answer { page: page.into_text(), rest: Some(Rest(Box::new(rest))) });
     }
 }
 
@@ -207,7 +215,7 @@ async fn converse(stream: TcpStream, questions: mpsc::Sender<Scrape>, place: Pla
         .await;
 }
 
-async fn respond(request: &Request<Incoming>, questions: &mpsc::Sender<Scrape>) -> Response<Full<Bytes>> {
+async fn respond(request: &Request<Incoming>, questions: &mpsc::Sender<Scrape>) -> Response<Text> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = say(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -215,8 +223,9 @@ async fn respond(request: &Request<Incoming>, questions: &mpsc::Sender<Scrape>) 
     }
     match request.uri().path() {
         "/metrics" => match timeout(MAKING, ask(questions)).await {
-            Ok(Some(page)) => {
-                let mut response = say(StatusCode::OK, page);
+            Ok(Some(answer)) => {
+                let mut response = say(StatusCode::OK, answer.page);
+                response.body_mut().rest = answer.rest;
                 response.headers_mut().insert(CONTENT_TYPE, TYPE);
                 response
             }
@@ -227,14 +236,14 @@ async fn respond(request: &Request<Incoming>, questions: &mpsc::Sender<Scrape>) 
     }
 }
 
-async fn ask(questions: &mpsc::Sender<Scrape>) -> Option<String> {
+async fn ask(questions: &mpsc::Sender<Scrape>) -> Option<Answer> {
     let (sender, receiver) = oneshot::channel();
     questions.send(Scrape(sender)).await.ok()?;
     receiver.await.ok()
 }
 
-fn say(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(text.into()));
+fn say(status: StatusCode, text: impl Into<Bytes>) -> Response<Text> {
+    let mut response = Response::new(Text { first: Some(text.into()), rest: None });
     *response.status_mut() = status;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, plain);

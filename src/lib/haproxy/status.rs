@@ -19,7 +19,7 @@ const fn state(word: &'static str, code: i64, severity: i64, about: &'static str
 
 /// `status` of servers and backends. Severity: what is down comes before what is held back by an operator, which comes
 /// before what is on its way, which comes before what is up.
-pub static STATUS: [State; 9] = [
+pub static STATUS: [State; 10] = [
     state("DOWN", 0, 8, "does not answer its checks"),
     state("UP", 1, 1, "answers its checks"),
     state("UP n/m", 2, 3, "up, but the last check failed"),
@@ -29,6 +29,7 @@ pub static STATUS: [State; 9] = [
     state("MAINT", 6, 6, "set to maintenance"),
     state("no check", 7, 2, "not checked; takes traffic"),
     state("unknown", 8, 9, "a word that is not in this table"),
+    state("OPEN", 9, 0, "a frontend that takes connections"),
 ];
 
 /// `check_status` of servers (management guide 9.1, field 36).
@@ -56,7 +57,7 @@ pub static CHECK_STATUS: [State; 18] = [
 /// The state that the `status` cell of a server or backend spells.
 #[must_use]
 pub fn status(cell: &[u8]) -> &'static State {
-    let [down, up, up_going, down_going, nolb, drain, maint, no_check, unknown] = &STATUS;
+    let [down, up, up_going, down_going, nolb, drain, maint, no_check, unknown, open] = &STATUS;
     let counted = cell.contains(&b'/') && !cell.contains(&b'(');
     if cell.starts_with(b"UP") {
         if counted { up_going } else { up }
@@ -70,6 +71,8 @@ pub fn status(cell: &[u8]) -> &'static State {
         maint
     } else if cell == b"no check" {
         no_check
+    } else if matches!(cell, b"OPEN" | b"FULL") {
+        open
     } else {
         unknown
     }
@@ -85,6 +88,29 @@ pub fn check_status(cell: &[u8]) -> Option<&'static State> {
     }
     let [unknown, ..] = &CHECK_STATUS;
     Some(CHECK_STATUS.iter().find(|state| state.word.as_bytes() == word).unwrap_or(unknown))
+}
+
+/// The states of a server that HAProxy's exporter tells apart.
+pub const OF_SERVERS: [&str; 5] = ["DOWN", "UP", "MAINT", "DRAIN", "NOLB"];
+
+/// The same of a frontend or a backend.
+pub const OF_PROXIES: [&str; 2] = ["DOWN", "UP"];
+
+/// The results of checks that it tells apart: all but those that say that there is none yet.
+pub fn of_checks() -> impl Iterator<Item = &'static str> {
+    CHECK_STATUS.iter().map(|state| state.word).filter(|word| !matches!(*word, "UNK" | "INI"))
+}
+
+/// Which of [`OF_SERVERS`] a state is.
+#[must_use]
+pub fn of_server(state: &State) -> &'static str {
+    match state.word {
+        "UP" | "UP n/m" | "no check" | "OPEN" => "UP",
+        "MAINT" => "MAINT",
+        "DRAIN" => "DRAIN",
+        "NOLB" => "NOLB",
+        _ => "DOWN",
+    }
 }
 
 /// Whether an object with this `status` counts as up: it answers, whether or not it takes new sessions.

@@ -12,6 +12,7 @@ pub mod allocator;
 mod once;
 pub mod parent;
 pub mod pipeline;
+mod statistics;
 pub mod wire;
 pub mod worker;
 

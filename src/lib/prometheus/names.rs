@@ -4,7 +4,8 @@ use super::promex;
 use crate::config::NameStyle;
 use crate::haproxy::columns::{self, Nature, Unit};
 use crate::haproxy::info;
-use crate::telemetry::Kind;
+use crate::telemetry::{Definition, Kind, name_of};
+use std::borrow::Cow;
 
 /// What a metric is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,13 +69,16 @@ impl Subject {
     }
 }
 
+/// The labels that tell metrics of one name apart. None that the operator adds can have these names.
+pub const LABELS: [&str; 6] = ["code", "dispatcher", "le", "mod", "quantile", "state"];
+
 /// A metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metric {
     /// Its name.
     pub name: String,
     /// A label beside those of the object, and its value.
-    pub label: Option<(&'static str, &'static str)>,
+    pub label: Option<(&'static str, Cow<'static, str>)>,
     /// Counter or gauge.
     pub kind: Kind,
     /// What a value is multiplied by, to be in the base unit.
@@ -150,15 +154,21 @@ fn known(subject: Subject, field: &str) -> Known {
     })
 }
 
-/// The metric that a field of HAProxy is, or one that haproxystats adds to those.
+/// States as numbers, in the place of which the exporter has a series for each state.
+const NUMBERS_OF_STATES: [&str; 2] = ["status", "check_status"];
+
+/// The metric that a field of HAProxy is, or one that haproxystats adds to those; `None` where it has another form.
 #[must_use]
-pub fn metric(style: NameStyle, subject: Subject, of_cluster: bool, field: &str) -> Metric {
+pub fn metric(style: NameStyle, subject: Subject, of_cluster: bool, field: &str) -> Option<Metric> {
+    if subject == Subject::Own || style == NameStyle::Promex && NUMBERS_OF_STATES.contains(&field) {
+        return None;
+    }
     let known = known(subject, field);
     let kind = if known.nature == Nature::Counter { Kind::Counter } else { Kind::Gauge };
     let mut name = subject.prefix(style, of_cluster);
     if style == NameStyle::Haproxystats {
         word(field, &mut name);
-        return Metric { name, label: None, kind, scale: Scale::Same, about: known.about };
+        return Some(Metric { name, label: None, kind, scale: Scale::Same, about: known.about });
     }
     let label = match promex::find(subject, field) {
         Some(row) => {
@@ -175,12 +185,48 @@ pub fn metric(style: NameStyle, subject: Subject, of_cluster: bool, field: &str)
             module.map(|module| ("mod", module))
         }
     };
+    let label = label.map(|(name, value)| (name, Cow::Borrowed(value)));
     let scale = match known.unit {
         Unit::Milliseconds => Scale::Thousandths,
         Unit::Megabytes => Scale::Mebi,
         _ => Scale::Same,
     };
-    Metric { name, label, kind, scale, about: known.about }
+    Some(Metric { name, label, kind, scale, about: known.about })
+}
+
+/// What is said of the fields that are states.
+const STATES: [(&str, &str); 4] = [
+    ("status", "the state it is in, a series for each: 1 for that one, else 0"),
+    ("check_status", "the result of the last check, a series for each: 1 for that one, else 0"),
+    ("agg_server_status", "servers of the backend in each state"),
+    ("agg_check_status", "servers of the backend by the result of their last check"),
+];
+
+/// The metric that one of the states of a field is; `None` in the style that has numbers for them.
+#[must_use]
+pub fn state(style: NameStyle, subject: Subject, of_cluster: bool, field: &str, state: &'static str) -> Option<Metric> {
+    if style == NameStyle::Haproxystats {
+        return None;
+    }
+    let about = STATES.iter().find(|(name, _)| *name == field).map_or("", |(_, about)| about);
+    let mut name = subject.prefix(style, of_cluster);
+    word(field, &mut name);
+    let label = Some(("state", Cow::Borrowed(state)));
+    Some(Metric { name, label, kind: Kind::Gauge, scale: Scale::Same, about })
+}
+
+/// The metric that a figure of haproxystats itself is: the name is the one that it has on the page of its program.
+#[must_use]
+pub fn figure(style: NameStyle, figure: &'static Definition, destination: Option<&str>) -> Metric {
+    let name = match style {
+        NameStyle::Haproxystats => format!("haproxystats_{}", figure.name),
+        NameStyle::Promex if destination.is_some() => name_of("haproxystats_process_dispatcher_", figure),
+        // Those of haproxystats-pull say so themselves.
+        NameStyle::Promex if figure.name.starts_with("Pull") => name_of("haproxystats_", figure),
+        NameStyle::Promex => name_of("haproxystats_process_", figure),
+    };
+    let label = destination.map(|name| ("dispatcher", Cow::Owned(name.to_owned())));
+    Metric { name, label, kind: figure.kind, scale: Scale::Same, about: figure.about }
 }
 
 /// Appends what a name can have of a text: letters, digits, underscores.
@@ -206,10 +252,10 @@ mod tests {
                 // One figure that two releases spell in two ways.
                 for field in fields.into_iter().filter(|field| *field != "TotalSplicdedBytesOut") {
                     for of_cluster in [false, true] {
-                        let metric = metric(style, subject, of_cluster, field);
+                        let metric = metric(style, subject, of_cluster, field).unwrap();
                         let valid = metric.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
                         assert!(valid && !metric.about.is_empty(), "{metric:?}");
-                        assert!(seen.insert((metric.name.clone(), metric.label)), "{metric:?} is there twice");
+                        assert!(seen.insert((metric.name.clone(), metric.label.clone())), "{metric:?} is there twice");
                     }
                 }
             }
@@ -231,7 +277,7 @@ mod tests {
     fn counters_end_as_counters_do_save_where_the_exporter_does_not() {
         for row in promex::STAT.iter().chain(promex::INFO) {
             let subject = if promex::INFO.contains(row) { Subject::Process } else { Subject::Server };
-            let counts = metric(NameStyle::Promex, subject, false, row.field).kind == Kind::Counter;
+            let counts = metric(NameStyle::Promex, subject, false, row.field).unwrap().kind == Kind::Counter;
             if row.exported.is_empty() {
                 assert_eq!(row.name.ends_with("_total"), counts, "{row:?}");
             }
@@ -240,20 +286,20 @@ mod tests {
 
     #[test]
     fn names_labels_and_units_are_those_of_the_exporter() {
-        let promex = |subject, field| metric(NameStyle::Promex, subject, false, field);
+        let promex = |subject, field| metric(NameStyle::Promex, subject, false, field).unwrap();
         let responses = promex(Subject::Backend, "hrsp_2xx");
         assert_eq!(
             (&*responses.name, responses.label, responses.kind),
-            ("haproxy_backend_http_responses_total", Some(("code", "2xx")), Kind::Counter)
+            ("haproxy_backend_http_responses_total", Some(("code", "2xx".into())), Kind::Counter)
         );
         let time = promex(Subject::Server, "rtime");
         assert_eq!((&*time.name, time.scale.of(250.0)), ("haproxy_server_response_time_average_seconds", 0.25));
         assert_eq!(promex(Subject::Backend, "act").name, "haproxy_backend_active_servers");
         assert_eq!(promex(Subject::Server, "act").name, "haproxy_server_active");
         let module = promex(Subject::Frontend, "h2_goaway_rcvd");
-        assert_eq!((&*module.name, module.label), ("haproxy_frontend_h2_goaway_rcvd", Some(("mod", "h2"))));
+        assert_eq!((&*module.name, module.label), ("haproxy_frontend_h2_goaway_rcvd", Some(("mod", "h2".into()))));
         assert_eq!(promex(Subject::Process, "Unstoppable Jobs").name, "haproxy_process_unstoppable_jobs");
-        let own = metric(NameStyle::Haproxystats, Subject::Process, true, "Ulimit-n");
+        let own = metric(NameStyle::Haproxystats, Subject::Process, true, "Ulimit-n").unwrap();
         assert_eq!(own.name, "haproxy_cluster_daemon_Ulimit_n");
     }
 }

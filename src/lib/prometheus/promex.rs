@@ -250,8 +250,10 @@ pub enum What {
     Absent,
     /// The exporter calls it something else than it is.
     Type,
-    /// The exporter has samples without a value; we have none then.
+    /// The exporter has samples without a value (NaN); we have none then, or 0.
     NoValue,
+    /// The exporter has a number where nothing has been counted; we have no sample.
+    Nothing,
     /// The values are not the same.
     Value,
 }
@@ -262,7 +264,6 @@ const fn differs(metric: &'static str, what: What, reason: &'static str) -> Diff
 
 const GOES_DOWN: &str = "it goes up and down, so it is a gauge; the exporter says counter";
 const GROWS: &str = "it only grows, so it is a counter; the exporter says gauge";
-const NO_LIMIT: &str = "the exporter writes NaN where HAProxy prints nothing; a series without a value is not sent";
 
 /// All differences.
 #[rustfmt::skip]
@@ -279,9 +280,10 @@ pub static DIFFERENCES: &[Difference] = &[
     differs("haproxy_process_relative_process_id", What::Absent, "the number of one process says nothing of all of a host; `process` is a label where each process is sent"),
     differs("haproxy_process_node", What::Absent, "a text; the label `instance` says which host it is"),
     differs("haproxy_process_build_info", What::Absent, "a text; processes of one host may be of several versions"),
-    differs("haproxy_process_current_zlib_memory", What::NoValue, NO_LIMIT),
-    differs("haproxy_process_max_zlib_memory", What::NoValue, NO_LIMIT),
-    differs("haproxy_*", What::NoValue, NO_LIMIT),
+    differs("haproxy_*", What::NoValue, "where HAProxy prints nothing there is no sample, or 0 where Graphite has always had one"),
+    differs("haproxy_*_time_average_seconds", What::Nothing, "before the first request there is no average; the exporter says 0"),
+    differs("haproxy_*_last_session_seconds", What::Nothing, "before the first session; the exporter says -1"),
+    differs("haproxy_server_check_code", What::Nothing, "a check that has had no code; the exporter says 0"),
     differs("haproxy_*_time_average_seconds", What::Value, "the exporter divides by 1,024 requests, however few there were; HAProxy's socket says the mean of those that there were"),
     differs("haproxy_backend_agg_server_check_status", What::Absent, "obsolete, and the same as haproxy_backend_agg_server_status"),
 ];

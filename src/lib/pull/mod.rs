@@ -5,6 +5,7 @@
 
 pub mod check;
 mod continuity;
+mod ended;
 pub mod failure;
 pub mod health;
 mod job;

@@ -1,6 +1,7 @@
 //! One tick: look at the queue, ask the sockets, publish or not, count and say so.
 
 use super::continuity::Continuity;
+use super::ended::Ended;
 use super::failure::SocketError;
 use super::health::{Change, Health};
 use super::masters::{Leaving, Masters};
@@ -33,6 +34,7 @@ pub(super) struct Puller {
     masters: Masters,
     hosts: config::Hosts,
     continuity: Option<Continuity>,
+    ended: Option<Ended>,
     health: Health,
     condition: Condition,
     socket_dir_error: Option<io::ErrorKind>,
@@ -57,12 +59,14 @@ impl Puller {
     pub(super) fn new(config: config::Pull, hosts: config::Hosts, staging: Staging, pace: Pace) -> Self {
         let poller = Poller::new(&config, hosts.clone(), pace);
         let mut counters = Counters::default();
+        let ended = ended(&config, hosts.clone());
         let continuity = config.continuous_counters.then(|| continuity(&config, hosts.clone(), &mut counters));
         Self {
             masters: poller.masters(&config.master_sockets),
             poller,
             hosts,
             continuity,
+            ended,
             config,
             staging,
             counters,
@@ -90,6 +94,7 @@ impl Puller {
                 Some(continuity)
             }
         };
+        self.ended = ended(&config, hosts.clone());
         self.hosts = hosts;
         self.config = config;
         Ok(())
@@ -257,6 +262,10 @@ impl Puller {
                 self.counters.add(Counter::Resets, continued.resets);
                 self.counters.set(Counter::CarriedProcesses, continued.absent);
             }
+            if let Some(ended) = &mut self.ended {
+                let ended = ended.tick(&snapshot.folder(), outcomes);
+                self.counters.add(Counter::EndedObjects, ended);
+            }
             let mut counters = self.counters.clone();
             counters.add(Counter::Published, 1);
             self.publish(snapshot, &counters.render()).await?;
@@ -344,6 +353,15 @@ fn continuity(config: &config::Pull, hosts: config::Hosts, counters: &mut Counte
     let (continuity, damaged) = Continuity::open(&config.dst_dir, hosts, config.forget_after);
     counters.add(Counter::DamagedStates, u64::from(damaged));
     continuity
+}
+
+/// What was in the last snapshot, where those that follow are to say what of it is no more.
+fn ended(config: &config::Pull, hosts: config::Hosts) -> Option<Ended> {
+    if config.mark_ended {
+        return Some(Ended::open(&config.dst_dir, hosts));
+    }
+    Ended::forget(&config.dst_dir);
+    None
 }
 
 /// Which sockets stand for others.

@@ -100,6 +100,7 @@ impl Objects {
         let metrics = Metrics::new(plan, &plan.send, grouped);
         let divides = sink.divides_anywhere();
         let kind = if plan.kind == Kind::Frontend { ObjectKind::Frontend } else { ObjectKind::Backend };
+        let ended = sink.is_ended();
         let mut count = 0;
         for (row, name) in self.by_rank(grouped) {
             if excluded.contains(&name) || grouped.is_left_out(row) {
@@ -116,9 +117,13 @@ impl Objects {
             }
             let mut told = sink.object(Object { kind, proxy: names.spelled(name), name: "" }, prefixes);
             count += metrics.tell(row, &mut told);
-            if self.status && kind == ObjectKind::Backend {
-                let state = grouped.severity(0, row).and_then(|severity| by_severity(&status::STATUS, severity));
-                if let Some(state) = state {
+            if ended && kind == ObjectKind::Backend {
+                numbers_of_servers(self.status, &mut told);
+            }
+            let state = grouped.severity(0, row).filter(|_| self.status);
+            if let Some(state) = state.and_then(|severity| by_severity(&status::STATUS, severity)) {
+                told.states("status", &status::OF_PROXIES.map(|word| (word, is(word, status::of_server(state)))));
+                if kind == ObjectKind::Backend {
                     told.metric(b"status_up", Value::Int(i64::from(status::is_up(state))));
                     count += 1;
                 }
@@ -181,6 +186,10 @@ impl Objects {
     /// `TotalServers` of one backend, and with `status-metrics` how many of them are in which state.
     fn server_counts(&mut self, selected: Selected<'_>, rows: &[ServerRow], sink: &mut Sink) -> i64 {
         let Selected { plan, groups, names, .. } = selected;
+        if sink.is_ended() {
+            // Their backend may be there without them.
+            return 0;
+        }
         let Some(backend) = rows.first().map(|row| row.backend) else { return 0 };
         if groups.with_more.contains(backend.0) {
             return 0;
@@ -210,6 +219,9 @@ impl Objects {
                     told.metric(metric.as_bytes(), whole(found));
                     count += 1;
                 }
+                if told.has_encoders() {
+                    states_of_servers(grouped, rows, &mut told);
+                }
             }
         }
         count
@@ -218,6 +230,10 @@ impl Objects {
     /// Servers over all backends; exclusions and selections do not touch them.
     fn aggregated(&mut self, selected: Selected<'_>, grouped: &Grouped, sink: &mut Sink) -> i64 {
         let Selected { plan, names, .. } = selected;
+        if sink.is_ended() {
+            // Servers of this name may be in other backends.
+            return 0;
+        }
         let metrics = Metrics::new(plan, &plan.send_aggregated, grouped);
         let mut count = 0;
         for (row, name) in self.by_rank(grouped) {
@@ -259,18 +275,53 @@ struct ServerRow {
 /// A server's states as numbers; returns how many there are.
 fn states(grouped: &Grouped, row: usize, told: &mut Told<'_>) -> i64 {
     let mut count = 0;
-    let mut metric = |name: &[u8], value: i64| {
-        told.metric(name, Value::Int(value));
-        count += 1;
-    };
     if let Some(state) = grouped.severity(0, row).and_then(|severity| by_severity(&status::STATUS, severity)) {
-        metric(b"status_up", i64::from(status::is_up(state)));
-        metric(b"status", state.code);
+        told.metric(b"status_up", Value::Int(i64::from(status::is_up(state))));
+        told.metric(b"status", Value::Int(state.code));
+        count += 2;
+        if told.has_encoders() {
+            told.states("status", &status::OF_SERVERS.map(|word| (word, is(word, status::of_server(state)))));
+        }
     }
     if let Some(state) = grouped.severity(1, row).and_then(|severity| by_severity(&status::CHECK_STATUS, severity)) {
-        metric(b"check_status", state.code);
+        told.metric(b"check_status", Value::Int(state.code));
+        count += 1;
+        if told.has_encoders() {
+            let states: Vec<_> = status::of_checks().map(|word| (word, is(word, state.word))).collect();
+            told.states("check_status", &states);
+        }
     }
     count
+}
+
+/// How many servers of a backend are in which state, and how many checks have had which result.
+fn states_of_servers(grouped: &Grouped, rows: &[ServerRow], told: &mut Told<'_>) {
+    let of = |place, table: &'static [State]| -> Vec<&'static State> {
+        rows.iter().filter_map(|row| by_severity(table, grouped.severity(place, row.row)?)).collect()
+    };
+    let (states, checks) = (of(0, &status::STATUS), of(1, &status::CHECK_STATUS));
+    let count = |found: usize| i64::try_from(found).unwrap_or(i64::MAX);
+    let in_state = |word: &str| states.iter().filter(|state| status::of_server(state) == word).count();
+    told.states("agg_server_status", &status::OF_SERVERS.map(|word| (word, count(in_state(word)))));
+    let with_result = |word: &str| checks.iter().filter(|state| state.word == word).count();
+    let results: Vec<_> = status::of_checks().map(|word| (word, count(with_result(word)))).collect();
+    told.states("agg_check_status", &results);
+}
+
+/// What is told of a backend beside its servers, where it is no more: that there are such series is all that counts.
+fn numbers_of_servers(status: bool, told: &mut Told<'_>) {
+    told.field(b"TotalServers", Value::Int(0));
+    if status {
+        SERVER_COUNTS.iter().for_each(|(metric, _)| told.field(metric.as_bytes(), Value::Int(0)));
+        told.states("agg_server_status", &status::OF_SERVERS.map(|word| (word, 0)));
+        let results: Vec<_> = status::of_checks().map(|word| (word, 0)).collect();
+        told.states("agg_check_status", &results);
+    }
+}
+
+/// 1 when they are the same.
+fn is(word: &str, other: &str) -> i64 {
+    i64::from(word == other)
 }
 
 fn by_severity(table: &'static [State], severity: i64) -> Option<&'static State> {

@@ -8,6 +8,7 @@
 //! | `<socket>_stat` | the reply to `show stat` |
 //! | `<master>@<pid>_oldinfo`, `_oldstat` | the same of a worker that is leaving, asked through its master |
 //! | `<socket>_carriedinfo`, `_carriedstat` | what the counters of processes that are gone had reached |
+//! | `<socket>_endedinfo`, `_endedstat` | what is known of objects that were in the snapshot before and are no more |
 //! | `.pull` | pull's own counters, one `name value` line each; hidden, so that nothing else reads it |
 //!
 //! What pull has on disk at each moment, and what a crash leaves: [`stage`].
@@ -41,6 +42,10 @@ pub const OLD_STAT_SUFFIX: &str = "_oldstat";
 pub const CARRIED_INFO_SUFFIX: &str = "_carriedinfo";
 /// The same of `show stat`.
 pub const CARRIED_STAT_SUFFIX: &str = "_carriedstat";
+/// End of the name of a file with the last `show info` of a host that is no more.
+pub const ENDED_INFO_SUFFIX: &str = "_endedinfo";
+/// The same with the last rows of `show stat` of objects that are no more.
+pub const ENDED_STAT_SUFFIX: &str = "_endedstat";
 /// What stands between the name of a master and the pid of a worker that is leaving.
 pub const WORKER_MARK: char = '@';
 /// Name of the file in which pull hands its own counters to process.

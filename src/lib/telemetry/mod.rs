@@ -76,6 +76,31 @@ impl<'a> Sample<'a> {
     }
 }
 
+/// What a figure is called on the page: `QueueOldestAge` of the process program is
+/// `haproxystats_process_queue_oldest_age_seconds`. The unit stands at the end where it is one of Prometheus' base
+/// units, and `_total` behind counters.
+#[must_use]
+pub fn name_of(prefix: &str, definition: &Definition) -> String {
+    let mut name = prefix.to_owned();
+    let mut before = '_';
+    for letter in definition.name.chars() {
+        // Abbreviations such as HAProxy stay together.
+        if letter.is_ascii_uppercase() && !before.is_ascii_uppercase() && !name.ends_with('_') {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+        before = letter;
+    }
+    if matches!(definition.unit, "seconds" | "bytes") && !name.ends_with(definition.unit) {
+        name.push('_');
+        name.push_str(definition.unit);
+    }
+    if definition.kind == Kind::Counter {
+        name.push_str("_total");
+    }
+    name
+}
+
 /// A count as a metric's value. Exact up to 2^53, which no counter here reaches in a thousand years.
 #[must_use]
 #[allow(clippy::cast_precision_loss)]

@@ -52,6 +52,8 @@ counters! {
         "Frontends, backends, servers and processes whose counters were found to have decreased (continuous-counters).";
     CarriedProcesses "PullCarriedProcesses" "processes" Gauge
         "Processes that are not in the snapshot, whose counters it adds (continuous-counters).";
+    EndedObjects "PullEndedObjects" "objects" Counter
+        "Frontends, backends and servers that were in the snapshot before and are no more (mark-ended).";
     SlowSockets "PullSlowSockets" "sockets" Counter
         "Sockets that had not answered after 20 seconds, and again each time the wait has doubled; only without pull-timeout.";
     FailedSockets "PullFailedSockets" "sockets" Counter

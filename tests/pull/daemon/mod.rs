@@ -1,6 +1,7 @@
 //! haproxystats-pull from outside: the real program against real HAProxy processes, and against sockets that do what
 //! no HAProxy should.
 
+mod ended;
 mod reload;
 mod restart;
 mod sockets;

@@ -16,6 +16,7 @@ type Haproxystats::Settings = Struct[{
     Optional['master-sockets'] => Haproxystats::Value,
     Optional['continuous-counters'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
     Optional['forget-after'] => Haproxystats::Value,
+    Optional['mark-ended'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
     Optional['exclude-sockets'] => Haproxystats::Value,
     Optional['retries'] => Haproxystats::Value,
     Optional['timeout'] => Haproxystats::Value,
@@ -158,6 +159,7 @@ type Haproxystats::Settings = Struct[{
   }],
   Optional['exporter'] => Struct[{
     Optional['listen'] => Haproxystats::Value,
+    Optional['statistics'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
   }],
   Optional['agent'] => Haproxystats::Agent,
   Optional['discovery'] => Struct[{

@@ -27,6 +27,7 @@ use crate::exit;
 use crate::exporter::{self, Scrapes};
 use crate::logging::Chain;
 use crate::looked::{self, Moment};
+use crate::process::statistics;
 use crate::process::wire::message::{ToParent, ToWorker};
 use crate::queue::{Blame, Slot};
 use crate::snapshot::Epoch;
@@ -111,6 +112,7 @@ impl Parent {
     fn new(config: &Config, spawner: Spawner, arguments: Vec<OsString>) -> Result<Self, StartError> {
         let process = &config.process;
         let now = Instant::now();
+        statistics::tidy(&process.src_dir, config.exporter.statistics);
         Ok(Self {
             custody: Custody::open(&process.src_dir, now)?,
             supervisor: Supervisor::new(policy(process), Moment::now()),
@@ -190,7 +192,8 @@ impl Parent {
                 },
                 scrape = self.scrapes.next() => {
                     let workers = self.supervisor.running();
-                    scrape.answer(page(&self.totals, self.custody.queue(), workers, wall_clock()));
+                    let page = page(&self.totals, self.custody.queue(), workers, wall_clock());
+                    page::answer(scrape, page, self.exporter.statistics.then(|| self.renewal.src_dir()));
                 }
                 () = self.custody.hinted(), if !self.leaving => {}
                 () = looked::sleep_until_time(wake.into()) => {}

@@ -2,8 +2,11 @@
 
 use super::figures::Totals;
 use crate::dispatch::Counters;
-use crate::exporter::Page;
+use crate::exporter::{Page, Scrape};
+use crate::process::statistics::Statistics;
 use crate::queue::Queue;
+use crate::telemetry::{Kind, as_f64};
+use std::path::Path;
 use std::time::Duration;
 
 /// Prefix of the names.
@@ -32,6 +35,24 @@ pub(crate) fn page(totals: &Totals, queue: &Queue, workers: usize, now: Duration
         }
     }
     page
+}
+
+/// Answers with the page, and the statistics of HAProxy behind it where they are to be there.
+pub(super) fn answer(scrape: Scrape, mut page: Page, statistics: Option<&Path>) {
+    let Some(src_dir) = statistics else { return scrape.answer(page) };
+    match Statistics::open(src_dir) {
+        Ok(None) => scrape.answer(page),
+        Ok(Some(statistics)) => {
+            let about = "Pull of the statistics on this page, since the epoch in seconds.";
+            let name = format!("{PREFIX}statistics_time_seconds");
+            page.family(&name, Kind::Gauge, about).sample(&[], as_f64(statistics.epoch().0));
+            scrape.answer_with(page, statistics);
+        }
+        Err(error) => {
+            tracing::error!(directory = %src_dir.display(), %error, "cannot read the page of statistics");
+            scrape.answer(page);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -12,10 +12,10 @@ use crate::config::load::Loaded;
 use crate::exporter;
 use crate::logging::Chain;
 use crate::looked::Moment;
-use crate::process::{FRONT, broken_files};
+use crate::process::{FRONT, broken_files, statistics};
 use crate::queue::Slot;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// How far a reload has come.
@@ -33,6 +33,11 @@ impl Renewal {
     pub(super) fn new(arguments: Vec<OsString>, process: &config::Process) -> Self {
         let (workers, src_dir) = (process.workers.get(), process.src_dir.clone());
         Self { arguments, workers, src_dir, next: None, under_way: false }
+    }
+
+    /// Where the queue is, or is about to be.
+    pub(super) fn src_dir(&self) -> &Path {
+        &self.src_dir
     }
 
     /// Whether another queue is about to be begun.
@@ -61,6 +66,7 @@ impl Parent {
             }
             let opened = Custody::open(&process.src_dir, Instant::now());
             self.renewal.next = Some(opened.map_err(|error| Chain(&error).to_string())?);
+            statistics::tidy(&self.renewal.src_dir, false);
             self.renewal.src_dir.clone_from(&process.src_dir);
         }
         self.renewal.workers = process.workers.get();
@@ -73,6 +79,9 @@ impl Parent {
         if self.exporter != config.exporter {
             self.exporter = config.exporter.clone();
             self.scrapes = exporter::start(&self.exporter);
+            if !self.exporter.statistics {
+                statistics::tidy(&process.src_dir, false);
+            }
         }
         Ok(())
     }

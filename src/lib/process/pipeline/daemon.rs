@@ -11,7 +11,7 @@ use crate::parse::info::{self, Info};
 use crate::parse::part::Part;
 use crate::plan::is_daemon_counter;
 use crate::render::path::{About, Paths};
-use crate::snapshot::INFO_SUFFIX;
+use crate::snapshot::{Epoch, INFO_SUFFIX};
 use crate::value::Value;
 use std::collections::HashMap;
 use std::fs::File;
@@ -41,6 +41,7 @@ impl Run<'_> {
         // The count of metrics counts itself.
         self.tally.daemon.metrics = self.tally.daemon.metrics.max(1);
         let others = self.other_processes(&files.other_info)?;
+        self.sink.since(start(&infos, &others, files.other_info.iter().any(|(part, _)| *part == Part::Carried)));
         let overall = daemon::overall(self.daemon, &infos, &others, missing);
         if missing == 0 && !overall.unknown.is_empty() {
             let figures = overall.unknown.join(" ");
@@ -137,7 +138,15 @@ fn lines(figures: Vec<daemon::Figure>, skip_zero: bool, told: &mut Told<'_>) -> 
 /// The daemons of a cluster.
 pub(super) fn of_cluster(figures: Vec<daemon::Figure>, skip_zero: bool, paths: &Paths, sink: &mut Sink) {
     let prefixes = paths.of(About::Daemon);
-    lines(figures, skip_zero, &mut sink.object(Object::unnamed(ObjectKind::Daemon), &prefixes));
+    tell(figures, skip_zero, &mut sink.object(Object::unnamed(ObjectKind::Daemon), &prefixes));
+}
+
+/// When the sums of counters began to count: with the youngest process, since they stepped back when it came. Where something is
+/// carried of processes that are gone they go on from a time that nobody knows.
+fn start(processes: &[Info], others: &[Info], continuous: bool) -> Option<Epoch> {
+    let starts = processes.iter().chain(others).filter_map(|info| info.get("Start_time_sec"));
+    let start = starts.max().filter(|_| !continuous)?;
+    u64::try_from(start).ok().filter(|start| *start > 0).map(Epoch)
 }
 
 /// The path element of each process: its number, or the name of its socket where another process has the same number

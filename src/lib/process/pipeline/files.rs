@@ -2,7 +2,8 @@
 
 use crate::parse::part::Part;
 use crate::snapshot::{
-    CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX, INFO_SUFFIX, OLD_INFO_SUFFIX, OLD_STAT_SUFFIX, STAT_SUFFIX, WORKER_MARK,
+    CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX, ENDED_INFO_SUFFIX, ENDED_STAT_SUFFIX, INFO_SUFFIX, OLD_INFO_SUFFIX,
+    OLD_STAT_SUFFIX, STAT_SUFFIX, WORKER_MARK,
 };
 use std::path::Path;
 
@@ -14,6 +15,9 @@ pub(super) struct Files {
     /// Those of workers that are leaving, and what is carried of those that are gone.
     pub(super) other_info: Vec<(Part, String)>,
     pub(super) other_stat: Vec<(Part, String)>,
+    /// Of what is no more.
+    pub(super) ended_info: Vec<String>,
+    pub(super) ended_stat: Vec<String>,
 }
 
 impl Files {
@@ -29,6 +33,8 @@ impl Files {
         }
         files.info.sort_unstable();
         files.stat.sort_unstable();
+        files.ended_info.sort_unstable();
+        files.ended_stat.sort_unstable();
         files.other_info.sort_unstable_by(|a, b| a.1.cmp(&b.1));
         files.other_stat.sort_unstable_by(|a, b| a.1.cmp(&b.1));
         Ok(files)
@@ -48,19 +54,25 @@ impl Files {
             self.other_info.push((Part::Carried, name));
         } else if name.ends_with(CARRIED_STAT_SUFFIX) {
             self.other_stat.push((Part::Carried, name));
+        } else if name.ends_with(ENDED_INFO_SUFFIX) {
+            self.ended_info.push(name);
+        } else if name.ends_with(ENDED_STAT_SUFFIX) {
+            self.ended_stat.push(name);
         }
     }
 
     /// All files.
     pub(super) fn all(&self) -> impl Iterator<Item = &String> {
         let others = self.other_info.iter().chain(&self.other_stat).map(|(_, name)| name);
-        self.info.iter().chain(&self.stat).chain(others)
+        let ended = self.ended_info.iter().chain(&self.ended_stat);
+        self.info.iter().chain(&self.stat).chain(others).chain(ended)
     }
 }
 
 /// The socket that a file is from: of a worker that is leaving, that of its master.
 pub(super) fn socket(name: &str) -> &str {
-    let suffixes = [INFO_SUFFIX, STAT_SUFFIX, CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX];
+    let suffixes =
+        [INFO_SUFFIX, STAT_SUFFIX, CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX, ENDED_INFO_SUFFIX, ENDED_STAT_SUFFIX];
     if let Some(socket) = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix)) {
         return socket;
     }

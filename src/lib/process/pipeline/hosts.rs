@@ -6,6 +6,7 @@ use super::own::SnapshotFigure;
 use super::run::{PipelineError, Run, Share};
 use super::sites::{ClusterState, Sites};
 use super::twins::Twins;
+use crate::encode::object::Host;
 use crate::haproxy::columns::Kind;
 use crate::render::objects::Selected;
 use crate::render::pieces::{self, Outlet};
@@ -32,6 +33,7 @@ impl Run<'_> {
             self.report.counted_once += twins.leave_out(self.dir, &mut files);
             self.tally.last = number == last;
             let Some((site, cluster)) = sites.enter(host.as_ref(), self.sink) else { continue };
+            self.sink.since(None);
             if !files.info.is_empty() {
                 let start = Instant::now();
                 self.daemon(&files, &site.paths, cluster)?;
@@ -44,6 +46,8 @@ impl Run<'_> {
             if !files.stat.is_empty() {
                 self.proxies(&files, site, cluster).await?;
             }
+            let Some((site, _)) = sites.enter(host.as_ref(), self.sink) else { continue };
+            self.ended(&files, site).await?;
         }
         self.clusters(sites);
         sites.leave(self.sink);
@@ -65,7 +69,9 @@ impl Run<'_> {
     fn clusters(&mut self, sites: &mut Sites) {
         let skip_zero = self.plans.iter().any(|plan| plan.skip_zero);
         self.sink.clusters(true);
-        for ClusterState { hosts, paths, objects } in sites.clusters() {
+        for (name, ClusterState { hosts, paths, objects }) in sites.clusters() {
+            self.sink.host(&Host { name: String::new(), cluster: Some(name.clone()) });
+            self.sink.since(None);
             daemon::of_cluster(hosts.daemon(), skip_zero, paths, self.sink);
             objects.begin(&hosts.names, 0);
             for (kind, plan) in Kind::ALL.into_iter().zip(self.plans) {

@@ -6,6 +6,7 @@
 
 mod bounds;
 mod daemon;
+mod ended;
 mod exclude;
 mod files;
 mod found;
@@ -32,11 +33,9 @@ use crate::plan::{DaemonPlan, KindPlan};
 use crate::render::path::{About, Paths};
 use crate::render::pieces::{self, Outlet};
 use crate::snapshot::Epoch;
-use crate::value::Value;
 use bounds::Bounds;
 use exclude::Excluded;
 use files::Files;
-use own::own;
 use run::Run;
 use sites::Sites;
 use std::num::NonZeroU64;
@@ -49,6 +48,7 @@ use twins::Twins;
 #[derive(Debug)]
 pub struct Pipeline {
     own: Prefixes,
+    figures: own::Known,
     daemon: DaemonPlan,
     plans: Arc<PerKind<KindPlan>>,
     /// The hosts whose statistics are processed: this one, or those of `[hosts]`.
@@ -81,12 +81,14 @@ impl Pipeline {
         let process = &config.process;
         let paths = Paths::new(config, hostname);
         let messages = config.kafka.as_ref().is_some_and(|kafka| kafka.format != KafkaFormat::Graphite);
+        let messages = messages || config.exporter.statistics;
         let plans = Arc::new(PerKind::new(|kind| match KindPlan::new(kind, process) {
             plan if process.cluster_metrics || messages => plan.and_beyond(),
             plan => plan,
         }));
         Self {
             own: paths.of(About::Own),
+            figures: own::Known::default(),
             sites: Sites::new(config, hostname, paths, &plans),
             daemon: DaemonPlan::new(process),
             plans,
@@ -153,7 +155,7 @@ impl Pipeline {
     /// A figure about haproxystats itself, of the moment `stamp`; nothing when it is not finite.
     pub fn own_metric(&mut self, name: &str, value: f64, stamp: Epoch) {
         self.sink.stamp(stamp);
-        own(&self.own, name.as_bytes(), Value::Float(value), &mut self.sink);
+        own::named(&self.own, &mut self.figures, name, value, &mut self.sink);
     }
 
     /// Lines so far.

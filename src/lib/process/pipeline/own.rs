@@ -1,10 +1,13 @@
 //! The figures about its processing that go with every snapshot.
 
+use crate::dispatch::Counters;
 use crate::encode::object::{Object, ObjectKind};
 use crate::encode::prefix::Prefixes;
 use crate::encode::sink::Sink;
-use crate::telemetry::figures;
+use crate::process::parent::figures::Figure;
+use crate::telemetry::{Definition, figures, pull};
 use crate::value::Value;
+use std::collections::HashMap;
 use std::time::Duration;
 
 figures! {
@@ -43,11 +46,47 @@ impl SnapshotFigure {
 const OWN: Object<'static> = Object::unnamed(ObjectKind::Own);
 
 /// A figure about the processing itself.
-pub(super) fn own(prefixes: &Prefixes, name: &[u8], value: Value, sink: &mut Sink) {
-    sink.object(OWN, prefixes).metric(name, value);
+pub(super) fn own(prefixes: &Prefixes, figure: SnapshotFigure, value: Value, sink: &mut Sink) {
+    let mut told = sink.object(OWN, prefixes);
+    told.metric(figure.name(), value);
+    told.figure(figure.definition(), None, value.as_f64());
+}
+
+/// A figure of this name, whichever program counts it.
+pub(super) fn named(prefixes: &Prefixes, known: &mut Known, name: &str, value: f64, sink: &mut Sink) {
+    let mut told = sink.object(OWN, prefixes);
+    told.metric(name.as_bytes(), Value::Float(value));
+    if told.has_encoders()
+        && let Some((definition, destination)) = known.find(name)
+    {
+        told.figure(definition, destination.as_deref(), value);
+    }
+}
+
+/// The definitions of figures, by the names under which they come.
+#[derive(Debug, Default)]
+pub(super) struct Known(HashMap<String, Option<(&'static Definition, Option<String>)>>);
+
+impl Known {
+    fn find(&mut self, name: &str) -> Option<&(&'static Definition, Option<String>)> {
+        if !self.0.contains_key(name) {
+            self.0.insert(name.to_owned(), find(name));
+        }
+        self.0.get(name)?.as_ref()
+    }
+}
+
+fn find(name: &str) -> Option<(&'static Definition, Option<String>)> {
+    let of_daemon = Figure::ALL.iter().map(|figure| figure.definition());
+    let of_snapshot = SnapshotFigure::ALL.iter().map(|figure| figure.definition());
+    let one = of_daemon.chain(of_snapshot).chain(pull::TABLE).find(|definition| definition.name == name);
+    one.map(|definition| (definition, None))
+        .or_else(|| Counters::find(name).map(|(definition, destination)| (definition, Some(destination))))
 }
 
 /// A time that the processing took.
 pub(super) fn own_seconds(prefixes: &Prefixes, figure: SnapshotFigure, time: Duration, sink: &mut Sink) {
-    sink.object(OWN, prefixes).seconds(figure.name(), time);
+    let mut told = sink.object(OWN, prefixes);
+    told.seconds(figure.name(), time);
+    told.figure(figure.definition(), None, time.as_secs_f64());
 }

@@ -67,7 +67,7 @@ pub(super) struct Share {
 }
 
 /// What is said about the processing of all hosts together.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Tally {
     pub(super) daemon: Share,
     /// By kind of object.
@@ -109,7 +109,7 @@ impl Run<'_> {
     }
 
     pub(super) fn own_count(&mut self, figure: SnapshotFigure, count: i64) {
-        own::own(self.own, figure.name(), Value::Int(count), self.sink);
+        own::own(self.own, figure, Value::Int(count), self.sink);
     }
 
     pub(super) fn own_seconds(&mut self, figure: SnapshotFigure, time: Duration) {

@@ -157,7 +157,7 @@ impl Sites {
     }
 
     /// The clusters, and what they have so far.
-    pub(super) fn clusters(&mut self) -> impl Iterator<Item = &mut ClusterState> {
-        self.totals.values_mut()
+    pub(super) fn clusters(&mut self) -> impl Iterator<Item = (&String, &mut ClusterState)> {
+        self.totals.iter_mut()
     }
 }

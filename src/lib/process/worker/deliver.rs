@@ -64,6 +64,10 @@ impl Worker {
 
     /// Hands a piece over.
     fn submit(&mut self, piece: &Piece) {
+        let for_all = self.current.is_some_and(|current| current.only.is_none());
+        if let (Some(page), Some(batch), true) = (&mut self.page, piece.of(Output::Page), for_all) {
+            page.piece(batch);
+        }
         for destination in self.destinations.iter().filter(|destination| destination.takes) {
             if let Some(batch) = piece.of(destination.dispatcher.output()) {
                 destination.dispatcher.submit(Arc::clone(batch));

@@ -1,5 +1,5 @@
 //! A worker process: one thread that takes a snapshot, renders it, hands the lines to the dispatchers, and tells the
-//! parent when every destination has them. It changes nothing on disk, so it may be killed at any moment.
+//! parent when every destination has them. It changes no snapshot, so it may be killed at any moment.
 //!
 //! It obeys its channel alone. Signals to leave are the parent's to answer (systemd and terminals send them to the
 //! whole group); the end of the channel means that the parent has died, and then there is nobody to work for.

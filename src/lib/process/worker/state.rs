@@ -9,6 +9,7 @@ use crate::daemon::signals;
 use crate::dispatch::http::Http;
 use crate::dispatch::{Counters, Dispatcher, Notice, graphite, local_store::LocalStore};
 use crate::looked::{self, Moment};
+use crate::process::statistics::Writer;
 use crate::process::wire::channel::Channel;
 use crate::process::wire::message::{Figures, ToParent, ToWorker};
 use crate::prometheus::request::Protocol;
@@ -99,6 +100,8 @@ pub(super) struct Worker {
     pub(super) told: BTreeMap<&'static str, Counters>,
     /// Memory of rendered snapshots.
     pub(super) buffers: Buffers,
+    /// Where the page of statistics is written, where there is one.
+    pub(super) page: Option<Writer>,
     /// A destination has given up lines: values that have not changed since count as not sent.
     pub(super) gave_up: bool,
 }
@@ -165,6 +168,7 @@ impl Worker {
             idle_since: Some(Instant::now()),
             told: BTreeMap::new(),
             buffers: Buffers::default(),
+            page: config.exporter.statistics.then(|| Writer::new(&config.process.src_dir)),
             gave_up: false,
         })
     }
