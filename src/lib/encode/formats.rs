@@ -5,6 +5,7 @@ use super::encoder::Encoder;
 use super::graphite::{self, Graphite};
 use super::keyed::Keyed;
 use super::page::Page;
+use super::remote_write::RemoteWrite;
 use crate::config::{Config, KafkaFormat};
 
 /// Whether anything of this configuration takes lines in plaintext.
@@ -24,6 +25,9 @@ pub fn encoders(config: &Config) -> Vec<Box<dyn Encoder>> {
         Some(kafka) if kafka.format == KafkaFormat::Graphite => encoders.push(Box::new(Keyed::new(kafka))),
         Some(kafka) => encoders.push(Box::new(Documents::new(kafka))),
         None => {}
+    }
+    if let Some(remote) = &config.remote_write {
+        encoders.push(Box::new(RemoteWrite::new(&remote.naming, remote.max_samples)));
     }
     if config.exporter.statistics {
         encoders.push(Box::new(Page::new(!config.hosts.is_empty())));

@@ -81,9 +81,9 @@ impl Pipeline {
         let process = &config.process;
         let paths = Paths::new(config, hostname);
         let messages = config.kafka.as_ref().is_some_and(|kafka| kafka.format != KafkaFormat::Graphite);
-        let messages = messages || config.exporter.statistics;
+        let samples = config.exporter.statistics || config.otlp.is_some() || config.remote_write.is_some();
         let plans = Arc::new(PerKind::new(|kind| match KindPlan::new(kind, process) {
-            plan if process.cluster_metrics || messages => plan.and_beyond(),
+            plan if process.cluster_metrics || messages || samples => plan.and_beyond(),
             plan => plan,
         }));
         Self {
