@@ -4,6 +4,7 @@ use super::documents::Documents;
 use super::encoder::Encoder;
 use super::graphite::{self, Graphite};
 use super::keyed::Keyed;
+use super::otlp::Otlp;
 use super::page::Page;
 use super::remote_write::RemoteWrite;
 use crate::config::{Config, KafkaFormat};
@@ -25,6 +26,9 @@ pub fn encoders(config: &Config) -> Vec<Box<dyn Encoder>> {
         Some(kafka) if kafka.format == KafkaFormat::Graphite => encoders.push(Box::new(Keyed::new(kafka))),
         Some(kafka) => encoders.push(Box::new(Documents::new(kafka))),
         None => {}
+    }
+    if let Some(remote) = &config.otlp {
+        encoders.push(Box::new(Otlp::new(&remote.naming, remote.max_samples)));
     }
     if let Some(remote) = &config.remote_write {
         encoders.push(Box::new(RemoteWrite::new(&remote.naming, remote.max_samples)));

@@ -6,6 +6,7 @@
 //! | Graphite with tags, in pickles, or shared out by a hash | lines or frames, for each server its own | `graphite` |
 //! | Kafka, `format = graphite` | lines, packed into messages | `keyed` |
 //! | Kafka, `format = json`, `influx` | a document, or a line, for each object | `documents` |
+//! | OTLP | requests, the points of a metric together | `otlp` |
 //! | remote write | requests, a time series for each sample | `remote_write` |
 //! | the page for those who scrape | lines, those of a metric together | `page` |
 //!
@@ -23,6 +24,7 @@ pub mod json;
 pub mod keyed;
 pub mod line;
 pub mod object;
+pub mod otlp;
 mod packs;
 pub mod page;
 pub mod pickle;
