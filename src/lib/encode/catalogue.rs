@@ -3,13 +3,50 @@
 
 use super::object::ObjectKind;
 use crate::config::NameStyle;
-use crate::prometheus::names::{self, Metric, Subject};
+use crate::latency::histogram::Histogram;
+use crate::prometheus::names::{self, Metric, Scale, Subject};
 use crate::telemetry::Definition;
 use std::collections::HashMap;
 use std::fmt::Debug;
 
 /// Stands between a field and a state of it in the key of a metric; no name has it.
 const OF: u8 = 0;
+
+/// The bound of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// In milliseconds.
+    At(u32),
+    /// Of the last bucket, which has all.
+    Infinite,
+}
+
+impl Bound {
+    fn key(self) -> String {
+        match self {
+            Self::At(bound) => bound.to_string(),
+            Self::Infinite => "+Inf".to_owned(),
+        }
+    }
+
+    /// In the unit of the style.
+    fn label(self, style: NameStyle) -> String {
+        match self {
+            Self::At(bound) if style == NameStyle::Promex => Scale::Thousandths.of(f64::from(bound)).to_string(),
+            bound => bound.key(),
+        }
+    }
+}
+
+/// The parts of a histogram as they are written where each is a series: `each` is told part, bound, and value.
+pub(super) fn parts(histogram: &Histogram, mut each: impl FnMut(&'static str, Option<Bound>, u64)) {
+    for (bound, count) in histogram.bounds().iter().zip(histogram.counts()) {
+        each("bucket", Some(Bound::At(*bound)), *count);
+    }
+    each("bucket", Some(Bound::Infinite), histogram.count());
+    each("sum", None, histogram.sum());
+    each("count", None, histogram.count());
+}
 
 /// The metrics of all kinds of objects, each with what the format makes of it.
 #[derive(Debug)]
@@ -107,6 +144,32 @@ impl<T: Debug> Catalogue<T> {
             None => {
                 let metric = names::state(style, kind.subject, kind.of_cluster, field, state)?;
                 kind.add(&self.key, make(&metric));
+                kind.metrics.len() - 1
+            }
+        };
+        kind.metrics.get(place).map(|(_, made)| made)
+    }
+
+    /// The same of a histogram of times, or of one of its parts: a bucket has its bound, in milliseconds.
+    pub(super) fn histogram(
+        &mut self,
+        timer: &str,
+        part: &'static str,
+        bound: Option<Bound>,
+        make: impl FnOnce(&Metric) -> T,
+    ) -> Option<&T> {
+        let (style, kind) = (self.style, self.kinds.get_mut(self.present)?);
+        self.key.clear();
+        let text = bound.map(|bound| bound.key()).unwrap_or_default();
+        for piece in [timer.as_bytes(), &[OF], part.as_bytes(), &[OF], text.as_bytes()] {
+            self.key.extend_from_slice(piece);
+        }
+        let place = match kind.find(&self.key) {
+            Some(place) => place,
+            None => {
+                let bound = bound.map(|bound| bound.label(style).into());
+                let part = (!part.is_empty()).then_some((part, bound));
+                kind.add(&self.key, make(&names::histogram(style, kind.subject, kind.of_cluster, timer, part)));
                 kind.metrics.len() - 1
             }
         };

@@ -1,16 +1,17 @@
 //! The page for those who scrape: Prometheus' text format, the lines of each metric together. The messages of a batch are
 //! metrics, the key what is said of the metric, the payload lines.
 
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, parts};
 use super::encoder::Encoder;
 use super::families::{Families, Family};
 use super::object::{Host, Object, ObjectKind};
 use crate::batch::messages::Messages;
 use crate::batch::{Batch, Output};
 use crate::config::NameStyle;
+use crate::latency::histogram::Histogram;
 use crate::prometheus::names::{Metric, Scale};
 use crate::snapshot::Epoch;
-use crate::telemetry::Kind;
+use crate::telemetry::{Kind, as_f64};
 use crate::value::Value;
 
 /// The encoder.
@@ -39,17 +40,26 @@ struct Known {
 
 impl Known {
     fn new(metric: &Metric, families: &mut Families) -> Self {
+        let kind = if metric.kind == Kind::Counter { "counter" } else { "gauge" };
+        Self::of(metric, kind, families)
+    }
+
+    fn of(metric: &Metric, kind: &str, families: &mut Families) -> Self {
         let Metric { name, about, .. } = metric;
         let family = families.of(name, || {
-            let kind = if metric.kind == Kind::Counter { "counter" } else { "gauge" };
             let head = format!("# HELP {name} {about}.\n# TYPE {name} {kind}\n");
             Family::new(head.into_bytes())
         });
+        Self::in_family(metric, family)
+    }
+
+    /// One whose lines stand in this family.
+    fn in_family(metric: &Metric, family: usize) -> Self {
         let mut label = Vec::new();
         if let Some((name, value)) = &metric.label {
             pair(name, value, &mut label);
         }
-        Self { family, name: name.as_bytes().into(), label: label.into_boxed_slice(), scale: metric.scale }
+        Self { family, name: metric.name.as_bytes().into(), label: label.into_boxed_slice(), scale: metric.scale }
     }
 }
 
@@ -159,6 +169,22 @@ impl Encoder for Page {
                 Value::Int(*value),
             );
         }
+    }
+
+    fn histogram(&mut self, name: &[u8], histogram: &Histogram, _: Epoch) {
+        let timer = String::from_utf8_lossy(name);
+        // The family is the histogram, whose parts have names of their own.
+        let whole = |catalogue: &mut Catalogue<Known>, families: &mut Families| {
+            let whole = |metric: &Metric| Known::of(metric, "histogram", families);
+            catalogue.histogram(&timer, "", None, whole).map(|known| known.family)
+        };
+        let Some(family) = whole(&mut self.catalogue, &mut self.families) else { return };
+        parts(histogram, |part, bound, value| {
+            self.sample(
+                |catalogue, _| catalogue.histogram(&timer, part, bound, |metric| Known::in_family(metric, family)),
+                Value::Float(as_f64(value)),
+            );
+        });
     }
 
     fn takes_clusters(&self) -> bool {

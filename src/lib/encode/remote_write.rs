@@ -3,17 +3,18 @@
 //! The message is that of the specification (prometheus.io/docs/specs/prw/remote_write_spec, `prometheus.WriteRequest`); field
 //! numbers stand where bytes are written. tests/process/remote_write.rs reads it with structs made from it.
 
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, parts};
 use super::encoder::Encoder;
 use super::object::{Host, Object};
 use super::requests::Requests;
 use crate::batch::{Batch, Output};
 use crate::config::Naming;
+use crate::latency::histogram::Histogram;
 use crate::prometheus::STALE;
 use crate::prometheus::names::{LABELS, Metric, Scale};
 use crate::prometheus::wire::{begin_bytes, bytes, bytes_len, number};
 use crate::snapshot::Epoch;
-use crate::telemetry::Definition;
+use crate::telemetry::{Definition, as_f64};
 use crate::value::Value;
 use std::num::NonZeroUsize;
 
@@ -199,6 +200,13 @@ impl Encoder for RemoteWrite {
         }
     }
 
+    fn histogram(&mut self, name: &[u8], histogram: &Histogram, _: Epoch) {
+        let timer = String::from_utf8_lossy(name);
+        parts(histogram, |part, bound, value| {
+            self.sample(|catalogue| catalogue.histogram(&timer, part, bound, Known::new), as_f64(value));
+        });
+    }
+
     fn figure(&mut self, figure: &'static Definition, destination: Option<&str>, value: f64) {
         self.sample(|catalogue| catalogue.figure(figure, destination, Known::new), value);
     }
@@ -319,6 +327,22 @@ mod tests {
         let lines = lines(&mut encoder);
         assert!(lines.len() == 2 && lines[0].ends_with(" NaN 1457298067000 stale"), "{lines:?}");
         assert!(lines[1].ends_with(" 4 1457298067000"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_histogram_is_classic_buckets_in_seconds() {
+        let mut encoder = encoder(NameStyle::Promex, &[], 100);
+        encoder.object(&Object { kind: ObjectKind::Backend, proxy: "www", name: "" }, &host(None), STAMP);
+        encoder.histogram(b"response", &Histogram::new(&[5, 1000], &[3, 4, 6, 2500]), Epoch(1));
+        let name = "haproxy_backend_response_time_seconds";
+        let wanted = [
+            format!("{name}_bucket{{instance=\"lb-01\",le=\"0.005\",proxy=\"www\"}} 3 1457298067000"),
+            format!("{name}_bucket{{instance=\"lb-01\",le=\"1\",proxy=\"www\"}} 4 1457298067000"),
+            format!("{name}_bucket{{instance=\"lb-01\",le=\"+Inf\",proxy=\"www\"}} 6 1457298067000"),
+            format!("{name}_sum{{instance=\"lb-01\",proxy=\"www\"}} 2.5 1457298067000"),
+            format!("{name}_count{{instance=\"lb-01\",proxy=\"www\"}} 6 1457298067000"),
+        ];
+        assert_eq!(lines(&mut encoder), wanted);
     }
 
     proptest! {

@@ -215,6 +215,29 @@ pub fn state(style: NameStyle, subject: Subject, of_cluster: bool, field: &str, 
     Some(Metric { name, label, kind: Kind::Gauge, scale: Scale::Same, about })
 }
 
+/// The metric that one part of a histogram of times is: `bucket` with its bound, `sum` or `count`; the histogram itself without
+/// a part. `timer` is what was timed.
+#[must_use]
+pub fn histogram(
+    style: NameStyle,
+    subject: Subject,
+    of_cluster: bool,
+    timer: &str,
+    part: Option<(&'static str, Option<Cow<'static, str>>)>,
+) -> Metric {
+    let mut name = subject.prefix(style, of_cluster);
+    word(timer, &mut name);
+    name.push_str(if style == NameStyle::Promex { "_time_seconds" } else { "_time" });
+    let (suffix, bound) = part.unwrap_or_default();
+    if !suffix.is_empty() {
+        name.push('_');
+        name.push_str(suffix);
+    }
+    let scale = if style == NameStyle::Promex && suffix == "sum" { Scale::Thousandths } else { Scale::Same };
+    let about = "requests by how long they took";
+    Metric { name, label: bound.map(|bound| ("le", bound)), kind: Kind::Counter, scale, about }
+}
+
 /// The metric that a figure of haproxystats itself is: the name is the one that it has on the page of its program.
 #[must_use]
 pub fn figure(style: NameStyle, figure: &'static Definition, destination: Option<&str>) -> Metric {

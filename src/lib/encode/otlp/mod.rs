@@ -10,10 +10,11 @@ use super::object::{Host, Object};
 use super::requests::Requests;
 use crate::batch::{Batch, Output};
 use crate::config::Naming;
+use crate::latency::histogram::Histogram;
 use crate::prometheus::names::{Metric, Scale};
-use crate::prometheus::wire::{begin_bytes, bytes, bytes_len, fixed64, number};
+use crate::prometheus::wire::{Fields, Wire, begin_bytes, bytes, bytes_len, fixed64, number};
 use crate::snapshot::Epoch;
-use crate::telemetry::{Definition, Kind};
+use crate::telemetry::{Definition, Kind, as_f64};
 use crate::value::Value;
 use std::num::NonZeroUsize;
 
@@ -28,8 +29,17 @@ const NO_VALUE: u64 = 1;
 /// Fields of `Metric`.
 const GAUGE: u8 = 5;
 const SUM: u8 = 7;
-/// `AGGREGATION_TEMPORALITY_CUMULATIVE`, and that a sum only grows.
-const CUMULATIVE: &[u8] = &[2 << 3, 2, 3 << 3, 1];
+const HISTOGRAM: u8 = 9;
+/// `AGGREGATION_TEMPORALITY_CUMULATIVE`, and for sums that they only grow.
+const CUMULATIVE: &[u8] = &[2 << 3, 2];
+const MONOTONIC: &[u8] = &[2 << 3, 2, 3 << 3, 1];
+/// Fields of `HistogramDataPoint`; START and TIME are the same.
+const COUNT: u8 = 4;
+const BUCKET_SUM: u8 = 5;
+const BUCKET_COUNTS: u8 = 6;
+const BOUNDS: u8 = 7;
+const HISTOGRAM_ATTRIBUTES: u8 = 9;
+const HISTOGRAM_FLAGS: u8 = 10;
 /// Nanoseconds of a second.
 const NANOSECONDS: u64 = 1_000_000_000;
 
@@ -38,8 +48,8 @@ const NANOSECONDS: u64 = 1_000_000_000;
 pub struct Otlp {
     catalogue: Catalogue<Known>,
     families: Families,
-    /// Which of them only grow.
-    growing: Vec<bool>,
+    /// What each of them is.
+    data: Vec<Data>,
     /// Attributes that every resource has.
     fixed: Vec<(String, String)>,
     host: Host,
@@ -57,13 +67,43 @@ pub struct Otlp {
     requests: Requests,
 }
 
+/// What the points of a metric are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Data {
+    #[default]
+    Gauge,
+    Sum,
+    Histogram,
+}
+
+impl Data {
+    /// The field that holds the points, and what stands behind them.
+    fn around(self) -> (u8, &'static [u8]) {
+        match self {
+            Self::Gauge => (GAUGE, &[]),
+            Self::Sum => (SUM, MONOTONIC),
+            Self::Histogram => (HISTOGRAM, CUMULATIVE),
+        }
+    }
+}
+
+/// Notes what a metric is.
+fn note(data: &mut Vec<Data>, known: &Known) {
+    if data.len() <= known.family {
+        data.resize(known.family + 1, Data::default());
+    }
+    if let Some(data) = data.get_mut(known.family) {
+        *data = known.data;
+    }
+}
+
 /// A metric, as it is written.
 #[derive(Debug)]
 struct Known {
     family: usize,
     /// The attribute beside those of the object.
     attribute: Box<[u8]>,
-    grows: bool,
+    data: Data,
     /// Whether it is known since when it counts.
     counts: bool,
     scale: Scale,
@@ -82,8 +122,11 @@ impl Known {
         if let Some((name, value)) = &metric.label {
             pair(ATTRIBUTES, name, value, &mut attribute);
         }
-        let grows = metric.kind == Kind::Counter;
-        Self { family, attribute: attribute.into_boxed_slice(), grows, counts: grows, scale: metric.scale }
+        let (data, counts) = match metric.kind {
+            Kind::Counter => (Data::Sum, true),
+            Kind::Gauge => (Data::Gauge, false),
+        };
+        Self { family, attribute: attribute.into_boxed_slice(), data, counts, scale: metric.scale }
     }
 }
 
@@ -103,7 +146,7 @@ impl Otlp {
         Self {
             catalogue: Catalogue::new(naming.style),
             families: Families::default(),
-            growing: Vec::new(),
+            data: Vec::new(),
             fixed: naming.labels.clone(),
             host: Host::default(),
             attributes: Vec::new(),
@@ -124,8 +167,7 @@ impl Otlp {
         }
         let mut scope = scope();
         for (place, family) in self.families.filled() {
-            let grows = self.growing.get(place).is_some_and(|grows| *grows);
-            let (field, tail) = if grows { (SUM, CUMULATIVE) } else { (GAUGE, &b""[..]) };
+            let (field, tail) = self.data.get(place).copied().unwrap_or_default().around();
             let data = family.content.len() + tail.len();
             begin_bytes(2, family.head.len() + bytes_len(data), &mut scope);
             scope.extend_from_slice(&family.head);
@@ -174,12 +216,7 @@ impl Otlp {
         let Some(known) = find(&mut self.catalogue, &mut self.families) else { return };
         let value = known.scale.of(value);
         let Some(family) = self.families.get(known.family) else { return };
-        if self.growing.len() <= known.family {
-            self.growing.resize(known.family + 1, false);
-        }
-        if let Some(grows) = self.growing.get_mut(known.family) {
-            *grows = known.grows;
-        }
+        note(&mut self.data, known);
         if !value.is_finite() {
             return;
         }
@@ -198,12 +235,35 @@ impl Otlp {
         if self.ended {
             number(FLAGS, NO_VALUE, out);
         }
+        self.count(bytes_len(length));
+    }
+
+    /// One more point, of so many bytes.
+    fn count(&mut self, bytes: usize) {
         self.points += 1;
-        self.bytes += bytes_len(length);
+        self.bytes += bytes;
         if self.requests.samples() + self.points >= self.max_samples {
             self.end_resource();
         }
     }
+}
+
+/// Appends what a histogram says: OTLP has in each bucket what is in no other.
+fn buckets(histogram: &Histogram, scale: Scale, out: &mut Vec<u8>) {
+    fixed64(COUNT, histogram.count(), out);
+    fixed64(BUCKET_SUM, scale.of(as_f64(histogram.sum())).to_bits(), out);
+    let mut before = 0;
+    let cumulative = histogram.counts().iter().copied().chain([histogram.count()]);
+    let counts: Vec<u8> = cumulative
+        .flat_map(|count| {
+            let own = count.saturating_sub(before);
+            before = count;
+            own.to_le_bytes()
+        })
+        .collect();
+    bytes(BUCKET_COUNTS, &counts, out);
+    let bounds = histogram.bounds().iter().flat_map(|bound| scale.of(f64::from(*bound)).to_le_bytes());
+    bytes(BOUNDS, &bounds.collect::<Vec<u8>>(), out);
 }
 
 /// The scope, which says who tells.
@@ -252,6 +312,34 @@ impl Encoder for Otlp {
                 Value::Int(*value).as_f64(),
             );
         }
+    }
+
+    fn histogram(&mut self, name: &[u8], histogram: &Histogram, since: Epoch) {
+        let timer = String::from_utf8_lossy(name);
+        let Self { catalogue, families, .. } = self;
+        let found = catalogue.histogram(&timer, "", None, |metric| {
+            let seconds = if metric.name.ends_with("_seconds") { Scale::Thousandths } else { Scale::Same };
+            Known { data: Data::Histogram, scale: seconds, ..Known::new(metric, families) }
+        });
+        let Some(known) = found else { return };
+        note(&mut self.data, known);
+        let mut point = Vec::new();
+        fixed64(START, since.0.saturating_mul(NANOSECONDS), &mut point);
+        point.extend_from_slice(&self.time);
+        // They stand in another field than those of a number.
+        for field in Fields::new(&self.attributes).flatten() {
+            if let (_, Wire::Bytes(pair)) = field {
+                bytes(HISTOGRAM_ATTRIBUTES, pair, &mut point);
+            }
+        }
+        if self.ended {
+            number(HISTOGRAM_FLAGS, NO_VALUE, &mut point);
+        } else {
+            buckets(histogram, known.scale, &mut point);
+        }
+        let Some(family) = self.families.get(known.family) else { return };
+        bytes(1, &point, &mut family.content);
+        self.count(bytes_len(point.len()));
     }
 
     fn figure(&mut self, figure: &'static Definition, destination: Option<&str>, value: f64) {
@@ -304,143 +392,4 @@ impl Encoder for Otlp {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::NameStyle;
-    use crate::encode::object::ObjectKind;
-    use crate::prometheus::request::{Protocol, halves, samples, text};
-    use crate::prometheus::wire::{Fields, Wire};
-    use proptest::prelude::*;
-
-    const STAMP: Epoch = Epoch(1_457_298_067);
-
-    fn encoder(attributes: &[(&str, &str)], max_samples: usize) -> Otlp {
-        let labels = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let naming = Naming { style: NameStyle::Promex, labels };
-        let mut encoder = Otlp::new(&naming, NonZeroUsize::new(max_samples).unwrap());
-        encoder.begin();
-        encoder
-    }
-
-    fn host(name: &str) -> Host {
-        Host { name: name.to_owned(), cluster: None }
-    }
-
-    fn bodies(encoder: &mut Otlp) -> Vec<Vec<u8>> {
-        let (_, batch) = encoder.take(&Batch::default()).pop().unwrap();
-        let bodies: Vec<Vec<u8>> = batch.messages.iter().map(|message| message.payload.to_vec()).collect();
-        assert_eq!(bodies.iter().map(|body| samples(Protocol::Otlp, body)).sum::<usize>(), batch.lines);
-        bodies
-    }
-
-    fn lines(bodies: &[Vec<u8>]) -> Vec<String> {
-        bodies
-            .iter()
-            .flat_map(|body| text(Protocol::Otlp, body).lines().map(str::to_owned).collect::<Vec<_>>())
-            .collect()
-    }
-
-    const SERVER: Object<'static> = Object { kind: ObjectKind::Server, proxy: "shop", name: "web-1" };
-
-    #[test]
-    fn points_of_a_metric_stand_together_and_the_metrics_of_a_host() {
-        let mut encoder = encoder(&[("service.name", "edge")], 100);
-        encoder.object(&SERVER, &host("a"), STAMP);
-        encoder.field(b"hrsp_2xx", Value::Int(7));
-        encoder.field(b"scur", Value::Int(3));
-        encoder.field(b"hrsp_3xx", Value::Int(8));
-        encoder.object(&SERVER, &host("b"), STAMP);
-        encoder.field(b"rtime", Value::Float(1500.0));
-        let bodies = bodies(&mut encoder);
-        let of = |host: &str| {
-            format!(
-                r#"service.name="edge",service.instance.id="{host}",host.name="{host}",instance="{host}",proxy="shop",server="web-1""#
-            )
-        };
-        let (a, b) = (of("a"), of("b"));
-        let wanted = [
-            format!("haproxy_server_http_responses_total{{{a},code=\"2xx\"}} 7 1457298067000"),
-            format!("haproxy_server_http_responses_total{{{a},code=\"3xx\"}} 8 1457298067000"),
-            format!("haproxy_server_current_sessions{{{a}}} 3 1457298067000"),
-            format!("haproxy_server_response_time_average_seconds{{{b}}} 1.5 1457298067000"),
-        ];
-        assert_eq!((lines(&bodies), bodies.len()), (wanted.to_vec(), 1));
-    }
-
-    /// The numbers in the fields of a message at the end of this path, those of the outermost first.
-    fn numbers(message: &[u8], path: &[u64]) -> Vec<u64> {
-        let Some((field, rest)) = path.split_first() else { return Vec::new() };
-        let each = Fields::new(message).flatten().filter(|(number, _)| number == field);
-        each.flat_map(|(_, wire)| match wire {
-            Wire::Bytes(inner) => numbers(inner, rest),
-            Wire::Varint(number) | Wire::Fixed64(number) => vec![number],
-            Wire::Fixed32(number) => vec![number.into()],
-        })
-        .collect()
-    }
-
-    #[test]
-    fn counters_are_cumulative_sums_with_their_start_and_gauges_have_none() {
-        let mut encoder = encoder(&[], 100);
-        encoder.since(Some(Epoch(1_457_000_000)));
-        encoder.object(&SERVER, &host("a"), STAMP);
-        encoder.field(b"stot", Value::Int(7));
-        encoder.field(b"scur", Value::Int(3));
-        encoder.since(None);
-        encoder.object(&SERVER, &host("a"), STAMP);
-        encoder.field(b"stot", Value::Int(8));
-        let body = bodies(&mut encoder).concat();
-        let of_sum = |rest: &[u64]| numbers(&body, &[&[1, 2, 2, 7], rest].concat());
-        assert_eq!((of_sum(&[2]), of_sum(&[3])), (vec![2], vec![1]), "cumulative, monotonic");
-        assert_eq!(of_sum(&[1, 2]), [1_457_000_000_000_000_000], "where the start is known");
-        assert_eq!(of_sum(&[1, 3]), [1_457_298_067_000_000_000; 2]);
-        assert_eq!(numbers(&body, &[1, 2, 2, 5, 1, 2]), [0; 0]);
-        assert_eq!(numbers(&body, &[1, 2, 2, 5, 1, 4]), [3.0_f64.to_bits()]);
-    }
-
-    #[test]
-    fn what_has_ended_has_no_value_and_says_so() {
-        let mut encoder = encoder(&[], 100);
-        encoder.ended(true);
-        encoder.object(&SERVER, &host("a"), STAMP);
-        encoder.field(b"scur", Value::Int(3));
-        encoder.field(b"rtime", Value::Float(f64::NAN));
-        let body = bodies(&mut encoder).concat();
-        assert_eq!(numbers(&body, &[1, 2, 2, 5, 1, 8]), [1]);
-        assert_eq!(numbers(&body, &[1, 2, 2, 5, 1, 4]), [0; 0]);
-        assert!(lines(&[body]).concat().ends_with("NaN 1457298067000 stale"));
-    }
-
-    proptest! {
-        #[test]
-        fn requests_are_bounded_and_their_halves_say_the_same(
-            values in proptest::collection::vec((0..3_usize, 0..5_usize, any::<i32>()), 0..40), max_samples in 1_usize..12,
-        ) {
-            let mut encoder = encoder(&[], max_samples);
-            let mut wanted = Vec::new();
-            for (of, field, value) in &values {
-                encoder.object(&SERVER, &host(["a", "b", "c"][*of]), STAMP);
-                encoder.field([&b"scur"[..], b"hrsp_2xx", b"ssl_sess", b"stot", b"hrsp_3xx"][*field], Value::Int((*value).into()));
-                wanted.push(value.to_string());
-            }
-            let bodies = bodies(&mut encoder);
-            prop_assert_eq!(lines(&bodies).len(), values.len());
-            for body in &bodies {
-                let all = lines(std::slice::from_ref(body));
-                prop_assert!(all.len() <= max_samples);
-                match halves(Protocol::Otlp, body) {
-                    Some((one, other)) => {
-                        let (one, other) = (lines(&[one]), lines(&[other]));
-                        prop_assert!(!one.is_empty() && !other.is_empty());
-                        prop_assert_eq!([one, other].concat(), all);
-                    }
-                    None => prop_assert_eq!(all.len(), 1),
-                }
-            }
-            let mut told: Vec<String> = lines(&bodies).iter().map(|line| line.rsplit(' ').nth(1).unwrap().to_owned()).collect();
-            told.sort_unstable();
-            wanted.sort_unstable();
-            prop_assert_eq!(told, wanted);
-        }
-    }
-}
+mod tests;
