@@ -29,6 +29,7 @@ mod parity;
 mod promex;
 mod reference;
 mod reloads;
+mod requests;
 mod resources;
 #[cfg(feature = "kafka")]
 mod roll_ups;

@@ -23,7 +23,7 @@ pub use own::SnapshotFigure;
 pub use run::{PipelineError, Report};
 
 use crate::batch::messages::Messages;
-use crate::batch::{Output, Piece};
+use crate::batch::{Batch, Output, Piece};
 use crate::config::{Config, KafkaFormat};
 use crate::encode::prefix::Prefixes;
 use crate::encode::sink::{Sink, Skipped};
@@ -190,6 +190,11 @@ impl Pipeline {
         }
         self.rest = piece;
         Ok((lines, report))
+    }
+
+    /// What destinations of this kind get of the snapshot that was last [`Pipeline::run`]; nothing where there are none.
+    pub fn batch(&mut self, output: Output) -> Option<Batch> {
+        self.rest.take(output)
     }
 
     /// The messages of the snapshot that was last [`Pipeline::run`]; none where they are not wanted.
