@@ -1,23 +1,46 @@
-//! Dashboards in the form that Grafana imports (classic dashboard JSON, data source Graphite).
+//! Dashboards in the form that Grafana imports (classic dashboard JSON), for the data sources Graphite and Prometheus.
 
 use super::panels::{Choice, Dashboard, Panel};
+use super::promql;
 use serde_json::{Value, json};
 
 /// Panels beside each other, on Grafana's 24 columns.
 const ABREAST: usize = 3;
 const HEIGHT: usize = 8;
 
-fn datasource() -> Value {
-    json!({ "type": "graphite", "uid": "${datasource}" })
+/// What a dashboard asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Graphite,
+    Prometheus,
 }
 
-/// A choice that Grafana fills by asking Graphite for the names at the end of `query`.
-fn variable(name: &str, label: &str, query: &str, many: bool) -> Value {
+impl Source {
+    fn datasource(self) -> Value {
+        json!({ "type": self.kind(), "uid": "${datasource}" })
+    }
+
+    fn kind(self) -> &'static str {
+        if self == Self::Graphite { "graphite" } else { "prometheus" }
+    }
+
+    fn label(self) -> &'static str {
+        if self == Self::Graphite { "Graphite" } else { "Prometheus" }
+    }
+
+    /// As it is said of this one.
+    fn words(self, text: &str) -> String {
+        if self == Self::Graphite { text.to_owned() } else { promql::words(text) }
+    }
+}
+
+/// A choice that Grafana fills by asking for names: in Graphite those at the end of `query`.
+fn variable(source: Source, name: &str, label: &str, query: &str, many: bool) -> Value {
     let mut variable = json!({
         "type": "query",
         "name": name,
         "label": label,
-        "datasource": datasource(),
+        "datasource": source.datasource(),
         "query": query,
         "refresh": 2,
         "sort": 1,
@@ -27,43 +50,64 @@ fn variable(name: &str, label: &str, query: &str, many: bool) -> Value {
         "options": [],
     });
     if many {
-        variable["allValue"] = "*".into();
+        variable["allValue"] = if source == Source::Graphite { "*" } else { ".*" }.into();
         variable["current"] = json!({ "text": "All", "value": "$__all" });
     }
     variable
 }
 
-fn variables(dashboard: &Dashboard) -> Vec<Value> {
+fn variables(source: Source, dashboard: &Dashboard) -> Vec<Value> {
+    let (label, kind) = (source.label(), source.kind());
     let mut list = vec![
-        json!({ "type": "datasource", "name": "datasource", "label": "Graphite", "query": "graphite", "hide": 0, "options": [] }),
-        json!({
-            "type": "textbox", "name": "namespace", "label": "Namespace", "query": "loadbalancers", "hide": 0,
-            "current": { "text": "loadbalancers", "value": "loadbalancers" }, "options": [],
-        }),
+        json!({ "type": "datasource", "name": "datasource", "label": label, "query": kind, "hide": 0, "options": [] }),
     ];
+    if source == Source::Prometheus {
+        let variables = promql::variables(dashboard).into_iter();
+        list.extend(variables.map(|(name, label, query, many)| variable(source, name, label, query, many)));
+        return list;
+    }
+    list.push(json!({
+        "type": "textbox", "name": "namespace", "label": "Namespace", "query": "loadbalancers", "hide": 0,
+        "current": { "text": "loadbalancers", "value": "loadbalancers" }, "options": [],
+    }));
     list.extend(dashboard.choices.iter().map(|choice| match choice {
-        Choice::LoadBalancer => variable("lb", "Load balancer", "$namespace.*", false),
-        Choice::LoadBalancers => variable("lb", "Load balancers", "$namespace.*", true),
-        Choice::Backend => variable("backend", "Backend", "$namespace.$lb.haproxy.backend.*", false),
+        Choice::LoadBalancer => variable(source, "lb", "Load balancer", "$namespace.*", false),
+        Choice::LoadBalancers => variable(source, "lb", "Load balancers", "$namespace.*", true),
+        Choice::Backend => variable(source, "backend", "Backend", "$namespace.$lb.haproxy.backend.*", false),
     }));
     list
 }
 
-fn panel(panel: &Panel, id: usize, x: usize, y: usize) -> Value {
-    let targets = panel.queries.iter().zip('A'..='Z');
-    let targets: Vec<Value> = targets
-        .map(|(query, letter)| json!({ "refId": letter.to_string(), "datasource": datasource(), "target": query }))
-        .collect();
+fn targets(source: Source, panel: &Panel) -> Vec<Value> {
+    let target = |(query, letter): (Value, char)| {
+        let mut target = json!({ "refId": letter.to_string(), "datasource": source.datasource() });
+        let parts = query.as_object().into_iter().flatten();
+        parts.for_each(|(key, value)| target[key] = value.clone());
+        target
+    };
+    let queries: Vec<Value> = match source {
+        Source::Graphite => panel.queries.iter().map(|query| json!({ "target": query })).collect(),
+        Source::Prometheus => {
+            let one = |query: promql::Query| json!({ "expr": query.expr, "legendFormat": query.legend, "range": true });
+            promql::queries(panel).map(one).collect()
+        }
+    };
+    queries.into_iter().zip('A'..='Z').map(target).collect()
+}
+
+fn panel(source: Source, panel: &Panel, id: usize, x: usize, y: usize) -> Value {
+    let targets = targets(source, panel);
+    let unit = if source == Source::Graphite { panel.unit.grafana() } else { promql::unit(panel.unit) };
     json!({
         "id": id,
         "type": "timeseries",
-        "title": panel.title,
-        "description": panel.about,
-        "datasource": datasource(),
+        "title": source.words(panel.title),
+        "description": source.words(panel.about),
+        "datasource": source.datasource(),
         "gridPos": { "x": x, "y": y, "w": 24 / ABREAST, "h": HEIGHT },
         "fieldConfig": {
             "defaults": {
-                "unit": panel.unit.grafana(),
+                "unit": unit,
                 "min": 0,
                 "custom": {
                     "drawStyle": "line",
@@ -84,8 +128,17 @@ fn panel(panel: &Panel, id: usize, x: usize, y: usize) -> Value {
     })
 }
 
-/// The whole dashboard.
+/// The whole dashboard, for Graphite.
 pub fn dashboard(dashboard: &Dashboard) -> Value {
+    made(Source::Graphite, dashboard)
+}
+
+/// The same for Prometheus.
+pub fn of_prometheus(dashboard: &Dashboard) -> Value {
+    made(Source::Prometheus, dashboard)
+}
+
+fn made(source: Source, dashboard: &Dashboard) -> Value {
     let (mut panels, mut id, mut y) = (Vec::new(), 0, 0);
     let mut next = || {
         id += 1;
@@ -99,15 +152,23 @@ pub fn dashboard(dashboard: &Dashboard) -> Value {
         y += 1;
         for abreast in row.panels.chunks(ABREAST) {
             for (column, each) in abreast.iter().enumerate() {
-                panels.push(panel(each, next(), column * 24 / ABREAST, y));
+                panels.push(panel(source, each, next(), column * 24 / ABREAST, y));
             }
             y += HEIGHT;
         }
     }
+    let (uid, title) = match source {
+        Source::Graphite => (dashboard.name.to_owned(), dashboard.title.to_owned()),
+        Source::Prometheus => (format!("{}-prometheus", dashboard.name), format!("{} (Prometheus)", dashboard.title)),
+    };
+    let about = match source {
+        Source::Graphite => dashboard.about.to_owned(),
+        Source::Prometheus => dashboard.about.replace(" of a namespace", ""),
+    };
     json!({
-        "uid": dashboard.name,
-        "title": dashboard.title,
-        "description": dashboard.about,
+        "uid": uid,
+        "title": title,
+        "description": about,
         "tags": ["haproxy", "haproxystats"],
         "schemaVersion": 39,
         "version": 1,
@@ -116,7 +177,7 @@ pub fn dashboard(dashboard: &Dashboard) -> Value {
         "time": { "from": "now-1h", "to": "now" },
         "timezone": "browser",
         "refresh": "10s",
-        "templating": { "list": variables(dashboard) },
+        "templating": { "list": variables(source, dashboard) },
         "annotations": { "list": [] },
         "links": [{
             "type": "dashboards", "tags": ["haproxystats"], "title": "HAProxy", "asDropdown": true, "icon": "external link",

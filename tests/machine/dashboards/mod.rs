@@ -6,6 +6,7 @@ mod grafana;
 mod graphite_web;
 mod images;
 mod panels;
+mod promql;
 mod relay;
 mod structure;
 
@@ -38,6 +39,7 @@ fn shipped_files_are_what_the_tables_say() {
     let mut files = vec![("carbon-c-relay/haproxystats.conf".to_owned(), relay::configuration())];
     for dashboard in DASHBOARDS {
         files.push((format!("grafana/{}.json", dashboard.name), json(&grafana::dashboard(dashboard))));
+        files.push((format!("grafana/prometheus/{}.json", dashboard.name), json(&grafana::of_prometheus(dashboard))));
         files.push((format!("graphite-web/{}.json", dashboard.name), json(&graphite_web::dashboard(dashboard))));
     }
     for (path, content) in files {
