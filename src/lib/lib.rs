@@ -20,6 +20,7 @@
 //! snapshot
 //! value
 //! version
+//! archive    snapshot
 //! daemon     injection
 //! haproxy    value
 //! latency    snapshot
@@ -27,7 +28,7 @@
 //! telemetry  snapshot
 //! backoff    config
 //! batch      config snapshot
-//! cli        config
+//! cli        config snapshot
 //! logging    config escape
 //! names      config
 //! plan       config haproxy
@@ -36,7 +37,7 @@
 //! exporter   config net telemetry
 //! encode     batch config latency prometheus snapshot telemetry value
 //! http       config net secrets tls
-//! dispatch   backoff batch config encode http injection logging looked prometheus secrets snapshot telemetry tls
+//! dispatch   archive backoff batch config encode http injection logging looked prometheus secrets snapshot telemetry tls
 //! parse      haproxy names plan value
 //! queue      logging snapshot
 //! status     cli config haproxy snapshot version
@@ -47,7 +48,7 @@
 //! discovery  backoff cli config daemon dispatch exit exporter haproxy http logging names net reporter secrets startup telemetry tls
 //! pull       config daemon exit exporter haproxy logging parse snapshot startup telemetry version
 //! render     aggregate batch config encode haproxy names plan value
-//! process    aggregate batch cli config daemon dispatch encode exit exporter haproxy injection logging looked names parse plan prometheus queue render snapshot startup telemetry value version
+//! process    aggregate archive batch cli config daemon dispatch encode exit exporter haproxy injection logging looked names parse plan prometheus queue render snapshot startup telemetry value version
 //! ```
 //!
 //! What needs polars is behind the cargo feature `process`; the parsers do not.
@@ -56,6 +57,8 @@
 pub mod agent;
 #[cfg(feature = "process")]
 pub mod aggregate;
+#[cfg(feature = "archive")]
+pub mod archive;
 pub mod backoff;
 pub mod batch;
 pub(crate) mod cli;

@@ -26,6 +26,7 @@ fn declarations() -> Vec<(&'static str, Vec<&'static Definition>)> {
              follows that of the destination: `GraphiteLinesDelivered`, `LocalStoreLinesDelivered`",
             Counters::DISPATCHER.iter().collect(),
         ),
+        ("Besides those, of the archive: `ArchiveBytesStored`", Counters::ARCHIVE.iter().collect()),
         ("Besides those, of Kafka: `KafkaMessagesSent`", Counters::MESSAGES.iter().collect()),
         (
             "Besides those of each destination, of OTLP and remote write: `OtlpRequestsAccepted`, \
@@ -75,7 +76,7 @@ fn every_name_is_a_unique_leaf_of_a_metric_path() {
         .map(|definition| definition.name.to_owned())
         .filter(|name| !of_destinations.contains(name.as_str()))
         .collect();
-    for dispatcher in ["graphite", "kafka", "local-store", "otlp", "remote-write", "agent-graphite"] {
+    for dispatcher in ["graphite", "kafka", "local-store", "archive", "otlp", "remote-write", "agent-graphite"] {
         names.extend(Counters::default().named(dispatcher).into_iter().map(|(name, _)| name));
     }
     assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_alphanumeric())), "{names:?}");

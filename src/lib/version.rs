@@ -3,6 +3,7 @@
 /// The features of this build, in the order of the alphabet.
 const FEATURES: &[(&str, bool)] = &[
     ("agent", cfg!(feature = "agent")),
+    ("archive", cfg!(feature = "archive")),
     ("discovery", cfg!(feature = "discovery")),
     ("fault-injection", cfg!(feature = "fault-injection")),
     ("kafka", cfg!(feature = "kafka")),

@@ -117,6 +117,13 @@ pub const SECTIONS: &[Section] = &[
         ..NOTHING
     },
     Section {
+        name: "archive",
+        is_there: false,
+        about: "The snapshots themselves, kept after delivery, to be sent again some day; docs/archive.md has the details. The \
+                presence of the section enables it. Not present by default.",
+        ..NOTHING
+    },
+    Section {
         name: "kafka",
         is_there: false,
         about: "A Kafka topic as a further destination. The presence of the section enables it; docs/kafka.md has the details. Not \

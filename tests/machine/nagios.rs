@@ -122,11 +122,6 @@ fn nothing_keeps_a_check_from_an_answer() {
     assert_eq!((code, text.as_str()), (3, "UNKNOWN: no result within 0.5 s\n"));
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
 
-    let file = write(place.directory.path(), "bad.conf", "[process]\nworkers = many\n");
-    let (code, text) = check("check_haproxystats_process", &["-f", file.to_str().unwrap()]);
-    assert_eq!(code, 3);
-    assert!(text.starts_with("UNKNOWN: the configuration is refused: ") && text.contains("workers"), "{text}");
-
     // No program of ours, in a PATH that has nothing.
     let script = std::fs::read_to_string(plugins().join("check_haproxystats")).unwrap();
     let script = script.replace("PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin\n", "PATH=/nowhere\n");
@@ -134,6 +129,31 @@ fn nothing_keeps_a_check_from_an_answer() {
     let output = Command::new("sh").arg(copy).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     assert_eq!(output.stdout, b"UNKNOWN: haproxystats-pull is not installed\n");
+}
+
+#[test]
+fn a_refused_configuration_is_as_bad_as_what_it_has_done() {
+    let place = Place::new();
+    let running = Daemon::spawn(with_config(process(), &place.file));
+    let is = |name: &str| check(name, &["-f", place.file()]);
+    wait_until(SOON, "it runs", || is("check_haproxystats_process").0 == 0);
+    std::fs::write(&place.file, "[process]\nworkers = many\n").unwrap();
+    let (code, text) = is("check_haproxystats_process");
+    assert_eq!(code, 1, "{text}");
+    assert!(text.starts_with("WARNING: haproxystats-process is running, "), "{text}");
+    assert!(text.contains("would not start again: the configuration is refused: ") && text.contains("many"), "{text}");
+    drop(running);
+    for name in
+        ["check_haproxystats_process", "check_haproxystats_queue_size", "check_haproxystats_process_number_of_procs"]
+    {
+        let (code, text) = is(name);
+        assert_eq!(code, 2, "{name}: {text}");
+        let begins = format!(
+            "CRITICAL: haproxystats-process does not run with {}, and the configuration is refused: ",
+            place.file()
+        );
+        assert!(text.starts_with(&begins) && text.contains("workers"), "{text}");
+    }
 }
 
 #[test]

@@ -7,12 +7,14 @@
 )]
 
 mod aggregation;
+mod archive;
 mod bad_input;
 mod batches;
 mod daemon;
 mod differential;
 mod dispatch;
 mod end_to_end;
+mod explain;
 mod fields;
 mod files;
 #[path = "../harness/mod.rs"]
@@ -25,6 +27,7 @@ mod kafka_formats;
 mod kafka_login;
 mod less;
 mod long_run;
+mod once;
 mod parity;
 mod promex;
 mod reference;

@@ -12,13 +12,19 @@ use crate::value::Value;
 pub type Figure = (&'static str, Option<Value>);
 
 /// Names of the percentiles, and the quantile of each.
-const PERCENTILES: [(&str, f64); 5] = [
+pub const PERCENTILES: [(&str, f64); 5] = [
     ("25PercentileCpuUsagePct", 0.25),
     ("50PercentileCpuUsagePct", 0.50),
     ("75PercentileCpuUsagePct", 0.75),
     ("95PercentileCpuUsagePct", 0.95),
     ("99PercentileCpuUsagePct", 0.99),
 ];
+
+/// Name of the deviation.
+pub const DEVIATION: &str = "StdCpuUsagePct";
+
+/// Name of what of a process is not idle.
+pub const CPU_USAGE: &str = "CpuUsagePct";
 
 /// The figures over all processes.
 #[derive(Debug, Clone, Default)]
@@ -57,9 +63,9 @@ pub fn overall(plan: &DaemonPlan, processes: &[Info], others: &[Info], missing: 
         let mut usage: Vec<i128> = processes.iter().filter(|_| known).filter_map(cpu_usage).collect();
         usage.sort_unstable();
         figures.extend(PERCENTILES.map(|(name, quantile)| (name, nearest(&usage, quantile).map(Value::from_i128))));
-        figures.push(("StdCpuUsagePct", deviation(&usage).map(Value::Float)));
+        figures.push((DEVIATION, deviation(&usage).map(Value::Float)));
         if !known {
-            unknown.extend(PERCENTILES.map(|(name, _)| name).into_iter().chain(["StdCpuUsagePct"]));
+            unknown.extend(PERCENTILES.map(|(name, _)| name).into_iter().chain([DEVIATION]));
         }
     }
     if plan.percentages {
@@ -81,7 +87,7 @@ pub fn of_process(plan: &DaemonPlan, process: &Info) -> Vec<Figure> {
         figure(metric, value)
     }));
     if plan.cpu {
-        figures.push(("CpuUsagePct", cpu_usage(process).map(Value::from_i128)));
+        figures.push((CPU_USAGE, cpu_usage(process).map(Value::from_i128)));
     }
     if plan.percentages {
         figures.extend(percentages(|| std::iter::once(process)));

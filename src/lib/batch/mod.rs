@@ -43,6 +43,8 @@ pub enum Output {
     RemoteWrite,
     /// The page for those who scrape: a message for each metric, what is said of it as the key and its lines as the payload.
     Page,
+    /// No bytes: it takes the files of the snapshot, and wants to know when it has been rendered.
+    Files,
 }
 
 /// A snapshot, or a piece of one, for all destinations.

@@ -1,5 +1,7 @@
 //! What a command line may ask for.
 
+use crate::snapshot::moment::Span;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 /// A command line that was understood.
@@ -23,7 +25,21 @@ pub enum Action {
     /// What haproxystats-discovery is to do.
     Discover(Discover),
     /// Process one snapshot (`haproxystats-process --once`).
-    Once(PathBuf),
+    Once {
+        /// The directory, or an archive.
+        snapshot: PathBuf,
+        /// Count series instead of printing metrics (`--count`).
+        count: bool,
+    },
+    /// Explain how a metric comes about (`haproxystats-process --explain`).
+    ExplainMetric {
+        /// Its name.
+        metric: String,
+        /// The snapshot; the newest that waits where it is not said.
+        snapshot: Option<PathBuf>,
+    },
+    /// Send stored snapshots again (`haproxystats-process --replay`).
+    Replay(Replay),
     /// Say what HAProxy does with this answer (`haproxystats-agent --explain`).
     Explain(String),
     /// Print another agent's configuration as ours (`haproxystats-agent --import-datawave`).
@@ -42,6 +58,23 @@ pub enum Action {
     Help,
     /// `--version`
     Version,
+}
+
+/// Stored snapshots that are to be sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    /// An archive, a directory of snapshots, or a single one.
+    pub place: PathBuf,
+    /// Which of them.
+    pub span: Span,
+    /// Most metrics in a second.
+    pub rate: NonZeroU64,
+    /// File that remembers how far it has come.
+    pub resume: Option<PathBuf>,
+    /// Where to, instead of the configured destinations.
+    pub to_graphite: Option<String>,
+    /// The host of snapshots that do not say it.
+    pub hostname: Option<String>,
 }
 
 /// What haproxystats-discovery is asked for: a server, a client, or both.

@@ -2,10 +2,13 @@
 
 mod arguments;
 mod parse;
+mod replay;
 mod usage;
 
 #[cfg(feature = "discovery")]
 pub(crate) use arguments::Discover;
+#[cfg(feature = "process")]
+pub(crate) use arguments::Replay;
 pub(crate) use arguments::{Action, Arguments, Run};
 pub(crate) use parse::parse;
 pub(crate) use usage::usage;

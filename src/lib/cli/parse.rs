@@ -4,6 +4,7 @@
 //! the original's docopt also understood abbreviations (`--vers`), and gave help and version wherever they stood.
 
 use super::arguments::{Action, Arguments, Discover, Run};
+use super::replay::replay;
 use super::usage::{short_usage, usage};
 use crate::config::Program;
 use docopt::{ArgvMap, Docopt};
@@ -11,7 +12,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Options that one program alone has.
-const OWN: [(&str, Program); 9] = [
+const OWN: [(&str, Program); 18] = [
     ("--server", Program::Discovery),
     ("--client", Program::Discovery),
     ("--debug", Program::Discovery),
@@ -21,12 +22,25 @@ const OWN: [(&str, Program); 9] = [
     ("--port", Program::Agent),
     ("--explain", Program::Agent),
     ("--import-datawave", Program::Agent),
+    ("--count", Program::Process),
+    ("--explain", Program::Process),
+    ("--replay", Program::Process),
+    ("--from", Program::Process),
+    ("--to", Program::Process),
+    ("--rate", Program::Process),
+    ("--resume", Program::Process),
+    ("--to-graphite", Program::Process),
+    ("--hostname", Program::Process),
 ];
+
+/// Options that have to be written out: they came later, and would make abbreviations of others ambiguous.
+const IN_FULL: [&str; 8] =
+    ["--count", "--replay", "--from", "--to", "--rate", "--resume", "--to-graphite", "--hostname"];
 
 /// An option: its long form, its short form, and whether a value follows.
 type Known = (&'static str, Option<char>, bool);
 
-const OPTIONS: [Known; 18] = [
+const OPTIONS: [Known; 26] = [
     ("--server", Some('s'), false),
     ("--client", Some('c'), false),
     ("--debug", None, false),
@@ -43,13 +57,22 @@ const OPTIONS: [Known; 18] = [
     ("--port", None, true),
     ("--explain", None, true),
     ("--import-datawave", None, true),
+    ("--count", None, false),
+    ("--replay", None, true),
+    ("--from", None, true),
+    ("--to", None, true),
+    ("--rate", None, true),
+    ("--resume", None, true),
+    ("--to-graphite", None, true),
+    ("--hostname", None, true),
     ("--help", Some('h'), false),
     ("--version", Some('v'), false),
 ];
 
 /// The options of a program. `--once` is not the same in all of them.
 fn known(program: Program) -> impl Iterator<Item = Known> {
-    let foreign = move |long| OWN.iter().any(|(own, owner)| *own == long && *owner != program);
+    let owners = |long| OWN.iter().filter(move |(own, _)| *own == long).map(|(_, owner)| *owner);
+    let foreign = move |long| owners(long).next().is_some() && !owners(long).any(|owner| owner == program);
     let once = ("--once", None, program == Program::Process);
     let options = OPTIONS.into_iter().filter(move |(long, ..)| *long != "--once" && !foreign(*long));
     let once = std::iter::once(once).filter(move |_| matches!(program, Program::Process | Program::Discovery));
@@ -81,7 +104,7 @@ fn read(program: Program, words: impl Iterator<Item = OsString>) -> Result<Argum
         return Ok(arguments(Action::Nagios(rest.to_vec())));
     }
     let words = canonical(program, texts)?;
-    if let Some(action) = at_once(&words) {
+    if let Some(action) = at_once(program, &words) {
         return Ok(arguments(action));
     }
     // The programs take no operands; the crate would accept the word that separates them.
@@ -100,7 +123,7 @@ fn read(program: Program, words: impl Iterator<Item = OsString>) -> Result<Argum
 }
 
 /// What is asked for whatever else stands there.
-fn at_once(words: &[Word]) -> Option<Action> {
+fn at_once(program: Program, words: &[Word]) -> Option<Action> {
     let find = |option: &str| words.iter().find(|(word, _)| word == option);
     if find("--help").is_some() {
         return Some(Action::Help);
@@ -109,13 +132,13 @@ fn at_once(words: &[Word]) -> Option<Action> {
         return Some(Action::Version);
     }
     // Any text is a line to explain, also one that looks like an option.
-    if let Some((_, Some(line))) = find("--explain") {
+    if let Some((_, Some(line))) = find("--explain").filter(|_| program == Program::Agent) {
         return Some(Action::Explain(line.clone()));
     }
     find("--import-datawave").and_then(|(_, file)| Some(Action::Import(file.as_ref()?.into())))
 }
 
-fn path(parsed: &ArgvMap, option: &str) -> Option<PathBuf> {
+pub(super) fn path(parsed: &ArgvMap, option: &str) -> Option<PathBuf> {
     Some(parsed.get_str(option)).filter(|text| !text.is_empty()).map(PathBuf::from)
 }
 
@@ -123,7 +146,17 @@ fn action(program: Program, parsed: &ArgvMap) -> Result<Action, String> {
     if program != Program::Discovery
         && let Some(snapshot) = path(parsed, "--once")
     {
-        return Ok(Action::Once(snapshot));
+        return Ok(Action::Once { snapshot, count: parsed.get_bool("--count") });
+    }
+    if program == Program::Process
+        && let Some(metric) = Some(parsed.get_str("--explain")).filter(|metric| !metric.is_empty())
+    {
+        return Ok(Action::ExplainMetric { metric: metric.to_owned(), snapshot: path(parsed, "<snapshot>") });
+    }
+    if program == Program::Process
+        && let Some(place) = path(parsed, "--replay")
+    {
+        return replay(parsed, place).map(Action::Replay);
     }
     Ok(match () {
         () if parsed.get_bool("--check") => Action::Check,
@@ -184,7 +217,8 @@ fn canonical(program: Program, words: Vec<String>) -> Result<Vec<Word>, String> 
                 None => (word.as_str(), None),
             };
             let exact: Vec<_> = known().filter(|(long, ..)| *long == name).collect();
-            let found = if exact.is_empty() { known().filter(|o| o.0.starts_with(name)).collect() } else { exact };
+            let begins = |option: &Known| option.0.starts_with(name) && !IN_FULL.contains(&option.0);
+            let found = if exact.is_empty() { known().filter(begins).collect() } else { exact };
             match (found.as_slice(), value) {
                 ([], _) => out.push((word, None)),
                 ([(long, _, true)], Some(value)) => out.push(((*long).to_owned(), Some(value))),
@@ -260,7 +294,7 @@ mod tests {
         assert_eq!(action("-p"), Action::PrintDefaults);
         assert_eq!(action("--print-c"), Action::PrintConfiguration);
         assert_eq!(action("--check"), Action::Check);
-        assert_eq!(action("-f x --once 1457298067"), Action::Once("1457298067".into()));
+        assert_eq!(action("-f x --once 1457298067"), Action::Once { snapshot: "1457298067".into(), count: false });
     }
 
     #[test]

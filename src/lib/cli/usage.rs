@@ -24,7 +24,10 @@ Options:
 const PROCESS: &str = "Processes statistics from HAProxy and pushes them to Graphite.
 
 Usage:
-    haproxystats-process [-f <file>] [-d <dir>] [-p | -P | --check | --once <snapshot> | --status [--json]]
+    haproxystats-process [-f <file>] [-d <dir>] [-p | -P | --check | --status [--json]]
+    haproxystats-process [-f <file>] [-d <dir>] --once <snapshot> [--count]
+    haproxystats-process [-f <file>] [-d <dir>] --explain <metric> [<snapshot>]
+    haproxystats-process [-f <file>] [-d <dir>] --replay <place> [--from <time>] [--to <time>] [--rate <metrics>] [--resume <state>] [--to-graphite <server>] [--hostname <name>]
     haproxystats-process --nagios <check> [<option>...]
 
 Options:
@@ -34,8 +37,22 @@ Options:
     -p, --print        show default settings
     -P, --print-conf   show configuration
     --check            check configuration and directories, then exit
-    --once <snapshot>  process one snapshot directory and print its metrics;
-                       send and remove nothing
+    --once <snapshot>  process one snapshot, a directory or an archive, and print
+                       its metrics as they would be sent; send and remove nothing
+    --count            print the number of series by family instead
+    --explain <metric>  say how a metric comes about, or why it is not sent, by this
+                       snapshot or the newest that waits
+    --replay <place>   send stored snapshots again: an archive, a directory of
+                       snapshots, or a single one
+    --from <time>      with --replay: snapshots from this time on, in seconds since
+                       the epoch or as in 2026-11-30T08:00:00Z or 2026-11-30
+    --to <time>        with --replay: snapshots before this time
+    --rate <metrics>   with --replay: most metrics per second [default: 50000]
+    --resume <state>   with --replay: file that records the progress; an
+                       interrupted replay continues there
+    --to-graphite <server>  with --replay: send to this Graphite server, as in
+                       graphite.example.com:2003, and nowhere else
+    --hostname <name>  with --replay: host of snapshots that do not name theirs
     --status           show the status of the running program
     --json             print the status as JSON
     --nagios <check>   run as a Nagios plug-in; see contrib/nagios

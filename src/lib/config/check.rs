@@ -8,7 +8,7 @@ use super::nearest::did_you_mean;
 use super::option::OptionSpec;
 use super::options;
 use super::problem::{Problem, Report};
-use super::program::{self, AGENT, LOCAL_STORE, OPTIONAL_SECTIONS, Program, Reader};
+use super::program::{self, AGENT, ARCHIVE, LOCAL_STORE, OPTIONAL_SECTIONS, Program, Reader};
 use super::reader::DEFAULT_SECTION;
 use super::whole::Sections;
 use crate::haproxy::answer::AdminState;
@@ -136,11 +136,11 @@ fn directories(ini: &Ini, written: &Sections, report: &mut Report) {
             report.error(Problem::of(ini, "process", "src-dir", message));
         }
     }
-    if let Some(Some(store)) = &written.local_store
-        && process.src_dir == store.dir
-    {
+    let store = written.local_store.iter().flatten().map(|store| (LOCAL_STORE, &store.dir));
+    let archive = written.archive.iter().flatten().map(|archive| (ARCHIVE, &archive.dir));
+    for (section, _) in store.chain(archive).filter(|(_, dir)| **dir == process.src_dir) {
         let message = "is src-dir of [process]: what is stored would be processed again; write another directory";
-        report.error(Problem::of(ini, LOCAL_STORE, "dir", message));
+        report.error(Problem::of(ini, section, "dir", message));
     }
 }
 

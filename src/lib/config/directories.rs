@@ -2,7 +2,7 @@
 
 use super::ini::Ini;
 use super::problem::{Problem, Report};
-use super::program::LOCAL_STORE;
+use super::program::{ARCHIVE, LOCAL_STORE};
 use super::whole::Config;
 use crate::snapshot::disk;
 use nix::unistd::{AccessFlags, access};
@@ -27,7 +27,7 @@ pub fn check_directories_pull(config: &Config, ini: &Ini, create: bool) -> Repor
     report
 }
 
-/// The directories of haproxystats-process: `src-dir` must exist; that of local-store is made with `create`. Files
+/// The directories of haproxystats-process: `src-dir` must exist; those of local-store and archive are made with `create`. Files
 /// with names to leave out are looked at, too.
 #[must_use]
 pub fn check_directories_process(config: &Config, ini: &Ini, create: bool) -> Report {
@@ -37,10 +37,12 @@ pub fn check_directories_process(config: &Config, ini: &Ini, create: bool) -> Re
     if let Err(message) = src_dir {
         report.error(Problem::of(ini, "process", "src-dir", message));
     }
-    if let Some(store) = &config.local_store
-        && let Err(message) = made(&store.dir, create)
-    {
-        report.error(Problem::of(ini, LOCAL_STORE, "dir", message));
+    let store = config.local_store.as_ref().map(|store| (LOCAL_STORE, &store.dir));
+    let archive = config.archive.as_ref().map(|archive| (ARCHIVE, &archive.dir));
+    for (section, dir) in store.into_iter().chain(archive) {
+        if let Err(message) = made(dir, create) {
+            report.error(Problem::of(ini, section, "dir", message));
+        }
     }
     let files = [("exclude-frontends", &process.exclude_frontends), ("exclude-backends", &process.exclude_backends)];
     for (option, path) in files {

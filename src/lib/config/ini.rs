@@ -108,6 +108,13 @@ impl Ini {
         self.values.set(section, option, Some(text.to_owned()));
     }
 
+    /// Takes a section away, as if it had never been written.
+    pub fn remove(&mut self, section: &str) {
+        self.values.get_mut_map().retain(|name, _| name != section);
+        self.places.remove(section);
+        self.sections.remove(section);
+    }
+
     fn add_section(&mut self, name: &str) {
         self.values.get_mut_map().entry(name.to_owned()).or_default();
     }

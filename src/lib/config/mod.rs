@@ -8,6 +8,7 @@
 //! cannot be right is refused when the configuration is loaded, all such values at once.
 
 pub mod agent;
+mod archive;
 mod blocks;
 mod check;
 mod directories;
@@ -19,6 +20,7 @@ mod hosts;
 pub mod ini;
 pub mod interpolate;
 pub(crate) mod kafka;
+mod keep;
 pub mod load;
 mod local_store;
 mod names;
@@ -45,6 +47,7 @@ pub mod value;
 mod whole;
 
 pub use agent::Agent;
+pub use archive::Archive;
 pub use directories::{check_directories_process, check_directories_pull};
 pub use discovery::Discovery;
 pub use exporter::Exporter;
@@ -53,6 +56,7 @@ pub use groups::{Group, Groups};
 pub use hosts::{HostName, Hosts};
 pub use ini::Ini;
 pub use kafka::{Kafka, KafkaFormat, KeyTemplate};
+pub use keep::Keep;
 pub use local_store::LocalStore;
 pub use names::NamePatterns;
 pub use naming::{NameStyle, Naming};

@@ -4,7 +4,7 @@
 use super::ini::Ini;
 pub use super::option::OptionSpec;
 use super::program::{
-    AGENT, DISCOVERY, DISCOVERY_BACKEND, DISCOVERY_CLIENT, DISCOVERY_SERVER, EXPORTER, KAFKA, LOCAL_STORE,
+    AGENT, ARCHIVE, DISCOVERY, DISCOVERY_BACKEND, DISCOVERY_CLIENT, DISCOVERY_SERVER, EXPORTER, KAFKA, LOCAL_STORE,
     OPTIONAL_SECTIONS, OTLP, REMOTE_WRITE,
 };
 pub use super::program::{GROUP_SECTIONS, Program, Reader, base};
@@ -62,6 +62,7 @@ static TABLES: [&[&[&OptionSpec]]; 4] = [
         super::process::ROWS,
         super::graphite::ROWS,
         super::local_store::ROWS,
+        super::archive::ROWS,
         super::kafka::ROWS,
         super::exporter::ROWS,
         GENERAL,
@@ -77,7 +78,7 @@ fn rows() -> impl Iterator<Item = &'static OptionSpec> {
 }
 
 /// The sections, in the order of haproxystats.conf.
-const SECTIONS: [&str; 19] = [
+const SECTIONS: [&str; 20] = [
     DEFAULT_SECTION,
     "paths",
     "pull",
@@ -88,6 +89,7 @@ const SECTIONS: [&str; 19] = [
     "backend-groups",
     "server-groups",
     LOCAL_STORE,
+    ARCHIVE,
     KAFKA,
     OTLP,
     REMOTE_WRITE,

@@ -90,6 +90,9 @@ impl Reader {
 /// Section whose built-in defaults exist only together with the section: its presence switches the dispatcher on.
 pub(crate) const LOCAL_STORE: &str = "local-store";
 
+/// The same for the archive.
+pub(crate) const ARCHIVE: &str = "archive";
+
 /// The same for Kafka.
 pub(crate) const KAFKA: &str = "kafka";
 
@@ -100,7 +103,7 @@ pub(crate) const OTLP: &str = "otlp";
 pub(crate) const REMOTE_WRITE: &str = "remote-write";
 
 /// Sections whose defaults exist only together with them.
-pub(crate) const OPTIONAL_SECTIONS: [&str; 4] = [KAFKA, LOCAL_STORE, OTLP, REMOTE_WRITE];
+pub(crate) const OPTIONAL_SECTIONS: [&str; 5] = [ARCHIVE, KAFKA, LOCAL_STORE, OTLP, REMOTE_WRITE];
 
 /// Sections of which every option is a group.
 pub const GROUP_SECTIONS: [&str; 3] = ["frontend-groups", "backend-groups", "server-groups"];

@@ -48,6 +48,8 @@ pub enum Type {
     Percent,
     /// A weight of HAProxy.
     Weight,
+    /// An age, a size, or both.
+    Keep,
 }
 
 impl Type {
@@ -73,6 +75,7 @@ impl Type {
             Self::Fraction => "number from 0 to 1".to_owned(),
             Self::Percent => "whole number, 0 to 100".to_owned(),
             Self::Weight => "whole number, 0 to 256".to_owned(),
+            Self::Keep => "age, size, or both".to_owned(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! All sections together.
 
 use super::agent::{self, Agent};
+use super::archive::{self, Archive};
 use super::blocks;
 use super::discovery::{self, Discovery};
 use super::exporter::{self, Exporter};
@@ -28,6 +29,8 @@ pub struct Config {
     pub graphite: Graphite,
     /// `[local-store]`; `None` when the section is not there.
     pub local_store: Option<LocalStore>,
+    /// `[archive]`; `None` when the section is not there.
+    pub archive: Option<Archive>,
     /// `[kafka]`; `None` when the section is not there.
     pub kafka: Option<Kafka>,
     /// `[otlp]`; `None` without its URL.
@@ -52,6 +55,7 @@ pub(super) struct Sections {
     pub(super) process: Option<Process>,
     pub(super) graphite: Option<Graphite>,
     pub(super) local_store: Option<Option<LocalStore>>,
+    pub(super) archive: Option<Option<Archive>>,
     kafka: Option<Option<Kafka>>,
     otlp: Option<Option<Remote>>,
     remote_write: Option<Option<Remote>>,
@@ -70,6 +74,7 @@ impl Sections {
             process: process::read(ini, report),
             graphite: graphite::read(ini, report),
             local_store: local_store::read(ini, report),
+            archive: archive::read(ini, report),
             groups: groups::read(ini, report),
             agent: agent::read(ini, report).filter(|_| blocks),
             exporter: exporter::read(program, ini, report),
@@ -88,6 +93,7 @@ impl Sections {
             process: self.process.or_else(|| built_in.process.clone())?,
             graphite: self.graphite.or_else(|| built_in.graphite.clone())?,
             local_store: self.local_store.or_else(|| built_in.local_store.clone())?,
+            archive: self.archive.or_else(|| built_in.archive.clone())?,
             groups: self.groups.or_else(|| built_in.groups.clone())?,
             agent: self.agent.or_else(|| built_in.agent.clone())?,
             exporter: self.exporter.or_else(|| built_in.exporter.clone())?,

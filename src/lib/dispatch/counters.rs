@@ -29,6 +29,13 @@ counters! {
                 "Snapshots that this destination says it has, and that stay on disk until that is certain \
                  (`[graphite] settle`).";
         }
+        /// Besides those, of the archive.
+        ARCHIVE {
+            stored_bytes "BytesStored" "bytes" Counter
+                "Bytes of archived snapshots, compressed.";
+            expired_snapshots "SnapshotsExpired" "snapshots" Counter
+                "Archived snapshots that were removed because they were older, or more, than keep allows.";
+        }
         /// Besides those, of a destination that takes messages.
         MESSAGES {
             messages_sent "MessagesSent" "messages" Counter
@@ -77,18 +84,20 @@ counters! {
 /// The destination that takes messages.
 const MESSAGING: &str = "kafka";
 
+/// The archive.
+const ARCHIVING: &str = "archive";
+
 /// The destinations that take requests.
 const REQUESTING: [&str; 2] = ["otlp", "remote-write"];
 
 impl Counters {
     /// The definitions that a destination of this name has.
     pub fn definitions_of(name: &str) -> impl Iterator<Item = &'static Definition> {
-        let own = if name == MESSAGING {
-            Self::MESSAGES
-        } else if REQUESTING.contains(&name) {
-            Self::REQUESTS
-        } else {
-            &[]
+        let own = match name {
+            MESSAGING => Self::MESSAGES,
+            ARCHIVING => Self::ARCHIVE,
+            name if REQUESTING.contains(&name) => Self::REQUESTS,
+            _ => &[],
         };
         Self::DISPATCHER.iter().chain(own)
     }

@@ -2,7 +2,7 @@
 //!
 //! A file has its name only when it is complete: it is written as `.stats.new` beside it and renamed, over an earlier
 //! one of the same snapshot if there is one. The pieces of a large snapshot are appended to it one after the other.
-//! Nothing here is ever cleaned up, as in the original.
+//! Nothing here is cleaned up, as in the original, unless `keep` says so.
 //!
 //! A snapshot that cannot be written (the disk is full) is tried again, with growing pauses, and its directory stays in
 //! the queue until then. That does not stop Graphite: while writing fails there is no room here, so the worker goes on with
@@ -11,17 +11,18 @@
 mod files;
 
 use super::bounds::Bounds;
+use super::keep::EVERY;
 use super::{Batch, Counters, Dispatcher, Notice, Notices, aside};
 use crate::backoff::{Backoff, jitter};
 use crate::batch::Output;
 use crate::config;
 use crate::looked;
 use crate::snapshot::Epoch;
-use files::{StoreError, discard, store};
+use files::{StoreError, discard, store, tidy};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -86,7 +87,7 @@ impl LocalStore {
             submitted: Notify::new(),
             changed: Notify::new(),
         });
-        let task = tokio::task::spawn_local(run(Rc::clone(&shared), config.dir.clone()));
+        let task = tokio::task::spawn_local(run(Rc::clone(&shared), config.clone()));
         Self { shared, task }
     }
 }
@@ -196,7 +197,9 @@ impl Shared {
     }
 }
 
-async fn run(shared: Rc<Shared>, dir: PathBuf) {
+async fn run(shared: Rc<Shared>, config: config::LocalStore) {
+    let dir = &config.dir;
+    let mut tidied: Option<Instant> = None;
     let backoff = Backoff::new(PAUSES.0, PAUSES.1, PAUSES.2);
     let mut failures = 0;
     let mut begun: Option<Begun> = None;
@@ -213,7 +216,7 @@ async fn run(shared: Rc<Shared>, dir: PathBuf) {
             drop(aside::run("local-store", move || discard(&dir, staged.epoch)));
         }
         let offset = begun.map_or(0, |begun| begun.bytes);
-        match write(&shared, &dir, &batch, offset).await {
+        match write(&shared, dir, &batch, offset).await {
             Ok(()) => {
                 failures = 0;
                 if shared.failing.replace(false) {
@@ -244,8 +247,28 @@ async fn run(shared: Rc<Shared>, dir: PathBuf) {
         }
         shared.note_room();
         shared.changed.notify_one();
+        if config.keep.is_bounded() && tidied.is_none_or(|at| at.elapsed() >= EVERY) {
+            tidied = Some(Instant::now());
+            tidy_aside(&shared, &config).await;
+        }
         if failures > 0 {
             sleep(jitter(backoff.after(failures), fastrand::f64())).await;
+        }
+    }
+}
+
+/// Removes what is not to be kept any longer, aside.
+async fn tidy_aside(shared: &Shared, config: &config::LocalStore) {
+    let config = config.clone();
+    let Ok(done) = aside::run(NAME, move || tidy(&config.dir, &config.keep)) else { return };
+    match done.await {
+        Ok(Ok(0)) | Err(_) => {}
+        Ok(Ok(removed)) => {
+            tracing::info!(parent: &shared.of_dispatcher, removed, "stored snapshots removed, as keep has it");
+        }
+        Ok(Err(error)) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(parent: &shared.of_dispatcher, error, "old snapshots cannot be removed; trying again");
         }
     }
 }

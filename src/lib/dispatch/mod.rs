@@ -7,8 +7,11 @@
 //! ```text
 //! graphite::start(&config.graphite, &notices)      Http::start(protocol, &config.otlp, notices)
 //! Kafka::start(&config.kafka, notices)             LocalStore::start(&config.local_store, notices)
+//! Archive::start(&config.archive, &src_dir, &hostname, notices)
 //! ```
 
+#[cfg(feature = "process")]
+pub mod archive;
 mod aside;
 pub mod bounds;
 pub mod counters;
@@ -18,6 +21,7 @@ pub mod graphite;
 pub mod http;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+mod keep;
 pub mod local_store;
 #[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
 mod resolve;

@@ -17,6 +17,9 @@ pub trait Encoder: Debug {
     /// What follows is of this object, at this moment.
     fn object(&mut self, object: &Object<'_>, host: &Host, stamp: Epoch);
 
+    /// Whether objects that follow are those of a cluster; told only to those who take these.
+    fn clusters(&mut self, _clusters: bool) {}
+
     /// A metric on one of the paths of the object. `text` is what a line shows of the value.
     fn line(&mut self, _prefix: Prefix<'_>, _metric: &[u8], _text: &[u8], _value: f64) {}
 

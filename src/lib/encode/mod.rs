@@ -35,4 +35,5 @@ mod requests;
 pub mod ring;
 pub mod short_bytes;
 pub mod sink;
+pub mod tally;
 pub mod unchanged;

@@ -1,6 +1,8 @@
 //! carbon's pickle protocol: frames of a length (four bytes, the highest first) and a list of `(path, (timestamp, value))`
 //! in Python's pickle format, protocol 2, which every Python since 2.3 reads.
 
+use crate::value::Value;
+
 /// Points of a frame; the last of a batch has fewer. carbon takes frames of up to 1 MiB, and paths have at most some
 /// hundred bytes.
 pub const POINTS: usize = 500;
@@ -86,6 +88,44 @@ fn integer(value: u64, out: &mut Vec<u8>) {
     }
 }
 
+/// The points of whole frames as lines in plaintext, for people; `None` where these are no frames as they are made here.
+#[must_use]
+pub fn to_lines(frames: &[u8]) -> Option<Vec<u8>> {
+    let (mut lines, mut start) = (Vec::new(), 0);
+    for end in ends(frames, 0) {
+        let mut rest = frames.get(start + LENGTH..end)?.strip_prefix(b"\x80\x02](")?;
+        while rest != b"e." {
+            let (path, timestamp, value, after) = point(rest)?;
+            rest = after;
+            lines.extend_from_slice(path);
+            lines.push(b' ');
+            Value::Float(value).write(&mut lines).then_some(())?;
+            lines.extend_from_slice(format!(" {timestamp}\n").as_bytes());
+        }
+        start = end;
+    }
+    Some(lines)
+}
+
+/// A point, as [`Frames::push`] writes it, and what follows.
+fn point(bytes: &[u8]) -> Option<(&[u8], u64, f64, &[u8])> {
+    let bytes = bytes.strip_prefix(b"X")?;
+    let (length, bytes) = bytes.split_first_chunk()?;
+    let (path, bytes) = bytes.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    let (timestamp, bytes) = match bytes.strip_prefix(b"J") {
+        Some(bytes) => {
+            let (number, bytes) = bytes.split_first_chunk()?;
+            (u64::try_from(i32::from_le_bytes(*number)).ok()?, bytes)
+        }
+        None => {
+            let (number, bytes) = bytes.strip_prefix(b"\x8a\x09")?.split_first_chunk()?;
+            (u64::from_le_bytes(*number), bytes.strip_prefix(b"\0")?)
+        }
+    };
+    let (value, bytes) = bytes.strip_prefix(b"G")?.split_first_chunk()?;
+    Some((path, timestamp, f64::from_be_bytes(*value), bytes.strip_prefix(b"\x86\x86")?))
+}
+
 /// The ends of the frames that begin at `start`.
 fn ends(frames: &[u8], start: usize) -> impl Iterator<Item = usize> + '_ {
     let mut at = start;
@@ -138,6 +178,18 @@ mod tests {
         assert_eq!(part(&frames, all[0], usize::MAX), frames.len());
         assert_eq!(frames_of(0), b"");
         assert_eq!(ends(&frames_of(1000), 0).count(), 2);
+    }
+
+    #[test]
+    fn frames_are_read_back_as_lines() {
+        let mut frames = Frames::default();
+        (0..501).for_each(|n| frames.push(format!("a.b{n}").as_bytes(), 1_500_000_000 + n, 7.5));
+        frames.push(b"late;host=x", 4_294_967_296, 0.25);
+        let lines = String::from_utf8(to_lines(&frames.end()).unwrap()).unwrap();
+        assert_eq!(lines.lines().count(), 502);
+        assert!(lines.starts_with("a.b0 7.5 1500000000\na.b1 ") && lines.ends_with("\nlate;host=x 0.25 4294967296\n"));
+        assert_eq!(to_lines(b""), Some(Vec::new()));
+        assert_eq!(to_lines(b"a.b 1 2\n"), None);
     }
 
     #[test]

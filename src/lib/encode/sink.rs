@@ -37,6 +37,8 @@ pub struct Sink {
     unchanged: Option<Unchanged>,
     /// Whether lines in plaintext are wanted.
     plain: bool,
+    /// Whether somebody takes the files of the snapshot.
+    files: bool,
     /// Whether these are the only lines, and all of them: they are written by the shortest way then.
     only_plain: bool,
     /// Whether anything takes lines, or compares them.
@@ -65,13 +67,20 @@ impl Sink {
     /// take messages get them nevertheless.
     #[must_use]
     pub fn new(config: &Config, unchanged: Option<Unchanged>) -> Self {
-        Self::with(is_plaintext_wanted(config), encoders(config), unchanged)
+        let files = config.archive.is_some();
+        Self { files, ..Self::with(is_plaintext_wanted(config), encoders(config), unchanged) }
     }
 
     /// For lines in plaintext, whoever else wants something.
     #[must_use]
     pub fn plaintext(config: &Config) -> Self {
         Self::with(true, encoders(config), None)
+    }
+
+    /// For this encoder alone, whatever is wanted.
+    #[must_use]
+    pub fn only(encoder: Box<dyn Encoder>) -> Self {
+        Self::with(false, vec![encoder], None)
     }
 
     /// For the servers of a program that sends nothing but reports.
@@ -91,6 +100,7 @@ impl Sink {
             encoders,
             unchanged,
             plain,
+            files: false,
             only_plain,
             takes_lines,
             host: Host::default(),
@@ -154,6 +164,7 @@ impl Sink {
     /// themselves get the hosts only.
     pub fn clusters(&mut self, clusters: bool) {
         self.clusters = clusters;
+        self.encoders.iter_mut().for_each(|encoder| encoder.clusters(clusters));
     }
 
     /// Counters of what follows count from this moment on, as far as that is known.
@@ -225,6 +236,9 @@ impl Sink {
         let mut piece = Piece::default();
         for (output, batch) in self.encoders.iter_mut().flat_map(|encoder| encoder.take(&batch)) {
             piece.push(output, batch);
+        }
+        if self.files {
+            piece.push(Output::Files, batch.clone());
         }
         if self.plain {
             piece.push(Output::Plaintext, Batch { text: self.lines.take(buffer), ..batch });

@@ -25,6 +25,19 @@ impl Kind {
     /// All kinds, in the order in which they are sent.
     pub const ALL: [Self; 3] = [Self::Frontend, Self::Backend, Self::Server];
 
+    /// What a row is of: a server may be called BACKEND, so the type decides where there is one. `None` for what is not read: a
+    /// listener, or a type that is not known.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_row(row_type: Option<&[u8]>, svname: &[u8]) -> Option<Self> {
+        match (row_type, svname) {
+            (Some(b"0"), _) | (None, b"FRONTEND") => Some(Self::Frontend),
+            (Some(b"1"), _) | (None, b"BACKEND") => Some(Self::Backend),
+            (Some(b"2"), _) | (None, _) => Some(Self::Server),
+            (Some(_), _) => None,
+        }
+    }
+
     /// The word in metric paths and option names: `frontend`, `backend`, `server`.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -63,6 +76,27 @@ pub enum Nature {
     Status,
     /// Text; never sent.
     Text,
+}
+
+impl Nature {
+    /// The nature in words.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Rate => "rate",
+            Self::Max => "maximum",
+            Self::Limit => "limit",
+            Self::Average => "average",
+            Self::Age => "time since something happened",
+            Self::Duration => "duration",
+            Self::Config => "configured value",
+            Self::Key => "key",
+            Self::Status => "state",
+            Self::Text => "text",
+        }
+    }
 }
 
 /// What a figure counts.

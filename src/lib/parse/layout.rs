@@ -132,18 +132,16 @@ impl Layout {
         row.text(self.pxname).is_empty() || row.text(self.svname).is_empty()
     }
 
-    /// What a row is of: a server may be called BACKEND, so the type decides where there is one. `Ok(None)` for one that
-    /// is of nothing that is read, a listener.
+    /// What a row is of. `Ok(None)` for one that is of nothing that is read, a listener.
     #[inline(always)]
     pub(super) fn kind(&self, row: &impl RowCells) -> Result<Option<Kind>, RowError> {
-        Ok(Some(match (self.row_type.map(|position| row.text(position)), row.text(self.svname)) {
-            (Some(b"0"), _) | (None, b"FRONTEND") => Kind::Frontend,
-            (Some(b"1"), _) | (None, b"BACKEND") => Kind::Backend,
-            (Some(b"2"), _) | (None, _) => Kind::Server,
-            _ if self.nameless(row) => return Err(RowError::NoName),
-            (Some(b"3"), _) => return Ok(None),
-            (Some(_), _) => return Err(RowError::UnknownType),
-        }))
+        let row_type = self.row_type.map(|position| row.text(position));
+        match Kind::of_row(row_type, row.text(self.svname)) {
+            Some(kind) => Ok(Some(kind)),
+            None if self.nameless(row) => Err(RowError::NoName),
+            None if row_type == Some(b"3") => Ok(None),
+            None => Err(RowError::UnknownType),
+        }
     }
 }
 

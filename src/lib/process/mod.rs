@@ -9,9 +9,11 @@
 //! workers, `parent::custody` about snapshots.
 
 pub mod allocator;
+mod explain;
 mod once;
 pub mod parent;
 pub mod pipeline;
+mod replay;
 mod statistics;
 pub mod wire;
 pub mod worker;
@@ -25,6 +27,7 @@ use crate::dispatch::{graphite, http};
 use crate::exit;
 use crate::logging::{self, Chain, Output};
 use crate::startup::{Front, Next, Purpose};
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -48,22 +51,30 @@ fn broken_files(config: &Config) -> Vec<Problem> {
     graphite.into_iter().chain(kafka).chain(http).map(Problem::new).collect()
 }
 
-/// `--once`
-fn own(arguments: &Arguments) -> u8 {
+/// `--once`, `--explain`, `--replay`
+fn own(arguments: &Arguments, words: Vec<OsString>) -> u8 {
     signals::release_hangup();
     match &arguments.action {
-        Action::Once(snapshot) => match FRONT.load(arguments) {
-            Ok(loaded) => process_once(&loaded, snapshot),
+        Action::Once { snapshot, count } => match FRONT.load(arguments) {
+            Ok(loaded) => process_once(&loaded, snapshot, *count),
             Err(code) => code,
         },
+        Action::ExplainMetric { metric, snapshot } => match FRONT.load(arguments) {
+            Ok(loaded) => {
+                logging::init(loaded.config.process.loglevel, Output::Stderr);
+                explain::run(&loaded.config, &host::name(), metric, snapshot.as_deref())
+            }
+            Err(code) => code,
+        },
+        Action::Replay(asked) => replay::run(&FRONT, arguments, asked, words, &host::name()),
         _ => exit::USAGE,
     }
 }
 
-fn process_once(loaded: &Loaded, snapshot: &Path) -> u8 {
+fn process_once(loaded: &Loaded, snapshot: &Path, count: bool) -> u8 {
     logging::init(loaded.config.process.loglevel, Output::Stderr);
     let host = host::name();
-    once::run(&loaded.config, &host, snapshot)
+    once::run(&loaded.config, &host, snapshot, count)
 }
 
 /// The whole program: a worker when the parent started it as one; else command line, configuration, log, and
@@ -78,12 +89,12 @@ pub fn main() -> ExitCode {
     signals::hold_hangup();
     let loaded = match FRONT.begin(arguments.iter().cloned()) {
         Next::Run(loaded) => loaded,
-        Next::Own(asked) => return ExitCode::from(own(&asked)),
+        Next::Own(asked) => return ExitCode::from(own(&asked, arguments)),
         Next::Done(code) => return ExitCode::from(code),
     };
     logging::init(loaded.config.process.loglevel, Output::Stdout);
     loaded.log();
-    match parent::run(&loaded.config, &loaded.ini.to_text(), arguments) {
+    match parent::run(&loaded.config, &loaded.ini.to_text(), arguments, None) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             tracing::error!(error = %Chain(&error), "haproxystats-process ends");

@@ -1,47 +1,38 @@
-//! `--once DIR`: one snapshot to standard output, for debugging and for tests. Nothing is removed, no Graphite is needed.
+//! `--once DIR`: one snapshot to standard output, as it would be sent, for debugging and for tests; `--count` the number of
+//! series instead. Nothing is removed, no Graphite is needed.
 
-use super::pipeline::Pipeline;
-use crate::batch::{Output, Piece};
+mod count;
+mod printer;
+mod source;
+
+pub(super) use source::Source;
+
+use super::pipeline::{Pipeline, Report};
+use super::worker::pull_counters;
+use crate::batch::Piece;
 use crate::config::Config;
 use crate::dispatch::bounds::Bounds;
 use crate::exit;
 use crate::render::pieces::{Outlet, Pieces};
-use crate::snapshot::Epoch;
-use std::io::{self, Write};
+use printer::Printer;
+use std::io;
 use std::path::Path;
 use std::pin::pin;
 
 /// Processes the snapshot in `dir`, whose name is the timestamp, and prints its lines. Returns the exit code: 0 even
 /// where rows or files had to be left out, since those are logged; 66 when there is no such snapshot.
 #[must_use]
-pub(crate) fn run(config: &Config, hostname: &str, dir: &Path) -> u8 {
-    let epoch = std::fs::canonicalize(dir)
-        .map(|path| path.file_name().and_then(|name| name.to_str()).and_then(Epoch::from_name));
-    let epoch = match epoch {
-        Ok(Some(epoch)) => epoch,
-        Ok(None) => {
-            tracing::error!(snapshot = %dir.display(), "the name of the directory must be seconds since the epoch");
-            return exit::NO_INPUT;
-        }
-        Err(error) => {
-            tracing::error!(snapshot = %dir.display(), %error, "no such snapshot");
-            return exit::NO_INPUT;
-        }
+pub(crate) fn run(config: &Config, hostname: &str, dir: &Path, count: bool) -> u8 {
+    let source = match Source::open(dir, hostname) {
+        Ok(source) => source,
+        Err(code) => return code,
     };
-    let mut pipeline = Pipeline::plaintext(config, hostname);
-    let outlet = Outlet::new(Bounds::get().piece);
-    pipeline.begin(epoch, Vec::new());
-    let report = {
-        let rendering = pin!(pipeline.render(dir, &outlet));
-        let mut pieces = Pieces::new(&outlet, rendering);
-        while let Some(piece) = pieces.next_piece() {
-            if let Err(error) = print(piece) {
-                return code(Err(error));
-            }
-        }
-        pieces.end()
-    };
-    match report {
+    if count {
+        return count::run(config, &source);
+    }
+    let printer = Printer::new(config);
+    let mut pipeline = printer.pipeline(config, source.hostname());
+    match render(config, &mut pipeline, &source, |piece| printer.print(piece)) {
         Ok(report) => {
             tracing::info!(
                 lines = pipeline.lines(),
@@ -51,20 +42,46 @@ pub(crate) fn run(config: &Config, hostname: &str, dir: &Path) -> u8 {
                 counted_once = report.counted_once,
                 "done"
             );
-            code(print(pipeline.end().0))
+            code(printer.print(pipeline.end().0))
         }
-        Err(error) => {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::error!(%error, source, "not everything was processed");
-            exit::NO_INPUT
-        }
+        Err(code) => code,
     }
 }
 
-fn print(mut piece: Piece) -> io::Result<()> {
-    let text = piece.take(Output::Plaintext).map(|batch| batch.text).unwrap_or_default();
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(&text).and_then(|()| stdout.flush())
+/// Renders a snapshot. All pieces but the last go to `piece`; what goes wrong is said, and is the exit code.
+pub(super) fn render(
+    config: &Config,
+    pipeline: &mut Pipeline,
+    source: &Source,
+    mut piece: impl FnMut(Piece) -> io::Result<()>,
+) -> Result<Report, u8> {
+    let outlet = Outlet::new(Bounds::get().piece);
+    let dir = source.dir();
+    pipeline.again(source.is_archived());
+    pipeline.begin(source.epoch(), Vec::new());
+    let report = {
+        let rendering = pin!(pipeline.render(dir, &outlet));
+        let mut pieces = Pieces::new(&outlet, rendering);
+        while let Some(next) = pieces.next_piece() {
+            if let Err(error) = piece(next) {
+                return Err(code(Err(error)));
+            }
+        }
+        pieces.end()
+    };
+    let all = report.and_then(|report| {
+        if config.process.self_metrics {
+            for (name, value) in pull_counters(dir)? {
+                pipeline.own_metric(name, value, source.epoch());
+            }
+        }
+        Ok(report)
+    });
+    all.map_err(|error| {
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::error!(%error, source, "not everything was processed");
+        exit::NO_INPUT
+    })
 }
 
 fn code(printed: io::Result<()>) -> u8 {

@@ -10,6 +10,7 @@
 //! | `<socket>_carriedinfo`, `_carriedstat` | what the counters of processes that are gone had reached |
 //! | `<socket>_endedinfo`, `_endedstat` | what is known of objects that were in the snapshot before and are no more |
 //! | `.pull` | pull's own counters, one `name value` line each; hidden, so that nothing else reads it |
+//! | `.origin` | only in an archived snapshot: the host on which it was processed ([`origin`]) |
 //!
 //! What pull has on disk at each moment, and what a crash leaves: [`stage`].
 //!
@@ -21,7 +22,9 @@
 
 pub mod disk;
 pub mod list;
+pub mod moment;
 pub mod name;
+pub mod origin;
 pub mod quarantine;
 pub mod remove;
 pub mod stage;
@@ -50,6 +53,8 @@ pub const ENDED_STAT_SUFFIX: &str = "_endedstat";
 pub const WORKER_MARK: char = '@';
 /// Name of the file in which pull hands its own counters to process.
 pub const PULL_COUNTERS: &str = ".pull";
+/// Name of the file that says where an archived snapshot comes from.
+pub const ORIGIN: &str = ".origin";
 /// Begin of the name of a snapshot that is being deleted.
 pub const DONE_PREFIX: &str = ".done-";
 /// Begin of the name of a snapshot that is being taken out of the queue.

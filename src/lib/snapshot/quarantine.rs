@@ -116,6 +116,15 @@ pub fn count(src_dir: &Path) -> io::Result<usize> {
     places(src_dir).iter().map(|place| entries(place).map(|names| snapshots(names).count())).sum()
 }
 
+/// The snapshots in quarantine, in order; what cannot be read has none.
+#[must_use]
+pub fn list(src_dir: &Path) -> Vec<Epoch> {
+    let names = places(src_dir).into_iter().flat_map(|place| snapshots(entries(&place).unwrap_or_default()));
+    let mut epochs: Vec<Epoch> = names.filter_map(|name| Epoch::from_name(name.split('.').next()?)).collect();
+    epochs.sort_unstable();
+    epochs
+}
+
 /// Real directories in a quarantine; none where there is no quarantine.
 fn entries(place: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(place) {

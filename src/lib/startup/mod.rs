@@ -65,7 +65,12 @@ impl Front {
             Action::Status(as_json) => self.status(&arguments, *as_json),
             Action::Check => self.check(&arguments),
             Action::Run => return self.run(&arguments),
-            Action::Discover(_) | Action::Once(_) | Action::Explain(_) | Action::Import(_) => {
+            Action::Discover(_)
+            | Action::Once { .. }
+            | Action::Replay(_)
+            | Action::Explain(_)
+            | Action::ExplainMetric { .. }
+            | Action::Import(_) => {
                 return Next::Own(arguments);
             }
         };

@@ -157,7 +157,7 @@ impl Request {
             Ok(loaded) => loaded,
             Err(refused) => {
                 let first = refused.report.errors.first().map(ToString::to_string).unwrap_or_default();
-                return Verdict::new(State::Unknown, format!("the configuration is refused: {first}"));
+                return self.refused(&first);
             }
         };
         let depth = match self.name {
@@ -177,6 +177,27 @@ impl Request {
             }
             ("agent", _) => checks::agent(&status),
             _ => checks::running(&status),
+        }
+    }
+}
+
+impl Request {
+    /// The configuration is refused, for this reason: whether the program runs can be seen nevertheless. If it does not, that is
+    /// why, or it will be at the next attempt to start it.
+    fn refused(&self, first: &str) -> Verdict {
+        let reason = format!("the configuration is refused: {first}");
+        // What it says is not known; where processes are does not depend on it.
+        let Ok(built_in) = load::from_text(self.program, "", "built-in defaults") else {
+            return Verdict::new(State::Unknown, reason);
+        };
+        let seen = checks::running(&Status::take(self.program, &self.file, built_in.config, Depth::Processes));
+        match seen.state {
+            State::Critical => Verdict { text: format!("{}, and {reason}", seen.text), ..seen },
+            State::Ok | State::Warning => {
+                let text = format!("{}, but would not start again: {reason}", seen.text);
+                Verdict { state: State::Warning, text, ..seen }
+            }
+            State::Unknown => Verdict::new(State::Unknown, reason),
         }
     }
 }

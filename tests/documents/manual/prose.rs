@@ -91,18 +91,24 @@ pub const PAGES: &[Prose] = &[
             ),
         ],
         statuses: &[
-            (66, "The directory after --once cannot be read."),
+            (1, "Or a replay is not complete: snapshots were skipped, or it was interrupted."),
+            (66, "What stands after --once or --replay cannot be read, or contains no snapshot."),
             (70, "Workers keep dying before they process anything."),
         ],
         files: &[
             ("/var/lib/haproxystats/incoming", "src-dir: the queue."),
             ("/var/lib/haproxystats/failed", "Directories that could not be processed, the newest 360 of them."),
+            ("/var/lib/haproxystats/archive", "dir of [archive]: delivered directories, compressed."),
         ],
         examples: &[
             ("haproxystats-process --check", "Report all errors in /etc/haproxystats.conf, and start nothing."),
             (
                 "haproxystats-process --once /var/lib/haproxystats/incoming/1700000000",
                 "Print what would be sent for one directory.",
+            ),
+            (
+                "haproxystats-process --replay /var/lib/haproxystats/archive --from 2026-11-29 --to 2026-11-30",
+                "Send the archived snapshots of a day again.",
             ),
         ],
     },

@@ -33,8 +33,8 @@ impl Opt {
     pub fn complete(&self) -> Complete {
         match self.value.as_deref() {
             None => Complete::Nothing,
-            Some("file" | "path") => Complete::Files,
-            Some("dir" | "snapshot") => Complete::Directories,
+            Some("file" | "path" | "place" | "snapshot" | "state") => Complete::Files,
+            Some("dir") => Complete::Directories,
             Some(_) => Complete::Nothing,
         }
     }

@@ -170,7 +170,10 @@ impl Dispatcher for All {
 impl Rig<LocalStore> {
     pub fn store(dir: &Path) -> Self {
         let (sender, notices) = tokio::sync::mpsc::unbounded_channel();
-        Self::with(LocalStore::start(&config::LocalStore { dir: dir.to_owned() }, sender), notices)
+        Self::with(
+            LocalStore::start(&config::LocalStore { dir: dir.to_owned(), keep: config::Keep::default() }, sender),
+            notices,
+        )
     }
 }
 

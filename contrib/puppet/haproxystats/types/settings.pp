@@ -94,6 +94,11 @@ type Haproxystats::Settings = Struct[{
   Optional['server-groups'] => Hash[String[1], String[1]],
   Optional['local-store'] => Struct[{
     Optional['dir'] => Haproxystats::Value,
+    Optional['keep'] => Haproxystats::Value,
+  }],
+  Optional['archive'] => Struct[{
+    Optional['dir'] => Haproxystats::Value,
+    Optional['keep'] => Haproxystats::Value,
   }],
   Optional['kafka'] => Hash[Variant[
       Enum[

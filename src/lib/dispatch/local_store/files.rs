@@ -1,8 +1,11 @@
 //! The files of the local store. Below its directory no link is followed: whoever may make one there must not choose what is
 //! overwritten. What is made has the permissions that are written here, less those that the umask takes away.
 
+use crate::config::Keep;
 use crate::dispatch::Batch;
-use crate::snapshot::Epoch;
+use crate::dispatch::keep::{Item, expired};
+use crate::snapshot::list::{list, wall_clock};
+use crate::snapshot::{Epoch, disk};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
@@ -86,6 +89,23 @@ pub(super) fn discard(dir: &Path, epoch: Epoch) {
     let _ = unlinkat(&base, epoch.to_string().as_str(), UnlinkatFlags::RemoveDir);
 }
 
+/// Removes what is not to be kept of the snapshots that are complete; says how many those were.
+pub(super) fn tidy(dir: &Path, keep: &Keep) -> io::Result<u64> {
+    let stored = |epoch: &Epoch| {
+        let path = dir.join(epoch.to_string());
+        let bytes = std::fs::symlink_metadata(path.join(STORED)).ok()?.len();
+        Some(Item { epoch: *epoch, bytes, path })
+    };
+    let items = list(dir)?.snapshots.iter().filter_map(stored).collect();
+    let mut removed = 0;
+    for item in expired(items, keep, wall_clock()) {
+        // A link that has taken its place is refused there.
+        disk::remove_directory(&item.path)?;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
 /// The store itself may be reached by a link: that is the operator's choice.
 fn open_base(dir: &Path) -> nix::Result<OwnedFd> {
     open(dir, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
@@ -154,6 +174,20 @@ mod tests {
         store(dir.path(), &batch("c 5 6\n"), 0).unwrap();
         assert_eq!(std::fs::read_to_string(folder.join("stats")).unwrap(), "c 5 6\n");
         assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_not_to_be_kept_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        for epoch in 1_457_298_060..1_457_298_070 {
+            store(dir.path(), &Batch { epoch: Epoch(epoch), ..batch("a 1 2\n") }, 0).unwrap();
+        }
+        std::fs::remove_file(dir.path().join("1457298060").join(STORED)).unwrap();
+        let keep = |age, bytes| Keep { age, bytes };
+        assert_eq!(tidy(dir.path(), &keep(None, Some(4 * 4096))).unwrap(), 5);
+        assert!(dir.path().join("1457298060").exists(), "it is not complete, so it may be one that is being written");
+        assert_eq!(tidy(dir.path(), &keep(Some(Duration::from_secs(86_400)), None)).unwrap(), 3);
+        assert!(dir.path().join("1457298069/stats").exists());
     }
 
     fn piece(text: &str, piece: usize, more: bool) -> Batch {

@@ -9,7 +9,7 @@ use crate::snapshot::Epoch;
 use crate::snapshot::list::wall_clock;
 use std::time::{Duration, Instant};
 
-impl Parent {
+impl Parent<'_> {
     /// Hands out snapshots: one to each worker that asked, the least laden first. Where the next snapshot of a destination that
     /// takes them in order waits, and no worker asks since all hold later ones, one that has nothing to do gets it unasked.
     pub(super) fn assign(&mut self, now: Instant) {

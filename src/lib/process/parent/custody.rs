@@ -124,6 +124,11 @@ impl Custody {
         }
     }
 
+    /// A snapshot is in the source directory, complete, without having been looked for.
+    pub(crate) fn announce(&mut self, epoch: Epoch) {
+        self.queue.arrived(epoch);
+    }
+
     /// Gives the oldest snapshot that is ready to a worker.
     pub(crate) fn claim(&mut self, slot: Slot, now: Instant, totals: &mut Totals) -> Option<Epoch> {
         loop {

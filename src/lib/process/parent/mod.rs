@@ -4,7 +4,9 @@
 mod assign;
 mod custody;
 mod death;
+mod ends;
 mod error;
+mod feed;
 pub mod figures;
 mod heartbeat;
 mod order;
@@ -29,13 +31,14 @@ use crate::logging::Chain;
 use crate::looked::{self, Moment};
 use crate::process::statistics;
 use crate::process::wire::message::{ToParent, ToWorker};
-use crate::queue::{Blame, Slot};
+use crate::queue::Slot;
 use crate::snapshot::Epoch;
 use crate::snapshot::list::wall_clock;
 use custody::Custody;
-use death::{Death, classify};
+use death::Death;
 pub use error::StartError;
-use figures::{Figure, Totals};
+pub(super) use feed::{Feed, Seen, Turn};
+use figures::Totals;
 use heartbeat::Heartbeat;
 use page::page;
 use pool::{Event, Pool, WorkerEvent};
@@ -55,11 +58,16 @@ pub const GRACE: Duration = Duration::from_secs(10);
 const ABSENCE: Duration = Duration::from_millis(100);
 
 /// Runs the daemon until it is told to leave or gives up; returns the exit code. `arguments` is the command line,
-/// `text` the configuration as the workers will read it.
+/// `text` the configuration as the workers will read it. With a `feed` it ends when that has nothing more, and reloads nothing.
 ///
 /// # Errors
 /// When it cannot start.
-pub fn run(config: &Config, text: &str, arguments: Vec<OsString>) -> Result<u8, StartError> {
+pub(super) fn run(
+    config: &Config,
+    text: &str,
+    arguments: Vec<OsString>,
+    feed: Option<&mut dyn Feed>,
+) -> Result<u8, StartError> {
     graphite::check(config)?;
     http::check(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(looked::parks).build()?;
@@ -68,7 +76,7 @@ pub fn run(config: &Config, text: &str, arguments: Vec<OsString>) -> Result<u8, 
         // First of all, so that a signal during the start is not the end of it.
         let mut signals = Signals::listen()?;
         let mut child = signal(SignalKind::child())?;
-        let mut parent = Parent::new(config, spawner, arguments)?;
+        let mut parent = Parent::new(config, spawner, arguments, feed)?;
         let version = crate::version::line();
         tracing::info!(version, workers = config.process.workers.get(), "haproxystats-process is running");
         Ok(parent.run(&mut signals, &mut child).await)
@@ -84,7 +92,7 @@ fn policy(process: &config::Process) -> Policy {
     }
 }
 
-struct Parent {
+struct Parent<'f> {
     custody: Custody,
     supervisor: Supervisor,
     pool: Pool,
@@ -106,10 +114,16 @@ struct Parent {
     exporter: config::Exporter,
     scrapes: Scrapes,
     renewal: Renewal,
+    feed: Option<&'f mut dyn Feed>,
 }
 
-impl Parent {
-    fn new(config: &Config, spawner: Spawner, arguments: Vec<OsString>) -> Result<Self, StartError> {
+impl<'f> Parent<'f> {
+    fn new(
+        config: &Config,
+        spawner: Spawner,
+        arguments: Vec<OsString>,
+        feed: Option<&'f mut dyn Feed>,
+    ) -> Result<Self, StartError> {
         let process = &config.process;
         let now = Instant::now();
         statistics::tidy(&process.src_dir, config.exporter.statistics);
@@ -131,6 +145,7 @@ impl Parent {
             exporter: config.exporter.clone(),
             scrapes: exporter::start(&config.exporter),
             renewal: Renewal::new(arguments, process),
+            feed,
         })
     }
 
@@ -153,6 +168,7 @@ impl Parent {
                 return self.end(code);
             }
             self.renew();
+            let fed = self.feed(now);
             self.assign(now);
             self.tell_turns();
             let moment = Moment::now();
@@ -166,7 +182,7 @@ impl Parent {
             if !self.leaving {
                 wake = wake.min(self.custody.next_look());
             }
-            if let Some(due) = self.custody.next_due() {
+            for due in self.custody.next_due().into_iter().chain(fed) {
                 wake = wake.min(due.max(now));
             }
             tokio::select! {
@@ -177,7 +193,7 @@ impl Parent {
                 }
                 _ = child.recv() => self.listen(),
                 told = signals.next() => match told {
-                    Told::Hangup if self.leaving => {}
+                    Told::Hangup if self.leaving || self.feed.is_some() => {}
                     Told::Hangup => {
                         looked::leave();
                         self.reload();
@@ -196,6 +212,7 @@ impl Parent {
                     page::answer(scrape, page, self.exporter.statistics.then(|| self.renewal.src_dir()));
                 }
                 () = self.custody.hinted(), if !self.leaving => {}
+                () = feed::ready(&mut self.feed), if !self.leaving => {}
                 () = looked::sleep_until_time(wake.into()) => {}
             }
         }
@@ -338,59 +355,5 @@ impl Parent {
     fn surprised(&mut self, slot: Slot, epoch: Epoch) {
         tracing::error!(worker = slot.0, snapshot = %epoch, "refers to a snapshot that it does not have");
         self.pool.kill(slot, None, Duration::ZERO);
-    }
-
-    fn reap(&mut self) {
-        let now = Instant::now();
-        for gone in self.pool.reap() {
-            let death = classify(gone.status, gone.known);
-            let (worker, pid) = (gone.slot.0, gone.pid);
-            match death {
-                Death::Left | Death::NotStarted => tracing::info!(worker, pid, "{}", death.words()),
-                _ => tracing::warn!(worker, pid, "{}", death.words()),
-            }
-            match death {
-                Death::Exit(_) => self.totals.add(Figure::WorkerRestartsExit, 1),
-                Death::Crash(_) | Death::Killed(_) => self.totals.add(Figure::WorkerRestartsSignal, 1),
-                Death::Hang | Death::Stopped => self.totals.add(Figure::WorkerRestartsHang, 1),
-                Death::Left | Death::NotStarted => {}
-            }
-            self.totals.died(gone.slot);
-            self.turns.order.died(gone.slot);
-            if death == Death::Left {
-                self.supervisor.left(gone.slot, Moment::now());
-            } else {
-                self.supervisor.died(gone.slot, Moment::now());
-            }
-            // While we leave, nobody is to blame: a kill of the whole group looks like anything.
-            let blame = if self.leaving { Blame::None } else { death.blame() };
-            if self.custody.died(gone.slot, blame, now, &mut self.totals) {
-                self.supervisor.progress(gone.slot);
-            }
-        }
-    }
-
-    fn leave(&mut self, told: Told) {
-        let queue = self.custody.queue();
-        let (settling, in_flight) = (queue.settling(), queue.in_flight() - queue.settling());
-        tracing::info!(
-            signal = %told,
-            in_flight,
-            settling,
-            grace_s = GRACE.as_secs(),
-            "exiting when everything in flight is delivered"
-        );
-        systemd::stopping();
-        self.leaving = true;
-        self.supervisor.drain(Moment::now(), GRACE);
-        self.pool.drain(GRACE);
-    }
-
-    fn end(&mut self, code: u8) -> u8 {
-        let queue = self.custody.queue();
-        let left = queue.depth() + queue.in_flight();
-        let delivered = self.totals.get(Figure::SnapshotsDelivered);
-        tracing::info!(delivered, left_on_disk = left, "ended");
-        code
     }
 }

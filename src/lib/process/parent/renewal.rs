@@ -46,7 +46,7 @@ impl Renewal {
     }
 }
 
-impl Parent {
+impl Parent<'_> {
     /// Reads the configuration again. Where anything is wrong with it, everything stays as it is.
     pub(super) fn reload(&mut self) {
         let Some(loaded) = FRONT.reload(|loaded| broken_files(&loaded.config)) else { return };

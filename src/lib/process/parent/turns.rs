@@ -76,7 +76,7 @@ fn names(config: &Config) -> Vec<&'static str> {
     otlp.into_iter().chain(remote_write).collect()
 }
 
-impl Parent {
+impl Parent<'_> {
     /// A destination has a snapshot that others lack. False when the worker does not hold it.
     pub(super) fn delivered(&mut self, slot: Slot, dispatcher: &str, epoch: Epoch) -> bool {
         let Some(directory) =

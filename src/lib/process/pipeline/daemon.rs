@@ -151,7 +151,7 @@ fn start(processes: &[Info], others: &[Info], continuous: bool) -> Option<Epoch>
 
 /// The path element of each process: its number, or the name of its socket where another process has the same number
 /// (every HAProxy since 2.5 says 1) or where it has none.
-fn process_names(processes: &[(&str, Info)]) -> Vec<String> {
+pub(super) fn process_names(processes: &[(&str, Info)]) -> Vec<String> {
     let number = |info: &Info| info.get("Process_num");
     let mut uses: HashMap<i128, usize> = HashMap::new();
     for number in processes.iter().filter_map(|(_, info)| number(info)) {

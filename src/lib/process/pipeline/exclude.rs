@@ -44,6 +44,12 @@ impl Excluded {
 pub(crate) struct Listed(Vec<String>);
 
 impl Listed {
+    /// Whether this path element is excluded.
+    #[must_use]
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|listed| listed == name)
+    }
+
     /// The excluded ones among `names`.
     #[must_use]
     pub(crate) fn among(&self, names: &Names) -> HashSet<NameId> {

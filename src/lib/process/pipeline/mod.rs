@@ -11,6 +11,7 @@ mod exclude;
 mod files;
 mod found;
 mod hosts;
+mod inventory;
 mod own;
 mod proxies;
 mod run;
@@ -19,12 +20,14 @@ mod source;
 mod stranger;
 mod twins;
 
+pub use inventory::Holding;
 pub use own::SnapshotFigure;
 pub use run::{PipelineError, Report};
 
 use crate::batch::messages::Messages;
 use crate::batch::{Batch, Output, Piece};
 use crate::config::{Config, KafkaFormat};
+use crate::encode::encoder::Encoder;
 use crate::encode::prefix::Prefixes;
 use crate::encode::sink::{Sink, Skipped};
 use crate::encode::unchanged::Unchanged;
@@ -41,7 +44,7 @@ use sites::Sites;
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use twins::Twins;
 
 /// Renders snapshots. Keeps what does not change from one snapshot to the next: the plan of columns, paths by name.
@@ -58,6 +61,8 @@ pub struct Pipeline {
     exclude_frontends: Excluded,
     exclude_backends: Excluded,
     bounds: Bounds,
+    /// The snapshot was processed before: how long it takes now says nothing about that time.
+    again: bool,
     sink: Sink,
     /// What [`Pipeline::run`] made for others than those who take lines.
     rest: Piece,
@@ -75,6 +80,12 @@ impl Pipeline {
     #[must_use]
     pub fn plaintext(config: &Config, hostname: &str) -> Self {
         Self::with(config, hostname, Sink::plaintext(config))
+    }
+
+    /// For this encoder alone, whatever the destinations take.
+    #[must_use]
+    pub fn only(config: &Config, hostname: &str, encoder: Box<dyn Encoder>) -> Self {
+        Self::with(config, hostname, Sink::only(encoder))
     }
 
     fn with(config: &Config, hostname: &str, sink: Sink) -> Self {
@@ -96,6 +107,7 @@ impl Pipeline {
             exclude_frontends: Excluded::new(process.exclude_frontends.clone()),
             exclude_backends: Excluded::new(process.exclude_backends.clone()),
             bounds: Bounds::from_environment(),
+            again: false,
             sink,
             rest: Piece::default(),
         }
@@ -111,6 +123,11 @@ impl Pipeline {
     /// Begins a snapshot: what is left of another is forgotten. Lines go to `buffer`, which is to be empty.
     pub fn begin(&mut self, epoch: Epoch, buffer: Vec<u8>) {
         self.sink.begin(epoch, buffer);
+    }
+
+    /// Whether snapshots were processed before, from now on: then nothing is sent about how long it takes.
+    pub fn again(&mut self, again: bool) {
+        self.again = again;
     }
 
     /// Leaves out what has not changed since `before`, where less is to be sent: the newest snapshot that any worker was given
@@ -142,6 +159,7 @@ impl Pipeline {
             own: &self.own,
             excluded: (&mut self.exclude_frontends, &mut self.exclude_backends),
             bounds: self.bounds,
+            times: !self.again,
             sink: &mut self.sink,
             outlet,
             report: Report::default(),
@@ -156,6 +174,14 @@ impl Pipeline {
     pub fn own_metric(&mut self, name: &str, value: f64, stamp: Epoch) {
         self.sink.stamp(stamp);
         own::named(&self.own, &mut self.figures, name, value, &mut self.sink);
+    }
+
+    /// A time that the processing took, with three decimals.
+    pub fn own_time(&mut self, figure: SnapshotFigure, time: Duration, stamp: Epoch) {
+        if !self.again {
+            let seconds = (time.as_secs_f64() * 1000.0).round() / 1000.0;
+            self.own_metric(figure.definition().name, seconds, stamp);
+        }
     }
 
     /// Lines so far.

@@ -86,6 +86,8 @@ pub(super) struct Run<'a> {
     /// Frontends and backends that are left out.
     pub(super) excluded: (&'a mut Excluded, &'a mut Excluded),
     pub(super) bounds: Bounds,
+    /// Whether times that the processing takes are sent.
+    pub(super) times: bool,
     pub(super) sink: &'a mut Sink,
     pub(super) outlet: &'a Outlet,
     pub(super) report: Report,
@@ -113,7 +115,9 @@ impl Run<'_> {
     }
 
     pub(super) fn own_seconds(&mut self, figure: SnapshotFigure, time: Duration) {
-        own::own_seconds(self.own, figure, time, self.sink);
+        if self.times {
+            own::own_seconds(self.own, figure, time, self.sink);
+        }
     }
 
     /// Counts and reports a file of which nothing could be used. Returns whether figures of a process are missing without

@@ -18,6 +18,8 @@ mod setup;
 mod state;
 mod trap;
 
+pub(super) use pull_counters::pull_counters;
+
 use super::wire::message::Figures;
 use crate::config::LogLevel;
 use crate::dispatch::bounds::Bounds;

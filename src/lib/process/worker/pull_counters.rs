@@ -12,7 +12,7 @@ use std::path::Path;
 const MAX_PULL_COUNTERS: u64 = 16 * 1024;
 
 /// The figures that pull has left in a snapshot: those of its table that can be read, others are left out.
-pub(super) fn pull_counters(dir: &Path) -> Result<Vec<(&'static str, f64)>, PipelineError> {
+pub(in crate::process) fn pull_counters(dir: &Path) -> Result<Vec<(&'static str, f64)>, PipelineError> {
     let (path, mut text) = (dir.join(PULL_COUNTERS), String::new());
     match open(&path).and_then(|file| file.take(MAX_PULL_COUNTERS).read_to_string(&mut text)) {
         Ok(_) => {}

@@ -12,6 +12,7 @@ use crate::process::pipeline::{Pipeline, PipelineError, Report, SnapshotFigure};
 use crate::process::wire::message::{Failure, Figures};
 use crate::render::pieces::Outlet;
 use crate::snapshot::Epoch;
+use crate::snapshot::origin::Origin;
 use std::io;
 use std::path::Path;
 use std::time::Instant;
@@ -49,12 +50,15 @@ pub(super) struct Renderer<'a> {
     config: &'a Config,
     hostname: String,
     pipeline: Pipeline,
+    /// The host whose snapshots the pipeline renders.
+    host: String,
     trap: Trap,
 }
 
 impl<'a> Renderer<'a> {
     pub(super) fn new(config: &'a Config, hostname: String) -> Self {
-        Self { config, pipeline: Pipeline::new(config, &hostname), hostname, trap: Trap::from_environment() }
+        let (pipeline, host) = (Pipeline::new(config, &hostname), hostname.clone());
+        Self { config, pipeline, host, hostname, trap: Trap::from_environment() }
     }
 
     /// The next snapshot is rendered in full.
@@ -73,6 +77,13 @@ impl<'a> Renderer<'a> {
     ) -> Outcome {
         self.trap.spring(epoch);
         let dir = self.config.process.src_dir.join(epoch.to_string());
+        let origin = match Origin::read(&dir) {
+            Ok(origin) => origin,
+            Err(error) => return Outcome::Failed { failure: Failure::System, reason: error.to_string() },
+        };
+        // What was archived keeps its name, and the figures of this daemon are not those of that host.
+        let figures = figures.filter(|_| origin.is_none());
+        self.of(origin);
         let (trap, pipeline, config) = (&mut self.trap, &mut self.pipeline, self.config);
         let rendered = panics::caught(async {
             trap.panic(epoch);
@@ -91,10 +102,23 @@ impl<'a> Renderer<'a> {
             Err(panic) => {
                 panics::seen();
                 // Whatever it was in the middle of, its state is not to be trusted.
-                self.pipeline = Pipeline::new(self.config, &self.hostname);
+                self.pipeline = Pipeline::new(self.config, &self.host);
                 Outcome::Failed { failure: Failure::Panic, reason: format!("panic: {}", panics::words(&*panic)) }
             }
         }
+    }
+}
+
+impl Renderer<'_> {
+    /// Renders what comes from there; `None` is here and now.
+    fn of(&mut self, origin: Option<Origin>) {
+        let again = origin.is_some();
+        let host = origin.map_or_else(|| self.hostname.clone(), |origin| origin.host);
+        if host != self.host {
+            self.pipeline = Pipeline::new(self.config, &host);
+            self.host = host;
+        }
+        self.pipeline.again(again);
     }
 }
 
@@ -117,8 +141,7 @@ async fn render(
     for (name, value) in figures.iter().flat_map(|figures| figures.values.iter()) {
         pipeline.own_metric(name, *value, figures.map_or(epoch, |figures| figures.stamp));
     }
-    let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-    pipeline.own_metric(SnapshotFigure::TotalWallClockTime.definition().name, seconds, epoch);
+    pipeline.own_time(SnapshotFigure::TotalWallClockTime, start.elapsed(), epoch);
     let lines = pipeline.lines();
     let (last, skipped) = pipeline.end();
     Ok(Rendered { last, lines, report, skipped })

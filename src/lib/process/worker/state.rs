@@ -6,6 +6,7 @@ use super::error::WorkerError;
 use super::{memory, panics};
 use crate::config::Config;
 use crate::daemon::signals;
+use crate::dispatch::archive::Archive;
 use crate::dispatch::http::Http;
 use crate::dispatch::{Counters, Dispatcher, Notice, graphite, local_store::LocalStore};
 use crate::looked::{self, Moment};
@@ -151,7 +152,11 @@ impl Worker {
             }
         }
         if let Some(store) = &config.local_store {
-            dispatchers.push(Box::new(LocalStore::start(store, sender)));
+            dispatchers.push(Box::new(LocalStore::start(store, sender.clone())));
+        }
+        if let Some(archive) = &config.archive {
+            let archive = Archive::start(archive, &config.process.src_dir, &hostname, sender);
+            dispatchers.push(Box::new(archive));
         }
         let ordered = dispatchers.iter().filter(|one| one.is_ordered()).map(|one| one.name()).collect();
         Ok(Self {

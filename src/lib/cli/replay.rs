@@ -1,0 +1,39 @@
+//! The words of `haproxystats-process --replay`.
+
+use super::arguments::Replay;
+use super::parse::path;
+use crate::snapshot::Epoch;
+use crate::snapshot::moment::{self, Span};
+use docopt::ArgvMap;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+/// What they ask for; what is wrong in words.
+pub(super) fn replay(parsed: &ArgvMap, place: PathBuf) -> Result<Replay, String> {
+    let text = |option: &str| Some(parsed.get_str(option)).filter(|text| !text.is_empty());
+    let moment = |option: &str| text(option).map(|text| read_moment(option, text)).transpose();
+    let span = Span { from: moment("--from")?, to: moment("--to")? };
+    if let (Some(from), Some(to)) = (span.from, span.to)
+        && to <= from
+    {
+        return Err("--to is not after --from".to_owned());
+    }
+    let rate = text("--rate").unwrap_or_default();
+    let rate = rate.parse::<NonZeroU64>().map_err(|_| format!("--rate {rate:?} is not a whole number, 1 or more"))?;
+    Ok(Replay {
+        place,
+        span,
+        rate,
+        resume: path(parsed, "--resume"),
+        to_graphite: text("--to-graphite").map(str::to_owned),
+        hostname: text("--hostname").map(str::to_owned),
+    })
+}
+
+fn read_moment(option: &str, text: &str) -> Result<Epoch, String> {
+    moment::parse(text).ok_or_else(|| {
+        format!(
+            "{option} {text:?} is not a time; write seconds since the epoch, or 2026-11-30T08:00:00Z, or 2026-11-30"
+        )
+    })
+}

@@ -1,0 +1,140 @@
+//! How many series there are, by family: for `--once --count`.
+
+use super::encoder::Encoder;
+use super::object::{Host, Object, ObjectKind};
+use super::prefix::Prefix;
+use crate::batch::{Batch, Output};
+use crate::snapshot::Epoch;
+use foldhash::quality::RandomState;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::BuildHasher;
+use std::rc::Rc;
+
+/// Objects and series of one family. Names are kept as hashes: there may be millions.
+#[derive(Debug, Default)]
+struct Family {
+    objects: HashSet<u64>,
+    series: HashSet<u64>,
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+pub struct Counts {
+    hashes: RandomState,
+    /// By the order of the families, and whether they are those of a cluster.
+    families: BTreeMap<(bool, u8, &'static str), Family>,
+}
+
+impl Counts {
+    /// Family, objects, series; the families in order.
+    pub fn rows(&self) -> impl Iterator<Item = (String, usize, usize)> {
+        self.families.iter().map(|((clusters, _, word), family)| {
+            let name = if *clusters { format!("cluster {word}") } else { (*word).to_owned() };
+            (name, family.objects.len(), family.series.len())
+        })
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Tally {
+    counts: Rc<RefCell<Counts>>,
+    clusters: bool,
+    present: (u8, &'static str),
+}
+
+impl Tally {
+    /// Counts into this.
+    #[must_use]
+    pub fn new(counts: Rc<RefCell<Counts>>) -> Self {
+        Self { counts, clusters: false, present: rank(ObjectKind::Own) }
+    }
+}
+
+/// The place of a kind in the order in which they are sent, and its word.
+fn rank(kind: ObjectKind) -> (u8, &'static str) {
+    let rank = match kind {
+        ObjectKind::Daemon => 0,
+        ObjectKind::Process => 1,
+        ObjectKind::Frontend => 2,
+        ObjectKind::Backend => 3,
+        ObjectKind::Server => 4,
+        ObjectKind::ServerTotal => 5,
+        ObjectKind::Own => u8::MAX,
+    };
+    (rank, kind.word())
+}
+
+impl Encoder for Tally {
+    fn begin(&mut self) {
+        *self.counts.borrow_mut() = Counts::default();
+    }
+
+    fn object(&mut self, object: &Object<'_>, host: &Host, _: Epoch) {
+        self.present = rank(object.kind);
+        let mut counts = self.counts.borrow_mut();
+        let hash = counts.hashes.hash_one((&host.name, object));
+        let (rank, word) = self.present;
+        counts.families.entry((self.clusters, rank, word)).or_default().objects.insert(hash);
+    }
+
+    fn line(&mut self, prefix: Prefix<'_>, metric: &[u8], _: &[u8], _: f64) {
+        let mut counts = self.counts.borrow_mut();
+        // With tags there is one for each plain name as well.
+        let hash = counts.hashes.hash_one((prefix.plain, metric));
+        let (rank, word) = self.present;
+        counts.families.entry((self.clusters, rank, word)).or_default().series.insert(hash);
+    }
+
+    fn clusters(&mut self, clusters: bool) {
+        self.clusters = clusters;
+    }
+
+    fn takes_clusters(&self) -> bool {
+        true
+    }
+
+    fn takes_lines(&self) -> bool {
+        true
+    }
+
+    fn size(&self) -> usize {
+        0
+    }
+
+    fn take(&mut self, _: &Batch) -> Vec<(Output, Batch)> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::prefix::Prefixes;
+    use crate::encode::sink::Sink;
+    use crate::value::Value;
+
+    #[test]
+    fn each_series_and_each_object_is_counted_once() {
+        let counts = Rc::new(RefCell::new(Counts::default()));
+        let mut sink = Sink::only(Box::new(Tally::new(Rc::clone(&counts))));
+        let prefixes = |names: &[&str]| Prefixes {
+            plain: names.iter().map(|name| name.as_bytes().into()).collect(),
+            ..Prefixes::default()
+        };
+        sink.begin(Epoch(1), Vec::new());
+        let backend = Object { kind: ObjectKind::Backend, proxy: "b", name: "" };
+        for metric in ["scur", "stot", "scur"] {
+            sink.object(backend, &prefixes(&["g.b.", "b."])).metric(metric.as_bytes(), Value::Int(1));
+        }
+        sink.object(backend, &prefixes(&["b."])).metric(b"rtime", Value::Float(f64::NAN));
+        sink.clusters(true);
+        sink.object(backend, &prefixes(&["c.b."])).metric(b"scur", Value::Int(1));
+        sink.clusters(false);
+        sink.object(Object::unnamed(ObjectKind::Daemon), &prefixes(&["d."])).metric(b"x", Value::Int(1));
+        let rows: Vec<_> = counts.borrow().rows().collect();
+        let row = |name: &str, objects, series| (name.to_owned(), objects, series);
+        assert_eq!(rows, [row("daemon", 1, 1), row("backend", 1, 4), row("cluster backend", 1, 1)]);
+    }
+}

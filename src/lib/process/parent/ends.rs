@@ -1,0 +1,69 @@
+//! How workers end, and the daemon itself.
+
+use super::death::{Death, classify};
+use super::figures::Figure;
+use super::{GRACE, Parent};
+use crate::daemon::signals::Told;
+use crate::daemon::systemd;
+use crate::looked::Moment;
+use crate::queue::Blame;
+use std::time::Instant;
+
+impl Parent<'_> {
+    /// Takes note of workers that are gone.
+    pub(super) fn reap(&mut self) {
+        let now = Instant::now();
+        for gone in self.pool.reap() {
+            let death = classify(gone.status, gone.known);
+            let (worker, pid) = (gone.slot.0, gone.pid);
+            match death {
+                Death::Left | Death::NotStarted => tracing::info!(worker, pid, "{}", death.words()),
+                _ => tracing::warn!(worker, pid, "{}", death.words()),
+            }
+            match death {
+                Death::Exit(_) => self.totals.add(Figure::WorkerRestartsExit, 1),
+                Death::Crash(_) | Death::Killed(_) => self.totals.add(Figure::WorkerRestartsSignal, 1),
+                Death::Hang | Death::Stopped => self.totals.add(Figure::WorkerRestartsHang, 1),
+                Death::Left | Death::NotStarted => {}
+            }
+            self.totals.died(gone.slot);
+            self.turns.order.died(gone.slot);
+            if death == Death::Left {
+                self.supervisor.left(gone.slot, Moment::now());
+            } else {
+                self.supervisor.died(gone.slot, Moment::now());
+            }
+            // While we leave, nobody is to blame: a kill of the whole group looks like anything.
+            let blame = if self.leaving { Blame::None } else { death.blame() };
+            if self.custody.died(gone.slot, blame, now, &mut self.totals) {
+                self.supervisor.progress(gone.slot);
+            }
+        }
+    }
+
+    /// Leaves once workers have delivered what they hold.
+    pub(super) fn leave(&mut self, told: Told) {
+        let queue = self.custody.queue();
+        let (settling, in_flight) = (queue.settling(), queue.in_flight() - queue.settling());
+        tracing::info!(
+            signal = %told,
+            in_flight,
+            settling,
+            grace_s = GRACE.as_secs(),
+            "exiting when everything in flight is delivered"
+        );
+        systemd::stopping();
+        self.leaving = true;
+        self.supervisor.drain(Moment::now(), GRACE);
+        self.pool.drain(GRACE);
+    }
+
+    /// The last word.
+    pub(super) fn end(&mut self, code: u8) -> u8 {
+        let queue = self.custody.queue();
+        let left = queue.depth() + queue.in_flight();
+        let delivered = self.totals.get(Figure::SnapshotsDelivered);
+        tracing::info!(delivered, left_on_disk = left, "ended");
+        code
+    }
+}

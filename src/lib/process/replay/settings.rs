@@ -1,0 +1,48 @@
+//! The configuration of a replay: the operator's, but for where snapshots come from and where they go.
+
+use crate::archive::Scratch;
+use crate::cli::{Arguments, Replay};
+use crate::config::load::{self, Loaded, Sources};
+use crate::config::program::OPTIONAL_SECTIONS;
+use crate::config::{Ini, LogLevel, Program};
+use crate::startup::Front;
+use std::path::PathBuf;
+
+/// What is changed stands there, in messages.
+const ORIGIN: &str = "command line";
+
+/// Name of the source directory; the quarantine is beside it.
+const INCOMING: &str = "incoming";
+
+/// The source directory of a replay.
+pub(super) fn src_dir(scratch: &Scratch) -> PathBuf {
+    scratch.path().join(INCOMING)
+}
+
+/// Reads the configuration, and changes it.
+pub(super) fn load(front: &Front, arguments: &Arguments, asked: &Replay, scratch: &Scratch) -> Result<Loaded, u8> {
+    let Loaded { mut ini, notes, config, warnings } = front.load_with_permissions(arguments)?;
+    change(&mut ini, asked, scratch, config.process.loglevel);
+    let loaded = load::check(Program::Process, Sources { ini, notes });
+    // What is odd about the changed one is our doing.
+    loaded.map(|loaded| Loaded { warnings, ..loaded }).map_err(|refused| front.refuse(&refused.report))
+}
+
+fn change(ini: &mut Ini, asked: &Replay, scratch: &Scratch, level: LogLevel) {
+    ini.set(ORIGIN, "process", "src-dir", &src_dir(scratch).display().to_string());
+    // One after the other, in order.
+    ini.set(ORIGIN, "process", "workers", "1");
+    if level == LogLevel::Info {
+        // A line for each snapshot is of no use here; progress is told otherwise.
+        ini.set(ORIGIN, "process", "loglevel", "warning");
+    }
+    // What comes from an archive is not archived again, and the page of metrics is that of the daemon.
+    for section in ["archive", "exporter", "exporter:process"] {
+        ini.remove(section);
+    }
+    if let Some(server) = &asked.to_graphite {
+        OPTIONAL_SECTIONS.iter().for_each(|section| ini.remove(section));
+        ini.set(ORIGIN, "graphite", "enabled", "true");
+        ini.set(ORIGIN, "graphite", "servers", server);
+    }
+}
