@@ -17,3 +17,4 @@ pub mod rows;
 pub mod split;
 pub mod stat;
 pub mod table;
+pub mod walk;

@@ -10,12 +10,13 @@ use super::job::{Answer, BUFFER, Done, Failure, Job, Manner};
 use super::masters::Masters;
 use super::outcome::{Outcome, Standing};
 use super::pace::Pace;
+use super::place::Place;
 use super::sockets::Target;
 use super::strangers::Strangers;
 use super::twins::{Firsts, Twins};
 use crate::config::{self, Hosts, Retries};
 use crate::haproxy::address::Address;
-use crate::snapshot::stage::{Folder, StageError};
+use crate::snapshot::stage::StageError;
 use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -91,7 +92,7 @@ impl Poller {
     }
 
     /// Those who know of workers that are leaving; they share the read buffer.
-    pub(super) fn masters(&self, servers: &[Address]) -> Masters {
+    pub(crate) fn masters(&self, servers: &[Address]) -> Masters {
         let manner = Manner { retries: Retries::Times(0), ..self.manner };
         Masters::new(servers, manner, self.pull_timeout, Rc::clone(&self.buffer))
     }
@@ -120,7 +121,7 @@ impl Poller {
     pub async fn round(
         &mut self,
         targets: Vec<Target>,
-        folder: &Folder,
+        folder: &Place,
         slow: &mut dyn FnMut(&[Slow]),
     ) -> Result<Vec<Outcome>, StageError> {
         let pace = self.pace.clone();
@@ -170,7 +171,7 @@ impl Poller {
         Ok(outcomes)
     }
 
-    fn begin(&self, targets: Vec<Target>, folder: &Folder) -> Round {
+    fn begin(&self, targets: Vec<Target>, folder: &Place) -> Round {
         let start = Instant::now();
         let (firsts, waits) = self.twins.plan(&targets, self.pull_timeout);
         let mut round = Round { running: JoinSet::new(), firsts, waiting: HashMap::new() };
@@ -235,6 +236,6 @@ fn finished(joined: Result<(usize, Done), JoinError>) -> (usize, Done) {
 }
 
 /// Removes the files of a socket.
-fn remove(folder: &Folder, name: &str) -> Result<(), StageError> {
+fn remove(folder: &Place, name: &str) -> Result<(), StageError> {
     [INFO_SUFFIX, STAT_SUFFIX].iter().try_for_each(|suffix| folder.remove(&format!("{name}{suffix}")))
 }
