@@ -46,8 +46,7 @@
 //! startup    cli config daemon exit logging status version
 //! agent      cli config daemon exit exporter haproxy http logging names net reporter secrets startup telemetry version
 //! discovery  backoff cli config daemon dispatch exit exporter haproxy http logging names net reporter secrets startup telemetry tls
-//! collect    config haproxy logging snapshot telemetry
-//! pull       collect config daemon exit exporter haproxy injection logging parse snapshot startup telemetry version
+//! pull       config daemon exit exporter haproxy injection logging parse snapshot startup telemetry version
 //! render     aggregate batch config encode haproxy names plan value
 //! process    aggregate archive batch cli config daemon dispatch encode exit exporter haproxy injection logging looked names parse plan prometheus queue render snapshot startup telemetry value version
 //! ```
@@ -63,7 +62,6 @@ pub mod archive;
 pub mod backoff;
 pub mod batch;
 pub(crate) mod cli;
-pub mod collect;
 pub mod config;
 pub mod daemon;
 #[cfg(feature = "discovery")]

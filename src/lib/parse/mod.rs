@@ -17,4 +17,3 @@ pub mod rows;
 pub mod split;
 pub mod stat;
 pub mod table;
-pub mod walk;

@@ -1,8 +1,8 @@
 //! `--check`: what can be known of the sockets before anything is pulled. Each is asked for its process, all at once; one
 //! that is not there now is no fault, since HAProxy may be started later.
 
-use crate::collect::job::{BUFFER, Job, Manner};
-use crate::collect::sockets;
+use super::job::{BUFFER, Job, Manner};
+use super::sockets;
 use crate::config::{self, Hosts, Retries};
 use crate::haproxy::address::Address;
 use crate::haproxy::identity::{Kinship, Reading, socket_lines};

@@ -11,7 +11,7 @@
 //! links to the files of the last snapshot, which are read only when something is gone. A pull whose snapshot is not published
 //! after all costs those marks, and nothing else: receivers end a series by themselves when nothing comes for some minutes.
 
-use crate::collect::outcome::{Outcome, Standing};
+use super::outcome::{Outcome, Standing};
 use crate::config::Hosts;
 use crate::parse::rows::{Buffer, Quotes, Row, Rows};
 use crate::snapshot::disk;

@@ -1,7 +1,7 @@
 //! What changed about the sockets since the pull before: a socket that stays broken is reported once, not every ten
 //! seconds.
 
-use crate::collect::failure::PullFailure;
+use super::failure::PullFailure;
 use std::collections::BTreeMap;
 
 /// Something worth a log line.

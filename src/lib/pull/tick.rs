@@ -2,15 +2,14 @@
 
 use super::continuity::Continuity;
 use super::ended::Ended;
+use super::failure::SocketError;
 use super::health::{Change, Health};
+use super::masters::{Leaving, Masters};
+use super::outcome::{Outcome, Standing};
+use super::pace::Pace;
+use super::poll::{Poller, Slow};
+use super::sockets;
 use super::step::Step;
-use crate::collect::failure::SocketError;
-use crate::collect::masters::{Leaving, Masters};
-use crate::collect::outcome::{Outcome, Standing};
-use crate::collect::pace::Pace;
-use crate::collect::place::Place;
-use crate::collect::poll::{Poller, Slow};
-use crate::collect::sockets;
 use crate::config::{self, OnSocketFailure};
 use crate::daemon::systemd;
 use crate::logging::Chain;
@@ -217,12 +216,12 @@ impl Puller {
             let names: Vec<&str> = slow.iter().map(|slow| slow.name.as_str()).collect();
             systemd::status(&format!("waiting for {seconds} s for {}", names.join(", ")));
         };
-        let place = Place::Folder(snapshot.folder());
+        let folder = snapshot.folder();
         let (outcomes, mut leaving) =
-            tokio::try_join!(poller.round(targets, &place, &mut slow), masters.round(&place))?;
-        leaving.leave_out_live(&outcomes, &self.hosts, &place)?;
+            tokio::try_join!(poller.round(targets, &folder, &mut slow), masters.round(&folder))?;
+        leaving.leave_out_live(&outcomes, &self.hosts, &folder)?;
         self.counters.set(Counter::OldWorkers, leaving.workers.len() as u64);
-        self.counters.add(Counter::FailedMasters, leaving.failures.len() as u64);
+        self.counters.add(Counter::FailedMasters, leaving.failed);
         self.finish(snapshot, &outcomes, &leaving.workers, begun.elapsed()).await
     }
 

@@ -127,6 +127,11 @@ impl Incoming {
         self.next_look
     }
 
+    /// Snapshots that are there, and may not be complete yet.
+    pub fn unsettled(&self) -> impl Iterator<Item = Epoch> + '_ {
+        self.unsettled.keys().copied()
+    }
+
     /// Follows the hints, and looks at the whole directory when that is due. `known` says which snapshots the caller
     /// has already.
     pub fn look(&mut self, now: Instant, known: impl Fn(Epoch) -> bool) -> Look {

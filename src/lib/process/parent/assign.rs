@@ -24,7 +24,7 @@ impl Parent<'_> {
             }
         }
         let queue = self.custody.queue();
-        if !self.turns.order.is_empty() && self.turns.order.is_held_up(queue) {
+        if !self.turns.order.is_empty() && self.turns.order.is_held_up(queue, &self.custody.coming()) {
             let idle = self.pool.started().filter(|slot| !queue.is_busy(*slot));
             if let Some(slot) = idle.min_by_key(|slot| (queue.held_by(*slot), *slot)) {
                 self.give(slot, now);
@@ -62,15 +62,17 @@ impl Parent<'_> {
     }
 
     /// The figures of the daemon that go along with a snapshot. Where some destination takes nothing that is older than what it
-    /// has, they do not go along with one that comes before another that carries some.
+    /// has, they have the time of the snapshot, or do not go along: at a later time they would go before the snapshots in
+    /// between, and some receivers refuse those then for being much older than the newest that they have of anything.
     fn figures(&mut self, epoch: Epoch) -> Option<Figures> {
-        let backwards = !self.turns.order.is_empty() && self.turns.carrier.is_some_and(|carrier| epoch < carrier);
-        if !self.self_metrics || backwards {
+        if !self.self_metrics {
             return None;
         }
         let stamp = stamp(epoch, wall_clock(), self.interval, self.last_stamp)?;
+        if stamp != epoch && !self.turns.order.is_empty() {
+            return None;
+        }
         self.last_stamp = Some(stamp);
-        self.turns.carrier = Some(epoch);
         let workers = self.supervisor.running();
         Some(self.custody.report(stamp, workers, &mut self.totals))
     }

@@ -84,6 +84,12 @@ impl Custody {
         &self.queue
     }
 
+    /// Snapshots that are there, and will be in the queue when they are complete.
+    #[must_use]
+    pub(crate) fn coming(&self) -> Vec<Epoch> {
+        self.incoming.unsettled().collect()
+    }
+
     /// Finds out what is new, and tries again what could not be done before.
     pub(crate) fn look(&mut self, now: Instant, totals: &mut Totals) {
         let look = self.incoming.look(now, |epoch| self.queue.knows(epoch));

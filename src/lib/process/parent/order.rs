@@ -5,7 +5,8 @@
 //! a time, the oldest that the destination does not have, whoever has it. Which ones it has is certain, also after a crash: a
 //! snapshot that all destinations have is removed, and one that others lack is written down before the next one goes.
 //!
-//! A snapshot that cannot be read now is waited for, but not for ever: it would hold up all that come after it.
+//! A snapshot that cannot be read now, or is not complete yet, is waited for, but not for ever: it would hold up all that come after
+//! it.
 
 use crate::looked::Moment;
 use crate::queue::{Queue, Slot, Whereabouts};
@@ -13,7 +14,7 @@ use crate::snapshot::Epoch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// So long a snapshot is waited for that is held back since it cannot be read or processed now.
+/// So long a snapshot is waited for that cannot be read or processed now, or does not become complete.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Snapshots that a destination has, though they are still on disk, and which directories they were.
@@ -127,14 +128,14 @@ impl Order {
     /// Whether the oldest snapshot that waits for a worker is the next of some destination: that all workers have enough to do
     /// is no reason then, for what they have comes after it.
     #[must_use]
-    pub(crate) fn is_held_up(&self, queue: &Queue) -> bool {
+    pub(crate) fn is_held_up(&self, queue: &Queue, coming: &[Epoch]) -> bool {
         let free = self.destinations.iter().filter(|destination| !destination.is_gone(queue));
-        free.into_iter().any(|destination| matches!(destination.next(queue), Some((_, Whereabouts::Ready))))
+        free.into_iter().any(|destination| matches!(destination.next(queue, coming), Some((_, Whereabouts::Ready))))
     }
 
-    /// Turns that begin now.
-    pub(crate) fn turns(&mut self, queue: &Queue, now: Moment) -> Vec<Turn> {
-        self.destinations.iter_mut().filter_map(|destination| destination.turn(queue, now)).collect()
+    /// Turns that begin now. `coming` are snapshots that are not in the queue yet.
+    pub(crate) fn turns(&mut self, queue: &Queue, coming: &[Epoch], now: Moment) -> Vec<Turn> {
+        self.destinations.iter_mut().filter_map(|destination| destination.turn(queue, coming, now)).collect()
     }
 }
 
@@ -145,20 +146,22 @@ impl Destination {
         self.gone.is_some_and(is_under_way)
     }
 
-    fn next(&self, queue: &Queue) -> Option<(Epoch, Whereabouts)> {
-        queue.oldest_of(|epoch, at| {
+    fn next(&self, queue: &Queue, coming: &[Epoch]) -> Option<(Epoch, Whereabouts)> {
+        let counts = |epoch: Epoch, at: Whereabouts| {
             let passed = at == Whereabouts::Held && self.passed.contains(&epoch);
             !passed && !self.has.contains_key(&epoch)
-        })
+        };
+        let coming = coming.iter().map(|epoch| (*epoch, Whereabouts::Held)).filter(|(epoch, at)| counts(*epoch, *at));
+        coming.chain(queue.oldest_of(counts)).min_by_key(|(epoch, _)| *epoch)
     }
 
-    fn turn(&mut self, queue: &Queue, now: Moment) -> Option<Turn> {
+    fn turn(&mut self, queue: &Queue, coming: &[Epoch], now: Moment) -> Option<Turn> {
         if self.is_gone(queue) {
             return None;
         }
         self.gone = None;
         loop {
-            match self.next(queue)? {
+            match self.next(queue, coming)? {
                 (epoch, Whereabouts::With(slot)) => {
                     (self.gone, self.waits) = (Some((epoch, slot)), None);
                     return Some(Turn { slot, dispatcher: self.name, epoch });

@@ -1,5 +1,5 @@
 //! What is written down of [`Order`](super::order::Order): snapshots that some destination has and another has not. It is a hidden file
-//! in the source directory, of which every state is a whole one.
+//! in the source directory, of which every state is a whole one, and which is not there while there is nothing to say.
 
 use super::order::Had;
 use std::fs;
@@ -31,6 +31,12 @@ impl Record {
             }
         };
         Self { path, written, failing: false }
+    }
+
+    /// Whether it says anything.
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.written.is_empty()
     }
 
     /// What it says.
@@ -73,6 +79,12 @@ fn read(path: &Path) -> io::Result<Had> {
 }
 
 fn write(path: &Path, had: &Had) -> io::Result<()> {
+    if had.is_empty() {
+        return match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+    }
     let staged = path.with_extension("new");
     fs::write(&staged, serde_json::to_vec(had).map_err(io::Error::other)?)?;
     fs::rename(&staged, path)
@@ -91,6 +103,8 @@ mod tests {
         assert!(record.had().is_empty());
         record.write(had.clone());
         assert_eq!(Record::open(place.path()).had(), had);
+        record.write(Had::new());
+        assert!(!place.path().join(NAME).exists());
         fs::write(place.path().join(NAME), "nonsense").unwrap();
         assert!(Record::open(place.path()).had().is_empty());
     }

@@ -20,8 +20,6 @@ pub(super) struct Turns {
     names: Vec<&'static str>,
     record: Record,
     src_dir: PathBuf,
-    /// The newest snapshot that carries figures of the daemon.
-    pub(super) carrier: Option<Epoch>,
 }
 
 impl Turns {
@@ -31,7 +29,7 @@ impl Turns {
 
     fn of(names: Vec<&'static str>, src_dir: &Path) -> Self {
         let record = Record::open(src_dir);
-        Self { order: Order::new(&names, record.had()), names, record, src_dir: src_dir.to_owned(), carrier: None }
+        Self { order: Order::new(&names, record.had()), names, record, src_dir: src_dir.to_owned() }
     }
 
     /// The configuration is another one.
@@ -58,7 +56,14 @@ impl Turns {
                 self.order.delivered(None, epoch, &directory);
                 self.write(queue);
             }
-            None => self.order.forget(epoch),
+            None => {
+                self.order.forget(epoch);
+                // What it says of snapshots that are gone does no harm; it is tidied up when there is nothing else.
+                let had = self.order.to_record();
+                if had.is_empty() && !self.record.is_empty() {
+                    self.record.write(had);
+                }
+            }
         }
     }
 
@@ -91,7 +96,11 @@ impl Parent<'_> {
 
     /// Tells workers which of their snapshots may be sent now.
     pub(super) fn tell_turns(&mut self) {
-        for Turn { slot, dispatcher, epoch } in self.turns.order.turns(self.custody.queue(), Moment::now()) {
+        if self.turns.order.is_empty() {
+            return;
+        }
+        let coming = self.custody.coming();
+        for Turn { slot, dispatcher, epoch } in self.turns.order.turns(self.custody.queue(), &coming, Moment::now()) {
             if let Err(error) = self.pool.say(slot, &ToWorker::Go { dispatcher: dispatcher.to_owned(), epoch }) {
                 tracing::debug!(worker = slot.0, %error, "cannot be told to send a snapshot");
                 self.pool.kill(slot, None, Duration::ZERO);

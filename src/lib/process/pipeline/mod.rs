@@ -225,7 +225,12 @@ impl Pipeline {
 
     /// The messages of the snapshot that was last [`Pipeline::run`]; none where they are not wanted.
     pub fn messages(&mut self) -> Messages {
-        self.rest.take(Output::Kafka).map(|batch| batch.messages).unwrap_or_default()
+        self.messages_for(Output::Kafka)
+    }
+
+    /// The same for another destination that takes messages.
+    pub fn messages_for(&mut self, output: Output) -> Messages {
+        self.rest.take(output).map(|batch| batch.messages).unwrap_or_default()
     }
 }
 

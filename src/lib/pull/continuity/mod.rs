@@ -22,9 +22,9 @@ mod shared;
 mod source;
 mod store;
 
+use super::masters::Leaving;
+use super::outcome::{Outcome, Standing};
 use super::step::Step;
-use crate::collect::masters::Leaving;
-use crate::collect::outcome::{Outcome, Standing};
 use crate::config::Hosts;
 use crate::logging::Chain;
 use crate::snapshot::stage::{Folder, StageError};

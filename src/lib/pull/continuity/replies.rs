@@ -3,8 +3,10 @@
 use super::packed::Sparse;
 use crate::haproxy::columns::{COLUMNS, Combine, Kind, Nature};
 use crate::haproxy::info;
+use crate::parse::commas::{Cells, MOST_CELLS};
 use crate::parse::number::{self, Number};
-use crate::parse::walk::{Line, Walker, Wanted};
+use crate::parse::quoted::{Quoted, QuotedRow};
+use crate::parse::rows::{Buffer, Row, Rows};
 use std::io::{self, Read};
 use std::sync::LazyLock;
 
@@ -31,31 +33,54 @@ pub(super) const SEEN: &str = "seen";
 
 /// Where things stand in a row.
 struct Layout {
+    width: usize,
     names: [usize; 3],
     /// The counters that there are: place and position.
     counters: Vec<(u8, usize)>,
     /// Of what was carried: when the object was last seen.
     seen: Option<usize>,
+    needed: usize,
 }
 
-impl Wanted for Layout {
-    fn find(names: &[&[u8]]) -> Option<Self> {
+impl Layout {
+    fn new(header: &[u8]) -> Option<Self> {
+        let header = header.strip_prefix(b"# ").or_else(|| header.strip_prefix(b"#")).unwrap_or(header);
+        let names: Vec<&[u8]> = header.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
         let position = |name: &str| names.iter().position(|field| *field == name.as_bytes());
         let keys = [position("pxname")?, position("svname")?, position("type")?];
         let counters = (0..=u8::MAX).zip(STAT.iter()).filter_map(|(place, name)| Some((place, position(name)?)));
-        Some(Self { names: keys, counters: counters.collect(), seen: position(SEEN) })
+        let counters: Vec<(u8, usize)> = counters.collect();
+        let seen = position(SEEN);
+        let needed =
+            counters.iter().map(|(_, position)| position).chain(&keys).chain(&seen).max().map_or(0, |last| last + 1);
+        Some(Self { width: names.len(), names: keys, counters, seen, needed })
     }
+}
 
-    fn last(&self) -> usize {
-        let counters = self.counters.iter().map(|(_, position)| position);
-        counters.chain(&self.names).chain(&self.seen).max().copied().unwrap_or(0)
+/// A row whose cells can be read.
+enum Line<'a> {
+    Plain { text: &'a [u8], cells: &'a Cells },
+    Quoted(QuotedRow<'a>),
+}
+
+impl Line<'_> {
+    fn cell(&self, position: usize) -> &[u8] {
+        match self {
+            Self::Plain { text, cells } => {
+                let (from, to) = cells.range(position);
+                text.get(from..to).unwrap_or_default()
+            }
+            Self::Quoted(row) => row.cell(position),
+        }
     }
 }
 
 /// Reads rows of `show stat`; keeps its memory from one reply to the next.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    walker: Walker,
+    buffer: Buffer,
+    cells: Cells,
+    quoted: Quoted,
     key: Vec<u8>,
 }
 
@@ -95,12 +120,36 @@ impl Reader {
     }
 
     fn rows(&mut self, input: impl Read, mut take: impl FnMut(&[u8], &Line<'_>, &Layout)) -> io::Result<()> {
-        let Self { walker, key } = self;
-        walker.walk(input, |layout: &Layout, line| {
-            if identify(key, layout.names.map(|position| line.cell(position))) {
-                take(key, line, layout);
+        let no_reply = || io::Error::new(io::ErrorKind::InvalidData, "not a reply to show stat");
+        let Self { buffer, cells, quoted, key } = self;
+        let mut rows = Rows::new(input, buffer);
+        let Row::Line = rows.advance()? else { return Err(no_reply()) };
+        let layout = Layout::new(rows.line()).ok_or_else(no_reply)?;
+        loop {
+            match rows.advance()? {
+                Row::End => break,
+                Row::TooLong => continue,
+                Row::Line => {}
             }
-        })
+            let text = rows.line();
+            let width = (layout.needed <= MOST_CELLS).then(|| cells.find(text, layout.needed)).flatten();
+            let line = match width {
+                Some(width) if width == layout.width => Line::Plain { text, cells },
+                Some(_) => continue,
+                None => {
+                    let row = quoted.split(text);
+                    if row.width() != layout.width || !row.is_whole() {
+                        continue;
+                    }
+                    Line::Quoted(row)
+                }
+            };
+            if identify(key, layout.names.map(|position| line.cell(position))) {
+                take(key, &line, &layout);
+            }
+        }
+        rows.finish(buffer);
+        Ok(())
     }
 }
 

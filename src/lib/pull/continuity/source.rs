@@ -1,8 +1,8 @@
 //! A process in a snapshot, or in what is kept of one, and the names of its files.
 
-use crate::collect::masters::Leaving;
-use crate::collect::outcome::Outcome;
 use crate::haproxy::identity::Reading;
+use crate::pull::masters::Leaving;
+use crate::pull::outcome::Outcome;
 use crate::snapshot::{INFO_SUFFIX, OLD_INFO_SUFFIX, OLD_STAT_SUFFIX, STAT_SUFFIX, WORKER_MARK};
 use std::fs;
 use std::path::Path;

@@ -19,21 +19,24 @@ fn queue(epochs: impl IntoIterator<Item = u64>) -> Queue {
 fn the_oldest_goes_whoever_has_it_and_the_next_when_it_is_there() {
     let (mut queue, now, moment) = (queue(1..4), Instant::now(), Moment::now());
     let mut order = Order::new(&NAMES[..1], Had::new());
-    assert!(order.turns(&queue, moment).is_empty() && order.is_held_up(&queue), "a worker has to take it");
+    assert!(order.turns(&queue, &[], moment).is_empty() && order.is_held_up(&queue, &[]), "a worker has to take it");
     for slot in [2, 0, 1] {
         queue.claim(Slot(slot), now);
     }
-    assert!(!order.is_held_up(&queue));
-    assert_eq!(order.turns(&queue, moment), [turn(2, "otlp", 1)]);
-    assert!(order.turns(&queue, moment).is_empty(), "it is under way");
+    assert!(!order.is_held_up(&queue, &[]));
+    assert_eq!(order.turns(&queue, &[], moment), [turn(2, "otlp", 1)]);
+    assert!(order.turns(&queue, &[], moment).is_empty(), "it is under way");
     queue.finished(Slot(2), Epoch(1));
     order.forget(Epoch(1));
-    assert_eq!(order.turns(&queue, moment), [turn(0, "otlp", 2)]);
+    assert_eq!(order.turns(&queue, &[], moment), [turn(0, "otlp", 2)]);
     queue.died(Slot(0), Blame::None, now);
     order.died(Slot(0));
-    assert!(order.turns(&queue, moment).is_empty() && order.is_held_up(&queue), "not the third before the second");
+    assert!(
+        order.turns(&queue, &[], moment).is_empty() && order.is_held_up(&queue, &[]),
+        "not the third before the second"
+    );
     queue.claim(Slot(0), now);
-    assert_eq!(order.turns(&queue, moment), [turn(0, "otlp", 2)], "told again");
+    assert_eq!(order.turns(&queue, &[], moment), [turn(0, "otlp", 2)], "told again");
 }
 
 #[test]
@@ -42,12 +45,12 @@ fn one_destination_does_not_wait_for_another_and_what_one_has_is_not_sent_again(
     let mut order = Order::new(&NAMES, Had::new());
     queue.claim(Slot(0), now);
     queue.claim(Slot(0), now);
-    assert_eq!(order.turns(&queue, moment), [turn(0, "otlp", 1), turn(0, "remote-write", 1)]);
+    assert_eq!(order.turns(&queue, &[], moment), [turn(0, "otlp", 1), turn(0, "remote-write", 1)]);
     order.delivered(Some("otlp"), Epoch(1), "a");
-    assert_eq!(order.turns(&queue, moment), [turn(0, "otlp", 2)]);
+    assert_eq!(order.turns(&queue, &[], moment), [turn(0, "otlp", 2)]);
     // A restart.
     let mut order = Order::new(&NAMES, order.to_record());
-    assert_eq!(order.turns(&queue, moment), [turn(0, "otlp", 2), turn(0, "remote-write", 1)]);
+    assert_eq!(order.turns(&queue, &[], moment), [turn(0, "otlp", 2), turn(0, "remote-write", 1)]);
     assert_eq!((order.had(Epoch(1), "a"), order.had(Epoch(2), "b")), (vec!["otlp".to_owned()], vec![]));
     assert!(order.had(Epoch(1), "another directory").is_empty());
     assert!(order.to_record().is_empty());
@@ -60,13 +63,25 @@ fn what_is_held_back_is_waited_for_and_not_for_ever() {
     queue.claim(Slot(0), now);
     queue.postponed(Slot(0), Epoch(1), now);
     queue.claim(Slot(0), now);
-    assert!(order.turns(&queue, moment).is_empty());
-    assert!(order.turns(&queue, moment + PATIENCE / 2).is_empty());
-    assert_eq!(order.turns(&queue, moment + PATIENCE), [turn(0, "otlp", 2)]);
+    assert!(order.turns(&queue, &[], moment).is_empty());
+    assert!(order.turns(&queue, &[], moment + PATIENCE / 2).is_empty());
+    assert_eq!(order.turns(&queue, &[], moment + PATIENCE), [turn(0, "otlp", 2)]);
     queue.claim(Slot(1), now + PATIENCE);
-    assert!(order.turns(&queue, moment + PATIENCE).is_empty(), "one at a time");
+    assert!(order.turns(&queue, &[], moment + PATIENCE).is_empty(), "one at a time");
     queue.finished(Slot(0), Epoch(2));
-    assert_eq!(order.turns(&queue, moment + PATIENCE), [turn(1, "otlp", 1)], "late is better than never");
+    assert_eq!(order.turns(&queue, &[], moment + PATIENCE), [turn(1, "otlp", 1)], "late is better than never");
+}
+
+#[test]
+fn what_is_not_complete_yet_is_waited_for_too() {
+    let (mut queue, now, moment) = (queue([5]), Instant::now(), Moment::now());
+    let mut order = Order::new(&NAMES[..1], Had::new());
+    queue.claim(Slot(0), now);
+    let coming = [Epoch(7), Epoch(4)];
+    assert!(order.turns(&queue, &coming, moment).is_empty() && !order.is_held_up(&queue, &coming));
+    queue.arrived(Epoch(4));
+    queue.claim(Slot(1), now);
+    assert_eq!(order.turns(&queue, &coming[..1], moment), [turn(1, "otlp", 4)]);
 }
 
 #[derive(Debug, Clone)]
@@ -127,7 +142,7 @@ proptest! {
                     may.clear();
                 }
             }
-            for turn in order.turns(&queue, moment) {
+            for turn in order.turns(&queue, &[], moment) {
                 prop_assert_eq!(queue.holder(turn.epoch), Some(turn.slot));
                 prop_assert!(may.insert(turn.dispatcher, turn).is_none(), "two at a time");
             }

@@ -1,7 +1,7 @@
 //! The pull of one socket: commands, their replies, and the files that these go to.
 
 use super::failure::{Progress, SocketError};
-use super::place::{Place, Sheet};
+use super::pages::PageWriter;
 use super::sockets::Target;
 use crate::config::Retries;
 use crate::haproxy::identity::{Kinship, ProcessKey, Reading};
@@ -9,7 +9,7 @@ use crate::haproxy::master;
 use crate::haproxy::reply::{Event, Part, Splitter};
 use crate::haproxy::socket::{Stream, connect};
 use crate::logging::Chain;
-use crate::snapshot::stage::StageError;
+use crate::snapshot::stage::{Folder, StageError};
 use crate::snapshot::{INFO_SUFFIX, OLD_INFO_SUFFIX, OLD_STAT_SUFFIX, STAT_SUFFIX};
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Bytes of the read buffer: somewhat more than HAProxy writes during one nap of [`super::pace::Pace`].
-pub(crate) const BUFFER: usize = 128 << 10;
+pub(super) const BUFFER: usize = 128 << 10;
 /// A socket is left alone until HAProxy has written this much, or all. One of many sockets gets a piece of 16 KiB at a
 /// time; reading and writing four of them at once costs little more than one. Less than half of what a UNIX socket
 /// holds, so that HAProxy does not wait for us.
@@ -39,24 +39,24 @@ const STAT: (&[Part], &[u8]) = (&[Part::Stat], b"show stat\n");
 
 /// How a socket is asked.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Manner {
+pub(super) struct Manner {
     /// For a connection to be accepted.
-    pub(crate) timeout: Duration,
-    pub(crate) retries: Retries,
+    pub(super) timeout: Duration,
+    pub(super) retries: Retries,
     /// Pause before a connection is tried again.
-    pub(crate) interval: Duration,
+    pub(super) interval: Duration,
     /// Most bytes of a reply.
-    pub(crate) limit: u64,
+    pub(super) limit: u64,
 }
 
 /// What the pull of one socket needs.
-pub(crate) struct Job {
+pub(super) struct Job {
     pub(super) target: Target,
     pub(super) manner: Manner,
     pub(super) one_command_only: Cell<bool>,
     pub(super) buffer: Rc<RefCell<Box<[u8]>>>,
     /// Where the replies go; nowhere, when only the process is asked for.
-    pub(super) folder: Option<Place>,
+    pub(super) folder: Option<Folder>,
     pub(super) progress: Rc<RefCell<Progress>>,
     retried: Cell<u32>,
     /// Whether the replies are stored.
@@ -128,7 +128,7 @@ pub(super) struct Done {
 }
 
 impl Job {
-    pub(crate) fn new(target: Target, manner: Manner, buffer: Rc<RefCell<Box<[u8]>>>, folder: Option<Place>) -> Self {
+    pub(super) fn new(target: Target, manner: Manner, buffer: Rc<RefCell<Box<[u8]>>>, folder: Option<Folder>) -> Self {
         Self {
             target,
             manner,
@@ -166,7 +166,7 @@ impl Job {
     }
 
     /// Which process answers here; where none does, why this is no stats socket, if that is certain.
-    pub(crate) async fn process(self, limit: Duration) -> (Target, Result<Reading, Option<String>>) {
+    pub(super) async fn process(self, limit: Duration) -> (Target, Result<Reading, Option<String>>) {
         let answer = match timeout(limit, self.exchange(INFO)).await {
             Ok(Ok(_)) => self.reading().ok_or(None),
             Ok(Err(Failure::Socket(error))) => Err(error.proof()),
@@ -300,7 +300,7 @@ impl Job {
         &self,
         stream: &Stream,
         splitter: &mut Splitter,
-        file: &mut Option<Sheet>,
+        file: &mut Option<PageWriter>,
     ) -> Result<io::Result<usize>, Failure> {
         let mut buffer = self.buffer.borrow_mut();
         let length = match stream.read_now(&mut buffer) {
@@ -312,7 +312,7 @@ impl Job {
     }
 
     /// Writes what was received to the file of the reply it belongs to.
-    fn store(&self, splitter: &mut Splitter, mut chunk: &[u8], file: &mut Option<Sheet>) -> Result<(), Failure> {
+    fn store(&self, splitter: &mut Splitter, mut chunk: &[u8], file: &mut Option<PageWriter>) -> Result<(), Failure> {
         while let Some(event) = splitter.next(&mut chunk).map_err(SocketError::from)? {
             match event {
                 Event::Bytes(part, bytes) => {
@@ -324,7 +324,7 @@ impl Job {
                     let Some(folder) = self.folder.as_ref().filter(|_| self.storing.get()) else { continue };
                     let open = match file {
                         Some(open) => open,
-                        None => file.insert(folder.file(&self.file_name(part))?),
+                        None => file.insert(PageWriter::new(folder.file(&self.file_name(part))?)),
                     };
                     open.write(bytes).map_err(|source| self.write_error(folder, part, source))?;
                 }
@@ -348,7 +348,7 @@ impl Job {
         format!("{}{suffix}", self.target.name)
     }
 
-    fn write_error(&self, folder: &Place, part: Part, source: io::Error) -> StageError {
+    fn write_error(&self, folder: &Folder, part: Part, source: io::Error) -> StageError {
         StageError::Write { path: folder.path(&self.file_name(part)), source }
     }
 }

@@ -7,7 +7,6 @@
 use super::failure::{PullFailure, SocketError};
 use super::job::{Answer, Failure, Job, Manner};
 use super::outcome::{Outcome, Standing};
-use super::place::Place;
 use super::sockets::{self, Target};
 use crate::config::Hosts;
 use crate::haproxy::address::Address;
@@ -15,7 +14,7 @@ use crate::haproxy::identity::{Kinship, Reading};
 use crate::haproxy::master::{self, NoMaster};
 use crate::haproxy::socket::{ConnectError, Stream, connect};
 use crate::logging::Chain;
-use crate::snapshot::stage::StageError;
+use crate::snapshot::stage::{Folder, StageError};
 use crate::snapshot::{OLD_INFO_SUFFIX, OLD_STAT_SUFFIX, WORKER_MARK};
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -47,20 +46,20 @@ enum MasterError {
 
 /// A worker that is leaving, and has answered.
 #[derive(Debug)]
-pub(crate) struct Leaving {
+pub(super) struct Leaving {
     /// The name of its files, up to their suffix.
-    pub(crate) name: String,
+    pub(super) name: String,
     /// That of its master.
-    pub(crate) master: String,
-    pub(crate) reading: Option<Reading>,
+    pub(super) master: String,
+    pub(super) reading: Option<Reading>,
 }
 
 /// What came of a round.
 #[derive(Debug, Default)]
-pub(crate) struct Round {
-    pub(crate) workers: Vec<Leaving>,
-    /// Masters and workers that have not answered, though they are there: which, and why.
-    pub(crate) failures: Vec<String>,
+pub(super) struct Round {
+    pub(super) workers: Vec<Leaving>,
+    /// Masters and workers that have not answered, though they are there.
+    pub(super) failed: u64,
 }
 
 impl Round {
@@ -69,11 +68,11 @@ impl Round {
     ///
     /// # Errors
     /// A file could not be removed.
-    pub(crate) fn leave_out_live(
+    pub(super) fn leave_out_live(
         &mut self,
         outcomes: &[Outcome],
         hosts: &Hosts,
-        folder: &Place,
+        folder: &Folder,
     ) -> Result<(), StageError> {
         let live = outcomes.iter().filter(|outcome| outcome.result.is_ok() && outcome.standing == Standing::Counts);
         let live: Vec<_> = live.filter_map(|outcome| Some((&outcome.target.name, outcome.reading.as_ref()?))).collect();
@@ -90,13 +89,13 @@ impl Round {
 }
 
 /// Removes what a worker has answered.
-fn remove(name: &str, folder: &Place) -> Result<(), StageError> {
+fn remove(name: &str, folder: &Folder) -> Result<(), StageError> {
     [OLD_INFO_SUFFIX, OLD_STAT_SUFFIX].into_iter().try_for_each(|suffix| folder.remove(&format!("{name}{suffix}")))
 }
 
 /// The masters, and what was said of them.
 #[derive(Debug)]
-pub(crate) struct Masters {
+pub(super) struct Masters {
     all: Vec<Target>,
     manner: Manner,
     limit: Duration,
@@ -120,7 +119,7 @@ impl Masters {
     ///
     /// # Errors
     /// A file could not be written.
-    pub(crate) async fn round(&mut self, folder: &Place) -> Result<Round, StageError> {
+    pub(super) async fn round(&mut self, folder: &Folder) -> Result<Round, StageError> {
         let mut round = Round::default();
         if self.all.is_empty() {
             return Ok(round);
@@ -146,7 +145,7 @@ impl Masters {
                     pids.into_iter().for_each(|pid| self.ask(&master, pid, folder, &mut workers));
                 }
                 Err(error) => {
-                    round.failures.push(format!("{}: {}", master.name, Chain(&error)));
+                    round.failed += 1;
                     if self.failing.insert(master.name.clone()) {
                         tracing::error!(master = %master.name, error = %Chain(&error),
                             "cannot learn which workers are leaving; their traffic is missing");
@@ -161,9 +160,7 @@ impl Masters {
                 Err(Failure::Disk(error)) => return Err(error),
                 Err(Failure::Socket(error)) => {
                     remove(&name, folder)?;
-                    if !has_ended(&error) {
-                        round.failures.push(format!("{name}: {}", Chain(&error)));
-                    }
+                    round.failed += u64::from(!has_ended(&error));
                     tracing::debug!(worker = %name, error = %Chain(&error), "a worker that is leaving has not answered");
                 }
             }
@@ -176,7 +173,7 @@ impl Masters {
         &self,
         master: &Target,
         pid: u32,
-        folder: &Place,
+        folder: &Folder,
         workers: &mut JoinSet<(String, String, super::job::Done)>,
     ) {
         let name = format!("{}{WORKER_MARK}{pid}", master.name);

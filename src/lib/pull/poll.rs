@@ -10,13 +10,12 @@ use super::job::{Answer, BUFFER, Done, Failure, Job, Manner};
 use super::masters::Masters;
 use super::outcome::{Outcome, Standing};
 use super::pace::Pace;
-use super::place::Place;
 use super::sockets::Target;
 use super::strangers::Strangers;
 use super::twins::{Firsts, Twins};
 use crate::config::{self, Hosts, Retries};
 use crate::haproxy::address::Address;
-use crate::snapshot::stage::StageError;
+use crate::snapshot::stage::{Folder, StageError};
 use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -92,7 +91,7 @@ impl Poller {
     }
 
     /// Those who know of workers that are leaving; they share the read buffer.
-    pub(crate) fn masters(&self, servers: &[Address]) -> Masters {
+    pub(super) fn masters(&self, servers: &[Address]) -> Masters {
         let manner = Manner { retries: Retries::Times(0), ..self.manner };
         Masters::new(servers, manner, self.pull_timeout, Rc::clone(&self.buffer))
     }
@@ -121,7 +120,7 @@ impl Poller {
     pub async fn round(
         &mut self,
         targets: Vec<Target>,
-        folder: &Place,
+        folder: &Folder,
         slow: &mut dyn FnMut(&[Slow]),
     ) -> Result<Vec<Outcome>, StageError> {
         let pace = self.pace.clone();
@@ -171,7 +170,7 @@ impl Poller {
         Ok(outcomes)
     }
 
-    fn begin(&self, targets: Vec<Target>, folder: &Place) -> Round {
+    fn begin(&self, targets: Vec<Target>, folder: &Folder) -> Round {
         let start = Instant::now();
         let (firsts, waits) = self.twins.plan(&targets, self.pull_timeout);
         let mut round = Round { running: JoinSet::new(), firsts, waiting: HashMap::new() };
@@ -236,6 +235,6 @@ fn finished(joined: Result<(usize, Done), JoinError>) -> (usize, Done) {
 }
 
 /// Removes the files of a socket.
-fn remove(folder: &Place, name: &str) -> Result<(), StageError> {
+fn remove(folder: &Folder, name: &str) -> Result<(), StageError> {
     [INFO_SUFFIX, STAT_SUFFIX].iter().try_for_each(|suffix| folder.remove(&format!("{name}{suffix}")))
 }
