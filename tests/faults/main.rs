@@ -22,6 +22,7 @@ mod peers;
 mod proxy;
 mod pull;
 mod pull_faults;
+mod remote;
 mod report;
 mod scenes;
 mod sequence;
@@ -62,7 +63,10 @@ fn main() -> ExitCode {
     let start = Instant::now();
     let report = match &options.mode {
         Mode::Bounded => perform(scenes::bounded(&options), options.threads),
-        Mode::Replay(seed) => perform(vec![sequence::scene(*seed), sequence::pull(*seed), sequence::proxy(*seed)], 3),
+        Mode::Replay(seed) => {
+            let of = [sequence::scene, sequence::pull, sequence::proxy, sequence::remote];
+            perform(of.map(|scene| scene(*seed)).into(), 4)
+        }
         Mode::Soak { faults, points, time } => soak(&options, *faults, *points, *time),
     };
     mounts::end();
@@ -90,6 +94,7 @@ fn soak(options: &Options, faults: u64, points: u64, time: Duration) -> Report {
                     let scene = match seed % 8 {
                         0 => sequence::pull(seed),
                         1 | 2 => sequence::proxy(seed),
+                        3 => sequence::remote(seed),
                         _ => sequence::scene(seed),
                     };
                     let name = scene.name.clone();

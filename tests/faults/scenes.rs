@@ -32,7 +32,7 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
     ] {
         scenes.push(Scene { name: name.to_owned(), run: Box::new(move || singly(list)) });
     }
-    let special: [(&str, Run); 30] = [
+    let special: [(&str, Run); 31] = [
         ("Graphite half-closes", told::half_closing),
         ("Graphite cuts below 4 KiB each time", told::cutting),
         ("proxy with default times", crate::proxy::by_default),
@@ -61,6 +61,7 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
         ("quarantine full", shortage::quarantine_full),
         ("no processor for the workers", shortage::no_processor),
         ("memory of the parent short for a while", shortage::little_memory),
+        ("OTLP and remote write", crate::remote::singly),
         ("carbon-cache", crate::peers::carbon),
         ("carbon-c-relay", crate::peers::relay),
     ];
@@ -72,6 +73,7 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
     #[cfg(feature = "kafka")]
     scenes.push(Scene { name: "kafka".to_owned(), run: Box::new(crate::kafka::singly) });
     scenes.push(sequence::pull(fresh));
+    scenes.push(sequence::remote(fresh));
     scenes.push(sequence::proxy(fresh));
     scenes.push(outage("memory during an outage", 360));
     scenes.retain(|scene| options.only.is_empty() || options.only.iter().any(|part| scene.name.contains(part)));

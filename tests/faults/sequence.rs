@@ -20,6 +20,11 @@ pub fn proxy(seed: u64) -> Scene {
     Scene { name: format!("sequence behind a proxy, seed {seed}"), run: Box::new(move || crate::proxy::sequence(seed)) }
 }
 
+/// A sequence of faults with receivers of OTLP and remote write as a scene.
+pub fn remote(seed: u64) -> Scene {
+    Scene { name: format!("sequence of receivers, seed {seed}"), run: Box::new(move || crate::remote::sequence(seed)) }
+}
+
 /// A sequence of faults of pull as a scene.
 pub fn pull(seed: u64) -> Scene {
     Scene { name: format!("sequence of pull, seed {seed}"), run: Box::new(move || crate::pull::sequence(seed)) }

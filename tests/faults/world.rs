@@ -5,6 +5,7 @@ use crate::data;
 use crate::harness::graphite::{Behaviour, Recorder};
 #[cfg(feature = "kafka")]
 use crate::harness::kafka::{Brokers, Reader};
+use crate::harness::receiver::Receiver;
 use crate::harness::{free_port, names, process, with_config, write};
 use crate::mounts::{Mounts, can_mount};
 use crate::proxy::Proxy;
@@ -57,6 +58,8 @@ pub struct Setting {
     /// A cluster of Kafka beside Graphite.
     #[cfg(feature = "kafka")]
     pub kafka: bool,
+    /// Receivers of OTLP and remote write beside Graphite.
+    pub remote: bool,
     /// Another user who runs the process daemon; snapshots are his.
     pub user: Option<u32>,
     /// A HAProxy between process and the recorder.
@@ -82,6 +85,7 @@ pub struct World {
     pub recorder: Recorder,
     #[cfg(feature = "kafka")]
     pub kafka: Option<(Brokers, Reader)>,
+    pub remotes: Vec<Receiver>,
     pub mounts: Mounts,
     pub base: TempDir,
     /// Copies of everything that was published.
@@ -131,6 +135,7 @@ impl World {
         };
         #[cfg(not(feature = "kafka"))]
         let kafka_section = "";
+        let (remotes, remote_sections) = setting.remote.then(crate::remote::start).unwrap_or_default();
         let settle = setting.proxy.map_or(Some(setting.settle.unwrap_or(0.1)), |kind| kind.settle);
         // With the default of one of them all are left at theirs: they go together.
         let haste = settle.map(|seconds| {
@@ -142,7 +147,7 @@ impl World {
              [process]\nsrc-dir = {at}/incoming\nworkers = {WORKERS}\nliveness-check-interval = 0.3\n\
              worker-timeout = {timeout}\n{process}\n\
              [graphite]\nserver = 127.0.0.1\nport = {port}\nnamespace = lb\n{haste}\n\
-             queue-size = {QUEUE_SIZE}\n{sections}\n{store}{kafka_section}\n[exporter]\nlisten = 127.0.0.1:{page}\n",
+             queue-size = {QUEUE_SIZE}\n{sections}\n{store}{kafka_section}{remote_sections}\n[exporter]\nlisten = 127.0.0.1:{page}\n",
             timeout = setting.worker_timeout.unwrap_or(WORKER_TIMEOUT.as_secs()),
             store = store.replace("{base}", &at.to_string()),
             process = setting.process,
@@ -185,6 +190,7 @@ impl World {
             recorder,
             #[cfg(feature = "kafka")]
             kafka,
+            remotes,
             mounts,
             base,
             kept,
@@ -362,6 +368,7 @@ impl World {
         if let Some((brokers, _)) = &self.kafka {
             crate::kafka::heal(brokers);
         }
+        self.remotes.iter().for_each(crate::remote::heal);
     }
 
     /// Waits until the queue is empty, as long as it gets shorter.

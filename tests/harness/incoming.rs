@@ -28,6 +28,16 @@ pub struct Incoming {
 impl Incoming {
     /// With these lines in `[process]`, and Graphite at this port.
     pub fn new(port: u16, options: &str) -> Self {
+        let graphite = format!("server = 127.0.0.1\nport = {port}\ninterval = 0.1\ndelay = 0.5\nsettle = 0.5\n");
+        Self::with(options, &graphite)
+    }
+
+    /// With these lines in `[process]` and sections after it, and no Graphite.
+    pub fn without_graphite(options: &str) -> Self {
+        Self::with(options, "enabled = false\n")
+    }
+
+    fn with(options: &str, graphite: &str) -> Self {
         let base = tempfile::tempdir().expect("a directory can be made");
         for name in ["incoming", "incoming.tmp"] {
             std::fs::create_dir(base.path().join(name)).expect("a directory can be made");
@@ -35,8 +45,7 @@ impl Incoming {
         let text = format!(
             "[pull]\npull-interval = 10\ndst-dir = {base}/incoming\ntmp-dst-dir = {base}/incoming.tmp\n\
              [process]\nloglevel = debug\nsrc-dir = {base}/incoming\n{options}\n\
-             [graphite]\nserver = 127.0.0.1\nport = {port}\nnamespace = lb\ninterval = 0.1\ndelay = 0.5\n\
-             settle = 0.5\n",
+             [graphite]\nnamespace = lb\n{graphite}",
             base = base.path().display(),
         );
         let file = write(base.path(), "haproxystats.conf", &text);

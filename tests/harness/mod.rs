@@ -27,8 +27,12 @@ pub mod made;
 pub mod newer;
 pub mod patroni;
 pub mod prometheus;
+#[cfg(feature = "process")]
+pub mod receiver;
 pub mod relay;
 pub mod site;
+#[cfg(feature = "process")]
+pub mod stores;
 pub mod systemd;
 
 use nix::sys::signal::{Signal, kill, killpg};

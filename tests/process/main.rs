@@ -32,6 +32,7 @@ mod parity;
 mod promex;
 mod reference;
 mod reloads;
+mod remote;
 mod requests;
 mod resources;
 #[cfg(feature = "kafka")]

@@ -8,6 +8,7 @@ mod graphite;
 mod kafka;
 mod page;
 mod processes;
+mod remote;
 pub mod store;
 
 pub use content::CONTENT;
@@ -18,6 +19,7 @@ pub use graphite::GRAPHITE;
 pub use kafka::KAFKA;
 pub use page::PAGE;
 pub use processes::PROCESSES;
+pub use remote::REMOTE;
 pub use store::STORE;
 
 use crate::harness::output;
