@@ -29,7 +29,7 @@
 //! backoff    config
 //! batch      config snapshot
 //! cli        config snapshot
-//! logging    config escape
+//! logging    config escape injection
 //! names      config
 //! plan       config haproxy
 //! prometheus config haproxy telemetry

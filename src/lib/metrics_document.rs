@@ -38,6 +38,7 @@ fn declarations() -> Vec<(&'static str, Vec<&'static Definition>)> {
              start from 0 with haproxystats-pull",
             pull::TABLE.iter().collect(),
         ),
+        ("Of each socket, on the page of haproxystats-pull alone (label `socket`)", pull::SOCKET.to_vec()),
         ("Of the agent (`self-metrics` of `[agent]`)", AGENT.to_vec()),
         (
             "Of each service of the agent, behind `agent.<service>.`; where the figure is one of several, the word follows \

@@ -9,7 +9,7 @@ const PULL: &str = "haproxystats-pull";
 const PROCESS: &str = "haproxystats-process";
 const AGENT: &str = "haproxystats-agent";
 
-const CONFIGURATION: &str = "[pull]\nsocket-dir = /run/haproxy\npull-interval = 1\npull-timeout = 0.9\n\
+const CONFIGURATION: &str = "[DEFAULT]\nloglevel = debug\n[pull]\nsocket-dir = /run/haproxy\npull-interval = 1\npull-timeout = 0.9\n\
     [process]\nworkers = 2\n[graphite]\nsettle = 0.1\n[agent]\nchecks = load\nstop-timeout = 1\n\
     [discovery-server]\nmode = file\nsource-file = /etc/servers.json\n\
     [discovery-client]\nhaproxy-socket-path = /run/lb/admin.sock\n[discovery-backend:web]\nbase-name = web\n";

@@ -26,6 +26,7 @@ mod kafka_formats;
 #[cfg(feature = "kafka")]
 mod kafka_login;
 mod less;
+mod logs;
 mod long_run;
 mod once;
 mod parity;

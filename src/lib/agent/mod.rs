@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
     signals::hold_hangup();
     let config = match FRONT.begin(std::env::args_os()) {
         Next::Run(loaded) => {
-            logging::init(loaded.config.agent.loglevel, Output::Stdout);
+            logging::init(log_settings(&loaded.config), Output::Stdout);
             loaded.log();
             loaded.config
         }
@@ -64,6 +64,11 @@ pub fn main() -> ExitCode {
             ExitCode::from(exit::FAILURE)
         }
     }
+}
+
+/// How the program logs.
+fn log_settings(config: &config::Config) -> logging::Settings {
+    logging::Settings { level: config.agent.loglevel, format: config.log_format }
 }
 
 /// Answers until SIGTERM or SIGINT.

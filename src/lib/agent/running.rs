@@ -4,6 +4,7 @@ use super::error::AgentError;
 use super::figures;
 use super::front::FRONT;
 use super::listen::{self, Port};
+use super::log_settings;
 use super::memory::Memory;
 use super::report::{Reporting, Sources};
 use super::service::{Before, Service, open};
@@ -176,14 +177,14 @@ impl Running {
     /// Reads the configuration again. Where anything is wrong with it, everything stays as it is.
     fn reload(&mut self, told: &mut Telling) {
         let Some(loaded) = FRONT.reload(|_| Vec::new()) else { return };
-        let (level, reporting) = (loaded.config.agent.loglevel, Reporting::of(&loaded.config));
+        let (log, reporting) = (log_settings(&loaded.config), Reporting::of(&loaded.config));
         if let Err(error) = self.replace(loaded.config.agent) {
             return FRONT.keep(Chain(&error));
         }
         told.tell(&self.sources, reporting);
         let services = self.site.services.len();
         systemd::status(&format!("{services} services"));
-        FRONT.reloaded(level);
+        FRONT.reloaded(log);
     }
 
     fn replace(&mut self, config: config::Agent) -> Result<(), AgentError> {

@@ -6,7 +6,7 @@
 use super::arguments::{Action, Arguments, Discover, Run};
 use super::replay::replay;
 use super::usage::{short_usage, usage};
-use crate::config::Program;
+use crate::config::{Program, did_you_mean};
 use docopt::{ArgvMap, Docopt};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -107,19 +107,44 @@ fn read(program: Program, words: impl Iterator<Item = OsString>) -> Result<Argum
     if let Some(action) = at_once(program, &words) {
         return Ok(arguments(action));
     }
-    // The programs take no operands; the crate would accept the word that separates them.
-    if words.iter().any(|(word, _)| word == "--") {
-        return Err(String::new());
+    // The programs take no operands, not even after the word that separates them.
+    if let Some((word, _)) = words.iter().find(|(word, _)| known(program).all(|(long, ..)| long != word)) {
+        return Err(stranger(program, word));
     }
+    let given: Vec<String> = words.iter().map(|(word, _)| word.clone()).collect();
     let argv = std::iter::once(program.name().to_owned())
         .chain(words.into_iter().flat_map(|(option, value)| std::iter::once(option).chain(value)));
     let parsed = Docopt::new(usage(program)).and_then(|docopt| docopt.argv(argv).help(false).parse());
-    let parsed = parsed.map_err(|_| String::new())?;
+    let parsed = parsed.map_err(|_| misfit(&given))?;
     // An empty name is a name of no file, as it was: nothing but an error of the system tells it apart.
     let file =
         if parsed.get_bool("--skip-config") { "/dev/null".into() } else { PathBuf::from(parsed.get_str("--file")) };
     let action = action(program, &parsed)?;
     Ok(Arguments { file, dir: path(&parsed, "--dir"), overrides: overrides(&parsed)?, action })
+}
+
+/// What is to be said of a word that means nothing to a program.
+fn stranger(program: Program, word: &str) -> String {
+    if !word.starts_with('-') || word.len() < 2 || word == "--" {
+        return format!("unexpected argument {word:?}");
+    }
+    let name = word.split('=').next().unwrap_or(word);
+    let advice = did_you_mean(name, known(program).map(|(long, ..)| long));
+    let owner = OWN.iter().find(|(own, _)| *own == name).map(|(_, owner)| owner.name());
+    match owner {
+        Some(owner) => format!("unknown option {name}; it is one of {owner}"),
+        None => format!("unknown option {name}{advice}"),
+    }
+}
+
+/// What is to be said of options that are known, and not allowed like this.
+fn misfit(given: &[String]) -> String {
+    let twice = given.iter().enumerate().find(|(index, option)| given.iter().take(*index).any(|other| other == *option));
+    match (twice, given) {
+        (Some((_, option)), _) => format!("{option} is given twice"),
+        (None, [one]) => format!("{one} cannot be used alone"),
+        (None, _) => format!("{} cannot be used together", given.join(", ")),
+    }
 }
 
 /// What is asked for whatever else stands there.
@@ -315,9 +340,22 @@ mod tests {
 
     #[test]
     fn what_is_not_understood() {
-        for line in ["--nope", "foo", "-p -P", "-pP", "-f a -f b", "-- -p", "-p --", "--check -p", "-x"] {
-            let words = try_parse(Program::Process, line).unwrap_err();
-            assert!(words.starts_with("Usage:\n    haproxystats-process "), "{line}: {words}");
+        for (line, words) in [
+            ("--nope", "unknown option --nope"),
+            ("--chekc", "unknown option --chekc; did you mean \"--check\"?"),
+            ("--client", "unknown option --client; it is one of haproxystats-discovery"),
+            ("-x", "unknown option -x"),
+            ("foo", "unexpected argument \"foo\""),
+            ("-- -p", "unexpected argument \"--\""),
+            ("-p --", "unexpected argument \"--\""),
+            ("-p -P", "--print, --print-conf cannot be used together"),
+            ("-pP", "--print, --print-conf cannot be used together"),
+            ("--check -p", "--check, --print cannot be used together"),
+            ("-f a -f b", "--file is given twice"),
+            ("--json", "--json cannot be used alone"),
+        ] {
+            let found = try_parse(Program::Process, line).unwrap_err();
+            assert_eq!(found.split_once("\nUsage:\n    haproxystats-process ").unwrap().0, words, "{line}");
         }
         for (line, words) in [
             ("-f", "-f requires argument\nUsage:"),

@@ -66,6 +66,7 @@ static TABLES: [&[&[&OptionSpec]]; 4] = [
         super::kafka::ROWS,
         super::exporter::ROWS,
         GENERAL,
+        super::log::ROWS,
         super::obsolete::ROWS,
     ],
     super::remote::TABLES,

@@ -11,6 +11,7 @@ use super::hosts::{self, Hosts};
 use super::ini::Ini;
 use super::kafka::{self, Kafka};
 use super::local_store::{self, LocalStore};
+use super::log::{self, LogFormat};
 use super::problem::Report;
 use super::process::{self, Process};
 use super::program::Program;
@@ -21,6 +22,8 @@ use std::cell::LazyCell;
 /// The whole configuration of all daemons, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// `[DEFAULT] log-format`; `None`: what fits the output.
+    pub log_format: Option<LogFormat>,
     /// `[pull]`
     pub pull: Pull,
     /// `[process]`
@@ -51,6 +54,7 @@ pub struct Config {
 
 /// The sections as far as they can be right; the report has what is wrong with the others.
 pub(super) struct Sections {
+    log_format: Option<Option<LogFormat>>,
     pub(super) pull: Option<Pull>,
     pub(super) process: Option<Process>,
     pub(super) graphite: Option<Graphite>,
@@ -70,6 +74,7 @@ impl Sections {
     pub(super) fn read(program: Program, ini: &Ini, report: &mut Report) -> Self {
         let blocks = blocks::none(ini, report);
         Self {
+            log_format: log::read(ini, report),
             pull: pull::read(ini, report),
             process: process::read(ini, report),
             graphite: graphite::read(ini, report),
@@ -89,6 +94,7 @@ impl Sections {
     /// The configuration, with `built_in` for what cannot be right.
     pub(super) fn complete<F: FnOnce() -> Self>(self, built_in: &LazyCell<Self, F>) -> Option<Config> {
         Some(Config {
+            log_format: self.log_format.or(built_in.log_format)?,
             pull: self.pull.or_else(|| built_in.pull.clone())?,
             process: self.process.or_else(|| built_in.process.clone())?,
             graphite: self.graphite.or_else(|| built_in.graphite.clone())?,

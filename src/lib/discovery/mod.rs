@@ -83,7 +83,7 @@ pub fn main() -> ExitCode {
         Next::Done(code) => return ExitCode::from(code),
     };
     let output = if discover.run == Run::Dry { Output::Stderr } else { Output::Stdout };
-    logging::init(loaded.config.discovery.loglevel, output);
+    logging::init(log_settings(&loaded.config), output);
     loaded.log();
     let config = configured(discover, &loaded);
     match start(discover, config) {
@@ -93,6 +93,11 @@ pub fn main() -> ExitCode {
             ExitCode::from(exit::FAILURE)
         }
     }
+}
+
+/// How the program logs.
+fn log_settings(config: &config::Config) -> logging::Settings {
+    logging::Settings { level: config.discovery.loglevel, format: config.log_format }
 }
 
 fn start(discover: cli::Discover, config: Configured) -> Result<(), DiscoveryError> {

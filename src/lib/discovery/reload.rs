@@ -6,7 +6,7 @@
 
 use super::front::{FRONT, missing};
 use super::stop::Why;
-use super::{Configured, configured, files, source, store};
+use super::{Configured, configured, files, log_settings, source, store};
 use crate::cli::{Discover, Run};
 use crate::config;
 use crate::config::load::Loaded;
@@ -81,7 +81,7 @@ async fn prepare(present: &Present, secrets: &[Option<Vec<u8>>]) -> Option<(Prep
     match opened.await {
         Ok(store) => {
             let why = if same && config.server.name == present.config.server.name { Why::Reload } else { Why::End };
-            FRONT.reloaded(config.loglevel);
+            FRONT.reloaded(log_settings(&loaded.config));
             Some((Prepared { config, exporter, store }, why))
         }
         Err(error) => {

@@ -9,6 +9,8 @@ counters! {
         DISPATCHER {
             delivered_lines "LinesDelivered" "lines" Counter
                 "Lines that the destination has for good.";
+            up "Up" "state" Gauge
+                "1 while the destination accepts what at least one worker has for it, 0 while it is unavailable to all of them.";
             resent_lines "LinesResent" "lines" Counter
                 "Lines sent again after a connection was lost before everything on it had been acknowledged.";
             dropped_lines "LinesDropped" "lines" Counter

@@ -121,7 +121,8 @@ impl Dispatcher for LocalStore {
 
     fn counters(&self) -> Counters {
         let (queued_batches, queued_lines) = (self.shared.queue.borrow().len() as u64, self.shared.lines() as u64);
-        Counters { queued_batches, queued_lines, ..self.shared.counters.get() }
+        let up = u64::from(!self.shared.failing.get());
+        Counters { up, queued_batches, queued_lines, ..self.shared.counters.get() }
     }
 
     /// Ends early while nothing can be written.

@@ -71,8 +71,13 @@ fn own(arguments: &Arguments, words: Vec<OsString>) -> u8 {
     }
 }
 
+/// How the program logs.
+fn log_settings(config: &Config) -> logging::Settings {
+    logging::Settings { level: config.process.loglevel, format: config.log_format }
+}
+
 fn process_once(loaded: &Loaded, snapshot: &Path, count: bool) -> u8 {
-    logging::init(loaded.config.process.loglevel, Output::Stderr);
+    logging::init(log_settings(&loaded.config), Output::Stderr);
     let host = host::name();
     once::run(&loaded.config, &host, snapshot, count)
 }
@@ -92,7 +97,7 @@ pub fn main() -> ExitCode {
         Next::Own(asked) => return ExitCode::from(own(&asked, arguments)),
         Next::Done(code) => return ExitCode::from(code),
     };
-    logging::init(loaded.config.process.loglevel, Output::Stdout);
+    logging::init(log_settings(&loaded.config), Output::Stdout);
     loaded.log();
     match parent::run(&loaded.config, &loaded.ini.to_text(), arguments, None) {
         Ok(code) => ExitCode::from(code),

@@ -19,6 +19,7 @@ pub mod sockets;
 mod step;
 mod stop;
 mod strangers;
+mod sums;
 mod tick;
 mod twins;
 
@@ -31,14 +32,14 @@ use crate::exporter::{Page, Served};
 use crate::logging::{self, Chain, Output};
 use crate::snapshot::stage::{StageError, Staging};
 use crate::startup::{self, Front, Purpose};
-use crate::telemetry::pull::Counters;
+use crate::telemetry::pull as telemetry;
 use pace::Pace;
 use schedule::{Now, Plan, Schedule, Wake};
 use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use stop::{Grace, Next, Stop};
-use tick::Puller;
+use tick::{Puller, Shown};
 use tokio::task::LocalSet;
 
 /// Threads that resolve names. They exist only while names have to be resolved.
@@ -67,7 +68,7 @@ pub fn main() -> ExitCode {
     signals::hold_hangup();
     let config = match FRONT.begin(std::env::args_os()) {
         startup::Next::Run(loaded) => {
-            logging::init(loaded.config.pull.loglevel, Output::Stdout);
+            logging::init(log_settings(&loaded.config), Output::Stdout);
             loaded.log();
             loaded.config
         }
@@ -83,11 +84,22 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// How the program logs.
+fn log_settings(config: &config::Config) -> logging::Settings {
+    logging::Settings { level: config.pull.loglevel, format: config.log_format }
+}
+
 /// The page for Prometheus.
-fn page(counters: &Counters) -> Page {
+fn page(shown: &Shown) -> Page {
     let mut page = Page::of("pull");
-    for (definition, value) in counters.values() {
+    for (definition, value) in shown.counters.values() {
         page.figure("haproxystats_", definition).sample(&[], value);
+    }
+    if !shown.sockets.is_empty() {
+        let mut family = page.figure("haproxystats_", &telemetry::SOCKET_UP);
+        for (name, up) in &shown.sockets {
+            family.sample(&[("socket", name)], if *up { 1.0 } else { 0.0 });
+        }
     }
     page
 }
@@ -200,7 +212,7 @@ impl Pull {
     fn reload(&mut self, plan: Plan, started: Instant, served: &mut Served) -> Plan {
         let Some(loaded) = FRONT.reload(|_| Vec::new()) else { return plan };
         let config = loaded.config;
-        let (interval, grace, level) = (config.pull.pull_interval, grace(&config.pull), config.pull.loglevel);
+        let (interval, grace, log) = (config.pull.pull_interval, grace(&config.pull), log_settings(&config));
         if let Err(error) = self.puller.go_on(config.pull, config.hosts, self.pace.clone()) {
             FRONT.keep(Chain(&error));
             return plan;
@@ -208,7 +220,7 @@ impl Pull {
         self.grace = grace;
         self.exporter = config.exporter;
         served.at(&self.exporter);
-        FRONT.reloaded(level);
+        FRONT.reloaded(log);
         if self.schedule.is_every(interval) {
             return plan;
         }

@@ -10,6 +10,7 @@ use super::pace::Pace;
 use super::poll::{Poller, Slow};
 use super::sockets;
 use super::step::Step;
+use super::sums::Sums;
 use crate::config::{self, OnSocketFailure};
 use crate::daemon::systemd;
 use crate::logging::Chain;
@@ -29,8 +30,9 @@ pub(super) struct Puller {
     staging: Staging,
     poller: Poller,
     counters: Counters,
-    /// The counters as they were after the last tick, for the page of metrics.
-    shown: Rc<RefCell<Counters>>,
+    /// For the page of metrics.
+    shown: Rc<RefCell<Shown>>,
+    sums: Sums,
     masters: Masters,
     hosts: config::Hosts,
     continuity: Option<Continuity>,
@@ -42,6 +44,14 @@ pub(super) struct Puller {
     last: Option<Epoch>,
     /// What is to be known of the sockets of the last pull.
     notes: Vec<String>,
+}
+
+/// What the page of metrics shows: how it was after the last tick.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    pub(super) counters: Counters,
+    /// Whether each socket has answered.
+    pub(super) sockets: BTreeMap<String, bool>,
 }
 
 /// What ticks come to; a change is logged, the rest of the time goes without saying.
@@ -71,6 +81,7 @@ impl Puller {
             staging,
             counters,
             shown: Rc::default(),
+            sums: Sums::new(),
             health: Health::default(),
             condition: Condition::Publishing,
             socket_dir_error: None,
@@ -100,8 +111,8 @@ impl Puller {
         Ok(())
     }
 
-    /// The counters as they were after the last tick.
-    pub(super) fn shown(&self) -> Rc<RefCell<Counters>> {
+    /// What the page of metrics shows.
+    pub(super) fn shown(&self) -> Rc<RefCell<Shown>> {
         Rc::clone(&self.shown)
     }
 
@@ -168,8 +179,9 @@ impl Puller {
             tracing::info!(snapshot = %epoch, "snapshots are published again");
         }
         self.condition = condition;
-        self.shown.replace(self.counters.clone());
-        systemd::status(&self.counters.status(self.last));
+        self.shown.borrow_mut().counters = self.counters.clone();
+        self.sums.tell();
+        systemd::status(&format!("{}{}", self.counters.status(self.last), failing(&self.shown.borrow().sockets)));
     }
 
     async fn pull(&mut self, epoch: Epoch) -> Result<Condition, StageError> {
@@ -212,7 +224,7 @@ impl Puller {
                      pull-timeout is 0");
             }
             counters.add(Counter::SlowSockets, slow.len() as u64);
-            shown.replace(counters.clone());
+            shown.borrow_mut().counters = counters.clone();
             let names: Vec<&str> = slow.iter().map(|slow| slow.name.as_str()).collect();
             systemd::status(&format!("waiting for {seconds} s for {}", names.join(", ")));
         };
@@ -278,8 +290,13 @@ impl Puller {
             }
         }
         let elapsed_ms = elapsed.as_millis() as u64;
-        tracing::info!(snapshot = %epoch, sockets = outcomes.len(), failed, twins, bytes, elapsed_ms, published = publish,
-            "pulled");
+        let sockets = outcomes.len();
+        // Of the first one it is said that it goes well; the others are summed up.
+        if self.sums.pulled(publish, failed, bytes, elapsed) {
+            tracing::info!(snapshot = %epoch, sockets, failed, twins, bytes, elapsed_ms, published = publish, "pulled");
+        } else {
+            tracing::debug!(snapshot = %epoch, sockets, failed, twins, bytes, elapsed_ms, published = publish, "pulled");
+        }
         Ok(if publish { Condition::Publishing } else { Condition::SocketsFail })
     }
 
@@ -309,6 +326,8 @@ impl Puller {
         let (left_out, outcomes): (Vec<&Outcome>, Vec<&Outcome>) =
             outcomes.iter().partition(|outcome| outcome.standing == Standing::LeftOut);
         left_out.iter().for_each(|outcome| self.health.forget(&outcome.target.name));
+        self.shown.borrow_mut().sockets =
+            outcomes.iter().map(|outcome| (outcome.target.name.clone(), outcome.result.is_ok())).collect();
         for outcome in &outcomes {
             self.counters.add(Counter::Retries, outcome.retries.into());
             if let Err(error) = &outcome.result {
@@ -362,6 +381,17 @@ fn ended(config: &config::Pull, hosts: config::Hosts) -> Option<Ended> {
     }
     Ended::forget(&config.dst_dir);
     None
+}
+
+/// Which sockets fail, for the status line.
+fn failing(sockets: &BTreeMap<String, bool>) -> String {
+    const SHOWN: usize = 3;
+    let failing: Vec<&str> = sockets.iter().filter(|(_, up)| !**up).map(|(name, _)| name.as_str()).collect();
+    match failing.split_at_checked(SHOWN) {
+        _ if failing.is_empty() => String::new(),
+        Some((first, more)) if !more.is_empty() => format!("; failing: {} and {} more", first.join(", "), more.len()),
+        _ => format!("; failing: {}", failing.join(", ")),
+    }
 }
 
 /// Which sockets stand for others.

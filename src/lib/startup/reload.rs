@@ -3,12 +3,11 @@
 //! ```text
 //! let Some(loaded) = FRONT.reload(further_checks) else { return };     // refused: nothing has changed, and the log has why
 //! … use it, or FRONT.keep(why) …
-//! FRONT.reloaded(level);
+//! FRONT.reloaded(log);
 //! ```
 
 use super::{Front, Purpose};
 use crate::cli;
-use crate::config::LogLevel;
 use crate::config::load::Loaded;
 use crate::config::problem::{Problem, Report};
 use crate::daemon::systemd;
@@ -53,8 +52,8 @@ impl Front {
     }
 
     /// Says that the configuration that was read is in use.
-    pub fn reloaded(&self, level: LogLevel) {
-        logging::set_level(level);
+    pub fn reloaded(&self, log: logging::Settings) {
+        logging::set(log);
         tracing::info!("the configuration is in use");
         systemd::ready();
     }

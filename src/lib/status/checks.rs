@@ -253,6 +253,7 @@ mod tests {
             queue: Some(Queue { directory: PathBuf::from("/q"), content: Ok(content) }),
             sockets: Vec::new(),
             services: Vec::new(),
+            reach: Vec::new(),
             config,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::processes::{self, Scan};
 use super::queue::Queue;
+use super::reach::{self, Reach};
 use super::services::{self, Answered};
 use crate::config::{Config, Program};
 use std::io;
@@ -14,7 +15,7 @@ pub(crate) enum Depth {
     Processes,
     /// The directories as well.
     Directories,
-    /// The ports of the agent as well.
+    /// The ports of the agent, the sockets of pull and the destinations of process as well.
     Ports,
 }
 
@@ -32,6 +33,8 @@ pub(crate) struct Status {
     pub sockets: Vec<String>,
     /// The ports of the agent, for the agent.
     pub services: Vec<Answered>,
+    /// The sockets of pull, and the destinations of process.
+    pub reach: Vec<Reach>,
     /// What the configuration asks for.
     pub config: Config,
 }
@@ -54,7 +57,8 @@ impl Status {
             Program::Pull if depth >= Depth::Directories => crate::snapshot::stage::notes(&config.pull.dst_dir),
             _ => Vec::new(),
         };
-        Self { program, file: file.to_owned(), scan, queue, sockets, services, config }
+        let reach = if depth >= Depth::Ports { reach::look(program, &config) } else { Vec::new() };
+        Self { program, file: file.to_owned(), scan, queue, sockets, services, reach, config }
     }
 
     /// Whether the program runs with this configuration.

@@ -13,6 +13,7 @@ pub(crate) mod nagios;
 mod processes;
 mod queue;
 mod range;
+mod reach;
 pub(crate) mod report;
 mod services;
 mod verdict;

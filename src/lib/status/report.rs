@@ -1,6 +1,7 @@
 //! What was seen, for people and for programs.
 
 use super::look::Status;
+use super::reach::Reach;
 use super::services::Outcome;
 use crate::config::Program;
 use serde_json::{Value, json};
@@ -53,6 +54,7 @@ pub(crate) fn text(status: &Status) -> String {
         }
     }
     status.sockets.iter().for_each(|note| line(&mut out, "sockets", note));
+    reach(&mut out, &status.reach);
     for asked in &status.services {
         let words = match &asked.outcome {
             Outcome::Answer(answer) => format!("{:?} at {}", answer, asked.address),
@@ -63,6 +65,27 @@ pub(crate) fn text(status: &Status) -> String {
         line(&mut out, &format!("service {}", asked.service), &words);
     }
     out
+}
+
+/// Destinations, each with a line, and sockets, of which there may be many.
+fn reach(out: &mut String, all: &[Reach]) {
+    let (sockets, destinations): (Vec<&Reach>, Vec<&Reach>) = all.iter().partition(|one| one.what == "socket");
+    for Reach { what, address, error } in destinations {
+        let words = match error {
+            None => format!("{address} accepts connections"),
+            Some(error) => format!("{address} is unavailable: {error}"),
+        };
+        line(out, what, &words);
+    }
+    if sockets.is_empty() {
+        return;
+    }
+    let failing: Vec<&&Reach> = sockets.iter().filter(|one| one.error.is_some()).collect();
+    let (good, all) = (sockets.len() - failing.len(), sockets.len());
+    line(out, "sockets", &format!("{good} of {all} accept connections"));
+    for Reach { address, error, .. } in failing {
+        line(out, "socket", &format!("{address} is unavailable: {}", error.as_deref().unwrap_or_default()));
+    }
 }
 
 fn line(out: &mut String, name: &str, words: &str) {
@@ -114,6 +137,12 @@ pub(crate) fn json(status: &Status) -> String {
     }
     if status.program == Program::Pull {
         set(&mut object, "sockets", json!(status.sockets));
+    }
+    if matches!(status.program, Program::Pull | Program::Process) {
+        let reach = status.reach.iter().map(
+            |Reach { what, address, error }| json!({ "what": what, "address": address, "up": error.is_none(), "error": error }),
+        );
+        set(&mut object, "reach", json!(reach.collect::<Vec<Value>>()));
     }
     if status.program == Program::Agent {
         let services = status.services.iter().map(|asked| {

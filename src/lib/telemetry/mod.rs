@@ -49,10 +49,10 @@ impl Definition {
         if self.unit == "seconds" { as_f64(number) / 1e6 } else { as_f64(number) }
     }
 
-    /// What two workers together have: the longer of two times, and the sum of anything else.
+    /// What two workers together have: the longer of two times, the better of two states, and the sum of anything else.
     #[must_use]
     pub fn both(&self, one: u64, other: u64) -> u64 {
-        if self.unit == "seconds" && self.kind == Kind::Gauge { one.max(other) } else { one.saturating_add(other) }
+        if matches!(self.unit, "seconds" | "state") && self.kind == Kind::Gauge { one.max(other) } else { one.saturating_add(other) }
     }
 }
 

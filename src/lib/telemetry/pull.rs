@@ -1,7 +1,7 @@
 //! What pull counts about itself. Each snapshot carries the figures in a hidden file, and process sends them on under
 //! `haproxystats.`.
 
-use super::{Definition, Kind, as_f64};
+use super::{Definition, Kind, as_f64, definitions};
 use crate::snapshot::Epoch;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -80,6 +80,14 @@ counters! {
         "Time from the first connection of this pull until its last answer was on disk.";
     Waiting "PullWaitingSnapshots" "snapshots" Gauge
         "Snapshots in dst-dir when this pull began.";
+}
+
+definitions! {
+    /// On the page of haproxystats-pull alone, of each socket.
+    pub static SOCKET {
+        SOCKET_UP "PullSocketUp" "state" Gauge
+            "1 if the socket has answered at the last pull, or the one that stands for the same process; else 0.";
+    }
 }
 
 /// The figures since the start of the program.

@@ -2,6 +2,7 @@
 //! no HAProxy should.
 
 mod ended;
+mod logs;
 mod reload;
 mod restart;
 mod sockets;
@@ -61,6 +62,7 @@ impl Place {
     /// The command, for a configuration with these options over some that suit a loaded machine.
     fn command(&self, options: &[(&str, &str)]) -> Command {
         let defaults = [
+            ("loglevel", "debug".to_owned()),
             ("socket-dir", self.sockets().display().to_string()),
             ("dst-dir", self.incoming().display().to_string()),
             ("tmp-dst-dir", self.staging().display().to_string()),

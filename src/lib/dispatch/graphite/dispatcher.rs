@@ -80,7 +80,7 @@ impl Dispatcher for Graphite {
         self.servers.takes_more()
     }
 
-    /// Sums over the servers.
+    /// Sums over the servers; of several to choose from one is enough.
     fn counters(&self) -> Counters {
         sum(self.servers.all.iter().map(Server::counters))
     }

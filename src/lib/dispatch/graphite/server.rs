@@ -114,7 +114,8 @@ impl Server {
         let window = self.shared.window.borrow();
         let (queued_batches, queued_lines) = (window.batches() as u64, window.lines() as u64);
         let settling = window.settling() as u64;
-        Counters { queued_batches, queued_lines, settling, ..self.shared.counters.get() }
+        let up = u64::from(self.shared.report.trouble().is_none() && !self.shared.stalled.get());
+        Counters { up, queued_batches, queued_lines, settling, ..self.shared.counters.get() }
     }
 
     /// Ends when nothing is held, at `deadline`, or early while the server cannot be reached. What settles is not waited for where

@@ -76,6 +76,7 @@ impl Dispatcher for Kafka {
         let window = self.shared.window.borrow();
         let mut counters = self.shared.counters.get();
         (counters.queued_batches, counters.queued_lines) = (window.batches() as u64, window.lines() as u64);
+        counters.up = u64::from(!self.shared.report.is_troubled());
         counters.messages_in_flight = window.flying() as u64;
         counters.messages_parked = window.refused() as u64;
         counters.queued_bytes = window.bytes() as u64;

@@ -3,6 +3,7 @@
 //! a question open.
 
 use super::figures::{Figure, Totals, oldest_age};
+use super::sums::Sums;
 use super::trouble::Trouble;
 use crate::logging::Chain;
 use crate::process::wire::message::{Failure, Figures};
@@ -42,6 +43,7 @@ pub(crate) struct Custody {
     trouble: Trouble,
     /// It was said that snapshots cannot be moved to quarantine.
     refused: bool,
+    sums: Sums,
 }
 
 impl Custody {
@@ -58,6 +60,7 @@ impl Custody {
             remains: HashSet::new(),
             trouble: Trouble::default(),
             refused: false,
+            sums: Sums::new(now),
         })
     }
 
@@ -195,7 +198,12 @@ impl Custody {
         } else {
             totals.delivered(latency);
             let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
-            tracing::info!(snapshot = %epoch, worker = slot.0, lines, latency_ms, "delivered");
+            // Of the first one it is said that it goes well; the others are summed up.
+            if self.sums.delivered(lines, latency) {
+                tracing::info!(snapshot = %epoch, worker = slot.0, lines, latency_ms, "delivered");
+            } else {
+                tracing::debug!(snapshot = %epoch, worker = slot.0, lines, latency_ms, "delivered");
+            }
         }
         self.remove(epoch, true);
         true
@@ -287,11 +295,20 @@ impl Custody {
         !returned.quarantine.is_empty()
     }
 
+    /// Says now and then what was delivered; returns when it should be called again at the latest.
+    pub(crate) fn tell_sums(&mut self, now: Instant) -> Instant {
+        self.sums.tell(now, &self.queue)
+    }
+
     /// One line of figures.
     #[must_use]
     pub(crate) fn status(&self, workers: usize, totals: &Totals) -> String {
+        let unavailable = match totals.unavailable().as_slice() {
+            [] => String::new(),
+            names => format!("; unavailable: {}", names.join(", ")),
+        };
         format!(
-            "{} waiting, {} in flight, {} settling, oldest {} s; {workers} workers; {} delivered, {} quarantined",
+            "{} waiting, {} in flight, {} settling, oldest {} s; {workers} workers; {} delivered, {} quarantined{unavailable}",
             self.queue.depth(),
             self.queue.in_flight() - self.queue.settling(),
             self.queue.settling(),

@@ -161,6 +161,13 @@ impl Totals {
         Figure::ALL.iter().filter_map(|figure| Some((*figure, value(*figure)?))).collect()
     }
 
+    /// Destinations that are unavailable to all workers that have said anything of them.
+    #[must_use]
+    pub fn unavailable(&self) -> Vec<String> {
+        let known = |name: &String| self.live.keys().any(|(_, of)| of == name);
+        self.dispatchers().into_iter().filter(|(name, sum)| sum.up == 0 && known(name)).map(|(name, _)| name).collect()
+    }
+
     /// Sums over all workers, by dispatcher.
     #[must_use]
     pub fn dispatchers(&self) -> BTreeMap<String, Counters> {

@@ -16,6 +16,7 @@ mod processor;
 mod record;
 mod renewal;
 pub(super) mod spawn;
+mod sums;
 mod supervisor;
 mod trouble;
 mod turns;
@@ -179,6 +180,7 @@ impl<'f> Parent<'f> {
             looked::back();
             let mut wake = wake.at().into_std();
             wake = wake.min(self.heartbeat.tell(now, || self.custody.status(self.supervisor.running(), &self.totals)));
+            wake = wake.min(self.custody.tell_sums(now));
             if !self.leaving {
                 wake = wake.min(self.custody.next_look());
             }

@@ -12,7 +12,7 @@ use crate::config::load::Loaded;
 use crate::exporter;
 use crate::logging::Chain;
 use crate::looked::Moment;
-use crate::process::{FRONT, broken_files, statistics};
+use crate::process::{FRONT, broken_files, log_settings, statistics};
 use crate::queue::Slot;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ impl Parent<'_> {
         if let Err(error) = self.configure(&loaded) {
             return FRONT.keep(error);
         }
-        FRONT.reloaded(loaded.config.process.loglevel);
+        FRONT.reloaded(log_settings(&loaded.config));
     }
 
     fn configure(&mut self, loaded: &Loaded) -> Result<(), String> {

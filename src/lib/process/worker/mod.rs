@@ -43,7 +43,7 @@ pub fn main(config: i32) -> u8 {
         // Nobody is left to hear of it.
         Err(WorkerError::Channel(error)) if error.kind() == io::ErrorKind::BrokenPipe => orphaned(),
         Err(error) => {
-            logging::init(LogLevel::Info, logging::Output::Stdout);
+            logging::init(logging::Settings { level: LogLevel::Info, format: None }, logging::Output::Stdout);
             tracing::error!(error = %Chain(&error), "worker failed");
             match error {
                 WorkerError::SetUp(_) | WorkerError::Config(_) | WorkerError::Channel(_) => exit::SYSTEM,
@@ -66,7 +66,7 @@ fn start(config: i32) -> Result<(), WorkerError> {
     memory::tune();
     let end = setup::take_channel()?;
     let config = setup::read_config(config)?;
-    logging::init(config.process.loglevel, logging::Output::Stdout);
+    logging::init(super::log_settings(&config), logging::Output::Stdout);
     panics::watch();
     let eyes = Eyes::open()?;
     let mut worker = eyes.look(async { Worker::new(&config, end) })?;

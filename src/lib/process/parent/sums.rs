@@ -1,0 +1,44 @@
+//! What was delivered, in one line now and then: a line for each snapshot is for those who debug.
+
+use crate::logging;
+use crate::queue::Queue;
+use std::time::{Duration, Instant};
+
+/// Since the last line.
+#[derive(Debug)]
+pub(crate) struct Sums {
+    begun: Instant,
+    snapshots: u64,
+    lines: u64,
+    longest: Duration,
+    /// Whether anything was delivered since the start.
+    any: bool,
+}
+
+impl Sums {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { begun: now, snapshots: 0, lines: 0, longest: Duration::ZERO, any: false }
+    }
+
+    /// A snapshot was delivered, so long after its pull. Whether it is the first since the start.
+    pub(crate) fn delivered(&mut self, lines: u64, latency: Duration) -> bool {
+        self.snapshots += 1;
+        self.lines = self.lines.saturating_add(lines);
+        self.longest = self.longest.max(latency);
+        !std::mem::replace(&mut self.any, true)
+    }
+
+    /// Writes the line when it is time; returns when that is the next time.
+    pub(crate) fn tell(&mut self, now: Instant, queue: &Queue) -> Instant {
+        let due = self.begun + logging::sums_every();
+        if now < due {
+            return due;
+        }
+        let Self { snapshots, lines, longest, any, .. } = *self;
+        let longest_ms = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        let seconds = (now - self.begun).as_secs();
+        tracing::info!(snapshots, lines, longest_ms, waiting = queue.depth(), seconds, "delivered in sum");
+        *self = Self { any, ..Self::new(now) };
+        now + logging::sums_every()
+    }
+}
