@@ -1,6 +1,6 @@
 //! Text from outside, such as names of files, proxies and servers, may hold anything: an escape sequence that changes what a
 //! terminal shows, or a newline that begins a line of its own. Here, and here only, it is made visible before it reaches a log
-//! or becomes a key.
+//! or becomes a key; and passwords of URLs are taken out of it.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -28,6 +28,29 @@ fn acts(letter: char) -> bool {
     letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// The text with `***` in place of each password in a URL: `https://user:***@host/`.
+#[must_use]
+pub fn without_passwords(text: &str) -> Cow<'_, str> {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(start) = rest.find("://") {
+        let (before, authority) = rest.split_at(start + 3);
+        let end =
+            authority.find(|letter: char| letter.is_whitespace() || matches!(letter, '/' | '?' | '#' | '"' | '\''));
+        let (host, after) = authority.split_at(end.unwrap_or(authority.len()));
+        out.push_str(before);
+        match host.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
+            Some((user, host)) => out.extend([user, ":***@", host]),
+            None => out.push_str(host),
+        }
+        rest = after;
+    }
+    if out.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
 /// Writes lines of a log, of which each is written at once: one line each, whatever is in it.
 #[derive(Debug)]
 pub struct Lines<W> {
@@ -46,6 +69,7 @@ impl<W: Write> Lines<W> {
 impl<W: Write> Write for Lines<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
+        let text = without_passwords(&text);
         let (line, end) = text.strip_suffix('\n').map_or((&*text, ""), |line| (line, "\n"));
         let mut visible = String::with_capacity(text.len());
         let mut rest = line;
@@ -97,6 +121,20 @@ mod tests {
             assert_eq!(visible(text), seen);
         }
         assert!(matches!(visible("plain"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn passwords_in_urls_are_not_shown() {
+        for (text, shown) in [
+            ("plain", "plain"),
+            ("https://host/a:b@c", "https://host/a:b@c"),
+            ("GET http://me:geheim@host:80/x?y failed", "GET http://me:***@host:80/x?y failed"),
+            ("http://a:b:c@d@e and tcp://f:1, x://u@h", "http://a:***@e and tcp://f:1, x://u@h"),
+            ("://", "://"),
+        ] {
+            assert_eq!(without_passwords(text), shown);
+        }
+        assert_eq!(written("url=\"http://a:geheim@b\"\n", false), "url=\"http://a:***@b\"\n");
     }
 
     fn written(line: &str, colours: bool) -> String {

@@ -34,7 +34,7 @@
 //! plan       config haproxy
 //! prometheus config haproxy telemetry
 //! tls        config secrets
-//! exporter   config net telemetry
+//! exporter   config logging net telemetry tls
 //! encode     batch config latency prometheus snapshot telemetry value
 //! http       config net secrets tls
 //! dispatch   archive backoff batch config encode http injection logging looked prometheus secrets snapshot telemetry tls
@@ -43,7 +43,7 @@
 //! status     cli config haproxy snapshot version
 //! aggregate  haproxy names parse plan value
 //! reporter   batch config daemon dispatch encode exporter logging names snapshot value
-//! startup    cli config daemon exit logging status version
+//! startup    cli config daemon exit exporter logging status version
 //! agent      cli config daemon exit exporter haproxy http logging names net reporter secrets startup telemetry version
 //! discovery  backoff cli config daemon dispatch exit exporter haproxy http logging names net reporter secrets startup telemetry tls
 //! pull       config daemon exit exporter haproxy injection logging parse snapshot startup telemetry version

@@ -1,4 +1,4 @@
-//! TLS as a client: what is trusted, and who this program is. The files are read once, at the start.
+//! TLS: what is trusted, and who this program is. The files are read once, at the start.
 
 use crate::config;
 use crate::secrets::{self, FileError};
@@ -6,12 +6,14 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error as RustlsError, RootCertStore, SignatureScheme};
+use tokio_rustls::rustls::{
+    ClientConfig, DigitallySignedStruct, Error as RustlsError, RootCertStore, ServerConfig, SignatureScheme,
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 const CA_FILE: &str = "tls-ca-file";
 const CERTIFICATE_FILE: &str = "tls-certificate-file";
@@ -115,6 +117,24 @@ impl Tls {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         Ok((self.0.clone(), name))
     }
+}
+
+/// Accepts TLS sessions, of whoever comes.
+///
+/// # Errors
+/// One of the files cannot be used, or they do not go together.
+pub fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsError::Defaults(Box::new(error)))?;
+    let wrong = |source| TlsError::Identity {
+        certificate: certificate.to_owned(),
+        key: key.to_owned(),
+        source: Box::new(source),
+    };
+    let certificates = certificates(CERTIFICATE_FILE, certificate)?;
+    let server = builder.with_no_client_auth().with_single_cert(certificates, private_key(key)?).map_err(wrong)?;
+    Ok(TlsAcceptor::from(Arc::new(server)))
 }
 
 /// What is wrong with the files, each by itself; whether they go together, [`Tls::open`] tells.

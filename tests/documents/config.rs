@@ -211,7 +211,11 @@ fn words_that_are_not_understood() {
             let lines: Vec<&str> = words.lines().collect();
             assert_eq!(lines.len(), original.output.lines().count() + new + 1);
             // Before them it says which word it is.
-            assert!(["unknown option ", "unexpected argument ", "--print, "].iter().any(|words| lines[0].starts_with(words)));
+            assert!(
+                ["unknown option ", "unexpected argument ", "--print, "]
+                    .iter()
+                    .any(|words| lines[0].starts_with(words))
+            );
             assert_eq!(lines[1], "Usage:");
             assert!(
                 lines[2].starts_with(&format!("    {} [-f <file>] [-d <dir>] [-p | -P", program.name())),

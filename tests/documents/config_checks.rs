@@ -117,7 +117,7 @@ fn pairs_in_doubt() {
 
 #[test]
 fn an_agent_that_may_say_ready_beside_slots_of_discovery() {
-    let slots = "[discovery-backend:web]\nbase-name = web\n";
+    let slots = "[discovery]\nexporter-address = 127.0.0.1\n[discovery-backend:web]\nbase-name = web\n";
     let words =
         "own-admin-state = \"true\": lets the agent say ready, and so end what an operator has set; write false";
     for program in [Agent, Discovery] {

@@ -21,5 +21,6 @@ mod docs_prometheus;
 mod harness;
 mod manual;
 mod markdown;
+mod secrets;
 mod shipped_file;
 mod shipped_sections;

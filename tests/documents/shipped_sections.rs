@@ -33,6 +33,7 @@ pub const SECTIONS: &[Section] = &[
     Section {
         name: "DEFAULT",
         about: "Options of this section apply to every section that has neither a value nor a built-in default of its own for them.",
+        examples: &[("log-format", "json")],
         ..NOTHING
     },
     Section { name: "paths", about: "Names for directories, to be referred to in this file.", ..NOTHING },
@@ -182,7 +183,13 @@ pub const SECTIONS: &[Section] = &[
     Section {
         name: "exporter",
         about: "A metrics page for Prometheus, in every program that reads this file.",
-        examples: &[("listen", "127.0.0.1:9101"), ("statistics", "true")],
+        examples: &[
+            ("listen", "127.0.0.1:9101"),
+            ("statistics", "true"),
+            ("tls-certificate-file", "/etc/haproxystats/page.pem"),
+            ("tls-key-file", "/etc/haproxystats/page.key"),
+            ("token-file", "/etc/haproxystats/page.token"),
+        ],
         more: "\
 #[exporter:process]
 #listen = 127.0.0.1:9102

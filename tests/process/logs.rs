@@ -35,7 +35,11 @@ fn graphite_away_is_seen_on_the_page_in_the_status_line_and_from_outside() {
     setup.wait_until_empty();
     wait_for_sample(page, UP, |value| value > 0.0);
     let object: serde_json::Value = serde_json::from_str(&status("--status --json")).unwrap();
-    assert_eq!((&object["reach"][0]["what"], &object["reach"][0]["up"]), (&"graphite".into(), &true.into()), "{object}");
+    assert_eq!(
+        (&object["reach"][0]["what"], &object["reach"][0]["up"]),
+        (&"graphite".into(), &true.into()),
+        "{object}"
+    );
     setup.assert_arrived(&graphite, &published);
     daemon.stop(SOON);
 }
@@ -53,7 +57,8 @@ fn deliveries_are_summed_up_and_workers_log_like_their_parent() {
     daemon.stop(SOON);
     setup.assert_arrived(&graphite, &published);
     let output = daemon.output();
-    let objects = output.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")));
+    let objects =
+        output.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")));
     let objects: Vec<serde_json::Value> = objects.collect();
     assert_eq!(objects.iter().filter(|object| object["message"] == "delivered").count(), 1, "{output}");
     let connected = objects.iter().find(|object| object["message"] == "connected").unwrap();

@@ -1,10 +1,12 @@
 //! The page of metrics of pull and process, as Prometheus sees it. That of the agent is in `agent::metrics`.
 
+use crate::harness::certificate::certificate;
 use crate::harness::haproxy::ManySockets;
 use crate::harness::prometheus::{exchange, scrape, wait_for_sample};
-use crate::harness::{Daemon, SOON, free_port, process, pull, with_config, write};
+use crate::harness::{Daemon, SOON, free_port, peer, process, pull, run, with_config, write};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -168,4 +170,51 @@ fn without_an_address_no_port_is_opened() {
         let inode = line.split_whitespace().nth(9).unwrap();
         assert!(!sockets.contains(&format!("socket:[{inode}]")), "{line}");
     }
+}
+
+#[test]
+fn the_page_is_encrypted_and_asks_for_a_token_where_that_is_wanted() {
+    let (Some(openssl), Some(curl)) = (peer("openssl"), peer("curl")) else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let (certificate, key) = certificate(&openssl, path, "page", "/CN=localhost", "DNS:localhost,IP:127.0.0.1");
+    write(path, "page-token", "geheim\n");
+    let port = free_port();
+    let text = format!(
+        "[pull]\ndst-dir = {dir}/in\ntmp-dst-dir = {dir}/tmp\npull-interval = 1\n[exporter]\nlisten = {port}\n\
+         tls-certificate-file = {}\ntls-key-file = {}\ntoken-file = credential:page-token\n",
+        certificate.display(),
+        key.display(),
+        dir = path.display(),
+    );
+    let mut command = with_config(pull(), &write(path, "haproxystats.conf", &text));
+    command.env("CREDENTIALS_DIRECTORY", path);
+    let mut daemon = Daemon::spawn(command);
+    daemon.wait_for_output("metrics are served", SOON);
+    let ask = |token: &str| {
+        let mut command = Command::new(&curl);
+        command.args(["-s", "-i", "--max-time", "20", "--cacert"]).arg(&certificate);
+        command.args(["-H", &format!("Authorization: Bearer {token}"), &format!("https://localhost:{port}/metrics")]);
+        String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
+    };
+    let page = ask("geheim");
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("haproxystats_pull_published_total"), "{page}");
+    let refused = ask("falsch");
+    assert!(
+        refused.starts_with("HTTP/1.1 401") && refused.to_lowercase().contains("www-authenticate: bearer"),
+        "{refused}"
+    );
+    assert!(!exchange(port, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap_or_default().contains("haproxystats"));
+    // Another token takes a reload, and no other port.
+    write(path, "page-token", "neu\n");
+    daemon.signal(nix::sys::signal::Signal::SIGHUP);
+    daemon.wait_for_output("the configuration is in use", SOON);
+    assert!(ask("geheim").starts_with("HTTP/1.1 401") && ask("neu").starts_with("HTTP/1.1 200"));
+    // A file that cannot be read is told before anything starts.
+    let broken = write(path, "broken.conf", text.replace("credential:page-token", "/nonexistent/token"));
+    let mut command = with_config(pull(), &broken);
+    command.arg("--check");
+    let (status, output) = run(command, SOON);
+    assert!(status.code() == Some(78) && output.contains("[exporter]: /nonexistent/token cannot be read"), "{output}");
+    daemon.stop(SOON);
 }

@@ -139,7 +139,8 @@ fn stranger(program: Program, word: &str) -> String {
 
 /// What is to be said of options that are known, and not allowed like this.
 fn misfit(given: &[String]) -> String {
-    let twice = given.iter().enumerate().find(|(index, option)| given.iter().take(*index).any(|other| other == *option));
+    let twice =
+        given.iter().enumerate().find(|(index, option)| given.iter().take(*index).any(|other| other == *option));
     match (twice, given) {
         (Some((_, option)), _) => format!("{option} is given twice"),
         (None, [one]) => format!("{one} cannot be used alone"),
@@ -341,7 +342,7 @@ mod tests {
     #[test]
     fn what_is_not_understood() {
         for (line, words) in [
-            ("--nope", "unknown option --nope"),
+            ("--zzyzx", "unknown option --zzyzx"),
             ("--chekc", "unknown option --chekc; did you mean \"--check\"?"),
             ("--client", "unknown option --client; it is one of haproxystats-discovery"),
             ("-x", "unknown option -x"),

@@ -2,14 +2,16 @@
 
 use super::agent::Agent;
 use super::discovery::Discovery;
+use super::exporter::Exporter;
 use super::graphite::Acknowledge;
 use super::ini::Ini;
 use super::nearest::did_you_mean;
 use super::option::OptionSpec;
 use super::options;
 use super::problem::{Problem, Report};
-use super::program::{self, AGENT, ARCHIVE, LOCAL_STORE, OPTIONAL_SECTIONS, Program, Reader};
+use super::program::{self, AGENT, DISCOVERY, ARCHIVE, LOCAL_STORE, OPTIONAL_SECTIONS, Program, Reader};
 use super::reader::DEFAULT_SECTION;
+use super::secret;
 use super::whole::Sections;
 use crate::haproxy::answer::AdminState;
 use std::collections::HashSet;
@@ -72,6 +74,11 @@ fn inherited(option: &str) -> Option<String> {
 }
 
 fn unknown(section: &str, option: &str) -> String {
+    if let Some(file) = secret::file_option(section, option) {
+        return format!(
+            "no program reads this option: secrets stand in files; write it into one, and name that with {file}"
+        );
+    }
     let advice = did_you_mean(option, options::names(section));
     if advice.is_empty()
         && let Some(spec) = options::all().find(|spec| spec.name == option && spec.section != DEFAULT_SECTION)
@@ -114,10 +121,36 @@ pub(super) fn pairs(program: Program, ini: &Ini, written: &Sections, report: &mu
             "has no effect without aggr-server-metrics in [process]: a server follows the group of its backend";
         report.warn(Problem::of_section(ini, "server-groups", message));
     }
+    if let (Program::Discovery, Some(discovery), Some(exporter)) = (program, &written.discovery, &written.exporter) {
+        open_page(ini, discovery, exporter, report);
+    }
+    let changed = ini.raw("pull", "forget-after").map(|raw| raw.text)
+        != options::find("pull", "forget-after").and_then(|spec| spec.default.map(str::to_owned));
+    if pulls && changed && written.pull.as_ref().is_some_and(|pull| !pull.continuous_counters) {
+        report.warn(Problem::of(ini, "pull", "forget-after", "has no effect without continuous-counters = true"));
+    }
     if let (Program::Agent | Program::Discovery, Some(agent), Some(discovery)) =
         (program, &written.agent, &written.discovery)
     {
         agents(ini, agent, discovery, report);
+    }
+}
+
+/// HSDO serves its page to everybody, and so does this one, unless it is said where.
+fn open_page(ini: &Ini, discovery: &Discovery, exporter: &Exporter, report: &mut Report) {
+    const ADDRESS: &str = "exporter-address";
+    if discovery.server.source.is_none() && discovery.client.backends.is_empty() {
+        return;
+    }
+    let Some(page) = discovery.exporter.filter(|_| exporter.listen.is_none() && exporter.token_file.is_none()) else {
+        return;
+    };
+    if !ini.is_written(DISCOVERY, ADDRESS) && page.ip().is_unspecified() {
+        let message = format!(
+            "is not set: as with HSDO, every host may read the metrics page on port {}; write 127.0.0.1, or 0.0.0.0 to leave it so",
+            page.port()
+        );
+        report.warn(Problem::new(message).section(DISCOVERY).option(ADDRESS));
     }
 }
 

@@ -5,18 +5,25 @@ use super::problem::Report;
 use super::program::{self, EXPORTER, Program};
 use super::reading::Refusal;
 use super::section::Section;
+use super::value;
 use crate::config::option::options;
 use crate::config::reading::{Reading, Type};
-use crate::config::value;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 options! {
     pub(crate) static ROWS: EXPORTER, All {
         LISTEN: Option<SocketAddr> = Reading::new(Type::Socket, address), "listen", None,
-            "Address and port of the metrics page for Prometheus (GET /metrics); unset: no page. Programs on one host \
-             need a port each, in sections [exporter:PROGRAM].";
+            "Address and port of the metrics page for Prometheus (GET /metrics), or a port alone for 127.0.0.1; unset: no \
+             page. Programs on one host need a port each, in sections [exporter:PROGRAM].";
         STATISTICS: bool = value::BOOLEAN, "statistics", None, Process,
             "Serve HAProxy's metrics on the page of haproxystats-process as well: those of the newest snapshot; unset: false.";
+        TLS_CERTIFICATE_FILE: PathBuf = value::FILE, "tls-certificate-file", None,
+            "Certificate (PEM) with which the metrics page is served over HTTPS; together with tls-key-file.";
+        TLS_KEY_FILE: PathBuf = value::FILE, "tls-key-file", None,
+            "Private key (PEM) of tls-certificate-file.";
+        TOKEN_FILE: PathBuf = value::FILE, "token-file", None,
+            "File with a token on its first line, without which the metrics page is refused (Authorization: Bearer).";
     }
 }
 
@@ -27,6 +34,10 @@ pub struct Exporter {
     pub listen: Option<SocketAddr>,
     /// Whether haproxystats-process serves HAProxy's metrics on it.
     pub statistics: bool,
+    /// Certificate and key, for HTTPS.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// File with the token that whoever asks has to show.
+    pub token_file: Option<PathBuf>,
 }
 
 /// Reads what `program` reads; `None` when a value cannot be right, which is in the report then.
@@ -52,7 +63,38 @@ pub(super) fn read(program: Program, ini: &Ini, report: &mut Report) -> Option<E
             Section::new(&section, ini, report).warn("listen", message);
         }
     }
-    Some(Exporter { listen, statistics: statistics && listen.is_some() })
+    let (identity, token_file) = access(program, ini, report, listen.is_some())?;
+    Some(Exporter { listen, statistics: statistics && listen.is_some(), identity, token_file })
+}
+
+type Access = (Option<(PathBuf, PathBuf)>, Option<PathBuf>);
+
+/// Who may read the page, and how.
+fn access(program: Program, ini: &Ini, report: &mut Report, served: bool) -> Option<Access> {
+    let own = format!("{EXPORTER}:{}", program.word());
+    let section = &mut Section::above(EXPORTER, &own, ini, report);
+    let (token, tls) =
+        (section.optional(&TOKEN_FILE), [&TLS_CERTIFICATE_FILE, &TLS_KEY_FILE].map(|o| section.optional(o)));
+    let [certificate, key] = tls;
+    let (token, certificate, key) = (token?, certificate?, key?);
+    let written = [(TOKEN_FILE.name(), token.is_some()), (TLS_CERTIFICATE_FILE.name(), certificate.is_some())];
+    // The page of discovery has an address of its own.
+    for (option, _) in written.into_iter().filter(|(_, written)| *written && !served && program != Program::Discovery) {
+        section.warn(option, "has no effect without listen");
+    }
+    let identity = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        (Some(_), None) => {
+            section.error(TLS_CERTIFICATE_FILE.name(), "needs tls-key-file, the file with its private key");
+            return None;
+        }
+        (None, Some(_)) => {
+            section.error(TLS_KEY_FILE.name(), "needs tls-certificate-file, the file with its certificate");
+            return None;
+        }
+    };
+    Some((identity, token))
 }
 
 /// The section that has an option of a program.
@@ -71,8 +113,9 @@ fn address(text: &str) -> Result<Option<SocketAddr>, Refusal> {
     if text.is_empty() {
         return Ok(None);
     }
-    let address = text.parse().ok().filter(|address: &SocketAddr| address.port() > 0);
-    address.map(Some).ok_or_else(|| "not an address and a port; write 127.0.0.1:9101 or [::1]:9101".to_owned())
+    let alone = || Some(SocketAddr::from((Ipv4Addr::LOCALHOST, text.parse::<u16>().ok()?)));
+    let address = text.parse().ok().or_else(alone).filter(|address: &SocketAddr| address.port() > 0);
+    address.map(Some).ok_or_else(|| "not an address and a port; write 127.0.0.1:9101, [::1]:9101 or 9101".to_owned())
 }
 
 #[cfg(test)]
@@ -124,8 +167,14 @@ mod tests {
     }
 
     #[test]
+    fn a_port_alone_is_one_of_loopback() {
+        let found = listen(Program::Pull, "[exporter]\nlisten = 9101\n");
+        assert_eq!(found.0.as_deref(), Some("127.0.0.1:9101"));
+    }
+
+    #[test]
     fn what_is_no_address_is_refused() {
-        for text in ["9101", "localhost:9101", "127.0.0.1", "127.0.0.1:0"] {
+        for text in ["0", "localhost:9101", "127.0.0.1", "127.0.0.1:0"] {
             let text = format!("[exporter]\nlisten = {text}\n");
             assert!(load::from_text(Program::Pull, &text, "x.conf").is_err(), "{text}");
         }

@@ -235,11 +235,31 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Graphite> {
             if backoff.is_some_and(|factor| factor < 1.0) {
                 section.warn("backoff", "is below 1: each pause is shorter than the one before; write 1 or more");
             }
+            without_effect(section, servers.as_deref(), acknowledge);
             if ini.has_own("graphite", "timeout") {
                 section.warn("timeout", "has no effect; write connect-timeout and write-timeout instead");
             }
         }
     )
+}
+
+/// Values that nothing is done with.
+fn without_effect(section: &mut Section<'_>, servers: Option<&[Endpoint]>, acknowledge: Option<Acknowledge>) {
+    let written = |section: &Section<'_>, option: &str| section.ini.is_written("graphite", option);
+    let lifetime = section.ini.raw("graphite", CONNECTION_LIFETIME.name());
+    let changed = lifetime.is_some_and(|raw| Some(raw.text.as_str()) != CONNECTION_LIFETIME.spec.default);
+    if written(section, SERVERS.name()) && written(section, SERVER.name()) {
+        section.warn(SERVER.name(), "has no effect, since servers is set; remove one of them");
+    }
+    if written(section, MODE.name()) && servers.is_some_and(|servers| servers.len() == 1) {
+        section.warn(MODE.name(), "has no effect with a single server");
+    }
+    if changed && acknowledge == Some(Acknowledge::Close) {
+        section.warn(
+            CONNECTION_LIFETIME.name(),
+            "has no effect without acknowledge = kernel: each snapshot has a connection",
+        );
+    }
 }
 
 /// `servers`, or `server` and `port`.
@@ -294,6 +314,14 @@ fn tls(section: &mut Section<'_>) -> Option<Option<Tls>> {
     let verify = section.get(&TLS_VERIFY);
     let tls = Tls::read(section, &TLS_CA_FILE, &TLS_CERTIFICATE_FILE, &TLS_KEY_FILE);
     let (on, verify) = (on?, verify?);
+    if !on {
+        let files = [&TLS_CA_FILE, &TLS_CERTIFICATE_FILE, &TLS_KEY_FILE].map(|option| option.name());
+        for option in files.into_iter().chain((!verify).then_some(TLS_VERIFY.name())) {
+            if section.ini.is_written("graphite", option) {
+                section.warn(option, "has no effect without tls = true: connections are not encrypted");
+            }
+        }
+    }
     if on && !verify {
         section
             .warn("tls-verify", "is off: whoever answers gets the metrics; name its authority in tls-ca-file instead");

@@ -40,6 +40,7 @@ mod pull;
 pub mod reader;
 mod reading;
 pub(crate) mod remote;
+mod secret;
 mod section;
 mod selection;
 mod servers;

@@ -5,6 +5,7 @@ use super::interpolate::InterpolationError;
 use super::options;
 use super::program::Program;
 use super::reader::DEFAULT_SECTION;
+use super::secret;
 use std::fmt::Write;
 
 /// The built-in defaults, as text of a configuration file (`-p`).
@@ -32,7 +33,9 @@ pub(crate) fn configuration(program: Program, ini: &Ini) -> Result<String, Box<I
         let mut values = Vec::with_capacity(options.len());
         for option in options {
             if let Some(value) = ini.get(section, option)? {
-                values.push((option, value));
+                let raw = ini.raw(section, option).map(|raw| raw.text).unwrap_or_default();
+                // A reader of what is printed resolves references once more.
+                values.push((option, secret::shown_of(option, &raw, &value).replace('$', "$$")));
             }
         }
         write_section(&mut out, section, values);
@@ -51,6 +54,8 @@ fn write_section<'a>(out: &mut String, section: &str, options: impl IntoIterator
     // Writing to a String cannot fail.
     let _ = writeln!(out, "[{section}]");
     for (option, value) in options {
+        // Read again, a line of a long value must not begin a section or an option of its own; nor does an empty one end it.
+        let value = value.replace('\n', "\n\t");
         let _ = writeln!(out, "{option} = {value}");
     }
     out.push('\n');

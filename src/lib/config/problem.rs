@@ -1,6 +1,8 @@
 //! What is wrong or doubtful in a configuration, in words that say how to mend it.
 
 use super::ini::{Ini, Place};
+use super::secret;
+use crate::escape::without_passwords;
 use std::fmt;
 
 /// One fault: where it stands, what was written, what is wrong with it and what would be right.
@@ -80,12 +82,12 @@ impl fmt::Display for Problem {
             if let Some(option) = &self.option {
                 write!(f, " {option}")?;
                 if let Some(text) = &self.text {
-                    write!(f, " = {text:?}")?;
+                    write!(f, " = {:?}", secret::shown(option, text))?;
                 }
             }
             f.write_str(": ")?;
         }
-        f.write_str(&self.message)
+        f.write_str(&without_passwords(&self.message))
     }
 }
 

@@ -5,6 +5,7 @@ use super::option::Opt;
 use super::problem::{Problem, Report};
 use super::program::AGENT;
 use super::reading::Refusal;
+use super::secret;
 
 /// One section that is being read.
 pub(super) struct Section<'a> {
@@ -77,13 +78,18 @@ impl<'a> Section<'a> {
                 Err(refusal) => {
                     let as_written = self.ini.raw(section, &name).is_some_and(|raw| raw.text == text);
                     let refusal = format!("{refusal}{}", misunderstanding(&text));
-                    if as_written { refusal } else { format!("{refusal} (its references give {text:?})") }
+                    if as_written {
+                        refusal
+                    } else {
+                        format!("{refusal} (its references give {:?})", secret::shown(option, &text))
+                    }
                 }
             },
             Err(error) if error.section == section && error.option == name => error.to_string(),
             Err(error) => {
                 let place = error.place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
-                format!("refers to [{}] {} = {:?}{place}: {error}", error.section, error.option, error.text)
+                let text = secret::shown(&error.option, &error.text);
+                format!("refers to [{}] {} = {text:?}{place}: {error}", error.section, error.option)
             }
         };
         self.error(option, refusal);

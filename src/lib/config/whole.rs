@@ -66,7 +66,7 @@ pub(super) struct Sections {
     groups: Option<Groups>,
     hosts: Option<Hosts>,
     pub(super) agent: Option<Agent>,
-    exporter: Option<Exporter>,
+    pub(super) exporter: Option<Exporter>,
     pub(super) discovery: Option<Discovery>,
 }
 

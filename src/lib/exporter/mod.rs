@@ -3,16 +3,17 @@
 //! A page is made when it is asked for, by the program's own loop, from what it has at that moment:
 //!
 //! ```text
-//! let mut scrapes = exporter::start(&config.exporter);             // nothing happens without an address
+//! let (mut scrapes, door) = exporter::start(&config.exporter);             // nothing happens without an address
 //! tokio::select! { scrape = scrapes.next() => scrape.answer(page), … }      // or: Served::new(make_page)
 //! ```
 //!
 //! Names, kinds and explanations come from the tables of [`crate::telemetry`].
 
+mod access;
 mod page;
 mod runtime;
 mod server;
 
 pub use crate::telemetry::name_of;
 pub use page::{Family, Page};
-pub use server::{Scrape, Scrapes, Served, start};
+pub use server::{Door, Scrape, Scrapes, Served, check, start};

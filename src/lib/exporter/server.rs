@@ -5,11 +5,12 @@
 mod places;
 mod text;
 
+use super::access::Access;
 use super::page::Page;
 use crate::config::Exporter;
 use crate::net::listen;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,10 +19,12 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use text::{Answer, Rest, Text};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -44,20 +47,9 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// The text format.
 const TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// The questions for the page. The address is closed when this value goes away.
+/// The questions for the page.
 #[derive(Debug)]
-pub struct Scrapes(Option<(mpsc::Receiver<Scrape>, Port)>);
-
-/// The task that has the address.
-#[derive(Debug)]
-struct Port(JoinHandle<()>);
-
-impl Drop for Port {
-    fn drop(&mut self) {
-        // Who is being answered has a task of its own, which goes on.
-        self.0.abort();
-    }
-}
+pub struct Scrapes(Option<mpsc::Receiver<Scrape>>);
 
 /// One question for the page.
 #[derive(Debug)]
@@ -80,7 +72,7 @@ impl Scrape {
 impl Scrapes {
     /// The next question; never, where the page is off. Safe to be dropped and called again.
     pub async fn next(&mut self) -> Scrape {
-        if let Some((receiver, _)) = &mut self.0
+        if let Some(receiver) = &mut self.0
             && let Some(scrape) = receiver.recv().await
         {
             return scrape;
@@ -96,45 +88,99 @@ impl Scrapes {
     }
 }
 
+/// Where the page is served, and for whom.
+#[derive(Debug)]
+pub struct Door {
+    config: Exporter,
+    access: watch::Sender<Arc<Access>>,
+    port: Option<JoinHandle<()>>,
+}
+
+impl Door {
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> &Exporter {
+        &self.config
+    }
+
+    /// Serves the page as configured from now on. The questions come to others where the address is another one; else those who
+    /// wait there are not lost. Files are read again in any case.
+    pub fn configure(&mut self, config: &Exporter) -> Option<Scrapes> {
+        if config.listen != self.config.listen {
+            if let Some(port) = self.port.take() {
+                // Who is being answered has a task of its own, which goes on.
+                port.abort();
+            }
+            let (scrapes, door) = start(config);
+            *self = door;
+            return Some(scrapes);
+        }
+        self.config = config.clone();
+        match Access::open(config) {
+            Ok(access) => drop(self.access.send_replace(Arc::new(access))),
+            Err(error) => tracing::error!(error, "the metrics page is served as before"),
+        }
+        None
+    }
+}
+
 /// The page of a program whose configuration may be read again.
 pub struct Served {
     page: Rc<dyn Fn() -> Page>,
-    config: Option<Exporter>,
+    door: Option<Door>,
     task: Option<JoinHandle<()>>,
 }
 
 impl Served {
     /// A page that is made by this function, and served nowhere yet.
     pub fn new(page: impl Fn() -> Page + 'static) -> Self {
-        Self { page: Rc::new(page), config: None, task: None }
+        Self { page: Rc::new(page), door: None, task: None }
     }
 
-    /// Serves it as configured from now on. Where that is as before, connections that wait are not lost. Must run within a
-    /// [`tokio::task::LocalSet`].
+    /// Serves it as configured from now on. Must run within a [`tokio::task::LocalSet`].
     pub fn at(&mut self, config: &Exporter) {
-        if self.config.as_ref() == Some(config) {
-            return;
+        let scrapes = match &mut self.door {
+            Some(door) => door.configure(config),
+            None => {
+                let (scrapes, door) = start(config);
+                self.door = Some(door);
+                Some(scrapes)
+            }
+        };
+        if let Some(scrapes) = scrapes {
+            if let Some(before) = self.task.take() {
+                before.abort();
+            }
+            let page = Rc::clone(&self.page);
+            self.task = Some(tokio::task::spawn_local(scrapes.serve(move || page())));
         }
-        if let Some(before) = self.task.take() {
-            before.abort();
-        }
-        self.config = Some(config.clone());
-        let (scrapes, page) = (start(config), Rc::clone(&self.page));
-        self.task = Some(tokio::task::spawn_local(scrapes.serve(move || page())));
     }
 }
 
 impl std::fmt::Debug for Served {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Served").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Served").field("door", &self.door).finish_non_exhaustive()
     }
+}
+
+/// What is wrong with the files that the options name.
+#[must_use]
+pub fn check(config: &Exporter) -> Option<String> {
+    Access::open(config).err()
 }
 
 /// Serves the page at this address, in tasks of the runtime in which this is called. Without an address nothing is
 /// opened. An address that cannot be had keeps no program from its work: it is logged, and tried again.
 #[must_use]
-pub fn start(config: &Exporter) -> Scrapes {
-    let Some(address) = config.listen else { return Scrapes(None) };
+pub fn start(config: &Exporter) -> (Scrapes, Door) {
+    let opened = Access::open(config);
+    let address = config.listen.filter(|_| opened.is_ok());
+    if let (Some(_), Err(error)) = (config.listen, &opened) {
+        tracing::error!(error, "metrics are not served");
+    }
+    let (access, allowed) = watch::channel(Arc::new(opened.unwrap_or_default()));
+    let door = |port| Door { config: config.clone(), access, port };
+    let Some(address) = address else { return (Scrapes(None), door(None)) };
     let (questions, scrapes) = mpsc::channel(CONNECTIONS);
     // The first attempt is made here, so that the page is there when the program says that it is ready.
     let first = listen(address, BACKLOG);
@@ -156,12 +202,12 @@ pub fn start(config: &Exporter) -> Scrapes {
         };
         let address = listener.local_addr().unwrap_or(address);
         tracing::info!(%address, "metrics are served under /metrics");
-        serve(listener, questions).await;
+        serve(listener, questions, allowed).await;
     });
-    Scrapes(Some((scrapes, Port(port))))
+    (Scrapes(Some(scrapes)), door(Some(port)))
 }
 
-async fn serve(listener: TcpListener, questions: mpsc::Sender<Scrape>) {
+async fn serve(listener: TcpListener, questions: mpsc::Sender<Scrape>, access: watch::Receiver<Arc<Access>>) {
     let places = Places::new(CONNECTIONS);
     let mut crowded = false;
     loop {
@@ -181,10 +227,10 @@ async fn serve(listener: TcpListener, questions: mpsc::Sender<Scrape>) {
             );
         }
         crowded &= evicted;
-        let questions = questions.clone();
+        let (questions, access) = (questions.clone(), Arc::clone(&access.borrow()));
         tokio::spawn(async move {
             tokio::select! {
-                () = converse(stream, questions, place.clone()) => {}
+                () = greet(stream, access, questions, place.clone()) => {}
                 () = place.over() => {}
             }
         });
@@ -195,12 +241,28 @@ async fn serve(listener: TcpListener, questions: mpsc::Sender<Scrape>) {
     }
 }
 
-async fn converse(stream: TcpStream, questions: mpsc::Sender<Scrape>, place: Place) {
+/// Encrypts the connection, where that is asked for.
+async fn greet(stream: TcpStream, access: Arc<Access>, questions: mpsc::Sender<Scrape>, place: Place) {
+    #[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
+    if let Some(tls) = &access.tls {
+        // Who speaks no TLS, or does not trust the certificate, is of no interest.
+        if let Ok(Ok(stream)) = timeout(HEAD, tls.accept(stream)).await {
+            converse(stream, Arc::clone(&access), questions, place).await;
+        }
+        return;
+    }
+    converse(stream, access, questions, place).await;
+}
+
+async fn converse<S>(stream: S, access: Arc<Access>, questions: mpsc::Sender<Scrape>, place: Place)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let service = service_fn(move |request| {
-        let (questions, place) = (questions.clone(), place.clone());
+        let (access, questions, place) = (Arc::clone(&access), questions.clone(), place.clone());
         async move {
             place.enter(Phase::Making);
-            let response = respond(&request, &questions).await;
+            let response = respond(&request, &access, &questions).await;
             place.enter(Phase::Taking);
             Ok::<_, Infallible>(response)
         }
@@ -215,7 +277,12 @@ async fn converse(stream: TcpStream, questions: mpsc::Sender<Scrape>, place: Pla
         .await;
 }
 
-async fn respond(request: &Request<Incoming>, questions: &mpsc::Sender<Scrape>) -> Response<Text> {
+async fn respond(request: &Request<Incoming>, access: &Access, questions: &mpsc::Sender<Scrape>) -> Response<Text> {
+    if !access.allows(request.headers()) {
+        let mut response = say(StatusCode::UNAUTHORIZED, "a token is needed: Authorization: Bearer\n");
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        return response;
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = say(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));

@@ -61,7 +61,7 @@ fn own(arguments: &Arguments, words: Vec<OsString>) -> u8 {
         },
         Action::ExplainMetric { metric, snapshot } => match FRONT.load(arguments) {
             Ok(loaded) => {
-                logging::init(loaded.config.process.loglevel, Output::Stderr);
+                logging::init(log_settings(&loaded.config), Output::Stderr);
                 explain::run(&loaded.config, &host::name(), metric, snapshot.as_deref())
             }
             Err(code) => code,

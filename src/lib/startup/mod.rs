@@ -10,6 +10,7 @@ use crate::config::load::{self, Loaded};
 use crate::config::problem::{Problem, Report};
 use crate::config::{Program, check_permissions, print};
 use crate::exit;
+use crate::exporter;
 use crate::status::{self, Depth, Status};
 use std::ffi::OsString;
 use std::io::Write;
@@ -101,6 +102,8 @@ impl Front {
         let mut loaded = read.map_err(|refused| refused.report)?;
         let Report { errors, warnings } = check_permissions(self.program, &loaded.ini);
         loaded.warnings.extend(warnings);
+        let page = exporter::check(&loaded.config.exporter).map(|error| Problem::new(error).section("exporter"));
+        let errors: Vec<Problem> = errors.into_iter().chain(page).collect();
         if errors.is_empty() {
             return Ok(loaded);
         }

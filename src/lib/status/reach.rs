@@ -59,7 +59,8 @@ fn reason(error: &dyn std::error::Error) -> String {
 }
 
 fn sockets(config: &Config) -> Vec<(&'static str, Address)> {
-    let entries = config.pull.socket_dir.iter().flat_map(|directory| std::fs::read_dir(directory).into_iter().flatten());
+    let entries =
+        config.pull.socket_dir.iter().flat_map(|directory| std::fs::read_dir(directory).into_iter().flatten());
     let entries = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let entries = entries.filter(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();

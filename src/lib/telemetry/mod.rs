@@ -52,7 +52,11 @@ impl Definition {
     /// What two workers together have: the longer of two times, the better of two states, and the sum of anything else.
     #[must_use]
     pub fn both(&self, one: u64, other: u64) -> u64 {
-        if matches!(self.unit, "seconds" | "state") && self.kind == Kind::Gauge { one.max(other) } else { one.saturating_add(other) }
+        if matches!(self.unit, "seconds" | "state") && self.kind == Kind::Gauge {
+            one.max(other)
+        } else {
+            one.saturating_add(other)
+        }
     }
 }
 

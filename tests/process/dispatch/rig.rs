@@ -273,7 +273,8 @@ impl Log {
     pub fn start() -> Self {
         let text = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::new(Keep(Arc::clone(&text)));
-        let subscriber = tracing_subscriber::fmt().with_writer(writer).with_ansi(false).event_format(Line).finish();
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(writer).with_ansi(false).event_format(Line::default()).finish();
         Self { text, _guard: tracing::subscriber::set_default(subscriber) }
     }
 

@@ -20,10 +20,10 @@ fn into_journal(command: &Command) -> Command {
 fn the_journal_gets_priorities_and_no_second_time() {
     let place = Place::new();
     let _good = place.fake("good.sock", Script::good());
-    let _bad = place.fake("bad.sock", Script::Close);
-    let mut pull = Daemon::spawn(into_journal(&place.command(&[("on-socket-failure", "keep-rest")])));
+    let options = [("on-socket-failure", "keep-rest"), ("servers", "unix:///nonexistent/bad.sock")];
+    let mut pull = Daemon::spawn(into_journal(&place.command(&options)));
     place.next(&pull, 1);
-    pull.wait_for_output("<3>socket failed socket=bad.sock", SOON);
+    pull.wait_for_output("<3>socket failed socket=\"bad.sock\"", SOON);
     pull.stop(SOON);
     let output = pull.output();
     assert!(output.lines().all(|line| line.starts_with('<')), "{output}");
@@ -43,8 +43,11 @@ fn json_is_an_object_a_line() {
     let mut pull = place.start(&[]);
     pull.wait_for_output("socket failed", SOON);
     pull.stop(SOON);
-    let objects: Vec<serde_json::Value> =
-        pull.output().lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
+    let objects: Vec<serde_json::Value> = pull
+        .output()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
     let failed = objects.iter().find(|object| object["message"] == "socket failed").unwrap();
     assert_eq!((&failed["level"], &failed["socket"]), (&"ERROR".into(), &"bad.sock".into()));
     assert!(failed["time"].as_str().unwrap().ends_with('Z') && failed["error"].is_string());
@@ -110,7 +113,10 @@ fn a_word_that_is_not_understood_is_named() {
         command.args(words);
         let (status, output) = harness::run(command, SOON);
         assert_eq!(status.code(), Some(1), "{output}");
-        assert!(output.starts_with(reason) || words[0] == "--once" && output.starts_with("unknown option --once"), "{output}");
+        assert!(
+            output.starts_with(reason) || words[0] == "--once" && output.starts_with("unknown option --once"),
+            "{output}"
+        );
         wait_until(SOON, "usage", || output.contains("Usage:"));
     }
 }

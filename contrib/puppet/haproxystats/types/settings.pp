@@ -2,6 +2,7 @@
 type Haproxystats::Settings = Struct[{
   Optional['DEFAULT'] => Struct[{
     Optional['loglevel'] => Enum['debug', 'info', 'warning', 'error', 'critical'],
+    Optional['log-format'] => Enum['text', 'json', 'journal'],
     Optional['retries'] => Haproxystats::Value,
     Optional['timeout'] => Haproxystats::Value,
     Optional['interval'] => Haproxystats::Value,
@@ -165,6 +166,9 @@ type Haproxystats::Settings = Struct[{
   Optional['exporter'] => Struct[{
     Optional['listen'] => Haproxystats::Value,
     Optional['statistics'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
+    Optional['tls-certificate-file'] => Haproxystats::Value,
+    Optional['tls-key-file'] => Haproxystats::Value,
+    Optional['token-file'] => Haproxystats::Value,
   }],
   Optional['agent'] => Haproxystats::Agent,
   Optional['discovery'] => Struct[{

@@ -128,10 +128,26 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Discovery> {
             }
         }
     );
+    if let Some(discovery) = &discovery {
+        tls_without_effect(ini, report, discovery);
+    }
     let mut discovery = discovery.filter(|_| fits && debug.is_some())?;
     let backends = discovery.client.backends.iter().map(|backend| (backend.name.clone(), backend.serves.clone()));
     discovery.server.plan.backends = backends.collect();
     Some(discovery)
+}
+
+/// Files for TLS where nothing is asked over it.
+fn tls_without_effect(ini: &Ini, report: &mut Report, discovery: &Discovery) {
+    let encrypted = |urls: &[String]| urls.iter().any(|url| url.starts_with("https:"));
+    let store = matches!(discovery.store.kind, StoreKind::Consul | StoreKind::Etcd) && encrypted(&discovery.store.urls);
+    let source = matches!(&discovery.server.source, Some(Source::Consul(consul)) if encrypted(&consul.urls));
+    for option in ["tls-ca-file", "tls-certificate-file", "tls-key-file"] {
+        if !store && !source && ini.is_written(DISCOVERY, option) {
+            let message = "has no effect: no URL of Consul or etcd begins with https";
+            Section::new(DISCOVERY, ini, report).warn(option, message);
+        }
+    }
 }
 
 /// Where metrics are sent, and how often.

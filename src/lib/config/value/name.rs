@@ -3,7 +3,7 @@
 use crate::config::reading::Refusal;
 use crate::net::unbracketed;
 use std::net::{IpAddr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An address to listen at; brackets around one of IPv6 are taken off.
 pub(crate) fn address(text: &str) -> Result<IpAddr, Refusal> {
@@ -21,6 +21,29 @@ pub(crate) fn path(text: &str) -> Result<PathBuf, Refusal> {
         return Err("not a path; write one path in one line".to_owned());
     }
     Ok(text.into())
+}
+
+/// What begins the name of a credential of systemd, in place of the path of a file.
+const CREDENTIAL: &str = "credential:";
+
+/// A file; `credential:NAME` is one that systemd has for the unit (LoadCredential=).
+pub(crate) fn file(text: &str) -> Result<PathBuf, Refusal> {
+    let Some(name) = text.strip_prefix(CREDENTIAL) else { return path(text) };
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0', '\n']) {
+        return Err("not a credential; write credential: and a name of LoadCredential=".to_owned());
+    }
+    Ok(credential(name, std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from), Path::new("/run/credentials")))
+}
+
+/// Where a credential is: in the directory that systemd names, or, for who checks a configuration by hand, in that of a unit
+/// that runs. Where it is in none, whoever reads the file says so.
+fn credential(name: &str, own: Option<PathBuf>, all: &Path) -> PathBuf {
+    if let Some(own) = own {
+        return own.join(name);
+    }
+    let units = ["pull", "process", "agent", "discovery-server", "discovery-client"];
+    let mut found = units.iter().map(|unit| all.join(format!("haproxystats-{unit}.service")).join(name));
+    found.find(|path| path.exists()).unwrap_or_else(|| all.join(name))
 }
 
 /// Elements of a Graphite path, such as `loadbalancers` or `lb.europe`.
@@ -87,5 +110,20 @@ mod tests {
         }
         assert_eq!(address("[::1]"), Ok(IpAddr::from(Ipv6Addr::LOCALHOST)));
         assert!(address("localhost").is_err() && address("").is_err());
+    }
+
+    #[test]
+    fn credentials_are_where_systemd_puts_them() {
+        assert_eq!(file("/etc/x"), Ok("/etc/x".into()));
+        for bad in ["credential:", "credential:a/b", "credential:.."] {
+            assert!(file(bad).is_err(), "{bad}");
+        }
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(credential("x", Some("/own".into()), root.path()), Path::new("/own/x"));
+        assert_eq!(credential("x", None, root.path()), root.path().join("x"));
+        let unit = root.path().join("haproxystats-agent.service");
+        std::fs::create_dir(&unit).unwrap();
+        std::fs::write(unit.join("x"), "").unwrap();
+        assert_eq!(credential("x", None, root.path()), unit.join("x"));
     }
 }

@@ -27,7 +27,7 @@ use crate::daemon::signals::{Signals, Told};
 use crate::daemon::systemd;
 use crate::dispatch::{graphite, http};
 use crate::exit;
-use crate::exporter::{self, Scrapes};
+use crate::exporter::{self, Door, Scrapes};
 use crate::logging::Chain;
 use crate::looked::{self, Moment};
 use crate::process::statistics;
@@ -112,7 +112,7 @@ struct Parent<'f> {
     short: bool,
     heartbeat: Heartbeat,
     unconfirmed: Unconfirmed,
-    exporter: config::Exporter,
+    door: Door,
     scrapes: Scrapes,
     renewal: Renewal,
     feed: Option<&'f mut dyn Feed>,
@@ -128,6 +128,7 @@ impl<'f> Parent<'f> {
         let process = &config.process;
         let now = Instant::now();
         statistics::tidy(&process.src_dir, config.exporter.statistics);
+        let (scrapes, door) = exporter::start(&config.exporter);
         Ok(Self {
             custody: Custody::open(&process.src_dir, now)?,
             supervisor: Supervisor::new(policy(process), Moment::now()),
@@ -143,8 +144,8 @@ impl<'f> Parent<'f> {
             short: false,
             heartbeat: Heartbeat::new(now),
             unconfirmed: Unconfirmed::default(),
-            exporter: config.exporter.clone(),
-            scrapes: exporter::start(&config.exporter),
+            door,
+            scrapes,
             renewal: Renewal::new(arguments, process),
             feed,
         })
@@ -211,7 +212,7 @@ impl<'f> Parent<'f> {
                 scrape = self.scrapes.next() => {
                     let workers = self.supervisor.running();
                     let page = page(&self.totals, self.custody.queue(), workers, wall_clock());
-                    page::answer(scrape, page, self.exporter.statistics.then(|| self.renewal.src_dir()));
+                    page::answer(scrape, page, self.door.config().statistics.then(|| self.renewal.src_dir()));
                 }
                 () = self.custody.hinted(), if !self.leaving => {}
                 () = feed::ready(&mut self.feed), if !self.leaving => {}

@@ -9,7 +9,6 @@ use super::spawn::Spawner;
 use super::{GRACE, Parent, policy};
 use crate::config;
 use crate::config::load::Loaded;
-use crate::exporter;
 use crate::logging::Chain;
 use crate::looked::Moment;
 use crate::process::{FRONT, broken_files, log_settings, statistics};
@@ -76,12 +75,11 @@ impl Parent<'_> {
         self.turns.configure(config);
         self.self_metrics = process.self_metrics;
         self.interval = config.pull.pull_interval;
-        if self.exporter != config.exporter {
-            self.exporter = config.exporter.clone();
-            self.scrapes = exporter::start(&self.exporter);
-            if !self.exporter.statistics {
-                statistics::tidy(&process.src_dir, false);
-            }
+        if !config.exporter.statistics {
+            statistics::tidy(&process.src_dir, false);
+        }
+        if let Some(scrapes) = self.door.configure(&config.exporter) {
+            self.scrapes = scrapes;
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ fn replay(
     let made = disk::make(&settings::src_dir(&scratch));
     made.map_err(|error| failed(&format!("cannot make a temporary directory: {error}")))?;
     let Loaded { mut config, ini, warnings, .. } = settings::load(front, arguments, asked, &scratch)?;
-    logging::init(config.process.loglevel, Output::Stdout);
+    logging::init(super::log_settings(&config), Output::Stdout);
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let report = check_directories_process(&config, &ini, true);
     if let Some(error) = report.errors.first() {
