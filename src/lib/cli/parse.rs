@@ -107,15 +107,15 @@ fn read(program: Program, words: impl Iterator<Item = OsString>) -> Result<Argum
     if let Some(action) = at_once(program, &words) {
         return Ok(arguments(action));
     }
-    // The programs take no operands, not even after the word that separates them.
-    if let Some((word, _)) = words.iter().find(|(word, _)| known(program).all(|(long, ..)| long != word)) {
+    // No operand needs the word that separates them; the crate would accept it.
+    if let Some((word, _)) = words.iter().find(|(word, _)| word == "--") {
         return Err(stranger(program, word));
     }
     let given: Vec<String> = words.iter().map(|(word, _)| word.clone()).collect();
     let argv = std::iter::once(program.name().to_owned())
         .chain(words.into_iter().flat_map(|(option, value)| std::iter::once(option).chain(value)));
     let parsed = Docopt::new(usage(program)).and_then(|docopt| docopt.argv(argv).help(false).parse());
-    let parsed = parsed.map_err(|_| misfit(&given))?;
+    let parsed = parsed.map_err(|_| misfit(program, &given))?;
     // An empty name is a name of no file, as it was: nothing but an error of the system tells it apart.
     let file =
         if parsed.get_bool("--skip-config") { "/dev/null".into() } else { PathBuf::from(parsed.get_str("--file")) };
@@ -137,8 +137,15 @@ fn stranger(program: Program, word: &str) -> String {
     }
 }
 
-/// What is to be said of options that are known, and not allowed like this.
-fn misfit(given: &[String]) -> String {
+/// What is to be said of words that are not allowed like this.
+fn misfit(program: Program, given: &[String]) -> String {
+    let unknown = |word: &&String| known(program).all(|(long, ..)| long != word.as_str());
+    let mut strangers: Vec<&String> = given.iter().filter(unknown).collect();
+    // Options first: an operand may be the value of one that does not exist.
+    strangers.sort_by_key(|word| !word.starts_with('-'));
+    if let Some(word) = strangers.first() {
+        return stranger(program, word);
+    }
     let twice =
         given.iter().enumerate().find(|(index, option)| given.iter().take(*index).any(|other| other == *option));
     match (twice, given) {

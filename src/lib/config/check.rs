@@ -9,7 +9,7 @@ use super::nearest::did_you_mean;
 use super::option::OptionSpec;
 use super::options;
 use super::problem::{Problem, Report};
-use super::program::{self, AGENT, DISCOVERY, ARCHIVE, LOCAL_STORE, OPTIONAL_SECTIONS, Program, Reader};
+use super::program::{self, AGENT, ARCHIVE, DISCOVERY, LOCAL_STORE, OPTIONAL_SECTIONS, Program, Reader};
 use super::reader::DEFAULT_SECTION;
 use super::secret;
 use super::whole::Sections;
