@@ -46,7 +46,7 @@
 //! startup    cli config daemon exit exporter logging status version
 //! agent      cli config daemon exit exporter haproxy http logging names net reporter secrets startup telemetry version
 //! discovery  backoff cli config daemon dispatch exit exporter haproxy http logging names net reporter secrets startup telemetry tls
-//! pull       config daemon exit exporter haproxy injection logging parse snapshot startup telemetry version
+//! pull       cli config daemon exit exporter haproxy injection logging parse snapshot startup telemetry version
 //! render     aggregate batch config encode haproxy names plan value
 //! process    aggregate archive batch cli config daemon dispatch encode exit exporter haproxy injection logging looked names parse plan prometheus queue render snapshot startup telemetry value version
 //! ```

@@ -39,9 +39,23 @@ pub struct KindPlan {
     pub skip_unused: bool,
     /// Whether counters that are 0 are left out.
     pub skip_zero: bool,
+    /// Which of the fields that the catalogue does not know are sent; `None`: all.
+    unknown: Option<Vec<String>>,
+}
+
+/// The names in a list that the catalogue does not know; `None` where all are wanted.
+fn unknown(selection: &Selection, is_known: impl Fn(&str) -> bool) -> Option<Vec<String>> {
+    let Selection::List(names) = selection else { return None };
+    Some(names.iter().filter(|name| !is_known(name)).cloned().collect())
 }
 
 impl KindPlan {
+    /// Whether a field that the catalogue does not know is sent, where HAProxy has it and its nature is known.
+    #[must_use]
+    pub fn takes_unknown(&self, name: &str) -> bool {
+        self.unknown.as_ref().is_none_or(|names| names.iter().any(|listed| listed == name))
+    }
+
     /// The plan for `kind` under this configuration.
     #[must_use]
     pub fn new(kind: Kind, config: &Process) -> Self {
@@ -62,6 +76,7 @@ impl KindPlan {
             total_servers,
             skip_unused: kind == Kind::Server && config.skip_unused_slots,
             skip_zero: config.skip_zero,
+            unknown: unknown(selection, |name| columns::find(name).is_some()),
         };
         let times = config.time_averages;
         match selection {
@@ -156,9 +171,17 @@ pub struct DaemonPlan {
     pub per_process: bool,
     /// Whether counters that are 0 are left out.
     pub skip_zero: bool,
+    /// Which of the fields that the catalogue does not know are sent; `None`: all.
+    unknown: Option<Vec<String>>,
 }
 
 impl DaemonPlan {
+    /// As [`KindPlan::takes_unknown`].
+    #[must_use]
+    pub fn takes_unknown(&self, name: &str) -> bool {
+        self.unknown.as_ref().is_none_or(|names| names.iter().any(|listed| *listed == name.replace(' ', "_")))
+    }
+
     /// The plan for the daemon under this configuration.
     #[must_use]
     pub fn new(config: &Process) -> Self {
@@ -186,6 +209,7 @@ impl DaemonPlan {
             percentages: config.calculate_percentages,
             per_process: config.per_process_metrics,
             skip_zero: config.skip_zero,
+            unknown: unknown(&config.daemon_metrics, |name| info::find(name).is_some()),
         }
     }
 }

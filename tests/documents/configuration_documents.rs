@@ -160,6 +160,8 @@ fn wrong(kind: Type) -> Option<&'static str> {
     match kind {
         Type::Directory | Type::File | Type::Text => None,
         Type::Pattern => Some("("),
+        // A name that nobody knows may be one of tomorrow's HAProxy; one with a comma is none.
+        Type::Metrics => Some("no,such thing"),
         _ => Some("no such thing"),
     }
 }

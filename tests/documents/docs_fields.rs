@@ -2,6 +2,7 @@
 
 use crate::harness::made::is_made;
 use haproxystats::haproxy::columns::{self, COLUMNS, Column, Kind, Unit};
+use haproxystats::haproxy::facts::{FACTS, PEER_STATES, Thing};
 use haproxystats::haproxy::info;
 use haproxystats::haproxy::status::{self, State};
 use haproxystats::render::objects::SERVER_COUNTS;
@@ -25,6 +26,8 @@ name with dots as underscores, or its first label with `fqdn = false`.
 | `<base>.backend.<backend>.<field>` | a backend; `TotalServers` counts its servers |
 | `<base>.backend.<backend>.server.<server>.<field>` | a server in its backend |
 | `<base>.server.<server>.<field>` | a server over all backends (`aggr-server-metrics`) |
+| `<base>.frontend.<frontend>.listener.<listener>.<field>` | a listener ([families](families.md): `listeners`) |
+| `<base>.table.<table>.<field>`, `<base>.certificate.<file>.<field>` and others | what else HAProxy tells: [families](families.md) |
 | `<base>.haproxystats.<name>` | haproxystats about itself: [metrics.md](metrics.md) |
 
 With `group-namespace`, `<base>` is followed by `.<group-namespace>.<group>` where a name matches a group. Servers in a backend follow
@@ -146,7 +149,9 @@ fn page() -> String {
     for field in info::FIELDS {
         let Some(combine) = field.combine else { continue };
         let default = info::DEFAULT_SUMS.contains(&field.name) || info::DEFAULT_MEANS.contains(&field.name);
-        let combine = if default { format!("**{}**", combine.word()) } else { combine.word().to_owned() };
+        let word = info::weight_of(field.name).map(|weight| format!("mean weighted by `{weight}`"));
+        let word = word.unwrap_or_else(|| combine.word().to_owned());
+        let combine = if default { format!("**{word}**") } else { word };
         let unit = if field.unit == Unit::None { "" } else { field.unit.word() };
         let (name, nature) = (field.name, format!("{:?}", field.nature).to_lowercase());
         let _ = writeln!(text, "| `{name}` | {combine} | {unit} | {nature} | {} | {} |", field.since, field.about);
@@ -160,10 +165,10 @@ fn page() -> String {
         let info::Percentage { name, value, limit } = p;
         let _ = writeln!(
             text,
-            "| `{name}` | `calculate-percentages` | `{value}` in percent of `{limit}`, cut to a whole number; 0 without a limit |"
+            "| `{name}` | `calculate-percentages` | `{value}` in percent of `{limit}`, cut to a whole number; 0 without a limit, none where some processes have one |"
         );
     }
-    text += "\n## States\n\nWith `status-metrics = true`. Where processes disagree about a server, the state of the highest severity is sent. Codes \
+    text += "\n## States\n\nWith `status-metrics = true`, or `states` among the `families`. Where processes disagree about a server, the state of the highest severity is sent. Codes \
              never change their meaning.\n\n`status_up` of servers and backends is 1 for UP (also `UP n/m`), `no check` and DRAIN, else 0.\n\n\
              `status` of servers:\n\n";
     text += &states(&status::STATUS);
@@ -173,7 +178,49 @@ fn page() -> String {
     for (metric, counted) in SERVER_COUNTS {
         let _ = writeln!(text, "| `{metric}` | {} |", counted.join(", "));
     }
+    text += "\nWith `states` among the `families` alone: `status` of backends, by the table of servers; `agent_status` of servers, by \
+             the table of `check_status`; and `status` of frontends, also of listeners with `listeners`:\n\n";
+    text += &states(&status::OPEN_STATUS);
+    text += "\n`status_up` of frontends and listeners is 1 for OPEN, FULL and WAITING, else 0.\n";
+    text += &families();
     text
+}
+
+/// What families with a command of their own have.
+fn families() -> String {
+    let mut text = String::from("\n## Families\n\n[families.md](families.md) says how they are asked for.\n\n");
+    text += "| of | path | field | over processes | unit | nature | meaning |\n|---|---|---|---|---|---|---|\n";
+    let mut facts: Vec<_> = FACTS.iter().collect();
+    facts.sort_by_key(|fact| fact.thing);
+    for fact in facts {
+        let (of, path) = thing(fact.thing);
+        let (name, rule, unit) = (fact.name, fact.combine.word(), fact.unit.word());
+        let nature = format!("{:?}", fact.nature).to_lowercase();
+        let _ = writeln!(text, "| {of} | `{path}` | `{name}` | {rule} | {unit} | {nature} | {} |", fact.about);
+    }
+    text += "\n`status` of peers:\n\n| code | word | meaning |\n|---|---|---|\n";
+    for (word, code, about) in PEER_STATES {
+        let _ = writeln!(text, "| {code} | {word} | {about} |");
+    }
+    text
+}
+
+const fn thing(thing: Thing) -> (&'static str, &'static str) {
+    match thing {
+        Thing::Table => ("a stick table", "table.<table>"),
+        Thing::NameServer => ("a name server", "nameserver.<section>.<name>"),
+        Thing::Certificate => ("a certificate, by its file", "certificate.<file>"),
+        Thing::Certificates => ("all certificates", "certificates"),
+        Thing::Thread => ("a thread", "thread.<number>"),
+        Thing::Threads => ("all threads", "threads"),
+        Thing::Pool => ("a memory pool; the 20 largest of each process", "pool.<name>"),
+        Thing::Pools => ("all memory pools", "pools"),
+        Thing::Peer => ("a peer", "peer.<section>.<name>"),
+        Thing::Peers => ("a section of peers", "peers.<section>"),
+        Thing::Build => ("a version", "build.<version>"),
+        Thing::Node => ("a node", "node.<node>"),
+        Thing::Description => ("a description", "description.<text>"),
+    }
 }
 
 #[test]

@@ -47,6 +47,7 @@ pub const SECTIONS: &[Section] = &[
             ("master-sockets", "unix:///run/haproxy-master.sock"),
             ("mark-ended", "true"),
             ("exclude-sockets", "master.sock *.frontend"),
+            ("families", "tables certificates"),
         ],
         ..NOTHING
     },

@@ -119,6 +119,9 @@ pub enum Script {
     Text(&'static str),
     /// A good beginning, and rows without end.
     Endless,
+    /// Answers `show info` and `show stat`, and other commands as this table says: an empty text is no answer at all, and what is
+    /// not in the table is an unknown command.
+    Further(Vec<(&'static str, &'static str)>),
 }
 
 impl Script {
@@ -140,6 +143,8 @@ struct Shared {
     script: Mutex<Script>,
     stopped: AtomicBool,
     connections: AtomicUsize,
+    /// The command lines so far.
+    lines: Mutex<Vec<String>>,
 }
 
 impl Fake {
@@ -149,7 +154,7 @@ impl Fake {
         let path = directory.join(name);
         let listener = UnixListener::bind(&path).expect("a path for the socket");
         let (stopped, connections) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let shared = Arc::new(Shared { script: Mutex::new(script), stopped, connections });
+        let shared = Arc::new(Shared { script: Mutex::new(script), stopped, connections, lines: Mutex::default() });
         let for_thread = Arc::clone(&shared);
         let accepting = listener.try_clone().expect("a second handle of the socket");
         let thread = std::thread::spawn(move || {
@@ -175,6 +180,11 @@ impl Fake {
     /// From the next connection on.
     pub fn set(&self, script: Script) {
         *self.shared.script.lock().unwrap_or_else(PoisonError::into_inner) = script;
+    }
+
+    /// The command lines that were received so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.shared.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Connections so far.
@@ -206,6 +216,7 @@ impl Shared {
             }
         }
         let line = String::from_utf8_lossy(&line).trim().to_owned();
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line.clone());
         let good = |command: &str| if command.trim() == "show info" { INFO } else { STAT };
         let both: String = line.split(';').map(good).collect();
         match script {
@@ -244,6 +255,17 @@ impl Shared {
             Script::Hang => self.wait_for_end(&mut stream)?,
             Script::Close => {}
             Script::Text(text) => stream.write_all(text.as_bytes())?,
+            Script::Further(table) => {
+                for command in line.split(';').map(str::trim) {
+                    match table.iter().find(|(known, _)| *known == command) {
+                        Some((_, "")) => return self.wait_for_end(&mut stream),
+                        Some((_, text)) => stream.write_all(text.as_bytes())?,
+                        None if command.starts_with("show info") => stream.write_all(INFO.as_bytes())?,
+                        None if command == "show stat" => stream.write_all(STAT.as_bytes())?,
+                        None => stream.write_all(b"Unknown command: 'show', but maybe one of these:\n  help\n\n")?,
+                    }
+                }
+            }
             Script::Endless => {
                 stream.write_all(INFO.as_bytes())?;
                 stream.write_all(b"# pxname,svname,scur,last_chk,type,\n")?;

@@ -175,7 +175,7 @@ fn reference(rows: &[Row], weighted: bool) -> BTreeMap<String, f64> {
             }
             let sum: f64 = values.iter().sum();
             let value = match rule {
-                Combine::Sum => sum,
+                Combine::Sum | Combine::Limit => sum,
                 Combine::Mean => sum / values.len() as f64,
                 Combine::BusyMean | Combine::WeightedMean => {
                     let products: f64 = values.iter().zip(&weights).map(|(value, weight)| value * weight).sum();
@@ -192,6 +192,11 @@ fn reference(rows: &[Row], weighted: bool) -> BTreeMap<String, f64> {
         .filter(|(kind, _)| *kind == Kind::Server as usize)
         .map(|(_, path)| path.split_once(".server.").unwrap().0.to_owned())
         .collect();
+    for (kind, path) in objects.keys() {
+        if *kind == Kind::Backend as usize {
+            found.insert(format!("{path}.TotalServers"), 0.0);
+        }
+    }
     for backend in backends {
         *found.entry(format!("{backend}.TotalServers")).or_default() += 1.0;
     }
@@ -337,11 +342,12 @@ proptest! {
             let same = |other: &Row| other.kind == kind && safe(&other.proxy) == proxy && (kind != Kind::Server || safe(&other.server) == server);
             rows.iter().enumerate().any(|(place, other)| place != garbled && same(other))
         };
+        let has_servers = rows.iter().any(|other| other.kind == Kind::Server && safe(&other.proxy) == proxy);
         let is_gone = |path: &str| match row.kind {
             Kind::Frontend => path.starts_with(&format!("frontend.{proxy}.")),
             // The name may be that of a server, too.
             Kind::Backend => {
-                let own = path.strip_prefix(&format!("backend.{proxy}.")).is_some_and(|leaf| !leaf.contains('.') && leaf != "TotalServers");
+                let own = path.strip_prefix(&format!("backend.{proxy}.")).is_some_and(|leaf| !leaf.contains('.') && (leaf != "TotalServers" || !has_servers));
                 let of_server = rows.iter().any(|other| other.kind == Kind::Server && safe(&other.proxy) == proxy && other.server == "BACKEND");
                 own || of_server && (path.starts_with(&format!("backend.{proxy}.server.BACKEND.")) || path.starts_with("server.BACKEND."))
             }

@@ -128,7 +128,10 @@ fn expected(snapshot: &Path) -> BTreeMap<String, f64> {
         let (proxy, name) = (row["pxname"].replace('.', "_"), row["svname"].replace('.', "_"));
         let path = match (row["svname"].as_str(), row["type"].as_str()) {
             ("FRONTEND", _) => format!("frontend.{proxy}"),
-            ("BACKEND", _) => format!("backend.{proxy}"),
+            ("BACKEND", _) => {
+                servers.entry(proxy.clone()).or_default();
+                format!("backend.{proxy}")
+            }
             (server, "2") => {
                 servers.entry(proxy.clone()).or_default().insert(server);
                 format!("backend.{proxy}.server.{name}")

@@ -15,6 +15,7 @@ mod differential;
 mod dispatch;
 mod end_to_end;
 mod explain;
+mod families;
 mod fields;
 mod files;
 #[path = "../harness/mod.rs"]

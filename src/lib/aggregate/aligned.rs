@@ -73,11 +73,11 @@ fn stacked(
     (sums, largest): (&mut Stack, &mut Stack),
 ) -> Wanted {
     match combine {
-        Combine::Sum if gaps => {
+        Combine::Sum | Combine::Limit if gaps => {
             let counts = sums.push(present(&ints).collect());
             Wanted::Sum(sums.push(zeroed(ints)), Some(counts))
         }
-        Combine::Sum => Wanted::Sum(sums.push(ints), None),
+        Combine::Sum | Combine::Limit => Wanted::Sum(sums.push(ints), None),
         Combine::Mean | Combine::BusyMean | Combine::WeightedMean if gaps => {
             let counted = present(&ints).zip(&rows.weights);
             let counted = counted.map(|(present, weight)| present * combine.divisor(*weight));

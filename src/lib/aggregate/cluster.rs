@@ -3,6 +3,7 @@
 //! | nature | over hosts | why |
 //! |---|---|---|
 //! | counter, gauge, rate, limit | sum | each host has a part of the traffic |
+//! | limit, 0 for none | sum, 0 where one host has none | |
 //! | largest value | largest | the maxima of two hosts need not be of the same moment |
 //! | average of times | mean, weighted by the requests that it is over | as over processes, whatever host they run on; one without traffic has none |
 //! | other average, configured value, what every host sees alike | mean | |
@@ -30,6 +31,7 @@ pub(super) fn over_hosts(nature: Nature, processes: Combine) -> Combine {
         (_, Combine::BusyMean | Combine::WeightedMean) => Combine::WeightedMean,
         (Nature::Average, _) | (_, Combine::Mean) => Combine::Mean,
         (_, Combine::Min | Combine::MinPresent) => Combine::Min,
+        (_, Combine::Limit) => Combine::Limit,
         (_, Combine::Sum) => Combine::Sum,
     }
 }
@@ -46,12 +48,15 @@ struct Cell {
     extreme: Option<f64>,
     count: u32,
     has_fraction: bool,
+    /// Whether it is a limit, and some host has none.
+    unlimited: bool,
     /// Whether a host does not know its part.
     unknown: bool,
 }
 
 impl Cell {
     fn add(&mut self, rule: Combine, value: Value, weight: f64) {
+        self.unlimited |= rule == Combine::Limit && value.is_zero();
         let number = match value {
             Value::Int(whole) => {
                 self.whole += i128::from(whole);
@@ -83,11 +88,14 @@ impl Cell {
             return None;
         }
         Some(match rule {
-            Combine::Sum if !self.has_fraction => Value::from_i128(self.whole),
-            Combine::Sum => Value::Float(self.total()),
-            Combine::Mean => Value::Float(self.total() / f64::from(self.count)),
-            // Hosts without traffic have no average, and those with traffic weigh something.
-            Combine::BusyMean | Combine::WeightedMean => Value::Float(self.weighted / self.weight),
+            Combine::Limit if self.unlimited => Value::Int(0),
+            Combine::Sum | Combine::Limit if !self.has_fraction => Value::from_i128(self.whole),
+            Combine::Sum | Combine::Limit => Value::Float(self.total()),
+            // Hosts without traffic have no average of times, and those with traffic weigh something.
+            Combine::BusyMean | Combine::WeightedMean if self.weight > 0.0 => Value::Float(self.weighted / self.weight),
+            Combine::Mean | Combine::BusyMean | Combine::WeightedMean => {
+                Value::Float(self.total() / f64::from(self.count))
+            }
             Combine::Max | Combine::Min | Combine::MinPresent => whole(self.extreme?),
         })
     }
@@ -293,7 +301,7 @@ impl Cluster {
             let next = self.daemon.len();
             let (_, cell) = self.daemon.entry(name).or_insert((next, Cell::default()));
             if let Some(value) = value {
-                cell.add(daemon_rule(name), *value, 0.0);
+                cell.add(daemon_rule(name), *value, weight_of(name, &overall.figures));
             }
         }
         for name in &overall.unknown {
@@ -350,6 +358,12 @@ impl Cluster {
         let value = |name, cell: &Cell| cell.value(daemon_rule(name)).filter(|_| !self.daemon_unknown);
         figures.into_iter().map(|(name, (_, cell))| (*name, value(name, cell))).collect()
     }
+}
+
+/// The figure of the same host that a mean is weighted by.
+fn weight_of(name: &str, figures: &[Figure]) -> f64 {
+    let weight = info::weight_of(name).and_then(|weight| figures.iter().find(|(name, _)| *name == weight));
+    weight.and_then(|(_, value)| *value).map_or(0.0, Value::as_f64)
 }
 
 /// Percentages and what is worked out of several figures are means.

@@ -48,13 +48,17 @@ pub fn overall(plan: &DaemonPlan, processes: &[Info], others: &[Info], missing: 
     let mut overall = Overall { figures: Vec::with_capacity(plan.send.len() + 10), unknown: Vec::new() };
     let Overall { figures, unknown } = &mut overall;
     for metric in &plan.send {
-        let values = all().filter_map(|process| process.at(metric.index));
+        let name = info::FIELDS.get(metric.index).map_or("", |field| field.name);
+        let weight = info::weight_of(name);
+        let weight = |process: &Info| weight.map_or(1, |name| weight_in(process, name));
+        let values = all().filter_map(|process| Some((process.at(metric.index)?, weight(process))));
         let value = if is_unknown(metric.index) {
             unknown.extend(info::FIELDS.get(metric.index).map(|field| field.name));
             None
         } else {
-            let nothing = (metric.default && metric.combine == Combine::Sum).then_some(Value::Int(0));
-            metric.combine.over(values.map(|value| (value, 1))).or(nothing)
+            // The Python program sent them where no process prints them.
+            let nothing = info::DEFAULT_SUMS.contains(&name).then_some(Value::Int(0));
+            combine(metric.combine, values.collect()).or(nothing)
         };
         figures.extend(figure(metric, value));
     }
@@ -76,6 +80,19 @@ pub fn overall(plan: &DaemonPlan, processes: &[Info], others: &[Info], missing: 
         }
     }
     overall
+}
+
+/// What the values of the processes become, each with its weight. A mean without any weight is the plain one.
+fn combine(rule: Combine, values: Vec<(i128, i64)>) -> Option<Value> {
+    match rule {
+        Combine::WeightedMean if values.iter().all(|(_, weight)| *weight == 0) => Combine::Mean.over(values),
+        rule => rule.over(values),
+    }
+}
+
+/// The figure of a process that another one is weighted by.
+fn weight_in(process: &Info, name: &str) -> i64 {
+    process.get(name).and_then(|weight| i64::try_from(weight).ok()).unwrap_or(0).max(0)
 }
 
 /// The figures of one process.
@@ -136,8 +153,14 @@ fn percentages<'a, I: Iterator<Item = &'a Info>>(processes: impl Fn() -> I) -> [
             let values = processes().filter_map(|process| process.get(name));
             values.fold(None, |sum, value| Some(sum.unwrap_or(0) + value))
         };
+        let has_limit = |limited: bool| {
+            let mut limits = processes().filter_map(|process| process.get(percentage.limit));
+            limits.any(|limit| (limit != 0) == limited)
+        };
         #[expect(clippy::cast_precision_loss, reason = "64-bit figures; a percentage needs three digits")]
         let value = match (sum(percentage.value), sum(percentage.limit)) {
+            // Of no limit there is no part.
+            _ if has_limit(true) && has_limit(false) => None,
             (Some(_), Some(0_i128)) => Some(Value::Int(0)),
             (Some(value), Some(limit)) => Some(Value::Float((100.0 * value as f64 / limit as f64).trunc())),
             _ => None,
@@ -178,6 +201,51 @@ mod tests {
         assert_eq!(percentages(999, 1000)[0], ("ConnPercentage", Some(Value::Float(99.0))));
         assert_eq!(percentages(999, 0)[0].1, Some(Value::Int(0)));
         assert_eq!(percentages(1, 1)[1].1, None);
+    }
+
+    fn infos(texts: &[&str]) -> Vec<Info> {
+        texts.iter().map(|text| Info::read(text.as_bytes(), |_, _| {}).unwrap()).collect()
+    }
+
+    fn of_all(texts: &[&str], name: &str) -> Option<Value> {
+        let mut config = crate::testing::config().process;
+        config.calculate_percentages = true;
+        config.daemon_metrics = crate::config::Selection::All;
+        let figures = overall(&DaemonPlan::new(&config), &infos(texts), &[], 0).figures;
+        figures.into_iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{name}")).1
+    }
+
+    /// `no-limit-is-no-number`
+    #[test]
+    fn no_limit_beside_a_limit_is_no_limit() {
+        let (limited, not) = ("ConnRateLimit: 100\nConnRate: 50\n", "ConnRateLimit: 0\nConnRate: 7\n");
+        assert_eq!(of_all(&[limited, limited], "ConnRateLimit"), Some(Value::Int(200)));
+        assert_eq!(of_all(&[limited, limited], "ConnRatePercentage"), Some(Value::Float(50.0)));
+        assert_eq!(of_all(&[limited, not], "ConnRateLimit"), Some(Value::Int(0)));
+        assert_eq!(of_all(&[not, limited, limited], "ConnRateLimit"), Some(Value::Int(0)));
+        assert_eq!(of_all(&[limited, not], "ConnRatePercentage"), None);
+        assert_eq!(of_all(&[not, not], "ConnRatePercentage"), Some(Value::Int(0)));
+    }
+
+    /// `a-share-is-no-sum`
+    #[test]
+    fn the_share_of_resumed_sessions_is_that_of_all_processes() {
+        let of = |texts: &[&str]| of_all(texts, "SslFrontendSessionReuse_pct");
+        let (busy, idle) =
+            ("SslFrontendSessionReuse_pct: 90\nSslRate: 300\n", "SslFrontendSessionReuse_pct: 10\nSslRate: 100\n");
+        assert_eq!(of(&[busy]), Some(Value::Float(90.0)));
+        assert_eq!(of(&[busy, idle]), Some(Value::Float(70.0)));
+        let quiet = "SslFrontendSessionReuse_pct: 50\nSslRate: 0\n";
+        assert_eq!(of(&[quiet, "SslFrontendSessionReuse_pct: 0\nSslRate: 0\n"]), Some(Value::Float(25.0)));
+        assert_eq!(of(&["Maxconn: 1\n"]), Some(Value::Int(0)), "a build without TLS");
+    }
+
+    #[test]
+    fn threads_are_those_of_a_process() {
+        assert_eq!(
+            of_all(&["Nbthread: 4\nNbThreadGroups: 1\n", "Nbthread: 2\nNbThreadGroups: 2\n"], "Nbthread"),
+            Some(Value::Int(4))
+        );
     }
 
     #[test]

@@ -306,8 +306,11 @@ fn rule(field: &Field, gaps: bool, name: PlSmallStr) -> Expr {
     let values = || col(name.clone());
     match field.combine {
         // A sum of nothing would be 0, where nothing is to be sent.
-        Combine::Sum if gaps => when(values().count().gt(lit(0))).then(values().sum()).otherwise(lit(NULL)),
-        Combine::Sum => values().sum(),
+        Combine::Sum | Combine::Limit if gaps => {
+            when(values().count().gt(lit(0))).then(values().sum()).otherwise(lit(NULL))
+        }
+        // No column of these tables is a limit of this kind.
+        Combine::Sum | Combine::Limit => values().sum(),
         // Exact sums make the mean independent of the order of the rows, which a running mean of doubles is not. 0 / 0
         // is not a number and never sent.
         Combine::Mean => values().sum().cast(DataType::Float64) / values().count().cast(DataType::Float64),

@@ -174,7 +174,7 @@ impl Figure {
                 (ABSENT, _) => Some(value),
                 (before, Combine::Max) => Some(before.max(value)),
                 (before, Combine::Min | Combine::MinPresent) => Some(before.min(value)),
-                (before, Combine::Sum | Combine::Mean | Combine::BusyMean | Combine::WeightedMean) => {
+                (before, Combine::Sum | Combine::Limit | Combine::Mean | Combine::BusyMean | Combine::WeightedMean) => {
                     before.checked_add(value)
                 }
             };
@@ -195,7 +195,7 @@ impl Figure {
             _ if cell.is_nan() => value,
             Combine::Max => cell.max(value),
             Combine::Min | Combine::MinPresent => cell.min(value),
-            Combine::Sum | Combine::Mean | Combine::BusyMean | Combine::WeightedMean => *cell + value,
+            Combine::Sum | Combine::Limit | Combine::Mean | Combine::BusyMean | Combine::WeightedMean => *cell + value,
         };
     }
 

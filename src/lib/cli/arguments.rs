@@ -46,6 +46,8 @@ pub enum Action {
     Import(PathBuf),
     /// `--check`
     Check,
+    /// Ask every socket for every family (`haproxystats-pull --check --ask`).
+    Ask,
     /// `--status`, and whether as JSON.
     Status(bool),
     /// `--nagios` and what follows it.

@@ -12,7 +12,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Options that one program alone has.
-const OWN: [(&str, Program); 18] = [
+const OWN: [(&str, Program); 19] = [
+    ("--ask", Program::Pull),
     ("--server", Program::Discovery),
     ("--client", Program::Discovery),
     ("--debug", Program::Discovery),
@@ -40,7 +41,7 @@ const IN_FULL: [&str; 8] =
 /// An option: its long form, its short form, and whether a value follows.
 type Known = (&'static str, Option<char>, bool);
 
-const OPTIONS: [Known; 26] = [
+const OPTIONS: [Known; 27] = [
     ("--server", Some('s'), false),
     ("--client", Some('c'), false),
     ("--debug", None, false),
@@ -50,6 +51,7 @@ const OPTIONS: [Known; 26] = [
     ("--print", Some('p'), false),
     ("--print-conf", Some('P'), false),
     ("--check", None, false),
+    ("--ask", None, false),
     ("--status", None, false),
     ("--json", None, false),
     ("--skip-config", None, false),
@@ -192,6 +194,7 @@ fn action(program: Program, parsed: &ArgvMap) -> Result<Action, String> {
         return replay(parsed, place).map(Action::Replay);
     }
     Ok(match () {
+        () if parsed.get_bool("--ask") => Action::Ask,
         () if parsed.get_bool("--check") => Action::Check,
         () if parsed.get_bool("--status") => Action::Status(parsed.get_bool("--json")),
         () if parsed.get_bool("--print") => Action::PrintDefaults,
@@ -374,5 +377,7 @@ mod tests {
             assert!(try_parse(Program::Process, line).unwrap_err().starts_with(words), "{line}");
         }
         assert!(try_parse(Program::Pull, "--once x").is_err());
+        assert!(try_parse(Program::Pull, "--ask").is_err() && try_parse(Program::Process, "--check --ask").is_err());
+        assert_eq!(try_parse(Program::Pull, "--check --ask").unwrap().action, Action::Ask);
     }
 }

@@ -5,7 +5,7 @@ use crate::config::Program;
 const PULL: &str = "Pulls statistics from HAProxy daemon over UNIX/TCP socket(s).
 
 Usage:
-    haproxystats-pull [-f <file>] [-d <dir>] [-p | -P | --check | --status [--json]]
+    haproxystats-pull [-f <file>] [-d <dir>] [-p | -P | --check [--ask] | --status [--json]]
     haproxystats-pull --nagios <check> [<option>...]
 
 Options:
@@ -15,6 +15,7 @@ Options:
     -p, --print        show default settings
     -P, --print-conf   show configuration
     --check            check configuration and directories, then exit
+    --ask              ask every socket for every family, and print what each lacks
     --status           show the status of the running program
     --json             print the status as JSON
     --nagios <check>   run as a Nagios plug-in; see contrib/nagios

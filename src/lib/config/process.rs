@@ -45,6 +45,9 @@ options! {
             "Also send how much of the HAProxy daemon's limits is in use, in percent.";
         STATUS_METRICS: bool = value::BOOLEAN, "status-metrics", Some("false"),
             "Also send the states of servers and backends as numbers.";
+        STATE_SERIES: bool = value::BOOLEAN, "state-series", Some("false"),
+            "With states among the families, also send a series for each state: 1 for the one that the object is in, 0 for the \
+             others.";
         TIME_AVERAGES: TimeAverages = choice![("plain", TimeAverages::Plain), ("weighted", TimeAverages::Weighted)], "time-averages", Some("plain"),
             "How qtime, ctime, rtime and ttime are averaged over processes: plain, the mean of the processes with \
              traffic; weighted, by the number of requests behind each average, at most 1024. Clusters, servers over \
@@ -108,6 +111,8 @@ pub struct Process {
     pub calculate_percentages: bool,
     /// Also send states as numbers.
     pub status_metrics: bool,
+    /// With states, also send each state by itself.
+    pub state_series: bool,
     /// How averages of times become one over processes, in what the original sent.
     pub time_averages: TimeAverages,
     /// File with names of frontends to leave out.
@@ -147,6 +152,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Process> {
             per_process_metrics: section.get(&PER_PROCESS_METRICS),
             calculate_percentages: section.get(&CALCULATE_PERCENTAGES),
             status_metrics: section.get(&STATUS_METRICS),
+            state_series: section.get(&STATE_SERIES),
             time_averages: section.get(&TIME_AVERAGES),
             exclude_frontends: exclude(section, &EXCLUDE_FRONTENDS),
             exclude_backends: exclude(section, &EXCLUDE_BACKENDS),
@@ -166,6 +172,12 @@ fn metrics(section: &mut Section<'_>, option: &Opt<Selection>) -> Option<Selecti
     let selection = section.optional(option)?.unwrap_or(Selection::Default);
     for name in selection::repeated(&selection) {
         section.warn(option.name(), format!("{name:?} is listed more than once"));
+    }
+    for name in selection::unknown_in(&selection) {
+        let message = format!(
+            "{name:?} is no metric that this version knows; with unknown-fields = send of [pull] it is sent if HAProxy has it"
+        );
+        section.warn(option.name(), message);
     }
     Some(selection)
 }

@@ -1,5 +1,6 @@
 //! `[pull]`: what haproxystats-pull does.
 
+use super::families;
 use super::ini::Ini;
 use super::names::NamePatterns;
 use super::problem::Report;
@@ -10,6 +11,7 @@ use super::value::{self, LogLevel, Retries};
 use crate::config::option::{choice, options};
 use crate::config::reading::{Reading, Type};
 use crate::haproxy::address::Address;
+use crate::haproxy::family::Families;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,6 +37,15 @@ options! {
         MARK_ENDED: bool = value::BOOLEAN, "mark-ended", None,
             "Note in each snapshot which frontends, backends and servers are no more, so that [otlp] and [remote-write] can \
              end their series; unset: where this file has one of those sections.";
+        FAMILIES: Families = Reading::new(Type::Text, families::read), "families", None, Both,
+            "What else of HAProxy is sent, separated by spaces: listeners states tables resolvers certificates activity pools \
+             peers build, or all. The socket needs level operator for activity, and for certificates before HAProxy 3.2.";
+        FAMILIES_INTERVAL: Duration = value::WHOLE_SECONDS, "families-interval", Some("60"),
+            "Time between two pulls that ask for families with a command of their own: all but listeners, states and build, \
+             which come with every pull.";
+        UNKNOWN_FIELDS: UnknownFields = choice![("report", UnknownFields::Report), ("send", UnknownFields::Send)], "unknown-fields", Some("report"),
+            "Fields of HAProxy that this version of haproxystats does not know: log and count them (report), or send them as well \
+             (send). HAProxy is asked once in each of its processes how they are combined.";
         EXCLUDE_SOCKETS: NamePatterns = Reading::new(Type::Text, NamePatterns::parse), "exclude-sockets", None,
             "Names in socket-dir that are not tried, separated by spaces; * matches any text and ? any character, as \
              in *.master master.sock. Sockets that turn out not to be stats sockets are skipped anyway.";
@@ -84,6 +95,15 @@ pub enum OnSocketFailure {
     KeepRest,
 }
 
+/// `unknown-fields`: what becomes of fields that the catalogue does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownFields {
+    /// They are logged and counted.
+    Report,
+    /// They are sent as well.
+    Send,
+}
+
 /// `[pull]`
 #[derive(Debug, Clone)]
 pub struct Pull {
@@ -113,6 +133,12 @@ pub struct Pull {
     pub mark_ended: bool,
     /// How long that is kept for what is gone.
     pub forget_after: Duration,
+    /// What is asked and sent beside the figures of `show info` and `show stat`.
+    pub families: Families,
+    /// How often.
+    pub families_interval: Duration,
+    /// What becomes of fields that the catalogue does not know.
+    pub unknown_fields: UnknownFields,
     /// Names in `socket_dir` that are left out.
     pub exclude_sockets: NamePatterns,
     /// Most bytes of one reply.
@@ -151,6 +177,9 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Pull> {
             continuous_counters: section.get(&CONTINUOUS_COUNTERS),
             mark_ended: section.optional(&MARK_ENDED).map(|asked| asked.unwrap_or(wanted)),
             forget_after: section.get(&FORGET_AFTER),
+            families: section.or_default(&FAMILIES),
+            families_interval: section.get(&FAMILIES_INTERVAL),
+            unknown_fields: section.get(&UNKNOWN_FIELDS),
             exclude_sockets: section.or_default(&EXCLUDE_SOCKETS),
             max_reply_size: section.get(&MAX_REPLY_SIZE),
             dst_dir: section.get(&DST_DIR),

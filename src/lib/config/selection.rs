@@ -12,14 +12,14 @@ pub enum Selection {
     Default,
     /// `all`: every field that this HAProxy has and the catalogue knows.
     All,
-    /// HAProxy's field names in the order as written; duplicates are kept.
+    /// HAProxy's field names in the order as written; duplicates are kept, and so is what the catalogue does not know.
     List(Vec<String>),
 }
 
 /// `frontend-metrics`, `backend-metrics`, `server-metrics`.
 ///
 /// # Errors
-/// Names that objects of this kind do not have, and what would be right.
+/// Names that objects of this kind do not have, or that are nearly those of others, and what would be right.
 pub(super) fn of_kind(text: &str, kind: Kind) -> Result<Selection, Refusal> {
     let usable = |name: &str| columns::find(name).is_some_and(|column| column.is_numeric() && column.on(kind));
     list(text, |name| {
@@ -27,14 +27,14 @@ pub(super) fn of_kind(text: &str, kind: Kind) -> Result<Selection, Refusal> {
             return Ok(name.to_owned());
         }
         let word = kind.word();
-        Err(match columns::find(name) {
-            Some(column) if column.is_numeric() => format!("{name:?} is no metric that a {word} has"),
-            Some(_) => format!("{name:?} is text, no number that could be sent"),
+        match columns::find(name) {
+            Some(column) if column.is_numeric() => Err(format!("{name:?} is no metric that a {word} has")),
+            Some(_) => Err(format!("{name:?} is text, no number that could be sent")),
             None => {
                 let known = COLUMNS.iter().map(|column| column.name).filter(|name| usable(name));
-                format!("{name:?} is no metric of HAProxy{}", did_you_mean(name, known))
+                unknown(name, "HAProxy", &did_you_mean(name, known))
             }
-        })
+        }
     })
 }
 
@@ -57,10 +57,26 @@ pub(super) fn of_daemon(text: &str) -> Result<Selection, Refusal> {
                     .map(|field| field.name.replace(' ', "_"))
                     .collect();
                 let advice = did_you_mean(name, known.iter().map(String::as_str));
-                Err(format!("{name:?} is no metric of the HAProxy daemon{advice}"))
+                unknown(name, "the HAProxy daemon", &advice)
             }
         }
     })
+}
+
+/// A name that the catalogue does not have: HAProxy may have it one day, unless it is a slip of one that it has.
+fn unknown(name: &str, of: &str, advice: &str) -> Result<String, Refusal> {
+    let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    if advice.is_empty() && is_name {
+        Ok(name.to_owned())
+    } else {
+        Err(format!("{name:?} is no metric of {of}{advice}"))
+    }
+}
+
+/// Names in a list that the catalogue does not have.
+pub(super) fn unknown_in(selection: &Selection) -> impl Iterator<Item = &str> {
+    let names = if let Selection::List(names) = selection { names.as_slice() } else { &[] };
+    names.iter().map(String::as_str).filter(|name| columns::find(name).is_none() && info::find(name).is_none())
 }
 
 /// Names separated by blanks; all wrong ones are named at once.
@@ -115,15 +131,17 @@ mod tests {
         for (text, words) in [
             ("", "empty"),
             ("all stot", "alone"),
-            ("stot nosuch", "\"nosuch\" is no metric of HAProxy"),
+            ("stot no,such", "\"no,such\" is no metric of HAProxy"),
             ("stott", "did you mean \"stot\"?"),
             ("weight", "no metric that a frontend has"),
             ("pxname", "text"),
-            ("nope neither", "\"neither\""),
+            ("stott scurr", "did you mean \"scur\"?"),
         ] {
             let refusal = of_kind(text, Kind::Frontend).unwrap_err();
             assert!(refusal.contains(words), "{text:?}: {refusal}");
         }
+        let later = of_kind("stot from_tomorrow", Kind::Frontend).unwrap();
+        assert_eq!(unknown_in(&later).collect::<Vec<_>>(), ["from_tomorrow"]);
         assert!(of_daemon("Idle_pkt").unwrap_err().contains("did you mean \"Idle_pct\"?"));
         assert!(of_daemon("Version").unwrap_err().contains("text"));
     }

@@ -30,14 +30,11 @@ pub fn head(host: &Host, object: &Object<'_>, out: &mut Vec<u8>) {
     if !matches!(object.kind, ObjectKind::Own | ObjectKind::ServerTotal) {
         out.extend_from_slice(object.kind.word().as_bytes());
     }
-    let (process, server) = match object.kind {
-        ObjectKind::Process => (object.name, ""),
-        _ => ("", object.name),
-    };
+    let (place, name) = object.kind.properties();
     let cluster = host.cluster.as_deref().unwrap_or_default();
-    for (name, value) in
-        [("cluster", cluster), ("host", &host.name), ("process", process), ("proxy", object.proxy), ("server", server)]
-    {
+    let mut tags = [("cluster", cluster), ("host", &host.name), (place, object.proxy), (name, object.name)];
+    tags.sort_unstable();
+    for (name, value) in tags {
         // A tag without a value is not allowed.
         if !value.is_empty() {
             out.push(b',');

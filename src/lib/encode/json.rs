@@ -4,7 +4,7 @@
 //! {"host":"lb-01","cluster":"ams","kind":"server","proxy":"shop","server":"web-1","timestamp":1457298067,"fields":{"scur":3}}
 //! ```
 
-use super::object::{Host, Object, ObjectKind};
+use super::object::{Host, Object};
 use crate::snapshot::Epoch;
 use crate::value::Value;
 
@@ -37,11 +37,12 @@ pub fn head(host: &Host, object: &Object<'_>, stamp: Epoch, out: &mut Vec<u8>) {
         property("cluster", cluster);
     }
     property("kind", object.kind.word());
+    let (place, name) = object.kind.properties();
     if !object.proxy.is_empty() {
-        property("proxy", object.proxy);
+        property(place, object.proxy);
     }
     if !object.name.is_empty() {
-        property(if object.kind == ObjectKind::Process { "process" } else { "server" }, object.name);
+        property(name, object.name);
     }
     out.extend_from_slice(format!(",\"timestamp\":{stamp},\"fields\":{{").as_bytes());
 }
@@ -57,6 +58,7 @@ fn string(text: &str, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encode::object::ObjectKind;
     use proptest::prelude::*;
     use serde_json::Value as Json;
 

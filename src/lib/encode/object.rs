@@ -15,6 +15,34 @@ pub enum ObjectKind {
     Server,
     /// A server over all backends (`aggr-server-metrics`).
     ServerTotal,
+    /// A listener of a frontend.
+    Listener,
+    /// A stick table.
+    Table,
+    /// A name server in its `resolvers` section.
+    NameServer,
+    /// A certificate.
+    Certificate,
+    /// All certificates.
+    Certificates,
+    /// A thread.
+    Thread,
+    /// All threads.
+    Threads,
+    /// A memory pool.
+    Pool,
+    /// All memory pools.
+    Pools,
+    /// A peer in its `peers` section.
+    Peer,
+    /// A `peers` section.
+    Peers,
+    /// Processes of a version.
+    Build,
+    /// Processes of a node.
+    Node,
+    /// Processes with a description.
+    Description,
     /// haproxystats itself.
     Own,
 }
@@ -30,7 +58,40 @@ impl ObjectKind {
             Self::Backend => "backend",
             Self::Server => "server",
             Self::ServerTotal => "server-total",
+            Self::Listener => "listener",
+            Self::Table => "table",
+            Self::NameServer => "nameserver",
+            Self::Certificate => "certificate",
+            Self::Certificates => "certificates",
+            Self::Thread => "thread",
+            Self::Threads => "threads",
+            Self::Pool => "pool",
+            Self::Pools => "pools",
+            Self::Peer => "peer",
+            Self::Peers => "peers",
+            Self::Build => "build",
+            Self::Node => "node",
+            Self::Description => "description",
             Self::Own => "haproxystats",
+        }
+    }
+
+    /// What the names of an object are called: what it is in, and the object itself.
+    #[must_use]
+    pub const fn properties(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Process => ("", "process"),
+            Self::Listener => ("proxy", "listener"),
+            Self::Table => ("", "table"),
+            Self::NameServer => ("resolvers", "nameserver"),
+            Self::Certificate => ("", "certificate"),
+            Self::Thread => ("", "thread"),
+            Self::Pool => ("", "pool"),
+            Self::Peer | Self::Peers => ("peers", "peer"),
+            Self::Build => ("", "version"),
+            Self::Node => ("", "node"),
+            Self::Description => ("", "description"),
+            _ => ("proxy", "server"),
         }
     }
 }
@@ -40,9 +101,9 @@ impl ObjectKind {
 pub struct Object<'a> {
     /// What it is.
     pub kind: ObjectKind,
-    /// The frontend or backend; empty where there is none.
+    /// The frontend or backend, or the section that it is in; empty where there is none.
     pub proxy: &'a str,
-    /// The server, or the process; empty where there is none.
+    /// The server, the process, or whatever else it is; empty where there is none. See [`ObjectKind::properties`].
     pub name: &'a str,
 }
 

@@ -112,6 +112,8 @@ pub enum Unit {
     PerSecond,
     /// Bytes per second.
     BytesPerSecond,
+    /// Microseconds.
+    Microseconds,
     /// Milliseconds.
     Milliseconds,
     /// Seconds.
@@ -132,6 +134,7 @@ impl Unit {
             Self::Megabytes => "MiB",
             Self::PerSecond => "per second",
             Self::BytesPerSecond => "bytes per second",
+            Self::Microseconds => "µs",
             Self::Milliseconds => "ms",
             Self::Seconds => "s",
             Self::Percent => "%",

@@ -7,6 +7,8 @@ use crate::value::Value;
 pub enum Combine {
     /// The sum.
     Sum,
+    /// The sum of limits; 0, which is no limit, where one of them is.
+    Limit,
     /// The plain average.
     Mean,
     /// The plain average over the rows that saw traffic (`traffic`): an idle process reports 0 and would pull the
@@ -45,6 +47,7 @@ impl Combine {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Sum => "sum",
+            Self::Limit => "sum, 0 where one is 0",
             Self::Mean => "mean",
             Self::BusyMean => "mean over processes with traffic",
             Self::WeightedMean => "mean weighted by requests",
@@ -62,6 +65,10 @@ impl Combine {
         let mut values = values.into_iter();
         match self {
             Self::Sum => values.map(|(value, _)| value).reduce(|sum, value| sum + value).map(Value::from_i128),
+            Self::Limit => {
+                let sum = |sum: i128, value: i128| if sum == 0 || value == 0 { 0 } else { sum + value };
+                values.map(|(value, _)| value).reduce(sum).map(Value::from_i128)
+            }
             Self::Mean | Self::BusyMean | Self::WeightedMean => {
                 let (mut sum, mut weights) = (0, 0);
                 for (value, weight) in values {

@@ -58,6 +58,12 @@ pub const DEFAULT_SUMS: [&str; 37] = [
 /// The fields that are averaged beside the sums or beside a selection.
 pub const DEFAULT_MEANS: [&str; 2] = ["Idle_pct", "Uptime_sec"];
 
+/// A mean over processes is weighted by another figure of each: this one's by that.
+#[must_use]
+pub fn weight_of(name: &str) -> Option<&'static str> {
+    (name == "SslFrontendSessionReuse_pct").then_some("SslRate")
+}
+
 /// A percentage that `calculate-percentages` adds: a figure as part of its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Percentage {
@@ -65,7 +71,7 @@ pub struct Percentage {
     pub name: &'static str,
     /// The figure.
     pub value: &'static str,
-    /// Its limit; 0 means there is none, and the percentage is 0.
+    /// Its limit; 0 means there is none, and the percentage is 0. Where some processes have none, there is no percentage.
     pub limit: &'static str,
 }
 
@@ -79,6 +85,8 @@ pub const PERCENTAGES: [Percentage; 4] = [
 
 const NO: Option<Combine> = None;
 const SUM: Option<Combine> = Some(Combine::Sum);
+const LIMIT: Option<Combine> = Some(Combine::Limit);
+const WEIGHTED: Option<Combine> = Some(Combine::WeightedMean);
 const MEAN: Option<Combine> = Some(Combine::Mean);
 const MAX: Option<Combine> = Some(Combine::Max);
 const MIN: Option<Combine> = Some(Combine::Min);
@@ -103,13 +111,13 @@ pub static FIELDS: &[InfoField] = &[
     field("Name", Text, None_, NO, "1.3.14", "name of the program"),
     field("Version", Text, None_, NO, "1.3.15", "version"),
     field("Release_date", Text, None_, NO, "1.3.15", "date of the release"),
-    field("Nbthread", Config, Count, SUM, "1.9", "threads"),
+    field("Nbthread", Config, Count, MAX, "1.9", "threads"),
     field("Nbproc", Config, Count, MAX, "1.3.15", "processes"),
     field("Process_num", Key, None_, NO, "1.3.15", "number of the process"),
     field("Pid", Key, None_, NO, "1.3.15", "process id"),
     field("Uptime", Text, None_, NO, "1.3.15", "time since start as text"),
     field("Uptime_sec", Duration, Seconds, MEAN, "1.3.15", "time since start"),
-    field("Memmax_MB", Limit, Megabytes, SUM, "1.3.15", "limit of memory, 0 for none"),
+    field("Memmax_MB", Limit, Megabytes, LIMIT, "1.3.15", "limit of memory, 0 for none"),
     field("PoolAlloc_MB", Gauge, Megabytes, SUM, "1.7", "memory allocated in pools"),
     field("PoolUsed_MB", Gauge, Megabytes, SUM, "1.7", "memory used of the pools"),
     field("PoolFailed", Counter, Count, SUM, "1.7", "allocations that failed"),
@@ -120,33 +128,33 @@ pub static FIELDS: &[InfoField] = &[
     field("CurrConns", Gauge, Count, SUM, "1.3.15", "connections open now"),
     field("CumConns", Counter, Count, SUM, "1.5", "connections since start"),
     field("CumReq", Counter, Count, SUM, "1.5", "requests since start"),
-    field("MaxSslConns", Limit, Count, SUM, "1.5", "limit of TLS connections, 0 for none"),
+    field("MaxSslConns", Limit, Count, LIMIT, "1.5", "limit of TLS connections, 0 for none"),
     field("CurrSslConns", Gauge, Count, SUM, "1.5", "TLS connections open now"),
     field("CumSslConns", Counter, Count, SUM, "1.5", "TLS connections since start"),
     field("Maxpipes", Limit, Count, SUM, "1.3.16", "limit of pipes"),
     field("PipesUsed", Gauge, Count, SUM, "1.3.16", "pipes in use"),
     field("PipesFree", Gauge, Count, SUM, "1.3.16", "pipes kept for use"),
     field("ConnRate", Rate, PerSecond, SUM, "1.5", "connections in the last second"),
-    field("ConnRateLimit", Limit, PerSecond, SUM, "1.5", "limit of connections per second, 0 for none"),
+    field("ConnRateLimit", Limit, PerSecond, LIMIT, "1.5", "limit of connections per second, 0 for none"),
     field("MaxConnRate", Max, PerSecond, SUM, "1.5", "most connections in a second"),
     field("SessRate", Rate, PerSecond, SUM, "1.5", "sessions in the last second"),
-    field("SessRateLimit", Limit, PerSecond, SUM, "1.5", "limit of sessions per second, 0 for none"),
+    field("SessRateLimit", Limit, PerSecond, LIMIT, "1.5", "limit of sessions per second, 0 for none"),
     field("MaxSessRate", Max, PerSecond, SUM, "1.5", "most sessions in a second"),
     field("SslRate", Rate, PerSecond, SUM, "1.5", "TLS sessions in the last second"),
-    field("SslRateLimit", Limit, PerSecond, SUM, "1.5", "limit of TLS sessions per second, 0 for none"),
+    field("SslRateLimit", Limit, PerSecond, LIMIT, "1.5", "limit of TLS sessions per second, 0 for none"),
     field("MaxSslRate", Max, PerSecond, SUM, "1.5", "most TLS sessions in a second"),
     field("SslFrontendKeyRate", Rate, PerSecond, SUM, "1.5", "TLS keys computed with clients in the last second"),
     field("SslFrontendMaxKeyRate", Max, PerSecond, SUM, "1.5", "most TLS keys computed with clients in a second"),
-    field("SslFrontendSessionReuse_pct", Average, Percent, SUM, "1.5", "share of TLS sessions resumed; summed over processes, as ever"),
+    field("SslFrontendSessionReuse_pct", Average, Percent, WEIGHTED, "1.5", "share of TLS sessions resumed; of several processes weighted by their TLS sessions of the last second (`SslRate`), and the plain mean where there are none"),
     field("SslBackendKeyRate", Rate, PerSecond, SUM, "1.5", "TLS keys computed with servers in the last second"),
     field("SslBackendMaxKeyRate", Max, PerSecond, SUM, "1.5", "most TLS keys computed with servers in a second"),
     field("SslCacheLookups", Counter, Count, SUM, "1.5", "look-ups in the TLS session cache"),
     field("SslCacheMisses", Counter, Count, SUM, "1.5", "look-ups in the TLS session cache that found nothing"),
     field("CompressBpsIn", Rate, BytesPerSecond, SUM, "1.5", "bytes given to the compressor in the last second"),
     field("CompressBpsOut", Rate, BytesPerSecond, SUM, "1.5", "bytes that the compressor made in the last second"),
-    field("CompressBpsRateLim", Limit, BytesPerSecond, SUM, "1.5", "limit of compressor output per second, 0 for none"),
+    field("CompressBpsRateLim", Limit, BytesPerSecond, LIMIT, "1.5", "limit of compressor output per second, 0 for none"),
     field("ZlibMemUsage", Gauge, Bytes, SUM, "1.5", "memory of zlib"),
-    field("MaxZlibMemUsage", Limit, Bytes, SUM, "1.5", "limit of the memory of zlib, 0 for none"),
+    field("MaxZlibMemUsage", Limit, Bytes, LIMIT, "1.5", "limit of the memory of zlib, 0 for none"),
     field("Tasks", Gauge, Count, SUM, "1.3.16", "tasks"),
     field("Run_queue", Gauge, Count, SUM, "1.3.16", "tasks ready to run"),
     field("Idle_pct", Average, Percent, MEAN, "1.5", "share of time without work"),
@@ -168,7 +176,7 @@ pub static FIELDS: &[InfoField] = &[
     field("DebugCommandsIssued", Counter, Count, SUM, "2.1", "debug commands issued"),
     field("CumRecvLogs", Counter, Count, SUM, "2.3", "log messages received"),
     field("Build info", Text, None_, NO, "2.4", "version in full"),
-    field("Memmax_bytes", Limit, Bytes, SUM, "2.4", "limit of memory, 0 for none"),
+    field("Memmax_bytes", Limit, Bytes, LIMIT, "2.4", "limit of memory, 0 for none"),
     field("PoolAlloc_bytes", Gauge, Bytes, SUM, "2.4", "memory allocated in pools"),
     field("PoolUsed_bytes", Gauge, Bytes, SUM, "2.4", "memory used of the pools"),
     field("Start_time_sec", Age, Seconds, MIN, "2.4", "time of the start since the epoch"),
@@ -200,7 +208,14 @@ mod tests {
 
     #[test]
     fn the_default_metrics_keep_the_original_rules() {
-        assert!(DEFAULT_SUMS.iter().all(|name| find(name).and_then(|f| f.combine) == SUM));
+        // These have a rule of their own, as the guide to migration says.
+        let own = |name: &&&str| **name != "SslFrontendSessionReuse_pct";
+        let rule = |name: &str| find(name).and_then(|f| f.combine);
+        assert!(DEFAULT_SUMS.iter().filter(own).all(|name| [SUM, LIMIT].contains(&rule(name))));
+        let unlimited = |field: &&InfoField| field.about.contains("0 for none");
+        assert!(
+            FIELDS.iter().filter(unlimited).count() == 8 && FIELDS.iter().filter(unlimited).all(|f| f.combine == LIMIT)
+        );
         assert!(DEFAULT_MEANS.iter().all(|name| find(name).and_then(|f| f.combine) == MEAN));
         for p in PERCENTAGES {
             assert!(DEFAULT_SUMS.contains(&p.value) && DEFAULT_SUMS.contains(&p.limit));

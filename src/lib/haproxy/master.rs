@@ -6,10 +6,10 @@
 /// The command that lists the processes.
 pub(crate) const SHOW_PROC: &[u8] = b"show proc\n";
 
-/// What asks a worker for both replies.
+/// What sends a line of commands to a worker.
 #[must_use]
-pub(crate) fn ask(pid: u32) -> Vec<u8> {
-    format!("@!{pid};show info;show stat\n").into_bytes()
+pub(crate) fn ask(pid: u32, commands: &[u8]) -> Vec<u8> {
+    [format!("@!{pid};").as_bytes(), commands].concat()
 }
 
 /// Why something is no list of processes.

@@ -19,7 +19,7 @@ const fn state(word: &'static str, code: i64, severity: i64, about: &'static str
 
 /// `status` of servers and backends. Severity: what is down comes before what is held back by an operator, which comes
 /// before what is on its way, which comes before what is up.
-pub static STATUS: [State; 10] = [
+pub static STATUS: [State; 11] = [
     state("DOWN", 0, 8, "does not answer its checks"),
     state("UP", 1, 1, "answers its checks"),
     state("UP n/m", 2, 3, "up, but the last check failed"),
@@ -28,8 +28,24 @@ pub static STATUS: [State; 10] = [
     state("DRAIN", 5, 4, "set to drain: no new sessions"),
     state("MAINT", 6, 6, "set to maintenance"),
     state("no check", 7, 2, "not checked; takes traffic"),
-    state("unknown", 8, 9, "a word that is not in this table"),
+    state("unknown", 8, 10, "a word that is not in this table"),
     state("OPEN", 9, 0, "a frontend that takes connections"),
+    state(
+        "UP unpub",
+        10,
+        9,
+        "backend whose servers are up, but that is not published: rules do not choose it (HAProxy 3.4)",
+    ),
+];
+
+/// `status` of frontends and listeners.
+pub static OPEN_STATUS: [State; 6] = [
+    state("STOP", 0, 5, "stopped: the frontend is disabled, or its process is leaving"),
+    state("OPEN", 1, 1, "takes connections"),
+    state("FULL", 2, 2, "its limit of connections is reached"),
+    state("WAITING", 3, 3, "waits for a limit that others share"),
+    state("PAUSED", 4, 4, "paused"),
+    state("unknown", 8, 6, "a word that is not in this table"),
 ];
 
 /// `check_status` of servers (management guide 9.1, field 36).
@@ -57,9 +73,11 @@ pub static CHECK_STATUS: [State; 18] = [
 /// The state that the `status` cell of a server or backend spells.
 #[must_use]
 pub fn status(cell: &[u8]) -> &'static State {
-    let [down, up, up_going, down_going, nolb, drain, maint, no_check, unknown, open] = &STATUS;
+    let [down, up, up_going, down_going, nolb, drain, maint, no_check, unknown, open, up_unpublished] = &STATUS;
     let counted = cell.contains(&b'/') && !cell.contains(&b'(');
-    if cell.starts_with(b"UP") {
+    if cell.starts_with(b"UP (UNPUB") {
+        up_unpublished
+    } else if cell.starts_with(b"UP") {
         if counted { up_going } else { up }
     } else if cell.starts_with(b"DOWN") {
         if counted { down_going } else { down }
@@ -93,6 +111,9 @@ pub fn check_status(cell: &[u8]) -> Option<&'static State> {
 /// The states of a server that HAProxy's exporter tells apart.
 pub const OF_SERVERS: [&str; 5] = ["DOWN", "UP", "MAINT", "DRAIN", "NOLB"];
 
+/// The same of a listener.
+pub const OF_LISTENERS: [&str; 3] = ["WAITING", "OPEN", "FULL"];
+
 /// The same of a frontend or a backend.
 pub const OF_PROXIES: [&str; 2] = ["DOWN", "UP"];
 
@@ -105,12 +126,25 @@ pub fn of_checks() -> impl Iterator<Item = &'static str> {
 #[must_use]
 pub fn of_server(state: &State) -> &'static str {
     match state.word {
-        "UP" | "UP n/m" | "no check" | "OPEN" => "UP",
+        "UP" | "UP n/m" | "UP unpub" | "no check" | "OPEN" => "UP",
         "MAINT" => "MAINT",
         "DRAIN" => "DRAIN",
         "NOLB" => "NOLB",
         _ => "DOWN",
     }
+}
+
+/// The state that the `status` cell of a frontend or a listener spells.
+#[must_use]
+pub fn open_status(cell: &[u8]) -> &'static State {
+    let [.., unknown] = &OPEN_STATUS;
+    OPEN_STATUS.iter().find(|state| state.word.as_bytes() == cell).unwrap_or(unknown)
+}
+
+/// Whether a frontend or a listener takes connections, now or as soon as others have ended.
+#[must_use]
+pub fn is_open(state: &State) -> bool {
+    matches!(state.word, "OPEN" | "FULL" | "WAITING")
 }
 
 /// Whether an object with this `status` counts as up: it answers, whether or not it takes new sessions.
@@ -139,11 +173,14 @@ mod tests {
             ("DRAIN", "DRAIN"),
             ("DRAIN (agent)", "DRAIN"),
             ("no check", "no check"),
-            ("OPEN", "unknown"),
+            ("OPEN", "OPEN"),
+            ("UP (UNPUB)", "UP unpub"),
             ("", "unknown"),
         ] {
             assert_eq!(status(cell.as_bytes()).word, word, "{cell}");
         }
+        assert!(!is_up(status(b"UP (UNPUB)")) && is_open(open_status(b"FULL")) && !is_open(open_status(b"PAUSED")));
+        assert_eq!(open_status(b"new").word, "unknown");
         assert_eq!(check_status(b"* L4TOUT").map(|s| s.code), Some(4));
         assert_eq!(check_status(b""), None);
         assert_eq!(check_status(b"L9NEW").map(|s| s.word), Some("UNK"));
@@ -151,7 +188,7 @@ mod tests {
 
     #[test]
     fn codes_and_severities_are_unique() {
-        for table in [STATUS.as_slice(), CHECK_STATUS.as_slice()] {
+        for table in [STATUS.as_slice(), CHECK_STATUS.as_slice(), OPEN_STATUS.as_slice()] {
             let codes: HashSet<_> = table.iter().map(|s| s.code).collect();
             let ranks: HashSet<_> = table.iter().map(|s| s.severity).collect();
             assert_eq!((codes.len(), ranks.len()), (table.len(), table.len()));

@@ -4,6 +4,7 @@ mod cells;
 pub mod collected;
 pub mod commas;
 pub mod doubt;
+pub mod facts;
 mod fields;
 pub mod first;
 pub mod info;

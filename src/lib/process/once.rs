@@ -39,6 +39,7 @@ pub(crate) fn run(config: &Config, hostname: &str, dir: &Path, count: bool) -> u
                 refused_rows = report.refused_rows,
                 refused_files = report.refused_files,
                 unknown_objects = report.unknown_objects,
+                unknown_lines = report.unknown_lines,
                 counted_once = report.counted_once,
                 "done"
             );

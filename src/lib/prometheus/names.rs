@@ -3,6 +3,8 @@
 use super::promex;
 use crate::config::NameStyle;
 use crate::haproxy::columns::{self, Nature, Unit};
+pub use crate::haproxy::facts::Thing;
+use crate::haproxy::facts::{self, FACTS};
 use crate::haproxy::info;
 use crate::telemetry::{Definition, Kind, name_of};
 use std::borrow::Cow;
@@ -22,6 +24,10 @@ pub enum Subject {
     Server,
     /// A server over all backends.
     Servers,
+    /// A listener of a frontend.
+    Listener,
+    /// What a family is about.
+    Thing(Thing),
     /// haproxystats itself.
     Own,
 }
@@ -41,6 +47,8 @@ impl Subject {
             Self::Backend => ("backend", "backend"),
             Self::Server => ("server", "server"),
             Self::Servers => ("servers", "servers"),
+            Self::Listener => ("listener", "listener"),
+            Self::Thing(thing) => words(thing),
             Self::Own => ("haproxystats", "haproxystats"),
         }
     }
@@ -62,10 +70,80 @@ impl Subject {
     pub const fn labels(self, style: NameStyle) -> (&'static str, &'static str) {
         match (self, style) {
             (Self::Worker, _) => ("", "process"),
+            (Self::Listener, NameStyle::Promex) => ("proxy", "listener"),
+            (Self::Listener, NameStyle::Haproxystats) => ("frontend", "listener"),
+            (Self::Thing(thing), style) => labels(thing, matches!(style, NameStyle::Promex)),
             (Self::Frontend, NameStyle::Haproxystats) => ("frontend", ""),
             (Self::Backend | Self::Server, NameStyle::Haproxystats) => ("backend", "server"),
             _ => ("proxy", "server"),
         }
+    }
+}
+
+/// The word for what a family is about, in the order of the styles.
+const fn words(thing: Thing) -> (&'static str, &'static str) {
+    match thing {
+        Thing::Table => ("sticktable", "table"),
+        Thing::NameServer => ("resolver", "nameserver"),
+        Thing::Certificate => ("certificate", "certificate"),
+        Thing::Certificates => ("certificates", "certificates"),
+        Thing::Thread => ("thread", "thread"),
+        Thing::Threads => ("threads", "threads"),
+        Thing::Pool => ("pool", "pool"),
+        Thing::Pools => ("pools", "pools"),
+        Thing::Peer => ("peer", "peer"),
+        Thing::Peers => ("peers", "peers"),
+        Thing::Build => ("process", "build"),
+        Thing::Node => ("process", "node"),
+        Thing::Description => ("process", "description"),
+    }
+}
+
+/// The labels of what a family is about.
+const fn labels(thing: Thing, promex: bool) -> (&'static str, &'static str) {
+    match thing {
+        Thing::Table => ("", if promex { "name" } else { "table" }),
+        Thing::NameServer => (if promex { "resolver" } else { "resolvers" }, "nameserver"),
+        Thing::Certificate => ("", "certificate"),
+        Thing::Thread => ("", "thread"),
+        Thing::Pool => ("", "pool"),
+        Thing::Peer | Thing::Peers => ("peers", "peer"),
+        Thing::Build => ("", "version"),
+        Thing::Node => ("", "node"),
+        Thing::Description => ("", if promex { "desc" } else { "description" }),
+        Thing::Certificates | Thing::Threads | Thing::Pools => ("", ""),
+    }
+}
+
+/// Names in the exporter's style of what families have, where they are not those that the fields make.
+#[rustfmt::skip]
+const OF_THINGS: [(Thing, &str, &str); 15] = [
+    (Thing::Table, "localupdate", "local_updates"),
+    (Thing::Table, "update", "updates"),
+    (Thing::Certificate, "expires_in", "expires_in_seconds"),
+    (Thing::Certificates, "expires_in", "expires_in_seconds"),
+    (Thing::Thread, "cpust_ms_tot", "cpu_stolen_seconds_total"),
+    (Thing::Threads, "cpust_ms_tot", "cpu_stolen_seconds_total"),
+    (Thing::Thread, "cpust_ms_1s", "cpu_stolen_last_second_seconds"),
+    (Thing::Threads, "cpust_ms_1s", "cpu_stolen_last_second_seconds"),
+    (Thing::Thread, "cpust_ms_15s", "cpu_stolen_last_15_seconds"),
+    (Thing::Threads, "cpust_ms_15s", "cpu_stolen_last_15_seconds"),
+    (Thing::Peer, "last_hdshk", "last_handshake_seconds"),
+    (Thing::Peers, "resync", "resync_finished"),
+    (Thing::Build, "processes", "build_info"),
+    (Thing::Node, "processes", "node"),
+    (Thing::Description, "processes", "description"),
+];
+
+/// The name of a figure of a family in the exporter's style.
+fn name_of_thing(thing: Thing, field: &str, kind: Kind, name: &mut String) {
+    if let Some((.., own)) = OF_THINGS.iter().find(|(of, known, _)| (*of, *known) == (thing, field)) {
+        return name.push_str(own);
+    }
+    word(field, name);
+    // The exporter calls those of resolvers gauges.
+    if kind == Kind::Counter && thing != Thing::NameServer {
+        name.push_str("_total");
     }
 }
 
@@ -146,6 +224,10 @@ fn known(subject: Subject, field: &str) -> Known {
                 info::find(field).or_else(|| info::FIELDS.iter().find(|known| promex::is_same(known.name, field)));
             found.map(|field| Known { nature: field.nature, unit: field.unit, about: field.about })
         }
+        Subject::Thing(thing) => {
+            let fact = facts::find(thing, field).and_then(|index| FACTS.get(index));
+            fact.map(|fact| Known { nature: fact.nature, unit: fact.unit, about: fact.about })
+        }
         _ => columns::find(field).map(|field| Known { nature: field.nature, unit: field.unit, about: field.about }),
     };
     found.unwrap_or_else(|| {
@@ -155,12 +237,13 @@ fn known(subject: Subject, field: &str) -> Known {
 }
 
 /// States as numbers, in the place of which the exporter has a series for each state.
-const NUMBERS_OF_STATES: [&str; 2] = ["status", "check_status"];
+const NUMBERS_OF_STATES: [&str; 3] = ["status", "check_status", "agent_status"];
 
 /// The metric that a field of HAProxy is, or one that haproxystats adds to those; `None` where it has another form.
 #[must_use]
 pub fn metric(style: NameStyle, subject: Subject, of_cluster: bool, field: &str) -> Option<Metric> {
-    if subject == Subject::Own || style == NameStyle::Promex && NUMBERS_OF_STATES.contains(&field) {
+    let is_state = NUMBERS_OF_STATES.contains(&field) && !matches!(subject, Subject::Thing(_));
+    if subject == Subject::Own || style == NameStyle::Promex && is_state {
         return None;
     }
     let known = known(subject, field);
@@ -170,12 +253,16 @@ pub fn metric(style: NameStyle, subject: Subject, of_cluster: bool, field: &str)
         word(field, &mut name);
         return Some(Metric { name, label: None, kind, scale: Scale::Same, about: known.about });
     }
-    let label = match promex::find(subject, field) {
-        Some(row) => {
+    let label = match (subject, promex::find(subject, field)) {
+        (Subject::Thing(thing), _) => {
+            name_of_thing(thing, field, kind, &mut name);
+            None
+        }
+        (_, Some(row)) => {
             name.push_str(row.name);
             row.label
         }
-        None => {
+        (_, None) => {
             word(field, &mut name);
             let module = promex::module(field);
             // The exporter gives those of modules the names that HAProxy has for them.
@@ -195,7 +282,8 @@ pub fn metric(style: NameStyle, subject: Subject, of_cluster: bool, field: &str)
 }
 
 /// What is said of the fields that are states.
-const STATES: [(&str, &str); 4] = [
+const STATES: [(&str, &str); 5] = [
+    ("agent_status", "the result of the last agent check, a series for each: 1 for that one, else 0"),
     ("status", "the state it is in, a series for each: 1 for that one, else 0"),
     ("check_status", "the result of the last check, a series for each: 1 for that one, else 0"),
     ("agg_server_status", "servers of the backend in each state"),
@@ -260,6 +348,29 @@ fn word(text: &str, name: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn families_have_the_exporters_names_where_it_has_them() {
+        let of = |subject, field| metric(NameStyle::Promex, subject, false, field).unwrap().name;
+        for (subject, field, name) in [
+            (Subject::Listener, "scur", "haproxy_listener_current_sessions"),
+            (Subject::Listener, "reqbin", "haproxy_listener_req_bytes_in_total"),
+            (Subject::Thing(Thing::Table), "used", "haproxy_sticktable_used"),
+            (Subject::Thing(Thing::Table), "localupdate", "haproxy_sticktable_local_updates"),
+            (Subject::Thing(Thing::NameServer), "any_err", "haproxy_resolver_any_err"),
+            (Subject::Thing(Thing::Build), "processes", "haproxy_process_build_info"),
+            (Subject::Thing(Thing::Certificates), "expires_in", "haproxy_certificates_expires_in_seconds"),
+            (Subject::Thing(Thing::Threads), "loops", "haproxy_threads_loops_total"),
+        ] {
+            assert_eq!(of(subject, field), name);
+        }
+        assert!(metric(NameStyle::Promex, Subject::Server, false, "agent_status").is_none());
+        let own = metric(NameStyle::Haproxystats, Subject::Thing(Thing::Table), false, "used").unwrap();
+        assert_eq!((own.name.as_str(), own.about), ("haproxy_table_used", "entries"));
+        let names: std::collections::HashSet<String> =
+            FACTS.iter().map(|fact| of(Subject::Thing(fact.thing), fact.name)).collect();
+        assert_eq!(names.len(), FACTS.len());
+    }
     use crate::haproxy::columns::COLUMNS;
     use std::collections::HashSet;
 

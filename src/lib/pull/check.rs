@@ -39,6 +39,7 @@ pub fn look(pull: &config::Pull, hosts: &Hosts) -> Vec<String> {
         retries: Retries::Times(0),
         interval: pull.interval,
         limit: pull.max_reply_size.get(),
+        further_limit: LIMIT,
     };
     let answers = LocalSet::new().block_on(&runtime, async move {
         let buffer = Rc::new(RefCell::new(vec![0; BUFFER].into_boxed_slice()));

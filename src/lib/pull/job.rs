@@ -1,10 +1,15 @@
 //! The pull of one socket: commands, their replies, and the files that these go to.
 
+use super::answer::{Answer, Done, Failure, First, News};
 use super::failure::{Progress, SocketError};
+use super::further::asking::Asking;
+use super::further::{Asked, Told};
+use super::gathering::Gathering;
 use super::pages::PageWriter;
 use super::sockets::Target;
+use super::unknown::said;
 use crate::config::Retries;
-use crate::haproxy::identity::{Kinship, ProcessKey, Reading};
+use crate::haproxy::identity::{Kinship, Reading};
 use crate::haproxy::master;
 use crate::haproxy::reply::{Event, Part, Splitter};
 use crate::haproxy::socket::{Stream, connect};
@@ -15,23 +20,18 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Bytes of the read buffer: somewhat more than HAProxy writes during one nap of [`super::pace::Pace`].
 pub(super) const BUFFER: usize = 128 << 10;
-/// A socket is left alone until HAProxy has written this much, or all. One of many sockets gets a piece of 16 KiB at a
-/// time; reading and writing four of them at once costs little more than one. Less than half of what a UNIX socket
-/// holds, so that HAProxy does not wait for us.
-const GATHER: usize = 48 << 10;
-/// What has come is read after this time, even if it is less, and no more than that is waited for from then on: either
-/// HAProxy is slow, or the socket holds less than usual.
-const GATHER_LIMIT: Duration = Duration::from_millis(100);
 /// How long a complete reply waits for the end of the connection, which HAProxy sends with it. What stands between us
 /// and HAProxy may keep the connection open; that is no reason to doubt a complete reply.
 const CLOSE_GRACE: Duration = Duration::from_millis(100);
 /// As much of a reply to `show info` is kept, to know its process. HAProxy prints some two thousand bytes.
 const INFO_KEPT: usize = 64 << 10;
+
+/// The same of the header line of `show stat`; HAProxy 3.4 prints some two thousand bytes.
+const HEADER_KEPT: usize = 32 << 10;
 
 const BOTH: (&[Part], &[u8]) = (&[Part::Info, Part::Stat], b"show info;show stat\n");
 const INFO: (&[Part], &[u8]) = (&[Part::Info], b"show info\n");
@@ -47,6 +47,8 @@ pub(super) struct Manner {
     pub(super) interval: Duration,
     /// Most bytes of a reply.
     pub(super) limit: u64,
+    /// Time for the further questions of one connection.
+    pub(super) further_limit: Duration,
 }
 
 /// What the pull of one socket needs.
@@ -58,77 +60,22 @@ pub(super) struct Job {
     /// Where the replies go; nowhere, when only the process is asked for.
     pub(super) folder: Option<Folder>,
     pub(super) progress: Rc<RefCell<Progress>>,
+    pub(super) further: RefCell<Asking>,
     retried: Cell<u32>,
     /// Whether the replies are stored.
     storing: Cell<bool>,
     info: RefCell<Vec<u8>>,
-}
-
-/// How the pull of another socket has ended.
-#[derive(Debug, Clone, Default)]
-pub(super) enum News {
-    /// Not yet.
-    #[default]
-    Pending,
-    Failed,
-    Answered(Rc<Reading>),
-}
-
-/// Another socket that leads to the same process, and is asked first.
-pub(super) struct First {
-    /// Its name.
-    pub(super) name: String,
-    pub(super) news: watch::Receiver<News>,
-    pub(super) key: Rc<ProcessKey>,
-    /// So long it is waited for; then both are asked.
-    pub(super) patience: Duration,
-    /// Whether this socket is asked for its process, to see whether it still is the same.
-    pub(super) look: bool,
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub(super) enum Answer {
-    /// Both replies, of so many bytes in all.
-    Stored(u64),
-    /// The other socket has answered for the same process.
-    Spared {
-        /// Whether it was seen just now that it is the same.
-        looked: bool,
-    },
-}
-
-/// Whose fault it is.
-pub(super) enum Failure {
-    /// This socket's.
-    Socket(SocketError),
-    /// Everybody's.
-    Disk(StageError),
-}
-
-impl From<SocketError> for Failure {
-    fn from(error: SocketError) -> Self {
-        Self::Socket(error)
-    }
-}
-
-impl From<StageError> for Failure {
-    fn from(error: StageError) -> Self {
-        Self::Disk(error)
-    }
-}
-
-pub(super) struct Done {
-    pub(super) target: Target,
-    pub(super) result: Result<Answer, Failure>,
-    pub(super) retries: u32,
-    pub(super) one_command_only: bool,
-    /// What the last complete reply to `show info` says.
-    pub(super) reading: Option<Reading>,
+    /// The header line of `show stat`.
+    header: RefCell<Vec<u8>>,
+    /// Bytes of complete replies to `show info` and `show stat`.
+    bytes: Cell<u64>,
+    /// What came of the socket; only further questions may be left.
+    answer: Cell<Option<Answer>>,
 }
 
 impl Job {
     pub(super) fn new(target: Target, manner: Manner, buffer: Rc<RefCell<Box<[u8]>>>, folder: Option<Folder>) -> Self {
+        let further = Asking::new(Vec::new(), &target, folder.clone(), manner.limit);
         Self {
             target,
             manner,
@@ -139,7 +86,17 @@ impl Job {
             progress: Rc::default(),
             retried: Cell::new(0),
             info: RefCell::default(),
+            header: RefCell::default(),
+            bytes: Cell::new(0),
+            answer: Cell::new(None),
+            further: further.into(),
         }
+    }
+
+    /// The same, and further questions.
+    pub(super) fn with(self, asked: Vec<Asked>) -> Self {
+        self.further.replace(Asking::new(asked, &self.target, self.folder.clone(), self.manner.limit));
+        self
     }
 
     /// From `begin` until the end of the pull, which is so long after it.
@@ -154,9 +111,34 @@ impl Job {
                 Err(_) => Err(SocketError::TimedOut { limit, progress: self.progress.take() }.into()),
             },
         };
+        let (result, further) = self.settle(result);
         let one_command_only = self.one_command_only.get();
         let reading = self.reading();
-        Done { target: self.target, result, retries: self.retried.get(), one_command_only, reading }
+        let said = said(self.info.take(), self.header.take());
+        Done { target: self.target, result, retries: self.retried.get(), one_command_only, reading, further, said }
+    }
+
+    /// Asks further questions alone.
+    pub(super) async fn questions(self, limit: Duration) -> Vec<(Asked, Told)> {
+        self.answer.set(Some(Answer::Spared { looked: false }));
+        let failed = timeout(limit, self.ask_further()).await.is_err();
+        let mut further = self.further.borrow_mut();
+        let ended = further.fail(if failed { "no answer in time" } else { "not asked" });
+        ended.and_then(|()| further.finish()).unwrap_or_default()
+    }
+
+    /// What came of it all. Where only further questions were left when the time was up, nothing else is lost.
+    fn settle(&self, result: Result<Answer, Failure>) -> (Result<Answer, Failure>, Vec<(Asked, Told)>) {
+        let mut further = self.further.borrow_mut();
+        let (result, reason) = match (result, self.answer.get()) {
+            (Err(Failure::Socket(_)), Some(answer)) => (Ok(answer), "pull-timeout expired"),
+            (Err(error), _) => return (Err(error), Vec::new()),
+            (result, _) => (result, "not asked"),
+        };
+        match further.fail(reason).and_then(|()| further.finish()) {
+            Ok(further) => (result, further),
+            Err(error) => (Err(error.into()), Vec::new()),
+        }
     }
 
     /// Whether a stats socket answers here, and nothing else.
@@ -182,12 +164,22 @@ impl Job {
     }
 
     async fn work(&self, first: Option<First>) -> Result<Answer, Failure> {
+        let mut answer = None;
         if let Some(mut first) = first
             && self.is_spared(&mut first).await?
         {
-            return Ok(Answer::Spared { looked: first.look });
+            answer = Some(Answer::Spared { looked: first.look });
         }
-        self.ask().await.map(Answer::Stored)
+        let answer = match answer {
+            Some(answer) => answer,
+            None => {
+                self.ask().await?;
+                Answer::Stored(self.bytes.get())
+            }
+        };
+        self.answer.set(Some(answer));
+        self.ask_further().await?;
+        Ok(answer)
     }
 
     /// Whether the other socket has answered for the process of this one.
@@ -210,8 +202,8 @@ impl Job {
         Ok(self.reading().is_some_and(|own| own.compare(&reading) == Kinship::Same))
     }
 
-    /// Both replies; returns their bytes. A peer that does not understand two commands gets one at a time.
-    async fn ask(&self) -> Result<u64, Failure> {
+    /// Both replies. A peer that does not understand two commands gets one at a time.
+    async fn ask(&self) -> Result<(), Failure> {
         if self.target.worker.is_some() {
             return self.exchange(BOTH).await;
         }
@@ -221,17 +213,25 @@ impl Job {
                 result => return result,
             }
         }
-        Ok(self.exchange(INFO).await? + self.exchange(STAT).await?)
+        self.exchange(INFO).await?;
+        self.exchange(STAT).await
     }
 
     /// Commands and their replies on one connection, tried again as configured.
-    async fn exchange(&self, commands: (&'static [Part], &'static [u8])) -> Result<u64, Failure> {
+    async fn exchange(&self, commands: (&'static [Part], &'static [u8])) -> Result<(), Failure> {
         let mut attempts = 0;
+        // Behind both commands there is room for others. When that fails, for whatever reason, they are asked alone.
+        let mut further = commands.0 == BOTH.0;
         loop {
-            let error = match self.attempt(commands).await {
+            let error = match self.attempt(commands, further).await {
                 Err(Failure::Socket(error)) if error.is_before_answer() => error,
+                Err(Failure::Socket(error)) if further && error.may_be_one_command_only() => {
+                    further = false;
+                    continue;
+                }
                 result => return result,
             };
+            further = false;
             if matches!(self.manner.retries, Retries::Times(times) if attempts >= times) || error.is_wrong_type() {
                 return Err(error.into());
             }
@@ -243,47 +243,57 @@ impl Job {
         }
     }
 
-    async fn attempt(&self, (parts, commands): (&'static [Part], &'static [u8])) -> Result<u64, Failure> {
+    async fn attempt(&self, (parts, commands): (&'static [Part], &'static [u8]), further: bool) -> Result<(), Failure> {
         let stream = connect(&self.target.server, self.manner.timeout).await.map_err(SocketError::from)?;
         self.progress.replace(Progress::Connected(0));
         if parts.contains(&Part::Info) {
             self.info.borrow_mut().clear();
+            self.header.borrow_mut().clear();
+            self.bytes.set(0);
         }
-        match self.target.worker {
-            None => stream.send(commands).await.map_err(SocketError::Send)?,
-            Some(pid) => {
-                stream.send(&master::ask(pid)).await.map_err(SocketError::Send)?;
-                // A master waits for that.
-                stream.end().map_err(SocketError::Send)?;
-            }
+        let line = if further { self.further.borrow_mut().line(false) } else { None };
+        self.send(&stream, commands, line.as_deref()).await.map_err(SocketError::Send)?;
+        let received = self.receive(&stream, parts, line.is_some()).await;
+        if line.is_some() && self.answer.get().is_none() {
+            self.further.borrow_mut().take_back();
         }
-        self.receive(&stream, parts).await
+        received
     }
 
-    /// Stores the replies to `parts` as they come, and returns their bytes.
-    async fn receive(&self, stream: &Stream, parts: &'static [Part]) -> Result<u64, Failure> {
+    /// Sends commands, and `line` behind them.
+    pub(super) async fn send(&self, stream: &Stream, commands: &[u8], line: Option<&str>) -> io::Result<()> {
+        let longer = line.map(|line| [commands.trim_ascii_end(), b";", line.as_bytes(), b"\n"].concat());
+        let commands = longer.as_deref().unwrap_or(commands);
+        match self.target.worker {
+            None => stream.send(commands).await,
+            Some(pid) => {
+                stream.send(&master::ask(pid, commands)).await?;
+                // A master waits for that.
+                stream.end()
+            }
+        }
+    }
+
+    /// Stores the replies to `parts` as they come; `further`: others follow.
+    async fn receive(&self, stream: &Stream, parts: &'static [Part], further: bool) -> Result<(), Failure> {
         let mut splitter = Splitter::new(parts, self.manner.limit);
         let mut file = None;
         let mut bytes = 0;
-        let mut least = GATHER;
+        let mut gathering = Gathering::default();
         loop {
             let mut gathered = true;
             if splitter.is_complete() {
-                if timeout(CLOSE_GRACE, stream.readable()).await.is_err() {
+                if further || timeout(CLOSE_GRACE, stream.readable()).await.is_err() {
                     break;
                 }
             } else {
-                stream.readable().await.map_err(|source| SocketError::Read { bytes, source })?;
-                // What is wrong shows when reading.
-                gathered = timeout(GATHER_LIMIT, stream.gathered(least)).await.is_ok();
+                gathered = gathering.wait(stream).await.map_err(|source| SocketError::Read { bytes, source })?;
             }
-            match self.read(stream, &mut splitter, &mut file)? {
+            match self.read(stream, &mut splitter, &mut file, further)? {
                 Ok(0) => break,
                 Ok(length) => {
                     bytes += length as u64;
-                    if !gathered {
-                        least = least.min(length);
-                    }
+                    gathering.took(length, gathered);
                     self.progress.replace(Progress::Connected(bytes));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -292,7 +302,11 @@ impl Job {
             }
         }
         splitter.finish().map_err(SocketError::from)?;
-        Ok(bytes)
+        if further {
+            self.answer.set(Some(Answer::Stored(self.bytes.get())));
+            self.receive_further(stream).await?;
+        }
+        Ok(())
     }
 
     /// Reads once and stores what came; 0 is the end. Nothing here waits, so that all sockets can share the buffer.
@@ -301,25 +315,42 @@ impl Job {
         stream: &Stream,
         splitter: &mut Splitter,
         file: &mut Option<PageWriter>,
+        further: bool,
     ) -> Result<io::Result<usize>, Failure> {
         let mut buffer = self.buffer.borrow_mut();
         let length = match stream.read_now(&mut buffer) {
             Ok(length) => length,
             Err(error) => return Ok(Err(error)),
         };
-        self.store(splitter, buffer.get(..length).unwrap_or_default(), file)?;
+        let mut chunk = buffer.get(..length).unwrap_or_default();
+        self.store(splitter, &mut chunk, file, further)?;
+        if further && splitter.is_complete() {
+            self.further.borrow_mut().take(chunk)?;
+        }
         Ok(Ok(length))
     }
 
-    /// Writes what was received to the file of the reply it belongs to.
-    fn store(&self, splitter: &mut Splitter, mut chunk: &[u8], file: &mut Option<PageWriter>) -> Result<(), Failure> {
-        while let Some(event) = splitter.next(&mut chunk).map_err(SocketError::from)? {
+    /// Writes what was received to the file of the reply it belongs to. What is left when all are complete stays in `chunk`,
+    /// where it may belong to others.
+    fn store(
+        &self,
+        splitter: &mut Splitter,
+        chunk: &mut &[u8],
+        file: &mut Option<PageWriter>,
+        further: bool,
+    ) -> Result<(), Failure> {
+        while !(further && splitter.is_complete())
+            && let Some(event) = splitter.next(chunk).map_err(SocketError::from)?
+        {
             match event {
                 Event::Bytes(part, bytes) => {
+                    self.bytes.set(self.bytes.get() + bytes.len() as u64);
                     if part == Part::Info {
                         let mut info = self.info.borrow_mut();
                         let room = INFO_KEPT.saturating_sub(info.len());
                         info.extend_from_slice(bytes.get(..bytes.len().min(room)).unwrap_or_default());
+                    } else {
+                        self.keep_header(bytes);
                     }
                     let Some(folder) = self.folder.as_ref().filter(|_| self.storing.get()) else { continue };
                     let open = match file {
@@ -336,6 +367,16 @@ impl Job {
             }
         }
         Ok(())
+    }
+
+    /// Keeps the first line of `show stat`.
+    fn keep_header(&self, bytes: &[u8]) {
+        let mut header = self.header.borrow_mut();
+        if header.len() < HEADER_KEPT && !header.ends_with(b"\n") {
+            let end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
+            let room = HEADER_KEPT - header.len();
+            header.extend_from_slice(bytes.get(..end.min(room)).unwrap_or_default());
+        }
     }
 
     fn file_name(&self, part: Part) -> String {

@@ -4,18 +4,23 @@
 //! They are asked beside the ordinary sockets, in the same pull. A worker that ends in between is none any more, which is no
 //! failure; nor does a master that does not answer fail the pull: its workers are missing then, and that is logged and counted.
 
+use super::answer::{Answer, Done, Failure};
 use super::failure::{PullFailure, SocketError};
-use super::job::{Answer, Failure, Job, Manner};
+use super::further::Asked;
+use super::further::inquiry::Count;
+use super::job::{Job, Manner};
 use super::outcome::{Outcome, Standing};
 use super::sockets::{self, Target};
 use crate::config::Hosts;
 use crate::haproxy::address::Address;
 use crate::haproxy::identity::{Kinship, Reading};
 use crate::haproxy::master::{self, NoMaster};
+use crate::haproxy::questions::QUESTIONS;
 use crate::haproxy::socket::{ConnectError, Stream, connect};
 use crate::logging::Chain;
 use crate::snapshot::stage::{Folder, StageError};
 use crate::snapshot::{OLD_INFO_SUFFIX, OLD_STAT_SUFFIX, WORKER_MARK};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::io;
@@ -60,6 +65,8 @@ pub(super) struct Round {
     pub(super) workers: Vec<Leaving>,
     /// Masters and workers that have not answered, though they are there.
     pub(super) failed: u64,
+    /// Further questions to the workers.
+    pub(super) further: Count,
 }
 
 impl Round {
@@ -90,7 +97,9 @@ impl Round {
 
 /// Removes what a worker has answered.
 fn remove(name: &str, folder: &Folder) -> Result<(), StageError> {
-    [OLD_INFO_SUFFIX, OLD_STAT_SUFFIX].into_iter().try_for_each(|suffix| folder.remove(&format!("{name}{suffix}")))
+    let further = QUESTIONS.iter().filter(|question| question.leaving).map(|question| question.suffix(true));
+    let suffixes = [OLD_INFO_SUFFIX, OLD_STAT_SUFFIX].into_iter().map(Cow::Borrowed).chain(further);
+    suffixes.into_iter().try_for_each(|suffix| folder.remove(&format!("{name}{suffix}")))
 }
 
 /// The masters, and what was said of them.
@@ -114,12 +123,13 @@ impl Masters {
         Self { all, manner, limit: limit.unwrap_or(LIMIT), buffer, failing: HashSet::new() }
     }
 
-    /// Asks all masters at once, and then the workers that are leaving, whose replies go to `folder`. Must run within a
+    /// Asks all masters at once, and then the workers that are leaving, whose replies go to `folder`; `further` is what those are
+    /// asked beside their figures. Must run within a
     /// [`tokio::task::LocalSet`].
     ///
     /// # Errors
     /// A file could not be written.
-    pub(super) async fn round(&mut self, folder: &Folder) -> Result<Round, StageError> {
+    pub(super) async fn round(&mut self, folder: &Folder, further: Vec<Asked>) -> Result<Round, StageError> {
         let mut round = Round::default();
         if self.all.is_empty() {
             return Ok(round);
@@ -142,7 +152,7 @@ impl Masters {
                     if self.failing.remove(&master.name) {
                         tracing::info!(master = %master.name, "the master answers again");
                     }
-                    pids.into_iter().for_each(|pid| self.ask(&master, pid, folder, &mut workers));
+                    pids.into_iter().for_each(|pid| self.ask(&master, pid, folder, &further, &mut workers));
                 }
                 Err(error) => {
                     round.failed += 1;
@@ -154,6 +164,7 @@ impl Masters {
             }
         }
         for (master, name, done) in workers.join_all().await {
+            done.further.iter().for_each(|(_, told)| round.further.add(told));
             match done.result {
                 Ok(Answer::Stored(_)) => round.workers.push(Leaving { name, master, reading: done.reading }),
                 Ok(Answer::Spared { .. }) => {}
@@ -174,11 +185,12 @@ impl Masters {
         master: &Target,
         pid: u32,
         folder: &Folder,
-        workers: &mut JoinSet<(String, String, super::job::Done)>,
+        further: &[Asked],
+        workers: &mut JoinSet<(String, String, Done)>,
     ) {
         let name = format!("{}{WORKER_MARK}{pid}", master.name);
         let target = Target { name: name.clone(), worker: Some(pid), ..master.clone() };
-        let job = Job::new(target, self.manner, Rc::clone(&self.buffer), Some(folder.clone()));
+        let job = Job::new(target, self.manner, Rc::clone(&self.buffer), Some(folder.clone())).with(further.to_vec());
         let (limit, master) = (self.limit, master.name.clone());
         workers.spawn_local(async move { (master, name, job.run(Instant::now(), Some(limit), None).await) });
     }

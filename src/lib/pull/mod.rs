@@ -3,10 +3,14 @@
 //! [`Pull::open`] has the directories ready and nothing running; [`Pull::run`] pulls until a signal comes. SIGHUP has it read its
 //! configuration again between two pulls.
 
+mod answer;
+pub mod ask;
 pub mod check;
 mod continuity;
 mod ended;
 pub mod failure;
+mod further;
+mod gathering;
 pub mod health;
 mod job;
 mod masters;
@@ -22,7 +26,9 @@ mod strangers;
 mod sums;
 mod tick;
 mod twins;
+mod unknown;
 
+use crate::cli::Arguments;
 use crate::config::load::Loaded;
 use crate::config::problem::{Problem, Report};
 use crate::config::{self, Program, check_directories_pull};
@@ -31,7 +37,7 @@ use crate::exit;
 use crate::exporter::{Page, Served};
 use crate::logging::{self, Chain, Output};
 use crate::snapshot::stage::{StageError, Staging};
-use crate::startup::{self, Front, Purpose};
+use crate::startup::{self, Front, Purpose, say};
 use crate::telemetry::pull as telemetry;
 use pace::Pace;
 use schedule::{Now, Plan, Schedule, Wake};
@@ -72,7 +78,7 @@ pub fn main() -> ExitCode {
             loaded.log();
             loaded.config
         }
-        startup::Next::Own(_) => return ExitCode::from(exit::USAGE),
+        startup::Next::Own(arguments) => return ExitCode::from(ask(&arguments)),
         startup::Next::Done(code) => return ExitCode::from(code),
     };
     match Pull::open(config.pull, config.hosts, config.exporter).and_then(Pull::run) {
@@ -87,6 +93,14 @@ pub fn main() -> ExitCode {
 /// How the program logs.
 fn log_settings(config: &config::Config) -> logging::Settings {
     logging::Settings { level: config.pull.loglevel, format: config.log_format }
+}
+
+/// `--check --ask`: a table of what every socket answers; the exit code.
+fn ask(arguments: &Arguments) -> u8 {
+    match FRONT.load_with_permissions(arguments) {
+        Ok(loaded) => say(&ask::table(&loaded.config.pull)),
+        Err(code) => code,
+    }
 }
 
 /// The page for Prometheus.

@@ -2,6 +2,7 @@
 
 use super::failure::SocketError;
 use super::sockets::Target;
+use super::unknown::Said;
 use crate::haproxy::identity::Reading;
 use std::rc::Rc;
 
@@ -16,6 +17,8 @@ pub struct Outcome {
     pub retries: u32,
     /// What its reply to `show info` says.
     pub reading: Option<Rc<Reading>>,
+    /// What it has said, as far as it is kept.
+    pub(super) said: Option<Rc<Said>>,
     /// What it means for the pull.
     pub standing: Standing,
 }

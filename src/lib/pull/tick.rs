@@ -229,9 +229,15 @@ impl Puller {
             systemd::status(&format!("waiting for {seconds} s for {}", names.join(", ")));
         };
         let folder = snapshot.folder();
-        let (outcomes, mut leaving) =
-            tokio::try_join!(poller.round(targets, &folder, &mut slow), masters.round(&folder))?;
+        let further = poller.further_of_workers(epoch);
+        let round = poller.round(targets, epoch, &folder, &mut slow);
+        let ((outcomes, mut further), mut leaving) = tokio::try_join!(round, masters.round(&folder, further))?;
         leaving.leave_out_live(&outcomes, &self.hosts, &folder)?;
+        further += leaving.further;
+        self.counters.set(Counter::UnknownFields, self.poller.unknown_fields());
+        self.counters.add(Counter::FurtherReplies, further.answered);
+        self.counters.add(Counter::RefusedQuestions, further.refused);
+        self.counters.add(Counter::FailedQuestions, further.failed);
         self.counters.set(Counter::OldWorkers, leaving.workers.len() as u64);
         self.counters.add(Counter::FailedMasters, leaving.failed);
         self.finish(snapshot, &outcomes, &leaving.workers, begun.elapsed()).await

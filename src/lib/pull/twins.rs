@@ -5,7 +5,7 @@
 //! asked for their process alone, because two processes can look like one for a while; see
 //! [`identity`](crate::haproxy::identity).
 
-use super::job::{First, News};
+use super::answer::{First, News};
 use super::outcome::{Outcome, Standing};
 use super::sockets::Target;
 use crate::config::{HostName, Hosts};

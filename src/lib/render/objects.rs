@@ -28,6 +28,8 @@ pub struct Objects {
     /// The place of each name in their order.
     ranks: Vec<u32>,
     generation: u64,
+    /// Backends that were told of, and whose servers were not yet.
+    backends: Vec<NameId>,
 }
 
 /// The objects of one kind, and what is told of them.
@@ -46,9 +48,10 @@ pub struct Selected<'a> {
 }
 
 /// Counts of a backend's servers by state, as `status-metrics` sends them: metric name and the states that count.
-pub const SERVER_COUNTS: [(&str, &[&str]); 5] = [
+pub const SERVER_COUNTS: [(&str, &[&str]); 6] = [
     ("servers_up", &["UP", "UP n/m"]),
-    ("servers_down", &["DOWN", "DOWN n/m", "NOLB", "unknown"]),
+    ("servers_down", &["DOWN", "DOWN n/m", "unknown"]),
+    ("servers_nolb", &["NOLB"]),
     ("servers_maint", &["MAINT"]),
     ("servers_drain", &["DRAIN"]),
     ("servers_no_check", &["no check"]),
@@ -58,11 +61,20 @@ impl Objects {
     /// With these paths; `status` sends states as numbers.
     #[must_use]
     pub fn new(paths: Paths, status: bool) -> Self {
-        Self { paths, status, by_name: Default::default(), servers: Vec::new(), ranks: Vec::new(), generation: 0 }
+        Self {
+            paths,
+            status,
+            by_name: Default::default(),
+            servers: Vec::new(),
+            ranks: Vec::new(),
+            generation: 0,
+            backends: Vec::new(),
+        }
     }
 
     /// Follows changes of the names before the objects of a snapshot are rendered.
     pub fn begin(&mut self, names: &Names, generation: u64) {
+        self.backends.clear();
         if generation != self.generation {
             self.generation = generation;
             self.by_name = Default::default();
@@ -119,6 +131,8 @@ impl Objects {
             count += metrics.tell(row, &mut told);
             if ended && kind == ObjectKind::Backend {
                 numbers_of_servers(self.status, &mut told);
+            } else if kind == ObjectKind::Backend {
+                self.backends.push(name);
             }
             let state = grouped.severity(0, row).filter(|_| self.status);
             if let Some(state) = state.and_then(|severity| by_severity(&status::STATUS, severity)) {
@@ -139,8 +153,17 @@ impl Objects {
         let metrics = Metrics::new(plan, &plan.send, grouped);
         let divides = sink.divides_anywhere();
         let mut count = 0;
+        let mut without: HashSet<NameId> = self.backends.drain(..).collect();
         for rows in rows.chunk_by(|a, b| a.backend == b.backend) {
-            count += self.server_counts(selected, rows, sink);
+            if let Some(ServerRow { backend, .. }) = rows.first() {
+                without.remove(backend);
+                count += self.server_counts(selected, *backend, rows, sink);
+            }
+        }
+        let mut without: Vec<NameId> = without.into_iter().collect();
+        without.sort_unstable_by_key(|backend| self.rank(*backend));
+        for backend in without {
+            count += self.server_counts(selected, backend, &[], sink);
         }
         for ServerRow { row, backend, server, .. } in rows {
             if grouped.is_left_out(row) {
@@ -184,13 +207,12 @@ impl Objects {
     }
 
     /// `TotalServers` of one backend, and with `status-metrics` how many of them are in which state.
-    fn server_counts(&mut self, selected: Selected<'_>, rows: &[ServerRow], sink: &mut Sink) -> i64 {
+    fn server_counts(&mut self, selected: Selected<'_>, backend: NameId, rows: &[ServerRow], sink: &mut Sink) -> i64 {
         let Selected { plan, groups, names, .. } = selected;
         if sink.is_ended() {
             // Their backend may be there without them.
             return 0;
         }
-        let Some(backend) = rows.first().map(|row| row.backend) else { return 0 };
         if groups.with_more.contains(backend.0) {
             return 0;
         }
@@ -213,7 +235,8 @@ impl Objects {
                 .filter_map(|row| by_severity(&status::STATUS, grouped.severity(0, row.row)?))
                 .map(|state| state.word)
                 .collect();
-            if !words.is_empty() {
+            // No state at all is known where no file has the field.
+            if !words.is_empty() || rows.is_empty() {
                 for (metric, counted) in SERVER_COUNTS {
                     let found = words.iter().filter(|word| counted.contains(word)).count();
                     told.metric(metric.as_bytes(), whole(found));

@@ -3,6 +3,7 @@
 use crate::config::{Config, Group};
 use crate::encode::prefix::{Prefixes, Tagged};
 use crate::haproxy::columns::Kind;
+use crate::haproxy::facts::Thing;
 use crate::haproxy::per_kind::PerKind;
 use crate::names::{base, host, sanitize};
 
@@ -23,6 +24,29 @@ pub enum About<'a> {
     Server(&'a str, &'a str),
     /// A server over all backends.
     ServerTotal(&'a str),
+    /// A listener of a frontend.
+    Listener(&'a str, &'a str),
+    /// What a family is about: its name, or that of the section that it is in, and its name there.
+    Thing(Thing, &'a str, &'a str),
+}
+
+/// The element of the path, and the keys of the tags, of what a family is about.
+const fn words(thing: Thing) -> (&'static str, &'static [&'static str]) {
+    match thing {
+        Thing::Table => ("table", &["table"]),
+        Thing::NameServer => ("nameserver", &["resolvers", "nameserver"]),
+        Thing::Certificate => ("certificate", &["certificate"]),
+        Thing::Certificates => ("certificates", &[]),
+        Thing::Thread => ("thread", &["thread"]),
+        Thing::Threads => ("threads", &[]),
+        Thing::Pool => ("pool", &["pool"]),
+        Thing::Pools => ("pools", &[]),
+        Thing::Peer => ("peer", &["peers", "peer"]),
+        Thing::Peers => ("peers", &["peers"]),
+        Thing::Build => ("build", &["version"]),
+        Thing::Node => ("node", &["node"]),
+        Thing::Description => ("description", &["description"]),
+    }
 }
 
 /// Knows the fixed part of every path, and the groups.
@@ -81,6 +105,8 @@ impl Paths {
     /// | a server over all backends | `server.<server>.<metric>` | `haproxy.servers.<metric>` | host, server |
     /// | the daemon | `daemon.<metric>` | `haproxy.daemon.<metric>` | host |
     /// | a process | `daemon.process.<process>.<metric>` | `haproxy.process.<metric>` | host, process |
+    /// | a listener | `frontend.<name>.listener.<listener>.<metric>` | `haproxy.listener.<metric>` | host, frontend, listener |
+    /// | what a family is about | `table.<name>.<metric>`, `peer.<section>.<name>.<metric>` | `haproxy.table.<metric>` | host, table |
     /// | haproxystats | `haproxystats.<metric>` | `haproxy.haproxystats.<metric>` | host |
     ///
     /// Sums and their parts have different names, so that a sum over all series of a name counts nothing twice. The path of
@@ -88,6 +114,7 @@ impl Paths {
     /// with double writes. A cluster's have the tag `cluster` in place of `host`.
     #[must_use]
     pub fn of(&self, about: About<'_>) -> Prefixes {
+        let thing: Vec<&str>;
         let elements: &[&str] = match &about {
             About::Own => &["haproxystats"],
             About::Daemon => &["daemon"],
@@ -96,6 +123,12 @@ impl Paths {
             About::Backend(name) => &["backend", name],
             About::Server(backend, server) => &["backend", backend, "server", server],
             About::ServerTotal(server) => &["server", server],
+            About::Listener(frontend, listener) => &["frontend", frontend, "listener", listener],
+            About::Thing(of, first, second) => {
+                let (word, keys) = words(*of);
+                thing = [word].into_iter().chain([*first, *second].into_iter().take(keys.len())).collect();
+                &thing
+            }
         };
         let group = self.group(about);
         let plain = || join(&[&self.base], elements).into_bytes().into_boxed_slice();
@@ -116,8 +149,8 @@ impl Paths {
     fn group(&self, about: About<'_>) -> Option<(&str, &str, bool)> {
         let (namespace, double_writes) = self.grouping.as_ref()?;
         let (kind, name) = match about {
-            About::Own | About::Daemon | About::Process(_) => return None,
-            About::Frontend(name) => (Kind::Frontend, name),
+            About::Own | About::Daemon | About::Process(_) | About::Thing(..) => return None,
+            About::Frontend(name) | About::Listener(name, _) => (Kind::Frontend, name),
             About::Backend(name) | About::Server(name, _) => (Kind::Backend, name),
             About::ServerTotal(name) => (Kind::Server, name),
         };
@@ -126,6 +159,7 @@ impl Paths {
     }
 
     fn tagged(&self, about: About<'_>, group: Option<&str>) -> Tagged {
+        let thing: Vec<(&str, &str)>;
         let (kind, names): (_, &[(&str, &str)]) = match &about {
             About::Own => ("haproxystats", &[]),
             About::Daemon => ("daemon", &[]),
@@ -134,6 +168,12 @@ impl Paths {
             About::Backend(name) => ("backend", &[("backend", name)]),
             About::Server(backend, server) => ("server", &[("backend", backend), ("server", server)]),
             About::ServerTotal(server) => ("servers", &[("server", server)]),
+            About::Listener(frontend, listener) => ("listener", &[("frontend", frontend), ("listener", listener)]),
+            About::Thing(of, first, second) => {
+                let (word, keys) = words(*of);
+                thing = keys.iter().copied().zip([*first, *second]).collect();
+                (word, thing.as_slice())
+            }
         };
         let place = self.place.as_ref().map(|(tag, name)| (*tag, name.as_str()));
         let group = group.map(|group| ("group", group));
@@ -224,6 +264,19 @@ mod tests {
             (&local, About::ServerTotal("s1"), "lb.eu.a.haproxy.server.s1.", "haproxy.servers.*;host=a;server=s1"),
             (&local, About::Daemon, "lb.eu.a.haproxy.daemon.", "haproxy.daemon.*;host=a"),
             (&local, About::Process("1"), "lb.eu.a.haproxy.daemon.process.1.", "haproxy.process.*;host=a;process=1"),
+            (
+                &local,
+                About::Listener("www", "v4"),
+                "lb.eu.a.haproxy.frontend.www.listener.v4.",
+                "haproxy.listener.*;host=a;frontend=www;listener=v4",
+            ),
+            (
+                &local,
+                About::Thing(Thing::Peer, "mesh", "lb2"),
+                "lb.eu.a.haproxy.peer.mesh.lb2.",
+                "haproxy.peer.*;host=a;peers=mesh;peer=lb2",
+            ),
+            (&local, About::Thing(Thing::Pools, "", ""), "lb.eu.a.haproxy.pools.", "haproxy.pools.*;host=a"),
             (&local, About::Own, "lb.eu.a.haproxy.haproxystats.", "haproxy.haproxystats.*;host=a"),
             (
                 &cluster,

@@ -9,6 +9,8 @@
 //! | `<master>@<pid>_oldinfo`, `_oldstat` | the same of a worker that is leaving, asked through its master |
 //! | `<socket>_carriedinfo`, `_carriedstat` | what the counters of processes that are gone had reached |
 //! | `<socket>_endedinfo`, `_endedstat` | what is known of objects that were in the snapshot before and are no more |
+//! | `<socket>_tables` and others, `<master>@<pid>_oldtables` | replies to further questions (`haproxy::questions`) |
+//! | `<socket>_learnt` | natures of fields that the catalogue does not know (`haproxy::learnt`) |
 //! | `.pull` | pull's own counters, one `name value` line each; hidden, so that nothing else reads it |
 //! | `.origin` | only in an archived snapshot: the host on which it was processed ([`origin`]) |
 //!
@@ -49,6 +51,8 @@ pub const CARRIED_STAT_SUFFIX: &str = "_carriedstat";
 pub const ENDED_INFO_SUFFIX: &str = "_endedinfo";
 /// The same with the last rows of `show stat` of objects that are no more.
 pub const ENDED_STAT_SUFFIX: &str = "_endedstat";
+/// End of the name of a file with what is known of fields that the catalogue does not have (`haproxy::learnt`).
+pub const LEARNT_SUFFIX: &str = "_learnt";
 /// What stands between the name of a master and the pid of a worker that is leaving.
 pub const WORKER_MARK: char = '@';
 /// Name of the file in which pull hands its own counters to process.

@@ -66,7 +66,8 @@ impl Front {
             Action::Status(as_json) => self.status(&arguments, *as_json),
             Action::Check => self.check(&arguments),
             Action::Run => return self.run(&arguments),
-            Action::Discover(_)
+            Action::Ask
+            | Action::Discover(_)
             | Action::Once { .. }
             | Action::Replay(_)
             | Action::Explain(_)

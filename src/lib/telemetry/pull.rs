@@ -72,6 +72,14 @@ counters! {
         "Of PullFailedSockets: an answer was longer than max-reply-size.";
     FailedCorrupt "PullFailedSocketsCorrupt" "sockets" Counter
         "Of PullFailedSockets: more followed after the end of the answer.";
+    FurtherReplies "PullFurtherReplies" "replies" Counter
+        "Replies to questions beside show info and show stat, which families asks for.";
+    RefusedQuestions "PullRefusedQuestions" "questions" Counter
+        "Of those questions, the ones that HAProxy refused: the socket lacks the level, or HAProxy does not know the command.";
+    FailedQuestions "PullFailedQuestions" "questions" Counter
+        "Of those questions, the ones that were not answered in time, or not completely.";
+    UnknownFields "PullUnknownFields" "fields" Gauge
+        "Columns of show stat and lines of show info that this version of haproxystats does not know; unknown-fields = send sends them.";
     Retries "PullRetries" "attempts" Counter
         "Attempts to ask a socket again, after one that brought no byte of an answer.";
     Bytes "PullBytes" "bytes" Counter

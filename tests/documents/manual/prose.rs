@@ -42,7 +42,10 @@ pub const PAGES: &[Prose] = &[
             "The directory appears in dst-dir when every file in it is complete. dst-dir is the queue of \
              haproxystats-process: while that program or its destinations are unavailable, directories wait on disk, and \
              pulling is suspended when queue-size of them wait.",
-            "It does not need root, but must be allowed to connect to the sockets; level user is enough.",
+            "With families it asks further commands on the same connection, every families-interval, and stores each reply as a \
+             file of its own. One that HAProxy refuses or does not answer costs nothing else.",
+            "It does not need root, but must be allowed to connect to the sockets; level user is enough, except for some \
+             families.",
         ],
         signals: &[
             (

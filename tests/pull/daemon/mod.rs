@@ -2,6 +2,7 @@
 //! no HAProxy should.
 
 mod ended;
+mod further;
 mod logs;
 mod reload;
 mod restart;

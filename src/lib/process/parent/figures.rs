@@ -48,6 +48,8 @@ figures! {
         UnknownObjects "objects" Counter
             "Frontends, backends and servers that were left out of snapshots though some processes told of them: the part of \
              another process could not be read.";
+        UnknownLines "lines" Counter
+            "Lines and columns of replies about families that were left out because this version does not know them.";
         LinesRendered "lines" Counter
             "Lines that workers made out of snapshots, repetitions included.";
         SlotsSkipped "servers" Counter
@@ -101,6 +103,7 @@ impl Totals {
         self.add(Figure::RefusedRows, rendered.refused_rows);
         self.add(Figure::RefusedFiles, rendered.refused_files);
         self.add(Figure::UnknownObjects, rendered.unknown_objects);
+        self.add(Figure::UnknownLines, rendered.unknown_lines);
         self.add(Figure::SlotsSkipped, rendered.skipped.slots);
         self.add(Figure::ZerosSkipped, rendered.skipped.zeros);
         self.add(Figure::UnchangedSkipped, rendered.skipped.unchanged);

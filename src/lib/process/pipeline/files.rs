@@ -1,9 +1,10 @@
 //! The files of a snapshot.
 
+use crate::haproxy::questions::{self, Question};
 use crate::parse::part::Part;
 use crate::snapshot::{
-    CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX, ENDED_INFO_SUFFIX, ENDED_STAT_SUFFIX, INFO_SUFFIX, OLD_INFO_SUFFIX,
-    OLD_STAT_SUFFIX, STAT_SUFFIX, WORKER_MARK,
+    CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX, ENDED_INFO_SUFFIX, ENDED_STAT_SUFFIX, INFO_SUFFIX, LEARNT_SUFFIX,
+    OLD_INFO_SUFFIX, OLD_STAT_SUFFIX, STAT_SUFFIX, WORKER_MARK,
 };
 use std::path::Path;
 
@@ -18,6 +19,19 @@ pub(super) struct Files {
     /// Of what is no more.
     pub(super) ended_info: Vec<String>,
     pub(super) ended_stat: Vec<String>,
+    /// Replies to further questions.
+    pub(super) further: Vec<Further>,
+    /// What is known of fields that the catalogue does not have.
+    pub(super) learnt: Vec<String>,
+}
+
+/// A file with the replies to a further question.
+#[derive(Debug, Clone)]
+pub(super) struct Further {
+    pub(super) question: &'static Question,
+    /// Whether they are those of a worker that is leaving.
+    pub(super) leaving: bool,
+    pub(super) name: String,
 }
 
 impl Files {
@@ -37,6 +51,8 @@ impl Files {
         files.ended_stat.sort_unstable();
         files.other_info.sort_unstable_by(|a, b| a.1.cmp(&b.1));
         files.other_stat.sort_unstable_by(|a, b| a.1.cmp(&b.1));
+        files.further.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        files.learnt.sort_unstable();
         Ok(files)
     }
 
@@ -58,6 +74,10 @@ impl Files {
             self.ended_info.push(name);
         } else if name.ends_with(ENDED_STAT_SUFFIX) {
             self.ended_stat.push(name);
+        } else if name.ends_with(LEARNT_SUFFIX) {
+            self.learnt.push(name);
+        } else if let Some((question, leaving, _)) = questions::of_file(&name) {
+            self.further.push(Further { question, leaving, name });
         }
     }
 
@@ -65,18 +85,31 @@ impl Files {
     pub(super) fn all(&self) -> impl Iterator<Item = &String> {
         let others = self.other_info.iter().chain(&self.other_stat).map(|(_, name)| name);
         let ended = self.ended_info.iter().chain(&self.ended_stat);
-        self.info.iter().chain(&self.stat).chain(others).chain(ended)
+        let further = self.further.iter().map(|file| &file.name);
+        self.info.iter().chain(&self.stat).chain(others).chain(ended).chain(further).chain(&self.learnt)
     }
 }
 
 /// The socket that a file is from: of a worker that is leaving, that of its master.
 pub(super) fn socket(name: &str) -> &str {
-    let suffixes =
-        [INFO_SUFFIX, STAT_SUFFIX, CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX, ENDED_INFO_SUFFIX, ENDED_STAT_SUFFIX];
+    let suffixes = [
+        INFO_SUFFIX,
+        STAT_SUFFIX,
+        CARRIED_INFO_SUFFIX,
+        CARRIED_STAT_SUFFIX,
+        ENDED_INFO_SUFFIX,
+        ENDED_STAT_SUFFIX,
+        LEARNT_SUFFIX,
+    ];
     if let Some(socket) = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix)) {
         return socket;
     }
-    let worker = [OLD_INFO_SUFFIX, OLD_STAT_SUFFIX].iter().find_map(|suffix| name.strip_suffix(suffix));
+    let mut worker = [OLD_INFO_SUFFIX, OLD_STAT_SUFFIX].iter().find_map(|suffix| name.strip_suffix(suffix));
+    match questions::of_file(name) {
+        Some((_, false, socket)) => return socket,
+        Some((_, true, socket)) => worker = Some(socket),
+        None => {}
+    }
     worker.and_then(|worker| worker.rsplit_once(WORKER_MARK)).map_or(name, |(master, _)| master)
 }
 
@@ -93,5 +126,9 @@ mod tests {
         assert_eq!((files.info.len(), files.stat.len(), files.all().count()), (1, 1, 6));
         assert_eq!(files.other_stat.iter().map(|(part, _)| *part).collect::<Vec<_>>(), [Part::Leaving, Part::Carried]);
         assert_eq!(["a_stat", "a_b@c_carriedinfo", "m@7_oldinfo"].map(socket), ["a", "a_b@c", "m"]);
+        files.add("a_tables".to_owned());
+        files.add("m@7_oldtables".to_owned());
+        assert_eq!(files.further.iter().map(|file| file.leaving).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(["a_tables", "m@7_oldtables"].map(socket), ["a", "m"]);
     }
 }

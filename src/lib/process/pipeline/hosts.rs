@@ -48,7 +48,11 @@ impl Run<'_> {
             }
             let Some((site, _)) = sites.enter(host.as_ref(), self.sink) else { continue };
             self.ended(&files, site).await?;
+            let Some((site, _)) = sites.enter(host.as_ref(), self.sink) else { continue };
+            self.families(&files, &site.paths)?;
         }
+        sites.leave(self.sink);
+        self.say_families();
         self.clusters(sites);
         sites.leave(self.sink);
         Ok(())

@@ -8,6 +8,7 @@ mod bounds;
 mod daemon;
 mod ended;
 mod exclude;
+mod families;
 mod files;
 mod found;
 mod hosts;
@@ -31,6 +32,7 @@ use crate::encode::encoder::Encoder;
 use crate::encode::prefix::Prefixes;
 use crate::encode::sink::{Sink, Skipped};
 use crate::encode::unchanged::Unchanged;
+use crate::haproxy::family::Families;
 use crate::haproxy::per_kind::PerKind;
 use crate::plan::{DaemonPlan, KindPlan};
 use crate::render::path::{About, Paths};
@@ -38,6 +40,7 @@ use crate::render::pieces::{self, Outlet};
 use crate::snapshot::Epoch;
 use bounds::Bounds;
 use exclude::Excluded;
+use families::Unknowns;
 use files::Files;
 use run::Run;
 use sites::Sites;
@@ -60,6 +63,11 @@ pub struct Pipeline {
     twins: Twins,
     exclude_frontends: Excluded,
     exclude_backends: Excluded,
+    families: Families,
+    state_series: bool,
+    /// Lines of replies that are not understood.
+    unknowns: Unknowns,
+    epoch: Epoch,
     bounds: Bounds,
     /// The snapshot was processed before: how long it takes now says nothing about that time.
     again: bool,
@@ -106,6 +114,10 @@ impl Pipeline {
             twins: Twins::default(),
             exclude_frontends: Excluded::new(process.exclude_frontends.clone()),
             exclude_backends: Excluded::new(process.exclude_backends.clone()),
+            families: config.pull.families,
+            state_series: process.state_series,
+            unknowns: Unknowns::default(),
+            epoch: Epoch(0),
             bounds: Bounds::from_environment(),
             again: false,
             sink,
@@ -122,6 +134,7 @@ impl Pipeline {
 
     /// Begins a snapshot: what is left of another is forgotten. Lines go to `buffer`, which is to be empty.
     pub fn begin(&mut self, epoch: Epoch, buffer: Vec<u8>) {
+        self.epoch = epoch;
         self.sink.begin(epoch, buffer);
     }
 
@@ -158,6 +171,10 @@ impl Pipeline {
             daemon: &self.daemon,
             own: &self.own,
             excluded: (&mut self.exclude_frontends, &mut self.exclude_backends),
+            families: self.families,
+            state_series: self.state_series,
+            told: &mut self.unknowns,
+            epoch: self.epoch,
             bounds: self.bounds,
             times: !self.again,
             sink: &mut self.sink,

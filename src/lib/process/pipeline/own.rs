@@ -26,6 +26,8 @@ figures! {
         TotalWallClockTime "seconds" Gauge
             "Time from taking up the snapshot until all its lines were ready to be sent. For the way to the \
              destination see DeliveryLatency.";
+        WallClockTimeFamilies "seconds" Gauge
+            "Time to process families; only where there are any (families).";
         MetricsHAProxy "metrics" Gauge
             "Metrics of the HAProxy daemon in this snapshot, this one included.";
         MetricsFrontend "metrics" Gauge
@@ -34,6 +36,8 @@ figures! {
             "Metrics of backends in this snapshot, this one included.";
         MetricsServer "metrics" Gauge
             "Metrics of servers in this snapshot, this one included.";
+        MetricsFamilies "metrics" Gauge
+            "Metrics of families in this snapshot, this one included; only where there are any (families).";
     }
 }
 

@@ -2,14 +2,17 @@
 
 use super::bounds::Bounds;
 use super::exclude::Excluded;
+use super::families::Unknowns;
 use super::own::{self, SnapshotFigure};
 use super::stranger;
 use crate::encode::prefix::Prefixes;
 use crate::encode::sink::Sink;
 use crate::haproxy::columns::Kind;
+use crate::haproxy::family::Families;
 use crate::haproxy::per_kind::PerKind;
 use crate::plan::{DaemonPlan, KindPlan};
 use crate::render::pieces::Outlet;
+use crate::snapshot::Epoch;
 use crate::value::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,6 +60,8 @@ pub struct Report {
     pub unknown_objects: u64,
     /// Sockets that were left out because another one leads to the same process.
     pub counted_once: u64,
+    /// Lines and columns of replies about families that were not understood.
+    pub unknown_lines: u64,
 }
 
 /// How many metrics there were, and how long they took.
@@ -72,6 +77,7 @@ pub(super) struct Tally {
     pub(super) daemon: Share,
     /// By kind of object.
     pub(super) kinds: PerKind<Share>,
+    pub(super) families: Share,
     /// Whether no host follows.
     pub(super) last: bool,
 }
@@ -85,6 +91,12 @@ pub(super) struct Run<'a> {
     pub(super) own: &'a Prefixes,
     /// Frontends and backends that are left out.
     pub(super) excluded: (&'a mut Excluded, &'a mut Excluded),
+    /// Families that come with `show stat` and `show info`, as far as they are switched on.
+    pub(super) families: Families,
+    pub(super) state_series: bool,
+    pub(super) told: &'a mut Unknowns,
+    /// The second of the snapshot.
+    pub(super) epoch: Epoch,
     pub(super) bounds: Bounds,
     /// Whether times that the processing takes are sent.
     pub(super) times: bool,

@@ -6,6 +6,7 @@ use crate::aggregate::cluster::Cluster;
 use crate::config::{Config, HostName, Hosts};
 use crate::encode::object::Host;
 use crate::encode::sink::Sink;
+use crate::haproxy::family::Family;
 use crate::haproxy::per_kind::PerKind;
 use crate::parse::stat::Stats;
 use crate::plan::KindPlan;
@@ -59,12 +60,17 @@ struct Make {
 }
 
 impl Make {
+    /// Whether states are sent.
+    fn status(&self) -> bool {
+        self.config.process.status_metrics || self.config.pull.families.has(Family::States)
+    }
+
     fn stats(&self) -> Stats {
-        Stats::new(Arc::clone(&self.plans), self.config.process.status_metrics)
+        Stats::new(Arc::clone(&self.plans), self.status())
     }
 
     fn site(&self, paths: Paths, stats: Stats) -> HostState {
-        let status = self.config.process.status_metrics;
+        let status = self.status();
         HostState { stats, objects: Objects::new(paths.clone(), status), paths, bare: BTreeSet::new() }
     }
 }
@@ -77,7 +83,7 @@ impl Sites {
         if config.process.cluster_metrics {
             for cluster in config.hosts.clusters() {
                 let paths = Paths::of_cluster(config, cluster);
-                let objects = Objects::new(paths.clone(), config.process.status_metrics);
+                let objects = Objects::new(paths.clone(), make.status());
                 sites.totals.insert(cluster.to_owned(), ClusterState { hosts: Cluster::new(plans), paths, objects });
             }
         }
@@ -128,7 +134,7 @@ impl Sites {
         if !self.others.contains_key(host) {
             let make = self.make.as_ref()?;
             // The name stands as it was written, whatever `fqdn` says.
-            let hollow = Stats::hollow(Arc::clone(&make.plans), make.config.process.status_metrics);
+            let hollow = Stats::hollow(Arc::clone(&make.plans), make.status());
             let site = make.site(Paths::of_host(&make.config, &host.name), hollow);
             self.others.insert(host.clone(), site);
         }

@@ -118,6 +118,8 @@ pub struct Rendered {
     pub refused_files: u64,
     /// Objects that were left out since a part of theirs could not be read.
     pub unknown_objects: u64,
+    /// Lines of replies about families that were not understood.
+    pub unknown_lines: u64,
     /// What was left out because less is to be sent.
     pub skipped: Skipped,
 }
@@ -247,6 +249,7 @@ mod tests {
                 refused_rows: 1,
                 refused_files: 2,
                 unknown_objects: 6,
+                unknown_lines: 7,
                 skipped: Skipped { slots: 3, zeros: 4, unchanged: 5 },
             }),
             ToParent::Settles { epoch: EPOCH, settles: true },

@@ -90,11 +90,19 @@ impl Worker {
             return self.say_failed(epoch, outcome).await;
         };
         let Rendered { last, lines, report, skipped } = rendered;
-        let Report { refused_rows, refused_files, unknown_objects, .. } = report;
+        let Report { refused_rows, refused_files, unknown_objects, unknown_lines, .. } = report;
         if only.is_none() {
             let lines = u64::try_from(lines).unwrap_or(u64::MAX);
             // First the word, then the hand-over: what happens from now on is not the snapshot's fault.
-            let rendered = message::Rendered { epoch, lines, refused_rows, refused_files, unknown_objects, skipped };
+            let rendered = message::Rendered {
+                epoch,
+                lines,
+                refused_rows,
+                refused_files,
+                unknown_objects,
+                unknown_lines,
+                skipped,
+            };
             self.say(&ToParent::Rendered(rendered)).await?;
         }
         while let Ok(notice) = self.notices.try_recv() {

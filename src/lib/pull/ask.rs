@@ -1,0 +1,138 @@
+//! `--check --ask`: tries every family on every socket, and says what each lacks.
+
+use super::further::{Asked, Told};
+use super::job::{BUFFER, Job, Manner};
+use super::sockets::{self, Target};
+use crate::config::{self, Retries};
+use crate::haproxy::further::Refusal;
+use crate::haproxy::questions::{QUESTIONS, Question, socket_line};
+use crate::haproxy::release::Release;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::task::{JoinSet, LocalSet};
+
+/// Time for a socket and all of its questions.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Names of the columns.
+const HEAD: [&str; 5] = ["socket", "family", "command", "level", "answer"];
+
+/// A line of the table.
+type Row = [String; 5];
+
+/// The table, and the lines of haproxy.cfg that are missing.
+#[must_use]
+pub fn table(pull: &config::Pull) -> String {
+    let (found, _) =
+        sockets::find(pull.socket_dir.as_deref(), &pull.exclude_sockets, &pull.servers, &pull.master_sockets);
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return String::new() };
+    let manner = Manner {
+        timeout: pull.timeout,
+        retries: Retries::Times(0),
+        interval: pull.interval,
+        limit: pull.max_reply_size.get(),
+        further_limit: LIMIT,
+    };
+    let mut answers = LocalSet::new().block_on(&runtime, async move {
+        let buffer = Rc::new(RefCell::new(vec![0; BUFFER].into_boxed_slice()));
+        let mut jobs = JoinSet::new();
+        for (index, target) in found.targets.into_iter().enumerate() {
+            let buffer = Rc::clone(&buffer);
+            jobs.spawn_local(async move { (index, one(target, manner, buffer).await) });
+        }
+        jobs.join_all().await
+    });
+    runtime.shutdown_background();
+    answers.sort_by_key(|(index, _)| *index);
+    let mut lines = BTreeSet::new();
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    for (_, (these, missing)) in answers {
+        rows.extend(these);
+        lines.extend(missing);
+    }
+    let mut text = aligned(&rows);
+    if !lines.is_empty() {
+        text.push_str(
+            "\nTo be written into the global section of haproxy.cfg, in place of the lines that are there:\n",
+        );
+        lines.iter().for_each(|line| text.push_str(&format!("    {line}\n")));
+    }
+    text
+}
+
+/// The rows of a socket, and the lines of haproxy.cfg that it lacks.
+async fn one(target: Target, manner: Manner, buffer: Rc<RefCell<Box<[u8]>>>) -> (Vec<Row>, Vec<String>) {
+    let name = target.name.clone();
+    let alone =
+        |answer: String| vec![[name.clone(), "-".to_owned(), "show info".to_owned(), "user".to_owned(), answer]];
+    let (target, answer) = Job::new(target, manner, Rc::clone(&buffer), None).process(LIMIT).await;
+    let release = match &answer {
+        Ok(reading) => reading.version.as_deref().and_then(Release::of),
+        Err(reason) => {
+            return (alone(reason.clone().unwrap_or_else(|| "no answer".to_owned())), Vec::new());
+        }
+    };
+    let Some(release) = release else { return (alone("does not say its version".to_owned()), Vec::new()) };
+    let (known, others): (Vec<&'static Question>, Vec<_>) =
+        QUESTIONS.iter().partition(|question| question.is_for(release));
+    let asked = known.iter().map(|question| Asked::of(question)).collect();
+    let told = Job::new(target.clone(), manner, buffer, None).with(asked).questions(LIMIT).await;
+    let mut rows = Vec::new();
+    let mut lines = Vec::new();
+    for (Asked { question, argument, .. }, answer) in &told {
+        // One of many, where the question is asked of each of a list.
+        if argument.is_some() {
+            continue;
+        }
+        if let Told::Refused(Refusal::Level(_)) = answer {
+            lines.push(socket_line(&target.server, question.level));
+        }
+        rows.push(row(&name, question, say(answer)));
+    }
+    for question in others.into_iter().filter(|question| release < question.since) {
+        if !known.iter().any(|other| other.family == question.family) {
+            rows.push(row(&name, question, format!("HAProxy {release} does not have it; {} does", question.since)));
+        }
+    }
+    (rows, lines)
+}
+
+fn row(name: &str, question: &Question, answer: String) -> Row {
+    let level = question.level.word().to_owned();
+    [name.to_owned(), question.family.word().to_owned(), Asked::of_list(question), level, answer]
+}
+
+fn say(told: &Told) -> String {
+    match told {
+        Told::Stored(_) | Told::Kept(_) => "answered".to_owned(),
+        Told::Refused(Refusal::Level(said)) => format!("lacks the level: {said}"),
+        Told::Refused(refusal) => format!("refused: {}", refusal.said()),
+        Told::Failed(reason) => format!("failed: {reason}"),
+    }
+}
+
+/// Columns as wide as what stands in them.
+fn aligned(rows: &[Row]) -> String {
+    let mut widths = [0; 5];
+    for row in rows {
+        widths.iter_mut().zip(row).for_each(|(width, cell)| *width = (*width).max(cell.chars().count()));
+    }
+    let line = |row: &Row| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_cells() {
+        let row = |words: [&str; 5]| words.map(str::to_owned);
+        let text = aligned(&[row(HEAD), row(["a.sock", "tables", "show table", "user", "answered"])]);
+        assert_eq!(text, "socket  family  command     level  answer\na.sock  tables  show table  user   answered\n");
+    }
+}
