@@ -52,18 +52,9 @@ impl Tally {
     }
 }
 
-/// The place of a kind in the order in which they are sent, and its word.
-fn rank(kind: ObjectKind) -> (u8, &'static str) {
-    let rank = match kind {
-        ObjectKind::Daemon => 0,
-        ObjectKind::Process => 1,
-        ObjectKind::Frontend => 2,
-        ObjectKind::Backend => 3,
-        ObjectKind::Server => 4,
-        ObjectKind::ServerTotal => 5,
-        ObjectKind::Own => u8::MAX,
-    };
-    (rank, kind.word())
+/// The place of a kind in the order of all kinds, and its word.
+const fn rank(kind: ObjectKind) -> (u8, &'static str) {
+    (kind as u8, kind.word())
 }
 
 impl Encoder for Tally {
