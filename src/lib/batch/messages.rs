@@ -40,6 +40,36 @@ impl Messages {
         self.places.push(Place { key: start..middle, payload: middle..self.bytes.len(), stamp });
     }
 
+    /// Where the payload of a further message is appended, which has no key; [`Messages::close`] ends it.
+    pub fn open(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Bytes of the message that is open.
+    #[must_use]
+    pub fn open_bytes(&self) -> usize {
+        self.bytes.len() - self.closed()
+    }
+
+    /// Ends the message that is open; nothing where it is empty.
+    pub fn close(&mut self, stamp: Epoch) {
+        let start = self.closed();
+        if start < self.bytes.len() {
+            self.places.push(Place { key: start..start, payload: start..self.bytes.len(), stamp });
+        }
+    }
+
+    /// Where the messages that are complete end.
+    fn closed(&self) -> usize {
+        self.places.last().map_or(0, |place| place.payload.end)
+    }
+
+    /// With room for so many bytes.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), places: Vec::new() }
+    }
+
     /// The message at this place.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Message<'_>> {

@@ -44,14 +44,17 @@ pub struct RemoteWrite {
 #[derive(Debug)]
 struct Known {
     name: Box<[u8]>,
-    /// The label beside those of the object: its name, and all of it as it is written.
-    label: Option<(&'static str, Box<[u8]>)>,
+    /// The label beside those of the object: which it is of [`LABELS`], and all of it as it is written.
+    label: Option<(usize, Box<[u8]>)>,
     scale: Scale,
 }
 
 impl Known {
     fn new(metric: &Metric) -> Self {
-        let label = metric.label.as_ref().map(|(name, value)| (*name, label(name, value).into_boxed_slice()));
+        let label = metric.label.as_ref().map(|(name, value)| {
+            let place = LABELS.iter().position(|known| known == name).unwrap_or_default();
+            (place, label(name, value).into_boxed_slice())
+        });
         Self { name: label_of_name(&metric.name), label, scale: metric.scale }
     }
 }
@@ -74,38 +77,26 @@ fn label(name: &str, value: &str) -> Vec<u8> {
 #[derive(Debug, Default)]
 struct Labels {
     bytes: Vec<u8>,
-    /// Each name, and where it begins.
-    starts: Vec<(String, usize)>,
+    /// Where that of the name goes.
+    name: usize,
+    /// Where each of [`LABELS`] goes.
+    others: [usize; LABELS.len()],
 }
 
 impl Labels {
     fn set(&mut self, labels: &mut [(&str, &str)]) {
         labels.sort_unstable();
         self.bytes.clear();
-        self.starts.truncate(labels.len());
-        for (place, (name, value)) in labels.iter().enumerate() {
-            let start = self.bytes.len();
-            match self.starts.get_mut(place) {
-                Some((known, at)) => {
-                    *at = start;
-                    if known != name {
-                        (*name).clone_into(known);
-                    }
-                }
-                None => self.starts.push(((*name).to_owned(), start)),
-            }
+        (self.name, self.others) = (0, [0; LABELS.len()]);
+        for (name, value) in labels {
             let length = bytes_len(name.len()) + bytes_len(value.len());
             begin_bytes(LABEL, length, &mut self.bytes);
             bytes(1, name.as_bytes(), &mut self.bytes);
             bytes(2, value.as_bytes(), &mut self.bytes);
+            let places = LABELS.iter().zip(&mut self.others).chain([(&NAME, &mut self.name)]);
+            // Behind all that come before it.
+            places.filter(|(known, _)| ***known > **name).for_each(|(_, place)| *place = self.bytes.len());
         }
-    }
-
-    /// Those in front of a name, and the others.
-    #[inline]
-    fn around(&self, name: &str) -> (&[u8], &[u8]) {
-        let at = self.starts.iter().find(|(known, _)| known.as_str() > name).map_or(self.bytes.len(), |(_, at)| *at);
-        self.bytes.split_at_checked(at).unwrap_or_default()
     }
 }
 
@@ -129,12 +120,13 @@ impl RemoteWrite {
 /// Appends a time series with one sample.
 #[inline]
 fn push(known: &Known, labels: &Labels, value: f64, time: &[u8], out: &mut Vec<u8>) {
-    let (before, behind) = labels.around(NAME);
+    let (before, behind) = labels.bytes.split_at_checked(labels.name).unwrap_or_default();
     let (middle, extra, behind) = match &known.label {
         // Names of labels that metrics have are behind that of the name.
-        Some((name, extra)) => {
-            let (front, rest) = labels.around(name);
-            (front.get(before.len()..).unwrap_or_default(), &**extra, rest)
+        Some((place, extra)) => {
+            let at = labels.others.get(*place).map_or(0, |at| at - labels.name);
+            let (middle, behind) = behind.split_at_checked(at).unwrap_or_default();
+            (middle, &**extra, behind)
         }
         None => (behind, &b""[..], &b""[..]),
     };

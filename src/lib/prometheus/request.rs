@@ -19,13 +19,14 @@ const LIST: u64 = 1;
 const METRICS: u64 = 2;
 const SCOPES: u64 = 2;
 
-/// How many samples are in a request; those in front of what is not whole.
+/// How many samples are in a request that was made here, where each series has one; those in front of what is not whole.
+/// Nothing is looked at that does not have to be.
 #[must_use]
 pub fn samples(protocol: Protocol, body: &[u8]) -> usize {
-    let mut count = 0;
-    let mut each = |_: Sample<'_>| count += 1;
-    let _ = walk(protocol, body, &mut each);
-    count
+    match protocol {
+        Protocol::RemoteWrite => messages(body, LIST).flatten().count(),
+        Protocol::Otlp => otlp::samples(body),
+    }
 }
 
 /// A request in words, one line for each sample: `name{label="value"} value timestamp`.
@@ -182,6 +183,17 @@ mod otlp {
             }
         }
         Some(())
+    }
+
+    pub(super) fn samples(body: &[u8]) -> usize {
+        let scopes = messages(body, LIST).flatten().flat_map(|resource| messages(resource, SCOPES)).flatten();
+        let metrics = scopes.flat_map(|scope| messages(scope, METRICS)).flatten();
+        let data =
+            metrics.flat_map(|metric| Fields::new(metric).flatten()).filter_map(|(field, content)| match content {
+                Wire::Bytes(data) if DATA.contains(&field) => Some(data),
+                _ => None,
+            });
+        data.map(|data| messages(data, LIST).flatten().count()).sum()
     }
 
     fn points<'a>(metric: &'a [u8], shared: &[(&'a [u8], &'a [u8])], each: &mut impl FnMut(Sample<'_>)) -> Option<()> {

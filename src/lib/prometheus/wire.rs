@@ -79,7 +79,12 @@ impl<'a> Fields<'a> {
         Self { rest: message, broken: false }
     }
 
+    #[inline]
     fn varint(&mut self) -> Option<u64> {
+        if let Some((byte @ 0..0x80, rest)) = self.rest.split_first() {
+            self.rest = rest;
+            return Some(u64::from(*byte));
+        }
         let mut number = 0_u64;
         for place in 0..LONGEST {
             let (byte, rest) = self.rest.split_first()?;
@@ -92,6 +97,7 @@ impl<'a> Fields<'a> {
         None
     }
 
+    #[inline]
     fn field(&mut self) -> Option<(u64, Wire<'a>)> {
         let key = self.varint()?;
         let content = match key & 7 {

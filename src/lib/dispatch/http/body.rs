@@ -5,6 +5,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use hyper::body::Bytes;
+use std::cell::RefCell;
 use std::io::{Read, Write};
 
 /// How bodies are made.
@@ -64,8 +65,7 @@ impl Format {
 
     fn encode(self, message: &[u8]) -> Vec<u8> {
         match self.protocol {
-            // It fails on more than four gigabytes alone.
-            Protocol::RemoteWrite => snap::raw::Encoder::new().compress_vec(message).unwrap_or_default(),
+            Protocol::RemoteWrite => snappy(message),
             Protocol::Otlp if self.compress => gzip(message),
             Protocol::Otlp => message.to_vec(),
         }
@@ -81,6 +81,23 @@ impl Format {
             Protocol::Otlp => Some(bytes.to_vec()),
         }
     }
+}
+
+thread_local! {
+    /// What compresses, and the room that it wants: several times what comes out.
+    static SNAPPY: RefCell<(snap::raw::Encoder, Vec<u8>)> = RefCell::new((snap::raw::Encoder::new(), Vec::new()));
+}
+
+fn snappy(message: &[u8]) -> Vec<u8> {
+    SNAPPY.with_borrow_mut(|(encoder, room)| {
+        let most = snap::raw::max_compress_len(message.len());
+        if room.len() < most {
+            room.resize(most, 0);
+        }
+        // It fails on more than four gigabytes alone.
+        let length = encoder.compress(message, room).unwrap_or_default();
+        room.get(..length).unwrap_or_default().to_vec()
+    })
 }
 
 fn gzip(message: &[u8]) -> Vec<u8> {

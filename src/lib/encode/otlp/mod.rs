@@ -165,22 +165,27 @@ impl Otlp {
         if self.points == 0 {
             return;
         }
-        let mut scope = scope();
-        for (place, family) in self.families.filled() {
-            let (field, tail) = self.data.get(place).copied().unwrap_or_default().around();
-            let data = family.content.len() + tail.len();
-            begin_bytes(2, family.head.len() + bytes_len(data), &mut scope);
-            scope.extend_from_slice(&family.head);
-            begin_bytes(field, data, &mut scope);
-            scope.extend_from_slice(&family.content);
-            scope.extend_from_slice(tail);
+        let (scope, resource) = (scope(), self.resource());
+        let Self { families, data, requests, .. } = self;
+        let around = |place: usize| data.get(place).copied().unwrap_or_default().around();
+        let points = |family: &Family, tail: &[u8]| family.content.len() + tail.len();
+        let metric = |family: &Family, tail: &[u8]| family.head.len() + bytes_len(points(family, tail));
+        let metrics = families.filled().map(|(place, family)| bytes_len(metric(family, around(place).1)));
+        let length = scope.len() + metrics.sum::<usize>();
+        let body = requests.body();
+        begin_bytes(1, bytes_len(resource.len()) + bytes_len(length), body);
+        bytes(1, &resource, body);
+        begin_bytes(2, length, body);
+        body.extend_from_slice(&scope);
+        for (place, family) in families.filled() {
+            let (field, tail) = around(place);
+            begin_bytes(2, metric(family, tail), body);
+            body.extend_from_slice(&family.head);
+            begin_bytes(field, points(family, tail), body);
+            body.extend_from_slice(&family.content);
+            body.extend_from_slice(tail);
             family.content.clear();
         }
-        let resource = self.resource();
-        let body = self.requests.body();
-        begin_bytes(1, bytes_len(resource.len()) + bytes_len(scope.len()), body);
-        bytes(1, &resource, body);
-        bytes(2, &scope, body);
         self.requests.count(self.points);
         (self.points, self.bytes) = (0, 0);
     }

@@ -40,8 +40,8 @@ impl Run<'_> {
         let infos: Vec<Info> = processes.iter().map(|(_, info)| info.clone()).collect();
         // The count of metrics counts itself.
         self.tally.daemon.metrics = self.tally.daemon.metrics.max(1);
-        let others = self.other_processes(&files.other_info)?;
-        self.sink.since(start(&infos, &others, files.other_info.iter().any(|(part, _)| *part == Part::Carried)));
+        let (others, continuous) = self.other_processes(&files.other_info)?;
+        self.sink.since(continuous.or_else(|| start(&infos)));
         let overall = daemon::overall(self.daemon, &infos, &others, missing);
         if missing == 0 && !overall.unknown.is_empty() {
             let figures = overall.unknown.join(" ");
@@ -92,17 +92,23 @@ impl Run<'_> {
 
 impl Run<'_> {
     /// Workers that are leaving, and what is carried of those that are gone: of each what it has a say in.
-    fn other_processes(&mut self, files: &[(Part, String)]) -> Result<Vec<Info>, PipelineError> {
-        let mut others = Vec::with_capacity(files.len());
+    /// The second value is since when counters go on, where something is carried.
+    fn other_processes(&mut self, files: &[(Part, String)]) -> Result<(Vec<Info>, Option<Epoch>), PipelineError> {
+        let (mut others, mut continuous) = (Vec::with_capacity(files.len()), None);
         for (part, file) in files {
             let path = self.dir.join(file);
             match File::open(&path).map_err(Into::into).and_then(|input| Info::read(input, |_, _| {})) {
-                Ok(info) => others.push(info.of_part(*part)),
+                Ok(info) => {
+                    if *part == Part::Carried {
+                        continuous = continuous.max(started(&info));
+                    }
+                    others.push(info.of_part(*part));
+                }
                 Err(info::FileError::Io(source)) => return Err(PipelineError::File { path, source }),
                 Err(error) => drop(self.refuse_file(file, "", &error)),
             }
         }
-        Ok(others)
+        Ok((others, continuous))
     }
 }
 
@@ -141,12 +147,14 @@ pub(super) fn of_cluster(figures: Vec<daemon::Figure>, skip_zero: bool, paths: &
     tell(figures, skip_zero, &mut sink.object(Object::unnamed(ObjectKind::Daemon), &prefixes));
 }
 
-/// When the sums of counters began to count: with the youngest process, since they stepped back when it came. Where something is
-/// carried of processes that are gone they go on from a time that nobody knows.
-fn start(processes: &[Info], others: &[Info], continuous: bool) -> Option<Epoch> {
-    let starts = processes.iter().chain(others).filter_map(|info| info.get("Start_time_sec"));
-    let start = starts.max().filter(|_| !continuous)?;
-    u64::try_from(start).ok().filter(|start| *start > 0).map(Epoch)
+/// When the sums of counters began to count: with the youngest process, since they stepped back when it came.
+fn start(processes: &[Info]) -> Option<Epoch> {
+    processes.iter().filter_map(started).max()
+}
+
+fn started(process: &Info) -> Option<Epoch> {
+    let started = process.get("Start_time_sec")?;
+    u64::try_from(started).ok().filter(|started| *started > 0).map(Epoch)
 }
 
 /// The path element of each process: its number, or the name of its socket where another process has the same number

@@ -5,8 +5,17 @@ use super::packed::Sparse;
 use super::replies::{self, DAEMON, INFO, SEEN, STAT};
 use crate::snapshot::{CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX};
 
-/// The end of the name of each file, and its text; empty where nothing is carried.
-pub(super) fn of(ledger: &Ledger, host: &Host) -> [(&'static str, Vec<u8>); 2] {
+/// What the first line of what is carried of `show info` says: since when the counters of the host go on.
+const START: &str = "Start_time_sec: ";
+
+/// What it says.
+pub(super) fn start(text: &[u8]) -> Option<u64> {
+    let line = text.split(|byte| *byte == b'\n').next()?.strip_prefix(START.as_bytes())?;
+    std::str::from_utf8(line).ok()?.parse().ok()
+}
+
+/// The end of the name of each file, and its text; empty where nothing is carried. `start` is since when the counters go on.
+pub(super) fn of(ledger: &Ledger, host: &Host, start: Option<u64>) -> [(&'static str, Vec<u8>); 2] {
     let (mut info, mut stat) = (Vec::new(), Vec::new());
     // HAProxy knows of hundreds of counters, of which a row has dozens: those that no row has are no columns.
     let mut places: Vec<u8> = Vec::new();
@@ -28,6 +37,9 @@ pub(super) fn of(ledger: &Ledger, host: &Host) -> [(&'static str, Vec<u8>); 2] {
             row(&mut stat, names, &places, values, seen);
         }
     });
+    if let Some(start) = start.filter(|_| !info.is_empty() || !stat.is_empty()) {
+        info.splice(0..0, format!("{START}{start}\n").into_bytes());
+    }
     for text in [&mut info, &mut stat] {
         // As HAProxy ends a reply.
         if !text.is_empty() {

@@ -61,6 +61,8 @@ pub(super) struct Continuity {
     hosts: Hosts,
     /// The socket after which what is carried for a host is called.
     sockets: BTreeMap<Host, String>,
+    /// When the first process of each host that was seen started: since then its counters go on.
+    starts: BTreeMap<Host, u64>,
     forget_after: Duration,
     /// Whether it has been said that nothing can be kept.
     failing: bool,
@@ -81,6 +83,7 @@ impl Continuity {
             places: Places::default(),
             hosts,
             sockets: BTreeMap::new(),
+            starts: BTreeMap::new(),
             forget_after,
             failing: false,
         };
@@ -106,7 +109,7 @@ impl Continuity {
     }
 
     fn anew(self) -> Self {
-        Self { ledger: Ledger::default(), places: Places::default(), ..self }
+        Self { ledger: Ledger::default(), places: Places::default(), starts: BTreeMap::new(), ..self }
     }
 
     fn restore(&mut self, epoch: Epoch, path: &Path) -> io::Result<()> {
@@ -138,7 +141,11 @@ impl Continuity {
             } else if let Some(socket) = name.strip_suffix(CARRIED_INFO_SUFFIX) {
                 let host = self.host(socket);
                 self.sockets.entry(host.clone()).or_insert_with(|| socket.to_owned());
-                let values = replies::carried_info(&fs::read(path.join(name))?);
+                let text = fs::read(path.join(name))?;
+                let values = replies::carried_info(&text);
+                if let Some(started) = files::start(&text) {
+                    self.started(&host, started);
+                }
                 self.ledger.restore(&host, DAEMON, &values, epoch.0);
             } else if name == shared::FILE {
                 shared::read(&fs::read_to_string(path.join(name))?, &mut self.ledger, &places);
@@ -214,6 +221,9 @@ impl Continuity {
     fn take(&mut self, source: &Source, directory: &Path, taken: &mut HashSet<Identity>) -> io::Result<Identity> {
         let key = source.reading.as_ref().and_then(|reading| reading.key.clone());
         let own = key.is_none().then(|| source.name.clone());
+        if let Some(key) = &key {
+            self.started(&self.host(&source.socket), key.started);
+        }
         let mut identity = Identity { host: self.host(&source.socket), key, source: own };
         if !taken.insert(identity.clone()) {
             // Two that say the same of themselves, and count both.
@@ -241,7 +251,7 @@ impl Continuity {
     fn write(&mut self, folder: &Folder) -> Result<(), StageError> {
         for host in self.ledger.hosts() {
             let Some(socket) = self.sockets.get(&host) else { continue };
-            for (suffix, text) in files::of(&self.ledger, &host) {
+            for (suffix, text) in files::of(&self.ledger, &host, self.starts.get(&host).copied()) {
                 if text.is_empty() {
                     continue;
                 }
@@ -251,6 +261,11 @@ impl Continuity {
             }
         }
         Ok(())
+    }
+
+    fn started(&mut self, host: &Host, started: u64) {
+        let first = self.starts.entry(host.clone()).or_insert(started);
+        *first = (*first).min(started);
     }
 
     fn host(&self, socket: &str) -> Host {
