@@ -6,7 +6,7 @@
 //! cargo bench --bench pipeline -- steady --seconds 300      a longer steady run
 //! ```
 //!
-//! Parts: `floor` and `process` (together), `backlog`, `pull`, `steady`, `peers`, `instructions`, `carried`, `start`. What is compared takes
+//! Parts: `floor` and `process` (together), `formats`, `backlog`, `pull`, `steady`, `peers`, `instructions`, `carried`, `start`. What is compared takes
 //! turns. Figures are medians, in brackets the smallest and the largest; CPU time is what the kernel has counted.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a broken machine may fail the benchmark")]
 
@@ -16,6 +16,7 @@ mod haproxy;
 mod os;
 mod peers;
 mod pull;
+mod receiver;
 mod sink;
 mod steps;
 mod worker;
@@ -23,13 +24,15 @@ mod worker;
 use capture::{SIZES, Size};
 use haproxy::HaProxies;
 use os::Spread;
+use receiver::Receiver;
 use sink::Sink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Processes of each kind and size.
 const ROUNDS: usize = 5;
-const PARTS: [&str; 8] = ["process", "instructions", "carried", "backlog", "start", "pull", "steady", "peers"];
+const PARTS: [&str; 9] =
+    ["process", "formats", "instructions", "carried", "backlog", "start", "pull", "steady", "peers"];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -68,6 +71,7 @@ fn table(words: &[&str]) {
     for part in parts {
         match part {
             "process" => process(&sizes),
+            "formats" => formats(&sizes),
             "instructions" => instructions(&sizes),
             "carried" => carried(&sizes),
             "backlog" => backlog(),
@@ -84,6 +88,50 @@ fn cpu_model() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("model name"));
     line.map_or_else(|| "unknown processor".to_owned(), |line| line.trim_start_matches([' ', '\t', ':']).to_owned())
+}
+
+/// The destinations that a worker has alone, beside Graphite in plaintext; all of them take turns.
+fn formats(sizes: &[Size]) {
+    println!("| one destination alone | | CPU ms | over Graphite | peak MiB | MB sent |");
+    println!("|---|---|---|---|---|---|");
+    let (sink, receiver, base) = (Sink::start(), Receiver::start(), place().join("formats"));
+    let graphite =
+        format!("[graphite]\nserver = 127.0.0.1\nport = {}\nsettle = 0\nacknowledge = kernel\n", sink.port());
+    let to = |section: &str, path: &str, more: &str| {
+        format!("[graphite]\nenabled = false\n[{section}]\nurl = {}\n{more}", receiver.url(path))
+    };
+    let formats = [
+        ("Graphite", graphite),
+        ("remote write", to("remote-write", "/api/v1/write", "")),
+        ("OTLP", to("otlp", "/v1/metrics", "compression = none\n")),
+        ("OTLP, gzip", to("otlp", "/v1/metrics", "")),
+    ];
+    for size in sizes {
+        let dir = snapshot(*size);
+        let times = if size.name == "S" {
+            200
+        } else if size.name == "M" {
+            40
+        } else {
+            4
+        };
+        let mut found = formats.each_ref().map(|_| (Spread::default(), 0.0_f64, 0.0));
+        for _ in 0..ROUNDS {
+            for ((_, destination), (cpu, peak, sent)) in formats.iter().zip(&mut found) {
+                let command = worker::Process::prepare_with(&base, 1, destination);
+                let mut process = worker::Process::launch(command, &base, 1);
+                let bytes = || sink.bytes() + receiver.bytes();
+                let [time, most, each] = receiver::cost(&mut process, &dir, times, bytes);
+                cpu.0.push(time);
+                (*peak, *sent) = (peak.max(most), each / 1e6);
+            }
+        }
+        let graphite = found[0].0.median();
+        for ((name, _), (cpu, peak, sent)) in formats.iter().zip(&found) {
+            let over = cpu.median() / graphite;
+            println!("| {name} | {} | {cpu} | {over:.2} | {peak:.1} | {sent:.2} |", size.name);
+        }
+    }
 }
 
 fn process(sizes: &[Size]) {

@@ -22,6 +22,13 @@ impl Process {
     /// Makes directories below `base`; [`Process::launch`] starts the program. What Graphite's kernel has counts as delivered:
     /// by default a worker waits for Graphite's program, and it is the work that is measured here.
     pub(crate) fn prepare(base: &Path, workers: usize, sink: &Sink) -> Command {
+        let port = sink.port();
+        let graphite = format!("server = 127.0.0.1\nport = {port}\nsettle = 0\nacknowledge = kernel\n");
+        Self::prepare_with(base, workers, &format!("[graphite]\n{graphite}"))
+    }
+
+    /// The same with these sections for destinations.
+    pub(crate) fn prepare_with(base: &Path, workers: usize, destinations: &str) -> Command {
         let _ = fs::remove_dir_all(base);
         for name in ["incoming", "incoming.tmp"] {
             fs::create_dir_all(base.join(name)).unwrap();
@@ -30,9 +37,8 @@ impl Process {
         let text = format!(
             "[pull]\ndst-dir = {base}/incoming\ntmp-dst-dir = {base}/incoming.tmp\n\
              [process]\nloglevel = warning\nworkers = {workers}\nsrc-dir = {base}/incoming\nself-metrics = false\n\
-             [graphite]\nserver = 127.0.0.1\nport = {port}\nsettle = 0\nacknowledge = kernel\n",
+             {destinations}",
             base = base.display(),
-            port = sink.port(),
         );
         fs::write(&file, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_haproxystats-process"));
