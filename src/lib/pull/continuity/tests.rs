@@ -61,7 +61,8 @@ fn a_host_has_one_file_whatever_was_carried_for_each_process() {
             ["a.sock_carriedinfo", "a.sock_carriedstat", "c.sock_carriedinfo", "c.sock_carriedstat"],
             "round {round}"
         );
-        assert_eq!([files[names[0]].trim(), files[names[2]].trim()], ["CumConns: 33", "CumConns: 8"]);
+        let since_first = |sessions: u64| format!("Start_time_sec: 5\nCumConns: {sessions}");
+        assert_eq!([files[names[0]].trim(), files[names[2]].trim()], [since_first(33), since_first(8)]);
         assert_eq!([sessions(&files[names[1]]), sessions(&files[names[3]])], ["33", "8"]);
         let rows: Vec<&str> = files[names[1]].lines().skip(1).map(|row| row.split(",2,").next().unwrap()).collect();
         assert_eq!(rows, ["web,z", "web,s1", ""], "in the order of the replies");
