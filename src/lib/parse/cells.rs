@@ -4,7 +4,8 @@ use super::commas::Cells;
 use super::fields::Slot;
 use super::number::{self, Number};
 use super::quoted::QuotedRow;
-use super::table::NextRow;
+use super::table::{NextRow, Sums};
+use crate::value::ABSENT;
 
 /// The cells of a row.
 pub(super) trait RowCells {
@@ -12,6 +13,10 @@ pub(super) trait RowCells {
     fn number(&self, position: usize) -> Number;
     /// Reads the first cells of these, those that are easily read, and returns how many they are.
     fn figures(&self, _slots: &[Slot], _cells: &mut NextRow<'_>) -> usize {
+        0
+    }
+    /// Adds the first cells of these to those of another row, those that are easily read, and returns how many they are.
+    fn add(&self, _slots: &[Slot], _sums: &mut Sums<'_>) -> usize {
         0
     }
     /// Both names with the comma between them, as they stand in a row that begins with them.
@@ -43,6 +48,19 @@ impl RowCells for Plain<'_> {
             let (from, to) = self.cells.range(slot.position);
             match number::figure(self.row, from, to, slot.blank) {
                 Some(value) => cells.set(slot.index, value),
+                None => return done,
+            }
+        }
+        slots.len()
+    }
+
+    #[inline(never)]
+    fn add(&self, slots: &[Slot], sums: &mut Sums<'_>) -> usize {
+        for (done, slot) in slots.iter().enumerate() {
+            let (from, to) = self.cells.range(slot.position);
+            match number::figure(self.row, from, to, ABSENT) {
+                Some(ABSENT) => {}
+                Some(value) => sums.add(slot.index, value),
                 None => return done,
             }
         }

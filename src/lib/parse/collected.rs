@@ -110,15 +110,20 @@ impl Collected {
         }
         let Some(first) = rows.get(key) else { return Ok(()) };
         let (plan, table) = (&self.plans[kind], &mut self.tables[kind]);
-        let fields = layout.fields_of(kind, row);
-        self.bigs.clear();
-        figures(plan, fields, row, table, &mut self.bigs)?;
-        if let Some((index, _)) = self.bigs.first() {
-            // What pull carries has an end there.
-            let field = plan.fields.get(*index).map_or("", |field| field.column.name);
-            return Err(RowError::NotANumber { field });
+        let mut sums = table.sums(first);
+        let mut slots = layout.fields_of(kind, row).present.as_slice();
+        while let Some((slot, rest)) = slots.get(row.add(slots, &mut sums)..).and_then(<[Slot]>::split_first) {
+            slots = rest;
+            match row.number(slot.position) {
+                Number::Int(value) => sums.add(slot.index, value),
+                Number::Blank => {}
+                // What pull carries has an end at 63 bits.
+                Number::Big(_) | Number::Bad => {
+                    let field = plan.fields.get(slot.index).map_or("", |field| field.column.name);
+                    return Err(RowError::NotANumber { field });
+                }
+            }
         }
-        table.add_next_to(first, fields.present.iter().map(|slot| slot.index));
         Ok(())
     }
 }

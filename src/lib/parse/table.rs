@@ -122,6 +122,41 @@ impl NextRow<'_> {
     }
 }
 
+/// Cells of a row that is there, to which others are added.
+#[derive(Debug)]
+pub struct Sums<'a> {
+    columns: &'a mut [Column],
+    bigs: &'a mut [Big],
+    row: usize,
+}
+
+impl Sums<'_> {
+    /// Adds to a cell; one without a value stays so.
+    #[inline(always)]
+    pub fn add(&mut self, column: usize, value: i64) {
+        if !self.bigs.is_empty() && self.add_to_big(column, value) {
+            return;
+        }
+        let Some(column) = self.columns.get_mut(column) else { return };
+        if let Some(cell) = column.ints.get_mut(self.row).filter(|cell| **cell != ABSENT) {
+            *cell = cell.saturating_add(value);
+            column.bits |= cell.unsigned_abs();
+        }
+    }
+
+    /// Adds to a cell beyond the range of `i64`, if it is one. They are in the order of their rows.
+    #[cold]
+    fn add_to_big(&mut self, column: usize, value: i64) -> bool {
+        let first = self.bigs.partition_point(|big| big.row < self.row);
+        let mut of_row = self.bigs.iter_mut().skip(first).take_while(|big| big.row == self.row);
+        let Some(big) = of_row.find(|big| big.column == column) else { return false };
+        #[expect(clippy::cast_precision_loss, reason = "Graphite stores doubles")]
+        let value = value as f64;
+        big.value += value;
+        true
+    }
+}
+
 impl Table {
     /// An empty table for a plan.
     #[must_use]
@@ -239,25 +274,9 @@ impl Table {
         rows
     }
 
-    /// Adds these cells of the next row to those of a row that came before the last call of [`Table::first_rows`]; one
-    /// without a value stays so.
-    pub fn add_next_to(&mut self, row: usize, columns: impl Iterator<Item = usize>) {
-        let Self { block, columns: all, filled, bigs, .. } = self;
-        let next = *filled % BLOCK;
-        for index in columns {
-            let (Some(cells), Some(column)) = (block.get(index), all.get_mut(index)) else { continue };
-            let value = cells[next];
-            if value == ABSENT {
-                continue;
-            }
-            if !bigs.is_empty() && add_to_big(bigs, row, index, value) {
-                continue;
-            }
-            if let Some(cell) = column.ints.get_mut(row).filter(|cell| **cell != ABSENT) {
-                *cell = cell.saturating_add(value);
-                column.bits |= cell.unsigned_abs();
-            }
-        }
+    /// The cells of a row that came before the last call of [`Table::first_rows`], to be added to.
+    pub fn sums(&mut self, row: usize) -> Sums<'_> {
+        Sums { columns: &mut self.columns, bigs: &mut self.bigs, row }
     }
 
     fn flush(&mut self) {
@@ -295,17 +314,6 @@ impl Table {
             }
         }
     }
-}
-
-/// Adds to the cell if it is one of these, which are in the order of their rows.
-fn add_to_big(bigs: &mut [Big], row: usize, column: usize, value: i64) -> bool {
-    let first = bigs.partition_point(|big| big.row < row);
-    let of_row = bigs.iter_mut().skip(first).take_while(|big| big.row == row);
-    let Some(big) = of_row.into_iter().find(|big| big.column == column) else { return false };
-    #[expect(clippy::cast_precision_loss, reason = "Graphite stores doubles")]
-    let value = value as f64;
-    big.value += value;
-    true
 }
 
 #[cfg(test)]
@@ -349,9 +357,9 @@ mod tests {
         table.note_big(3, 2e19);
         let rows = table.first_rows();
         assert_eq!((rows.get(7), rows.get(6), rows.get(8)), (Some(0), None, None));
-        for (row, values) in [(0, [5, ABSENT, 7, 1]), (2, [5, 5, 5, 100])] {
-            (0..).zip(values).for_each(|(column, value)| table.set(column, value));
-            table.add_next_to(row, 0..4);
+        for (row, values) in [(0, [5, 0, 7, 1]), (2, [5, 5, 5, 100])] {
+            let mut sums = table.sums(row);
+            (0..).zip(values).for_each(|(column, value)| sums.add(column, value));
         }
         table.finish();
         let ints = |column: usize| table.columns[column].ints.clone();
