@@ -17,17 +17,25 @@ pub(crate) fn ask(pid: u32, commands: &[u8]) -> Vec<u8> {
 #[error("the answer to \"show proc\" is {0:?}: this is not the CLI of HAProxy's master process (-S)")]
 pub(crate) struct NoMaster(String);
 
-/// The pids of the workers that are leaving.
+/// What a master lists, by pid.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Processes {
+    pub(crate) all: Vec<u32>,
+    /// The workers that are leaving.
+    pub(crate) leaving: Vec<u32>,
+}
+
+/// The processes in a reply to `show proc`.
 ///
 /// # Errors
 /// The reply is another one.
-pub(crate) fn leaving(reply: &str) -> Result<Vec<u32>, NoMaster> {
+pub(crate) fn processes(reply: &str) -> Result<Processes, NoMaster> {
     let mut lines = reply.lines();
     let header = lines.next().unwrap_or_default();
     if !header.starts_with("#<PID>") {
         return Err(NoMaster(header.chars().take(80).collect()));
     }
-    let mut pids = Vec::new();
+    let mut processes = Processes::default();
     let mut leaving = false;
     for line in lines {
         if let Some(title) = line.strip_prefix('#') {
@@ -35,11 +43,13 @@ pub(crate) fn leaving(reply: &str) -> Result<Vec<u32>, NoMaster> {
             continue;
         }
         let mut words = line.split_whitespace();
-        if let (true, Some(pid), Some("worker")) = (leaving, words.next(), words.next()) {
-            pids.extend(pid.parse::<u32>().ok());
+        let Some(pid) = words.next().and_then(|pid| pid.parse().ok()) else { continue };
+        processes.all.push(pid);
+        if leaving && words.next() == Some("worker") {
+            processes.leaving.push(pid);
         }
     }
-    Ok(pids)
+    Ok(processes)
 }
 
 #[cfg(test)]
@@ -54,8 +64,10 @@ mod tests {
                      23912           worker          2               0d00h00m09s     2.6.12-1+deb12u4\n\
                      23931           worker          1               0d00h00m05s     2.6.12-1+deb12u4\n# programs\n\
                      23900           worker          0               0d00h00m05s     -\n\n";
-        assert_eq!(leaving(reply), Ok(vec![23912, 23931]));
-        assert_eq!(leaving("#<PID>  <type>\n1 master 0\n# workers\n2 worker 0\n\n"), Ok(vec![]));
-        assert!(leaving("Unknown command: 'show proc'\n").is_err() && leaving("").is_err());
+        let (all, leaving) = (vec![23910, 23950, 23912, 23931, 23900], vec![23912, 23931]);
+        assert_eq!(processes(reply), Ok(Processes { all, leaving }));
+        let reply = "#<PID>  <type>\n1 master 0\n# workers\n2 worker 0\n\n";
+        assert_eq!(processes(reply), Ok(Processes { all: vec![1, 2], leaving: vec![] }));
+        assert!(processes("Unknown command: 'show proc'\n").is_err() && processes("").is_err());
     }
 }

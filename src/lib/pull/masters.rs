@@ -14,7 +14,7 @@ use super::sockets::{self, Target};
 use crate::config::Hosts;
 use crate::haproxy::address::Address;
 use crate::haproxy::identity::{Kinship, Reading};
-use crate::haproxy::master::{self, NoMaster};
+use crate::haproxy::master::{self, NoMaster, Processes};
 use crate::haproxy::questions::QUESTIONS;
 use crate::haproxy::socket::{ConnectError, Stream, connect};
 use crate::logging::Chain;
@@ -22,7 +22,7 @@ use crate::snapshot::stage::{Folder, StageError};
 use crate::snapshot::{OLD_INFO_SUFFIX, OLD_STAT_SUFFIX, WORKER_MARK};
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -67,9 +67,16 @@ pub(super) struct Round {
     pub(super) failed: u64,
     /// Further questions to the workers.
     pub(super) further: Count,
+    /// The pids of all processes that each master has listed.
+    listed: HashMap<String, HashSet<u64>>,
 }
 
 impl Round {
+    /// Whether a worker is known to have ended: its master has listed all others.
+    pub(super) fn has_ended(&self, master: &str, pid: u64) -> bool {
+        self.listed.get(master).is_some_and(|listed| !listed.contains(&pid))
+    }
+
     /// Leaves out workers that have answered on an ordinary socket as well, and count as live ones. Since 3.2 the master lists a
     /// worker as old while the one that is to take its place still starts, a second or more with a large configuration.
     ///
@@ -148,11 +155,12 @@ impl Masters {
         let mut workers = JoinSet::new();
         for (master, list) in lists.join_all().await {
             match list {
-                Ok(pids) => {
+                Ok(Processes { all, leaving }) => {
+                    round.listed.insert(master.name.clone(), all.into_iter().map(u64::from).collect());
                     if self.failing.remove(&master.name) {
                         tracing::info!(master = %master.name, "the master answers again");
                     }
-                    pids.into_iter().for_each(|pid| self.ask(&master, pid, folder, &further, &mut workers));
+                    leaving.into_iter().for_each(|pid| self.ask(&master, pid, folder, &further, &mut workers));
                 }
                 Err(error) => {
                     round.failed += 1;
@@ -201,11 +209,11 @@ fn has_ended(error: &SocketError) -> bool {
     matches!(error.kind(), PullFailure::Refused | PullFailure::Empty | PullFailure::Truncated)
 }
 
-async fn list(master: &Target, manner: Manner) -> Result<Vec<u32>, MasterError> {
+async fn list(master: &Target, manner: Manner) -> Result<Processes, MasterError> {
     let stream = connect(&master.server, manner.timeout).await?;
     stream.send(master::SHOW_PROC).await?;
     stream.end()?;
-    Ok(master::leaving(&read(&stream).await?)?)
+    Ok(master::processes(&read(&stream).await?)?)
 }
 
 /// All that comes until the end.

@@ -4,7 +4,7 @@ use super::continuity::Continuity;
 use super::ended::Ended;
 use super::failure::SocketError;
 use super::health::{Change, Health};
-use super::masters::{Leaving, Masters};
+use super::masters::{Masters, Round};
 use super::outcome::{Outcome, Standing};
 use super::pace::Pace;
 use super::poll::{Poller, Slow};
@@ -240,7 +240,7 @@ impl Puller {
         self.counters.add(Counter::FailedQuestions, further.failed);
         self.counters.set(Counter::OldWorkers, leaving.workers.len() as u64);
         self.counters.add(Counter::FailedMasters, leaving.failed);
-        self.finish(snapshot, &outcomes, &leaving.workers, begun.elapsed()).await
+        self.finish(snapshot, &outcomes, &leaving, begun.elapsed()).await
     }
 
     fn no_sockets(&self) -> Condition {
@@ -255,7 +255,7 @@ impl Puller {
         &mut self,
         snapshot: Snapshot,
         outcomes: &[Outcome],
-        leaving: &[Leaving],
+        leaving: &Round,
         elapsed: Duration,
     ) -> Result<Condition, StageError> {
         let epoch = snapshot.epoch();

@@ -17,7 +17,7 @@
 mod kept;
 
 use super::names::Names;
-use super::packed::{Packed, Sparse, decode, encode};
+use super::packed::{Packed, Sparse, at, decode, encode, goes_on};
 use super::seen::{Identity, Seen};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -35,8 +35,11 @@ struct Process {
     source: String,
     /// What its objects had reached when they were last seen.
     last: Packed,
-    /// Of one that leaves: what they had reached in the snapshot before.
+    /// Of one that leaves: what they had reached in the snapshot before, as long as that matters.
     previous: Packed,
+    /// Of one that leaves: its master, and whether that has said that it has ended.
+    master: Option<String>,
+    ended: bool,
     /// By object, the last snapshot in which it was, by number.
     marks: Vec<u32>,
     /// The objects in the order in which they came last.
@@ -95,6 +98,8 @@ pub(super) struct Ledger {
 pub(super) struct Reply<'l> {
     ledger: &'l mut Ledger,
     identity: Identity,
+    /// The socket that led to it.
+    source: String,
     process: Process,
     /// What replaces [`Process::last`], and [`Process::order`].
     next: Packed,
@@ -130,8 +135,10 @@ impl Ledger {
         let can_share = seen.release.is_none_or(|release| release >= SHARING);
         let mut next = std::mem::take(&mut self.spare);
         next.clear();
+        next.reserve_as(&process.last);
         Reply {
             identity: seen.identity.clone(),
+            source: seen.source.to_owned(),
             next,
             order: Vec::with_capacity(process.order.len()),
             process,
@@ -145,8 +152,9 @@ impl Ledger {
         }
     }
 
-    /// Ends the snapshot: what is not in it is carried.
-    pub(super) fn end(&mut self) -> Counts {
+    /// Ends the snapshot: what is not in it is carried. `has_ended` says whether the process of this pid is known to the master of
+    /// this name no more: that one does not come back, and what it had reached is not needed any more.
+    pub(super) fn end(&mut self, has_ended: impl Fn(&str, u64) -> bool) -> Counts {
         let number = self.number;
         let absent = self.processes.iter().filter(|(_, process)| process.number != number);
         let absent: Vec<Identity> = absent.map(|(identity, _)| identity.clone()).collect();
@@ -160,6 +168,12 @@ impl Ledger {
             // None of them is in a snapshot any more.
             process.number = 0;
             process.marks.clear();
+            let pid = identity.key.as_ref().map(|key| key.pid);
+            if process.master.as_ref().zip(pid).is_some_and(|(master, pid)| has_ended(master, pid)) {
+                process.ended = true;
+                process.last = Packed::default();
+                process.previous = Packed::default();
+            }
             let replaced = self.shown.get(&process.source) != Some(&identity);
             if !replaced || self.epoch.saturating_sub(process.seen) < REMEMBERED {
                 self.counts.absent += 1;
@@ -244,20 +258,6 @@ impl Ledger {
     }
 }
 
-/// The figure at a place; 0 where there is none.
-fn at(figures: &Sparse, place: u8) -> i64 {
-    figures
-        .binary_search_by_key(&place, |(place, _)| *place)
-        .ok()
-        .and_then(|index| figures.get(index))
-        .map_or(0, |f| f.1)
-}
-
-/// Whether nothing has stepped back.
-fn goes_on(before: &Sparse, now: &Sparse) -> bool {
-    before.iter().all(|(place, before)| at(now, *place) >= *before)
-}
-
 impl Reply<'_> {
     /// An object of the process, and what its counters have reached, those that are not 0.
     pub(super) fn object(&mut self, name: &[u8], now: &Sparse) {
@@ -328,8 +328,14 @@ impl Reply<'_> {
             self.next.push(object, self.process.last.get(object).unwrap_or_default());
         }
         let last = std::mem::replace(&mut self.process.last, self.next);
-        let unused = if self.leaving { std::mem::replace(&mut self.process.previous, last) } else { last };
-        self.ledger.spare = unused;
+        // Its successor is compared with what it had reached before, when that is new, and later only where it shares counters.
+        let matters = self.leaving && (self.process.master.is_none() || !self.process.superseded.is_empty());
+        let before = std::mem::take(&mut self.process.previous);
+        (self.process.previous, self.ledger.spare) = if matters { (last, before) } else { (Packed::default(), last) };
+        if self.leaving {
+            self.process.master = Some(self.source);
+        }
+        self.process.ended = false;
         self.process.order = self.order;
         self.process.number = self.ledger.number;
         self.process.seen = self.ledger.epoch;

@@ -22,14 +22,14 @@ mod shared;
 mod source;
 mod store;
 
-use super::masters::Leaving;
+use super::masters::Round;
 use super::outcome::{Outcome, Standing};
 use super::step::Step;
 use crate::config::Hosts;
 use crate::logging::Chain;
 use crate::snapshot::stage::{Folder, StageError};
 use crate::snapshot::{CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX, Epoch};
-use ledger::{Counts, Host, Ledger};
+use ledger::{Host, Ledger};
 use places::Places;
 use replies::{DAEMON, Reader};
 use seen::{Identity, Seen};
@@ -127,7 +127,8 @@ impl Continuity {
             places.note(self.take(&source, path, &mut HashSet::new())?, source, seen);
         }
         // Before what is carried, so that objects are numbered in the order of the replies.
-        let (_, present) = self.read(epoch, path, names.iter().filter_map(in_snapshot).collect())?;
+        let present = self.read(epoch, path, names.iter().filter_map(in_snapshot).collect())?;
+        self.ledger.end(|_, _| false);
         present.into_iter().for_each(|(identity, source)| places.note(identity, source, epoch.0));
         self.ledger.forget_conclusions();
         for name in &names {
@@ -165,16 +166,19 @@ impl Continuity {
         epoch: Epoch,
         folder: &Folder,
         outcomes: &[Outcome],
-        leaving: &[Leaving],
+        leaving: &Round,
     ) -> Result<Continued, StageError> {
         Step::Answered.reached();
         let live = outcomes.iter().filter(|outcome| outcome.result.is_ok() && outcome.standing == Standing::Counts);
         // Those that leave come first.
-        let sources = leaving.iter().map(Source::leaving).chain(live.map(Source::live)).collect();
+        let sources = leaving.workers.iter().map(Source::leaving).chain(live.map(Source::live)).collect();
         let directory = folder.path("");
         let failed = |source| StageError::Read { path: directory.clone(), source };
-        let (counts, present) = self.read(epoch, &directory, sources).map_err(failed)?;
-        self.ledger.forget(epoch.0.saturating_sub(self.forget_after.as_secs()));
+        let (present, counts) = self
+            .read(epoch, &directory, sources)
+            .map(|present| (present, self.ledger.end(|master, pid| leaving.has_ended(master, pid))))
+            .map_err(failed)?;
+        self.ledger.forget(self.forgets(epoch));
         self.write(folder)?;
         Step::Carried.reached();
         match self.keep(epoch, &directory, present) {
@@ -188,8 +192,15 @@ impl Continuity {
         Ok(Continued { resets: counts.resets, absent: counts.absent })
     }
 
+    /// What was seen last before this second is forgotten.
+    fn forgets(&self, epoch: Epoch) -> u64 {
+        epoch.0.saturating_sub(self.forget_after.as_secs())
+    }
+
     fn keep(&mut self, epoch: Epoch, snapshot: &Path, present: HashMap<Identity, Source>) -> io::Result<()> {
-        let (mut places, others) = self.places.next(present, epoch.0, |identity| self.ledger.is_shown(identity));
+        let seconds = (epoch.0, self.forgets(epoch));
+        let (mut places, others) =
+            self.places.next(present, seconds, |identity, missed| self.ledger.may_return(identity, missed));
         let shared = shared::write(&self.ledger, &places);
         places.directory = self.store.keep(epoch, snapshot, &others, &[(shared::FILE, shared)])?;
         self.places = places;
@@ -202,19 +213,14 @@ impl Continuity {
         }
     }
 
-    fn read(
-        &mut self,
-        epoch: Epoch,
-        directory: &Path,
-        sources: Vec<Source>,
-    ) -> io::Result<(Counts, HashMap<Identity, Source>)> {
+    fn read(&mut self, epoch: Epoch, directory: &Path, sources: Vec<Source>) -> io::Result<HashMap<Identity, Source>> {
         name_hosts(&mut self.sockets, &self.hosts, &sources);
         self.ledger.begin(epoch.0);
         let (mut taken, mut present) = (HashSet::new(), HashMap::new());
         for source in sources {
             present.insert(self.take(&source, directory, &mut taken)?, source);
         }
-        Ok((self.ledger.end(), present))
+        Ok(present)
     }
 
     /// Takes in the replies of a process; `taken` are those that were taken in before.

@@ -34,6 +34,20 @@ pub(super) fn decode(mut bytes: &[u8], figures: &mut Vec<(u8, i64)>) {
     }
 }
 
+/// The figure at a place; 0 where there is none.
+pub(super) fn at(figures: &Sparse, place: u8) -> i64 {
+    figures
+        .binary_search_by_key(&place, |(place, _)| *place)
+        .ok()
+        .and_then(|index| figures.get(index))
+        .map_or(0, |f| f.1)
+}
+
+/// Whether nothing has stepped back.
+pub(super) fn goes_on(before: &Sparse, now: &Sparse) -> bool {
+    before.iter().all(|(place, before)| at(now, *place) >= *before)
+}
+
 /// The figures of objects, by the numbers of the objects.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Packed {
@@ -47,6 +61,13 @@ impl Packed {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.places.clear();
+    }
+
+    /// Makes room for what another one has, and little more: growing by doubling would take up to twice as much.
+    pub(super) fn reserve_as(&mut self, other: &Self) {
+        let room = |length: usize| length + length / 16;
+        self.bytes.reserve_exact(room(other.bytes.len()));
+        self.places.reserve_exact(room(other.places.len()));
     }
 
     /// Adds an object that is not here, with what [`encode`] made of its figures.

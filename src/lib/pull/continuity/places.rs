@@ -7,9 +7,6 @@ use super::source::Source;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-/// A process whose socket shows another one now is kept for so many snapshots, should its master lead to it once more.
-const RETURNS: u32 = 3;
-
 #[derive(Debug, Clone)]
 struct Place {
     source: Source,
@@ -38,17 +35,18 @@ impl Places {
     }
 
     /// Those of the next snapshot, which has these processes; and the files of others that are to be kept beside it: where each
-    /// is, and its name there. `is_shown` says whether the socket of a process has not led to another one since.
+    /// is, and its name there. Those that were seen last before `forget` are none any more, nor are those of which `may_return` says so,
+    /// by how many snapshots they have missed.
     pub(super) fn next(
         &self,
         present: HashMap<Identity, Source>,
-        seen: u64,
-        is_shown: impl Fn(&Identity) -> bool,
+        (seen, forget): (u64, u64),
+        may_return: impl Fn(&Identity, u32) -> bool,
     ) -> (Self, Vec<(PathBuf, String)>) {
         let (mut next, mut links) = (Self::default(), Vec::new());
         for (identity, place) in &self.of {
             let missed = place.missed + 1;
-            if present.contains_key(identity) || (missed > RETURNS && !is_shown(identity)) {
+            if present.contains_key(identity) || place.seen < forget || !may_return(identity, missed) {
                 continue;
             }
             let mut place = Place { missed, ..place.clone() };

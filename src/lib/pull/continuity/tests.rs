@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::{Program, load};
+use crate::pull::masters::Round;
 use crate::snapshot::stage::Staging;
 use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
 
@@ -29,7 +30,7 @@ fn write_carried(directory: &Path, socket: &str, sessions: u32) {
 fn tick(continuity: &mut Continuity, root: &Path, epoch: u64) -> BTreeMap<String, String> {
     let staging = Staging::open(&root.join("tmp"), &root.join("dst"), false).unwrap();
     let snapshot = staging.begin(Epoch(epoch)).unwrap();
-    continuity.tick(Epoch(epoch), &snapshot.folder(), &[], &[]).unwrap();
+    continuity.tick(Epoch(epoch), &snapshot.folder(), &[], &Round::default()).unwrap();
     let files = fs::read_dir(snapshot.folder().path("")).unwrap().map(|entry| entry.unwrap());
     files.map(|file| (file.file_name().into_string().unwrap(), fs::read_to_string(file.path()).unwrap())).collect()
 }
@@ -87,4 +88,25 @@ fn a_process_that_belongs_to_another_host_now_counts_once() {
     continuity.read(Epoch(200), &folder.path(""), vec![source]).unwrap();
     continuity.write(&folder).unwrap();
     assert_eq!(sessions(&fs::read_to_string(folder.path("a.sock_carriedstat")).unwrap()), "1");
+}
+
+#[test]
+fn a_process_that_is_missing_is_kept_while_it_may_come_back() {
+    let root = tempfile::tempdir().unwrap();
+    write_replies(root.path(), "a.sock", 1, 1);
+    let source = Source::in_snapshot(root.path(), "a.sock_info").unwrap();
+    let identity = Identity { host: None, key: None, source: Some("a.sock".to_owned()) };
+    for kept in [9, 3] {
+        let mut places = Places::of(root.path().to_owned());
+        places.note(identity.clone(), source.clone(), 100);
+        for missed in 1..10 {
+            let may_return = |_: &Identity, missed| missed <= kept;
+            let (next, links) = places.next(HashMap::new(), (100 + u64::from(missed), 90), may_return);
+            let names: Vec<&str> = links.iter().map(|(_, name)| name.as_str()).collect();
+            let expected: &[&str] = &["a.sock@100.absentinfo", "a.sock@100.absentstat"];
+            assert_eq!(names, if missed <= kept { expected } else { &[] }, "{kept}, {missed}");
+            places = next;
+        }
+        assert!(places.next(HashMap::new(), (200, 101), |_, _| true).1.is_empty());
+    }
 }

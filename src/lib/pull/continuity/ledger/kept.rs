@@ -2,6 +2,9 @@
 
 use super::{Identity, Ledger};
 
+/// A process whose socket shows another one now is kept for so many snapshots, should its master lead to it once more.
+const RETURNS: u32 = 3;
+
 /// What is known of the counters that a process shares.
 pub(in crate::pull::continuity) struct Shared<'l, Objects> {
     /// The process before it, where it shares counters with that.
@@ -11,10 +14,10 @@ pub(in crate::pull::continuity) struct Shared<'l, Objects> {
 }
 
 impl Ledger {
-    /// Whether the socket that led to a process has not led to another one since.
-    pub(in crate::pull::continuity) fn is_shown(&self, identity: &Identity) -> bool {
-        let process = self.processes.get(identity);
-        process.is_some_and(|process| self.shown.get(&process.source) == Some(identity))
+    /// Whether a process that has missed so many snapshots may come back, as far as that is to be known after a restart.
+    pub(in crate::pull::continuity) fn may_return(&self, identity: &Identity, missed: u32) -> bool {
+        let process = self.processes.get(identity).filter(|process| !process.ended);
+        process.is_some_and(|process| missed <= RETURNS || self.shown.get(&process.source) == Some(identity))
     }
 
     /// Which counters a process shares; `None` for none.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::haproxy::identity::Reading;
 use proptest::prelude::*;
 
 /// One thing that happens between two snapshots, or in one.
@@ -149,7 +150,7 @@ impl World {
             }
             reply.end();
         }
-        ledger.end();
+        ledger.end(|_, _| false);
         for host in ledger.hosts() {
             ledger.carried(&host, |object, values, _| {
                 let object = (0..OBJECTS).find(|number| name(*number) == object).unwrap();
@@ -206,7 +207,7 @@ fn counters_that_two_workers_share_count_once() {
     let published = |ledger: &mut Ledger, epoch, values: &[(u64, &str, bool, u64)]| {
         ledger.begin(epoch);
         values.iter().for_each(|(pid, source, leaving, value)| show(ledger, *pid, source, *leaving, *value));
-        ledger.end();
+        ledger.end(|_, _| false);
         carried(ledger) + values.iter().map(|(.., value)| i64::try_from(*value).unwrap()).sum::<i64>()
     };
     assert_eq!(published(&mut ledger, 1, &[(1, "a", false, 800)]), 800);
@@ -226,13 +227,34 @@ fn what_was_stored_goes_on_and_what_is_old_is_forgotten() {
     ledger.restore(&None, &name(0), &[(3, 5)], 100);
     ledger.begin(200);
     show(&mut ledger, 1, "a", false, 10);
-    ledger.end();
+    ledger.end(|_, _| false);
     assert_eq!(carried(&ledger), 5);
     ledger.forget(150);
     assert_eq!(carried(&ledger), 5, "it has been seen since");
     ledger.begin(300);
-    ledger.end();
+    ledger.end(|_, _| false);
     assert_eq!(carried(&ledger), 15);
     ledger.forget(250);
     assert_eq!(carried(&ledger), 0);
+}
+
+#[test]
+fn of_a_worker_that_has_ended_only_what_is_carried_stays() {
+    let key = Reading::of(b"node: lb\nPid: 7\nStart_time_sec: 1\n").key;
+    let identity = Identity { host: None, key, source: None };
+    let mut ledger = Ledger::default();
+    ledger.begin(1);
+    let mut reply =
+        ledger.reply(&Seen { identity: identity.clone(), source: "m", leaving: true, release: Some((3, 0)) });
+    reply.object(&name(0), &counters(5));
+    reply.end();
+    ledger.end(|_, _| false);
+    ledger.begin(2);
+    // Its master does not answer; then it lists others.
+    ledger.end(|_, _| false);
+    assert!(ledger.may_return(&identity, 1) && carried(&ledger) == 5);
+    ledger.begin(3);
+    let counts = ledger.end(|master, pid| (master, pid) == ("m", 7));
+    assert!(!ledger.may_return(&identity, 2));
+    assert_eq!((carried(&ledger), counts.absent), (5, 1));
 }
