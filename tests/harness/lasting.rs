@@ -61,6 +61,11 @@ impl Sessions {
         before - self.standing.len()
     }
 
+    /// Sessions, bytes from and to HAProxy, and how many stand.
+    pub fn counts(&self) -> [u64; 4] {
+        [self.opened, self.received, self.sent, self.standing.len() as u64]
+    }
+
     /// How many stand.
     pub fn standing(&self) -> usize {
         self.standing.len()

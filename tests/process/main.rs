@@ -29,6 +29,7 @@ mod kafka_login;
 mod less;
 mod logs;
 mod long_run;
+mod old_workers;
 mod once;
 mod parity;
 mod promex;

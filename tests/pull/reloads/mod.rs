@@ -1,6 +1,7 @@
 //! Reloads, restarts and cleared counters of a real HAProxy, with old workers asked and counters continued: what is published
 //! equals what a client has really got.
 
+mod instances;
 mod picture;
 mod restarts;
 mod shared;
@@ -198,27 +199,31 @@ impl World {
         *value as u64
     }
 
-    /// Sessions, bytes in both directions, and sessions that stand, of each object.
+    /// Waits until each of these objects has had so many sessions and bytes in both directions, and has so many sessions.
     #[track_caller]
-    fn counts(&self) -> [[u64; 4]; 3] {
-        ["frontend.f", "backend.b", "backend.b.server.s1"]
-            .map(|object| ["stot", "bout", "bin", "scur"].map(|name| self.value(&format!("{object}.{name}"))))
-    }
-
-    #[track_caller]
-    fn assert_counts(&mut self, when: &str) {
-        let Sessions { opened, received, sent, .. } = self.client;
-        let expected = [[opened, received, sent, self.client.standing() as u64]; 3];
+    fn assert_counts_of(&mut self, objects: &[(&str, [u64; 4])], when: &str) {
+        let counts = |world: &Self| -> Vec<[u64; 4]> {
+            let figures = |object| ["stot", "bout", "bin", "scur"].map(|name| world.value(&format!("{object}.{name}")));
+            objects.iter().map(|(object, _)| figures(object)).collect()
+        };
+        let expected: Vec<[u64; 4]> = objects.iter().map(|(_, figures)| *figures).collect();
         // HAProxy counts the bytes of sessions that go on every five seconds, and takes its time to see that one is closed.
         // What is too much stays so.
         poll(3 * SOON, || {
             self.settle();
-            let counts = self.counts();
-            let over = counts.iter().flatten().zip(expected.iter().flatten()).enumerate();
-            let over = over.filter(|(place, _)| place % 4 != 3).any(|(_, (count, right))| count > right);
-            (counts == expected || over).then_some(())
+            let counts = counts(self);
+            let is_over = |(found, right): (&[u64; 4], &[u64; 4])| (0..3).any(|place| found[place] > right[place]);
+            (counts == expected || counts.iter().zip(&expected).any(is_over)).then_some(())
         });
-        assert_eq!(self.counts(), expected, "{when}:\n{}", self.pull.output());
+        let names: Vec<&str> = objects.iter().map(|(object, _)| *object).collect();
+        assert_eq!(counts(self), expected, "{names:?} {when}:\n{}", self.pull.output());
+    }
+
+    #[track_caller]
+    fn assert_counts(&mut self, when: &str) {
+        let all = self.client.counts();
+        let objects = ["frontend.f", "backend.b", "backend.b.server.s1"].map(|object| (object, all));
+        self.assert_counts_of(&objects, when);
     }
 }
 
@@ -314,38 +319,6 @@ fn newer_releases_are_no_different() {
 }
 
 #[test]
-fn what_cannot_be_read_is_set_aside_and_counters_begin_anew() {
-    let mut world = World::start(own_haproxy(), "", ["", "", ""]);
-    world.begin();
-    world.open(2);
-    world.transfer(100);
-    world.assert_counts("at the start");
-    world.reload();
-    world.close();
-    world.assert_counts("after a reload");
-    world.pull.stop(SOON);
-    world.read();
-    let kept = world.incoming().join(".continuity");
-    let epoch = names(&kept).into_iter().find(|name| name.parse::<u64>().is_ok()).expect("a state is kept");
-    let carried = kept.join(&epoch).join("lb.sock_carriedstat");
-    let text = fs::read_to_string(&carried).unwrap();
-    fs::remove_file(&carried).unwrap();
-    fs::write(&carried, &text[..10]).unwrap();
-    world.pull = Daemon::spawn(with_config(pull(), &world.place.path().join("haproxystats.conf")));
-    world.pull.wait_for_output("set aside", SOON);
-    let seen = world.snapshots;
-    world.values.clear();
-    wait_until(SOON, "a snapshot", || {
-        world.read();
-        world.snapshots > seen
-    });
-    assert_eq!(world.value("haproxystats.PullDamagedStates"), 1);
-    assert!(names(&kept).contains(&format!("damaged-{epoch}")));
-    assert_eq!(world.value("frontend.f.stot"), 0, "it begins anew");
-    world.pull.stop(SOON);
-}
-
-#[test]
 fn a_worker_that_is_killed_costs_what_it_had_counted_since_the_last_look() {
     let mut world = World::start(own_haproxy(), "", ["", "", ""]);
     world.begin();
@@ -364,42 +337,6 @@ fn a_worker_that_is_killed_costs_what_it_had_counted_since_the_last_look() {
     world.open(1);
     world.transfer(20);
     world.assert_counts("after the worker was killed");
-    world.pull.stop(SOON);
-}
-
-#[test]
-fn two_instances_on_one_host_each_have_their_past() {
-    let mut world = World::start(own_haproxy(), "", ["", "", ""]);
-    let place = world.place.path().to_owned();
-    let (file, other) = (place.join("haproxystats.conf"), free_port());
-    world.pull.wait_for_output("is running", SOON);
-    world.pull.stop(SOON);
-    let text = fs::read_to_string(place.join("haproxy.cfg")).unwrap();
-    let text = text.replace("lb.sock", "lb2.sock").replace(&format!(":{}\n", world.port), &format!(":{other}\n"));
-    write(&place, "haproxy2.cfg", text);
-    let mut command = world.haproxy.command();
-    command.arg("-W").arg("-S").arg(place.join("master2.sock")).arg("-f").arg(place.join("haproxy2.cfg"));
-    let _second = Daemon::spawn(command);
-    let text = fs::read_to_string(&file).unwrap();
-    let both = format!("/master.sock,unix://{}/master2.sock\n", place.display());
-    fs::write(&file, text.replace("/master.sock\n", &both)).unwrap();
-    world.pull = Daemon::spawn(with_config(pull(), &file));
-    world.open(2);
-    let first = std::mem::replace(&mut world.port, other);
-    world.open(3);
-    world.transfer(400);
-    world.assert_counts("at the start");
-    world.reload();
-    world.transfer(30);
-    world.port = first;
-    world.open(1);
-    world.transfer(9);
-    world.assert_counts("after a reload of one of them");
-    world.restart_all_but(3);
-    world.port = other;
-    world.open(1);
-    world.transfer(70);
-    world.assert_counts("after a restart of one of them");
     world.pull.stop(SOON);
 }
 

@@ -2,9 +2,10 @@
 
 use super::World;
 use crate::harness::newer::own_haproxy;
-use crate::harness::{SOON, wait_until};
+use crate::harness::{Daemon, SOON, names, pull, wait_until, with_config};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
 
 /// The steps of a tick, in their order, and what is on the disk then.
@@ -84,5 +85,37 @@ fn a_process_that_did_not_answer_before_a_restart_counts_once() {
     world.transfer(50);
     world.assert_counts("when it answers again");
     assert_eq!(world.value("haproxystats.PullOldWorkers"), 1);
+    world.pull.stop(SOON);
+}
+
+#[test]
+fn what_cannot_be_read_is_set_aside_and_counters_begin_anew() {
+    let mut world = World::start(own_haproxy(), "", ["", "", ""]);
+    world.begin();
+    world.open(2);
+    world.transfer(100);
+    world.assert_counts("at the start");
+    world.reload();
+    world.close();
+    world.assert_counts("after a reload");
+    world.pull.stop(SOON);
+    world.read();
+    let kept = world.incoming().join(".continuity");
+    let epoch = names(&kept).into_iter().find(|name| name.parse::<u64>().is_ok()).expect("a state is kept");
+    let carried = kept.join(&epoch).join("lb.sock_carriedstat");
+    let text = fs::read_to_string(&carried).unwrap();
+    fs::remove_file(&carried).unwrap();
+    fs::write(&carried, &text[..10]).unwrap();
+    world.pull = Daemon::spawn(with_config(pull(), &world.place.path().join("haproxystats.conf")));
+    world.pull.wait_for_output("set aside", SOON);
+    let seen = world.snapshots;
+    world.values.clear();
+    wait_until(SOON, "a snapshot", || {
+        world.read();
+        world.snapshots > seen
+    });
+    assert_eq!(world.value("haproxystats.PullDamagedStates"), 1);
+    assert!(names(&kept).contains(&format!("damaged-{epoch}")));
+    assert_eq!(world.value("frontend.f.stot"), 0, "it begins anew");
     world.pull.stop(SOON);
 }
