@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 /// Bytes of compressed requests, beyond which another piece of a snapshot is not rendered yet. Before compression they are five
 /// to ten times as many.
-const ENOUGH_HELD: usize = 1024 * 1024;
+const ENOUGH_HELD: usize = 256 * 1024;
 
 /// What the worker's end and the task have in common.
 #[derive(Debug)]
