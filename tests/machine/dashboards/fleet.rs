@@ -1,10 +1,8 @@
 //! Load balancers with host names of their own, each a real HAProxy with haproxystats-pull and haproxystats-process.
 
 use crate::harness::carbon::Carbon;
-use crate::harness::certificate::certificate;
-use crate::harness::haproxy::ask;
 use crate::harness::site::Site;
-use crate::harness::{Daemon, SOON, debian, free_port, process, pull, wait_until, write};
+use crate::harness::{Daemon, process, pull, write};
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
@@ -22,19 +20,16 @@ impl LoadBalancer {
     pub fn start(host: &'static str, port: u16, options: &str) -> Self {
         let site = Site::start(1, 0);
         let directory = tempfile::tempdir().unwrap();
-        let extra = extra(directory.path());
         let base = directory.path().display();
         std::fs::create_dir(directory.path().join("incoming")).unwrap();
         let text = format!(
-            "[pull]\nsocket-dir = {}\nservers = unix://{base}/extra.sock\npull-interval = 1\npull-timeout = 0.9\n\
-             families = states tables certificates\nfamilies-interval = 1\ndst-dir = {base}/incoming\n\
+            "[pull]\nsocket-dir = {}\npull-interval = 1\npull-timeout = 0.9\ndst-dir = {base}/incoming\n\
              tmp-dst-dir = {base}/staging\n[process]\nsrc-dir = {base}/incoming\nworkers = 1\n{options}\n\
              [graphite]\nserver = 127.0.0.1\nport = {port}\nsettle = 0.1\n",
             site.socket_dir().display()
         );
         let config = write(directory.path(), "haproxystats.conf", text);
-        let mut daemons = vec![extra];
-        daemons.extend([process(), pull()].map(|program| Daemon::spawn(on_host(host, &program, &config))));
+        let daemons = [process(), pull()].map(|program| Daemon::spawn(on_host(host, &program, &config))).into();
         Self { host, site, directory, daemons }
     }
 
@@ -53,30 +48,6 @@ impl LoadBalancer {
             assert!(daemon.is_running(), "{}:\n{}", self.directory.path().display(), daemon.output());
         }
     }
-}
-
-/// A HAProxy with a certificate and a stick table.
-fn extra(directory: &Path) -> Daemon {
-    let (crt, key) = certificate(&debian("openssl"), directory, "site", "/CN=localhost", "DNS:localhost");
-    let both = [std::fs::read(crt).unwrap(), std::fs::read(key).unwrap()].concat();
-    std::fs::write(directory.join("both.pem"), both).unwrap();
-    let (base, socket) = (directory.display(), directory.join("extra.sock"));
-    let text = format!(
-        "global\n\tstats socket {} mode 600 level operator\n\
-         defaults\n\tmode http\n\ttimeout connect 2s\n\ttimeout client 2s\n\ttimeout server 2s\n\
-         frontend tls\n\tbind 127.0.0.1:{} ssl crt {base}/both.pem\n\tdefault_backend sessions\n\
-         backend sessions\n\tstick-table type ip size 1k store gpc0\n",
-        socket.display(),
-        free_port()
-    );
-    let mut command = Command::new(debian("haproxy"));
-    command.arg("-db").arg("-f").arg(write(directory, "extra.cfg", text));
-    let mut daemon = Daemon::spawn(command);
-    wait_until(SOON, "HAProxy answers", || {
-        assert!(daemon.is_running(), "HAProxy ended:\n{}", daemon.output());
-        ask(&socket, "show info").is_some()
-    });
-    daemon
 }
 
 /// The command with `-f config`, in a UTS namespace of its own, where the host has this name.
