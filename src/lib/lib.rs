@@ -43,6 +43,7 @@
 //! status     cli config haproxy snapshot version
 //! aggregate  haproxy names parse plan value
 //! reporter   batch config daemon dispatch encode exporter logging names snapshot value
+//! run        config daemon exit logging
 //! startup    cli config daemon exit exporter logging status version
 //! agent      cli config daemon exit exporter haproxy http logging names net reporter secrets startup telemetry version
 //! discovery  backoff cli config daemon dispatch exit exporter haproxy http logging names net reporter secrets startup telemetry tls
@@ -95,6 +96,8 @@ pub mod queue;
 pub mod render;
 #[cfg(any(feature = "agent", feature = "discovery"))]
 pub mod reporter;
+#[cfg(feature = "process")]
+pub mod run;
 #[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
 pub mod secrets;
 pub mod snapshot;

@@ -158,12 +158,20 @@ pub fn agent() -> Command {
 
 /// All programs that this build made.
 pub fn programs() -> Vec<PathBuf> {
-    [pull(), process(), agent(), discovery()].iter().map(|command| PathBuf::from(command.get_program())).collect()
+    [pull(), process(), agent(), discovery(), both()]
+        .iter()
+        .map(|command| PathBuf::from(command.get_program()))
+        .collect()
 }
 
 /// The discovery program that this build made.
 pub fn discovery() -> Command {
     program("haproxystats-discovery", option_env!("CARGO_BIN_EXE_haproxystats-discovery"))
+}
+
+/// pull and process under one supervisor.
+pub fn both() -> Command {
+    program("haproxystats-run", option_env!("CARGO_BIN_EXE_haproxystats-run"))
 }
 
 /// What `HAPROXYSTATS_PROGRAMS` holds is tested instead, when it is set: a release build, an installed package.

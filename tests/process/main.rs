@@ -40,4 +40,5 @@ mod requests;
 mod resources;
 #[cfg(feature = "kafka")]
 mod roll_ups;
+mod run;
 mod supervision;
