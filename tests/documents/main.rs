@@ -7,6 +7,7 @@
 )]
 
 mod architecture;
+mod bill;
 mod config;
 mod config_checks;
 mod configparser_parity;

@@ -213,6 +213,17 @@ fn the_role(machine: &Machine, ansible: &Path, package: &str) {
     wait_for_metrics(machine, "of the role");
     let (good, second) = playbook("--diff");
     assert!(good && second.contains(" changed=0 "), "{second}");
+    // Another configuration is a reload: the programs stay.
+    let pids = || [PULL, PROCESS].map(|unit| machine.property(unit, "MainPID"));
+    let before = pids();
+    let other = variables.replace("\"workers\": 1", "\"workers\": 2");
+    machine.write(&format!("{directory}/variables.json"), &other);
+    let (good, third) = playbook("");
+    assert!(good && machine.read("/etc/haproxystats.conf").contains("workers = 2\n"), "{third}");
+    assert_eq!(pids(), before);
+    machine.write(&format!("{directory}/variables.json"), &variables);
+    let (good, fourth) = playbook("");
+    assert!(good, "{fourth}");
     let text = machine.read("/etc/haproxystats.conf");
     assert!(
         text.contains("[process]\nworkers = 1\naggr-server-metrics = true\n") && text.contains("[agent:web]\n"),
@@ -226,6 +237,8 @@ fn the_role(machine: &Machine, ansible: &Path, package: &str) {
     for (bad, words) in [
         ("'{\"haproxystats_settings\": {\"pull\": {\"pull-intervall\": 1}}}'", "pull-intervall"),
         ("'{\"haproxystats_settings\": {\"process\": {\"workers\": \"many\"}}}'", "failed to validate"),
+        // What haproxystats-process does not read, and haproxystats-pull does.
+        ("'{\"haproxystats_settings\": {\"pull\": {\"pull-interval\": \"often\"}}}'", "failed to validate"),
     ] {
         let (good, output) = playbook(&format!("-e {bad}"));
         assert!(!good && output.contains(words), "{output}");
@@ -274,6 +287,58 @@ fn the_module(machine: &Machine, package: &str) {
     }
     let (code, text) = apply("{ 'pull' => { 'pull-intervall' => 1 } }");
     assert!(![0, 2].contains(&code) && text.contains("pull-intervall"), "{text}");
+    // What haproxystats-process does not read, and haproxystats-pull does: nothing is changed.
+    let (code, text) = apply("{ 'pull' => { 'pull-interval' => 'often' } }");
+    assert!(![0, 2].contains(&code), "{text}");
+    assert_eq!(machine.read("/etc/haproxystats.conf"), configuration);
+    // Another configuration is a reload: the programs stay.
+    let pids = || [PULL, PROCESS].map(|unit| machine.property(unit, "MainPID"));
+    let before = pids();
+    let (code, text) = apply(&settings.replace("'workers' => 2", "'workers' => 3"));
+    assert_eq!(code, 2, "{text}");
+    assert!(machine.read("/etc/haproxystats.conf").contains("workers = 3\n"));
+    // Its drop-in is another one, too: haproxystats-process is restarted for its CPUs.
+    assert_eq!(pids()[0], before[0]);
+}
+
+#[test]
+fn links_of_the_documents_in_the_package_lead_somewhere() {
+    if !can_make() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new("dpkg-deb");
+    command.arg("-x").arg(&made().debian[0]).arg(directory.path());
+    good(command, directory.path());
+    let documents = directory.path().join("usr/share/doc/haproxystats");
+    let pages = names(&documents.join("docs")).into_iter().filter(|name| name.ends_with(".md"));
+    let pages: Vec<PathBuf> = pages.map(|name| documents.join("docs").join(name)).collect();
+    assert!(pages.len() > 10, "{pages:?}");
+    for page in pages.into_iter().chain([documents.join("README.md")]) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            if link.is_empty() || link.contains(':') {
+                continue;
+            }
+            let target = page.parent().unwrap().join(link);
+            // A link of the package may lead out of what was unpacked here.
+            let there = target.exists() || target.symlink_metadata().is_ok();
+            assert!(there, "{}: {link}", page.display());
+        }
+    }
+}
+
+#[test]
+fn the_commands_of_the_first_playbook_work_as_they_are_written() {
+    let Some(ansible) = python_tool("ansible-playbook", "ANSIBLE_PLAYBOOK") else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    let mut command = Command::new(ansible);
+    command.args(["-i", "hosts", "main-playbook.yml", "--syntax-check"]).env("HOME", scratch.path());
+    let output = good(command, &root().join("contrib/ansible-playbook"));
+    assert!(output.contains("playbook: main-playbook.yml"), "{output}");
+    // The image is not built there: its only line says where.
+    let text = std::fs::read_to_string(root().join("contrib/Docker/Dockerfile")).unwrap();
+    assert!(text.lines().last().unwrap().contains("contrib/docker/build"), "{text}");
 }
 
 #[test]

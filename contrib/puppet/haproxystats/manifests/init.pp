@@ -56,6 +56,15 @@ class haproxystats (
     *      => $package_options,
   }
 
+  $check = {
+    'pull'             => 'haproxystats-pull --check',
+    'process'          => 'haproxystats-process --check',
+    'agent'            => 'haproxystats-agent --check',
+    'discovery-server' => 'haproxystats-discovery --server --check',
+    'discovery-client' => 'haproxystats-discovery --client --check',
+  }
+  $checks = $services.map |$program| { "/usr/bin/${check[$program]} -f \"\$0\"" }.join(' && ')
+
   $named = $agents.map |$name, $options| { ["agent:${name}", $options] }
     + $backends.map |$name, $options| { ["discovery-backend:${name}", $options] }
   file { '/etc/haproxystats.conf':
@@ -64,7 +73,8 @@ class haproxystats (
     group        => 'root',
     mode         => '0644',
     content      => epp('haproxystats/haproxystats.conf.epp', { 'sections' => $settings + Hash($named) }),
-    validate_cmd => '/usr/bin/haproxystats-process --check -f %',
+    # By every program that is to run, and before the file takes the place of the old one.
+    validate_cmd => "/bin/sh -c '${checks}' %",
     require      => Package[$package_name],
   }
 
@@ -103,8 +113,17 @@ class haproxystats (
     service { "haproxystats-${program}":
       ensure    => $state,
       enable    => $wanted,
-      require   => Exec['haproxystats daemon-reload'],
-      subscribe => [Package[$package_name], File['/etc/haproxystats.conf']],
+      require   => [Exec['haproxystats daemon-reload'], File['/etc/haproxystats.conf']],
+      subscribe => Package[$package_name],
+    }
+    if $wanted {
+      exec { "haproxystats reload ${program}":
+        command     => "systemctl reload-or-restart haproxystats-${program}",
+        path        => ['/usr/bin', '/bin'],
+        refreshonly => true,
+        subscribe   => File['/etc/haproxystats.conf'],
+        require     => Service["haproxystats-${program}"],
+      }
     }
   }
 }
