@@ -206,8 +206,8 @@ fn words_that_are_not_understood() {
             let output = run(program, &original.arguments);
             assert_eq!(output.status.code(), original.status, "{name}");
             assert_eq!(stdout(&output), "");
-            // The lines differ in what is new: -d of pull, --check, --status, and lines for --nagios, --once, --explain, --replay.
-            let new = if program == Process { 4 } else { 1 };
+            // The lines differ in what is new: -d of pull, --check, --status, and lines for --nagios, --setup, --once, --explain, --replay.
+            let new = if program == Process { 4 } else { 2 };
             let words = stderr(&output);
             let lines: Vec<&str> = words.lines().collect();
             assert_eq!(lines.len(), original.output.lines().count() + new + 1);
@@ -347,23 +347,20 @@ fn printing_does_not_look_at_values_but_at_references() {
 }
 
 #[test]
-fn a_missing_file_is_as_good_as_an_empty_one() {
+fn a_missing_file_is_refused_and_an_empty_one_is_good() {
     let original = recording("process-missing-config-file", Process);
     assert_eq!(original.status, Some(1), "for want of the directory, not of the file");
     for program in [Pull, Process] {
         let output = run(program, &["-f", "/nonexistent.conf", "-P"]);
-        assert_eq!(output.status.code(), Some(0));
-        assert!(stdout(&output).starts_with("[DEFAULT]\ninterval = 2\n"));
-        assert_eq!(stderr(&output), "/nonexistent.conf does not exist: built-in defaults are used\n");
+        assert_eq!(output.status.code(), Some(78));
+        let words = stderr(&output);
+        assert!(words.starts_with("error: /nonexistent.conf cannot be read: No such file or directory"), "{words}");
     }
-    // An empty file in its place makes no difference but that note.
     let dir = tempfile::tempdir().unwrap();
     let empty = dir.path().join("empty.conf");
     std::fs::write(&empty, "").unwrap();
-    assert_eq!(
-        stdout(&run(Process, &["-P", "-f", empty.to_str().unwrap()])),
-        stdout(&run(Process, &["-P", "-f", "/nonexistent.conf"])),
-    );
+    let output = run(Process, &["-P", "-f", empty.to_str().unwrap()]);
+    assert!(stdout(&output).starts_with("[DEFAULT]\ninterval = 2\n"), "{}", stderr(&output));
 }
 
 #[test]

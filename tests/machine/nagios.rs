@@ -225,10 +225,22 @@ fn processes_that_run_hang_and_die() {
     puller.stop(SOON);
     assert_eq!(one("check_haproxystats_pull", &[]).0, 2);
     // A program of another configuration is not the one that was asked for.
-    let (code, text) = check("check_haproxystats_process", &["-f", "/nowhere/haproxystats.conf"]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = write(elsewhere.path(), "haproxystats.conf", "");
+    let (code, text) = check("check_haproxystats_process", &["-f", other.to_str().unwrap()]);
     assert_eq!(code, 2);
     // Beside those that others run on this machine.
     assert!(text.contains("(haproxystats-process runs with ") && text.contains(place.file()), "{text}");
+}
+
+/// A file that does not exist is a slip, and not that nothing runs.
+fn a_missing_file_is_told() {
+    let (code, text) = check("check_haproxystats_process", &["-f", "/nowhere/haproxystats.conf"]);
+    assert_eq!(code, 3);
+    assert!(text.contains("/nowhere/haproxystats.conf cannot be read"), "{text}");
+    let mut command = process();
+    command.args(["-f", "/nowhere/haproxystats.conf", "--status"]);
+    assert_eq!(harness::run(command, SOON).0.code(), Some(78));
 }
 
 fn the_status_of_both(place: &Place, pid: Pid) {
@@ -249,9 +261,11 @@ fn the_status_of_both(place: &Place, pid: Pid) {
     assert!(output.starts_with("haproxystats-pull      running, pid "), "{output}");
     assert!(output.contains("\nqueue ") && output.contains("\nquarantine             0\n"), "{output}");
 
-    let mut command = process();
-    command.args(["-f", "/nowhere/haproxystats.conf", "--status"]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut command = with_config(process(), &write(elsewhere.path(), "haproxystats.conf", ""));
+    command.arg("--status");
     assert_eq!(harness::run(command, SOON).0.code(), Some(3), "not running");
+    a_missing_file_is_told();
 }
 
 #[test]

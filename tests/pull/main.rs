@@ -12,3 +12,4 @@ mod exporter;
 mod harness;
 mod harness_self;
 mod reloads;
+mod setup;

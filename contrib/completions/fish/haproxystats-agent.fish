@@ -9,6 +9,7 @@ complete -c haproxystats-agent -l port -x -d 'port to listen on, instead of that
 complete -c haproxystats-agent -s p -l print -d 'show default settings'
 complete -c haproxystats-agent -s P -l print-conf -d 'show configuration'
 complete -c haproxystats-agent -l check -d 'check configuration, then exit'
+complete -c haproxystats-agent -l strict -d 'with --check: fail if there is a warning'
 complete -c haproxystats-agent -l explain -x -d 'explain what HAProxy does with an answer, then exit'
 complete -c haproxystats-agent -l import-datawave -r -F -d 'print a config.yml of datawave_haproxy_agent as an [agent] section, then exit'
 complete -c haproxystats-agent -l status -d 'show the status of the running program'

@@ -11,6 +11,7 @@ complete -c haproxystats-discovery -l dry-run -d 'print what one round would do 
 complete -c haproxystats-discovery -s p -l print -d 'show default settings'
 complete -c haproxystats-discovery -s P -l print-conf -d 'show configuration'
 complete -c haproxystats-discovery -l check -d 'check configuration, then exit'
+complete -c haproxystats-discovery -l strict -d 'with --check: fail if there is a warning'
 complete -c haproxystats-discovery -l status -d 'show the status of the running program'
 complete -c haproxystats-discovery -l json -d 'print the status as JSON'
 complete -c haproxystats-discovery -l nagios -x -d 'run as a Nagios plug-in; see contrib/nagios'

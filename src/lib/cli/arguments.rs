@@ -44,10 +44,15 @@ pub enum Action {
     Explain(String),
     /// Print another agent's configuration as ours (`haproxystats-agent --import-datawave`).
     Import(PathBuf),
-    /// `--check`
-    Check,
+    /// `--check`, and whether warnings count as errors.
+    Check {
+        /// `--strict`
+        strict: bool,
+    },
     /// Ask every socket for every family (`haproxystats-pull --check --ask`).
     Ask,
+    /// `haproxystats-pull --setup`, and the files or directories of HAProxy's configuration.
+    Setup(Vec<PathBuf>),
     /// `--status`, and whether as JSON.
     Status(bool),
     /// `--nagios` and what follows it.

@@ -12,8 +12,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Options that one program alone has.
-const OWN: [(&str, Program); 19] = [
+const OWN: [(&str, Program); 20] = [
     ("--ask", Program::Pull),
+    ("--setup", Program::Pull),
     ("--server", Program::Discovery),
     ("--client", Program::Discovery),
     ("--debug", Program::Discovery),
@@ -41,7 +42,9 @@ const IN_FULL: [&str; 8] =
 /// An option: its long form, its short form, and whether a value follows.
 type Known = (&'static str, Option<char>, bool);
 
-const OPTIONS: [Known; 27] = [
+const OPTIONS: [Known; 29] = [
+    ("--setup", None, false),
+    ("--strict", None, false),
     ("--server", Some('s'), false),
     ("--client", Some('c'), false),
     ("--debug", None, false),
@@ -105,6 +108,10 @@ fn read(program: Program, words: impl Iterator<Item = OsString>) -> Result<Argum
     {
         return Ok(arguments(Action::Nagios(rest.to_vec())));
     }
+    let setting_up = texts.split_first().filter(|(first, _)| *first == "--setup" && program == Program::Pull);
+    if let Some((_, rest)) = setting_up {
+        return setup(rest).map(arguments);
+    }
     let words = canonical(program, texts)?;
     if let Some(action) = at_once(program, &words) {
         return Ok(arguments(action));
@@ -123,6 +130,15 @@ fn read(program: Program, words: impl Iterator<Item = OsString>) -> Result<Argum
         if parsed.get_bool("--skip-config") { "/dev/null".into() } else { PathBuf::from(parsed.get_str("--file")) };
     let action = action(program, &parsed)?;
     Ok(Arguments { file, dir: path(&parsed, "--dir"), overrides: overrides(&parsed)?, action })
+}
+
+/// The files and directories of HAProxy's configuration, with or without the `-f` that HAProxy has before each.
+fn setup(words: &[String]) -> Result<Action, String> {
+    let paths: Vec<&String> = words.iter().filter(|word| *word != "-f").collect();
+    match paths.iter().find(|word| word.starts_with('-')) {
+        Some(word) => Err(format!("unknown option {word} behind --setup; write files or directories of HAProxy")),
+        None => Ok(Action::Setup(paths.into_iter().map(PathBuf::from).collect())),
+    }
 }
 
 /// What is to be said of a word that means nothing to a program.
@@ -195,7 +211,7 @@ fn action(program: Program, parsed: &ArgvMap) -> Result<Action, String> {
     }
     Ok(match () {
         () if parsed.get_bool("--ask") => Action::Ask,
-        () if parsed.get_bool("--check") => Action::Check,
+        () if parsed.get_bool("--check") => Action::Check { strict: parsed.get_bool("--strict") },
         () if parsed.get_bool("--status") => Action::Status(parsed.get_bool("--json")),
         () if parsed.get_bool("--print") => Action::PrintDefaults,
         () if parsed.get_bool("--print-conf") => Action::PrintConfiguration,
@@ -329,7 +345,8 @@ mod tests {
         assert_eq!(action(""), Action::Run);
         assert_eq!(action("-p"), Action::PrintDefaults);
         assert_eq!(action("--print-c"), Action::PrintConfiguration);
-        assert_eq!(action("--check"), Action::Check);
+        assert_eq!(action("--check"), Action::Check { strict: false });
+        assert_eq!(action("--check --strict"), Action::Check { strict: true });
         assert_eq!(action("-f x --once 1457298067"), Action::Once { snapshot: "1457298067".into(), count: false });
     }
 

@@ -5,7 +5,8 @@ use crate::config::Program;
 const PULL: &str = "Pulls statistics from HAProxy daemon over UNIX/TCP socket(s).
 
 Usage:
-    haproxystats-pull [-f <file>] [-d <dir>] [-p | -P | --check [--ask] | --status [--json]]
+    haproxystats-pull [-f <file>] [-d <dir>] [-p | -P | --check [--ask | --strict] | --status [--json]]
+    haproxystats-pull --setup [<path>...]
     haproxystats-pull --nagios <check> [<option>...]
 
 Options:
@@ -16,6 +17,9 @@ Options:
     -P, --print-conf   show configuration
     --check            check configuration and directories, then exit
     --ask              ask every socket for every family, and print what each lacks
+    --strict           with --check: fail if there is a warning
+    --setup            print a configuration for the HAProxy that runs, or whose
+                       files or directories follow, and what that lacks
     --status           show the status of the running program
     --json             print the status as JSON
     --nagios <check>   run as a Nagios plug-in; see contrib/nagios
@@ -25,7 +29,7 @@ Options:
 const PROCESS: &str = "Processes statistics from HAProxy and pushes them to Graphite.
 
 Usage:
-    haproxystats-process [-f <file>] [-d <dir>] [-p | -P | --check | --status [--json]]
+    haproxystats-process [-f <file>] [-d <dir>] [-p | -P | --check [--strict] | --status [--json]]
     haproxystats-process [-f <file>] [-d <dir>] --once <snapshot> [--count]
     haproxystats-process [-f <file>] [-d <dir>] --explain <metric> [<snapshot>]
     haproxystats-process [-f <file>] [-d <dir>] --replay <place> [--from <time>] [--to <time>] [--rate <metrics>] [--resume <state>] [--to-graphite <server>] [--hostname <name>]
@@ -38,6 +42,7 @@ Options:
     -p, --print        show default settings
     -P, --print-conf   show configuration
     --check            check configuration and directories, then exit
+    --strict           with --check: fail if there is a warning
     --once <snapshot>  process one snapshot, a directory or an archive, and print
                        its metrics as they would be sent; send and remove nothing
     --count            print the number of series by family instead
@@ -63,7 +68,7 @@ Options:
 const AGENT: &str = "Answers HAProxy's agent checks with the state and weight of this host's services.
 
 Usage:
-    haproxystats-agent [-f <file>] [-d <dir>] [--skip-config] [-b <addr>] [--port <port>] [-p | -P | --check | --status [--json]]
+    haproxystats-agent [-f <file>] [-d <dir>] [--skip-config] [-b <addr>] [--port <port>] [-p | -P | --check [--strict] | --status [--json]]
     haproxystats-agent --nagios <check> [<option>...]
     haproxystats-agent --explain <line>
     haproxystats-agent --import-datawave <path>
@@ -78,6 +83,7 @@ Options:
     -p, --print        show default settings
     -P, --print-conf   show configuration
     --check            check configuration, then exit
+    --strict           with --check: fail if there is a warning
     --explain <line>   explain what HAProxy does with an answer, then exit
     --import-datawave <path>  print a config.yml of datawave_haproxy_agent as an
                        [agent] section, then exit
@@ -91,7 +97,7 @@ const DISCOVERY: &str = "Keeps HAProxy's servers and their weights in sync with 
 
 Usage:
     haproxystats-discovery [-f <file>] [-d <dir>] [-s] [-c] [--debug] [--once | --dry-run]
-    haproxystats-discovery [-f <file>] [-d <dir>] [-s] [-c] [--debug] [-p | -P | --check | --status [--json]]
+    haproxystats-discovery [-f <file>] [-d <dir>] [-s] [-c] [--debug] [-p | -P | --check [--strict] | --status [--json]]
     haproxystats-discovery --nagios <check> [<option>...]
 
 Options:
@@ -106,6 +112,7 @@ Options:
     -p, --print        show default settings
     -P, --print-conf   show configuration
     --check            check configuration, then exit
+    --strict           with --check: fail if there is a warning
     --status           show the status of the running program
     --json             print the status as JSON
     --nagios <check>   run as a Nagios plug-in; see contrib/nagios

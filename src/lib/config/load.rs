@@ -53,6 +53,9 @@ pub struct Sources {
     pub notes: Vec<String>,
 }
 
+/// The file that is read if none is named.
+pub(crate) const DEFAULT_FILE: &str = "/etc/haproxystats.conf";
+
 /// Reads `file` and then every `*.conf` of `dir`, in the order of their names, over the built-in defaults; then, for
 /// haproxystats-discovery, the environment, and `overrides`: text of a configuration file made from the command line. A
 /// missing `file` is no error, for every option has a default; a missing `dir` is one.
@@ -68,7 +71,8 @@ pub fn read(program: Program, file: &Path, dir: Option<&Path>, overrides: &str) 
         Err(error) => report.error(Problem::new(format!("{} cannot be read: {error}", file.display()))),
     };
     match std::fs::metadata(file) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
+        // Only the one that is read unasked may be missing.
+        Err(error) if error.kind() == ErrorKind::NotFound && file == Path::new(DEFAULT_FILE) => {
             notes.push(format!("{} does not exist: built-in defaults are used", file.display()));
         }
         _ => read(&mut report, file),

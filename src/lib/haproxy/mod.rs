@@ -16,6 +16,7 @@ pub mod questions;
 pub mod release;
 pub mod reply;
 pub mod runtime;
+pub(crate) mod setup;
 pub(crate) mod socket;
 pub mod status;
 pub(crate) mod traffic;

@@ -28,13 +28,14 @@ mod tick;
 mod twins;
 mod unknown;
 
-use crate::cli::Arguments;
+use crate::cli::{Action, Arguments};
 use crate::config::load::Loaded;
 use crate::config::problem::{Problem, Report};
 use crate::config::{self, Program, check_directories_pull};
 use crate::daemon::{host, signals, systemd};
 use crate::exit;
 use crate::exporter::{Page, Served};
+use crate::haproxy::setup::setup;
 use crate::logging::{self, Chain, Output};
 use crate::snapshot::stage::{StageError, Staging};
 use crate::startup::{self, Front, Purpose, say};
@@ -67,6 +68,19 @@ fn look(loaded: &Loaded, purpose: Purpose) -> Report {
     report
 }
 
+/// `--setup` and `--check --ask`
+fn own(arguments: &Arguments) -> u8 {
+    signals::release_hangup();
+    let paths = match &arguments.action {
+        Action::Setup(paths) => paths,
+        _ => return ask(arguments),
+    };
+    match setup(paths) {
+        Ok(text) => startup::say(&text),
+        Err(error) => startup::complain(&format!("error: {}\n", Chain(&error)), exit::NO_INPUT),
+    }
+}
+
 /// The whole program: command line, configuration, log, and pulling until a signal comes.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -78,7 +92,7 @@ pub fn main() -> ExitCode {
             loaded.log();
             loaded.config
         }
-        startup::Next::Own(arguments) => return ExitCode::from(ask(&arguments)),
+        startup::Next::Own(asked) => return ExitCode::from(own(&asked)),
         startup::Next::Done(code) => return ExitCode::from(code),
     };
     match Pull::open(config.pull, config.hosts, config.exporter).and_then(Pull::run) {

@@ -64,9 +64,10 @@ impl Front {
             Action::PrintConfiguration => self.print(&arguments),
             Action::Nagios(words) => nagios(words),
             Action::Status(as_json) => self.status(&arguments, *as_json),
-            Action::Check => self.check(&arguments),
+            Action::Check { strict } => self.check(&arguments, *strict),
             Action::Run => return self.run(&arguments),
             Action::Ask
+            | Action::Setup(_)
             | Action::Discover(_)
             | Action::Once { .. }
             | Action::Replay(_)
@@ -133,7 +134,7 @@ impl Front {
         Next::Done(complain(&findings(self.program, &report, self.failure), exit::FAILURE))
     }
 
-    fn check(&self, arguments: &Arguments) -> u8 {
+    fn check(&self, arguments: &Arguments, strict: bool) -> u8 {
         let loaded = match self.load_with_permissions(arguments) {
             Ok(loaded) => loaded,
             Err(code) => return code,
@@ -148,6 +149,11 @@ impl Front {
         let warnings = report.warnings.iter().map(|warning| format!("warning: {warning}\n"));
         let findings: String = notes.chain(warnings).collect();
         let _ = std::io::stderr().write_all(findings.as_bytes());
+        let warned = report.warnings.len();
+        if strict && warned > 0 {
+            let name = self.program.name();
+            return complain(&format!("{name}: warnings: {warned}, and --strict is set\n"), exit::CONFIG);
+        }
         say(&format!("the configuration of {} is good\n", self.program.name()))
     }
 

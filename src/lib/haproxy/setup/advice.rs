@@ -1,0 +1,226 @@
+//! What is printed.
+
+use super::files::{Found, StatsSocket};
+use std::fmt::Write as _;
+
+/// A line that haproxy.cfg, or the command line of HAProxy, lacks.
+struct Lack {
+    place: &'static str,
+    line: String,
+    why: String,
+}
+
+const GLOBAL: &str = "haproxy.cfg, section global";
+
+/// The text of a haproxystats.conf; what HAProxy lacks is in comments at its end.
+pub(super) fn advise(found: &Found) -> String {
+    let chosen = chosen(found);
+    let mut out = String::new();
+    let files = found.read.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    // Writing to a String cannot fail; so below.
+    let _ = writeln!(
+        out,
+        "# For the HAProxy of {files}.\n# Printed by haproxystats-pull --setup, which changes nothing.\n"
+    );
+    out.push_str("[pull]\n");
+    let servers: Vec<String> = chosen.iter().filter_map(|socket| url(&socket.address)).collect();
+    if servers.is_empty() {
+        out.push_str("# No stats socket is configured; this is the one that is proposed below.\n");
+        let _ = writeln!(out, "servers = unix://{PROPOSED}");
+    } else {
+        for socket in &chosen {
+            let level = socket.level.as_deref().unwrap_or("operator");
+            let _ = writeln!(out, "# {}: stats socket {}, level {level}", socket.place, socket.address);
+        }
+        let _ = writeln!(out, "servers = {}", servers.join(", "));
+    }
+    match found.master.as_deref().and_then(url) {
+        Some(master) => {
+            out.push_str("# Workers that are leaving after a reload are asked through their master, until they end.\n");
+            let _ = writeln!(out, "master-sockets = {master}");
+        }
+        None => out.push_str("#master-sockets = unix:///run/haproxy-master.sock\n"),
+    }
+    out.push_str(
+        "# Counters that never decrease, also over reloads and restarts of HAProxy.\n#continuous-counters = true\n",
+    );
+    out.push_str(REST);
+    let lacks = lacks(found, &chosen);
+    if !lacks.is_empty() {
+        out.push_str("\n# What HAProxy lacks\n# -----------------\n");
+    }
+    for Lack { place, line, why } in lacks {
+        let _ = writeln!(out, "#\n# {place}:\n#     {line}\n# {why}");
+    }
+    out
+}
+
+/// Sections that do not depend on HAProxy.
+const REST: &str = "
+[process]
+# Means over processes are weighted by their traffic.
+time-averages = weighted
+
+[graphite]
+# Where Graphite is, and the port of its line receiver: carbon listens on 2003, a carbon-c-relay of the original setup on 3002.
+server = 127.0.0.1
+port = 2003
+";
+
+const PROPOSED: &str = "/run/haproxy/haproxystats.sock";
+
+/// One socket for each process: of several that lead to the same one, that with the fewest rights.
+fn chosen(found: &Found) -> Vec<&StatsSocket> {
+    let usable: Vec<&StatsSocket> = found.sockets.iter().filter(|socket| url(&socket.address).is_some()).collect();
+    let rights = |socket: &&&StatsSocket| match socket.level.as_deref() {
+        Some("user") => 0,
+        None | Some("operator") => 1,
+        _ => 2,
+    };
+    let of = |process: Option<&str>| {
+        let same = usable.iter().filter(move |socket| socket.process.as_deref() == process);
+        same.min_by_key(rights).copied()
+    };
+    let mut processes: Vec<Option<&str>> = usable.iter().map(|socket| socket.process.as_deref()).collect();
+    processes.sort_unstable();
+    processes.dedup();
+    processes.into_iter().filter_map(of).collect()
+}
+
+/// An address as `[pull] servers` has it; `None` for one that cannot be connected to.
+fn url(address: &str) -> Option<String> {
+    if let Some(name) = address.strip_prefix("abns@") {
+        return Some(format!("abns@{name}"));
+    }
+    if let Some(name) = address.strip_prefix("abnsz@") {
+        return Some(format!("abnsz@{name}"));
+    }
+    let path = address.strip_prefix("unix@").unwrap_or(address);
+    if path.starts_with('/') {
+        return Some(format!("unix://{path}"));
+    }
+    let tcp = address.strip_prefix("ipv4@").or_else(|| address.strip_prefix("ipv6@")).unwrap_or(address);
+    let (host, port) = tcp.rsplit_once(':')?;
+    let port: u16 = port.parse().ok()?;
+    let host = match host {
+        "" | "*" | "0.0.0.0" => "127.0.0.1",
+        "::" | "[::]" => "[::1]",
+        host => host,
+    };
+    let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+    (!bracketed.contains('@')).then(|| format!("tcp://{bracketed}:{port}"))
+}
+
+fn lacks(found: &Found, chosen: &[&StatsSocket]) -> Vec<Lack> {
+    let group = found.group.as_deref().unwrap_or("haproxy");
+    let processes = found.nbproc.unwrap_or(1);
+    let mut lacks = Vec::new();
+    let mut lack = |place, line: String, why: String| lacks.push(Lack { place, line, why });
+    if processes > 1 {
+        let covered =
+            |number: u32| chosen.iter().any(|socket| socket.process.as_deref() == Some(number.to_string().as_str()));
+        for number in (1..=processes).filter(|number| !covered(*number)) {
+            let line =
+                format!("stats socket /run/haproxy/{number}.sock mode 660 group {group} level user process {number}");
+            lack(
+                GLOBAL,
+                line,
+                format!(
+                    "With nbproc {processes} each process needs a socket of its own: a connection reaches one of them."
+                ),
+            );
+        }
+    } else if chosen.is_empty() {
+        let line = format!("stats socket {PROPOSED} mode 660 group {group} level user");
+        lack(
+            GLOBAL,
+            line,
+            "There is no stats socket, which haproxystats-pull asks; level user is enough for it.".to_owned(),
+        );
+    }
+    for socket in chosen.iter().filter(|socket| socket.address.contains('/')) {
+        if !others_may_write(socket.mode.as_deref()) {
+            let line = format!("stats socket {} … mode 660 group {group}", socket.address);
+            let why = format!(
+                "Only its owner may connect ({}). The user haproxystats is to be a member of the group: \
+                 usermod -a -G {group} haproxystats.",
+                socket.place
+            );
+            lack(GLOBAL, line, why);
+        }
+    }
+    for socket in chosen.iter().filter(|socket| is_open(&socket.address)) {
+        let port = socket.address.rsplit(':').next().unwrap_or_default();
+        let line = format!("stats socket ipv4@127.0.0.1:{port} level user");
+        lack(GLOBAL, line, format!("{} is open to every host, and not encrypted ({}).", socket.address, socket.place));
+    }
+    if found.master_worker && found.master.is_none() {
+        lack(
+            "the command line of HAProxy, such as EXTRAOPTS in /etc/default/haproxy",
+            "-S /run/haproxy-master.sock".to_owned(),
+            "Without the socket of the master, traffic of workers that are leaving after a reload is not counted."
+                .to_owned(),
+        );
+    }
+    if found.conditions {
+        let why = "The conditions were not evaluated: all of their lines are taken as there.";
+        lack("haproxy.cfg has .if", "(nothing to add)".to_owned(), why.to_owned());
+    }
+    for name in &found.environment.missing {
+        let why = format!("${name} is not set here; run --setup again with it in the environment, as HAProxy has it.");
+        lack("the environment", format!("{name}=…"), why);
+    }
+    lacks
+}
+
+/// Whether a mode lets more than the owner connect. Without one, HAProxy's umask decides, which usually does not.
+fn others_may_write(mode: Option<&str>) -> bool {
+    mode.and_then(|mode| u32::from_str_radix(mode, 8).ok()).is_some_and(|mode| mode & 0o022 != 0)
+}
+
+/// Whether a TCP socket listens at more than loopback.
+fn is_open(address: &str) -> bool {
+    let bare = address.strip_prefix("ipv4@").or_else(|| address.strip_prefix("ipv6@")).unwrap_or(address);
+    let host = bare.rsplit_once(':').map_or("", |(host, _)| host);
+    !bare.contains('/')
+        && !bare.contains('@')
+        && !(host.starts_with("127.") || matches!(host, "::1" | "[::1]" | "localhost"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_become_urls() {
+        for (address, wanted) in [
+            ("/run/a.sock", Some("unix:///run/a.sock")),
+            ("unix@/run/a.sock", Some("unix:///run/a.sock")),
+            ("abns@a", Some("abns@a")),
+            ("ipv4@127.0.0.1:9999", Some("tcp://127.0.0.1:9999")),
+            ("*:9999", Some("tcp://127.0.0.1:9999")),
+            (":::9999", Some("tcp://[::1]:9999")),
+            ("ipv6@::1:9999", Some("tcp://[::1]:9999")),
+            ("fd@3", None),
+            ("sockpair@4", None),
+        ] {
+            assert_eq!(url(address).as_deref(), wanted, "{address}");
+        }
+        assert!(is_open("*:9999") && is_open("10.0.0.1:1") && !is_open("ipv4@127.0.0.1:1") && !is_open("/a:1"));
+    }
+
+    #[test]
+    fn of_several_sockets_of_a_process_one_is_chosen() {
+        let socket = |address: &str, level: &str| StatsSocket {
+            address: address.to_owned(),
+            level: Some(level.to_owned()),
+            ..StatsSocket::default()
+        };
+        let found = Found {
+            sockets: vec![socket("/a", "admin"), socket("/b", "user"), socket("/c", "operator")],
+            ..Found::default()
+        };
+        let chosen: Vec<&str> = chosen(&found).iter().map(|socket| socket.address.as_str()).collect();
+        assert_eq!(chosen, ["/b"]);
+    }
+}

@@ -1,0 +1,125 @@
+//! `haproxystats-pull --setup` with real HAProxy: what it prints works, and what it says is missing is taken by HAProxy.
+
+use crate::harness::newer::own_haproxy;
+use crate::harness::{self, Daemon, SOON, free_port, names, poll, pull, with_config, write};
+use std::path::Path;
+use std::process::Command;
+
+/// What it prints of files and directories.
+#[track_caller]
+fn setup(words: &[&Path]) -> String {
+    let mut command = pull();
+    command.arg("--setup").args(words).env("ADMIN_NAME", "admin.sock");
+    let (status, output) = harness::run(command, SOON);
+    assert!(status.success(), "{output}");
+    output
+}
+
+fn haproxy(words: &[&str], files: &[&Path]) -> Command {
+    let mut command = own_haproxy().command();
+    command.args(words).env("ADMIN_NAME", "admin.sock");
+    for file in files {
+        command.arg("-f").arg(file);
+    }
+    command
+}
+
+const DEFAULTS: &str = "defaults\n\tmode http\n\ttimeout connect 1s\n\ttimeout client 1s\n\ttimeout server 1s\n";
+
+#[test]
+fn what_is_printed_pulls_the_haproxy_that_was_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let parts = path.join("conf.d");
+    std::fs::create_dir(&parts).unwrap();
+    let port = free_port();
+    let global = format!(
+        "global\n\tsetenv RUN {run}\n\tstats socket \"${{RUN}}/${{ADMIN_NAME}}\" mode 600 level admin\n\
+         \tstats socket {run}/user.sock mode 660 level user # for statistics\n{DEFAULTS}",
+        run = path.display()
+    );
+    let main = write(path, "haproxy.cfg", global);
+    write(&parts, "10-web.cfg", format!("frontend www\n\tbind 127.0.0.1:{port}\n\tdefault_backend app\n"));
+    write(&parts, "20-app.cfg", "backend app\n\tserver one 127.0.0.1:9\n");
+    write(&parts, "30-off.cfg.disabled", "this is no configuration\n");
+    let printed = setup(&[&main, &parts]);
+    assert!(printed.contains(&format!("servers = unix://{}/user.sock\n", path.display())), "{printed}");
+    assert!(
+        printed.contains("20-app.cfg") && !printed.contains("30-off") && !printed.contains("admin.sock\n"),
+        "{printed}"
+    );
+    assert!(!printed.contains("What HAProxy lacks"), "{printed}");
+
+    let mut balancer = Daemon::spawn(haproxy(&["-db"], &[&main, &parts]));
+    assert!(poll(SOON, || path.join("user.sock").exists().then_some(())).is_some(), "{}", balancer.output());
+    let own = format!("\n[pull]\npull-interval = 1\ndst-dir = {d}/in\ntmp-dst-dir = {d}/tmp\n", d = path.display());
+    let further = path.join("d");
+    std::fs::create_dir(&further).unwrap();
+    write(&further, "own.conf", own);
+    let mut command = with_config(pull(), &write(path, "haproxystats.conf", &printed));
+    let mut daemon = Daemon::spawn({
+        command.arg("-d").arg(&further);
+        command
+    });
+    let snapshot = poll(SOON, || names(&path.join("in")).into_iter().find(|name| name.starts_with('1')));
+    let snapshot = snapshot.unwrap_or_else(|| panic!("nothing was pulled:\n{}", daemon.output()));
+    let stat = std::fs::read_to_string(path.join("in").join(snapshot).join("user.sock_stat")).unwrap();
+    assert!(stat.contains("\napp,one,"), "{stat}");
+    daemon.stop(SOON);
+    assert!(balancer.is_running());
+}
+
+#[test]
+fn what_haproxy_lacks_is_printed_with_the_reason_and_haproxy_takes_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let text = format!("global\n\tmaster-worker\n{DEFAULTS}backend app\n\tserver one 127.0.0.1:9\n");
+    let main = write(path, "haproxy.cfg", &text);
+    let printed = setup(&[&main]);
+    let line = printed.lines().find_map(|line| line.strip_prefix("#     stats socket ")).unwrap();
+    assert!(
+        printed.contains("# There is no stats socket") && printed.contains("#     -S /run/haproxy-master.sock"),
+        "{printed}"
+    );
+    assert_eq!(std::fs::read_to_string(&main).unwrap(), text, "nothing is changed");
+    // As it stands there, but for the directory and the group, which this machine may lack.
+    let line = line.replace("/run/haproxy/", &format!("{}/", path.display())).replace("group haproxy ", "");
+    let main = write(path, "haproxy.cfg", text.replace("global\n", &format!("global\n\tstats socket {line}\n")));
+    let (status, output) = harness::run(haproxy(&["-c"], &[&main]), SOON);
+    assert!(status.success(), "{output}");
+    assert!(!setup(&[&main]).contains("There is no stats socket"));
+    // A socket of which nobody else may make use, one that is open to all, a variable that is not set.
+    let text = "global\n\tstats socket /run/x.sock mode 600\n\tstats socket *:9999 process 2\n\tstats socket \"${NOT_THERE}\"\n";
+    let printed = setup(&[&write(path, "open.cfg", text)]);
+    for words in ["Only its owner may connect", "*:9999 is open to every host", "$NOT_THERE is not set here"] {
+        assert!(printed.contains(words), "{words}: {printed}");
+    }
+}
+
+#[test]
+fn a_file_that_does_not_exist_is_an_error_unless_nobody_named_it() {
+    let run = |words: &[&str]| {
+        let mut command = pull();
+        command.args(words);
+        harness::run(command, SOON)
+    };
+    let (status, output) = run(&["--setup", "/nonexistent/haproxy.cfg"]);
+    assert!(status.code() == Some(66) && output.contains("/nonexistent/haproxy.cfg cannot be read"), "{output}");
+    for words in
+        [&["--check", "-f", "/nonexistent.conf"][..], &["-f", "/nonexistent.conf"], &["-P", "-f", "/nonexistent.conf"]]
+    {
+        let (status, output) = run(words);
+        assert_eq!(status.code(), Some(78), "{words:?}: {output}");
+        assert!(output.contains("error: /nonexistent.conf cannot be read: No such file or directory"), "{output}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = write(directory.path(), "x.conf", "[pull]\nservers = unix:///x\npull-timout = 1\n");
+    for (strict, code) in [(false, 0), (true, 78)] {
+        let mut command = with_config(pull(), &file);
+        command.arg("--check").args(strict.then_some("--strict"));
+        let (status, output) = harness::run(command, SOON);
+        assert_eq!(status.code(), Some(code), "{output}");
+        assert!(output.contains("pull-timout"), "{output}");
+        assert_eq!(output.contains("and --strict is set"), strict, "{output}");
+    }
+}
