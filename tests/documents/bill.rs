@@ -1,6 +1,6 @@
 //! The bill of materials that `scripts/sbom` makes of cargo's metadata.
 
-use crate::harness::{SOON, peer, root, run};
+use crate::harness::{self, peer, root};
 use std::collections::BTreeSet;
 use std::process::Command;
 
@@ -11,9 +11,9 @@ fn the_bill_has_every_crate_of_the_programs_with_its_licence_and_checksum() {
     }
     let mut command = Command::new(root().join("scripts/sbom"));
     command.arg("--offline");
-    let (status, output) = run(command, SOON);
-    assert!(status.success(), "{output}");
-    let bill: serde_json::Value = serde_json::from_str(&output).unwrap();
+    let output = harness::output(&mut command).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let bill: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&bill["bomFormat"], &bill["specVersion"]), (&"CycloneDX".into(), &"1.5".into()));
     assert_eq!(bill["metadata"]["component"]["version"], env!("CARGO_PKG_VERSION"));
     let components = bill["components"].as_array().unwrap();
