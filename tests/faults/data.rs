@@ -1,6 +1,7 @@
 //! The files of snapshots: a HAProxy whose every number depends on the snapshot and the row.
 
 use std::fmt::Write;
+use std::os::unix::fs::lchown;
 use std::path::Path;
 
 /// Servers in the one backend of [`stat`], which makes about a thousand points of a snapshot.
@@ -92,4 +93,17 @@ pub fn fill_with(directory: &Path, servers: usize) -> std::io::Result<()> {
     let epoch = directory.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok()).unwrap_or(0);
     std::fs::write(directory.join("lb.sock_info"), info(epoch))?;
     std::fs::write(directory.join("lb.sock_stat"), stat(epoch, servers))
+}
+
+/// Gives a directory, and all that is in it, to a user.
+pub fn own(directory: &Path, user: u32) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            own(&entry.path(), user)?;
+        } else {
+            lchown(entry.path(), Some(user), Some(user))?;
+        }
+    }
+    lchown(directory, Some(user), Some(user))
 }

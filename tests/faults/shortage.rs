@@ -1,11 +1,11 @@
 //! Faults for which the process daemon has to be somebody else than root from its beginning, or takes long.
 
-use crate::data;
+use crate::data::{self, own};
 use crate::faults::{Fault, mounting, time_goes_by};
 use crate::harness::{Daemon, debian, names, output};
 use crate::report::Report;
 use crate::scenes::{forbid_in_ci, try_each};
-use crate::world::{Setting, WORKERS, World, own};
+use crate::world::{Setting, WORKERS, World};
 use haproxystats::snapshot::quarantine::MOST;
 use nix::sys::signal::Signal;
 use std::fs::{self, Permissions};

@@ -1,7 +1,7 @@
 //! One haproxystats with all that it needs, the faults that are injected into it, and the invariant: what arrived is
 //! what the published directories imply.
 
-use crate::data;
+use crate::data::{self, own};
 use crate::harness::graphite::{Behaviour, Recorder};
 #[cfg(feature = "kafka")]
 use crate::harness::kafka::{Brokers, Reader};
@@ -15,7 +15,7 @@ use fastrand::Rng;
 use haproxystats::dispatch::bounds;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, lchown};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -391,17 +391,4 @@ impl World {
             least = left;
         }
     }
-}
-
-/// Gives a directory, and all that is in it, to a user.
-pub fn own(directory: &Path, user: u32) -> std::io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            own(&entry.path(), user)?;
-        } else {
-            lchown(entry.path(), Some(user), Some(user))?;
-        }
-    }
-    lchown(directory, Some(user), Some(user))
 }
