@@ -151,7 +151,7 @@ pub(crate) fn phases(dir: &Path, port: &str, times: u32) {
         objects.begin(names, 0);
         for (plan, groups) in plans.iter().zip(&groups) {
             let outlet = Outlet::whole();
-            let selected = Selected { plan, groups, names, servers, excluded };
+            let selected = Selected { plan, groups, names, servers, excluded, latency: None };
             pieces::whole(&outlet, objects.render(selected, &mut sink, &outlet));
         }
         let text = sink.take(false, Vec::new()).take(Output::Plaintext).expect("there are lines").text;

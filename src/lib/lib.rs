@@ -24,7 +24,7 @@
 //! daemon     injection
 //! haproxy    value
 //! latency    snapshot
-//! config     escape haproxy net snapshot
+//! config     escape haproxy latency net snapshot
 //! telemetry  snapshot
 //! backoff    config
 //! batch      config snapshot
@@ -41,15 +41,15 @@
 //! parse      haproxy names plan value
 //! queue      logging snapshot
 //! status     cli config haproxy snapshot version
-//! aggregate  haproxy names parse plan value
+//! aggregate  haproxy latency names parse plan snapshot value
 //! reporter   batch config daemon dispatch encode exporter logging names snapshot value
 //! run        config daemon exit logging
 //! startup    cli config daemon exit exporter logging status version
 //! agent      cli config daemon exit exporter haproxy http logging names net reporter secrets startup telemetry version
 //! discovery  backoff cli config daemon dispatch exit exporter haproxy http logging names net reporter secrets startup telemetry tls
-//! pull       cli config daemon exit exporter haproxy injection logging parse snapshot startup telemetry version
-//! render     aggregate batch config encode haproxy names plan value
-//! process    aggregate archive batch cli config daemon dispatch encode exit exporter haproxy injection logging looked names parse plan prometheus queue render snapshot startup telemetry value version
+//! pull       cli config daemon exit exporter haproxy injection latency logging parse snapshot startup telemetry version
+//! render     aggregate batch config encode haproxy latency names plan snapshot value
+//! process    aggregate archive batch cli config daemon dispatch encode exit exporter haproxy injection latency logging looked names parse plan prometheus queue render snapshot startup telemetry value version
 //! ```
 //!
 //! What needs polars is behind the cargo feature `process`; the parsers do not.

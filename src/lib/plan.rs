@@ -41,6 +41,8 @@ pub struct KindPlan {
     pub skip_zero: bool,
     /// Which of the fields that the catalogue does not know are sent; `None`: all.
     unknown: Option<Vec<String>>,
+    /// Whether exact means, where there are any, take the place of averages of times.
+    pub exact_means: bool,
 }
 
 /// The names in a list that the catalogue does not know; `None` where all are wanted.
@@ -77,6 +79,7 @@ impl KindPlan {
             skip_unused: kind == Kind::Server && config.skip_unused_slots,
             skip_zero: config.skip_zero,
             unknown: unknown(selection, |name| columns::find(name).is_some()),
+            exact_means: config.time_averages == TimeAverages::Exact,
         };
         let times = config.time_averages;
         match selection {
@@ -132,7 +135,7 @@ impl KindPlan {
             let Some(column) = columns::find(name) else { continue };
             let Some(combine) = column.combine(self.kind) else { continue };
             let combine = match (combine, times) {
-                (Combine::BusyMean, TimeAverages::Weighted) => Combine::WeightedMean,
+                (Combine::BusyMean, TimeAverages::Weighted | TimeAverages::Exact) => Combine::WeightedMean,
                 _ => combine,
             };
             let known = self.fields.iter().position(|field| field.column.name == name && field.combine == combine);

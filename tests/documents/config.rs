@@ -206,8 +206,9 @@ fn words_that_are_not_understood() {
             let output = run(program, &original.arguments);
             assert_eq!(output.status.code(), original.status, "{name}");
             assert_eq!(stdout(&output), "");
-            // The lines differ in what is new: -d of pull, --check, --status, and lines for --nagios, --setup, --once, --explain, --replay.
-            let new = if program == Process { 4 } else { 2 };
+            // The lines differ in what is new: -d of pull, --check, --status, and lines for --nagios, --setup, --latency-rules, --once,
+            // --explain, --replay.
+            let new = if program == Process { 4 } else { 3 };
             let words = stderr(&output);
             let lines: Vec<&str> = words.lines().collect();
             assert_eq!(lines.len(), original.output.lines().count() + new + 1);
@@ -258,7 +259,7 @@ fn the_version_and_what_the_program_is_made_of() {
 }
 
 /// Options that the original does not have, and which are therefore not in its recordings.
-const NEW: [&str; 30] = [
+const NEW: [&str; 31] = [
     "acknowledge",
     "cluster-metrics",
     "connection-lifetime",
@@ -270,6 +271,7 @@ const NEW: [&str; 30] = [
     "fsync",
     "jitter",
     "keep",
+    "latency-buckets",
     "mark-ended",
     "max-reply-size",
     "mode",

@@ -48,6 +48,7 @@ pub const SECTIONS: &[Section] = &[
             ("mark-ended", "true"),
             ("exclude-sockets", "master.sock *.frontend"),
             ("families", "tables certificates"),
+            ("latency-table", "latency"),
         ],
         ..NOTHING
     },

@@ -14,6 +14,7 @@
 
 use super::daemon::{Figure, Overall};
 use super::group::{Grouped, Groups, Values};
+use super::latency::Latencies;
 use crate::haproxy::columns::{Column, Combine, Kind, Nature};
 use crate::haproxy::info;
 use crate::haproxy::per_kind::PerKind;
@@ -216,6 +217,8 @@ pub struct Cluster {
     doubtful: Vec<PerKind<HashSet<u32>>>,
     /// Whether the present host is the last of them.
     noting: bool,
+    /// What was counted of response times on all hosts.
+    pub latencies: Latencies,
 }
 
 impl Cluster {
@@ -238,6 +241,7 @@ impl Cluster {
             named: HashSet::new(),
             doubtful: Vec::new(),
             noting: false,
+            latencies: Latencies::default(),
         }
     }
 
@@ -249,6 +253,7 @@ impl Cluster {
         self.daemon_unknown = false;
         self.named.clear();
         self.doubtful.clear();
+        self.latencies.clear();
     }
 
     /// Before what a host has.

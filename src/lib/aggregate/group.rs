@@ -71,6 +71,24 @@ impl Values {
         }
     }
 
+    /// Puts numbers in the place of some values.
+    fn put(&mut self, rows: usize, numbers: &[(usize, f64)]) {
+        let mut floats = match std::mem::replace(self, Self::Nothing) {
+            Self::Floats(values) | Self::Wide(values) => values,
+            #[expect(clippy::cast_precision_loss, reason = "Graphite stores doubles; exactness ends at 2^53 anyway")]
+            Self::Ints(values) => {
+                values.iter().map(|value| if *value == ABSENT { f64::NAN } else { *value as f64 }).collect()
+            }
+            Self::Nothing => vec![f64::NAN; rows],
+        };
+        for (row, number) in numbers {
+            if let Some(value) = floats.get_mut(*row) {
+                *value = *number;
+            }
+        }
+        *self = Self::Wide(floats);
+    }
+
     fn take_away(&mut self, row: usize) {
         match self {
             Self::Ints(values) => values.get_mut(row).map(|value| *value = ABSENT),
@@ -103,6 +121,14 @@ impl Grouped {
             self.unknown.insert((*index, *row));
         }
         self
+    }
+
+    /// Puts numbers in the place of values of the field at `index`, by row.
+    pub(super) fn put(&mut self, index: usize, numbers: &[(usize, f64)]) {
+        let rows = self.keys.len();
+        if let Some(values) = self.values.get_mut(index).filter(|_| !numbers.is_empty()) {
+            values.put(rows, numbers);
+        }
     }
 
     /// Whether there is a value of the field at `index` for the object at `row`, but a part of it is not known.

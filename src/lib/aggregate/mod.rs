@@ -4,6 +4,7 @@ pub mod aligned;
 pub mod cluster;
 pub mod daemon;
 pub mod group;
+pub mod latency;
 pub mod thread;
 pub mod totals;
 

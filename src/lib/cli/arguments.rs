@@ -44,6 +44,8 @@ pub enum Action {
     Explain(String),
     /// Print another agent's configuration as ours (`haproxystats-agent --import-datawave`).
     Import(PathBuf),
+    /// Print rules that make HAProxy count response times (`haproxystats-pull --latency-rules`).
+    LatencyRules(LatencyRules),
     /// `--check`, and whether warnings count as errors.
     Check {
         /// `--strict`
@@ -82,6 +84,21 @@ pub struct Replay {
     pub to_graphite: Option<String>,
     /// The host of snapshots that do not say it.
     pub hostname: Option<String>,
+}
+
+/// What the rules that count response times are to be like, in the words of the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LatencyRules {
+    /// Bounds of the buckets, in milliseconds.
+    pub buckets: String,
+    /// What is counted.
+    pub timers: String,
+    /// Name of the table.
+    pub table: String,
+    /// The `defaults` section that the rules build on.
+    pub base: String,
+    /// Where workers of HAProxy hand the table on; empty where they do not.
+    pub peers: String,
 }
 
 /// What haproxystats-discovery is asked for: a server, a client, or both.

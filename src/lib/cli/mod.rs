@@ -9,7 +9,7 @@ mod usage;
 pub(crate) use arguments::Discover;
 #[cfg(feature = "process")]
 pub(crate) use arguments::Replay;
-pub(crate) use arguments::{Action, Arguments, Run};
+pub(crate) use arguments::{Action, Arguments, LatencyRules, Run};
 pub(crate) use parse::parse;
 pub(crate) use usage::usage;
 

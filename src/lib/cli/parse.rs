@@ -3,7 +3,7 @@
 //! docopt matches them against the usage text. Before that, they are brought into the one form that the crate takes:
 //! the original's docopt also understood abbreviations (`--vers`), and gave help and version wherever they stood.
 
-use super::arguments::{Action, Arguments, Discover, Run};
+use super::arguments::{Action, Arguments, Discover, LatencyRules, Run};
 use super::replay::replay;
 use super::usage::{short_usage, usage};
 use crate::config::{Program, did_you_mean};
@@ -12,9 +12,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Options that one program alone has.
-const OWN: [(&str, Program); 20] = [
+const OWN: [(&str, Program); 26] = [
     ("--ask", Program::Pull),
     ("--setup", Program::Pull),
+    ("--latency-rules", Program::Pull),
+    ("--buckets", Program::Pull),
+    ("--timers", Program::Pull),
+    ("--table", Program::Pull),
+    ("--base", Program::Pull),
+    ("--peers", Program::Pull),
     ("--server", Program::Discovery),
     ("--client", Program::Discovery),
     ("--debug", Program::Discovery),
@@ -42,7 +48,7 @@ const IN_FULL: [&str; 8] =
 /// An option: its long form, its short form, and whether a value follows.
 type Known = (&'static str, Option<char>, bool);
 
-const OPTIONS: [Known; 29] = [
+const OPTIONS: [Known; 35] = [
     ("--setup", None, false),
     ("--strict", None, false),
     ("--server", Some('s'), false),
@@ -55,6 +61,12 @@ const OPTIONS: [Known; 29] = [
     ("--print-conf", Some('P'), false),
     ("--check", None, false),
     ("--ask", None, false),
+    ("--latency-rules", None, false),
+    ("--buckets", None, true),
+    ("--timers", None, true),
+    ("--table", None, true),
+    ("--base", None, true),
+    ("--peers", None, true),
     ("--status", None, false),
     ("--json", None, false),
     ("--skip-config", None, false),
@@ -211,6 +223,7 @@ fn action(program: Program, parsed: &ArgvMap) -> Result<Action, String> {
     }
     Ok(match () {
         () if parsed.get_bool("--ask") => Action::Ask,
+        () if parsed.get_bool("--latency-rules") => Action::LatencyRules(latency_rules(parsed)),
         () if parsed.get_bool("--check") => Action::Check { strict: parsed.get_bool("--strict") },
         () if parsed.get_bool("--status") => Action::Status(parsed.get_bool("--json")),
         () if parsed.get_bool("--print") => Action::PrintDefaults,
@@ -231,6 +244,17 @@ fn discover(parsed: &ArgvMap) -> Result<Discover, String> {
         (false, false) => Run::Loop,
     };
     Ok(Discover { server, client, run })
+}
+
+fn latency_rules(parsed: &ArgvMap) -> LatencyRules {
+    let word = |option| parsed.get_str(option).to_owned();
+    LatencyRules {
+        buckets: word("--buckets"),
+        timers: word("--timers"),
+        table: word("--table"),
+        base: word("--base"),
+        peers: word("--peers"),
+    }
 }
 
 /// What the command line sets, as text of a configuration file.
@@ -348,6 +372,32 @@ mod tests {
         assert_eq!(action("--check"), Action::Check { strict: false });
         assert_eq!(action("--check --strict"), Action::Check { strict: true });
         assert_eq!(action("-f x --once 1457298067"), Action::Once { snapshot: "1457298067".into(), count: false });
+    }
+
+    #[test]
+    fn rules_of_latency() {
+        let rules = |line| match try_parse(Program::Pull, line).unwrap().action {
+            Action::LatencyRules(rules) => rules,
+            other => panic!("{other:?}"),
+        };
+        let default = rules("--latency-rules");
+        assert_eq!(
+            (default.table.as_str(), default.base.as_str(), default.timers.as_str()),
+            ("latency", "base", "response")
+        );
+        assert_eq!(default.buckets, crate::latency::rules::BOUNDS);
+        let other = rules("--latency --buck 1,5 --timers=queue --table t --base b --peers :1");
+        let expected = LatencyRules {
+            buckets: "1,5".to_owned(),
+            timers: "queue".to_owned(),
+            table: "t".to_owned(),
+            base: "b".to_owned(),
+            peers: ":1".to_owned(),
+        };
+        assert_eq!(other, expected);
+        assert!(
+            try_parse(Program::Pull, "--buckets 1").is_err() && try_parse(Program::Process, "--latency-rules").is_err()
+        );
     }
 
     #[test]

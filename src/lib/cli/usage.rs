@@ -7,6 +7,7 @@ const PULL: &str = "Pulls statistics from HAProxy daemon over UNIX/TCP socket(s)
 Usage:
     haproxystats-pull [-f <file>] [-d <dir>] [-p | -P | --check [--ask | --strict] | --status [--json]]
     haproxystats-pull --setup [<path>...]
+    haproxystats-pull --latency-rules [--buckets <ms>] [--timers <names>] [--table <name>] [--base <name>] [--peers <address>]
     haproxystats-pull --nagios <check> [<option>...]
 
 Options:
@@ -20,6 +21,16 @@ Options:
     --strict           with --check: fail if there is a warning
     --setup            print a configuration for the HAProxy that runs, or whose
                        files or directories follow, and what that lacks
+    --latency-rules    print rules for HAProxy that count response times, then exit
+    --buckets <ms>     bounds of the buckets of --latency-rules, in milliseconds
+                       [default: 1,2,5,10,25,50,100,250,500,1000,2500,10000]
+    --timers <names>   what --latency-rules counts: response, connect, queue
+                       [default: response]
+    --table <name>     stick table of --latency-rules [default: latency]
+    --base <name>      defaults section that --latency-rules builds on
+                       [default: base]
+    --peers <address>  where HAProxy hands the table of --latency-rules on to its
+                       next worker at a reload
     --status           show the status of the running program
     --json             print the status as JSON
     --nagios <check>   run as a Nagios plug-in; see contrib/nagios

@@ -48,10 +48,13 @@ options! {
         STATE_SERIES: bool = value::BOOLEAN, "state-series", Some("false"),
             "With states among the families, also send a series for each state: 1 for the one that the object is in, 0 for the \
              others.";
-        TIME_AVERAGES: TimeAverages = choice![("plain", TimeAverages::Plain), ("weighted", TimeAverages::Weighted)], "time-averages", Some("plain"),
+        LATENCY_BUCKETS: bool = value::BOOLEAN, "latency-buckets", Some("false"),
+            "Also send each bucket of the response times that HAProxy counts (latency-table of [pull]), as counters.";
+        TIME_AVERAGES: TimeAverages = choice![("plain", TimeAverages::Plain), ("weighted", TimeAverages::Weighted), ("exact", TimeAverages::Exact)], "time-averages", Some("plain"),
             "How qtime, ctime, rtime and ttime are averaged over processes: plain, the mean of the processes with \
-             traffic; weighted, by the number of requests behind each average, at most 1024. Clusters, servers over \
-             all backends and messages always use weighted.";
+             traffic; weighted, by the number of requests behind each average, at most 1024; exact, the mean of the times that \
+             HAProxy has counted since the snapshot before (latency-table of [pull]), and weighted where it has not. Clusters \
+             and servers over all backends always use exact, messages at least weighted.";
         LIVENESS_CHECK_INTERVAL: Duration = value::TIME_LIMIT, "liveness-check-interval", Some("10"),
             "How often the parent checks that the workers are alive.";
         WORKER_TIMEOUT: Duration = value::TIME_LIMIT, "worker-timeout", Some("60"),
@@ -82,6 +85,8 @@ pub enum TimeAverages {
     Plain,
     /// Weighted by the requests that each is over.
     Weighted,
+    /// Exact where HAProxy has counted the times (`latency-table`), weighted elsewhere.
+    Exact,
 }
 
 /// `[process]`
@@ -113,6 +118,8 @@ pub struct Process {
     pub status_metrics: bool,
     /// With states, also send each state by itself.
     pub state_series: bool,
+    /// Also send buckets of response times.
+    pub latency_buckets: bool,
     /// How averages of times become one over processes, in what the original sent.
     pub time_averages: TimeAverages,
     /// File with names of frontends to leave out.
@@ -153,6 +160,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Process> {
             calculate_percentages: section.get(&CALCULATE_PERCENTAGES),
             status_metrics: section.get(&STATUS_METRICS),
             state_series: section.get(&STATE_SERIES),
+            latency_buckets: section.get(&LATENCY_BUCKETS),
             time_averages: section.get(&TIME_AVERAGES),
             exclude_frontends: exclude(section, &EXCLUDE_FRONTENDS),
             exclude_backends: exclude(section, &EXCLUDE_BACKENDS),

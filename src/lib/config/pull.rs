@@ -9,9 +9,10 @@ use super::section::{Section, gather};
 use super::servers::servers;
 use super::value::{self, LogLevel, Retries};
 use crate::config::option::{choice, options};
-use crate::config::reading::{Reading, Type};
+use crate::config::reading::{Reading, Refusal, Type};
 use crate::haproxy::address::Address;
 use crate::haproxy::family::Families;
+use crate::latency::rules::is_name;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,6 +47,9 @@ options! {
         UNKNOWN_FIELDS: UnknownFields = choice![("report", UnknownFields::Report), ("send", UnknownFields::Send)], "unknown-fields", Some("report"),
             "Fields of HAProxy that this version of haproxystats does not know: log and count them (report), or send them as well \
              (send). HAProxy is asked once in each of its processes how they are combined.";
+        LATENCY_TABLE: String = Reading::new(Type::Text, latency_table), "latency-table", None,
+            "Stick table in which HAProxy counts response times by the rules of --latency-rules; asked with every pull, and sent as \
+             percentiles. The socket needs level operator.";
         EXCLUDE_SOCKETS: NamePatterns = Reading::new(Type::Text, NamePatterns::parse), "exclude-sockets", None,
             "Names in socket-dir that are not tried, separated by spaces; * matches any text and ? any character, as \
              in *.master master.sock. Sockets that turn out not to be stats sockets are skipped anyway.";
@@ -139,6 +143,8 @@ pub struct Pull {
     pub families_interval: Duration,
     /// What becomes of fields that the catalogue does not know.
     pub unknown_fields: UnknownFields,
+    /// The stick table in which HAProxy counts response times.
+    pub latency_table: Option<String>,
     /// Names in `socket_dir` that are left out.
     pub exclude_sockets: NamePatterns,
     /// Most bytes of one reply.
@@ -180,6 +186,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Pull> {
             families: section.or_default(&FAMILIES),
             families_interval: section.get(&FAMILIES_INTERVAL),
             unknown_fields: section.get(&UNKNOWN_FIELDS),
+            latency_table: section.optional(&LATENCY_TABLE),
             exclude_sockets: section.or_default(&EXCLUDE_SOCKETS),
             max_reply_size: section.get(&MAX_REPLY_SIZE),
             dst_dir: section.get(&DST_DIR),
@@ -206,6 +213,13 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Pull> {
         );
     }
     buffer_limit.and(workers).and(pull)
+}
+
+fn latency_table(text: &str) -> Result<String, Refusal> {
+    match is_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err("no name of a table; HAProxy takes letters, digits and -_.:".to_owned()),
+    }
 }
 
 /// Warns about times that do not fit together.

@@ -22,10 +22,12 @@ pub enum Family {
     Peers,
     /// Version, node and description.
     Build,
+    /// Response times. No word of `families`: `latency-table` names the table.
+    Latency,
 }
 
 impl Family {
-    /// All families.
+    /// All that `families` knows.
     pub const ALL: [Self; 9] = [
         Self::Listeners,
         Self::States,
@@ -51,6 +53,7 @@ impl Family {
             Self::Pools => "pools",
             Self::Peers => "peers",
             Self::Build => "build",
+            Self::Latency => "latency",
         }
     }
 }

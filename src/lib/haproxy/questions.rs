@@ -168,6 +168,11 @@ pub static QUESTIONS: &[Question] = &[
     slow(Family::Activity, "show activity", "thread_id: ", Level::Operator, Release(2, 4), "_activity"),
     slow(Family::Pools, "show pools", "Dumping pools usage", Level::User, Release(2, 0), "_pools"),
     slow(Family::Peers, "show peers", "0x", Level::User, Release(2, 1), "_peers"),
+    Question {
+        rhythm: Rhythm::Tick,
+        leaving: true,
+        ..slow(Family::Latency, "show table", "# table: ", Level::Operator, Release(2, 9), "_latency")
+    },
 ];
 
 /// The files that `show ssl cert` lists, without those of a change that is not committed (`*FILE`).

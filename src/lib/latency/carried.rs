@@ -90,7 +90,7 @@ impl Object<'_> {
         let (size, bounds) = (self.layout.of_timer(), self.layout.bounds());
         self.layout.timers().iter().enumerate().map(move |(place, timer)| {
             let part =
-                |all: &[u64]| Histogram::new(bounds, all.get(place * size..(place + 1) * size).unwrap_or_default());
+                |all: &[u64]| Histogram::with(bounds, all.get(place * size..(place + 1) * size).unwrap_or_default());
             Counted { backend, server, timer: *timer, total: part(&self.counters), recent: part(&self.increments) }
         })
     }

@@ -1,10 +1,12 @@
 //! Counts by bounds, and what can be said of the times that were counted.
 
+use std::sync::Arc;
+
 /// Requests by how long they took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Histogram {
     /// In milliseconds, ascending.
-    bounds: Vec<u32>,
+    bounds: Arc<[u32]>,
     /// For each bound, how many took at most that long: each counts in all bounds from its own on.
     counts: Vec<u64>,
     /// How many there were.
@@ -18,6 +20,12 @@ impl Histogram {
     /// and none is above the one that it is part of.
     #[must_use]
     pub fn new(bounds: &[u32], counters: &[u64]) -> Self {
+        Self::with(&bounds.into(), counters)
+    }
+
+    /// The same with bounds that many have.
+    #[must_use]
+    pub fn with(bounds: &Arc<[u32]>, counters: &[u64]) -> Self {
         let counter = |place: usize| counters.get(place).copied().unwrap_or(0);
         let (count, sum) = (counter(bounds.len()), counter(bounds.len() + 1));
         let mut counts: Vec<u64> = (0..bounds.len()).map(counter).collect();
@@ -26,7 +34,7 @@ impl Histogram {
             most = most.min(*count);
             *count = most;
         }
-        Self { bounds: bounds.to_vec(), counts, count, sum }
+        Self { bounds: Arc::clone(bounds), counts, count, sum }
     }
 
     /// The bounds, in milliseconds.
@@ -54,13 +62,21 @@ impl Histogram {
     }
 
     /// Adds what was counted elsewhere. Of different bounds, those remain that both have: for these, and for the number and the
-    /// sum, nothing is lost.
+    /// sum, nothing is lost. Where nothing was counted, bounds say nothing.
     pub fn add(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        if self.count == 0 {
+            self.clone_from(other);
+            return;
+        }
         self.count = self.count.saturating_add(other.count);
         self.sum = self.sum.saturating_add(other.sum);
         if self.bounds != other.bounds {
-            let both = |bound: &u32| Some((*bound, self.at(*bound)? + other.at(*bound)?));
-            (self.bounds, self.counts) = self.bounds.iter().filter_map(both).unzip();
+            let both = |bound: &u32| Some((*bound, self.at(*bound)?.saturating_add(other.at(*bound)?)));
+            let (bounds, counts): (Vec<u32>, Vec<u64>) = self.bounds.iter().filter_map(both).unzip();
+            (self.bounds, self.counts) = (bounds.into(), counts);
             return;
         }
         for (own, others) in self.counts.iter_mut().zip(&other.counts) {
@@ -178,8 +194,8 @@ mod tests {
 
         #[test]
         fn counts_add_where_percentiles_do_not(
-            one in proptest::collection::vec(0_u32..2000, 0..50),
-            two in proptest::collection::vec(0_u32..2000, 0..50),
+            one in proptest::collection::vec(0_u32..2000, 1..50),
+            two in proptest::collection::vec(0_u32..2000, 1..50),
             kept in proptest::collection::vec(any::<bool>(), 5),
         ) {
             let some: Vec<u32> = BOUNDS.into_iter().zip(&kept).filter(|(_, kept)| **kept).map(|(bound, _)| bound).collect();
@@ -189,6 +205,8 @@ mod tests {
             prop_assert_eq!(&sum, &counted(&some, &both));
             let mut other = counted(&some, &two);
             other.add(&counted(&BOUNDS, &one));
+            prop_assert_eq!(&sum, &other);
+            other.add(&Histogram::default());
             prop_assert_eq!(sum, other);
         }
 

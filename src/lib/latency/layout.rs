@@ -1,6 +1,7 @@
 //! What is counted: timers, and the bounds of their buckets.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Elements that an array of general-purpose counters in a stick table can have.
 const MOST_ELEMENTS: usize = 100;
@@ -91,8 +92,8 @@ pub enum LayoutError {
 /// that slow, then how many there were, and the sum of their times.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Layout {
-    timers: Vec<Timer>,
-    bounds: Vec<u32>,
+    timers: Arc<[Timer]>,
+    bounds: Arc<[u32]>,
 }
 
 impl Layout {
@@ -101,25 +102,26 @@ impl Layout {
     /// # Errors
     /// What cannot be right.
     pub fn parse(timers: &str, bounds: &str) -> Result<Self, LayoutError> {
-        let mut layout = Self { timers: Vec::new(), bounds: Vec::new() };
+        let (mut all, mut ascending) = (Vec::new(), Vec::new());
         for word in timers.split(',').map(str::trim) {
             let timer = Timer::of(word).ok_or_else(|| LayoutError::Timer(word.to_owned()))?;
-            if layout.timers.contains(&timer) {
+            if all.contains(&timer) {
                 return Err(LayoutError::TimerTwice(word.to_owned()));
             }
-            layout.timers.push(timer);
+            all.push(timer);
         }
         for word in bounds.split(',').map(str::trim) {
             let bound = Some(word).filter(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
             let bound = bound.and_then(|word| word.parse().ok()).filter(|bound| (1..=LONGEST).contains(bound));
             let bound = bound.ok_or_else(|| LayoutError::Bound(word.to_owned()))?;
-            match layout.bounds.last() {
+            match ascending.last() {
                 Some(before) if *before >= bound => {
                     return Err(LayoutError::Order { before: *before, after: bound });
                 }
-                _ => layout.bounds.push(bound),
+                _ => ascending.push(bound),
             }
         }
+        let layout = Self { timers: all.into(), bounds: ascending.into() };
         if layout.elements() > MOST_ELEMENTS {
             return Err(LayoutError::TooMany { timers: layout.timers.len(), bounds: layout.bounds.len() });
         }
@@ -134,7 +136,7 @@ impl Layout {
 
     /// The bounds, in milliseconds.
     #[must_use]
-    pub fn bounds(&self) -> &[u32] {
+    pub fn bounds(&self) -> &Arc<[u32]> {
         &self.bounds
     }
 

@@ -10,6 +10,7 @@
 //! and percentiles never do.
 
 pub mod carried;
+pub mod counter;
 pub mod histogram;
 pub mod key;
 pub mod layout;

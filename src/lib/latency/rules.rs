@@ -22,6 +22,8 @@ pub struct Names<'a> {
     pub table: &'a str,
     /// The user's own `defaults` section.
     pub base: &'a str,
+    /// Where a worker hands the table on to the next at a reload, if it does.
+    pub peers: Option<&'a str>,
 }
 
 /// Whether HAProxy takes this as the name of a section.
@@ -36,17 +38,25 @@ pub fn is_name(text: &str) -> bool {
 /// none of its buckets.
 #[must_use]
 pub fn configuration(layout: &Layout, names: Names<'_>) -> String {
-    let Names { table, base } = names;
+    let Names { table, base, peers } = names;
     let elements = layout.elements();
     let length = KEY + layout.to_string().len();
+    let (section, shared) = match peers {
+        // HAProxy's own name for the host it runs on.
+        Some(address) => (
+            format!("\npeers {table}-peers\n    bind {address}\n    server \"${{HAPROXY_LOCALPEER}}\"\n"),
+            format!(" peers {table}-peers"),
+        ),
+        None => (String::new(), String::new()),
+    };
     let mut text = format!(
         "# Latency histograms of servers, for haproxystats. Made by haproxystats-pull --latency-rules.\n\
          # HAProxy 2.9 or later, backends in HTTP mode. How to use it: docs/latency.md.\n\
          #\n\
          # It belongs behind the defaults section \"{base}\". Backends take the rules with \"backend NAME from {table}-rules\".\n\
-         \n\
+         {section}\n\
          backend {table} from {base}\n    \
-         stick-table type string len {length} size 100k expire 1d store gpc({elements})\n\
+         stick-table type string len {length} size 100k expire 1d{shared} store gpc({elements})\n\
          \n\
          defaults {table}-rules from {base}\n    \
          mode http\n    \
@@ -59,7 +69,7 @@ pub fn configuration(layout: &Layout, names: Names<'_>) -> String {
         element - 1
     };
     for fetch in layout.timers().iter().copied().map(Timer::fetch) {
-        for bound in layout.bounds() {
+        for bound in layout.bounds().iter() {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "    http-response sc-inc-gpc({},2) if {{ {fetch} le {bound} }}", next());
         }
@@ -76,7 +86,7 @@ mod tests {
     #[test]
     fn the_rules_of_two_timers() {
         let layout = Layout::parse("response,queue", "5,50").unwrap();
-        let text = configuration(&layout, Names { table: "t", base: "b" });
+        let text = configuration(&layout, Names { table: "t", base: "b", peers: None });
         for line in [
             "backend t from b",
             "    stick-table type string len 179 size 100k expire 1d store gpc(8)",
@@ -91,6 +101,12 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }
         assert_eq!(text.lines().filter(|line| line.contains("-gpc(")).count(), layout.elements());
+        assert!(!text.contains("peers"));
+        let text = configuration(&layout, Names { table: "t", base: "b", peers: Some("127.0.0.1:1") });
+        assert!(
+            text.contains("\npeers t-peers\n    bind 127.0.0.1:1\n    server \"${HAPROXY_LOCALPEER}\"\n\nbackend t ")
+        );
+        assert!(text.contains(" expire 1d peers t-peers store gpc(8)\n"));
     }
 
     #[test]

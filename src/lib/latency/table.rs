@@ -58,6 +58,8 @@ pub struct Header {
 pub struct Row<'a> {
     /// What it is of.
     pub key: Key<'a>,
+    /// Counters of each timer.
+    pub of_timer: usize,
     /// Its counters, as many as the layout needs.
     pub counters: &'a [u32],
 }
@@ -68,7 +70,7 @@ const MOST_KNOWN: usize = 64;
 /// Reads rows; remembers the layouts that it has seen, of which there are few.
 #[derive(Debug, Default)]
 pub struct Reader {
-    known: Vec<(String, usize)>,
+    known: Vec<(String, Layout)>,
     counters: Vec<u32>,
 }
 
@@ -90,19 +92,19 @@ impl Reader {
                 return Err(TableError::Refused);
             }
             match self.row(line) {
-                Ok(key) => take(Ok(Row { key, counters: &self.counters })),
+                Ok((key, of_timer)) => take(Ok(Row { key, of_timer, counters: &self.counters })),
                 Err(error) => take(Err((error, line))),
             }
         }
         Ok(header)
     }
 
-    fn row<'a>(&mut self, line: &'a [u8]) -> Result<Key<'a>, RowError> {
+    fn row<'a>(&mut self, line: &'a [u8]) -> Result<(Key<'a>, usize), RowError> {
         let line = std::str::from_utf8(line).map_err(|_| RowError::Malformed)?;
         let mut words = line.split(' ');
         let key = words.find_map(|word| word.strip_prefix("key=")).ok_or(RowError::Malformed)?;
         let key = Key::parse(key)?;
-        let needed = self.elements(key.layout)?;
+        let (needed, of_timer) = self.elements(key.layout)?;
         self.counters.clear();
         let mut found = 0;
         for word in words {
@@ -115,19 +117,22 @@ impl Reader {
             found += 1;
             self.counters.push(value.parse().map_err(|_| RowError::Malformed)?);
         }
-        if found == needed { Ok(key) } else { Err(RowError::Counters { found, needed }) }
+        if found == needed { Ok((key, of_timer)) } else { Err(RowError::Counters { found, needed }) }
     }
 
-    fn elements(&mut self, layout: &str) -> Result<usize, LayoutError> {
-        if let Some((_, elements)) = self.known.iter().find(|(known, _)| known == layout) {
-            return Ok(*elements);
+    /// How many counters a row of this layout has, and each timer of it.
+    fn elements(&mut self, text: &str) -> Result<(usize, usize), LayoutError> {
+        let size = |layout: &Layout| (layout.elements(), layout.of_timer());
+        if let Some((_, layout)) = self.known.iter().find(|(known, _)| known == text) {
+            return Ok(size(layout));
         }
-        let (timers, bounds) = layout.split_once('/').unwrap_or((layout, ""));
-        let elements = Layout::parse(timers, bounds)?.elements();
+        let (timers, bounds) = text.split_once('/').unwrap_or((text, ""));
+        let layout = Layout::parse(timers, bounds)?;
+        let elements = size(&layout);
         if self.known.len() >= MOST_KNOWN {
             self.known.clear();
         }
-        self.known.push((layout.to_owned(), elements));
+        self.known.push((text.to_owned(), layout));
         Ok(elements)
     }
 }

@@ -4,6 +4,7 @@ use super::further::{Asked, Told};
 use super::job::{BUFFER, Job, Manner};
 use super::sockets::{self, Target};
 use crate::config::{self, Retries};
+use crate::haproxy::family::Family;
 use crate::haproxy::further::Refusal;
 use crate::haproxy::questions::{QUESTIONS, Question, socket_line};
 use crate::haproxy::release::Release;
@@ -74,8 +75,10 @@ async fn one(target: Target, manner: Manner, buffer: Rc<RefCell<Box<[u8]>>>) -> 
         }
     };
     let Some(release) = release else { return (alone("does not say its version".to_owned()), Vec::new()) };
-    let (known, others): (Vec<&'static Question>, Vec<_>) =
-        QUESTIONS.iter().partition(|question| question.is_for(release));
+    let (known, others): (Vec<&'static Question>, Vec<_>) = QUESTIONS
+        .iter()
+        .filter(|question| question.family != Family::Latency)
+        .partition(|question| question.is_for(release));
     let asked = known.iter().map(|question| Asked::of(question)).collect();
     let told = Job::new(target.clone(), manner, buffer, None).with(asked).questions(LIMIT).await;
     let mut rows = Vec::new();

@@ -13,11 +13,13 @@ mod further;
 mod gathering;
 pub mod health;
 mod job;
+mod latency;
 mod masters;
 pub mod outcome;
 pub mod pace;
 mod pages;
 pub mod poll;
+mod rules;
 pub mod schedule;
 pub mod sockets;
 mod step;
@@ -73,6 +75,7 @@ fn own(arguments: &Arguments) -> u8 {
     signals::release_hangup();
     let paths = match &arguments.action {
         Action::Setup(paths) => paths,
+        Action::LatencyRules(rules) => return rules::print(rules),
         _ => return ask(arguments),
     };
     match setup(paths) {

@@ -4,6 +4,7 @@ use super::continuity::Continuity;
 use super::ended::Ended;
 use super::failure::SocketError;
 use super::health::{Change, Health};
+use super::latency::Latency;
 use super::masters::{Masters, Round};
 use super::outcome::{Outcome, Standing};
 use super::pace::Pace;
@@ -37,6 +38,7 @@ pub(super) struct Puller {
     hosts: config::Hosts,
     continuity: Option<Continuity>,
     ended: Option<Ended>,
+    latency: Option<Latency>,
     health: Health,
     condition: Condition,
     socket_dir_error: Option<io::ErrorKind>,
@@ -71,12 +73,14 @@ impl Puller {
         let mut counters = Counters::default();
         let ended = ended(&config, hosts.clone());
         let continuity = config.continuous_counters.then(|| continuity(&config, hosts.clone(), &mut counters));
+        let latency = Latency::of(None, &config, &hosts, &staging, &mut counters);
         Self {
             masters: poller.masters(&config.master_sockets),
             poller,
             hosts,
             continuity,
             ended,
+            latency,
             config,
             staging,
             counters,
@@ -106,6 +110,7 @@ impl Puller {
             }
         };
         self.ended = ended(&config, hosts.clone());
+        self.latency = Latency::of(self.latency.take(), &config, &hosts, &self.staging, &mut self.counters);
         self.hosts = hosts;
         self.config = config;
         Ok(())
@@ -284,10 +289,14 @@ impl Puller {
                 let ended = ended.tick(&snapshot.folder(), outcomes);
                 self.counters.add(Counter::EndedObjects, ended);
             }
+            if let Some(latency) = &mut self.latency {
+                latency.tick(epoch, &snapshot.folder(), outcomes, &leaving.workers, &mut self.counters)?;
+            }
             let mut counters = self.counters.clone();
             counters.add(Counter::Published, 1);
             self.publish(snapshot, &counters.render()).await?;
             self.counters = counters;
+            self.latency.iter_mut().for_each(Latency::published);
         } else {
             drop(snapshot);
             if self.condition != Condition::SocketsFail {

@@ -1,5 +1,6 @@
 //! Objects in, with what they are called: paths, names, and the metrics of each.
 
+pub mod latency;
 mod metrics;
 pub mod objects;
 pub mod path;

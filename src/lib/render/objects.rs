@@ -1,5 +1,6 @@
 //! Frontends, backends and servers, and the metrics of each.
 
+use super::latency::Latency;
 use super::metrics::Metrics;
 use super::path::{About, Paths};
 use super::pieces::Outlet;
@@ -45,6 +46,8 @@ pub struct Selected<'a> {
     pub servers: &'a Pairs,
     /// Names of proxies that are left out.
     pub excluded: &'a HashSet<NameId>,
+    /// Response times that were counted, where there are any.
+    pub latency: Option<Latency<'a>>,
 }
 
 /// Counts of a backend's servers by state, as `status-metrics` sends them: metric name and the states that count.
@@ -142,6 +145,9 @@ impl Objects {
                     count += 1;
                 }
             }
+            if let Some(latency) = selected.latency.filter(|_| kind == ObjectKind::Backend) {
+                count += latency.tell(latency.counted.backend(names.spelled(name)), &mut told);
+            }
         }
         count
     }
@@ -186,6 +192,9 @@ impl Objects {
             count += metrics.tell(row, &mut told);
             if self.status {
                 count += states(grouped, row, &mut told);
+            }
+            if let Some(latency) = selected.latency {
+                count += latency.tell(latency.counted.server(proxy, name), &mut told);
             }
         }
         count
@@ -269,7 +278,11 @@ impl Objects {
                 cached(&mut self.by_name[Kind::Server], name.0, || paths.of(About::ServerTotal(names.get(name))));
             let Some(prefixes) = prefixes else { continue };
             let object = Object { kind: ObjectKind::ServerTotal, proxy: "", name: names.spelled(name) };
-            count += metrics.tell(row, &mut sink.object(object, prefixes));
+            let mut told = sink.object(object, prefixes);
+            count += metrics.tell(row, &mut told);
+            if let Some(latency) = selected.latency {
+                count += latency.tell(latency.counted.total(object.name), &mut told);
+            }
         }
         count
     }

@@ -11,6 +11,8 @@
 //! | `<socket>_endedinfo`, `_endedstat` | what is known of objects that were in the snapshot before and are no more |
 //! | `<socket>_tables` and others, `<master>@<pid>_oldtables` | replies to further questions (`haproxy::questions`) |
 //! | `<socket>_learnt` | natures of fields that the catalogue does not know (`haproxy::learnt`) |
+//! | `<socket>_latency`, `<master>@<pid>_oldlatency` | the reply to `show table` of `latency-table` |
+//! | `<socket>_carriedlatency` | what the rows of such tables have come to, and by how much since the snapshot before |
 //! | `.pull` | pull's own counters, one `name value` line each; hidden, so that nothing else reads it |
 //! | `.origin` | only in an archived snapshot: the host on which it was processed ([`origin`]) |
 //!
@@ -53,6 +55,12 @@ pub const ENDED_INFO_SUFFIX: &str = "_endedinfo";
 pub const ENDED_STAT_SUFFIX: &str = "_endedstat";
 /// End of the name of a file with what is known of fields that the catalogue does not have (`haproxy::learnt`).
 pub const LEARNT_SUFFIX: &str = "_learnt";
+/// End of the name of a file with a table of response times (`latency-table`).
+pub const LATENCY_SUFFIX: &str = "_latency";
+/// The same of a worker that is leaving.
+pub const OLD_LATENCY_SUFFIX: &str = "_oldlatency";
+/// What the rows of these tables have come to.
+pub const CARRIED_LATENCY_SUFFIX: &str = "_carriedlatency";
 /// What stands between the name of a master and the pid of a worker that is leaving.
 pub const WORKER_MARK: char = '@';
 /// Name of the file in which pull hands its own counters to process.

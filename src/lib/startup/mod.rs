@@ -73,7 +73,8 @@ impl Front {
             | Action::Replay(_)
             | Action::Explain(_)
             | Action::ExplainMetric { .. }
-            | Action::Import(_) => {
+            | Action::Import(_)
+            | Action::LatencyRules(_) => {
                 return Next::Own(arguments);
             }
         };

@@ -45,7 +45,7 @@ counters! {
     OldWorkers "PullOldWorkers" "workers" Gauge
         "Workers of HAProxy that are leaving after a reload, and were asked through their masters (master-sockets).";
     DamagedStates "PullDamagedStates" "files" Counter
-        "States of continuous-counters that could not be read at the start, and were set aside.";
+        "States of continuous-counters and latency-table that could not be read at the start, and were set aside.";
     FailedMasters "PullFailedMasters" "sockets" Counter
         "Masters and workers that are leaving which have not answered, though they are there.";
     Resets "PullResets" "objects" Counter
@@ -54,6 +54,14 @@ counters! {
         "Processes that are not in the snapshot, whose counters it adds (continuous-counters).";
     EndedObjects "PullEndedObjects" "objects" Counter
         "Frontends, backends and servers that were in the snapshot before and are no more (mark-ended).";
+    LatencyTables "PullLatencyTables" "tables" Gauge
+        "Tables of response times that this pull has read (latency-table).";
+    FullLatencyTables "PullLatencyFullTables" "tables" Gauge
+        "Of PullLatencyTables: those without room for a further server; HAProxy drops rows, and requests are missing.";
+    RefusedLatencyRows "PullLatencyRefusedRows" "rows" Counter
+        "Rows of such tables that were left out: made by other rules, with bounds that are none, or cut off.";
+    LatencyResets "PullLatencyResets" "rows" Counter
+        "Rows of such tables that began again although their process had not: HAProxy had dropped them.";
     SlowSockets "PullSlowSockets" "sockets" Counter
         "Sockets that had not answered after 20 seconds, and again each time the wait has doubled; only without pull-timeout.";
     FailedSockets "PullFailedSockets" "sockets" Counter

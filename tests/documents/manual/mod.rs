@@ -56,6 +56,13 @@ fn pages_and_completions_are_what_the_programs_say() {
 }
 
 #[test]
+fn rules_of_latency_are_what_the_program_prints() {
+    let output = crate::harness::pull().arg("--latency-rules").output().unwrap();
+    assert!(output.status.success());
+    is_made("contrib/haproxy/latency.cfg", &String::from_utf8(output.stdout).unwrap());
+}
+
+#[test]
 fn man_and_mandoc_find_no_fault_in_the_pages() {
     for (path, content) in files().iter().filter(|(path, _)| path.starts_with("man/")) {
         let file = contrib(path);

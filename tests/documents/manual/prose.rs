@@ -45,7 +45,7 @@ pub const PAGES: &[Prose] = &[
             "With families it asks further commands on the same connection, every families-interval, and stores each reply as a \
              file of its own. One that HAProxy refuses or does not answer costs nothing else.",
             "It does not need root, but must be allowed to connect to the sockets; level user is enough, except for some \
-             families.",
+             families and latency-table.",
         ],
         signals: &[
             (
@@ -64,6 +64,10 @@ pub const PAGES: &[Prose] = &[
         ],
         examples: &[
             ("haproxystats-pull --check", "Report all errors in /etc/haproxystats.conf, and start nothing."),
+            (
+                "haproxystats-pull --latency-rules --buckets 5,20,100,500",
+                "Print a stick table and rules for haproxy.cfg that count responses by these bounds, in milliseconds.",
+            ),
             (
                 "haproxystats-pull -f lb.conf -d lb.d",
                 "Run with the options of lb.conf, overridden by those of lb.d/*.conf.",

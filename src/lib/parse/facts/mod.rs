@@ -50,7 +50,7 @@ impl Facts {
             Family::Activity => activity::read(text, self),
             Family::Pools => pools::read(text, self),
             Family::Peers => peers::read(text, self),
-            Family::Listeners | Family::States | Family::Build => {}
+            Family::Listeners | Family::States | Family::Build | Family::Latency => {}
         }
     }
 

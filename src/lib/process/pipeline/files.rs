@@ -1,10 +1,11 @@
 //! The files of a snapshot.
 
+use crate::haproxy::family::Family;
 use crate::haproxy::questions::{self, Question};
 use crate::parse::part::Part;
 use crate::snapshot::{
-    CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX, ENDED_INFO_SUFFIX, ENDED_STAT_SUFFIX, INFO_SUFFIX, LEARNT_SUFFIX,
-    OLD_INFO_SUFFIX, OLD_STAT_SUFFIX, STAT_SUFFIX, WORKER_MARK,
+    CARRIED_INFO_SUFFIX, CARRIED_LATENCY_SUFFIX, CARRIED_STAT_SUFFIX, ENDED_INFO_SUFFIX, ENDED_STAT_SUFFIX,
+    INFO_SUFFIX, LEARNT_SUFFIX, OLD_INFO_SUFFIX, OLD_STAT_SUFFIX, STAT_SUFFIX, WORKER_MARK,
 };
 use std::path::Path;
 
@@ -23,6 +24,8 @@ pub(super) struct Files {
     pub(super) further: Vec<Further>,
     /// What is known of fields that the catalogue does not have.
     pub(super) learnt: Vec<String>,
+    /// What is carried of response times.
+    pub(super) latency: Vec<String>,
 }
 
 /// A file with the replies to a further question.
@@ -53,6 +56,7 @@ impl Files {
         files.other_stat.sort_unstable_by(|a, b| a.1.cmp(&b.1));
         files.further.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         files.learnt.sort_unstable();
+        files.latency.sort_unstable();
         Ok(files)
     }
 
@@ -74,9 +78,14 @@ impl Files {
             self.ended_info.push(name);
         } else if name.ends_with(ENDED_STAT_SUFFIX) {
             self.ended_stat.push(name);
+        } else if name.ends_with(CARRIED_LATENCY_SUFFIX) {
+            self.latency.push(name);
         } else if name.ends_with(LEARNT_SUFFIX) {
             self.learnt.push(name);
-        } else if let Some((question, leaving, _)) = questions::of_file(&name) {
+        } else if let Some((question, leaving, _)) = questions::of_file(&name)
+            // What these say is carried.
+            && question.family != Family::Latency
+        {
             self.further.push(Further { question, leaving, name });
         }
     }
@@ -86,7 +95,8 @@ impl Files {
         let others = self.other_info.iter().chain(&self.other_stat).map(|(_, name)| name);
         let ended = self.ended_info.iter().chain(&self.ended_stat);
         let further = self.further.iter().map(|file| &file.name);
-        self.info.iter().chain(&self.stat).chain(others).chain(ended).chain(further).chain(&self.learnt)
+        let replies = self.info.iter().chain(&self.stat).chain(further);
+        replies.chain(others).chain(ended).chain(&self.learnt).chain(&self.latency)
     }
 }
 
@@ -97,6 +107,7 @@ pub(super) fn socket(name: &str) -> &str {
         STAT_SUFFIX,
         CARRIED_INFO_SUFFIX,
         CARRIED_STAT_SUFFIX,
+        CARRIED_LATENCY_SUFFIX,
         ENDED_INFO_SUFFIX,
         ENDED_STAT_SUFFIX,
         LEARNT_SUFFIX,

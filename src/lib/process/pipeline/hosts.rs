@@ -43,6 +43,8 @@ impl Run<'_> {
                 self.say_daemon(sites, !files.info.is_empty());
             }
             let Some((site, cluster)) = sites.enter(host.as_ref(), self.sink) else { continue };
+            let mut cluster = cluster;
+            self.read_latency(&files, cluster.as_deref_mut())?;
             if !files.stat.is_empty() {
                 self.proxies(&files, site, cluster).await?;
             }
@@ -79,9 +81,11 @@ impl Run<'_> {
             daemon::of_cluster(hosts.daemon(), skip_zero, paths, self.sink);
             objects.begin(&hosts.names, 0);
             for (kind, plan) in Kind::ALL.into_iter().zip(self.plans) {
-                let groups = hosts.groups(kind);
+                let mut groups = hosts.groups(kind);
+                hosts.latencies.put_means(plan, &mut groups, &hosts.names, &hosts.servers, true);
+                let latency = self.latency(&hosts.latencies, plan);
                 let (names, servers, excluded) = (&hosts.names, &hosts.servers, &HashSet::new());
-                let selected = Selected { plan, groups: &groups, names, servers, excluded };
+                let selected = Selected { plan, groups: &groups, names, servers, excluded, latency };
                 let outlet = Outlet::whole();
                 pieces::whole(&outlet, objects.render(selected, self.sink, &outlet));
             }

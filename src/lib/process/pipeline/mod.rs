@@ -13,6 +13,7 @@ mod files;
 mod found;
 mod hosts;
 mod inventory;
+mod latency;
 mod own;
 mod proxies;
 mod run;
@@ -25,6 +26,7 @@ pub use inventory::Holding;
 pub use own::SnapshotFigure;
 pub use run::{PipelineError, Report};
 
+use crate::aggregate::latency::Latencies;
 use crate::batch::messages::Messages;
 use crate::batch::{Batch, Output, Piece};
 use crate::config::{Config, KafkaFormat};
@@ -71,6 +73,8 @@ pub struct Pipeline {
     bounds: Bounds,
     /// The snapshot was processed before: how long it takes now says nothing about that time.
     again: bool,
+    /// Whether buckets of response times are sent.
+    buckets: bool,
     sink: Sink,
     /// What [`Pipeline::run`] made for others than those who take lines.
     rest: Piece,
@@ -120,6 +124,7 @@ impl Pipeline {
             epoch: Epoch(0),
             bounds: Bounds::from_environment(),
             again: false,
+            buckets: process.latency_buckets,
             sink,
             rest: Piece::default(),
         }
@@ -179,6 +184,8 @@ impl Pipeline {
             times: !self.again,
             sink: &mut self.sink,
             outlet,
+            latencies: Latencies::default(),
+            buckets: self.buckets,
             report: Report::default(),
             tally: run::Tally::default(),
         };

@@ -155,7 +155,9 @@ impl Run<'_> {
             if let Some(cluster) = cluster.as_deref_mut() {
                 cluster.add(kind, &groups, names, servers);
             }
-            let selected = Selected { plan, groups: &groups, names, servers, excluded: excluded.of(kind) };
+            self.latencies.put_means(plan, &mut groups, names, servers, plan.exact_means);
+            let latency = self.latency(&self.latencies, plan);
+            let selected = Selected { plan, groups: &groups, names, servers, excluded: excluded.of(kind), latency };
             let metrics = objects.render(selected, self.sink, self.outlet).await;
             self.count(kind, metrics, start);
             if matches!(share, Share::All) {

@@ -5,6 +5,7 @@ use super::exclude::Excluded;
 use super::families::Unknowns;
 use super::own::{self, SnapshotFigure};
 use super::stranger;
+use crate::aggregate::latency::Latencies;
 use crate::encode::prefix::Prefixes;
 use crate::encode::sink::Sink;
 use crate::haproxy::columns::Kind;
@@ -102,6 +103,9 @@ pub(super) struct Run<'a> {
     pub(super) times: bool,
     pub(super) sink: &'a mut Sink,
     pub(super) outlet: &'a Outlet,
+    /// Response times that were counted on the present host, and whether each bucket is sent.
+    pub(super) latencies: Latencies,
+    pub(super) buckets: bool,
     pub(super) report: Report,
     pub(super) tally: Tally,
 }

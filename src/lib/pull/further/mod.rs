@@ -12,6 +12,7 @@ mod connection;
 pub(super) mod inquiry;
 
 use crate::config;
+use crate::haproxy::family::Family;
 use crate::haproxy::further::Refusal;
 use crate::haproxy::questions::{QUESTIONS, Question, Rhythm, argument};
 
@@ -44,7 +45,14 @@ pub(super) fn wanted(config: &config::Pull) -> Vec<Wanted> {
         Rhythm::Tick => 0,
         Rhythm::Slow => config.families_interval.as_secs(),
     };
-    on.map(|question| Wanted { question, arguments: Vec::new(), every: every(question.rhythm) }).collect()
+    let families = on.map(|question| Wanted { question, arguments: Vec::new(), every: every(question.rhythm) });
+    let of_latency = QUESTIONS.iter().filter(|question| question.family == Family::Latency);
+    let latency = of_latency.zip(&config.latency_table).map(|(question, table)| Wanted {
+        question,
+        arguments: vec![table.clone()],
+        every: every(question.rhythm),
+    });
+    families.chain(latency).collect()
 }
 
 /// A command.

@@ -118,13 +118,15 @@ impl Run<'_> {
     fn totals(&mut self, mut totals: Totals, site: &mut HostState, cluster: Option<&mut Cluster>) {
         let start = Instant::now();
         let plan = &self.plans[Kind::Server];
-        let groups = Groups { servers: Some(totals.grouped(plan)), ..Groups::default() };
+        let mut groups = Groups { servers: Some(totals.grouped(plan)), ..Groups::default() };
         if let Some(cluster) = cluster {
             cluster.add(Kind::Server, &groups, &totals.names, &Pairs::default());
         }
+        self.latencies.put_means(plan, &mut groups, &totals.names, &Pairs::default(), false);
         site.objects.begin(&totals.names, site.stats.generation());
+        let latency = self.latency(&self.latencies, plan);
         let (names, servers, excluded) = (&totals.names, &Pairs::default(), &HashSet::new());
-        let selected = Selected { plan, groups: &groups, names, servers, excluded };
+        let selected = Selected { plan, groups: &groups, names, servers, excluded, latency };
         let metrics = pieces::whole(self.outlet, site.objects.render(selected, self.sink, self.outlet));
         self.count(Kind::Server, metrics, start);
         // The numbers of these names are no other's.
