@@ -30,7 +30,7 @@ fn snapshot(place: &Path) {
     let mut rows = stat.lines();
     let header = rows.next().unwrap();
     let row = |name: &str| stat.lines().find(|row| row.contains(&format!(",{name},"))).unwrap().to_owned();
-    let ended: Vec<String> = ["FRONTEND", "BACKEND"].map(|name| row(name)).into();
+    let ended: Vec<String> = ["FRONTEND", "BACKEND"].map(row).into();
     let ended: String = ended.iter().map(|row| format!("gone,{}\n", row.split_once(',').unwrap().1)).collect();
     fs::write(place.join("one_endedstat"), format!("{header}\n{ended}\n")).unwrap();
 }

@@ -11,5 +11,6 @@ mod exporter;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod harness_self;
+mod latency;
 mod reloads;
 mod setup;
