@@ -3,6 +3,8 @@
 
 use super::newer::{Haproxy, own_haproxy};
 use super::{Daemon, SOON, free_port, reload_haproxy, write};
+use haproxystats::latency::layout::Layout;
+use haproxystats::latency::rules::{self, Names};
 use nix::sys::signal::Signal;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -204,10 +206,28 @@ impl Site {
         self.socket_dir().join(format!("lb{number}.sock"))
     }
 
+    /// Whether response times are counted, in the table `latency`.
+    pub fn counts_latency(&self) -> bool {
+        self.haproxy.version >= (2, 9)
+    }
+
+    /// The table in which response times are counted, and the rules of a backend.
+    fn latency(&self) -> (&'static str, String) {
+        if !self.counts_latency() {
+            return ("", String::new());
+        }
+        let layout = Layout::parse(rules::TIMERS, rules::BOUNDS).expect("the default");
+        let text = rules::configuration(&layout, Names { table: rules::TABLE, base: rules::BASE, peers: None });
+        let rules = text.lines().filter(|line| line.trim_start().starts_with("http-response"));
+        let table = "backend latency\n\tstick-table type string len 250 size 1k store gpc(14)\n";
+        (table, rules.map(|line| format!("{line}\n")).collect())
+    }
+
     fn configuration(&self, number: usize) -> String {
         let http = self.directory.path().join("http");
         let bind = |name: &str| unix_bind(&http.join(format!("lb{number}-{name}.sock")));
         let (www, api, app) = (bind("www"), bind("api.v1"), bind("app"));
+        let (table, rules) = self.latency();
         let stats = match self.instances[number].stats {
             Stats::Unix => format!("{} mode 600", self.socket_path(number).display()),
             Stats::Tcp(port) => format!("ipv4@127.0.0.1:{port}"),
@@ -244,11 +264,14 @@ impl Site {
              frontend api.v1\n\
              \tbind {api}\n\
              \tdefault_backend api.v1\n\
+             {table}\
              backend shop\n\
+             {rules}\
              \toption httpchk GET /health\n\
              \tserver s.1 {app} check inter 1s weight 10\n\
              \tserver s.2 {app} check inter 1s weight 30\n\
              backend api.v1\n\
+             {rules}\
              \tserver node {app} check inter 1s\n\
              backend empty\n\
              frontend app\n\

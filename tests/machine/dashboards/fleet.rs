@@ -1,6 +1,7 @@
 //! Load balancers with host names of their own, each a real HAProxy with haproxystats-pull and haproxystats-process.
 
 use crate::harness::carbon::Carbon;
+use crate::harness::newer::{newer_haproxy, own_haproxy};
 use crate::harness::site::Site;
 use crate::harness::{Daemon, process, pull, write};
 use std::path::Path;
@@ -18,12 +19,14 @@ pub struct LoadBalancer {
 impl LoadBalancer {
     /// Starts it with a pull every second. `options` go to `[process]`.
     pub fn start(host: &'static str, port: u16, options: &str) -> Self {
-        let site = Site::start(1, 0);
+        // Percentiles need a newer one.
+        let haproxy = newer_haproxy("3.2").unwrap_or_else(own_haproxy);
+        let site = Site::start_with(haproxy, 1, 0);
         let directory = tempfile::tempdir().unwrap();
         let base = directory.path().display();
         std::fs::create_dir(directory.path().join("incoming")).unwrap();
         let text = format!(
-            "[pull]\nsocket-dir = {}\npull-interval = 1\npull-timeout = 0.9\ndst-dir = {base}/incoming\n\
+            "[pull]\nsocket-dir = {}\npull-interval = 1\npull-timeout = 0.9\nlatency-table = latency\ndst-dir = {base}/incoming\n\
              tmp-dst-dir = {base}/staging\n[process]\nsrc-dir = {base}/incoming\nworkers = 1\n{options}\n\
              [graphite]\nserver = 127.0.0.1\nport = {port}\nsettle = 0.1\n",
             site.socket_dir().display()

@@ -96,6 +96,11 @@ impl Place {
         });
     }
 
+    /// Whether there is nothing behind a query, because this HAProxy is too old.
+    fn lacks(&self, query: &str) -> bool {
+        query.contains(".latency_") && !self.balancers.iter().all(|balancer| balancer.site.counts_latency())
+    }
+
     /// Names of the series that a query yields which have a value, and of those that have none.
     fn render(&self, query: &str) -> (BTreeSet<String>, BTreeSet<String>) {
         let path = format!("/render?format=json&from=-5min&target={}", graphite_web::encode(query));
@@ -150,7 +155,7 @@ fn every_query_of_grafana_has_data(place: &Place) {
                 other => panic!("{other} is not tested"),
             }
         }
-        for query in grafana_queries(&file) {
+        for query in grafana_queries(&file).into_iter().filter(|query| !place.lacks(query)) {
             // As Grafana fills in one name, several, and all of them.
             for lb in ["edge-01", "{edge-01,core-01}", "*"] {
                 let one = query.replace("$namespace", "loadbalancers").replace("$lb", lb).replace("$backend", "shop");
@@ -185,7 +190,7 @@ fn every_graph_of_graphite_web_has_data(place: &Place) {
         };
         let queries = graphite_web_queries(&state);
         assert_eq!(queries.len(), grafana_queries(&shipped(&format!("grafana/{name}.json"))).len(), "{name}");
-        for query in queries {
+        for query in queries.into_iter().filter(|query| !place.lacks(query)) {
             let (full, empty) = place.render(&query);
             assert!(!full.is_empty() && empty.is_empty(), "{name}: {query}: {full:?}, empty: {empty:?}");
         }
