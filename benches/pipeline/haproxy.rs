@@ -23,7 +23,18 @@ impl HaProxies {
         backends: usize,
         servers: usize,
     ) -> Option<Self> {
-        let program = os::find("haproxy")?;
+        Self::start_with(&os::find("haproxy")?, "", base, [processes, sockets, backends, servers])
+    }
+
+    /// As [`start`](Self::start), of this program, with more lines behind `defaults` and sockets of level admin: processes, sockets
+    /// of each, backends, and servers of each.
+    pub(crate) fn start_with(
+        program: &Path,
+        lines: &str,
+        base: &Path,
+        [processes, sockets, backends, servers]: [usize; 4],
+    ) -> Option<Self> {
+        let level = if lines.is_empty() { "user" } else { "admin" };
         let _ = fs::remove_dir_all(base);
         let directory = base.join("s");
         fs::create_dir_all(&directory).unwrap();
@@ -32,9 +43,10 @@ impl HaProxies {
             let mut text = String::from("global\n\tnbthread 1\n\tstats maxconn 1000\n");
             for socket in 0..sockets {
                 let path = started.directory.join(format!("{process}-{socket:03}.sock"));
-                text.push_str(&format!("\tstats socket {} mode 600 level user\n", path.display()));
+                text.push_str(&format!("\tstats socket {} mode 600 level {level}\n", path.display()));
             }
             text.push_str("defaults\n\tmode http\n\ttimeout connect 1s\n\ttimeout client 1s\n\ttimeout server 1s\n");
+            text.push_str(lines);
             for frontend in 0..backends.min(20) {
                 let bind = base.join(format!("{process}-{frontend}.http"));
                 text.push_str(&format!("frontend fe_www_{frontend:03}\n\tbind unix@{}\n", bind.display()));
@@ -47,7 +59,7 @@ impl HaProxies {
             }
             let file = base.join(format!("haproxy{process}.cfg"));
             fs::write(&file, text).unwrap();
-            let mut command = Command::new(&program);
+            let mut command = Command::new(program);
             command.arg("-db").arg("-f").arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             started.children.push(command.spawn().unwrap());
         }
@@ -67,6 +79,16 @@ impl HaProxies {
 
     pub(crate) fn cpu(&self) -> Duration {
         self.children.iter().map(|child| os::cpu(child.id())).sum()
+    }
+
+    /// Sends a line of commands to the first socket, and reads the answers.
+    pub(crate) fn ask(&self, commands: &str) -> Vec<u8> {
+        let socket = fs::read_dir(&self.directory).unwrap().flatten().next().unwrap().path();
+        let mut stream = UnixStream::connect(socket).unwrap();
+        stream.write_all(format!("{commands}\n").as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        answer
     }
 
     /// Reads the statistics of all sockets at once, and throws them away: wall and HAProxy's CPU milliseconds, and bytes.

@@ -6,13 +6,14 @@
 //! cargo bench --bench pipeline -- steady --seconds 300      a longer steady run
 //! ```
 //!
-//! Parts: `floor` and `process` (together), `formats`, `backlog`, `pull`, `steady`, `peers`, `instructions`, `carried`, `start`. What is compared takes
+//! Parts: `floor` and `process` (together), `formats`, `backlog`, `pull`, `latency`, `steady`, `peers`, `instructions`, `carried`, `start`. What is compared takes
 //! turns. Figures are medians, in brackets the smallest and the largest; CPU time is what the kernel has counted.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a broken machine may fail the benchmark")]
 
 mod capture;
 mod carried;
 mod haproxy;
+mod latency;
 mod os;
 mod peers;
 mod pull;
@@ -33,6 +34,7 @@ use std::time::Duration;
 const ROUNDS: usize = 5;
 const PARTS: [&str; 9] =
     ["process", "formats", "instructions", "carried", "backlog", "start", "pull", "steady", "peers"];
+    ["process", "instructions", "carried", "backlog", "start", "pull", "latency", "steady", "peers"];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -77,6 +79,7 @@ fn table(words: &[&str]) {
             "backlog" => backlog(),
             "start" => start(),
             "pull" => pull(),
+            "latency" => latency::table(&place().join("latency")),
             "steady" => steady(Duration::from_secs(seconds.unwrap_or(60))),
             _ => peers(&sizes),
         }
