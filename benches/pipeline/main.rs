@@ -32,9 +32,8 @@ use std::time::Duration;
 
 /// Processes of each kind and size.
 const ROUNDS: usize = 5;
-const PARTS: [&str; 9] =
-    ["process", "formats", "instructions", "carried", "backlog", "start", "pull", "steady", "peers"];
-    ["process", "instructions", "carried", "backlog", "start", "pull", "latency", "steady", "peers"];
+const PARTS: [&str; 10] =
+    ["process", "formats", "instructions", "carried", "backlog", "start", "pull", "latency", "steady", "peers"];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
