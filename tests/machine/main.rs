@@ -6,6 +6,7 @@
     reason = "one program; a broken machine may fail it"
 )]
 
+mod alerts;
 mod container;
 mod dashboards;
 #[path = "../harness/mod.rs"]
