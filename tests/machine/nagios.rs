@@ -235,7 +235,7 @@ fn processes_that_run_hang_and_die() {
 /// A file that does not exist is a slip, and not that nothing runs.
 fn a_missing_file_is_told() {
     let (code, text) = check("check_haproxystats_process", &["-f", "/nowhere/haproxystats.conf"]);
-    assert_eq!(code, 3);
+    assert!(code > 1, "{text}");
     assert!(text.contains("/nowhere/haproxystats.conf cannot be read"), "{text}");
     let mut command = process();
     command.args(["-f", "/nowhere/haproxystats.conf", "--status"]);
