@@ -54,7 +54,6 @@ type Haproxystats::Settings = Struct[{
     Optional['calculate-percentages'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
     Optional['status-metrics'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
     Optional['state-series'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
-    Optional['time-averages'] => Enum['plain', 'weighted'],
     Optional['latency-buckets'] => Variant[Boolean, Enum['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']],
     Optional['time-averages'] => Enum['plain', 'weighted', 'exact'],
     Optional['liveness-check-interval'] => Haproxystats::Value,
