@@ -182,9 +182,8 @@ fn others_may_write(mode: Option<&str>) -> bool {
 fn is_open(address: &str) -> bool {
     let bare = address.strip_prefix("ipv4@").or_else(|| address.strip_prefix("ipv6@")).unwrap_or(address);
     let host = bare.rsplit_once(':').map_or("", |(host, _)| host);
-    !bare.contains('/')
-        && !bare.contains('@')
-        && !(host.starts_with("127.") || matches!(host, "::1" | "[::1]" | "localhost"))
+    let is_local = host.starts_with("127.") || matches!(host, "::1" | "[::1]" | "localhost");
+    !is_local && !bare.contains(['/', '@'])
 }
 
 #[cfg(test)]
