@@ -441,8 +441,18 @@ pub fn threads(process: Pid) -> Vec<String> {
 
 /// Resident memory of a process in KiB; `None` when there is no such process.
 pub fn rss_kib(process: Pid) -> Option<u64> {
+    status_kib(process, "VmRSS:")
+}
+
+/// Memory of a process that is its own, in KiB, without the pages of its program and of other files, which the kernel can drop;
+/// `None` when there is no such process.
+pub fn own_memory_kib(process: Pid) -> Option<u64> {
+    status_kib(process, "RssAnon:")
+}
+
+fn status_kib(process: Pid, figure: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(figure))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
