@@ -221,7 +221,7 @@ impl Job {
     async fn exchange(&self, commands: (&'static [Part], &'static [u8])) -> Result<(), Failure> {
         let mut attempts = 0;
         // Behind both commands there is room for others. When that fails, for whatever reason, they are asked alone.
-        let mut further = commands.0 == BOTH.0;
+        let mut further = commands.0 == BOTH.0 && !self.further.borrow().is_done();
         loop {
             let error = match self.attempt(commands, further).await {
                 Err(Failure::Socket(error)) if error.is_before_answer() => error,

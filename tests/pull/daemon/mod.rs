@@ -264,10 +264,14 @@ fn two_hundred_sockets_need_little_memory() {
         assert_eq!(read(snapshot.join(file)).lines().count(), 1 + 1001 + 1, "{file}");
     }
     let status = read(PathBuf::from(format!("/proc/{}/status", pull.pid())));
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
-    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number of kB");
-    println!("peak resident memory with 200 sockets: {peak} KiB");
-    assert!(peak <= 16 * 1024, "{peak} KiB");
+    let kib = |figure: &str| -> u64 {
+        let value = status.lines().find_map(|line| line.strip_prefix(figure)).expect(figure);
+        value.trim().trim_end_matches(" kB").parse().expect("a number of kB")
+    };
+    // Without the pages of the program, which a debug build has many of, and the kernel can drop.
+    let peak = kib("VmHWM:") - kib("RssFile:");
+    println!("peak memory with 200 sockets: {peak} KiB");
+    assert!(peak <= 8 * 1024, "{peak} KiB");
     assert!(haproxy.daemon().rss_kib().is_some(), "HAProxy ended");
     pull.stop(SOON);
 }
