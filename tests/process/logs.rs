@@ -4,7 +4,7 @@ use crate::harness::graphite::Recorder;
 use crate::harness::incoming::Incoming;
 use crate::harness::prometheus::wait_for_sample;
 use crate::harness::systemd::Systemd;
-use crate::harness::{self, Daemon, SOON, free_port, process, with_config};
+use crate::harness::{self, Daemon, SOON, free_port, process, wait_until, with_config};
 use std::fs;
 use std::time::Duration;
 
@@ -53,7 +53,11 @@ fn deliveries_are_summed_up_and_workers_log_like_their_parent() {
     let mut daemon = setup.daemon_with("HAPROXYSTATS_TEST_SUMS", "2");
     let published = setup.publish(0..5);
     setup.wait_until_empty();
-    daemon.wait_for_output("delivered in sum", SOON);
+    let summed_up = |output: &str| {
+        let sums = output.lines().filter(|line| line.contains("delivered in sum"));
+        sums.into_iter().any(|line: &str| !line.contains("\"snapshots\":0"))
+    };
+    wait_until(SOON, "a sum of what was delivered", || summed_up(&daemon.output()));
     daemon.stop(SOON);
     setup.assert_arrived(&graphite, &published);
     let output = daemon.output();

@@ -66,7 +66,7 @@ for name, *rules, unit, nature, since, about in PAGE[
 DAEMON = {}  # field: (rule, bold, nature)
 for name, rule, unit, nature, since, about in PAGE[("field", "over processes", "unit", "nature", "since", "meaning")][0]:
     DAEMON[code(name)] = (rule.strip("*"), rule.startswith("**"), nature)
-STATUS, CHECK = [
+STATUS, CHECK, OPEN = [
     {word: (int(number), int(severity)) for number, word, about, severity in table}
     for table in PAGE[("code", "word", "meaning", "severity")]
 ]
@@ -95,6 +95,17 @@ def mean(values):
     return sum(values) / len(values) if values else None
 
 
+def limit(values):
+    """0 is no limit: where one has none, all of them together have none."""
+    return None if not values else 0 if 0 in values else sum(values)
+
+
+def share(values, weights):
+    """A weighted mean; the plain one where there are no weights."""
+    total = sum(weights)
+    return sum(w * v for w, v in zip(weights, values)) / total if total else mean(values)
+
+
 def weight_of(row):
     requests = next((n for n in (number(row.get(name, "")) for name in ("req_tot", "stot", "lbtot")) if n is not None), 0)
     balanced = number(row.get("lbtot", "")) or 0
@@ -119,6 +130,8 @@ def combine(rule, bold, rows, field, times):
     values = [value for value in values if value is not None]
     if rule == "sum":
         return sum(values) if values else None
+    if rule == "sum, 0 where one is 0":
+        return limit(values)
     if rule == "mean":
         return mean(values)
     if rule == "max":
@@ -138,6 +151,8 @@ def word_of(status):
     first = status.split(" ")[0]
     if status == "no check":
         return status
+    if status == "UP (UNPUB)":
+        return "UP unpub"
     return {"DOWN": "DOWN", "MAINT": "MAINT", "NOLB": "NOLB", "DRAIN": "DRAIN", "UP": "UP"}.get(first, "unknown")
 
 
@@ -189,6 +204,8 @@ class Host:
                     figures["check_status"] = CHECK[check][0] if check else None
         backends = defaultdict(list)
         for (path, kind), rows in objects.items():
+            if kind == "backend":
+                backends[path]
             if kind == "server":
                 backends[path.split(".server.")[0]].append(rows)
         for path, servers in backends.items():
@@ -218,15 +235,20 @@ class Host:
                     value = values[0] if values else None
                 elif rule == "sum":
                     value = sum(values) if values or bold else None
+                elif rule == "mean weighted by `SslRate`":
+                    having = [p for p in processes if field in p]
+                    value = share(values, [p.get("SslRate", 0) for p in having])
                 else:
-                    value = {"mean": mean, "max": largest, "min": smallest}[rule](values)
+                    rules = {"mean": mean, "max": largest, "min": smallest, "sum, 0 where one is 0": limit}
+                    value = rules[rule](values)
                 found[field.replace(" ", "_")] = value
             if self.options["percentages"]:
-                for name, figure, limit in COMPANIONS:
-                    having = [[p[f] for p in processes if f in p] for f in (figure, limit)]
-                    if all(having):
-                        value, most = map(sum, having)
-                        found[name] = 100 * value // most if most else 0
+                for name, figure, bound in COMPANIONS:
+                    having, bounds = [[p[f] for p in processes if f in p] for f in (figure, bound)]
+                    if having and bounds:
+                        value, most = sum(having), limit(bounds)
+                        if most:
+                            found[name] = 100 * value // most
             return found
 
         processes = list(infos.values())
@@ -275,7 +297,7 @@ def over_hosts(rule, nature, values):
         return min(values)
     if nature == "average" or rule == "mean":
         return sum(values) / len(values)
-    return sum(values)
+    return limit(values) if rule == "sum, 0 where one is 0" else sum(values)
 
 
 def cluster(hosts, options):
