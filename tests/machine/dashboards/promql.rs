@@ -68,12 +68,14 @@ fn of(expression: &Graphite<'_>) -> (String, Option<String>) {
             ("perSecond", [inner]) => (format!("rate({}[$__rate_interval])", of(inner).0), None),
             ("sumSeries", [inner]) => (format!("sum({})", of(inner).0), None),
             ("averageSeries", [inner]) => (format!("avg({})", of(inner).0), None),
+            ("maxSeries", [inner]) => (format!("max({})", of(inner).0), None),
             ("scale", [inner, Number(factor)]) => (format!("{} * {factor}", of(inner).0), None),
             ("groupByNode", [inner, Number(node), Text(function)]) => {
                 let function = match *function {
                     "sumSeries" => "sum",
                     "averageSeries" => "avg",
                     "minSeries" => "min",
+                    "maxSeries" => "max",
                     other => panic!("{other} is not known"),
                 };
                 let label = label(inner, *node);
@@ -121,23 +123,44 @@ fn label(expression: &Graphite<'_>, node: i32) -> &'static str {
 fn selector(elements: &[&str]) -> String {
     let [namespace, lb, "haproxy", rest @ ..] = elements else { panic!("{elements:?}") };
     assert_eq!(*namespace, "$namespace");
-    let promex = |subject, field| names::metric(NameStyle::Promex, subject, false, field).expect(field);
-    let (metric, names): (Metric, Vec<(&str, &str)>) = match rest {
-        ["daemon", field] => (promex(Subject::Process, field), vec![]),
-        ["frontend", name, field] => (promex(Subject::Frontend, field), vec![("proxy", name)]),
-        ["backend", name, field] => (promex(Subject::Backend, field), vec![("proxy", name)]),
+    let (subject, field, names): (Subject, &str, Vec<(&str, &str)>) = match rest {
+        ["daemon", field] => (Subject::Process, field, vec![]),
+        ["frontend", name, field] => (Subject::Frontend, field, vec![("proxy", name)]),
+        ["backend", name, field] => (Subject::Backend, field, vec![("proxy", name)]),
         ["backend", name, "server", server, field] => {
-            (promex(Subject::Server, field), vec![("proxy", name), ("server", server)])
+            (Subject::Server, field, vec![("proxy", name), ("server", server)])
         }
-        ["haproxystats", figure] => (own(figure), vec![]),
+        ["haproxystats", figure] => (Subject::Own, figure, vec![]),
         other => panic!("{other:?}"),
     };
+    let labels: Vec<&str> = std::iter::once("instance").chain(names.iter().map(|(label, _)| *label)).collect();
+    let names: Vec<(&str, &str)> = std::iter::once(("instance", *lb)).chain(names).collect();
+    if let Some((timer, quantile)) = percentile(field) {
+        let buckets = names::histogram(NameStyle::Promex, subject, false, timer, Some(("bucket", None)));
+        let rate = format!("rate({}[$__rate_interval])", matched(&buckets, &names));
+        return format!("histogram_quantile({quantile}, sum by (le,{}) ({rate}))", labels.join(","));
+    }
+    let metric = match subject {
+        Subject::Own => own(field),
+        _ => names::metric(NameStyle::Promex, subject, false, field).expect(field),
+    };
+    matched(&metric, &names)
+}
+
+/// What was timed, and which quantile, of a field like `latency_response_p99`.
+fn percentile(field: &str) -> Option<(&str, f64)> {
+    let (timer, percent) = field.strip_prefix("latency_")?.rsplit_once("_p")?;
+    Some((timer, percent.parse::<f64>().ok()? / 100.0))
+}
+
+/// A metric of the objects of these names.
+fn matched(metric: &Metric, names: &[(&str, &str)]) -> String {
     let mut matchers: Vec<String> = Vec::new();
-    for (label, value) in std::iter::once(("instance", *lb)).chain(names).filter(|(_, value)| *value != "*") {
+    for (label, value) in names.iter().filter(|(_, value)| *value != "*") {
         matchers.push(format!("{label}=~\"{value}\""));
     }
     matchers.extend(metric.label.iter().map(|(label, value)| format!("{label}=\"{value}\"")));
-    if matchers.is_empty() { metric.name } else { format!("{}{{{}}}", metric.name, matchers.join(",")) }
+    if matchers.is_empty() { metric.name.clone() } else { format!("{}{{{}}}", metric.name, matchers.join(",")) }
 }
 
 /// A figure of haproxystats itself; those of Graphite's dispatcher become those of all destinations.
@@ -194,6 +217,11 @@ fn queries_are_translated() {
         let Query { expr, legend } = translate(query);
         format!("{expr} as {legend}")
     };
+    assert_eq!(
+        promql("alias(maxSeries($namespace.$lb.haproxy.backend.$backend.latency_response_p99), 'p99')"),
+        "max(histogram_quantile(0.99, sum by (le,instance,proxy) \
+         (rate(haproxy_backend_response_time_seconds_bucket{instance=~\"$lb\",proxy=~\"$backend\"}[$__rate_interval])))) as p99"
+    );
     assert_eq!(
         promql("alias(scale(sumSeries(perSecond($namespace.*.haproxy.frontend.*.bin)), 8), 'from clients')"),
         "sum(rate(haproxy_frontend_bytes_in_total[$__rate_interval])) * 8 as from clients"
