@@ -12,8 +12,7 @@ const AGENT: &str = "haproxystats-agent";
 const CONFIGURATION: &str = "[DEFAULT]\nloglevel = debug\n[pull]\nsocket-dir = /run/haproxy\npull-interval = 1\npull-timeout = 0.9\n\
     [process]\nworkers = 2\n[graphite]\nsettle = 0.1\n[agent]\nchecks = load\nstop-timeout = 1\n\
     [discovery-server]\nmode = file\nsource-file = /etc/servers.json\n\
-    [discovery-client]\nhaproxy-socket-path = /run/lb/admin.sock\n[discovery-backend:web]\nbase-name = web\n\
-    [exporter:pull]\nlisten = 9105\ntoken-file = credential:page-token\n";
+    [discovery-client]\nhaproxy-socket-path = /run/lb/admin.sock\n[discovery-backend:web]\nbase-name = web\n";
 fn contrib() -> PathBuf {
     harness::root().join("contrib/systemd")
 }
@@ -43,12 +42,6 @@ fn stage() -> tempfile::TempDir {
     }
     place("etc/haproxystats.conf", CONFIGURATION.as_bytes());
     stand_ins(stage.path());
-    // A secret that only systemd and root can read.
-    place("etc/page-token", b"geheim\n");
-    place(
-        &format!("etc/systemd/system/{PULL}.service.d/token.conf"),
-        b"[Service]\nLoadCredential=page-token:/etc/page-token\n",
-    );
     // Only the pauses are shorter than in the units that are shipped.
     let quick = b"[Service]\nRestartSec=100ms\nWatchdogSec=3\n";
     for program in [PULL, PROCESS] {
