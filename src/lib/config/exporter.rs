@@ -36,7 +36,7 @@ pub struct Exporter {
     pub statistics: bool,
     /// Certificate and key, for HTTPS.
     pub identity: Option<(PathBuf, PathBuf)>,
-    /// File with the token that whoever asks has to show.
+    /// File with the bearer token that a request has to carry.
     pub token_file: Option<PathBuf>,
 }
 

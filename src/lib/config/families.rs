@@ -1,4 +1,4 @@
-//! `[pull] families`: words, separated by blanks, or `all`.
+//! `[pull] families`: words, separated by spaces, or `all`.
 
 use super::nearest::did_you_mean;
 use super::reading::Refusal;

@@ -2,7 +2,7 @@
 
 use super::reading::Refusal;
 
-/// Patterns, separated by blanks. A name matches when it matches one of them as a whole.
+/// Patterns, separated by spaces. A name matches when it matches one of them as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NamePatterns(Vec<String>);
 

@@ -32,7 +32,7 @@ pub enum Type {
     File,
     /// URLs, separated by commas.
     Servers,
-    /// Names of metrics, separated by blanks, or `all`.
+    /// Names of metrics, separated by spaces, or `all`.
     Metrics,
     /// One of these words.
     Choice(&'static [&'static str]),

@@ -1,4 +1,4 @@
-//! Lists of metrics: names that HAProxy has, separated by blanks, or `all`.
+//! Lists of metrics: names that HAProxy has, separated by spaces, or `all`.
 
 use super::nearest::did_you_mean;
 use super::reading::Refusal;
@@ -79,7 +79,7 @@ pub(super) fn unknown_in(selection: &Selection) -> impl Iterator<Item = &str> {
     names.iter().map(String::as_str).filter(|name| columns::find(name).is_none() && info::find(name).is_none())
 }
 
-/// Names separated by blanks; all wrong ones are named at once.
+/// Names separated by spaces; all wrong ones are named at once.
 fn list(text: &str, check: impl Fn(&str) -> Result<String, Refusal>) -> Result<Selection, Refusal> {
     let names: Vec<&str> = text.split_whitespace().collect();
     match names.as_slice() {

@@ -4,7 +4,7 @@ use super::rows::Rows;
 use crate::config::section::Section;
 use std::path::PathBuf;
 
-/// How requests say who sends them. What is in the files is read by whoever sends.
+/// How requests say who sends them. What is in the files is read by the dispatcher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Authentication {
     /// `Authorization: Bearer`
