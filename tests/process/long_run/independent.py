@@ -241,6 +241,8 @@ class Host:
                 else:
                     rules = {"mean": mean, "max": largest, "min": smallest, "sum, 0 where one is 0": limit}
                     value = rules[rule](values)
+                    if rule.startswith("sum") and bold and not values:
+                        value = 0
                 found[field.replace(" ", "_")] = value
             if self.options["percentages"]:
                 for name, figure, bound in COMPANIONS:
