@@ -249,8 +249,9 @@ class Host:
                     having, bounds = [[p[f] for p in processes if f in p] for f in (figure, bound)]
                     if having and bounds:
                         value, most = sum(having), limit(bounds)
-                        if most:
-                            found[name] = 100 * value // most
+                        # Of no limit there is no part, where others have one; 0 where none has.
+                        if most or not any(bounds):
+                            found[name] = 100 * value // most if most else 0
             return found
 
         processes = list(infos.values())
