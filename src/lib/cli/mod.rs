@@ -1,6 +1,8 @@
 //! Command lines: from words to what they ask for. Nothing is read or done here.
 
 mod arguments;
+mod canonical;
+mod known;
 mod parse;
 mod replay;
 mod usage;

@@ -1,100 +1,17 @@
 //! Words of a command line to what they ask for.
 //!
-//! docopt matches them against the usage text. Before that, they are brought into the one form that the crate takes:
-//! the original's docopt also understood abbreviations (`--vers`), and gave help and version wherever they stood.
+//! docopt matches them against the usage text, after [`super::canonical`] has spelt them out; help and version are given
+//! wherever they stand, as the original's docopt gave them.
 
 use super::arguments::{Action, Arguments, Discover, LatencyRules, Run};
+use super::canonical::{Word, canonical};
+use super::known::{OWN, known};
 use super::replay::replay;
 use super::usage::{short_usage, usage};
 use crate::config::{Program, did_you_mean};
 use docopt::{ArgvMap, Docopt};
 use std::ffi::OsString;
 use std::path::PathBuf;
-
-/// Options that one program alone has.
-const OWN: [(&str, Program); 26] = [
-    ("--ask", Program::Pull),
-    ("--setup", Program::Pull),
-    ("--latency-rules", Program::Pull),
-    ("--buckets", Program::Pull),
-    ("--timers", Program::Pull),
-    ("--table", Program::Pull),
-    ("--base", Program::Pull),
-    ("--peers", Program::Pull),
-    ("--server", Program::Discovery),
-    ("--client", Program::Discovery),
-    ("--debug", Program::Discovery),
-    ("--dry-run", Program::Discovery),
-    ("--skip-config", Program::Agent),
-    ("--bind", Program::Agent),
-    ("--port", Program::Agent),
-    ("--explain", Program::Agent),
-    ("--import-datawave", Program::Agent),
-    ("--count", Program::Process),
-    ("--explain", Program::Process),
-    ("--replay", Program::Process),
-    ("--from", Program::Process),
-    ("--to", Program::Process),
-    ("--rate", Program::Process),
-    ("--resume", Program::Process),
-    ("--to-graphite", Program::Process),
-    ("--hostname", Program::Process),
-];
-
-/// Options that have to be written out: they came later, and would make abbreviations of others ambiguous.
-const IN_FULL: [&str; 8] =
-    ["--count", "--replay", "--from", "--to", "--rate", "--resume", "--to-graphite", "--hostname"];
-
-/// An option: its long form, its short form, and whether a value follows.
-type Known = (&'static str, Option<char>, bool);
-
-const OPTIONS: [Known; 35] = [
-    ("--setup", None, false),
-    ("--strict", None, false),
-    ("--server", Some('s'), false),
-    ("--client", Some('c'), false),
-    ("--debug", None, false),
-    ("--dry-run", None, false),
-    ("--file", Some('f'), true),
-    ("--dir", Some('d'), true),
-    ("--print", Some('p'), false),
-    ("--print-conf", Some('P'), false),
-    ("--check", None, false),
-    ("--ask", None, false),
-    ("--latency-rules", None, false),
-    ("--buckets", None, true),
-    ("--timers", None, true),
-    ("--table", None, true),
-    ("--base", None, true),
-    ("--peers", None, true),
-    ("--status", None, false),
-    ("--json", None, false),
-    ("--skip-config", None, false),
-    ("--bind", Some('b'), true),
-    ("--port", None, true),
-    ("--explain", None, true),
-    ("--import-datawave", None, true),
-    ("--count", None, false),
-    ("--replay", None, true),
-    ("--from", None, true),
-    ("--to", None, true),
-    ("--rate", None, true),
-    ("--resume", None, true),
-    ("--to-graphite", None, true),
-    ("--hostname", None, true),
-    ("--help", Some('h'), false),
-    ("--version", Some('v'), false),
-];
-
-/// The options of a program. `--once` is not the same in all of them.
-fn known(program: Program) -> impl Iterator<Item = Known> {
-    let owners = |long| OWN.iter().filter(move |(own, _)| *own == long).map(|(_, owner)| *owner);
-    let foreign = move |long| owners(long).next().is_some() && !owners(long).any(|owner| owner == program);
-    let once = ("--once", None, program == Program::Process);
-    let options = OPTIONS.into_iter().filter(move |(long, ..)| *long != "--once" && !foreign(*long));
-    let once = std::iter::once(once).filter(move |_| matches!(program, Program::Process | Program::Discovery));
-    options.chain(once)
-}
 
 /// Understands a command line without the name of the program.
 ///
@@ -274,65 +191,6 @@ fn overrides(parsed: &ArgvMap) -> Result<String, String> {
         }
     }
     Ok(overrides)
-}
-
-/// A word, and its value when it is an option that takes one.
-type Word = (String, Option<String>);
-
-/// Spells every option in full and puts its value behind it. What is no option of the program stays as it is.
-fn canonical(program: Program, words: Vec<String>) -> Result<Vec<Word>, String> {
-    let known = || known(program);
-    let mut out = Vec::with_capacity(words.len());
-    let mut words = words.into_iter().peekable();
-    while let Some(word) = words.next() {
-        if word == "--" {
-            out.extend(std::iter::once((word, None)).chain(words.by_ref().map(|word| (word, None))));
-        } else if word.starts_with("--") {
-            let (name, value) = match word.split_once('=') {
-                Some((name, value)) => (name, Some(value.to_owned())),
-                None => (word.as_str(), None),
-            };
-            let exact: Vec<_> = known().filter(|(long, ..)| *long == name).collect();
-            let begins = |option: &Known| option.0.starts_with(name) && !IN_FULL.contains(&option.0);
-            let found = if exact.is_empty() { known().filter(begins).collect() } else { exact };
-            match (found.as_slice(), value) {
-                ([], _) => out.push((word, None)),
-                ([(long, _, true)], Some(value)) => out.push(((*long).to_owned(), Some(value))),
-                ([(long, _, true)], None) => out.push(((*long).to_owned(), Some(value_of(long, words.next())?))),
-                ([(long, _, false)], None) => out.push(((*long).to_owned(), None)),
-                ([(long, _, false)], Some(_)) => return Err(format!("{long} must not have an argument")),
-                (several, _) => {
-                    let names: Vec<&str> = several.iter().map(|(long, ..)| *long).collect();
-                    return Err(format!("{name} is not a unique prefix: {}?", names.join(", ")));
-                }
-            }
-        } else if let Some(cluster) = word.strip_prefix('-').filter(|cluster| !cluster.is_empty()) {
-            let mut rest = cluster;
-            while let Some(letter) = rest.chars().next() {
-                rest = rest.get(letter.len_utf8()..).unwrap_or_default();
-                match known().find(|(_, short, _)| *short == Some(letter)) {
-                    None => out.push((format!("-{letter}"), None)),
-                    Some((long, _, false)) => out.push((long.to_owned(), None)),
-                    Some((long, _, true)) => {
-                        let attached = std::mem::take(&mut rest);
-                        let value = if attached.is_empty() {
-                            value_of(&format!("-{letter}"), words.next())?
-                        } else {
-                            attached.to_owned()
-                        };
-                        out.push((long.to_owned(), Some(value)));
-                    }
-                }
-            }
-        } else {
-            out.push((word, None));
-        }
-    }
-    Ok(out)
-}
-
-fn value_of(option: &str, next: Option<String>) -> Result<String, String> {
-    next.filter(|word| word != "--").ok_or_else(|| format!("{option} requires argument"))
 }
 
 #[cfg(test)]

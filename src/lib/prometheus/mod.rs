@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | `promex` | the names of HAProxy's own exporter, field by field |
+//! | `subject` | what a metric is about, and the labels that say of which one |
 //! | `names` | a metric's name, labels, kind and unit, in either style |
 //! | `wire` | the parts of protobuf's wire format that requests are made of |
 //! | `request` | what can be said of a request afterwards: how much is in it, two halves of it, its text |
@@ -12,6 +13,7 @@
 pub mod names;
 pub mod promex;
 pub mod request;
+mod subject;
 pub mod wire;
 
 /// The bits of a value that says that a series has ended: Prometheus' `StaleNaN`.

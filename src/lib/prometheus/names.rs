@@ -1,119 +1,13 @@
 //! A metric's name, the label that tells it from others of that name, its kind and its unit.
 
 use super::promex;
+pub use super::subject::{Subject, Thing};
 use crate::config::NameStyle;
 use crate::haproxy::columns::{self, Nature, Unit};
-pub use crate::haproxy::facts::Thing;
 use crate::haproxy::facts::{self, FACTS};
 use crate::haproxy::info;
 use crate::telemetry::{Definition, Kind, name_of};
 use std::borrow::Cow;
-
-/// What a metric is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Subject {
-    /// All processes of a host together: what the exporter calls the process.
-    Process,
-    /// Each process.
-    Worker,
-    /// A frontend.
-    Frontend,
-    /// A backend.
-    Backend,
-    /// A server in its backend.
-    Server,
-    /// A server over all backends.
-    Servers,
-    /// A listener of a frontend.
-    Listener,
-    /// What a family is about.
-    Thing(Thing),
-    /// haproxystats itself.
-    Own,
-}
-
-impl Subject {
-    /// All of HAProxy.
-    pub const ALL: [Self; 6] =
-        [Self::Process, Self::Worker, Self::Frontend, Self::Backend, Self::Server, Self::Servers];
-
-    /// The word for it in names, in the order of the styles. Sums and their parts have different names, so that a sum over all
-    /// series of a name counts nothing twice.
-    const fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Process => ("process", "daemon"),
-            Self::Worker => ("worker", "process"),
-            Self::Frontend => ("frontend", "frontend"),
-            Self::Backend => ("backend", "backend"),
-            Self::Server => ("server", "server"),
-            Self::Servers => ("servers", "servers"),
-            Self::Listener => ("listener", "listener"),
-            Self::Thing(thing) => words(thing),
-            Self::Own => ("haproxystats", "haproxystats"),
-        }
-    }
-
-    /// What names begin with: those of a cluster are kept apart from those of its hosts.
-    #[must_use]
-    pub fn prefix(self, style: NameStyle, of_cluster: bool) -> String {
-        let (promex, own) = self.words();
-        let word = if style == NameStyle::Promex { promex } else { own };
-        match (self, of_cluster) {
-            (Self::Own, _) => "haproxystats_".to_owned(),
-            (_, false) => format!("haproxy_{word}_"),
-            (_, true) => format!("haproxy_cluster_{word}_"),
-        }
-    }
-
-    /// The labels that hold the names of an object: its proxy, and what it is within that.
-    #[must_use]
-    pub const fn labels(self, style: NameStyle) -> (&'static str, &'static str) {
-        match (self, style) {
-            (Self::Worker, _) => ("", "process"),
-            (Self::Listener, NameStyle::Promex) => ("proxy", "listener"),
-            (Self::Listener, NameStyle::Haproxystats) => ("frontend", "listener"),
-            (Self::Thing(thing), style) => labels(thing, matches!(style, NameStyle::Promex)),
-            (Self::Frontend, NameStyle::Haproxystats) => ("frontend", ""),
-            (Self::Backend | Self::Server, NameStyle::Haproxystats) => ("backend", "server"),
-            _ => ("proxy", "server"),
-        }
-    }
-}
-
-/// The word for what a family is about, in the order of the styles.
-const fn words(thing: Thing) -> (&'static str, &'static str) {
-    match thing {
-        Thing::Table => ("sticktable", "table"),
-        Thing::NameServer => ("resolver", "nameserver"),
-        Thing::Certificate => ("certificate", "certificate"),
-        Thing::Certificates => ("certificates", "certificates"),
-        Thing::Thread => ("thread", "thread"),
-        Thing::Threads => ("threads", "threads"),
-        Thing::Pool => ("pool", "pool"),
-        Thing::Pools => ("pools", "pools"),
-        Thing::Peer => ("peer", "peer"),
-        Thing::Peers => ("peers", "peers"),
-        Thing::Build => ("process", "build"),
-        Thing::Node => ("process", "node"),
-        Thing::Description => ("process", "description"),
-    }
-}
-
-/// The labels of what a family is about.
-const fn labels(thing: Thing, promex: bool) -> (&'static str, &'static str) {
-    match thing {
-        Thing::Table => ("", if promex { "name" } else { "table" }),
-        Thing::NameServer => (if promex { "resolver" } else { "resolvers" }, "nameserver"),
-        Thing::Certificate => ("", "certificate"),
-        Thing::Thread => ("", "thread"),
-        Thing::Pool => ("", "pool"),
-        Thing::Peer | Thing::Peers => ("peers", "peer"),
-        Thing::Build => ("", "version"),
-        Thing::Node => ("", "node"),
-        Thing::Description => ("", if promex { "desc" } else { "description" }),
-        Thing::Certificates | Thing::Threads | Thing::Pools => ("", ""),
-    }
-}
 
 /// Names in the exporter's style of what families have, where they are not those that the fields make.
 #[rustfmt::skip]

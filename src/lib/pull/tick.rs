@@ -1,9 +1,10 @@
 //! One tick: look at the queue, ask the sockets, publish or not, count and say so.
 
+mod report;
+
 use super::continuity::Continuity;
 use super::ended::Ended;
-use super::failure::SocketError;
-use super::health::{Change, Health};
+use super::health::Health;
 use super::latency::Latency;
 use super::masters::{Masters, Round};
 use super::outcome::{Outcome, Standing};
@@ -18,6 +19,7 @@ use crate::logging::Chain;
 use crate::snapshot::stage::{Published, Snapshot, StageError, Staging};
 use crate::snapshot::{Epoch, PULL_COUNTERS};
 use crate::telemetry::pull::{Counter, Counters};
+use report::{failing, notes};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -335,51 +337,6 @@ impl Puller {
         }
         Ok(())
     }
-
-    /// Counts failures, and logs what changed about the sockets.
-    fn report(&mut self, outcomes: &[Outcome]) {
-        let (left_out, outcomes): (Vec<&Outcome>, Vec<&Outcome>) =
-            outcomes.iter().partition(|outcome| outcome.standing == Standing::LeftOut);
-        left_out.iter().for_each(|outcome| self.health.forget(&outcome.target.name));
-        self.shown.borrow_mut().sockets =
-            outcomes.iter().map(|outcome| (outcome.target.name.clone(), outcome.result.is_ok())).collect();
-        for outcome in &outcomes {
-            self.counters.add(Counter::Retries, outcome.retries.into());
-            if let Err(error) = &outcome.result {
-                self.counters.add(Counter::FailedSockets, 1);
-                self.counters.add(error.kind().counter(), 1);
-            }
-        }
-        let failures = outcomes.iter().map(|outcome| {
-            let failure = outcome.result.as_ref().err().map(SocketError::kind);
-            (outcome.target.name.as_str(), failure)
-        });
-        for (name, change) in self.health.update(failures) {
-            match change {
-                Change::Appeared => tracing::info!(socket = name, "socket appeared"),
-                Change::Gone => tracing::warn!(socket = name, "socket is gone"),
-                Change::Recovered(pulls) => tracing::info!(socket = name, pulls, "socket answers again"),
-                Change::Failed => {
-                    let outcome = outcomes.iter().find(|outcome| outcome.target.name == name);
-                    if let Some(error) = outcome.and_then(|outcome| outcome.result.as_ref().err()) {
-                        tracing::error!(socket = name, error = %Chain(error), "socket failed");
-                    }
-                }
-            }
-        }
-    }
-
-    fn socket_dir(&mut self, scanned: io::Result<()>) {
-        let error = scanned.as_ref().err().map(io::Error::kind);
-        if error != self.socket_dir_error {
-            let directory = self.config.socket_dir.as_deref().unwrap_or(std::path::Path::new("")).display();
-            match scanned {
-                Ok(()) => tracing::info!(%directory, "socket-dir can be read again"),
-                Err(error) => tracing::error!(%directory, %error, "socket-dir cannot be read"),
-            }
-        }
-        self.socket_dir_error = error;
-    }
 }
 
 /// What counters have reached, as it was kept on disk.
@@ -396,28 +353,4 @@ fn ended(config: &config::Pull, hosts: config::Hosts) -> Option<Ended> {
     }
     Ended::forget(&config.dst_dir);
     None
-}
-
-/// Which sockets fail, for the status line.
-fn failing(sockets: &BTreeMap<String, bool>) -> String {
-    const SHOWN: usize = 3;
-    let failing: Vec<&str> = sockets.iter().filter(|(_, up)| !**up).map(|(name, _)| name.as_str()).collect();
-    match failing.split_at_checked(SHOWN) {
-        _ if failing.is_empty() => String::new(),
-        Some((first, more)) if !more.is_empty() => format!("; failing: {} and {} more", first.join(", "), more.len()),
-        _ => format!("; failing: {}", failing.join(", ")),
-    }
-}
-
-/// Which sockets stand for others.
-fn notes(outcomes: &[Outcome]) -> impl Iterator<Item = String> {
-    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for outcome in outcomes {
-        if let Standing::Twin(first) = &outcome.standing {
-            groups.entry(first).or_default().push(&outcome.target.name);
-        }
-    }
-    groups.into_iter().map(|(first, others)| {
-        format!("counted once: {first}, {} are one HAProxy process, asked through {first}", others.join(", "))
-    })
 }

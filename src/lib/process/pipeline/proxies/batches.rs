@@ -16,6 +16,7 @@ use crate::process::pipeline::sites::HostState;
 use crate::render::objects::Selected;
 use crate::render::pieces;
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -25,6 +26,14 @@ struct Reading<'a> {
     path: PathBuf,
     refused: Refused,
     source: Source,
+}
+
+impl Reading<'_> {
+    /// Reads the rows of a batch.
+    fn batch(&mut self, batch: &Range<u32>, site: &mut HostState) -> Result<(), FileError> {
+        let Self { path, refused, source, .. } = self;
+        source.read(batch, path, &mut site.stats, |line, reason| refused.row(path, line, reason))
+    }
 }
 
 impl Run<'_> {
@@ -46,20 +55,18 @@ impl Run<'_> {
         let mut totals = Totals::new(&self.plans[Kind::Server]);
         for batch in batches {
             site.stats.forget();
-            for Reading { file, path, refused, source } in &mut readings {
-                let read = source.read(&batch, path, &mut site.stats, |line, reason| refused.row(path, line, reason));
-                if let Err(error) = read {
-                    missing |= found.file(file, Err(error), self)?;
+            for reading in &mut readings {
+                if let Err(error) = reading.batch(&batch, site) {
+                    missing |= found.file(reading.file, Err(error), self)?;
                 }
             }
             if missing {
                 site.stats.collected.doubts.refuse_file();
             }
             site.stats.begin_others();
-            for Reading { path, refused, source, .. } in &mut others {
-                let read = source.read(&batch, path, &mut site.stats, |line, reason| refused.row(path, line, reason));
-                if let Err(FileError::Io(source)) = read {
-                    return Err(PipelineError::File { path: path.clone(), source });
+            for reading in &mut others {
+                if let Err(FileError::Io(source)) = reading.batch(&batch, site) {
+                    return Err(PipelineError::File { path: reading.path.clone(), source });
                 }
             }
             site.stats.end_others();
