@@ -55,7 +55,9 @@ impl Backend<'_> {
             }
             (_, AdminState::Drain) => self.leave(slot, server, outcome),
         };
-        if step.is_none() && !outcome.waiting.iter().any(|(number, _)| *number == slot.number) {
+        // What an operator had set here is over. Kept, it would be put back after a reload, and nobody would end it.
+        let ended = state == AdminState::Ready && slot.entry.is_some_and(|entry| entry.foreign.is_some());
+        if step.is_none() && (ended || !outcome.waiting.iter().any(|(number, _)| *number == slot.number)) {
             outcome.noted.push((slot.name.clone(), self.seen(slot, server, state)));
         }
         step

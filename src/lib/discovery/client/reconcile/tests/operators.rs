@@ -20,6 +20,22 @@ fn an_operators_state_stays_until_the_operator_ends_it() {
 }
 
 #[test]
+fn a_state_that_an_operator_has_ended_is_not_put_back_after_a_reload_where_a_server_waits_to_leave() {
+    let mut site = Site::new(2, false);
+    site.settle(&all([1, 5]));
+    let one = wanted(&document(&[active(2), None]));
+    site.pass(&one);
+    assert_eq!(site.server(2).state(), AdminState::Ready, "it waits until another one serves");
+    for state in [AdminState::Drain, AdminState::Ready] {
+        site.model.force("web2", state);
+        site.pass(&one);
+    }
+    site.model.reload();
+    site.settle(&one);
+    assert_eq!(site.server(2).state(), AdminState::Maint);
+}
+
+#[test]
 fn a_server_that_is_held_in_one_slot_does_not_come_up_in_another() {
     let mut site = Site::new(2, true);
     site.settle(&wanted(&document(&[active(1), None])));
