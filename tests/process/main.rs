@@ -8,6 +8,7 @@
 
 mod aggregation;
 mod archive;
+mod ask;
 mod bad_input;
 mod batches;
 mod daemon;

@@ -6,6 +6,7 @@ complete -c haproxystats-process -s d -l dir -x -a '(__fish_complete_directories
 complete -c haproxystats-process -s p -l print -d 'show default settings'
 complete -c haproxystats-process -s P -l print-conf -d 'show configuration'
 complete -c haproxystats-process -l check -d 'check configuration and directories, then exit'
+complete -c haproxystats-process -l ask -d 'reach every destination, and print what it answers; no metric is sent'
 complete -c haproxystats-process -l strict -d 'with --check: fail if there is a warning'
 complete -c haproxystats-process -l once -r -F -d 'process one snapshot, a directory or an archive, and print its metrics as they would be sent; send and remove nothing'
 complete -c haproxystats-process -l count -d 'print the number of series by family instead'

@@ -51,7 +51,8 @@ pub enum Action {
         /// `--strict`
         strict: bool,
     },
-    /// Ask every socket for every family (`haproxystats-pull --check --ask`).
+    /// Ask every socket for every family (`haproxystats-pull --check --ask`), or every destination
+    /// (`haproxystats-process --check --ask`).
     Ask,
     /// `haproxystats-pull --setup`, and the files or directories of HAProxy's configuration.
     Setup(Vec<PathBuf>),

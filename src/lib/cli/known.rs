@@ -3,8 +3,9 @@
 use crate::config::Program;
 
 /// Options that one program alone has.
-pub(super) const OWN: [(&str, Program); 26] = [
+pub(super) const OWN: [(&str, Program); 27] = [
     ("--ask", Program::Pull),
+    ("--ask", Program::Process),
     ("--setup", Program::Pull),
     ("--latency-rules", Program::Pull),
     ("--buckets", Program::Pull),

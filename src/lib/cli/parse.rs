@@ -302,7 +302,9 @@ mod tests {
             assert!(try_parse(Program::Process, line).unwrap_err().starts_with(words), "{line}");
         }
         assert!(try_parse(Program::Pull, "--once x").is_err());
-        assert!(try_parse(Program::Pull, "--ask").is_err() && try_parse(Program::Process, "--check --ask").is_err());
-        assert_eq!(try_parse(Program::Pull, "--check --ask").unwrap().action, Action::Ask);
+        assert!(try_parse(Program::Pull, "--ask").is_err() && try_parse(Program::Agent, "--check --ask").is_err());
+        for program in [Program::Pull, Program::Process] {
+            assert_eq!(try_parse(program, "--check --ask").unwrap().action, Action::Ask);
+        }
     }
 }

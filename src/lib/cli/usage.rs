@@ -40,7 +40,7 @@ Options:
 const PROCESS: &str = "Processes statistics from HAProxy and pushes them to Graphite.
 
 Usage:
-    haproxystats-process [-f <file>] [-d <dir>] [-p | -P | --check [--strict] | --status [--json]]
+    haproxystats-process [-f <file>] [-d <dir>] [-p | -P | --check [--ask | --strict] | --status [--json]]
     haproxystats-process [-f <file>] [-d <dir>] --once <snapshot> [--count]
     haproxystats-process [-f <file>] [-d <dir>] --explain <metric> [<snapshot>]
     haproxystats-process [-f <file>] [-d <dir>] --replay <place> [--from <time>] [--to <time>] [--rate <metrics>] [--resume <state>] [--to-graphite <server>] [--hostname <name>]
@@ -53,6 +53,8 @@ Options:
     -p, --print        show default settings
     -P, --print-conf   show configuration
     --check            check configuration and directories, then exit
+    --ask              reach every destination, and print what it answers; no
+                       metric is sent
     --strict           with --check: fail if there is a warning
     --once <snapshot>  process one snapshot, a directory or an archive, and print
                        its metrics as they would be sent; send and remove nothing

@@ -23,6 +23,7 @@ pub mod http;
 pub mod kafka;
 mod keep;
 pub mod local_store;
+pub mod probe;
 #[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
 mod resolve;
 

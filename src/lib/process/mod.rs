@@ -9,6 +9,7 @@
 //! workers, `parent::custody` about snapshots.
 
 pub mod allocator;
+mod ask;
 mod explain;
 mod once;
 pub mod parent;
@@ -51,10 +52,17 @@ fn broken_files(config: &Config) -> Vec<Problem> {
     graphite.into_iter().chain(kafka).chain(http).map(Problem::new).collect()
 }
 
-/// `--once`, `--explain`, `--replay`
+/// `--ask`, `--once`, `--explain`, `--replay`
 fn own(arguments: &Arguments, words: Vec<OsString>) -> u8 {
     signals::release_hangup();
     match &arguments.action {
+        Action::Ask => match FRONT.load_with_permissions(arguments) {
+            Ok(loaded) => {
+                logging::init(log_settings(&loaded.config), Output::Stderr);
+                ask::run(&loaded.config)
+            }
+            Err(code) => code,
+        },
         Action::Once { snapshot, count } => match FRONT.load(arguments) {
             Ok(loaded) => process_once(&loaded, snapshot, *count),
             Err(code) => code,

@@ -8,6 +8,7 @@ use crate::haproxy::family::Family;
 use crate::haproxy::further::Refusal;
 use crate::haproxy::questions::{QUESTIONS, Question, socket_line};
 use crate::haproxy::release::Release;
+use crate::startup::aligned;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -112,30 +113,5 @@ fn say(told: &Told) -> String {
         Told::Refused(Refusal::Level(said)) => format!("lacks the level: {said}"),
         Told::Refused(refusal) => format!("refused: {}", refusal.said()),
         Told::Failed(reason) => format!("failed: {reason}"),
-    }
-}
-
-/// Columns as wide as what stands in them.
-fn aligned(rows: &[Row]) -> String {
-    let mut widths = [0; 5];
-    for row in rows {
-        widths.iter_mut().zip(row).for_each(|(width, cell)| *width = (*width).max(cell.chars().count()));
-    }
-    let line = |row: &Row| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_as_wide_as_their_cells() {
-        let row = |words: [&str; 5]| words.map(str::to_owned);
-        let text = aligned(&[row(HEAD), row(["a.sock", "tables", "show table", "user", "answered"])]);
-        assert_eq!(text, "socket  family  command     level  answer\na.sock  tables  show table  user   answered\n");
     }
 }

@@ -4,6 +4,9 @@
 //! A program hands in what it alone knows, as a [`Front`]; it is left with what it alone does.
 
 mod reload;
+mod table;
+
+pub use table::aligned;
 
 use crate::cli::{self, Action, Arguments};
 use crate::config::load::{self, Loaded};

@@ -18,6 +18,7 @@ mod client;
 mod credentials;
 mod dispatcher;
 mod name;
+mod probe;
 mod refused;
 mod report;
 mod shared;
@@ -27,3 +28,4 @@ mod window;
 
 pub use dispatcher::{Http, HttpError, check};
 pub use name::{OTLP, REMOTE_WRITE};
+pub(crate) use probe::probe;

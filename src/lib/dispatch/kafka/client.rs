@@ -6,8 +6,9 @@ use crate::config::kafka::SecretError;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::statistics::Statistics;
+use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::Span;
 
@@ -123,6 +124,13 @@ impl Client {
         let producer =
             properties.create_with_context(Context { events, of_dispatcher }).map_err(ClientError::Refused)?;
         Ok(Self { producer, topic: config.topic.clone() })
+    }
+
+    /// Waits for the cluster to say how many partitions the topic has; `None` where it has no such topic.
+    pub(crate) fn partitions(&self, limit: Duration) -> Result<Option<usize>, KafkaError> {
+        let metadata = self.producer.client().fetch_metadata(None, limit)?;
+        let topic = metadata.topics().iter().find(|topic| topic.name() == self.topic);
+        Ok(topic.map(|topic| topic.partitions().len()).filter(|partitions| *partitions > 0))
     }
 
     /// Hands over a message; never waits.

@@ -14,6 +14,7 @@
 mod client;
 mod dispatcher;
 mod name;
+mod probe;
 mod report;
 mod shared;
 mod task;
@@ -21,3 +22,4 @@ mod window;
 
 pub use dispatcher::Kafka;
 pub use name::NAME;
+pub(crate) use probe::probe;

@@ -1,0 +1,43 @@
+//! The cluster's own account of itself: who is there, and whether the topic is. Asked for all topics, since brokers may make a topic
+//! that is asked for by name.
+
+use super::client::{Client, Event};
+use super::name::NAME;
+use crate::config;
+use crate::dispatch::probe::Probed;
+use crate::logging::Chain;
+use std::time::Duration;
+use tokio::sync::mpsc::unbounded_channel;
+use tracing::Span;
+
+/// Time for the brokers to answer.
+const LIMIT: Duration = Duration::from_secs(10);
+
+pub(crate) async fn probe(kafka: &config::Kafka) -> Probed {
+    let asked = kafka.clone();
+    let answer = tokio::task::spawn_blocking(move || metadata(&asked)).await;
+    let answer = answer.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+    let place = kafka.properties.get("bootstrap.servers").cloned().unwrap_or_default();
+    Probed { section: NAME, place, tried: "ask for the topic", answer }
+}
+
+fn metadata(kafka: &config::Kafka) -> Result<String, String> {
+    let (events, mut said) = unbounded_channel();
+    let client = Client::new(kafka, events, Span::none()).map_err(|error| Chain(&error).to_string())?;
+    let partitions = client.partitions(LIMIT).map_err(|error| {
+        // Why there is no connection is said beside it.
+        let mut reasons = std::iter::from_fn(|| said.try_recv().ok()).filter_map(|event| match event {
+            Event::Trouble(_, reason) => Some(reason),
+            _ => None,
+        });
+        reasons.next().unwrap_or_else(|| Chain(&error).to_string())
+    })?;
+    let topic = &kafka.topic;
+    match partitions {
+        Some(1) => Ok(format!("topic {topic} has 1 partition")),
+        Some(partitions) => Ok(format!("topic {topic} has {partitions} partitions")),
+        None => {
+            Err(format!("the brokers have no topic {topic}, or do not show it to this client; create it, or allow it"))
+        }
+    }
+}
