@@ -123,3 +123,41 @@ fn a_file_that_does_not_exist_is_an_error_unless_nobody_named_it() {
         assert_eq!(output.contains("and --strict is set"), strict, "{output}");
     }
 }
+
+/// A `systemctl` that knows one unit, first in the path.
+fn with_unit(directory: &Path, user: &str, file: &Path) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let start =
+        format!("{{ path=/usr/bin/haproxystats-pull ; argv[]=/usr/bin/haproxystats-pull -f {} ; }}", file.display());
+    let script =
+        format!("#!/bin/sh\necho 'User={user}'\necho 'SupplementaryGroups=haproxy'\necho 'ExecStart={start}'\n");
+    let path = write(directory, "systemctl", script);
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    format!("{}:{}", directory.display(), std::env::var("PATH").unwrap())
+}
+
+#[test]
+fn a_check_by_root_says_whose_rights_were_not_checked() {
+    if !nix::unistd::Uid::effective().is_root() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let text = format!("[pull]\nsocket-dir = {0}\ndst-dir = {0}/in\ntmp-dst-dir = {0}/tmp\n", path.display());
+    let config = write(path, "haproxystats.conf", text);
+    let check = |user: &str, file: &Path| {
+        let mut command = with_config(pull(), &config);
+        command.arg("--check").env("PATH", with_unit(path, user, file));
+        let (status, output) = harness::run(command, SOON);
+        assert!(status.success(), "{output}");
+        output
+    };
+    let output = check("stats", &config);
+    let command = format!("runuser -u stats -G haproxy -- haproxystats-pull --check -f {}", config.display());
+    assert!(output.contains(&command), "{output}");
+    // Another file is not the unit's, and root has root's rights.
+    for (user, file) in [("stats", Path::new("/etc/haproxystats.conf")), ("root", &config), ("", &config)] {
+        let output = check(user, file);
+        assert!(!output.contains("rights"), "{output}");
+    }
+}

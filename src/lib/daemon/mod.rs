@@ -6,4 +6,7 @@ mod fault;
 pub mod host;
 pub mod signals;
 pub mod systemd;
+mod unit;
 pub mod watchdog;
+
+pub(crate) use unit::Unit;

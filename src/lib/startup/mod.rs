@@ -12,9 +12,11 @@ use crate::cli::{self, Action, Arguments};
 use crate::config::load::{self, Loaded};
 use crate::config::problem::{Problem, Report};
 use crate::config::{Program, check_permissions, print};
+use crate::daemon::Unit;
 use crate::exit;
 use crate::exporter;
 use crate::status::{self, Depth, Status};
+use nix::unistd::Uid;
 use std::ffi::OsString;
 use std::io::Write;
 
@@ -149,7 +151,8 @@ impl Front {
         if !report.is_good() {
             return complain(&findings(self.program, &report, self.failure), exit::CONFIG);
         }
-        let notes = loaded.notes.iter().map(|note| format!("{note}\n"));
+        let as_root = self.as_root(arguments);
+        let notes = loaded.notes.iter().chain(&as_root).map(|note| format!("{note}\n"));
         let warnings = report.warnings.iter().map(|warning| format!("warning: {warning}\n"));
         let findings: String = notes.chain(warnings).collect();
         let _ = std::io::stderr().write_all(findings.as_bytes());
@@ -159,6 +162,16 @@ impl Front {
             return complain(&format!("{name}: warnings: {warned}, and --strict is set\n"), exit::CONFIG);
         }
         say(&format!("the configuration of {} is good\n", self.program.name()))
+    }
+
+    /// What a check by root does not show: root may read and write what the user of the unit may not.
+    fn as_root(&self, arguments: &Arguments) -> Option<String> {
+        let unit = Some(self.program.name()).filter(|_| Uid::effective().is_root());
+        let unit = Unit::of(unit?, &arguments.file)?;
+        let words = format!("{} --check -f {}", self.program.name(), arguments.file.display());
+        let Unit { name, user, .. } = &unit;
+        let command = unit.with_its_rights(&words);
+        Some(format!("note: checked with the rights of root, while {name} runs as {user}; with its rights: {command}"))
     }
 
     fn print(&self, arguments: &Arguments) -> u8 {
