@@ -44,7 +44,7 @@ pub fn main() -> ExitCode {
     match runtime.and_then(|runtime| runtime.block_on(supervise(&words()))) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            tracing::error!(%error, "haproxystats-run ends");
+            tracing::error!(%error, "haproxystats-run failed");
             ExitCode::from(exit::SYSTEM)
         }
     }
@@ -152,12 +152,16 @@ fn reap(charges: &mut [Charge], leaving: bool) -> Option<u8> {
             (charge.name, code.map_or_else(|| "a signal".to_owned(), |code| format!("status {code}")));
         if code == Some(exit::CONFIG.into()) || code == Some(exit::USAGE.into()) && charge.started.elapsed() < PAUSES.0
         {
-            tracing::error!(program, status = words, "is refused; nothing is started again");
+            tracing::error!(
+                program,
+                status = words,
+                "exited because its configuration is refused; it is not restarted"
+            );
             refused = refused.or(Some(exit::CONFIG));
         } else if leaving {
             tracing::info!(program, status = words, "ended");
         } else {
-            tracing::warn!(program, status = words, "ended; it is started again");
+            tracing::warn!(program, status = words, "ended; restarting it");
         }
     }
 }

@@ -31,7 +31,7 @@ pub enum TlsError {
         source: FileError,
     },
     /// A certificate is not that of an authority.
-    #[error("tls-ca-file {} contains what is not the certificate of an authority", path.display())]
+    #[error("tls-ca-file {} contains something that is not a CA certificate", path.display())]
     Authority {
         /// The file.
         path: PathBuf,
@@ -39,7 +39,7 @@ pub enum TlsError {
         source: Box<RustlsError>,
     },
     /// The system has no authorities.
-    #[error("there are no trusted certificate authorities; set tls-ca-file")]
+    #[error("the system has no trusted certificate authorities; set tls-ca-file")]
     NoAuthority,
     /// Certificate and key do not fit.
     #[error("tls-certificate-file {} cannot be used with tls-key-file {}", certificate.display(), key.display())]

@@ -343,7 +343,7 @@ fn the_log_has_changes_only() {
         log.contains("override: once").then_some(log)
     });
     // Before the first result, up, down.
-    assert!((2..=3).contains(&log.matches("answer changes").count()), "{log}");
+    assert!((2..=3).contains(&log.matches("answer changed").count()), "{log}");
 }
 
 #[test]

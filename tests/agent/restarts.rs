@@ -204,7 +204,7 @@ fn a_reload_of_both_agents_fails_no_request() {
                 agent.signal(Signal::SIGHUP);
             }
             wait_until(SOON, "both agents have reloaded", || {
-                let done = |agent: &Daemon| agent.output().matches("the configuration is in use").count() == round;
+                let done = |agent: &Daemon| agent.output().matches("the new configuration is in use").count() == round;
                 rig.agents.iter().flatten().all(done)
             });
             rig.traffic.more();
@@ -233,7 +233,7 @@ fn a_start_with_endpoints_that_hang_fails_no_request() {
         rig.agents_are_missed();
         rig.start_agents();
         rig.traffic.more();
-        assert_eq!(ask(rig.ports[0], ""), "up 100% #as before the start\n");
+        assert_eq!(ask(rig.ports[0], ""), "up 100% #as before the restart\n");
         for endpoint in &rig.endpoints {
             endpoint.set(datawave("ready", 0));
         }
@@ -386,7 +386,7 @@ fn the_last_answer_is_given_again_until_there_is_a_result() {
     agent.daemon.stop(SOON);
     endpoint.set(Reply::Hang);
     // `ready` would open a server that somebody has closed meanwhile.
-    assert_eq!(with_state(&file, &endpoint, "").ask(""), "up 65% #as before the start\n");
+    assert_eq!(with_state(&file, &endpoint, "").ask(""), "up 65% #as before the restart\n");
     assert_eq!(with_state(&file, &endpoint, "initial-grace = 0\n").ask(""), "drain up 0% #initial\n");
 
     // What was bad stays bad.
@@ -395,7 +395,7 @@ fn the_last_answer_is_given_again_until_there_is_a_result() {
     answers(&agent, "ready down 100% #");
     agent.daemon.stop(SOON);
     endpoint.set(Reply::Hang);
-    assert_eq!(with_state(&file, &endpoint, "").ask(""), "ready down 100% #as before the start\n");
+    assert_eq!(with_state(&file, &endpoint, "").ask(""), "ready down 100% #as before the restart\n");
 
     // Who was drained on purpose waits for a result.
     endpoint.set(datawave("ready", 0));
@@ -432,11 +432,11 @@ fn the_grace_of_patroni_counts_on_after_a_restart_and_a_reload() {
         wait_until(SOON, what, || endpoint.requests() > before + 3);
     };
     several("checks that fail");
-    assert_eq!(agent.ask(""), "ready up 100% #as before the start\n");
+    assert_eq!(agent.ask(""), "ready up 100% #as before the restart\n");
     agent.daemon.signal(Signal::SIGHUP);
-    agent.daemon.wait_for_output("the configuration is in use", SOON);
+    agent.daemon.wait_for_output("the new configuration is in use", SOON);
     several("checks that fail after the reload");
-    assert_eq!(agent.ask(""), "ready up 100% #as before the start\n");
+    assert_eq!(agent.ask(""), "ready up 100% #as before the restart\n");
     agent.daemon.stop(SOON);
     let agent = with_state(&file, &endpoint, "checks = patroni\ngrace = 0\n");
     wait_until(SOON, "without grace it is down", || agent.ask("").starts_with("ready down"));
@@ -467,7 +467,7 @@ fn systemds_directory_holds_the_state() {
     wait_until(SOON, "the state", || {
         std::fs::read_to_string(directory.path().join("state.json")).is_ok_and(|text| text.contains(r#""agent":"#))
     });
-    assert!(!daemon.output().contains("cannot be saved"), "{}", daemon.output());
+    assert!(!daemon.output().contains("cannot save the last answers"), "{}", daemon.output());
 }
 
 #[test]
@@ -496,10 +496,10 @@ fn sighup_reads_the_configuration_again() {
         // What is wrong changes nothing.
         for (wrong, words) in [("[agent:c]\nchecks = nonsense\n", "is no check"), ("[agent\n", "no section")] {
             std::fs::write(&file, format!("{first}{wrong}")).unwrap();
-            let before = agent.daemon.output().matches("the configuration is not used").count();
+            let before = agent.daemon.output().matches("the new configuration is not used").count();
             agent.daemon.signal(Signal::SIGHUP);
             wait_until(SOON, "the refusal", || {
-                agent.daemon.output().matches("the configuration is not used").count() > before
+                agent.daemon.output().matches("the new configuration is not used").count() > before
             });
             assert!(ask(other, "").starts_with("up 100%"), "{words}: {}", agent.daemon.output());
         }
@@ -526,7 +526,7 @@ fn a_reload_keeps_the_last_answer_until_there_is_a_result() {
     wait_until(SOON, "the answer", || agent.ask("").starts_with("ready up 65% #"));
     endpoint.set(Reply::Hang);
     agent.daemon.signal(Signal::SIGHUP);
-    agent.daemon.wait_for_output("the configuration is in use", SOON);
+    agent.daemon.wait_for_output("the new configuration is in use", SOON);
     for _ in 0..20 {
         let answer = agent.ask("");
         assert!(answer.starts_with("ready up 65% #"), "{answer:?}");

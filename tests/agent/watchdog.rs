@@ -34,7 +34,7 @@ impl Watched {
     #[track_caller]
     fn starves(&mut self, task: &str) {
         let task = task.replace("PORT", &self.port.to_string());
-        let line = format!("a task has died or hangs: systemd's watchdog is not fed task=\"{task}\"");
+        let line = format!("a task has died or hangs: no longer notifying systemd's watchdog task=\"{task}\"");
         self.daemon.wait_for_output(&line, SOON);
         assert_eq!(self.systemd.feeds(LIMIT * 2), 0);
         assert!(self.daemon.is_running());
@@ -46,7 +46,7 @@ impl Watched {
 fn is_fed(watched: &Watched) {
     let feeds = watched.systemd.feeds(LIMIT * 3);
     assert!(feeds >= 3, "{feeds} feeds\n{}", watched.daemon.output());
-    assert!(!watched.daemon.output().contains("is not fed"), "{}", watched.daemon.output());
+    assert!(!watched.daemon.output().contains("no longer notifying"), "{}", watched.daemon.output());
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_reload_is_no_death() {
     for _ in 0..3 {
         watched.daemon.signal(nix::sys::signal::Signal::SIGHUP);
     }
-    watched.daemon.wait_for_output("the configuration is in use", SOON);
+    watched.daemon.wait_for_output("the new configuration is in use", SOON);
     wait_until(SOON, "an answer", || !ask(watched.port, "").is_empty());
     is_fed(&watched);
 }

@@ -217,7 +217,7 @@ fn an_instance_that_ec2_does_not_know_yet_keeps_its_slot() {
     let site = on(port);
     let server = site.start("log", &["--server"]);
     wait_for("it is told", || {
-        server.log().contains("i-2 of group g cannot be used: EC2 has no such instance; a slot that it has stays")
+        server.log().contains("i-2 of group g cannot be used: EC2 has no such instance; if it has a slot, it keeps it")
     });
     std::thread::sleep(std::time::Duration::from_millis(500));
     assert!(site.slots().starts_with("i-1 i-2 -"), "{}", site.slots());
@@ -245,5 +245,5 @@ fn without_a_region_the_program_says_so_and_fails() {
     site.environment.push(("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned()));
     let output = site.run(&["--server"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(!output.status.success() && text.contains("no region is known"), "{text}");
+    assert!(!output.status.success() && text.contains("no AWS region is configured"), "{text}");
 }

@@ -198,13 +198,13 @@ fn what_an_operator_sets_stays_over_restarts_until_the_operator_ends_it() {
     site.start();
     balancer.wait_for_serving("web", &[1, 2, 3]);
     balancer.ask("set server web/web1 state maint;set server web/web2 state drain");
-    site.wait_for("somebody else has set it to maint");
-    site.wait_for("somebody else has set it to drain");
+    site.wait_for("set to maint by an operator or another program");
+    site.wait_for("set to drain by an operator or another program");
     site.list(2, &[a(1), a(2), None, a(3)]);
     wait_until(SOON, "the third moves", || balancer.servers("web")["web3"].is_maint());
     site.client.as_mut().unwrap().stop(SOON);
     site.start();
-    site.wait_for("somebody else has set it to drain");
+    site.wait_for("set to drain by an operator or another program");
     let servers = balancer.servers("web");
     assert!(servers["web1"].is_maint() && servers["web2"].is_drain(), "{servers:?}");
     balancer.ask("set server web/web1 state ready;set server web/web2 state ready");
@@ -247,7 +247,7 @@ fn haproxy_may_start_later_stop_and_be_replaced() {
     site.one(&balancer);
     site.list(1, &[a(1), a(2), None, None]);
     site.start();
-    site.wait_for("HAProxy stays as it is");
+    site.wait_for("cannot bring HAProxy in line with the list; it is left unchanged");
     balancer.launch();
     balancer.wait_for_serving("web", &[1, 2]);
     balancer.stop();
@@ -333,7 +333,7 @@ fn a_state_file_that_would_bring_slots_back_without_their_addresses_is_not_writt
     site.configure(&socket, &options, "[discovery-backend:web]\nbase-name = web\n");
     site.list(1, &[a(1)]);
     site.start();
-    site.wait_for("server-state-file is not written");
+    site.wait_for("cannot write server-state-file");
     balancer.wait_for_serving("web", &[1]);
     assert!(!state.exists());
 }
@@ -349,7 +349,7 @@ fn the_last_list_stays_in_force_while_the_store_is_away() {
     balancer.wait_for_serving("web", &[1, 2]);
     let traffic = Traffic::start(balancer.ports[0]);
     write(site.state(), "list.json", "{ this is no list");
-    site.wait_for("the last list stays in force");
+    site.wait_for("the last list remains in use");
     traffic.more();
     traffic.assert_clean();
     drop(traffic);
@@ -359,7 +359,7 @@ fn the_last_list_stays_in_force_while_the_store_is_away() {
     balancer.reload();
     assert!(balancer.serving("web").is_empty());
     site.start();
-    site.wait_for("the list saved on disk is in force");
+    site.wait_for("using the list saved on disk");
     balancer.wait_for_serving("web", &[1, 2]);
     site.list(2, &[a(3), a(2), None, None]);
     site.wait_for("the store answers again");
@@ -728,9 +728,9 @@ fn with_an_agent(haproxy: &Haproxy) {
     wait_until(SOON, "the agent has its way", || {
         balancer.servers("web").values().all(harness::discovery::Row::is_maint)
     });
-    site.wait_for("somebody else has set it to maint");
+    site.wait_for("set to maint by an operator or another program");
     site.list(7, &[a(1), None, a(4), None]);
-    site.wait_for("the server that the list has here no longer");
+    site.wait_for("the previous server of this slot");
     *answer.lock().unwrap() = "ready up 100%".to_owned();
     balancer.wait_for_serving("web", &[1, 4]);
     watch(&[1, 4]);
@@ -791,7 +791,7 @@ fn with_an_agent_and_reloads_without_a_state_file(haproxy: &Haproxy) {
     balancer.wait_for_serving("web", &[1, 3, 9]);
     // An operator who takes a server out whose agent says ready has to switch the agent off as well.
     balancer.ask("disable agent web/web3; set server web/web3 state maint");
-    site.wait_for("held: somebody else has set it to maint");
+    site.wait_for("held: set to maint by an operator");
     let traffic = Traffic::start(balancer.ports[0]);
     traffic.more();
     let (before, asked) = (webs[1].requests(), answered.load(Ordering::Relaxed));

@@ -118,7 +118,7 @@ fn what_may_lack_servers_is_an_error_and_no_empty_list() {
     // One service's fault is that service's.
     let listing = list(&mut *source).unwrap();
     assert_eq!((listing.instances.len(), listing.failed[0].group.as_str()), (1, "web"));
-    assert!(listing.failed[0].reason.contains("cannot be understood"), "{listing:?}");
+    assert!(listing.failed[0].reason.contains("cannot parse"), "{listing:?}");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_service_that_consul_does_not_know_has_failed_unless_it_may_be_empty() {
     assert_eq!(error, "web has no servers: Consul has no such service");
     assert!(list(&mut *plain).is_err(), "the second time, too");
     let error = list(&mut *source(&consul, "consul-tags = live\n")).unwrap_err().to_string();
-    assert_eq!(error, "web has no servers: Consul has none with these tags, or no such service at all");
+    assert_eq!(error, "web has no servers: Consul has no instance with these tags, or no such service at all");
     let mut allowed = source(&consul, "allow-empty = true\n");
     let listing = list(&mut *allowed).unwrap();
     assert_eq!((listing.instances.as_slice(), listing.failed.as_slice()), ([].as_slice(), [].as_slice()));

@@ -307,7 +307,7 @@ fn etcd_may_go_away_and_servers_and_clients_go_on() {
     site.source(&[1, 2, 3]);
     site.wait_for(&[1, 2, 3]);
     drop(etcd);
-    second.wait_for_output("the last list stays in force", SOON);
+    second.wait_for_output("the last list remains in use", SOON);
     site.source(&[1]);
     more(&traffic);
     site.wait_for(&[1, 2, 3]);

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 const FILE: &str = "[discovery-server]\nmode = file\nsource-file = @/servers\ndrain-time = 1\nlease-time = 2\n\
                     hold-obsolete = 0\nremoval-confirmations = 2\n";
-const USED: &str = "the configuration is in use";
-const REFUSED: &str = "haproxystats-discovery goes on with the one that it has";
+const USED: &str = "the new configuration is in use";
+const REFUSED: &str = "haproxystats-discovery continues with the old one";
 
 /// Sends SIGHUP and waits until the log has what became of it.
 #[track_caller]

@@ -48,7 +48,7 @@ fn servers_come_grow_drain_and_go_with_one_line_for_each_change() {
     let log = server.stop();
     for words in [
         "added slot=1 server=\"i-1\"",
-        "draining slot=1 server=\"i-1\" why=\"the source does not list it any more\"",
+        "draining slot=1 server=\"i-1\" why=\"the source no longer lists it\"",
         "freed slot=1",
     ] {
         assert_eq!(log.matches(words).count(), 1, "{words} in\n{log}");
@@ -272,7 +272,7 @@ fn a_state_directory_that_cannot_be_written_is_told_and_ends_nothing() {
     // A directory in place of the temporary file: whoever the tests run as, it cannot be written.
     std::fs::create_dir(site.path("state/list.json.new")).unwrap();
     site.write("servers", &servers([1, 2]));
-    wait_for("it tells", || server.log().contains("the store cannot be used"));
+    wait_for("it tells", || server.log().contains("the store failed"));
     assert!(site.slots().starts_with("i-1 - "));
     std::fs::remove_dir(site.path("state/list.json.new")).unwrap();
     wait_for("it goes on", || site.slots().starts_with("i-1 i-2 "));

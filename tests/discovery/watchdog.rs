@@ -39,13 +39,13 @@ impl Watched {
     fn is_fed(&self) {
         let feeds = self.systemd.feeds(LIMIT * 3);
         assert!(feeds >= 3, "{feeds} feeds\n{}", self.daemon.output());
-        assert!(!self.daemon.output().contains("is not fed"), "{}", self.daemon.output());
+        assert!(!self.daemon.output().contains("no longer notifying"), "{}", self.daemon.output());
     }
 
     /// The log has it, and systemd hears nothing any more.
     #[track_caller]
     fn starves(&mut self, task: &str) {
-        let line = format!("a task has died or hangs: systemd's watchdog is not fed task=\"{task}\"");
+        let line = format!("a task has died or hangs: no longer notifying systemd's watchdog task=\"{task}\"");
         self.daemon.wait_for_output(&line, SOON);
         assert_eq!(self.systemd.feeds(LIMIT * 2), 0);
         assert!(self.daemon.is_running());

@@ -182,7 +182,7 @@ pub fn no_inotify(limit: &'static str) -> Report {
     world.process.end_by(nix::sys::signal::Signal::SIGTERM);
     world.go_on(Duration::from_secs(2), 5.0);
     world.recover();
-    if !world.process.log().contains("cannot watch; looking every second instead") {
+    if !world.process.log().contains("cannot watch the directory; scanning it every second instead") {
         world.report.fail(format!("{name}: was not brought about"));
     }
     world.finish()

@@ -309,7 +309,7 @@ pub fn reloads() -> Report {
 
 /// Without `pull-timeout` nothing is published while a socket sends a byte a second. That is told after a while, and counted.
 pub fn unlimited() -> Report {
-    const WORDS: &str = "the pull still waits for this socket";
+    const WORDS: &str = "the pull is still waiting for this socket";
     let mut chain = Chain::with("0", 0, Vec::new());
     chain.recover("start");
     let name = "HAProxy answers a byte a second, without pull-timeout";

@@ -23,8 +23,8 @@ pub fn cutting() -> Report {
 }
 
 fn confirms_nothing(name: &'static str, behaviour: Behaviour) -> Report {
-    const NOTHING: &str = "accepts connections and has confirmed nothing for a while";
-    const AGAIN: &str = "has confirmed something again";
+    const NOTHING: &str = "accepts connections but has confirmed nothing for a while";
+    const AGAIN: &str = "confirms data again";
     const METRIC: &str = "haproxystats_process_destinations_unconfirmed";
     let mut world = World::new(0, &Setting::default());
     world.go_on(Duration::from_millis(500), 6.0);

@@ -180,7 +180,7 @@ fn processes_that_run_hang_and_die() {
     {
         let (code, text) = one(name, &[]);
         assert_eq!(code, 2, "{name}: {text}");
-        assert!(text.contains(" does not run with "), "{text}");
+        assert!(text.contains(" is not running with "), "{text}");
     }
 
     let mut puller = Daemon::spawn(with_config(pull(), &place.file));
@@ -229,7 +229,7 @@ fn processes_that_run_hang_and_die() {
     let (code, text) = check("check_haproxystats_process", &["-f", other.to_str().unwrap()]);
     assert_eq!(code, 2);
     // Beside those that others run on this machine.
-    assert!(text.contains("(haproxystats-process runs with ") && text.contains(place.file()), "{text}");
+    assert!(text.contains("(haproxystats-process running with ") && text.contains(place.file()), "{text}");
 }
 
 /// A file that does not exist is a slip, and not that nothing runs.
@@ -442,7 +442,7 @@ fn under_nagios() {
     kill(worker, Signal::SIGCONT).unwrap();
     becomes("procs", 0);
     drop(processor);
-    assert!(becomes("process", 2).contains("does not run"));
+    assert!(becomes("process", 2).contains("is not running"));
     becomes("procs", 2);
     drop(puller);
     becomes("pull", 2);

@@ -103,7 +103,7 @@ fn a_reload(machine: &Machine) {
     machine.run(&["systemctl", "reload", PULL, PROCESS]);
     for unit in [PULL, PROCESS] {
         machine.wait_for_property(unit, "ActiveState", "active");
-        assert!(machine.journal(unit).contains("the configuration is in use"), "{}", machine.journal(unit));
+        assert!(machine.journal(unit).contains("the new configuration is in use"), "{}", machine.journal(unit));
     }
     machine.run(&["sh", "-c", "cp /etc/haproxystats.conf /etc/good.conf; echo '[pull' >>/etc/haproxystats.conf"]);
     for unit in [PULL, PROCESS] {

@@ -277,7 +277,7 @@ fn an_archive_that_cannot_be_written_keeps_snapshots_and_holds_nobody_up() {
     let mut daemon = incoming.daemon();
     let day = write(&archive, "2023-11-14", "a file in the place of a directory");
     let published = incoming.publish((0..4).map(|n| n * 10));
-    daemon.wait_for_output("a snapshot is not archived, trying again", SOON);
+    daemon.wait_for_output("cannot archive a snapshot; trying again", SOON);
     incoming.assert_arrived(&graphite, &published);
     assert_eq!(incoming.waiting(), published, "they wait for the archive");
     std::fs::remove_file(day).unwrap();

@@ -242,7 +242,7 @@ fn foreign_entries_are_left_alone() {
     assert_eq!(names(&outside).len(), 2);
     assert!(incoming.join("1600000000").is_symlink());
     daemon.stop(SOON);
-    assert_eq!(daemon.output().matches("entries that are not snapshots are ignored").count(), 1);
+    assert_eq!(daemon.output().matches("ignoring entries that are not snapshots").count(), 1);
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn what_was_being_removed_at_a_crash_is_put_back() {
     // Nobody knows whether it was delivered.
     fs::rename(setup.path().join(&published[1]), setup.path().join(format!(".removing-{}", published[1]))).unwrap();
     let mut daemon = setup.daemon();
-    daemon.wait_for_output("a removal was interrupted", SOON);
+    daemon.wait_for_output("the removal of a snapshot was interrupted", SOON);
     setup.wait_until_empty();
     setup.assert_arrived(&graphite, &published);
 }
@@ -412,7 +412,7 @@ fn names_of_files_begin_no_lines_in_the_log() {
     fs::rename(&staged, setup.path().join(FIRST.to_string())).unwrap();
     fs::write(setup.path().join("foreign\nname\u{1b}]0;title\u{7}"), "").unwrap();
     let mut daemon = setup.daemon();
-    daemon.wait_for_output("entries that are not snapshots are ignored", SOON);
+    daemon.wait_for_output("ignoring entries that are not snapshots", SOON);
     setup.wait_until_empty_but_for(1);
     daemon.wait_for_output("evil", SOON);
     daemon.stop(SOON);
@@ -451,7 +451,7 @@ fn a_second_daemon_on_the_same_directory_is_refused() {
     first.wait_for_output(WATCHING, SOON);
     let mut second = setup.daemon();
     assert_eq!(second.wait(SOON).code(), Some(1));
-    assert!(second.output().contains("being processed by another haproxystats-process"), "{}", second.output());
+    assert!(second.output().contains("another haproxystats-process is already processing"), "{}", second.output());
     first.stop(SOON);
     let mut third = setup.daemon();
     third.wait_for_output(WATCHING, SOON);
@@ -579,7 +579,7 @@ fn without_inotify_the_directory_is_polled() {
         let setup = Incoming::new(graphite.port(), "workers = 1");
         let script = format!("echo 0 > /proc/sys/user/{limit}; exec \"$@\"");
         let Some(mut daemon) = in_namespace(&setup, &script) else { return };
-        daemon.wait_for_output("cannot watch; looking every second instead", SOON);
+        daemon.wait_for_output("cannot watch the directory; scanning it every second instead", SOON);
         let published = setup.publish(0..3);
         setup.wait_until_empty();
         setup.assert_arrived(&graphite, &published);
@@ -640,7 +640,7 @@ fn half_closing() -> u16 {
 
 #[test]
 fn a_peer_that_accepts_connections_and_confirms_nothing_is_told_after_a_while() {
-    const WORDS: &str = "accepts connections and has confirmed nothing for a while";
+    const WORDS: &str = "accepts connections but has confirmed nothing for a while";
     let cutting = Recorder::start();
     cutting.behave(Behaviour::CloseAfter(1000));
     let ports = [cutting.port(), half_closing()];
@@ -653,7 +653,7 @@ fn a_peer_that_accepts_connections_and_confirms_nothing_is_told_after_a_while() 
     }
     cutting.behave(Behaviour::Read);
     setups[0].wait_until_empty();
-    daemons[0].wait_for_output("has confirmed something again", SOON);
+    daemons[0].wait_for_output("confirms data again", SOON);
     daemons.iter_mut().for_each(|daemon| daemon.stop(SOON));
     let said = daemons.each_ref().map(|daemon| daemon.output().matches(WORDS).count());
     assert_eq!(said, [1, 1], "once each:\n{}", daemons[0].output());

@@ -384,7 +384,7 @@ fn with_nothing_there_both_programs_say_what_is_missing() {
 
     // Now haproxystats-process runs without Graphite, and says so.
     let mut process = Daemon::spawn(with_nothing_there(process(), directory.path()));
-    process.wait_for_output("no connection to 127.0.0.1", SOON);
+    process.wait_for_output("cannot connect to 127.0.0.1", SOON);
     assert!(process.is_running());
     process.stop(SOON);
     pull.stop(SOON);

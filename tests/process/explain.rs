@@ -81,7 +81,7 @@ fn what_is_sent_is_explained_by_its_rows() {
             "sent      40",
             "snapshot ",
             "1700000000 (2023-11-14T22:13:20Z)",
-            "HAProxy writes \"www.eu\"; in names it becomes \"www_eu\"",
+            "HAProxy writes \"www.eu\"; in metric names this becomes \"www_eu\"",
             "field     stot of show stat in count; counter: ",
             "rule      sum of the rows below; an empty cell counts as 0",
             "lb1.sock_stat:2 www.eu/FRONTEND: stot = 10",
@@ -104,7 +104,7 @@ fn what_is_sent_is_explained_by_its_rows() {
     sent(&incoming, &dir, &format!("{base}.server.s1.scur"), &["sent      2\n", "server s1 over all backends"]);
     sent(&incoming, &dir, &format!("{base}.daemon.CurrConns"), &["sent      40\n", "lb1.sock_info:5 CurrConns: 10"]);
     sent(&incoming, &dir, &format!("{base}.daemon.50PercentileCpuUsagePct"), &["percentile", "Idle_pct: 90"]);
-    sent(&incoming, &dir, &format!("{base}.haproxystats.PullTicks"), &["sent      17", "Pulls that were begun"]);
+    sent(&incoming, &dir, &format!("{base}.haproxystats.PullTicks"), &["sent      17", "Pulls started"]);
 }
 
 #[test]
@@ -121,16 +121,16 @@ fn every_reason_for_which_a_metric_is_missing_is_found() {
             "not selected: it is not among the default metrics; list it in [process] server-metrics",
         ),
         ("backend.app.stots", "not a field that this version knows; did you mean stot?"),
-        ("backend.app.server.s1.status", "status-metrics = true only"),
-        ("server.s1.scur", "aggr-server-metrics = true only"),
-        ("daemon.process.lb1_sock.CurrConns", "per-process-metrics = true only"),
-        ("daemon.ConnPercentage", "calculate-percentages = true only"),
+        ("backend.app.server.s1.status", "only sent with [process] status-metrics = true"),
+        ("server.s1.scur", "only sent with [process] aggr-server-metrics = true"),
+        ("daemon.process.lb1_sock.CurrConns", "only sent with [process] per-process-metrics = true"),
+        ("daemon.ConnPercentage", "only sent with [process] calculate-percentages = true"),
         ("daemon.CumReqs", "did you mean CumReq?"),
         ("daemon.Pid", "identifies something, which is not sent"),
         ("daemon.Nbthread", "not selected"),
         ("backend.apps.stot", "no backend apps in the snapshot, which has 2 of them; did you mean app?"),
         ("backend.app.server.s9.stot", "no server s9 of backend app in the snapshot, which has 2 of them"),
-        ("backends.app.stot", "\"backends\" is none of daemon, frontend, backend"),
+        ("backends.app.stot", "\"backends\" is not daemon, frontend, backend"),
         ("haproxystats.QueueDepth", "the running daemon sends it"),
         ("haproxystats.Nonsense", "docs/metrics.md lists them"),
     ] {
@@ -149,7 +149,7 @@ fn every_reason_for_which_a_metric_is_missing_is_found() {
         &newer,
         &dir,
         &of("backend.app.server.s1.need_conn_est"),
-        "no file has the field need_conn_est: HAProxy prints it since",
+        "no file has the field need_conn_est: HAProxy reports it since",
     );
 
     let excluding = Incoming::new(1, "");

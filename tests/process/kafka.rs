@@ -116,12 +116,12 @@ fn brokers_that_are_away_lose_nothing_and_do_not_hold_up_graphite() {
     published.extend(setup.publish(5..25));
     setup.assert_arrived(&graphite, &published);
     assert_eq!(setup.waiting(), published[3..], "snapshots stay until Kafka has them");
-    daemon.wait_for_output("is unavailable: the other destinations go on", SOON);
+    daemon.wait_for_output("is unavailable: the other destinations continue", SOON);
 
     brokers.up();
     setup.wait_until_empty();
     wait_for_points(&reader, &expected(&setup, &published));
-    daemon.wait_for_output("delivers again", SOON);
+    daemon.wait_for_output("messages are delivered again", SOON);
     daemon.stop(SOON);
 }
 

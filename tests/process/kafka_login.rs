@@ -84,7 +84,7 @@ fn whoever_may_not_is_told_loses_nothing_and_holds_up_nobody() {
         setup.wait_until_empty();
         let Some(reader) = Reader::start(&brokers.address(), TOPIC) else { return };
         wait_for_points(&reader, &expected(&setup, &published));
-        daemon.wait_for_output("delivers again", SOON);
+        daemon.wait_for_output("messages are delivered again", SOON);
         daemon.stop(SOON);
     }
 }

@@ -54,7 +54,7 @@ fn deliveries_are_summed_up_and_workers_log_like_their_parent() {
     let published = setup.publish(0..5);
     setup.wait_until_empty();
     let summed_up = |output: &str| {
-        let sums = output.lines().filter(|line| line.contains("delivered in sum"));
+        let sums = output.lines().filter(|line| line.contains("delivery summary"));
         sums.into_iter().any(|line: &str| !line.contains("\"snapshots\":0"))
     };
     wait_until(SOON, "a sum of what was delivered", || summed_up(&daemon.output()));
@@ -67,7 +67,7 @@ fn deliveries_are_summed_up_and_workers_log_like_their_parent() {
     assert_eq!(objects.iter().filter(|object| object["message"] == "delivered").count(), 1, "{output}");
     let connected = objects.iter().find(|object| object["message"] == "connected").unwrap();
     assert_eq!(connected["dispatcher"], "graphite", "{connected}");
-    let sums = objects.iter().filter(|object| object["message"] == "delivered in sum");
+    let sums = objects.iter().filter(|object| object["message"] == "delivery summary");
     let snapshots: u64 = sums.filter_map(|object| object["snapshots"].as_u64()).sum();
     assert!(snapshots >= 1, "{output}");
 }

@@ -9,9 +9,9 @@ use nix::sys::signal::Signal;
 use std::fs;
 use std::time::{Duration, Instant};
 
-const USED: &str = "the configuration is in use";
+const USED: &str = "the new configuration is in use";
 const RENEWED: &str = "all workers have the new configuration";
-const REFUSED: &str = "haproxystats-process goes on with the one that it has";
+const REFUSED: &str = "haproxystats-process continues with the old one";
 
 /// Sends SIGHUP and waits until the log has what became of it.
 #[track_caller]
@@ -95,7 +95,7 @@ fn another_source_directory_is_another_queue_and_neither_is_lost() {
     let text = format!("src-dir = {}\n", next.display());
     edit(&setup, &format!("src-dir = {}\n", setup.path().display()), &text);
     published.extend((100..110).map(|second| setup.publish_in(&next, FIRST + second)));
-    reload(&daemon, "src-dir is another one from now on");
+    reload(&daemon, "now processing the new src-dir");
     wait_until(SOON, "an empty new directory", || names(&next).is_empty());
     daemon.wait_for_output(RENEWED, SOON);
     // What was not delivered before the change is still there.

@@ -40,7 +40,7 @@ fn both_programs_run_are_replaced_reloaded_and_stopped() {
     let seen = graphite.distinct();
     wait_until(SOON, "further lines", || graphite.distinct() > seen);
     daemon.signal(Signal::SIGHUP);
-    wait_until(SOON, "a reload of both", || daemon.output().matches("the configuration is in use").count() == 2);
+    wait_until(SOON, "a reload of both", || daemon.output().matches("the new configuration is in use").count() == 2);
     let last = children(&daemon);
     daemon.stop(SOON);
     assert!(!last.iter().any(|pid| lives(*pid)), "{}", daemon.output());

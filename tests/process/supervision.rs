@@ -299,7 +299,7 @@ fn a_worker_by_hand_says_what_it_is_for() {
     command.args(["--worker", "0"]);
     let (status, output) = harness::run(command, SOON);
     assert_eq!(status.code(), Some(1));
-    assert!(output.contains("--worker is for haproxystats-process itself"), "{output}");
+    assert!(output.contains("--worker is only for haproxystats-process itself"), "{output}");
 }
 
 #[test]

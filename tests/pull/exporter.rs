@@ -208,7 +208,7 @@ fn the_page_is_encrypted_and_asks_for_a_token_where_that_is_wanted() {
     // Another token takes a reload, and no other port.
     write(path, "page-token", "neu\n");
     daemon.signal(nix::sys::signal::Signal::SIGHUP);
-    daemon.wait_for_output("the configuration is in use", SOON);
+    daemon.wait_for_output("the new configuration is in use", SOON);
     assert!(ask("geheim").starts_with("HTTP/1.1 401") && ask("neu").starts_with("HTTP/1.1 200"));
     // A file that cannot be read is told before anything starts.
     let broken = write(path, "broken.conf", text.replace("credential:page-token", "/nonexistent/token"));

@@ -132,7 +132,7 @@ impl Client {
             return Ok(Place { endpoint: Rc::clone(&self.endpoint), origin, path });
         }
         if self.socket.is_some() {
-            return Err(wrong("another host, which check-socket does not lead to".to_owned()));
+            return Err(wrong("another host, which cannot be reached through check-socket".to_owned()));
         }
         let known =
             self.other.borrow().as_ref().filter(|(known, _)| *known == origin).map(|(_, known)| Rc::clone(known));
@@ -165,7 +165,7 @@ impl Client {
         match decoded(encoding, &reply.body, LARGEST) {
             None => Ok(reply),
             Some(Some(body)) => Ok(Reply { body: body.into(), ..reply }),
-            Some(None) => Err(GetError::Reply(format!("the body is not what its encoding says ({encoding})"))),
+            Some(None) => Err(GetError::Reply(format!("the body is not valid {encoding}"))),
         }
     }
 }

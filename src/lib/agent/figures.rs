@@ -12,13 +12,14 @@ definitions! {
         SERVICES "AgentServices" "services" Gauge
             "Services that are configured.";
         CONNECTIONS_CLOSED "AgentConnectionsClosed" "connections" Counter
-            "Connections closed without an answer because there were max-connections already.";
+            "Connections closed without an answer because max-connections was reached.";
         CONNECTIONS_REFUSED "AgentConnectionsRefused" "connections" Counter
-            "Connections from addresses that may not ask (allow).";
+            "Connections from addresses that allow does not list.";
         REQUESTS_UNKNOWN "AgentRequestsUnknown" "requests" Counter
-            "Requests for a service that is not there, or not for who asked; answered by an empty line.";
+            "Requests for a service that does not exist, or that the client may not ask for; answered with an empty \
+             line.";
         REPORTS_SKIPPED "AgentReportsSkipped" "reports" Counter
-            "Reports to Graphite left out because it had not taken the one before; counters lose nothing by it.";
+            "Reports to Graphite that were skipped because it had not accepted the previous one; counters lose nothing.";
     }
 }
 
@@ -29,13 +30,13 @@ definitions! {
             "Answers given, by word (up, drain, maint, down, or empty for no change); with own-admin-state off, \
              drain is said as weight 0 and maint as down.";
         ANSWER_CHANGES "AnswerChanges" "changes" Counter
-            "Times that the state or the weight given differed from the one before.";
+            "Times that the answered state or weight changed.";
         STATE "State" "1 or 0" Gauge
             "1 for the word that would be answered now, 0 for the others.";
         WEIGHT "Weight" "percent" Gauge
-            "Weight that would be answered now; not there while nothing would change.";
+            "Weight that would be answered now; absent while the answer would change nothing.";
         RESULT_AGE "ResultAge" "seconds" Gauge
-            "Age of the last result of the checks; not there before the first one.";
+            "Age of the last result of the checks; absent before the first one.";
         STALE "Stale" "1 or 0" Gauge
             "Whether the last result is older than staleness-interval.";
     }
@@ -45,15 +46,15 @@ definitions! {
     /// Of each check of a service of the agent.
     pub(crate) static AGENT_CHECK {
         CHECK_RUNS "CheckRuns" "checks" Counter
-            "Checks that were made.";
+            "Checks that were run.";
         CHECK_FAILURES "CheckFailures" "checks" Counter
             "Checks without a result, by reason: down, unavailable, timeout, error.";
         CHECK_TIME "CheckTime" "seconds" Counter
-            "Time that all checks took together.";
+            "Total time taken by all checks.";
         CHECK_TIME_LAST "CheckTimeLast" "seconds" Gauge
-            "Time that the last check took.";
+            "Time taken by the last check.";
         CHECK_TIME_LONGEST "CheckTimeLongest" "seconds" Gauge
-            "Longest time that a check took, since the agent started.";
+            "Longest time taken by a check since the agent started.";
     }
 }
 

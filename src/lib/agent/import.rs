@@ -58,10 +58,10 @@ pub(crate) fn datawave(text: &str) -> Result<String, ImportError> {
     for Entry { key, value, line } in top {
         match value {
             Value::Mapping(entries) if key == POLLER => poller = entries,
-            Value::Mapping(_) => return Err(wrong(line, format!("{key:?} is a mapping; {POLLER} alone may be one"))),
+            Value::Mapping(_) => return Err(wrong(line, format!("{key:?} is a mapping; only {POLLER} may be one"))),
             // Nothing at all is written below it.
             Value::Scalar(text, false) if key == POLLER && null(&text) => {}
-            Value::Scalar(..) if key == POLLER => return Err(wrong(line, format!("{POLLER} is no mapping"))),
+            Value::Scalar(..) if key == POLLER => return Err(wrong(line, format!("{POLLER} is not a mapping"))),
             value if TOP.contains(&key.as_str()) => listen.push(scalar(Entry { key, value, line })?),
             _ => unknown.push(key),
         }
@@ -79,7 +79,7 @@ fn section(listen: &[(String, String)], poller: &[(String, String)], mut unknown
     let of = |name: &str| poller.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let mut out = String::from(
         "# From config.yml of datawave_haproxy_agent.\n[agent]\n\
-         # ready and drain are words of that agent: an operator's are undone at the next check. false leaves them alone.\n\
+         # That agent sets ready and drain itself, and undoes an operator's at the next check. false leaves them alone.\n\
          own-admin-state = true\n",
     );
     let mut set = |name: &str, value: &str| {
@@ -105,7 +105,7 @@ fn section(listen: &[(String, String)], poller: &[(String, String)], mut unknown
         set("staleness_response", of("staleness_response").unwrap_or_default());
     } else {
         out.push_str(
-            "# Without staleness_interval a poller that hangs repeats its last answer without end there. Here a result grows\n\
+            "# Without staleness_interval, that agent repeats the last answer of a hanging poller forever. Here a result becomes\n\
              # stale after three intervals, and is replaced by:\n",
         );
         let response = of("staleness_response").filter(|text| !text.is_empty()).unwrap_or("down");
@@ -113,7 +113,7 @@ fn section(listen: &[(String, String)], poller: &[(String, String)], mut unknown
     }
     if of("stop_timeout").is_some() {
         out.push_str(
-            "# stop_timeout is the time that the poller has to end there. Here the agent ends at once, and HAProxy keeps the\n\
+            "# stop_timeout is how long that agent waits for its poller to exit. This one exits at once, and HAProxy keeps the\n\
              # last answer.\n",
         );
     }
@@ -143,7 +143,7 @@ fn scalar(Entry { key, value, line }: Entry) -> Result<(String, String), ImportE
             Err(wrong(line, format!("{key:?} is more than one line of text")))
         }
         Value::Scalar(text, _) => Ok((key, text)),
-        Value::Mapping(_) => Err(wrong(line, format!("{key:?} is a mapping, where a value belongs"))),
+        Value::Mapping(_) => Err(wrong(line, format!("{key:?} is a mapping, but needs a single value"))),
     }
 }
 
@@ -164,7 +164,7 @@ fn document(text: &str) -> Result<Vec<Entry>, ImportError> {
     let top = match events.pop_front() {
         Some((Event::MappingStart(..), _)) => mapping(&mut events, 2)?,
         Some((Event::Scalar(text, ScalarStyle::Plain, ..), _)) if null(&text) => Vec::new(),
-        _ => return Err(wrong(line, "no mapping; this is no config.yml of datawave_haproxy_agent")),
+        _ => return Err(wrong(line, "not a mapping; this is not a config.yml of datawave_haproxy_agent")),
     };
     match events.pop_front() {
         None => Ok(top),
@@ -179,7 +179,7 @@ fn mapping(events: &mut Events<'_>, depth: usize) -> Result<Vec<Entry>, ImportEr
         let key = match event {
             Event::MappingEnd => break,
             Event::Scalar(key, ..) => key.into_owned(),
-            _ => return Err(wrong(line, "a key that is no text")),
+            _ => return Err(wrong(line, "a key that is not text")),
         };
         let value = match events.pop_front() {
             Some((Event::Scalar(text, style, _, tag), _)) => {
@@ -266,12 +266,12 @@ dw_health_poller:
     #[test]
     fn what_is_no_such_file_says_where() {
         for (text, line, words) in [
-            ("- a\n", 1, "no mapping"),
+            ("- a\n", 1, "not a mapping"),
             ("bind: 1\nport: [1]\n", 2, "\"port\" is neither"),
             ("bind:\n", 1, "\"bind\" has no value"),
             ("dw_health_poller:\n  a:\n    b: 1\n", 2, "\"a\" is neither"),
             ("bind:\n  a: 1\n", 1, "may be one"),
-            ("dw_health_poller: 5\n", 1, "is no mapping"),
+            ("dw_health_poller: 5\n", 1, "is not a mapping"),
             ("a: &x 1\nbind: *x\n", 2, "an alias"),
             ("a: 1\n---\nb: 1\n", 2, "second document"),
             ("a: 1\n\tb: 2\n", 1, "tab"),

@@ -86,7 +86,7 @@ impl Port {
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
-                        tracing::error!(%error, "connections cannot be accepted");
+                        tracing::error!(%error, "cannot accept connections; trying again");
                     }
                     // Out of file descriptors, most likely: trying on at once would only burn the CPU.
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -107,7 +107,7 @@ impl Port {
         self.crowded.set(false);
         if !self.services.iter().any(|service| allows(service, peer)) {
             self.figures.refused.add();
-            self.puzzle(peer, "may not ask");
+            self.puzzle(peer, "is not listed in allow and gets no answer");
             return;
         }
         self.open.set(self.open.get() + 1);
@@ -137,7 +137,7 @@ impl Port {
             }
             None => {
                 self.figures.unknown.add();
-                self.puzzle(peer, "asks for a service that does not exist, or that it may not ask for");
+                self.puzzle(peer, "asks for a service that does not exist, or that allow does not let it ask for");
                 "\n".to_owned()
             }
         };

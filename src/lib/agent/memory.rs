@@ -41,7 +41,7 @@ pub(super) struct Past {
 impl Past {
     /// The answer, as it is given again.
     pub(super) fn again(&self) -> Answer {
-        Answer { reason: "as before the start".to_owned(), ..self.answer.clone() }
+        Answer { reason: "as before the restart".to_owned(), ..self.answer.clone() }
     }
 }
 
@@ -84,7 +84,9 @@ impl Memory {
         let Some(path) = &self.path else { return HashMap::new() };
         let text = match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return HashMap::new(),
-            Ok(data) if !data.is_file() || data.len() > LARGEST => Err(io::Error::other("not a small file")),
+            Ok(data) if !data.is_file() || data.len() > LARGEST => {
+                Err(io::Error::other("not a regular file, or too large"))
+            }
             _ => fs::read_to_string(path),
         };
         let read = text.and_then(|text| Ok((text, boot_clock()?)));
@@ -92,7 +94,7 @@ impl Memory {
             Ok((text, (up, boot))) => parse(&text, up, &boot, Instant::now()),
             Err(error) => {
                 let file = path.display();
-                tracing::warn!(%file, %error, "the last answers cannot be read; the agent starts without them");
+                tracing::warn!(%file, %error, "cannot read the saved answers; starting without them");
                 HashMap::new()
             }
         }
@@ -114,7 +116,8 @@ impl Memory {
             Err(error) => {
                 if !self.complained.replace(true) {
                     let file = path.display();
-                    tracing::warn!(%file, %error, "the last answers cannot be saved: the next start will not have them");
+                    tracing::warn!(%file, %error, "cannot save the last answers: after a restart, the agent begins \
+                                                   without them");
                 }
             }
         }

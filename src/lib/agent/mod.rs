@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
     match run(config.agent, reporting) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
-            tracing::error!(error = %Chain(&error), "haproxystats-agent ends");
+            tracing::error!(error = %Chain(&error), "haproxystats-agent failed");
             ExitCode::from(exit::FAILURE)
         }
     }

@@ -208,11 +208,11 @@ impl Running {
         self.keep();
         let drains = self.site.services.iter().any(|service| service.config.responses.stop.is_some());
         if !drains {
-            tracing::info!("haproxystats-agent stops: HAProxy keeps the last answers");
+            tracing::info!("haproxystats-agent is stopping: HAProxy keeps the last answers");
             return;
         }
         let seconds = self.stop_timeout.as_secs_f64();
-        tracing::info!(seconds, "haproxystats-agent stops: answering stop-response");
+        tracing::info!(seconds, "haproxystats-agent is stopping: answering stop-response");
         let end = Instant::now() + self.stop_timeout;
         loop {
             tokio::select! {

@@ -195,7 +195,7 @@ impl Service {
     /// The answer while the agent stops: `stop-response` where the operator has set one, and never a better one than
     /// the last.
     fn stopped(&self, current: Response) -> Response {
-        let Some(stop) = because(&self.config.responses.stop, "agent stops") else { return current };
+        let Some(stop) = because(&self.config.responses.stop, "agent is stopping") else { return current };
         let said = || self.said.borrow().as_ref().map(|past| past.answer.clone());
         let mut worst = self.last_words.borrow_mut();
         let known = worst.clone().or_else(|| current.clone()).or_else(said);
@@ -278,8 +278,8 @@ impl Service {
         self.figures.changes.add();
         let service = self.config.name.as_str();
         match response {
-            Some(answer) => tracing::info!(service, answer = %answer.words(owner), "answer changes"),
-            None => tracing::info!(service, "answer changes: an empty line, which leaves HAProxy as it is"),
+            Some(answer) => tracing::info!(service, answer = %answer.words(owner), "answer changed"),
+            None => tracing::info!(service, "answer changed: an empty line, which changes nothing in HAProxy"),
         }
     }
 }

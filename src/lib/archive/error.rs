@@ -23,7 +23,7 @@ pub enum ArchiveError {
         source: io::Error,
     },
     /// It holds something that no snapshot has.
-    #[error("{} contains {what}, which no snapshot does", path.display())]
+    #[error("{} contains {what}, which does not belong in a snapshot", path.display())]
     Foreign {
         /// The archive.
         path: PathBuf,
@@ -37,7 +37,7 @@ pub enum ArchiveError {
         path: PathBuf,
     },
     /// It unpacks to more than is believable.
-    #[error("{} unpacks to more than {bytes} bytes, which is too much for its size", path.display())]
+    #[error("{} unpacks to more than {bytes} bytes, implausibly many for its size", path.display())]
     TooLarge {
         /// The archive.
         path: PathBuf,

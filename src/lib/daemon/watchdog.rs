@@ -48,12 +48,12 @@ impl Watchdog {
             Look::Good => {
                 systemd::watchdog();
                 if std::mem::take(&mut self.told) {
-                    tracing::info!("all tasks report again: systemd's watchdog is fed");
+                    tracing::info!("all tasks report again: notifying systemd's watchdog");
                 }
             }
             Look::Overdue(task) => {
                 if !std::mem::replace(&mut self.told, true) {
-                    tracing::error!(task, "a task has died or hangs: systemd's watchdog is not fed");
+                    tracing::error!(task, "a task has died or hangs: no longer notifying systemd's watchdog");
                 }
             }
         }

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 #[derive(Debug, thiserror::Error)]
 pub enum AwsError {
     /// No region is known.
-    #[error("no region is known; set aws-default-region or AWS_DEFAULT_REGION")]
+    #[error("no AWS region is configured; set aws-default-region or AWS_DEFAULT_REGION")]
     Region,
     /// There are no credentials.
     #[error("no AWS credentials found")]

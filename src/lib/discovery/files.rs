@@ -60,8 +60,8 @@ pub(crate) fn check(config: &config::Discovery, ini: &Ini) -> Report {
     let slots = config.list_size.get();
     if let Some(servers) = good::serving(config).filter(|servers| *servers >= slots) {
         let message = format!(
-            "has {slots} slots for {servers} servers: without spare ones a server is replaced only when its predecessor has \
-             left; write {} or more",
+            "has {slots} slots for {servers} servers: without spare slots, a server can be replaced only after it has \
+             drained; write {} or more",
             servers + spare_slots(servers)
         );
         report.warn(Problem::of(ini, program::DISCOVERY, "haproxy-backend-servers-list-size", message));

@@ -87,7 +87,7 @@ impl Http {
     pub fn open(urls: &[String], tls: &Tls) -> Result<Self, SetupError> {
         let endpoints: Vec<_> = urls.iter().map(|url| Endpoint::open(url, tls)).collect::<Result<_, _>>()?;
         if endpoints.is_empty() {
-            return Err(SetupError::Url { url: String::new(), reason: "there is none".to_owned() });
+            return Err(SetupError::Url { url: String::new(), reason: "no URL is configured".to_owned() });
         }
         Ok(Self { endpoints, current: Cell::new(0), idle: RefCell::new(None) })
     }

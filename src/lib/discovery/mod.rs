@@ -89,7 +89,7 @@ pub fn main() -> ExitCode {
     match start(discover, config) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
-            tracing::error!(error = %Chain(&error), "haproxystats-discovery ends");
+            tracing::error!(error = %Chain(&error), "haproxystats-discovery failed");
             ExitCode::from(exit::FAILURE)
         }
     }

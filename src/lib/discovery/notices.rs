@@ -41,7 +41,7 @@ pub(super) fn lacks(listing: &Listing) -> Vec<String> {
         format!("group {} could not be listed: {}; its servers stay as they are", failed.group, failed.reason)
     });
     let unusable = listing.unusable.iter().map(|unusable| {
-        let stays = if unusable.unsure { "; a slot that it has stays" } else { "" };
+        let stays = if unusable.unsure { "; if it has a slot, it keeps it" } else { "" };
         format!("{} of group {} cannot be used: {}{stays}", unusable.instance, unusable.group, unusable.reason)
     });
     failed.chain(unusable).collect()
@@ -61,9 +61,9 @@ pub(super) fn misfit(document: &Document) -> Option<String> {
     let full = document.ramp.max;
     let (_, server) = off(full)?;
     let remedy = if full < LARGEST_WEIGHT && off(LARGEST_WEIGHT).is_none() {
-        format!("haproxy-backend-server-max-weight = {LARGEST_WEIGHT} has room for them")
+        format!("set haproxy-backend-server-max-weight = {LARGEST_WEIGHT}")
     } else {
-        format!("no weights from 1 to {LARGEST_WEIGHT} can")
+        format!("HAProxy's weights, 1 to {LARGEST_WEIGHT}, are too coarse for them")
     };
     let (exact, given) = (server.hint.exactly(full), server.hint.of(full));
     let exact = if exact < 0.001 { "less than 0.001".to_owned() } else { format!("{exact:.3}") };
@@ -114,7 +114,10 @@ mod tests {
             "{small}"
         );
         let none = weights(256, &[Hint::relative(1, 65535), Hint::relative(300, 65535), Hint::FULL]).unwrap();
-        assert!(none.contains("i-1 should have 0.004 and has 1; no weights from 1 to 256 can"), "{none}");
+        assert!(
+            none.contains("i-1 should have 0.004 and has 1; HAProxy's weights, 1 to 256, are too coarse for them"),
+            "{none}"
+        );
         let much = weights(10, &[Hint::percent(10_000)]).unwrap();
         assert!(much.contains("i-1 should have 1000.000 and has 256"), "{much}");
     }

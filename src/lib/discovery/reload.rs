@@ -52,13 +52,13 @@ pub(super) async fn heed(
             }
             continue;
         }
-        tracing::info!(signal = %told, "haproxystats-discovery stops");
+        tracing::info!(signal = %told, "haproxystats-discovery is stopping");
         systemd::stopping();
         next.take();
         // Where nobody waits any more, everything has ended already.
         let _ = stop.send(Some(Why::End));
         // Whoever says it again does not want to wait for a store or a HAProxy that hangs.
-        tracing::warn!(signal = %signals.next().await, "haproxystats-discovery ends at once");
+        tracing::warn!(signal = %signals.next().await, "haproxystats-discovery exits at once: second signal");
         std::process::exit(exit::OK.into());
     }
 }

@@ -168,9 +168,9 @@ impl Shared {
     fn fails(&self, error: &StoreError) {
         let error = error as &dyn std::error::Error;
         if self.failing.replace(true) {
-            tracing::debug!(parent: &self.of_dispatcher, error, "a snapshot is still not archived");
+            tracing::debug!(parent: &self.of_dispatcher, error, "a snapshot still cannot be archived");
         } else {
-            tracing::error!(parent: &self.of_dispatcher, error, "a snapshot is not archived, trying again");
+            tracing::error!(parent: &self.of_dispatcher, error, "cannot archive a snapshot; trying again");
         }
         self.had_room.set(false);
         self.changed.notify_one();
@@ -246,11 +246,11 @@ async fn tidy(shared: &Shared, files: &Arc<Files>) {
         Ok(Ok(0)) | Err(_) => {}
         Ok(Ok(removed)) => {
             shared.count(|counters| counters.expired_snapshots += removed);
-            tracing::info!(parent: &shared.of_dispatcher, removed, "archived snapshots removed, as keep has it");
+            tracing::info!(parent: &shared.of_dispatcher, removed, "archived snapshots removed according to keep");
         }
         Ok(Err(error)) => {
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(parent: &shared.of_dispatcher, error, "old snapshots cannot be removed; trying again");
+            tracing::warn!(parent: &shared.of_dispatcher, error, "cannot remove old snapshots; trying again");
         }
     }
 }

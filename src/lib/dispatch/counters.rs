@@ -8,27 +8,28 @@ counters! {
         /// Of each destination; the name is put behind that of the destination, as in `GraphiteLinesDelivered`.
         DISPATCHER {
             delivered_lines "LinesDelivered" "lines" Counter
-                "Lines that the destination has for good.";
+                "Lines whose delivery the destination has confirmed.";
             up "Up" "state" Gauge
-                "1 while the destination accepts what at least one worker has for it, 0 while it is unavailable to all of them.";
+                "1 while the destination accepts data from at least one worker, 0 while it is unavailable to all of \
+                 them.";
             resent_lines "LinesResent" "lines" Counter
-                "Lines sent again after a connection was lost before everything on it had been acknowledged.";
+                "Lines sent again because a connection was lost before everything sent on it had been acknowledged.";
             dropped_lines "LinesDropped" "lines" Counter
-                "Lines given up to make room (queue-full = drop-oldest).";
+                "Lines dropped to make room (queue-full = drop-oldest).";
             retries "Retries" "attempts" Counter
                 "Attempts to connect that failed.";
             reconnects "Reconnects" "connections" Counter
                 "Connections opened in place of one that was lost.";
             stalls "Stalls" "events" Counter
-                "Times that the destination took no byte for write-timeout.";
+                "Times that the destination accepted no data for write-timeout.";
             queued_batches "QueuedBatches" "snapshots" Gauge
                 "Snapshots whose lines workers hold in memory for this destination.";
             queued_lines "QueuedLines" "lines" Gauge
                 "Lines that workers hold in memory for this destination.";
             put_off "SnapshotsPutOff" "snapshots" Gauge
-                "Snapshots that stay on disk until this destination takes them, while the others have them already.";
+                "Snapshots that the other destinations have, and that stay on disk until this one accepts them.";
             settling "SnapshotsSettling" "snapshots" Gauge
-                "Snapshots that this destination says it has, and that stay on disk until that is certain \
+                "Snapshots that this destination has acknowledged, and that stay on disk until that is certain \
                  (`[graphite] settle`).";
         }
         /// Besides those, of the archive.
@@ -36,22 +37,22 @@ counters! {
             stored_bytes "BytesStored" "bytes" Counter
                 "Bytes of archived snapshots, compressed.";
             expired_snapshots "SnapshotsExpired" "snapshots" Counter
-                "Archived snapshots that were removed because they were older, or more, than keep allows.";
+                "Archived snapshots that were removed because they were older than keep allows, or took more space.";
         }
         /// Besides those, of a destination that takes messages.
         MESSAGES {
             messages_sent "MessagesSent" "messages" Counter
                 "Messages that the brokers have acknowledged.";
             messages_failed "MessagesFailed" "messages" Counter
-                "Messages that the brokers refused, or that were too large; each is kept and sent again.";
+                "Messages that the brokers refused, or that were too large; they are kept and sent again.";
             messages_retried "MessagesRetried" "messages" Counter
-                "Messages sent again after they had failed, or after the client had to be replaced.";
+                "Messages sent again after a failure, or after the client had to be replaced.";
             requests_retried "RequestsRetried" "requests" Counter
                 "Requests that librdkafka sent again by itself.";
             messages_in_flight "MessagesInFlight" "messages" Gauge
-                "Messages that are handed to librdkafka and not acknowledged yet.";
+                "Messages handed to librdkafka that are not acknowledged yet.";
             messages_parked "MessagesParked" "messages" Gauge
-                "Messages that the brokers refused and that wait to be sent again.";
+                "Refused messages that are waiting to be sent again.";
             queued_bytes "QueuedBytes" "bytes" Gauge
                 "Bytes of messages that workers hold in memory for this destination, before compression.";
             acknowledge_time "AcknowledgeTime" "seconds" Gauge
@@ -63,15 +64,16 @@ counters! {
             requests_accepted "RequestsAccepted" "requests" Counter
                 "Requests that the receiver has accepted.";
             requests_failed "RequestsFailed" "requests" Counter
-                "Requests that the receiver has answered, and not accepted at the time; each is sent again.";
+                "Requests that the receiver answered but did not accept; they are sent again.";
             requests_divided "RequestsDivided" "requests" Counter
-                "Requests that were refused, or too large, and were sent again as two.";
+                "Requests that were refused or too large, and were split in two and sent again.";
             requests_in_flight "RequestsInFlight" "requests" Gauge
-                "Requests that are sent and not answered yet.";
+                "Requests that have been sent and not answered yet.";
             samples_refused "SamplesRefused" "samples" Counter
-                "Samples that the receiver refuses for good; they are not sent again.";
+                "Samples that the receiver refuses permanently; they are not sent again.";
             samples_duplicate "SamplesDuplicate" "samples" Counter
-                "Samples for which the receiver has another value of the same time, from before a restart.";
+                "Samples for which the receiver already has another value with the same timestamp, from before a \
+                 restart.";
             sent_bytes "SentBytes" "bytes" Counter
                 "Bytes of the bodies of accepted requests, after compression.";
             held_bytes "HeldBytes" "bytes" Gauge

@@ -178,9 +178,9 @@ impl Shared {
     fn fails(&self, error: &StoreError) {
         let error = error as &dyn std::error::Error;
         if self.failing.replace(true) {
-            tracing::debug!(parent: &self.of_dispatcher, error, "a snapshot is still not stored");
+            tracing::debug!(parent: &self.of_dispatcher, error, "a snapshot still cannot be stored");
         } else {
-            tracing::error!(parent: &self.of_dispatcher, error, "a snapshot is not stored, trying again");
+            tracing::error!(parent: &self.of_dispatcher, error, "cannot store a snapshot; trying again");
         }
         self.note_room();
         self.changed.notify_one();
@@ -235,7 +235,7 @@ async fn run(shared: Rc<Shared>, config: config::LocalStore) {
                 tracing::warn!(
                     parent: &shared.of_dispatcher,
                     error = &error as &dyn std::error::Error,
-                    "a snapshot is stored again"
+                    "the stored snapshot is damaged; storing it again"
                 );
                 begun = None;
                 shared.lose(batch.epoch);
@@ -265,11 +265,11 @@ async fn tidy_aside(shared: &Shared, config: &config::LocalStore) {
     match done.await {
         Ok(Ok(0)) | Err(_) => {}
         Ok(Ok(removed)) => {
-            tracing::info!(parent: &shared.of_dispatcher, removed, "stored snapshots removed, as keep has it");
+            tracing::info!(parent: &shared.of_dispatcher, removed, "stored snapshots removed according to keep");
         }
         Ok(Err(error)) => {
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(parent: &shared.of_dispatcher, error, "old snapshots cannot be removed; trying again");
+            tracing::warn!(parent: &shared.of_dispatcher, error, "cannot remove old snapshots; trying again");
         }
     }
 }

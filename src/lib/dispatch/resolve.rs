@@ -64,6 +64,6 @@ impl Resolver {
             return Err(ResolveError::Timeout { host: self.host.clone(), limit });
         };
         self.resolving = None;
-        answer.unwrap_or_else(|_| Err(io::Error::other("the resolver failed"))).map_err(failed)
+        answer.unwrap_or_else(|_| Err(io::Error::other("the resolver panicked"))).map_err(failed)
     }
 }

@@ -40,7 +40,9 @@ impl Access {
 
     #[cfg(not(any(feature = "process", feature = "agent", feature = "discovery")))]
     fn encrypt(&mut self, _: &Path, _: &Path) -> Result<(), String> {
-        Err("this build has no TLS; take one with the programs that need it, or remove tls-certificate-file".to_owned())
+        Err("this build does not support TLS; use one that includes haproxystats-process, or remove \
+             tls-certificate-file"
+            .to_owned())
     }
 
     /// Whether a request shows the token, if one is needed.

@@ -118,7 +118,10 @@ impl Door {
         self.config = config.clone();
         match Access::open(config) {
             Ok(access) => drop(self.access.send_replace(Arc::new(access))),
-            Err(error) => tracing::error!(error, "the metrics page is served as before"),
+            Err(error) => tracing::error!(
+                error,
+                "cannot read the new certificate or token; the metrics page is served with the old ones"
+            ),
         }
         None
     }
@@ -214,7 +217,7 @@ async fn serve(listener: TcpListener, questions: mpsc::Sender<Scrape>, access: w
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::debug!(%error, "a connection for metrics cannot be accepted");
+                tracing::debug!(%error, "cannot accept a connection to the metrics page");
                 sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -223,7 +226,7 @@ async fn serve(listener: TcpListener, questions: mpsc::Sender<Scrape>, access: w
         if evicted && !std::mem::replace(&mut crowded, true) {
             tracing::warn!(
                 connections = CONNECTIONS,
-                "too many clients of the metrics page: the slowest are disconnected"
+                "too many clients of the metrics page: disconnecting the slowest"
             );
         }
         crowded &= evicted;

@@ -119,9 +119,9 @@ impl Reading {
         match (&self.key, &other.key) {
             (Some(key), Some(others)) if key != others => Kinship::Other,
             (Some(_), Some(_)) if self.counters_agree(other) => Kinship::Same,
-            (Some(_), Some(_)) => Kinship::Doubtful("their counters are too far apart"),
+            (Some(_), Some(_)) => Kinship::Doubtful("their counters differ too much"),
             (None, None) if self.looks_alike(other) => {
-                Kinship::Doubtful("this HAProxy does not say when it was started (Start_time_sec)")
+                Kinship::Doubtful("this HAProxy does not report when it was started (Start_time_sec)")
             }
             _ => Kinship::Other,
         }
@@ -167,7 +167,7 @@ pub(crate) fn warn_of_doubt(told: &mut HashSet<String>, one: &str, other: &str, 
             socket = one,
             other,
             reason,
-            "both sockets may lead to one HAProxy process, but that is not certain: both are counted"
+            "both sockets may belong to the same HAProxy process, but that is not certain: both are counted"
         );
     }
 }
@@ -179,8 +179,8 @@ pub(crate) fn warn_of_missing(sockets: &str, processes: u64, answered: usize) {
         processes,
         answered,
         lines = socket_lines(processes),
-        "HAProxy has more processes (nbproc) than sockets that distinguish them: metrics come now from one process, now \
-         from another; give each process its own socket with these lines in the global section"
+        "HAProxy has more processes (nbproc) than there are sockets to tell them apart: metrics come from a different \
+         process each time; give each process its own socket with these lines in the global section"
     );
 }
 
@@ -234,7 +234,7 @@ mod tests {
         let of = |up: u64, conns: u64, requests: u64, more: &str| {
             info(7, 100, &format!("Uptime_sec: {up}\nCumConns: {conns}\nCumReq: {requests}\n{more}"))
         };
-        let doubt = Kinship::Doubtful("their counters are too far apart");
+        let doubt = Kinship::Doubtful("their counters differ too much");
         // A busy one: 11 connections and 57 requests a second.
         let a = of(86_400, 1_000_000, 5_000_000, "ConnRate: 12");
         assert_eq!(a.compare(&of(86_400, 1_000_100, 5_001_000, "")), Kinship::Same);

@@ -98,7 +98,7 @@ pub enum ReplyError {
         limit: u64,
     },
     /// More came after the end.
-    #[error("more follows after the end of the answer")]
+    #[error("unexpected data after the end of the answer")]
     Surplus,
 }
 

@@ -10,10 +10,10 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Made by other rules.
-    #[error("its key is not <backend>/<server>/<timers>/<bounds>/<pid>/, which the rules of --latency-rules make")]
+    #[error("its key is not <backend>/<server>/<timers>/<bounds>/<pid>/, as written by the rules of --latency-rules")]
     Foreign,
     /// Longer than the table's `len`.
-    #[error("its key is cut off: the len of the table is too small")]
+    #[error("its key is truncated: the len of the table is too small")]
     CutOff,
 }
 

@@ -62,16 +62,16 @@ impl Timer {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// Not one of [`Timer::ALL`].
-    #[error("{0:?} is no timer; write response, connect or queue, separated by commas")]
+    #[error("{0:?} is not a timer; write response, connect or queue, separated by commas")]
     Timer(String),
     /// A timer twice.
     #[error("timer {0:?} is listed twice")]
     TimerTwice(String),
     /// Not a whole number of milliseconds.
-    #[error("{0:?} is no bound; write whole milliseconds from 1 to {LONGEST}, separated by commas")]
+    #[error("{0:?} is not a bound; write whole milliseconds from 1 to {LONGEST}, separated by commas")]
     Bound(String),
     /// Bounds have to ascend.
-    #[error("the bound {after} follows {before}: bounds have to ascend")]
+    #[error("the bound {after} follows {before}: bounds must ascend")]
     Order {
         /// The first of two.
         before: u32,
@@ -79,7 +79,7 @@ pub enum LayoutError {
         after: u32,
     },
     /// HAProxy's arrays are not that long.
-    #[error("{timers} timers of {bounds} bounds need {} counters, and HAProxy has {MOST_ELEMENTS}", timers * (bounds + 2))]
+    #[error("{timers} timers with {bounds} bounds need {} counters, but HAProxy has at most {MOST_ELEMENTS}", timers * (bounds + 2))]
     TooMany {
         /// How many timers.
         timers: usize,
@@ -178,15 +178,15 @@ mod tests {
     fn what_cannot_be_right_is_refused() {
         let many: Vec<String> = (1..=99).map(|bound: u32| bound.to_string()).collect();
         for (timers, bounds, words) in [
-            ("", "1", "\"\" is no timer"),
-            ("total", "1", "\"total\" is no timer"),
+            ("", "1", "\"\" is not a timer"),
+            ("total", "1", "\"total\" is not a timer"),
             ("queue,queue", "1", "listed twice"),
-            ("queue", "", "\"\" is no bound"),
-            ("queue", "1,,2", "\"\" is no bound"),
-            ("queue", "+1", "\"+1\" is no bound"),
-            ("queue", "0,1", "\"0\" is no bound"),
-            ("queue", "1.5", "\"1.5\" is no bound"),
-            ("queue", "86400001", "is no bound"),
+            ("queue", "", "\"\" is not a bound"),
+            ("queue", "1,,2", "\"\" is not a bound"),
+            ("queue", "+1", "\"+1\" is not a bound"),
+            ("queue", "0,1", "\"0\" is not a bound"),
+            ("queue", "1.5", "\"1.5\" is not a bound"),
+            ("queue", "86400001", "is not a bound"),
             ("queue", "5,5", "the bound 5 follows 5"),
             ("queue", "5,2", "the bound 2 follows 5"),
             ("queue", &many.join(","), "1 timers of 99 bounds need 101 counters"),

@@ -15,7 +15,7 @@ pub enum TableError {
     #[error("HAProxy has no table of this name")]
     Missing,
     /// The socket may not show what is in tables.
-    #[error("the socket may not show it: write \"level operator\" behind the stats socket line of HAProxy")]
+    #[error("the socket's level does not allow showing it: add \"level operator\" to HAProxy's stats socket line")]
     Refused,
     /// Something else.
     #[error("the answer is \"{0}\"")]
@@ -26,16 +26,16 @@ pub enum TableError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
     /// No key, or a number that is none.
-    #[error("it is no row of a table")]
+    #[error("it is not a row of a table")]
     Malformed,
     /// Not a key of ours.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// Not a layout.
-    #[error("its key names other timers or bounds than haproxystats knows: {0}")]
+    #[error("its key names timers or bounds that haproxystats does not support: {0}")]
     Layout(#[from] LayoutError),
     /// Array and bounds do not fit.
-    #[error("it has {found} counters where its bounds need {needed}: write \"store gpc({needed})\" in the table")]
+    #[error("it has {found} counters, but its bounds need {needed}: write \"store gpc({needed})\" in the table")]
     Counters {
         /// How many there are.
         found: usize,
@@ -202,15 +202,15 @@ mod tests {
     #[test]
     fn rows_that_do_not_fit_say_why() {
         for (row, words) in [
-            ("0x1: use=0 gpc0=1", "no row"),
+            ("0x1: use=0 gpc0=1", "not a row"),
             ("0x1: key=192.0.2.1 use=0 gpc0=1", "--latency-rules"),
-            ("0x1: key=a/b/response/1,2 use=0 gpc0=1", "cut off"),
-            ("0x1: key=a/b/total/1,2/7/ use=0 gpc0=1", "\"total\" is no timer"),
-            ("0x1: key=a/b/response/2,1/7/ use=0 gpc0=1", "have to ascend"),
+            ("0x1: key=a/b/response/1,2 use=0 gpc0=1", "truncated"),
+            ("0x1: key=a/b/total/1,2/7/ use=0 gpc0=1", "\"total\" is not a timer"),
+            ("0x1: key=a/b/response/2,1/7/ use=0 gpc0=1", "must ascend"),
             ("0x1: key=a/b/response/1,2/7/ use=0 gpc0=1 gpc1=1 gpc2=1", "store gpc(4)"),
             ("0x1: key=a/b/response/1,2/7/ use=0", "has 0 counters"),
-            ("0x1: key=a/b/response/1/7/ gpc0=1 gpc1=1 gpc2=4294967296", "no row"),
-            ("0x1: key=a/b/response/1/7/ gpc0=1 gpc2=1 gpc1=1", "no row"),
+            ("0x1: key=a/b/response/1/7/ gpc0=1 gpc1=1 gpc2=4294967296", "not a row"),
+            ("0x1: key=a/b/response/1/7/ gpc0=1 gpc2=1 gpc1=1", "not a row"),
         ] {
             let (header, rows, refused) = read(&format!("{HEADER}{row}\n"));
             assert!(header.is_ok() && rows.is_empty());

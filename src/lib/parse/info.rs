@@ -30,7 +30,7 @@ pub enum FileError {
     #[error("is empty")]
     Empty,
     /// Not one line names a figure of HAProxy.
-    #[error("contains no metric of HAProxy")]
+    #[error("contains no HAProxy metrics")]
     NoFigures,
 }
 

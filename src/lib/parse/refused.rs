@@ -6,7 +6,7 @@ use std::io;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
     /// Not as many fields as the header names: cut off, or garbage.
-    #[error("{found} fields where the header names {expected}")]
+    #[error("{found} fields, but the header names {expected}")]
     Fields {
         /// Fields in the row.
         found: usize,

@@ -110,7 +110,7 @@ pub fn main() -> ExitCode {
     match parent::run(&loaded.config, &loaded.ini.to_text(), arguments, None) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            tracing::error!(error = %Chain(&error), "haproxystats-process ends");
+            tracing::error!(error = %Chain(&error), "haproxystats-process failed");
             ExitCode::from(exit::FAILURE)
         }
     }

@@ -80,7 +80,7 @@ pub(super) fn render(
     });
     all.map_err(|error| {
         let source = std::error::Error::source(&error).map(ToString::to_string);
-        tracing::error!(%error, source, "not everything was processed");
+        tracing::error!(%error, source, "not everything could be processed");
         exit::NO_INPUT
     })
 }

@@ -56,7 +56,7 @@ pub fn table(pull: &config::Pull) -> String {
     let mut text = aligned(&rows);
     if !lines.is_empty() {
         text.push_str(
-            "\nTo be written into the global section of haproxy.cfg, in place of the lines that are there:\n",
+            "\nTo be written into the global section of haproxy.cfg, replacing the stats socket lines there:\n",
         );
         lines.iter().for_each(|line| text.push_str(&format!("    {line}\n")));
     }
@@ -75,7 +75,7 @@ async fn one(target: Target, manner: Manner, buffer: Rc<RefCell<Box<[u8]>>>) -> 
             return (alone(reason.clone().unwrap_or_else(|| "no answer".to_owned())), Vec::new());
         }
     };
-    let Some(release) = release else { return (alone("does not say its version".to_owned()), Vec::new()) };
+    let Some(release) = release else { return (alone("does not report its version".to_owned()), Vec::new()) };
     let (known, others): (Vec<&'static Question>, Vec<_>) = QUESTIONS
         .iter()
         .filter(|question| question.family != Family::Latency)
@@ -96,7 +96,7 @@ async fn one(target: Target, manner: Manner, buffer: Rc<RefCell<Box<[u8]>>>) -> 
     }
     for question in others.into_iter().filter(|question| release < question.since) {
         if !known.iter().any(|other| other.family == question.family) {
-            rows.push(row(&name, question, format!("HAProxy {release} does not have it; {} does", question.since)));
+            rows.push(row(&name, question, format!("not available in HAProxy {release}; requires {}", question.since)));
         }
     }
     (rows, lines)
@@ -110,7 +110,7 @@ fn row(name: &str, question: &Question, answer: String) -> Row {
 fn say(told: &Told) -> String {
     match told {
         Told::Stored(_) | Told::Kept(_) => "answered".to_owned(),
-        Told::Refused(Refusal::Level(said)) => format!("lacks the level: {said}"),
+        Told::Refused(Refusal::Level(said)) => format!("insufficient level: {said}"),
         Told::Refused(refusal) => format!("refused: {}", refusal.said()),
         Told::Failed(reason) => format!("failed: {reason}"),
     }

@@ -62,7 +62,7 @@ pub fn look(pull: &config::Pull, hosts: &Hosts) -> Vec<String> {
                     format!("{} in socket-dir is not a stats socket ({reason}), and is skipped", target.name);
                 if reason.contains("master process") {
                     let hint = format!(
-                        "; with master-sockets = unix://{} workers that are leaving after a reload count",
+                        "; with master-sockets = unix://{}, workers that are leaving after a reload are counted",
                         target.server
                     );
                     finding.push_str(&hint);
@@ -96,7 +96,9 @@ fn one_process(readings: &[(String, Reading)], hosts: &Hosts) -> Vec<String> {
         .filter_map(|((name, reading), names)| {
             let key = reading.key.as_ref()?;
             let names = names.join(", ");
-            Some(format!("{names} lead to one HAProxy process ({key}); it is counted once, and pulled through {name}"))
+            Some(format!(
+                "{names} belong to the same HAProxy process ({key}); it is counted once, and pulled through {name}"
+            ))
         })
         .collect()
 }
@@ -115,8 +117,7 @@ fn shared(readings: &[(String, Reading)]) -> Vec<String> {
     missing
         .map(|((.., processes), (_, names))| {
             format!(
-                "HAProxy has {processes} processes (nbproc), and {} does not distinguish them; give each its own \
-                 socket: {}",
+                "HAProxy has {processes} processes (nbproc), which {} does not tell apart; give each its own socket: {}",
                 names.join(", "),
                 socket_lines(processes)
             )

@@ -61,7 +61,7 @@ impl Ended {
         match ended.objects(&ended.directory.clone(), &sources) {
             Ok((objects, hosts)) => (ended.last, ended.last_hosts) = (objects, hosts),
             Err(error) => tracing::warn!(%error, directory = %ended.directory.display(),
-                "the last pull cannot be read; series of what has ended since are not marked"),
+                "cannot read the last pull; series that have ended since are not marked"),
         }
         ended
     }
@@ -80,9 +80,9 @@ impl Ended {
         let sources: Vec<String> = live.map(|outcome| outcome.target.name.clone()).collect();
         let ended = self.note(folder, &sources);
         match &ended {
-            Ok(_) if self.failing => tracing::info!("series of what has ended are marked again"),
+            Ok(_) if self.failing => tracing::info!("ended series are marked again"),
             Err(error) if !self.failing => {
-                tracing::error!(error = %crate::logging::Chain(error), "cannot mark the series of what has ended");
+                tracing::error!(error = %crate::logging::Chain(error), "cannot mark ended series");
             }
             _ => {}
         }

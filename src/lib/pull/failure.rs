@@ -130,7 +130,7 @@ impl SocketError {
     #[must_use]
     pub fn proof(&self) -> Option<String> {
         match self {
-            _ if self.is_wrong_type() => Some("it is a socket of another type, for datagrams or packets".to_owned()),
+            _ if self.is_wrong_type() => Some("it is a datagram or seqpacket socket".to_owned()),
             // A stats socket may say so, too.
             Self::Reply(ReplyError::Refused { line, .. }) if line.starts_with("Permission denied") => None,
             Self::Reply(ReplyError::Refused { part: Part::Info, line }) if line.starts_with("Unknown command") => {

@@ -39,7 +39,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 enum MasterError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    #[error("the connection broke")]
+    #[error("the connection was closed")]
     Broken(#[from] io::Error),
     #[error(transparent)]
     NoMaster(#[from] NoMaster),
@@ -166,7 +166,7 @@ impl Masters {
                     round.failed += 1;
                     if self.failing.insert(master.name.clone()) {
                         tracing::error!(master = %master.name, error = %Chain(&error),
-                            "cannot learn which workers are leaving; their traffic is missing");
+                            "cannot find out which workers are leaving; their traffic is not counted");
                     }
                 }
             }

@@ -101,7 +101,7 @@ pub fn main() -> ExitCode {
     match Pull::open(config.pull, config.hosts, config.exporter).and_then(Pull::run) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
-            tracing::error!(error = %Chain(&error), "haproxystats-pull ends");
+            tracing::error!(error = %Chain(&error), "haproxystats-pull failed");
             ExitCode::from(exit::FAILURE)
         }
     }

@@ -282,7 +282,8 @@ impl Poller {
         let reading = done.reading.map(Rc::new);
         firsts.tell(&done.target.server, reading.as_ref().filter(|_| result.is_ok()));
         if result.is_ok() && done.one_command_only && self.one_command_only.insert(done.target.server.clone()) {
-            tracing::info!(socket = %done.target.name, "accepts one command per connection; two connections are used from now on");
+            tracing::info!(socket = %done.target.name, "accepts only one command per connection; using two connections \
+                                                        from now on");
         }
         let Done { target, retries, said, .. } = done;
         Ok(Outcome { target, result, retries, reading, said, standing: Standing::Counts })

@@ -17,15 +17,15 @@ pub(super) fn print(asked: &LatencyRules) -> u8 {
 fn text(asked: &LatencyRules) -> Result<String, String> {
     let LatencyRules { buckets, timers, table, base, peers } = asked;
     if let Some(name) = [table, base].into_iter().find(|name| !is_name(name)) {
-        return Err(format!("{name:?} is no name; HAProxy takes letters, digits and -_.:"));
+        return Err(format!("{name:?} is not a valid name; HAProxy allows letters, digits and -_.:"));
     }
     if table == base || format!("{table}-rules") == *base {
         return Err(format!(
-            "{base:?} is the name of a section that the rules make; give your defaults section another"
+            "{base:?} is the name of a section that the rules define; give your defaults section another name"
         ));
     }
     if peers.contains(|c: char| c.is_whitespace() || c.is_control() || "\"'\\#".contains(c)) {
-        return Err(format!("{peers:?} is no address; write one that HAProxy binds, such as 127.0.0.1:10000"));
+        return Err(format!("{peers:?} is not an address; write one for HAProxy to bind, such as 127.0.0.1:10000"));
     }
     let peers = Some(peers.as_str()).filter(|peers| !peers.is_empty());
     let layout = Layout::parse(timers, buckets).map_err(|error| error.to_string())?;
@@ -46,11 +46,11 @@ mod tests {
         assert!(asked("1,5", "t", "b", "unix@/run/haproxy/peers.sock").is_ok());
         for (buckets, table, base, peers, words) in [
             ("5,1", "t", "b", "", "ascend"),
-            ("1", "t t", "b", "", "\"t t\" is no name"),
-            ("1", "t", "", "", "\"\" is no name"),
+            ("1", "t t", "b", "", "\"t t\" is not a valid name"),
+            ("1", "t", "", "", "\"\" is not a valid name"),
             ("1", "t", "t", "", "give your defaults section another"),
             ("1", "t", "t-rules", "", "give your defaults section another"),
-            ("1", "t", "b", "a b", "\"a b\" is no address"),
+            ("1", "t", "b", "a b", "\"a b\" is not an address"),
         ] {
             let error = asked(buckets, table, base, peers).unwrap_err();
             assert!(error.contains(words), "{error}");

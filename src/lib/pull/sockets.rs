@@ -112,7 +112,7 @@ fn scan(
             Ok(meta) if meta.file_type().is_socket() => found.push((is_link, path)),
             Ok(meta) if meta.is_dir() => {}
             Ok(_) => others.push((safe(&text), "not a socket")),
-            Err(_) if is_link => others.push((safe(&text), "a link that leads nowhere")),
+            Err(_) if is_link => others.push((safe(&text), "a dangling symbolic link")),
             // What vanished since the listing.
             Err(_) => {}
         }
@@ -297,7 +297,7 @@ mod tests {
         let names: Vec<_> = found.targets.into_iter().map(|target| target.name).collect();
         assert_eq!(names, ["7.tmp", "a.sock", "b.sock", "x.tmp", "x1.bak"]);
         let others: Vec<_> = found.others.iter().map(|(name, what)| (name.as_str(), *what)).collect();
-        let nowhere = "a link that leads nowhere";
+        let nowhere = "a dangling symbolic link";
         assert_eq!(others, [("dangling", nowhere), ("file", "not a socket"), ("loop", nowhere)]);
         let excluded = NamePatterns::parse_for_tests("?.tmp *.bak file l*");
         let (found, _) = find(Some(directory.path()), &excluded, &[], &[]);

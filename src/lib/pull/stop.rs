@@ -60,7 +60,7 @@ impl Stop {
             if told == Told::Hangup {
                 return Next::Reload;
             }
-            tracing::info!(signal = %told, "haproxystats-pull stops");
+            tracing::info!(signal = %told, "haproxystats-pull is stopping");
             return Next::End;
         }
     }
@@ -83,7 +83,7 @@ impl Stop {
             };
             match (next, told) {
                 (Next::GoOn, Told::Hangup) => {
-                    tracing::info!("SIGHUP: the configuration is read again when this pull has ended");
+                    tracing::info!("SIGHUP: reading the configuration again after this pull");
                     next = Next::Reload;
                     end = grace.reload.map(|grace| Instant::now() + grace);
                 }
@@ -94,7 +94,7 @@ impl Stop {
                     return Next::End;
                 }
                 _ => {
-                    tracing::info!(signal = %told, "haproxystats-pull stops when this pull has ended");
+                    tracing::info!(signal = %told, "haproxystats-pull is stopping after this pull");
                     next = Next::End;
                     end = Some(Instant::now() + grace.end);
                 }

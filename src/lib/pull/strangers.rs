@@ -99,7 +99,7 @@ impl Strangers {
 
     /// A line for each socket that is left out.
     pub(super) fn left_out(&self) -> impl Iterator<Item = String> {
-        self.out.values().map(|left| format!("left out: {} is no stats socket: {}", left.name, left.reason))
+        self.out.values().map(|left| format!("left out: {} is not a stats socket: {}", left.name, left.reason))
     }
 
     /// Says which of the sockets of a pull are none, and leaves them out from now on.
@@ -116,8 +116,7 @@ impl Strangers {
             };
             let Some(reason) = self.reason(target, error, any) else { continue };
             tracing::warn!(socket = %target.name, reason,
-                "skipped: this is not a stats socket; list it in exclude-sockets of [pull] so that it is not tried \
-                 again");
+                "skipped: not a stats socket; list it in exclude-sockets of [pull] so that it is not tried again");
             let next = Instant::now() + FIRST_PAUSE;
             let (name, found) = (target.name.clone(), target.found);
             let left = LeftOut { name, reason, found, next, pause: FIRST_PAUSE, looking: false };
@@ -141,7 +140,7 @@ impl Strangers {
             let pulls = self.silent.entry(target.server.clone()).or_default();
             *pulls += 1;
             return (*pulls >= SILENT_PULLS)
-                .then(|| format!("in {SILENT_PULLS} pulls it has accepted the connection and sent nothing"));
+                .then(|| format!("in {SILENT_PULLS} pulls it accepted the connection but sent nothing"));
         }
         Some("it closes every connection without an answer".to_owned())
     }
@@ -152,8 +151,7 @@ impl Strangers {
         for (name, what) in others {
             if self.told.insert(name.clone()) {
                 tracing::warn!(file = %name, reason = what,
-                    "skipped: this is not a stats socket; list it in exclude-sockets of [pull] to silence this \
-                     message");
+                    "skipped: not a stats socket; list it in exclude-sockets of [pull] to silence this message");
             }
         }
     }

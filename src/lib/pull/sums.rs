@@ -48,7 +48,7 @@ impl Sums {
         let Self { pulls, published, failed_sockets, bytes, longest, any, .. } = *self;
         let longest_ms = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
         let seconds = elapsed.as_secs();
-        tracing::info!(pulls, published, failed_sockets, bytes, longest_ms, seconds, "pulled in sum");
+        tracing::info!(pulls, published, failed_sockets, bytes, longest_ms, seconds, "pull summary");
         *self = Self { any, ..Self::new() };
     }
 }

@@ -158,7 +158,7 @@ impl Puller {
             Err(StageError::Exists { path }) => {
                 if self.condition != Condition::Exists {
                     tracing::warn!(snapshot = %epoch, directory = %path.display(),
-                        "nothing is published: there is a snapshot of this second already; the clock went back");
+                        "nothing is published: there is already a snapshot for this second; the clock went back");
                 }
                 Condition::Exists
             }
@@ -198,7 +198,7 @@ impl Puller {
         if waiting >= self.config.queue_size.get() {
             if self.condition != Condition::Suspended {
                 tracing::error!(snapshots = waiting, directory = %self.config.dst_dir.display(),
-                    "queue-size is reached: pulling is suspended until haproxystats-process has processed some \
+                    "queue-size is reached: pulling is suspended until haproxystats-process has delivered some \
                      snapshots");
             }
             return Ok(Condition::Suspended);
@@ -227,7 +227,7 @@ impl Puller {
             let seconds = begun.elapsed().as_secs();
             for Slow { name, progress } in slow {
                 tracing::warn!(socket = %name, seconds, %progress,
-                    "the pull still waits for this socket, and nothing is published until it has answered: \
+                    "the pull is still waiting for this socket, and nothing is published until it answers, since \
                      pull-timeout is 0");
             }
             counters.add(Counter::SlowSockets, slow.len() as u64);

@@ -199,8 +199,8 @@ impl Twins {
                     sockets,
                     process,
                     asked,
-                    "these sockets lead to one HAProxy process: it is counted once, and pulled through the first of \
-                     them"
+                    "these sockets belong to the same HAProxy process: it is counted once, and pulled through the \
+                     first of them"
                 );
             }
         }

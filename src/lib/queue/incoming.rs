@@ -31,7 +31,7 @@ pub const LOOK_OFTEN: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum IncomingError {
     /// Two daemons on one directory would process everything twice.
-    #[error("{} is being processed by another haproxystats-process", path.display())]
+    #[error("another haproxystats-process is already processing {}", path.display())]
     Locked {
         /// The source directory.
         path: PathBuf,
@@ -214,7 +214,7 @@ impl Incoming {
         match &state {
             State::Watched => tracing::info!(%directory, "watching for snapshots"),
             State::Polled(error) => {
-                tracing::warn!(%directory, %error, "cannot watch; looking every second instead");
+                tracing::warn!(%directory, %error, "cannot watch the directory; scanning it every second instead");
             }
             State::Missing(error) => {
                 tracing::error!(%directory, %error, "cannot find snapshots; waiting for the directory");
@@ -287,7 +287,7 @@ impl Incoming {
         if listing.foreign > self.foreign {
             let example = listing.foreign_example.as_deref().unwrap_or_default();
             let directory = self.path.display();
-            tracing::warn!(%directory, count = listing.foreign, example, "entries that are not snapshots are ignored");
+            tracing::warn!(%directory, count = listing.foreign, example, "ignoring entries that are not snapshots");
             self.foreign = listing.foreign;
         }
         if listing.foreign == 0 {

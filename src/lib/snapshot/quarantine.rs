@@ -26,7 +26,7 @@ pub const MOST: usize = 360;
 #[derive(Debug, thiserror::Error)]
 pub enum QuarantineError {
     /// There are enough.
-    #[error("{} has {MOST} snapshots already", place.display())]
+    #[error("{} already contains {MOST} snapshots", place.display())]
     Full {
         /// The quarantine.
         place: PathBuf,

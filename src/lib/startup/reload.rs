@@ -27,7 +27,7 @@ impl Front {
             Err(report) => {
                 report.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
                 report.errors.iter().for_each(|error| tracing::error!("{error}"));
-                self.keep("it is wrong");
+                self.keep("it is invalid");
                 None
             }
         }
@@ -47,14 +47,14 @@ impl Front {
     /// Says that the configuration that was read cannot be used, and why; the program goes on with the one that it has.
     pub fn keep(&self, why: impl std::fmt::Display) {
         let program = self.program.name();
-        tracing::error!("the configuration is not used ({why}); {program} goes on with the one that it has");
+        tracing::error!("the new configuration is not used ({why}); {program} continues with the old one");
         systemd::ready();
     }
 
     /// Says that the configuration that was read is in use.
     pub fn reloaded(&self, log: logging::Settings) {
         logging::set(log);
-        tracing::info!("the configuration is in use");
+        tracing::info!("the new configuration is in use");
         systemd::ready();
     }
 }

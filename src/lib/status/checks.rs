@@ -91,9 +91,9 @@ fn only_instance(status: &Status) -> Result<(&Instance, State), Verdict> {
             let others: Vec<String> = scan.others.iter().map(|file| file.display().to_string()).collect();
             let others = match others.as_slice() {
                 [] => String::new(),
-                files => format!(" ({} runs with {})", name, files.join(", ")),
+                files => format!(" ({} running with {})", name, files.join(", ")),
             };
-            let text = format!("{name} does not run with {}{others}", status.file.display());
+            let text = format!("{name} is not running with {}{others}", status.file.display());
             Err(Verdict::new(State::Critical, text))
         }
         instances if instances.iter().any(|instance| instance.process.stopped) => {
@@ -117,7 +117,7 @@ pub(crate) fn running(status: &Status) -> Verdict {
     let age = instance.process.age;
     let mut text = format!("{} is running, pid {}, for {}", status.program.name(), instance.process.pid, span(age));
     if state != State::Ok {
-        text.push_str(", and not alone: several have the same configuration");
+        text.push_str(", as are others with the same configuration");
     }
     text.push_str(&format!(", {} of memory", bytes(instance.resident())));
     let figures = vec![figure("uptime", age.as_secs(), "s", None), figure("resident", instance.resident(), "B", None)];
@@ -167,7 +167,7 @@ pub(crate) fn workers(status: &Status) -> Verdict {
     let state = if alive < wanted {
         State::Critical
     } else if alive > wanted {
-        text.push_str("; the configuration was changed and the program not restarted");
+        text.push_str("; the configuration has been changed, but not reloaded");
         state.max(State::Warning)
     } else {
         state
@@ -198,7 +198,7 @@ pub(crate) fn agent(status: &Status) -> Verdict {
     let (mut silent, mut doubtful) = (Vec::new(), Vec::new());
     for asked in &status.services {
         let line = match &asked.outcome {
-            Outcome::Answer(line) if line.is_empty() => "an empty line: nothing changes".to_owned(),
+            Outcome::Answer(line) if line.is_empty() => "an empty line: no change".to_owned(),
             Outcome::Answer(line) => line.clone(),
             Outcome::NotAllowed => "not asked: allow does not include this host".to_owned(),
             Outcome::Doubtful(line, why) => {

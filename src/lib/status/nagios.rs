@@ -83,7 +83,7 @@ pub(crate) fn run(words: &[String]) -> (String, u8) {
     let argv = std::iter::once(plugin.as_str()).chain(options.iter().map(String::as_str));
     let parsed = match Docopt::new(usage.as_str()).and_then(|docopt| docopt.argv(argv).help(false).parse()) {
         Ok(parsed) => parsed,
-        Err(_) => return unknown(&format!("the command line cannot be understood\n{usage}")),
+        Err(_) => return unknown(&format!("invalid command line\n{usage}")),
     };
     if parsed.get_bool("--help") {
         return (usage, State::Unknown as u8);
@@ -194,7 +194,7 @@ impl Request {
         match seen.state {
             State::Critical => Verdict { text: format!("{}, and {reason}", seen.text), ..seen },
             State::Ok | State::Warning => {
-                let text = format!("{}, but would not start again: {reason}", seen.text);
+                let text = format!("{}, but could not start again: {reason}", seen.text);
                 Verdict { state: State::Warning, text, ..seen }
             }
             State::Unknown => Verdict::new(State::Unknown, reason),

@@ -33,7 +33,7 @@ pub(crate) fn text(status: &Status) -> String {
         }
     }
     for other in status.scan.iter().flat_map(|scan| &scan.others) {
-        line(&mut out, name, &format!("another runs with {}", other.display()));
+        line(&mut out, name, &format!("another one is running with {}", other.display()));
     }
     if let Some(queue) = &status.queue {
         let directory = queue.directory.display();
@@ -150,7 +150,7 @@ pub(crate) fn json(status: &Status) -> String {
                 Outcome::Answer(answer) => (Some(answer.as_str()), None),
                 Outcome::Doubtful(answer, why) => (Some(answer.as_str()), Some(why.as_str())),
                 Outcome::None(why) => (None, Some(why.as_str())),
-                Outcome::NotAllowed => (None, Some("allow does not let this host ask")),
+                Outcome::NotAllowed => (None, Some("allow does not include this host")),
             };
             json!({ "name": asked.service, "address": asked.address.to_string(), "answer": answer, "error": error })
         });

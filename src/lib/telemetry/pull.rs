@@ -23,47 +23,48 @@ macro_rules! counters {
 
 counters! {
     Ticks "PullTicks" "pulls" Counter
-        "Pulls that were begun.";
+        "Pulls started.";
     Published "PullPublished" "snapshots" Counter
-        "Snapshots that were published, the one that carries this figure included.";
+        "Snapshots published, including the one that carries this metric.";
     FailedTicks "PullFailedTicks" "pulls" Counter
-        "Pulls that published nothing: a socket failed, there were no sockets, or the disk refused.";
+        "Pulls that published nothing: a socket failed, there were no sockets, or writing failed.";
     SkippedTicks "PullSkippedTicks" "ticks" Counter
-        "Ticks that went by without a pull because the one before took too long, the program was stopped, or the clock was set.";
+        "Ticks without a pull because the previous one took too long, the program was stopped, or the clock was set.";
     SuspendedTicks "PullSuspendedTicks" "ticks" Counter
-        "Ticks without a pull because dst-dir held queue-size snapshots.";
+        "Ticks without a pull because dst-dir already held queue-size snapshots.";
     ExistingSnapshots "PullExistingSnapshots" "snapshots" Counter
-        "Snapshots that were given up because dst-dir had one of the same second: the clock went back.";
+        "Snapshots discarded because dst-dir already had one for the same second: the clock went back.";
     ClockSet "PullClockSet" "events" Counter
-        "Times the wall clock was found to have been set by half an interval or more.";
+        "Times that the wall clock was set by half an interval or more.";
     Sockets "PullSockets" "sockets" Gauge
-        "Sockets that this pull asked, those that another one has answered for included.";
+        "Sockets that this pull queried, including those of a process that another socket answered for.";
     DuplicateSockets "PullDuplicateSockets" "sockets" Gauge
-        "Sockets of this pull that lead to a HAProxy process for which another socket has answered; it is counted once.";
+        "Sockets of this pull that belong to a HAProxy process for which another socket answered; it is counted once.";
     LeftOutSockets "PullLeftOutSockets" "sockets" Gauge
-        "Sockets in socket-dir that are no stats sockets, and are not pulled.";
+        "Sockets in socket-dir that are not stats sockets, and are not pulled.";
     OldWorkers "PullOldWorkers" "workers" Gauge
-        "Workers of HAProxy that are leaving after a reload, and were asked through their masters (master-sockets).";
+        "HAProxy workers that are leaving after a reload and were queried through their masters (master-sockets).";
     DamagedStates "PullDamagedStates" "files" Counter
-        "States of continuous-counters and latency-table that could not be read at the start, and were set aside.";
+        "State files of continuous-counters and latency-table that could not be read at startup and were set aside.";
     FailedMasters "PullFailedMasters" "sockets" Counter
-        "Masters and workers that are leaving which have not answered, though they are there.";
+        "Masters, and workers that are leaving, that exist but did not answer.";
     Resets "PullResets" "objects" Counter
-        "Frontends, backends, servers and processes whose counters were found to have decreased (continuous-counters).";
+        "Frontends, backends, servers and processes whose counters had decreased (continuous-counters).";
     CarriedProcesses "PullCarriedProcesses" "processes" Gauge
-        "Processes that are not in the snapshot, whose counters it adds (continuous-counters).";
+        "Processes that are gone, but whose counters the snapshot still includes (continuous-counters).";
     EndedObjects "PullEndedObjects" "objects" Counter
-        "Frontends, backends and servers that were in the snapshot before and are no more (mark-ended).";
+        "Frontends, backends and servers that were in the previous snapshot and no longer exist (mark-ended).";
     LatencyTables "PullLatencyTables" "tables" Gauge
         "Tables of response times that this pull has read (latency-table).";
     FullLatencyTables "PullLatencyFullTables" "tables" Gauge
-        "Of PullLatencyTables: those without room for a further server; HAProxy drops rows, and requests are missing.";
+        "Of PullLatencyTables: those without room for another server; HAProxy drops rows, so requests are missing.";
     RefusedLatencyRows "PullLatencyRefusedRows" "rows" Counter
-        "Rows of such tables that were left out: made by other rules, with bounds that are none, or cut off.";
+        "Rows of such tables that were left out: made by other rules, with invalid bounds, or truncated.";
     LatencyResets "PullLatencyResets" "rows" Counter
-        "Rows of such tables that began again although their process had not: HAProxy had dropped them.";
+        "Rows of such tables that started over although their process had not: HAProxy had dropped them.";
     SlowSockets "PullSlowSockets" "sockets" Counter
-        "Sockets that had not answered after 20 seconds, and again each time the wait has doubled; only without pull-timeout.";
+        "Sockets that had not answered after 20 seconds, counted again each time the wait doubles; only without \
+         pull-timeout.";
     FailedSockets "PullFailedSockets" "sockets" Counter
         "Sockets whose pull failed, summed over all pulls.";
     FailedConnect "PullFailedSocketsConnect" "sockets" Counter
@@ -79,30 +80,31 @@ counters! {
     FailedTooLarge "PullFailedSocketsTooLarge" "sockets" Counter
         "Of PullFailedSockets: an answer was longer than max-reply-size.";
     FailedCorrupt "PullFailedSocketsCorrupt" "sockets" Counter
-        "Of PullFailedSockets: more followed after the end of the answer.";
+        "Of PullFailedSockets: unexpected data after the end of the answer.";
     FurtherReplies "PullFurtherReplies" "replies" Counter
-        "Replies to questions beside show info and show stat, which families asks for.";
+        "Replies to commands other than show info and show stat, as required by families.";
     RefusedQuestions "PullRefusedQuestions" "questions" Counter
-        "Of those questions, the ones that HAProxy refused: the socket lacks the level, or HAProxy does not know the command.";
+        "Of those commands, the ones that HAProxy refused: the socket's level is too low, or HAProxy does not know the \
+         command.";
     FailedQuestions "PullFailedQuestions" "questions" Counter
-        "Of those questions, the ones that were not answered in time, or not completely.";
+        "Of those commands, the ones that were not answered in time, or not completely.";
     UnknownFields "PullUnknownFields" "fields" Gauge
         "Columns of show stat and lines of show info that this version of haproxystats does not know; unknown-fields = send sends them.";
     Retries "PullRetries" "attempts" Counter
-        "Attempts to ask a socket again, after one that brought no byte of an answer.";
+        "Attempts to query a socket again after one that received no byte of an answer.";
     Bytes "PullBytes" "bytes" Counter
         "Bytes of complete answers.";
     Duration "PullDuration" "seconds" Gauge
         "Time from the first connection of this pull until its last answer was on disk.";
     Waiting "PullWaitingSnapshots" "snapshots" Gauge
-        "Snapshots in dst-dir when this pull began.";
+        "Snapshots in dst-dir when this pull started.";
 }
 
 definitions! {
     /// On the page of haproxystats-pull alone, of each socket.
     pub static SOCKET {
         SOCKET_UP "PullSocketUp" "state" Gauge
-            "1 if the socket has answered at the last pull, or the one that stands for the same process; else 0.";
+            "1 if the socket, or another one of the same process, answered at the last pull; otherwise 0.";
     }
 }
 

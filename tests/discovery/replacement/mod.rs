@@ -435,7 +435,7 @@ fn what_an_operator_took_out_stays_out_over_a_reload() {
             stage.start();
             stage.wait_for(&all);
             crate::harness::haproxy::ask(&stage.socket(), "set server web/web1 state maint").unwrap();
-            stage.discovery.as_mut().unwrap().wait_for_output("somebody else has set it to maint", LONG);
+            stage.discovery.as_mut().unwrap().wait_for_output("set to maint by an operator or another program", LONG);
             // Whoever is sent there gets an error.
             stage.farm.kill([1]);
             let pid = || {
@@ -454,7 +454,7 @@ fn what_an_operator_took_out_stays_out_over_a_reload() {
             traffic.assert_clean();
             drop(watch);
             let output = stage.output();
-            let told = "somebody else had set it to maint before HAProxy was replaced";
+            let told = "it had been set to maint by an operator or another program before HAProxy was replaced";
             assert!(output.contains(told), "{output}");
             crate::harness::haproxy::ask(&stage.socket(), "set server web/web1 state ready").unwrap();
             stage.discovery.as_mut().unwrap().wait_for_output("no longer held", LONG);

@@ -449,7 +449,7 @@ fn each_change_of_state_is_told_once() {
         rig.until_delivered(2).await;
         assert_eq!(
             log.lines(),
-            ["INFO connected", "WARN the connection is lost", "INFO connected again"],
+            ["INFO connected", "WARN connection lost", "INFO connected again"],
             "{}",
             String::from_utf8_lossy(&log.text.lock().unwrap())
         );
@@ -486,8 +486,8 @@ fn giving_up_metrics_is_told_once_until_there_is_room() {
         assert_eq!(
             log.lines(),
             [
-                "WARN no connection, snapshots wait on disk",
-                "ERROR the queue is full, the oldest metrics are dropped",
+                "WARN no connection; snapshots wait on disk",
+                "ERROR the queue is full; dropping the oldest metrics",
                 "INFO connected again",
                 "INFO metrics are no longer dropped",
             ]

@@ -145,7 +145,7 @@ fn in_the_log_each_has_its_own_name() {
             let server = format!("dispatcher=\"{name}\" server=\"127.0.0.1:{}\"", recorders[index].port());
             assert!(log.has(&format!("INFO connected {server}\n")));
             recorders[index].vanish();
-            let lost = format!("WARN the connection is lost {server} error=");
+            let lost = format!("WARN connection lost {server} error=");
             rig.submit(4, 10);
             rig.until("the loss is told", |_| log.has(&lost)).await;
         }
@@ -259,7 +259,7 @@ fn a_server_is_not_given_up_because_the_worker_was_busy() {
         // It restarts, which takes no time, and before the next connection is made a snapshot has to be rendered.
         recorders[0].vanish();
         recorders[0].come_back();
-        rig.until("the loss is seen", |_| log.lines().iter().any(|line| line.contains("connection is lost"))).await;
+        rig.until("the loss is seen", |_| log.lines().iter().any(|line| line.contains("connection lost"))).await;
         busy(options.connect_timeout + options.write_timeout + DELAY);
         rig.feed(3..=4, 50).await;
         rig.until_delivered(4).await;

@@ -121,11 +121,11 @@ fn what_a_socket_lacks_the_level_for_is_said_once_and_costs_nothing_else() {
         let output = pull.output();
         let line = format!("stats socket {} level operator", place.sockets().join("user").display());
         for command in &refused {
-            let told = output.lines().filter(|text| text.contains("lacks the level") && text.contains(command));
+            let told = output.lines().filter(|text| text.contains("level is too low") && text.contains(command));
             let told: Vec<&str> = told.collect();
             assert!(told.len() == 1 && told[0].contains(&line), "{:?} {command}:\n{output}", haproxy.version);
         }
-        assert_eq!(output.matches("lacks the level").count(), refused.len(), "{output}");
+        assert_eq!(output.matches("level is too low").count(), refused.len(), "{output}");
         assert!(!output.contains("socket failed"), "{output}");
         pull.stop(SOON);
     }
@@ -167,7 +167,7 @@ fn a_question_without_an_answer_costs_its_own_reply_alone() {
     let snapshot = first_with(&place, &pull, "ha.sock");
     assert_eq!(names(&snapshot), [".pull", "ha.sock_info", "ha.sock_resolvers", "ha.sock_stat", "ha.sock_tables"]);
     assert_eq!((read(snapshot.join("ha.sock_info")), read(snapshot.join("ha.sock_stat"))), (INFO.into(), STAT.into()));
-    pull.wait_for_output("a further question was not answered", SOON);
+    pull.wait_for_output("a command for families was not answered", SOON);
     let figures = figures(&snapshot);
     assert_eq!((figures["PullFailedQuestions"], figures["PullFailedSockets"]), (2.0, 0.0));
     // They stay due, and nothing else is asked before its time.
@@ -176,7 +176,7 @@ fn a_question_without_an_answer_costs_its_own_reply_alone() {
         fake.lines().iter().skip(seen).any(|line| line == "show info;show stat;show pools;show peers")
     });
     fake.set(Script::Further(vec![("show pools", "Dumping pools usage.\n\n"), ("show peers", "\n")]));
-    pull.wait_for_output("the further question is answered again", SOON);
+    pull.wait_for_output("the command for families is answered again", SOON);
     pull.stop(SOON);
     assert!(!pull.output().contains("socket failed"), "{}", pull.output());
 }

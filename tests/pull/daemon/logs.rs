@@ -60,11 +60,11 @@ fn pulls_are_summed_up_and_only_the_first_has_a_line() {
     let mut command = place.command(&[("loglevel", "info")]);
     command.env("HAPROXYSTATS_TEST_SUMS", "3");
     let mut pull = Daemon::spawn(command);
-    pull.wait_for_output("pulled in sum pulls=", SOON);
+    pull.wait_for_output("pull summary pulls=", SOON);
     pull.stop(SOON);
     let output = pull.output();
     assert_eq!(output.matches(" pulled snapshot=").count(), 1, "{output}");
-    let sums = output.lines().find(|line| line.contains("pulled in sum")).unwrap();
+    let sums = output.lines().find(|line| line.contains("pull summary")).unwrap();
     assert!(sums.contains(" failed_sockets=0 ") && !sums.contains(" published=0 "), "{sums}");
 }
 

@@ -298,7 +298,7 @@ fn misbehaviour() -> Vec<(&'static str, Script, &'static str, &'static str)> {
         ("hang", Script::Hang, "pull-timeout = 2 s expired before the first byte of the answer", "Timeout"),
         ("trickle", Script::Trickle(Duration::from_millis(100)), "pull-timeout = 2 s expired after", "Timeout"),
         ("endless", Script::Endless, large, "TooLarge"),
-        ("corrupt", twice, "more follows after the end of the answer", "Corrupt"),
+        ("corrupt", twice, "unexpected data after the end of the answer", "Corrupt"),
     ]
 }
 
@@ -410,7 +410,7 @@ fn a_peer_with_one_command_per_connection_is_asked_twice() {
     let snapshot = place.next(&pull, 1);
     assert_eq!(read(snapshot.join("one.sock_info")), INFO);
     assert_eq!(read(snapshot.join("one.sock_stat")), STAT);
-    assert_eq!(pull.output().matches("accepts one command per connection").count(), 1, "{}", pull.output());
+    assert_eq!(pull.output().matches("accepts only one command per connection").count(), 1, "{}", pull.output());
     pull.stop(SOON);
     // Three connections to find out, two for each pull from then on.
     assert_eq!(fake.connections() % 2, 1, "{}", fake.connections());
@@ -481,7 +481,7 @@ fn what_is_no_socket_does_no_harm() {
     let mut pull = place.start(&[]);
     assert_eq!(names(&place.next(&pull, 1)), [".pull", "good.sock_info", "good.sock_stat"]);
     pull.stop(SOON);
-    for (file, reason) in [("dangling", "a link that leads nowhere"), ("file", "not a socket")] {
+    for (file, reason) in [("dangling", "a dangling symbolic link"), ("file", "not a socket")] {
         let line = format!("file={file} reason=\"{reason}\"");
         assert_eq!(pull.output().matches(&line).count(), 1, "{line}\n{}", pull.output());
     }
@@ -609,7 +609,7 @@ fn a_snapshot_of_the_same_second_is_never_overwritten() {
         fs::write(path.join("precious"), "").unwrap();
     }
     let mut pull = place.start(&[]);
-    pull.wait_for_output("there is a snapshot of this second already", SOON);
+    pull.wait_for_output("there is already a snapshot for this second", SOON);
     pull.stop(SOON);
     assert!(ours.iter().all(|path| names(path) == ["precious"]));
     place.assert_nothing_is_left();
@@ -621,7 +621,7 @@ fn a_snapshot_of_the_same_second_is_never_overwritten() {
 #[track_caller]
 fn ends_at_the_second(place: &Place, pull: &mut Daemon, signal: Signal) {
     pull.signal(signal);
-    pull.wait_for_output("stops when this pull has ended", SOON);
+    pull.wait_for_output("is stopping after this pull", SOON);
     let start = Instant::now();
     ends_at_once(place, pull, signal);
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());

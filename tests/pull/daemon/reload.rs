@@ -23,8 +23,8 @@ fn reload(pull: &crate::harness::Daemon, outcome: &str) {
     wait_until(SOON, outcome, || count(pull, outcome) > before);
 }
 
-const USED: &str = "the configuration is in use";
-const REFUSED: &str = "haproxystats-pull goes on with the one that it has";
+const USED: &str = "the new configuration is in use";
+const REFUSED: &str = "haproxystats-pull continues with the old one";
 
 /// The sockets that a snapshot has files of.
 fn sockets(snapshot: &Path) -> Vec<String> {

@@ -118,7 +118,7 @@ fn a_pull_without_limit_says_what_it_waits_for() {
     let _good = place.fake("good.sock", Script::good());
     let _trickle = Fake::start(&place.sockets(), "trickle.sock", Script::Trickle(Duration::from_millis(200)));
     let mut pull = place.start(&[("pull-timeout", "0")]);
-    pull.wait_for_output("the pull still waits for this socket", SOON * 2);
+    pull.wait_for_output("the pull is still waiting for this socket", SOON * 2);
     let output = pull.output();
     assert!(output.contains("socket=trickle.sock") && !output.contains("socket=good.sock"), "{output}");
     // It ends after all, since the reply does.

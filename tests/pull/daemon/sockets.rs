@@ -43,7 +43,7 @@ fn process(pid: u32, more: &str) -> Script {
     Script::Answer { info: info(pid, more), stat: STAT.into() }
 }
 
-const ONE: &str = "these sockets lead to one HAProxy process";
+const ONE: &str = "these sockets belong to the same HAProxy process";
 
 #[test]
 fn a_process_with_several_sockets_is_asked_through_one() {
@@ -116,8 +116,8 @@ fn processes_that_only_look_like_one_all_count() {
     let old = |up: &str| format!("Name: HAProxy\nVersion: 2.2.0\nPid: 1\nUptime_sec: {up}\nnode: lb\n\n").into_bytes();
     let cases = [
         (hosts, info(1, "CumReq: 5\n"), info(1, "CumReq: 5\n"), ""),
-        ("", info(1, "CumReq: 5\n"), info(1, "CumReq: 90000000\n"), "their counters are too far apart"),
-        ("", old("50"), old("51"), "does not say when it was started"),
+        ("", info(1, "CumReq: 5\n"), info(1, "CumReq: 90000000\n"), "their counters differ too much"),
+        ("", old("50"), old("51"), "does not report when it was started"),
     ];
     for (more, one, other, words) in cases {
         let place = Place::with(more);
@@ -350,8 +350,11 @@ fn check_and_status_say_which_socket_stands_for_which_process() {
     status.arg("--status");
     let (code, output) = crate::harness::run(status, SOON);
     assert!(code.success(), "{output}");
-    assert!(output.contains("counted once: a.sock, b.sock are one HAProxy process, asked through a.sock"), "{output}");
-    assert!(output.contains("left out: master.sock is no stats socket"), "{output}");
+    assert!(
+        output.contains("counted once: a.sock, b.sock belong to the same HAProxy process, pulled through a.sock"),
+        "{output}"
+    );
+    assert!(output.contains("left out: master.sock is not a stats socket"), "{output}");
     let mut status = place.command(&[]);
     status.args(["--status", "--json"]);
     let (_, output) = crate::harness::run(status, SOON);

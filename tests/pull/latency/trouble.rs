@@ -24,7 +24,7 @@ fn a_table_with_other_counters_than_its_bounds_is_refused_and_costs_nothing_else
     assert!(refused.is_some(), "{}", world.pull.output());
     world
         .pull
-        .wait_for_output("it has 6 counters where its bounds need 5: write \\\"store gpc(5)\\\" in the table", SOON);
+        .wait_for_output("it has 6 counters, but its bounds need 5: write \\\"store gpc(5)\\\" in the table", SOON);
     assert_eq!(world.value("backend.b.latency_response_count"), None);
     assert_eq!(world.value("backend.b.stot"), Some(3.0));
     world.pull.stop(SOON);
@@ -36,7 +36,7 @@ fn a_table_that_other_rules_fill_is_refused() {
     let key = "%[be_name]/%[srv_name]/response/50,200,800/%pid/";
     for (rules, words) in [
         (vec![(key, "%[src]".to_owned())], "its key is not <backend>/<server>/<timers>/<bounds>/<pid>/"),
-        (vec![("len 179", "len 20".to_owned())], "its key is cut off: the len of the table is too small"),
+        (vec![("len 179", "len 20".to_owned())], "its key is truncated: the len of the table is too small"),
     ] {
         let mut world = World::start(&haproxy, &Wish { rules, ..Wish::default() });
         world.client(0).get("b", 0);
@@ -147,7 +147,7 @@ fn rules_are_what_every_release_takes() {
     }
     let refused = pull().args(["--latency-rules", "--buckets", "5,1"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("bounds have to ascend"));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("bounds must ascend"));
 }
 
 #[test]
@@ -165,6 +165,6 @@ fn what_cannot_be_read_of_earlier_pulls_is_set_aside() {
     });
     assert_eq!(std::fs::read_to_string(state.with_file_name(".latency.damaged")).unwrap(), "nonsense");
     world.settle();
-    assert_eq!(world.value("backend.b.latency_response_count"), Some(0.0), "counting begins again");
+    assert_eq!(world.value("backend.b.latency_response_count"), Some(0.0), "counting starts over");
     world.pull.stop(SOON);
 }

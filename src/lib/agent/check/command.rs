@@ -128,7 +128,7 @@ impl Command {
             Some(1) => Finding::Answer(Answer { weight: self.warning_weight, ..Answer::of(State::Up, line) }),
             Some(2) => Finding::Answer(Answer::of(State::Down, line)),
             Some(code) => Finding::Failure(Failure::Error, format!("exit code {code}: {line}")),
-            None => Finding::Failure(Failure::Error, "the program was ended by a signal".to_owned()),
+            None => Finding::Failure(Failure::Error, "the program was killed by a signal".to_owned()),
         }
     }
 }

@@ -54,7 +54,7 @@ pub fn read_override(text: &str) -> Result<Override, String> {
             "down" => found.state = Some(State::Down),
             "for" => {
                 let seconds = words.next().and_then(|word| word.parse().ok());
-                let seconds = seconds.ok_or("after \"for\" a number of seconds is missing")?;
+                let seconds = seconds.ok_or("\"for\" must be followed by a number of seconds")?;
                 found.limit = Some(Duration::from_secs(seconds));
                 continue;
             }
@@ -85,7 +85,7 @@ impl File {
             Err(error) => return Err(error.to_string()),
         };
         if !metadata.is_file() || metadata.len() > LARGEST {
-            return Err("not a small file".to_owned());
+            return Err("not a regular file, or too large".to_owned());
         }
         let changed = metadata.modified().map_err(|error| error.to_string())?;
         let mut text = String::new();
@@ -118,7 +118,7 @@ impl Check for File {
         if self.complaint.replace(complaint.clone()) != complaint
             && let Some(reason) = &complaint
         {
-            tracing::error!(file = %self.path.display(), reason, "the override is invalid and has no effect");
+            tracing::error!(file = %self.path.display(), reason, "the override file is invalid and is ignored");
         }
         Box::pin(std::future::ready(found.unwrap_or(Finding::Nothing)))
     }

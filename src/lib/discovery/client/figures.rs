@@ -16,11 +16,11 @@ definitions! {
     /// Of the client of haproxystats-discovery: about the list.
     pub(crate) static DISCOVERY_CLIENT {
         STORE_UP "DiscoveryClientStoreUp" "1 or 0" Gauge
-            "Whether the store answered the client last time.";
+            "Whether the store answered the client's last request.";
         VERSION "DiscoveryClientVersion" "documents" Gauge
-            "Version of the list that the client goes by; 0 for none.";
+            "Version of the list that the client uses; 0 if it has none.";
         LIST_AGE "DiscoveryClientListAge" "seconds" Gauge
-            "Time since the store last gave the list that the client goes by, or said that it is still the same.";
+            "Time since the store last returned the list that the client uses, or confirmed that it is unchanged.";
     }
 }
 
@@ -32,17 +32,17 @@ definitions! {
         ROUND_AGE "DiscoveryClientRoundAge" "seconds" Gauge
             "Time since the last round that was completed.";
         ROUNDS "DiscoveryClientRounds" "rounds" Counter
-            "Rounds that were completed: HAProxy was looked at, and changed where it differed from the list.";
+            "Completed rounds: HAProxy was compared with the list, and changed where it differed.";
         ROUND_FAILURES "DiscoveryClientRoundFailures" "rounds" Counter
-            "Rounds that ended early, as HAProxy did not answer.";
+            "Rounds that ended early because HAProxy did not answer.";
         REPLACEMENTS "DiscoveryClientReplacements" "processes" Counter
-            "Times that another process answered: reloads and restarts of HAProxy.";
+            "Times that a new process answered: reloads and restarts of HAProxy.";
         COMMANDS "DiscoveryClientCommands" "commands" Counter
-            "Commands that were sent to change something.";
+            "Commands sent to change something.";
         CHANGES "DiscoveryClientChanges" "changes" Counter
-            "Changes that were made and read back.";
+            "Changes that were made and then verified.";
         FAILURES "DiscoveryClientFailures" "changes" Counter
-            "Changes that HAProxy refused, or that did not show when the servers were read back.";
+            "Changes that HAProxy refused, or that had not taken effect when they were verified.";
         REFUSED_ROWS "DiscoveryClientRefusedRows" "servers" Gauge
             "Servers in HAProxy's last answer that cannot be read.";
     }
@@ -54,21 +54,20 @@ definitions! {
         SLOTS "DiscoveryClientSlots" "slots" Gauge
             "Slots for which the list has a server in this backend.";
         SERVING "DiscoveryClientServing" "slots" Gauge
-            "Slots that have the server of the list, ready.";
+            "Slots that have the server of the list, in state ready.";
         SERVERS_UP "DiscoveryClientServersUp" "slots" Gauge
             "Of these, slots whose server is up.";
         DRIFT "DiscoveryClientDrift" "slots" Gauge
-            "Slots that differ from the list and are not held: changes that are under way, or fail.";
+            "Slots that differ from the list and are not held: changes in progress, or changes that fail.";
         HELD "DiscoveryClientHeld" "slots" Gauge
-            "Slots that somebody else has set to drain or maint, or whose server somebody has taken out in another \
+            "Slots that something else has set to drain or maint, or whose server was taken out like that in another \
              slot.";
         WAITING "DiscoveryClientWaiting" "slots" Gauge
-            "Slots that wait for sessions to end, or for others to be up.";
+            "Slots waiting for sessions to end, or for other servers to be up.";
         UNPLACED "DiscoveryClientUnplaced" "slots" Gauge
-            "Servers of the list for which HAProxy has no slot, or none that can be set.";
+            "Servers of the list for which HAProxy has no slot, or only one that cannot be set.";
         LEFT_OUT "DiscoveryClientLeftOut" "slots" Gauge
-            "Servers of the list that are not put into HAProxy: they are there twice, or have no address that can be \
-             right.";
+            "Servers of the list that are not put into HAProxy: they are listed twice, or have no valid address.";
     }
 }
 

@@ -136,9 +136,9 @@ impl State {
         self.revision = Some(revision);
         let Some(document) = document else {
             if self.list.borrow().is_some() {
-                tracing::error!("the store no longer has a list; the last one stays in force");
+                tracing::error!("the store no longer has a list; the last one remains in use");
             } else {
-                tracing::warn!("the store has no list yet; HAProxy stays as it is");
+                tracing::warn!("the store has no list yet; HAProxy is left unchanged");
             }
             return;
         };
@@ -164,24 +164,23 @@ impl State {
             match self.disk.list() {
                 Ok(Some(document)) => {
                     let (version, written) = (document.version, document.written);
-                    tracing::warn!(
-                        error,
-                        version,
-                        written,
-                        "the store cannot be read; the list saved on disk is in force"
-                    );
+                    tracing::warn!(error, version, written, "cannot read the store; using the list saved on disk");
                     self.shown.list(&document);
                     let age = self.disk.age(&document).unwrap_or_default();
                     self.list.send_replace(Some(Rc::new(Listed::new(document, age))));
                 }
-                Ok(None) => tracing::error!(error, "the store cannot be read, and no list is saved on disk"),
+                Ok(None) => tracing::error!(
+                    error,
+                    "cannot read the store, and no list is saved on disk; HAProxy is left unchanged"
+                ),
                 Err(disk) => {
                     let disk = Chain(&disk);
-                    tracing::error!(error, disk = %disk, "neither the store nor the list saved on disk can be read");
+                    tracing::error!(error, disk = %disk, "cannot read the store, nor the list saved on disk; HAProxy \
+                                                          is left unchanged");
                 }
             }
         } else {
-            tracing::warn!(error, "the store cannot be read; the last list stays in force");
+            tracing::warn!(error, "cannot read the store; the last list remains in use");
         }
     }
 }

@@ -166,7 +166,8 @@ async fn keep(mut link: Link, mut list: watch::Receiver<List>, context: Context,
                 Err(error) => {
                     shown.count(socket, Event::RoundFailure, 1);
                     if reachable.replace(false) != Some(false) {
-                        tracing::warn!(%socket, error = %Chain(&error), "HAProxy stays as it is");
+                        tracing::warn!(%socket, error = %Chain(&error), "cannot bring HAProxy in line with the list; \
+                                                                         it is left unchanged");
                     }
                 }
             }

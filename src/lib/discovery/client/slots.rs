@@ -62,7 +62,7 @@ pub enum Unfit {
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Twice { other } => write!(f, "it is in slot {other} already"),
+            Self::Twice { other } => write!(f, "it is already in slot {other}"),
             Self::Invalid(error) => error.fmt(f),
             Self::NoAddress => f.write_str("it has no address"),
         }

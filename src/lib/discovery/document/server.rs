@@ -115,7 +115,7 @@ pub enum Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Missing => "the source does not list it any more",
+            Self::Missing => "the source no longer lists it",
             Self::Unhealthy => "the source calls it unhealthy",
             Self::Leaving => "the source is taking it out of service",
             Self::Shrunk => "the list has become shorter",

@@ -161,7 +161,7 @@ impl Planning<'_> {
         for candidate in candidates {
             let cause = candidate.cause;
             if let Some(many) = beyond.get(&candidate.group).filter(|_| candidate.counts()) {
-                let why = format!("{cause}, and with it {many}: more than removal-ratio lets go at once");
+                let why = format!("{cause}, as are {many}: more than removal-ratio allows at once");
                 self.keep(candidate, why, &before);
                 continue;
             }

@@ -52,7 +52,7 @@ impl Planning<'_> {
                     (server.state, server.doubt, server.gained) = (State::Active, None, now);
                     server.set_ramp_start(millis);
                     server.weight = 0;
-                    let why = "the source calls it healthy and in service again; its ramp begins anew";
+                    let why = "the source calls it healthy and in service again; its ramp starts over";
                     reasons.push((id, instance.id.clone(), What::Returned, why.to_owned()));
                 }
                 (false, true) if instance.life == Life::Leaving => {

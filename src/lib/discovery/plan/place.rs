@@ -80,7 +80,7 @@ impl Planning<'_> {
         server.gained = if cause.is_none() { self.now } else { 0 };
         let Some(slot) = self.server_in(id) else { return };
         let before = std::mem::replace(slot, server).instance;
-        let cause = cause.map_or_else(|| "it drains".to_owned(), |cause| cause.to_string());
+        let cause = cause.map_or_else(|| "it is draining".to_owned(), |cause| cause.to_string());
         self.reason(Some(id), &heir.id, What::Added, format!("in place of {before}: {cause}"));
     }
 

@@ -65,7 +65,8 @@ impl Planning<'_> {
             let before = std::mem::replace(&mut server.weight, weight);
             // A server that has just come has no weight before.
             if before != weight && before != 0 {
-                let why = format!("{before} to {weight}, {} s after its ramp began", now.saturating_sub(server.since));
+                let why =
+                    format!("{before} to {weight}, {} s after its ramp started", now.saturating_sub(server.since));
                 changes.push((slot.id, server.instance.clone(), why));
             }
         }

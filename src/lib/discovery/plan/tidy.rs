@@ -41,7 +41,7 @@ impl Planning<'_> {
         let ids: HashSet<u32> = slots.iter().map(|slot| slot.id).collect();
         let missing: Vec<u32> = (1..=size).filter(|id| !ids.contains(id)).collect();
         if !missing.is_empty() {
-            let why = format!("{} slots more: {size} in all", missing.len());
+            let why = format!("{} slots added: {size} in total", missing.len());
             self.reason(None, "", What::Resized, why);
         }
         slots.extend(missing.into_iter().map(|id| Slot { id, server: None }));
@@ -50,7 +50,7 @@ impl Planning<'_> {
             slots.into_iter().partition(|slot| (1..=size).contains(&slot.id));
         let free = beyond.iter().filter(|slot| slot.server.is_none()).count();
         if free > 0 {
-            self.reason(None, "", What::Resized, format!("{free} slots less: {size} in all"));
+            self.reason(None, "", What::Resized, format!("{free} slots removed: {size} in total"));
         }
         for Slot { id, server } in beyond {
             let Some(mut server) = server else { continue };
@@ -79,7 +79,7 @@ impl Planning<'_> {
             let Some(server) = slot.server.as_mut().filter(|server| server.state == State::Active) else { continue };
             if let Some(first) = seen.get(&identity_of(server)) {
                 server.state = State::Draining { since: self.now };
-                reasons.push((slot.id, server.instance.clone(), format!("it has slot {first} already")));
+                reasons.push((slot.id, server.instance.clone(), format!("it already has slot {first}")));
             } else {
                 seen.insert(identity_of(server), slot.id);
             }

@@ -9,41 +9,41 @@ definitions! {
     /// Of the server of haproxystats-discovery.
     pub(crate) static DISCOVERY {
         LEADER "DiscoveryLeader" "1 or 0" Gauge
-            "Whether this server has the lease: exactly one of all should.";
+            "Whether this server has the lease; exactly one server should.";
         SLOTS "DiscoverySlots" "slots" Gauge
             "Slots of the list.";
         SERVERS "DiscoveryServers" "servers" Gauge
-            "Servers that have a slot and traffic.";
+            "Servers that have a slot and get traffic.";
         DRAINING "DiscoveryDraining" "servers" Gauge
-            "Servers that are being drained before their slot is free.";
+            "Servers that are draining before their slot becomes free.";
         UNPLACED "DiscoveryUnplaced" "servers" Gauge
             "Healthy servers for which there is no slot.";
         HELD "DiscoveryHeld" "servers" Gauge
-            "Servers that the source lacks, calls unhealthy or takes out of service, and which the guard keeps all \
-             the same.";
+            "Servers that the source no longer lists, calls unhealthy or takes out of service, but that removal-ratio \
+             or removal-floor keeps.";
         VERSION "DiscoveryVersion" "documents" Gauge
             "Version of the list; it grows with each change.";
         SOURCE_AGE "DiscoverySourceAge" "seconds" Gauge
-            "Age of the last listing of the source; not there before the first one.";
+            "Age of the last listing of the source; absent before the first one.";
         SOURCE_INSTANCES "DiscoverySourceInstances" "instances" Gauge
             "Instances in the last listing, whatever their state.";
         UNUSABLE "DiscoveryUnusable" "instances" Gauge
-            "Instances in the last listing that would serve if there were an address that can be used.";
+            "Instances in the last listing that would serve if they had a usable address.";
         LISTINGS "DiscoveryListings" "listings" Counter
-            "Listings that the source gave.";
+            "Listings returned by the source.";
         SOURCE_FAILURES "DiscoverySourceFailures" "attempts" Counter
             "Attempts to list the source, or one of its groups, that failed.";
         STORE_FAILURES "DiscoveryStoreFailures" "attempts" Counter
             "Requests to the store that failed.";
         CONFLICTS "DiscoveryConflicts" "attempts" Counter
-            "Plans that were made anew because somebody else wrote in between.";
+            "Plans computed again because another server had written to the store meanwhile.";
         WRITES "DiscoveryWrites" "documents" Counter
-            "Lists that were written.";
+            "Lists written to the store.";
         CHANGES "DiscoveryChanges" "changes" Counter
             "Changes of the list, by kind: added, draining, returned, freed, held, unplaced, moved, updated, weight, \
              list_resized.";
         REPORTS_SKIPPED "DiscoveryReportsSkipped" "reports" Counter
-            "Reports to Graphite left out because it had not taken the one before; counters lose nothing by it.";
+            "Reports to Graphite that were skipped because it had not accepted the previous one; counters lose nothing.";
     }
 }
 

@@ -53,7 +53,7 @@ impl Server {
                 if std::mem::replace(&mut self.trouble.source, true) {
                     tracing::debug!(error = %text, "the source still fails");
                 } else {
-                    tracing::error!(error = %text, "cannot list the source: the list stays as it is");
+                    tracing::error!(error = %text, "cannot list the source: the list is left unchanged");
                 }
                 None
             }
@@ -83,7 +83,7 @@ impl Server {
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.trouble.disk, true) {
-                    tracing::warn!(directory = %directory.display(), %error, "the listing cannot be saved to disk");
+                    tracing::warn!(directory = %directory.display(), %error, "cannot save the listing to disk");
                 }
             }
         }

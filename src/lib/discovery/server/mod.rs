@@ -28,16 +28,16 @@ use tokio::time::Instant;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServerError {
     /// The source cannot be set up, or (with --once) has no listing.
-    #[error("the source cannot be used")]
+    #[error("cannot set up the source")]
     Source(#[from] SourceError),
     /// With --once: the store cannot be used.
-    #[error("the store cannot be used")]
+    #[error("the store failed")]
     Store(#[from] StoreError),
     /// With --once: another server is at work.
-    #[error("{0} has the lease")]
+    #[error("another server, {0}, has the lease")]
     Elsewhere(String),
     /// Nobody reads what --dry-run prints.
-    #[error("the plan cannot be printed")]
+    #[error("cannot print the plan")]
     Print(#[source] std::io::Error),
 }
 
@@ -88,7 +88,7 @@ pub(crate) async fn run(context: Context) -> Result<(), ServerError> {
 
 impl Server {
     async fn serve(&mut self) {
-        tracing::info!(server = %self.name, "the server of haproxystats-discovery is running");
+        tracing::info!(server = %self.name, "haproxystats-discovery --server is running");
         let mut stop = self.stop.clone();
         while !stop.stopped() {
             tokio::select! {

@@ -104,7 +104,7 @@ impl Server {
         if std::mem::replace(&mut self.trouble.store, true) {
             tracing::debug!(error = %text, "the store still fails");
         } else {
-            tracing::error!(error = %text, "the store cannot be used: the list stays as it is");
+            tracing::error!(error = %text, "the store failed: the list is left unchanged");
         }
     }
 }

@@ -80,8 +80,8 @@ impl Server {
                 servers,
                 slots,
                 wanted,
-                "no slot is spare: a server is replaced only when its predecessor has left; make \
-                 haproxy-backend-servers-list-size larger"
+                "no spare slots: a server can be replaced only after it has drained; increase \
+                 haproxy-backend-servers-list-size"
             );
         }
         self.trouble.full = full;

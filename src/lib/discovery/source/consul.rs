@@ -214,7 +214,7 @@ impl Service {
             |header: &str, word: &str| reply.header(header).is_some_and(|value| value.eq_ignore_ascii_case(word));
         let incomplete = |reason| SourceError::Incomplete { service: self.name.clone(), reason };
         if says("x-consul-results-filtered-by-acls", "true") {
-            return Err(incomplete("the token may not see all of it"));
+            return Err(incomplete("the ACL token does not give access to all of it"));
         }
         if says("x-consul-knownleader", "false") {
             return Err(incomplete("Consul has no leader"));
@@ -229,7 +229,7 @@ impl Service {
         self.index = if index < self.index { 0 } else { index.max(1) };
         if entries.is_empty() && !query.allow_empty {
             let reason = if query.tagged {
-                "Consul has none with these tags, or no such service at all"
+                "Consul has no instance with these tags, or no such service at all"
             } else {
                 "Consul has no such service"
             };

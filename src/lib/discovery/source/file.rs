@@ -42,7 +42,7 @@ impl SourceFile {
             return Vec::new();
         }
         let missing = self.named.iter().filter(|group| instances.iter().all(|instance| instance.group != **group));
-        let reason = || format!("no server in {} belongs to it", self.path.display());
+        let reason = || format!("no server in {} belongs to this group", self.path.display());
         missing.map(|group| FailedGroup { group: group.clone(), reason: reason() }).collect()
     }
 }

@@ -43,7 +43,7 @@ pub enum SourceError {
     #[error(transparent)]
     Refused(#[from] Refused),
     /// A reply that may lack servers.
-    #[error("the answer for {service} may lack servers: {reason}")]
+    #[error("the response for {service} may be incomplete: {reason}")]
     Incomplete {
         /// The service.
         service: String,
@@ -59,7 +59,7 @@ pub enum SourceError {
         reason: &'static str,
     },
     /// A reply that is not what was asked for.
-    #[error("{what} cannot be understood: {reason}")]
+    #[error("cannot parse {what}: {reason}")]
     Content {
         /// What was read.
         what: String,

@@ -35,7 +35,7 @@ pub enum Lease {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Somebody else has written since: load and plan again.
-    #[error("the document has changed since it was read")]
+    #[error("the list has changed since it was read")]
     Conflict,
     /// A file of the store cannot be used.
     #[error("{} cannot be used", path.display())]
@@ -49,10 +49,10 @@ pub enum StoreError {
     #[error("the store does not contain a valid list of servers")]
     Decode(#[source] serde_json::Error),
     /// What the store holds was written by a later version of this program.
-    #[error("the list in the store has the format {0}, which this version does not know")]
+    #[error("the list in the store has format {0}, which this version does not support")]
     Format(u32),
     /// The document cannot be written as JSON.
-    #[error("the list cannot be written")]
+    #[error("cannot write the list")]
     Encode(#[source] serde_json::Error),
     /// The client of the store cannot be set up, or a secret not be read anew.
     #[error(transparent)]
@@ -61,7 +61,7 @@ pub enum StoreError {
     #[error("the store does not answer")]
     Http(#[from] HttpError),
     /// The request to AWS cannot be made.
-    #[error("the request to DynamoDB cannot be made")]
+    #[error("cannot build the request to DynamoDB")]
     Aws(#[from] AwsError),
     /// The store replies, but not as it should.
     #[error(transparent)]

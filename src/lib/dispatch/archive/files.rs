@@ -41,17 +41,17 @@ pub(super) enum Done {
 /// Why a snapshot is not archived.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StoreError {
-    #[error("the directory {} cannot be made", path.display())]
+    #[error("cannot create directory {}", path.display())]
     Directory { path: PathBuf, source: io::Error },
-    #[error("the snapshot cannot be packed into {}", path.display())]
+    #[error("cannot pack the snapshot into {}", path.display())]
     Pack { path: PathBuf, source: PackError },
-    #[error("the file {} cannot be written", path.display())]
+    #[error("cannot write file {}", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("the disk did not accept a snapshot within {limit:?}")]
     Hangs { limit: Duration },
     #[error("cannot start a thread to write files")]
     Thread(#[source] io::Error),
-    #[error("the thread that writes files failed")]
+    #[error("the thread that writes files panicked")]
     Failed,
 }
 

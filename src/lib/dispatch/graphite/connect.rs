@@ -24,7 +24,7 @@ pub(crate) enum ConnectError {
         host: String,
     },
     /// The last address refused; earlier ones failed too.
-    #[error("no connection to {address}")]
+    #[error("cannot connect to {address}")]
     Connect {
         /// The address.
         address: SocketAddr,
@@ -40,7 +40,7 @@ pub(crate) enum ConnectError {
         limit: Duration,
     },
     /// The server accepted, and there is no TLS session.
-    #[error("no TLS session with {host} at {address}")]
+    #[error("TLS handshake with {host} at {address} failed")]
     Handshake {
         /// The name that it has to prove.
         host: String,

@@ -71,10 +71,10 @@ impl Report {
     /// is none of an operator's business.
     pub(super) fn lost(&self, error: &(dyn Error + 'static), resent_lines: u64, idle: bool, now: Instant) {
         if idle || self.trouble.get().is_some() {
-            tracing::debug!(parent: &self.at_server, error, resent_lines, "the connection is lost");
+            tracing::debug!(parent: &self.at_server, error, resent_lines, "connection lost");
         } else {
             self.in_trouble(now);
-            tracing::warn!(parent: &self.at_server, error, resent_lines, "the connection is lost");
+            tracing::warn!(parent: &self.at_server, error, resent_lines, "connection lost");
         }
     }
 
@@ -83,7 +83,7 @@ impl Report {
             tracing::debug!(parent: &self.at_server, error, "no connection");
         } else {
             self.in_trouble(now);
-            tracing::warn!(parent: &self.at_server, error, "no connection, snapshots wait on disk");
+            tracing::warn!(parent: &self.at_server, error, "no connection; snapshots wait on disk");
         }
     }
 
@@ -113,24 +113,24 @@ impl Report {
     pub(super) fn never_closes(&self) {
         tracing::warn!(
             parent: &self.at_server,
-            "the peer does not close a connection that has ended: what its kernel has acknowledged counts as delivered, \
-             and may be lost when the peer is restarted"
+            "the server does not close connections that haproxystats has ended: what its kernel has acknowledged \
+             counts as delivered, and may be lost when the server restarts"
         );
     }
 
     pub(super) fn does_not_close(&self) {
         tracing::warn!(
             parent: &self.at_server,
-            "the peer has acknowledged everything but does not close the connection: it hangs, or it never closes \
-             connections; snapshots stay on disk until it closes, or has accepted so much that it certainly reads; for a \
-             server that never closes connections set [graphite] acknowledge = kernel"
+            "the server has acknowledged everything but does not close the connection: it hangs, or it never closes \
+             connections; snapshots stay on disk until it closes the connection, or has accepted so much data that it \
+             is certainly reading; for a server that never closes connections set [graphite] acknowledge = kernel"
         );
     }
 
     pub(super) fn dropped(&self) {
         if !self.dropping.replace(true) {
             let queue_size = self.queue_size;
-            tracing::error!(parent: &self.of_dispatcher, queue_size, "the queue is full, the oldest metrics are dropped");
+            tracing::error!(parent: &self.of_dispatcher, queue_size, "the queue is full; dropping the oldest metrics");
         }
     }
 
@@ -155,7 +155,7 @@ impl Report {
         let since = self.full_since.get().unwrap_or(now);
         self.full_since.set(Some(since));
         if now.since(since) >= patience && !self.full_told.replace(true) {
-            tracing::warn!(parent: &self.of_dispatcher, queue_size, "the queue is full, further snapshots wait on disk");
+            tracing::warn!(parent: &self.of_dispatcher, queue_size, "the queue is full; further snapshots wait on disk");
         }
     }
 

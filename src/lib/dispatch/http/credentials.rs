@@ -24,7 +24,7 @@ pub(crate) enum CredentialsError {
         reason: String,
     },
     /// What is in a file cannot stand in a header.
-    #[error("{option} contains what cannot be sent in a header")]
+    #[error("{option} contains characters that are not allowed in a header")]
     Value {
         /// Where the file is named.
         option: &'static str,

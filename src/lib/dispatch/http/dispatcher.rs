@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why the configuration of a destination cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("[{section}] cannot be used")]
+#[error("cannot set up [{section}]")]
 pub struct HttpError {
     section: &'static str,
     source: ClientError,

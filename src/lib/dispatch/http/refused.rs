@@ -28,7 +28,7 @@ pub(super) enum KeepError {
         source: io::Error,
     },
     /// The work was not done.
-    #[error("a thread failed")]
+    #[error("a thread panicked")]
     Thread,
 }
 

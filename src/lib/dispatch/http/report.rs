@@ -74,13 +74,14 @@ impl Report {
     pub(super) fn refused(&self, samples: u64, words: &str) {
         let mut told = self.refused.borrow_mut();
         if told.as_deref().is_some_and(|told| is_same(told, words)) {
-            tracing::debug!(parent: &self.of_dispatcher, samples, error = words, "samples are refused");
+            tracing::debug!(parent: &self.of_dispatcher, samples, error = words, "samples refused");
             return;
         }
         let advice = if verdict::is_late(words) {
-            "the receiver has newer samples; let it take older ones (Prometheus: storage.tsdb.out_of_order_time_window)"
+            "the receiver has newer samples; configure it to accept older ones (Prometheus: \
+             storage.tsdb.out_of_order_time_window)"
         } else {
-            "see the log of the receiver"
+            "see the receiver's log"
         };
         tracing::error!(
             parent: &self.of_dispatcher,
@@ -88,7 +89,7 @@ impl Report {
             samples,
             error = words,
             advice,
-            "samples are refused and not sent again; the others are"
+            "the receiver refuses some samples: they are not sent again, the others are"
         );
         *told = Some(words.to_owned());
     }
@@ -96,7 +97,7 @@ impl Report {
     /// A snapshot went without a refusal.
     pub(super) fn nothing_refused(&self) {
         if self.refused.take().is_some() {
-            tracing::info!(parent: &self.of_dispatcher, "samples are not refused any more");
+            tracing::info!(parent: &self.of_dispatcher, "samples are no longer refused");
         }
     }
 
@@ -107,7 +108,7 @@ impl Report {
                 parent: &self.of_dispatcher,
                 samples,
                 error = words,
-                "requests are too large for the receiver, and are divided; lower max-samples-per-request"
+                "requests are too large for the receiver and are split; lower max-samples-per-request"
             );
         }
     }
@@ -116,9 +117,9 @@ impl Report {
     pub(super) fn cannot_keep(&self, error: &dyn Error) {
         let error = Chain(error).to_string();
         if self.not_kept.replace(true) {
-            tracing::debug!(parent: &self.of_dispatcher, error, "refused samples still cannot be kept");
+            tracing::debug!(parent: &self.of_dispatcher, error, "refused samples still cannot be saved");
         } else {
-            tracing::error!(parent: &self.of_dispatcher, error, "refused samples cannot be kept as text");
+            tracing::error!(parent: &self.of_dispatcher, error, "cannot save refused samples for inspection");
         }
     }
 

@@ -38,17 +38,15 @@ pub(super) fn judge(protocol: Protocol, answer: &Answer<'_>, now: SystemTime) ->
     let again = |advice| Verdict::Again { after: retry_after(answer.headers, now), words: words(), advice };
     match answer.status {
         200..300 => accepted(protocol, answer),
-        300..400 => again(
-            "put the address that it names into url; redirects are not followed, for they could take credentials along",
-        ),
+        300..400 => again("set url to that address; redirects are not followed, since they could leak credentials"),
         400 | 409 | 422 => Verdict::Refused { words: words() },
         401 => again("check bearer-token-file, or user and password-file"),
         403 => again("allow this client to write"),
         404 | 405 | 410 | 501 => again("check the path in url"),
         413 => Verdict::TooLarge { words: words() },
-        415 => again("check that url is that of a receiver of this protocol"),
+        415 => again("check that url belongs to a receiver of this protocol"),
         408 | 425 | 429 | 500.. => again(""),
-        _ => again("see the log of the receiver"),
+        _ => again("see the receiver's log"),
     }
 }
 
@@ -56,7 +54,7 @@ pub(super) fn judge(protocol: Protocol, answer: &Answer<'_>, now: SystemTime) ->
 fn accepted(protocol: Protocol, answer: &Answer<'_>) -> Verdict {
     let kind = answer.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let strange = || {
-        let words = format!("{}: not the answer of a receiver", words(answer));
+        let words = format!("{}: not the response of a receiver", words(answer));
         Verdict::Again { after: None, words, advice: "check url: something else answers there" }
     };
     if kind.starts_with("text/html") {

@@ -18,7 +18,7 @@ const STATISTICS_MS: &str = "5000";
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    #[error("cannot log in")]
+    #[error("authentication failed")]
     Secret(#[from] SecretError),
     #[error("librdkafka refuses its configuration")]
     Refused(#[source] KafkaError),

@@ -34,7 +34,8 @@ impl Report {
     /// Something was delivered.
     pub(crate) fn well(&self) {
         if self.trouble.take().is_some() {
-            tracing::info!(parent: &self.of_dispatcher, brokers = self.brokers, topic = self.topic, "delivers again");
+            tracing::info!(parent: &self.of_dispatcher, brokers = self.brokers, topic = self.topic, "messages are \
+                                                                                                     delivered again");
         }
     }
 
@@ -71,7 +72,7 @@ impl Report {
                 error,
                 advice = advice(code),
                 retry_s = delay.as_secs_f64(),
-                "messages are refused; they are kept, and tried again"
+                "messages are refused; they are kept and sent again"
             );
         });
     }
@@ -83,7 +84,7 @@ impl Report {
                 parent: &self.of_dispatcher,
                 topic = self.topic,
                 bytes,
-                "messages are larger than the topic allows, and are sent in parts; lower max-message-size and \
+                "messages are larger than the topic allows and are split; lower max-message-size and \
                  librdkafka.batch.size, or raise max.message.bytes of the topic"
             );
         }
@@ -119,7 +120,7 @@ impl Report {
     fn fails(&self, error: &str, tell: &dyn Fn(&str)) {
         let mut trouble = self.trouble.borrow_mut();
         if trouble.as_deref() == Some(error) {
-            tracing::debug!(parent: &self.of_dispatcher, error, "still the same");
+            tracing::debug!(parent: &self.of_dispatcher, error, "still failing");
         } else {
             tell(error);
             *trouble = Some(error.to_owned());
@@ -135,9 +136,9 @@ fn advice(code: RDKafkaErrorCode) -> &'static str {
         | RDKafkaErrorCode::UnknownPartition => "create the topic",
         RDKafkaErrorCode::TopicAuthorizationFailed => "allow this client to write to the topic",
         RDKafkaErrorCode::ClusterAuthorizationFailed => {
-            "allow this client IdempotentWrite on the cluster, or write librdkafka.enable.idempotence = false"
+            "allow this client IdempotentWrite on the cluster, or set librdkafka.enable.idempotence = false"
         }
         RDKafkaErrorCode::MessageSizeTooLarge => "raise max.message.bytes of the topic",
-        _ => "see the log of the brokers",
+        _ => "see the brokers' logs",
     }
 }

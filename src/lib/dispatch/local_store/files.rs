@@ -32,11 +32,11 @@ const FILE: u32 = 0o644;
 /// Why a snapshot is not stored.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StoreError {
-    #[error("the directory {} cannot be made", path.display())]
+    #[error("cannot create directory {}", path.display())]
     Directory { path: PathBuf, source: io::Error },
-    #[error("the file {} cannot be written", path.display())]
+    #[error("cannot write file {}", path.display())]
     Write { path: PathBuf, source: io::Error },
-    #[error("the file {} cannot be renamed", path.display())]
+    #[error("cannot rename file {}", path.display())]
     Rename { path: PathBuf, source: io::Error },
     /// The pieces before are gone.
     #[error("the file {} does not contain what was written to it", path.display())]
@@ -45,7 +45,7 @@ pub(super) enum StoreError {
     Hangs { limit: Duration },
     #[error("cannot start a thread to write files")]
     Thread(#[source] io::Error),
-    #[error("the thread that writes files failed")]
+    #[error("the thread that writes files panicked")]
     Failed,
 }
 

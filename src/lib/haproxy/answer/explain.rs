@@ -39,9 +39,9 @@ fn effect(answer: &[u8], version: Version) -> String {
 fn changes(reading: &Reading) -> Vec<String> {
     let mut lines = Vec::new();
     match reading.admin {
-        Some(Admin::Ready) => lines.push("admin: ready, which ends drain and maintenance, an operator's as well"),
-        Some(Admin::Drain) => lines.push("admin: drain, until an answer or an operator says ready"),
-        Some(Admin::Maint) => lines.push("admin: maintenance, until an answer or an operator says ready"),
+        Some(Admin::Ready) => lines.push("admin: ready, which ends drain and maintenance, also if set by an operator"),
+        Some(Admin::Drain) => lines.push("admin: drain, until an answer or an operator sets ready"),
+        Some(Admin::Maint) => lines.push("admin: maintenance, until an answer or an operator sets ready"),
         None => {}
     }
     let mut lines: Vec<String> = lines.into_iter().map(str::to_owned).collect();
@@ -77,13 +77,13 @@ fn doubts(reading: &Reading) -> Vec<String> {
     let mut lines = Vec::new();
     let says_anything = reading.health.is_some() || reading.admin.is_some() || reading.weight.is_some();
     if says_anything && reading.health.is_none() {
-        lines.push("note: without up or down, a server that an earlier answer set down stays down".to_owned());
+        lines.push("note: without up or down, a server that an earlier answer set to down stays down".to_owned());
     }
     if reading.health == Some(Health::Up) && reading.admin.is_none() {
-        lines.push("note: without ready, a server that is in drain or maintenance stays there".to_owned());
+        lines.push("note: without ready, a server in drain or maintenance stays in it".to_owned());
     }
     if reading.health == Some(Health::Up) && reading.weight.is_none() {
-        lines.push("note: without a weight, that of an earlier answer stays, 0% as well".to_owned());
+        lines.push("note: without a weight, that of an earlier answer stays in effect, even 0%".to_owned());
     }
     if let Some(Ok(weight @ Weight::Percent(1..))) = reading.weight
         && weight.of(1) == 0
@@ -94,7 +94,7 @@ fn doubts(reading: &Reading) -> Vec<String> {
         lines.push("note: the description is shown with up or down only".to_owned());
     }
     for word in reading.unknown.iter().filter(|word| word.contains(['#', ';'])) {
-        lines.push(format!("note: {word:?}: words are separated by blanks or commas, also before #"));
+        lines.push(format!("note: {word:?}: words must be separated by spaces or commas, also before #"));
     }
     lines
 }
@@ -108,9 +108,9 @@ mod tests {
         let words = explain("ready up 100% #fine");
         assert_eq!(
             words,
-            "HAProxy 2.4 and later:\n  admin: ready, which ends drain and maintenance, an operator's as well\n  \
-             weight: 100 % of the configured weight: 100 of 100, 10 of 10, 1 of 1\n  \
-             health: up, unless HAProxy's own check fails\n  description: \"fine\"\n"
+            "HAProxy 2.4 and later:\n  admin: ready, which ends drain and maintenance, also if set by an operator\n  \
+             weight: 100 % of the configured weight: 100 of 100, 10 of 10, 1 of 1\n  health: up, unless HAProxy's own \
+             check fails\n  description: \"fine\"\n"
         );
     }
 
@@ -121,7 +121,7 @@ mod tests {
             ("up", "in drain or maintenance stays"),
             ("75% up", "rounds down"),
             ("down#text", "\"down#text\" is not a word"),
-            ("up;ready", "separated by blanks"),
+            ("up;ready", "separated by spaces"),
             ("failed", "not a word"),
             ("33.3%", "Trailing garbage"),
             ("", "nothing changes"),

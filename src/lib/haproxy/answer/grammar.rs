@@ -90,7 +90,7 @@ pub struct Reading {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Ignored {
     /// The connection was closed without a byte.
-    #[error("the answer is empty: HAProxy changes nothing")]
+    #[error("the answer is empty: nothing changes in HAProxy")]
     Empty,
     /// No line feed and no carriage return came.
     #[error("no line end: HAProxy ignores an incomplete line")]

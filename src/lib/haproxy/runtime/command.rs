@@ -14,10 +14,10 @@ pub enum InvalidValue {
     #[error("{0:?} is not the name of a backend or server: only letters, digits and -_.: are allowed")]
     Name(String),
     /// Port 0; HAProxy would accept it.
-    #[error("port 0 of {0} cannot be connected to")]
+    #[error("{0} has port 0, which cannot be connected to")]
     Port(IpAddr),
     /// HAProxy would take 0.0.0.0 for the address that the client asked for; the others are no servers.
-    #[error("{0} is not the address of one server")]
+    #[error("{0} is not the address of a single server")]
     Address(IpAddr),
     /// Beyond 256.
     #[error("weight {0} is above {LARGEST_WEIGHT}")]

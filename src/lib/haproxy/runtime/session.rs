@@ -23,7 +23,7 @@ pub enum SessionError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The line could not be sent, or the answer not be read.
-    #[error("{socket}: the connection broke")]
+    #[error("{socket}: connection lost")]
     Broken {
         /// The socket.
         socket: Address,

@@ -118,7 +118,7 @@ pub struct Servers {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
     /// Another format.
-    #[error("\"show servers state\" has version {0:?}; version 1 is known")]
+    #[error("\"show servers state\" has version {0:?}; only version 1 is supported")]
     Version(String),
     /// A column that is needed is not there.
     #[error("\"show servers state\" has no column {0}")]

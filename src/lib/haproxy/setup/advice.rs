@@ -25,7 +25,7 @@ pub(super) fn advise(found: &Found) -> String {
     out.push_str("[pull]\n");
     let servers: Vec<String> = chosen.iter().filter_map(|socket| url(&socket.address)).collect();
     if servers.is_empty() {
-        out.push_str("# No stats socket is configured; this is the one that is proposed below.\n");
+        out.push_str("# No stats socket is configured; this is the one proposed below.\n");
         let _ = writeln!(out, "servers = unix://{PROPOSED}");
     } else {
         for socket in &chosen {
@@ -36,13 +36,15 @@ pub(super) fn advise(found: &Found) -> String {
     }
     match found.master.as_deref().and_then(url) {
         Some(master) => {
-            out.push_str("# Workers that are leaving after a reload are asked through their master, until they end.\n");
+            out.push_str(
+                "# Workers that are leaving after a reload are queried through their master until they exit.\n",
+            );
             let _ = writeln!(out, "master-sockets = {master}");
         }
         None => out.push_str("#master-sockets = unix:///run/haproxy-master.sock\n"),
     }
     out.push_str(
-        "# Counters that never decrease, also over reloads and restarts of HAProxy.\n#continuous-counters = true\n",
+        "# Counters that never decrease, even when HAProxy is reloaded or restarted.\n#continuous-counters = true\n",
     );
     out.push_str(REST);
     let lacks = lacks(found, &chosen);
@@ -126,24 +128,21 @@ fn lacks(found: &Found, chosen: &[&StatsSocket]) -> Vec<Lack> {
                 GLOBAL,
                 line,
                 format!(
-                    "With nbproc {processes} each process needs a socket of its own: a connection reaches one of them."
+                    "With nbproc {processes}, each process needs its own socket: a connection to a shared one reaches \
+                     any of them."
                 ),
             );
         }
     } else if chosen.is_empty() {
         let line = format!("stats socket {PROPOSED} mode 660 group {group} level user");
-        lack(
-            GLOBAL,
-            line,
-            "There is no stats socket, which haproxystats-pull asks; level user is enough for it.".to_owned(),
-        );
+        lack(GLOBAL, line, "There is no stats socket for haproxystats-pull to query; level user is enough.".to_owned());
     }
     for socket in chosen.iter().filter(|socket| socket.address.contains('/')) {
         if !others_may_write(socket.mode.as_deref()) {
             let line = format!("stats socket {} … mode 660 group {group}", socket.address);
             let why = format!(
-                "Only its owner may connect ({}). The user haproxystats is to be a member of the group: \
-                 usermod -a -G {group} haproxystats.",
+                "Only its owner may connect ({}). Add the user haproxystats to the group: usermod -a -G {group} \
+                 haproxystats.",
                 socket.place
             );
             lack(GLOBAL, line, why);
@@ -152,22 +151,23 @@ fn lacks(found: &Found, chosen: &[&StatsSocket]) -> Vec<Lack> {
     for socket in chosen.iter().filter(|socket| is_open(&socket.address)) {
         let port = socket.address.rsplit(':').next().unwrap_or_default();
         let line = format!("stats socket ipv4@127.0.0.1:{port} level user");
-        lack(GLOBAL, line, format!("{} is open to every host, and not encrypted ({}).", socket.address, socket.place));
+        lack(GLOBAL, line, format!("{} is open to every host and not encrypted ({}).", socket.address, socket.place));
     }
     if found.master_worker && found.master.is_none() {
         lack(
-            "the command line of HAProxy, such as EXTRAOPTS in /etc/default/haproxy",
+            "HAProxy's command line, such as EXTRAOPTS in /etc/default/haproxy",
             "-S /run/haproxy-master.sock".to_owned(),
-            "Without the socket of the master, traffic of workers that are leaving after a reload is not counted."
+            "Without the master's socket, the traffic of workers that are leaving after a reload is not counted."
                 .to_owned(),
         );
     }
     if found.conditions {
-        let why = "The conditions were not evaluated: all of their lines are taken as there.";
+        let why = "The conditions were not evaluated: all lines inside them are assumed to apply.";
         lack("haproxy.cfg has .if", "(nothing to add)".to_owned(), why.to_owned());
     }
     for name in &found.environment.missing {
-        let why = format!("${name} is not set here; run --setup again with it in the environment, as HAProxy has it.");
+        let why =
+            format!("${name} is not set here; run --setup again with the value that HAProxy has in its environment.");
         lack("the environment", format!("{name}=…"), why);
     }
     lacks

@@ -27,7 +27,7 @@ pub(crate) struct SetupError {
 
 impl fmt::Display for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} cannot be read; name HAProxy's configuration after --setup", self.path.display())
+        write!(f, "cannot read {}; name HAProxy's configuration after --setup", self.path.display())
     }
 }
 

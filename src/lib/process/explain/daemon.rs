@@ -9,18 +9,20 @@ use crate::plan::{DaemonPlan, is_daemon_counter};
 /// The fields of `show info` that a metric is made of, and the rule.
 pub(super) fn made_of(of: &Of, metric: &str) -> (Vec<&'static str>, String) {
     if let Some(percentage) = PERCENTAGES.iter().find(|percentage| percentage.name == metric) {
-        let rule =
-            format!("100 * {} / {}, cut to a whole number; 0 without a limit", percentage.value, percentage.limit);
+        let rule = format!(
+            "100 * {} / {}, rounded down to a whole number; 0 without a limit",
+            percentage.value, percentage.limit
+        );
         return (vec![percentage.value, percentage.limit], rule);
     }
     if metric == CPU_USAGE {
         return (vec!["Idle_pct"], "100 - Idle_pct".to_owned());
     }
     if PERCENTILES.iter().any(|(name, _)| *name == metric) {
-        return (vec!["Idle_pct"], "percentile of 100 - Idle_pct over processes, at the nearest rank".to_owned());
+        return (vec!["Idle_pct"], "percentile of 100 - Idle_pct over processes (nearest rank)".to_owned());
     }
     if metric == DEVIATION {
-        return (vec!["Idle_pct"], "standard deviation of 100 - Idle_pct over processes, as of a sample".to_owned());
+        return (vec!["Idle_pct"], "sample standard deviation of 100 - Idle_pct over processes".to_owned());
     }
     let Some(field) = info::find(metric) else { return (Vec::new(), String::new()) };
     let rule = match (of, field.combine) {
@@ -36,21 +38,21 @@ pub(super) fn reason(config: &Config, of: &Of, metric: &str, values: &[String]) 
     let process = &config.process;
     let plan = DaemonPlan::new(process);
     if matches!(of, Of::Process(..)) && !plan.per_process {
-        return "metrics of single processes are sent with [process] per-process-metrics = true only".to_owned();
+        return "metrics of single processes are only sent with [process] per-process-metrics = true".to_owned();
     }
     if PERCENTAGES.iter().any(|percentage| percentage.name == metric) {
         return match plan.percentages {
-            false => "percentages are sent with [process] calculate-percentages = true only".to_owned(),
+            false => "percentages are only sent with [process] calculate-percentages = true".to_owned(),
             true => missing(values),
         };
     }
     let is_percentile = metric == DEVIATION || PERCENTILES.iter().any(|(name, _)| *name == metric);
     if is_percentile || metric == CPU_USAGE {
         return match (plan.cpu, of) {
-            (false, _) => "[process] exact-selection = true: it is not sent beside a selection".to_owned(),
-            (true, Of::Daemon) if metric == CPU_USAGE => "it is sent for single processes only".to_owned(),
-            (true, Of::Process(..)) if is_percentile => "it is sent for all processes together only".to_owned(),
-            (true, _) if is_percentile && values.len() < 2 => "it takes more than one process".to_owned(),
+            (false, _) => "[process] exact-selection = true: it is not sent in addition to a selection".to_owned(),
+            (true, Of::Daemon) if metric == CPU_USAGE => "it is only sent for single processes".to_owned(),
+            (true, Of::Process(..)) if is_percentile => "it is only sent for all processes together".to_owned(),
+            (true, _) if is_percentile && values.len() < 2 => "it requires more than one process".to_owned(),
             (true, _) => missing(values),
         };
     }
@@ -71,7 +73,7 @@ pub(super) fn reason(config: &Config, of: &Of, metric: &str, values: &[String]) 
         };
     }
     if values.is_empty() {
-        return format!("no process prints {metric}; HAProxy does since {}", field.since);
+        return format!("no process reports {metric}; HAProxy does since {}", field.since);
     }
     let zero = values.iter().all(|value| value.trim().parse() == Ok(0));
     if plan.skip_zero && is_daemon_counter(metric) && zero {
@@ -82,7 +84,8 @@ pub(super) fn reason(config: &Config, of: &Of, metric: &str, values: &[String]) 
 
 fn missing(values: &[String]) -> String {
     match values {
-        [] => "no process prints the fields that it is made of".to_owned(),
-        _ => "the reply of a process cannot be read, or a value in it, so it was left out: see the warnings".to_owned(),
+        [] => "no process reports the fields that it is calculated from".to_owned(),
+        _ => "the reply of a process, or a value in it, cannot be read, so the metric was left out: see the warnings"
+            .to_owned(),
     }
 }

@@ -41,7 +41,7 @@ fn open(config: &Config, hostname: &str, snapshot: Option<&Path>) -> Result<Sour
     let src_dir = &config.process.src_dir;
     let newest = || -> Option<PathBuf> { Some(src_dir.join(list(src_dir).ok()?.snapshots.last()?.to_string())) };
     let Some(path) = snapshot.map(Path::to_owned).or_else(newest) else {
-        tracing::error!(directory = %src_dir.display(), "there is no snapshot; name one behind the metric");
+        tracing::error!(directory = %src_dir.display(), "there is no snapshot; name one after the metric");
         return Err(exit::NO_INPUT);
     };
     Source::open(&path, hostname)

@@ -19,7 +19,7 @@ pub(super) fn say(asked: &Asked, dir: &Path, holdings: &[Holding]) -> String {
     let Some((number, rest)) =
         bases.iter().enumerate().find_map(|(n, base)| Some((n, path.strip_prefix(base.as_str())?)))
     else {
-        return format!("with this configuration names begin with {}", bases.join(" or "));
+        return format!("with this configuration, names begin with {}", bases.join(" or "));
     };
     let elements: Vec<&str> = rest.split('.').collect();
     let (kind, name, of) = match elements.as_slice() {
@@ -28,14 +28,14 @@ pub(super) fn say(asked: &Asked, dir: &Path, holdings: &[Holding]) -> String {
         ["backend", name, ..] => (Kind::Backend, *name, None),
         ["server", name, ..] => (Kind::Server, *name, None),
         [kind @ ("daemon" | "haproxystats"), ..] => {
-            return format!("a metric of {kind} has one more element");
+            return format!("names of {kind} metrics have one more element");
         }
-        [other, ..] => return format!("{other:?} is none of daemon, frontend, backend, server and haproxystats"),
-        [] => return "the name ends too soon".to_owned(),
+        [other, ..] => return format!("{other:?} is not daemon, frontend, backend, server or haproxystats"),
+        [] => return "the name is too short".to_owned(),
     };
     let known = holdings.get(number).map(|holding| names(dir, holding, kind, of)).unwrap_or_default();
     if known.contains(name) {
-        return "the name has too many elements, or too few, behind that of its object".to_owned();
+        return "the name has too many or too few elements after that of its object".to_owned();
     }
     let hint = nearest(name, known.iter().map(String::as_str));
     let hint = hint.map_or_else(String::new, |name| format!("; did you mean {name}?"));

@@ -10,12 +10,12 @@ use crate::telemetry::{Definition, pull};
 pub(super) fn explain(config: &Config, metric: &str) -> (Option<&'static Definition>, &'static str) {
     let of_snapshot = SnapshotFigure::ALL.iter().map(|figure| figure.definition()).find(|known| known.name == metric);
     if of_snapshot.is_some() {
-        return (of_snapshot, "it is sent when a snapshot is processed the first time");
+        return (of_snapshot, "it is sent when a snapshot is processed for the first time");
     }
     let unasked = || !config.process.self_metrics;
     let why = |sent: &'static str| if unasked() { "[process] self-metrics = false" } else { sent };
     if let Some(known) = pull::TABLE.iter().find(|known| known.name == metric) {
-        return (Some(known), why("haproxystats-pull has not left it in this snapshot"));
+        return (Some(known), why("haproxystats-pull did not record it in this snapshot"));
     }
     let of_daemon = Figure::ALL.iter().map(|figure| figure.definition()).find(|known| known.name == metric);
     if of_daemon.is_some() {

@@ -15,16 +15,17 @@ pub(super) fn reason(config: &Config, pipeline: &mut Pipeline, subject: &Subject
         && pipeline.excludes(kind, proxy)
     {
         let option = if kind == Kind::Frontend { "exclude-frontends" } else { "exclude-backends" };
-        return format!("{proxy} is listed in the file of [process] {option}");
+        return format!("{proxy} is listed in the file that [process] {option} names");
     }
     if matches!(subject.of, Of::ServerTotal(_)) && !process.aggr_server_metrics {
-        return "servers over all backends are sent with [process] aggr-server-metrics = true only".to_owned();
+        return "servers over all backends are only sent with [process] aggr-server-metrics = true".to_owned();
     }
     let plan = KindPlan::new(kind, process);
     if subject.metric == super::subject::TOTAL_SERVERS {
         return match plan_of_servers(config).total_servers {
             true => left_out(),
-            false => "[process] exact-selection = true: it is not sent beside a selection of server-metrics".to_owned(),
+            false => "[process] exact-selection = true: it is not sent in addition to a selection in server-metrics"
+                .to_owned(),
         };
     }
     let is_state = STATES.iter().any(|(name, _)| *name == subject.metric) || is_of_servers(&subject.metric);
@@ -77,7 +78,7 @@ fn not_selected(config: &Config, kind: Kind) -> String {
 /// States as numbers.
 fn state(config: &Config, subject: &Subject, kind: Kind) -> String {
     if !config.process.status_metrics {
-        return "states are sent with [process] status-metrics = true only".to_owned();
+        return "states are only sent with [process] status-metrics = true".to_owned();
     }
     if kind == Kind::Frontend
         || (kind == Kind::Backend && subject.metric != "status_up" && !is_of_servers(&subject.metric))
@@ -87,7 +88,7 @@ fn state(config: &Config, subject: &Subject, kind: Kind) -> String {
     let fields: Vec<&str> =
         STATES.iter().filter(|(name, _)| *name == subject.metric).map(|(_, field)| *field).collect();
     if fields.iter().all(|field| subject.rows.iter().all(|row| row.cell(field).is_none_or(str::is_empty))) {
-        return "HAProxy does not report that state: the server has no check, or the cells are empty".to_owned();
+        return "HAProxy does not report that state: the server has no check, or its cells are empty".to_owned();
     }
     left_out()
 }
@@ -101,13 +102,13 @@ fn of_values(subject: &Subject, plan: &KindPlan, field: &Field) -> String {
         return "the server is an unused slot ([process] skip-unused-slots = true)".to_owned();
     }
     if numbers().any(|number| number == Number::Bad) {
-        return "a cell is not a number, so the row was left out, and with it the object".to_owned();
+        return "a cell is not a number, so the row was left out, and with it the whole object".to_owned();
     }
     if cells.iter().all(Option::is_none) && !field.default {
-        return format!("no file has the field {name}: HAProxy prints it since {}", field.column.since);
+        return format!("no file has the field {name}: HAProxy reports it since {}", field.column.since);
     }
     if field.combine.is_of_times() && !numbers().all(|number| number == Number::Blank) {
-        return "no process has had traffic for it, and an average over nothing is not a number".to_owned();
+        return "no process has had traffic for it, so there is nothing to average".to_owned();
     }
     if numbers().all(|number| number == Number::Blank) && !field.default {
         return format!("every cell is empty: HAProxy has no value of {name} for this object");
@@ -119,6 +120,5 @@ fn of_values(subject: &Subject, plan: &KindPlan, field: &Field) -> String {
 }
 
 fn left_out() -> String {
-    "a row or a file of a process cannot be read, so the object, or this value of it, was left out: see the warnings"
-        .to_owned()
+    "a row or file of a process cannot be read, so the object or this value was left out: see the warnings".to_owned()
 }

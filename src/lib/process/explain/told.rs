@@ -49,7 +49,7 @@ impl Told {
         let Some(value) = value else { return };
         self.line("sent", value);
         if !asked.is_among(names) {
-            self.line("name", "not under this name: tags or groups give it another");
+            self.line("name", "not under this name: because of tags or groups, it has another one");
         }
         for name in names.iter().filter(|name| Asked::new(name) != *asked) {
             self.line("sent as", name);
@@ -72,11 +72,14 @@ impl Told {
         };
         if spellings.iter().any(|spelling| *spelling != own) {
             let all: Vec<String> = spellings.iter().map(|spelling| format!("{spelling:?}")).collect();
-            self.line("spelling", &format!("HAProxy writes {}; in names it becomes {own:?}", all.join(" and ")));
+            self.line(
+                "spelling",
+                &format!("HAProxy writes {}; in metric names this becomes {own:?}", all.join(" and ")),
+            );
         }
         if !holding.twins.is_empty() {
             let sockets = holding.twins.join(", ");
-            self.line("sockets", &format!("{sockets} do not count: another socket leads to the same process"));
+            self.line("sockets", &format!("{sockets}: not counted, since another socket belongs to the same process"));
         }
     }
 
@@ -84,7 +87,7 @@ impl Told {
     pub(super) fn field(&mut self, config: &Config, kind: Kind, subject: &Subject) {
         let metric = subject.metric.as_str();
         if metric == TOTAL_SERVERS {
-            return self.line("rule", "number of different servers of the backend");
+            return self.line("rule", "number of distinct servers of the backend");
         }
         if let Some((_, states)) = SERVER_COUNTS.iter().find(|(name, _)| *name == metric) {
             return self.line("rule", &format!("number of servers whose status is {}", states.join(", ")));
@@ -163,7 +166,7 @@ impl Told {
 fn part(part: Part) -> &'static str {
     match part {
         Part::Live => "",
-        Part::Leaving => " (a worker that is leaving: counters and gauges count)",
-        Part::Carried => " (carried from processes that are gone: counters count)",
+        Part::Leaving => " (a worker that is leaving: only its counters and gauges count)",
+        Part::Carried => " (carried over from processes that are gone: only counters count)",
     }
 }

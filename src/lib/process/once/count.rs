@@ -38,7 +38,7 @@ fn table(counts: &Counts, skipped: Skipped) -> String {
     row("total", objects, series);
     let Skipped { slots, zeros, .. } = skipped;
     if slots > 0 {
-        let _ = writeln!(text, "left out: {slots} servers that are unused slots (skip-unused-slots)");
+        let _ = writeln!(text, "left out: {slots} servers in unused slots (skip-unused-slots)");
     }
     if zeros > 0 {
         let _ = writeln!(text, "left out: {zeros} counters that are 0 (skip-zero)");

@@ -29,7 +29,7 @@ impl Source {
         })?;
         let real = std::fs::canonicalize(path).unwrap_or_default();
         let Some(stored) = listing.snapshots.into_iter().find(|stored| stored.path == real) else {
-            let message = "the name of the directory must be seconds since the epoch, or that with .tar.zst";
+            let message = "the name must be seconds since the epoch, followed by .tar.zst if it is an archive";
             tracing::error!(snapshot = %path.display(), "{message}");
             return Err(exit::NO_INPUT);
         };

@@ -50,7 +50,7 @@ impl Parent<'_> {
         match self.pool.say(slot, &ToWorker::Take { epoch, figures, before, had }) {
             Ok(()) => self.supervisor.asked(slot, Moment::now()),
             Err(error) => {
-                tracing::debug!(worker = slot.0, %error, "cannot be given a snapshot");
+                tracing::debug!(worker = slot.0, %error, "cannot hand it a snapshot");
                 self.custody.unclaim(slot, epoch);
                 self.pool.kill(slot, None, Duration::ZERO);
             }

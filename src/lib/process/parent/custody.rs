@@ -119,9 +119,11 @@ impl Custody {
         self.note_readable();
         for name in look.withdrawn {
             match put_back(&self.src_dir, &name) {
-                Ok(true) => tracing::warn!(name, "a removal was interrupted: the snapshot is back in the queue"),
+                Ok(true) => tracing::warn!(name, "the removal of a snapshot was interrupted: it is back in the queue"),
                 Ok(false) => {}
-                Err(error) => tracing::debug!(name, %error, "an interrupted removal cannot be undone; trying again"),
+                Err(error) => {
+                    tracing::debug!(name, %error, "cannot undo the interrupted removal of a snapshot; trying again")
+                }
             }
         }
         self.remains.retain(|epoch| look.leftovers.contains(epoch));
@@ -263,7 +265,7 @@ impl Custody {
                 worker = slot.0,
                 error = reason,
                 unreadable,
-                "cannot be read now; it stays in the queue and is tried again"
+                "cannot be read now; it stays in the queue and will be tried again"
             );
         } else {
             tracing::debug!(snapshot = %epoch, worker = slot.0, error = reason, unreadable, "cannot be read now");
@@ -288,8 +290,8 @@ impl Custody {
             tracing::error!(
                 snapshot = %epoch,
                 kills = KILLS,
-                "workers are killed while they process it, perhaps by the OOM killer; it is tried again every few \
-                 minutes"
+                "workers keep being killed while they process it, perhaps by the OOM killer; it is tried again every \
+                 few minutes"
             );
         }
         !returned.quarantine.is_empty()

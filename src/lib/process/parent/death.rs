@@ -83,7 +83,7 @@ impl Death {
             Self::Crash(signal) => format!("crashed ({})", name(signal)),
             Self::Killed(signal) => format!("was killed from outside ({})", name(signal)),
             Self::Hang => "did not respond and was killed".to_owned(),
-            Self::Stopped => "was stopped or waiting for a disk, did not respond and was killed".to_owned(),
+            Self::Stopped => "was stopped or waiting for a disk, did not respond, and was killed".to_owned(),
             Self::NotStarted => "could not be started".to_owned(),
         }
     }

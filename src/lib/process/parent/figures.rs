@@ -13,66 +13,67 @@ figures! {
     /// A figure of the process daemon as a whole; its name is the last element of the metric's path.
     pub enum Figure {
         QueueDepth "snapshots" Gauge
-            "Complete snapshots in src-dir that wait for a worker.";
+            "Complete snapshots in src-dir that are waiting for a worker.";
         QueueOldestAge "seconds" Gauge
-            "Age of the oldest snapshot that some destination does not have yet; 0 when there is none.";
+            "Age of the oldest snapshot that at least one destination does not have yet; 0 if there is none.";
         SnapshotsInFlight "snapshots" Gauge
-            "Snapshots that workers are processing or delivering, without those that settle.";
+            "Snapshots that workers are processing or delivering, not counting those that are settling.";
         SnapshotsStuck "snapshots" Gauge
-            "Snapshots that are done with but still in src-dir: delivered and not removable, which is tried again every 10 \
-             seconds, or not processable and not movable to failed/, which is tried again every few minutes.";
+            "Snapshots that are finished but still in src-dir: delivered, but not removed yet (tried again every 10 \
+             seconds), or impossible to process, but not moved to failed/ yet (tried again every few minutes).";
         SnapshotsUnreadable "snapshots" Gauge
-            "Snapshots that could not be read when they were last tried, for an error of the disk or the system. They stay, and \
-             are tried again within a minute.";
+            "Snapshots whose last attempt failed with an error of the disk or the system. They stay, and are tried \
+             again within a minute.";
         SnapshotsDelivered "snapshots" Counter
-            "Snapshots whose metrics every destination has.";
+            "Snapshots whose metrics have been delivered to every destination.";
         SnapshotsDropped "snapshots" Counter
-            "Snapshots of which a destination's queue gave up metrics to make room (queue-full = drop-oldest).";
+            "Snapshots of which a destination's queue dropped metrics to make room (queue-full = drop-oldest).";
         SnapshotsVanished "snapshots" Counter
-            "Snapshots that somebody else removed from src-dir before they were processed.";
+            "Snapshots that another program removed from src-dir before they were processed.";
         SnapshotsQuarantined "snapshots" Counter
             "Snapshots that could not be processed and were moved to failed/.";
         QuarantineRefusals "attempts" Counter
-            "Attempts to move a snapshot to failed/ that failed, since there are 360 already or it cannot be written to. Nothing is \
-             deleted: the snapshot stays in src-dir.";
+            "Attempts to move a snapshot to failed/ that failed, because it holds 360 snapshots already or is not \
+             writable. Nothing is deleted: the snapshot stays in src-dir.";
         SnapshotsFailed "attempts" Counter
-            "Attempts to process a snapshot that ended with an error of its own.";
+            "Attempts to process a snapshot that failed because of its contents.";
         SnapshotsPostponed "attempts" Counter
-            "Attempts to process a snapshot that ended with an error of the disk or the system; it is tried again.";
+            "Attempts to process a snapshot that failed with an error of the disk or the system; it is tried again.";
         SnapshotsPanicked "attempts" Counter
-            "Attempts to process a snapshot that ended with a panic, which is a defect of the program.";
+            "Attempts to process a snapshot that ended in a panic, which is a bug in haproxystats.";
         RefusedRows "rows" Counter
             "Rows of statistics that were left out because they could not be read.";
         RefusedFiles "files" Counter
-            "Files of statistics that were left out because nothing in them could be read.";
+            "Files of statistics that were left out because nothing in them was readable.";
         UnknownObjects "objects" Counter
-            "Frontends, backends and servers that were left out of snapshots though some processes told of them: the part of \
-             another process could not be read.";
+            "Frontends, backends and servers that were left out of snapshots although some processes reported them, \
+             because the part of another process could not be read.";
         UnknownLines "lines" Counter
-            "Lines and columns of replies about families that were left out because this version does not know them.";
+            "Lines and columns of replies for families that were left out because this version does not know them.";
         LinesRendered "lines" Counter
-            "Lines that workers made out of snapshots, repetitions included.";
+            "Lines that workers generated from snapshots, including repeated attempts.";
         SlotsSkipped "servers" Counter
-            "Servers that were left out of snapshots as unused slots (skip-unused-slots), repetitions included.";
+            "Servers that were left out of snapshots as unused slots (skip-unused-slots), including repeated attempts.";
         ZerosSkipped "lines" Counter
-            "Lines that were left out because the counter is 0 (skip-zero), repetitions included.";
+            "Lines that were left out because the counter is 0 (skip-zero), including repeated attempts.";
         UnchangedSkipped "lines" Counter
-            "Lines that were left out because the value is that of the snapshot before (send-unchanged-every).";
+            "Lines that were left out because the value has not changed since the previous snapshot \
+             (send-unchanged-every).";
         DeliveryLatency "seconds" Gauge
             "Longest time from a pull to the acknowledgement by every destination, among the snapshots delivered since \
-             this figure was last sent. Not sent when none was.";
+             this metric was last sent. Not sent if there were none.";
         DestinationsUnconfirmed "destinations" Gauge
-            "Destinations that have confirmed nothing for a minute of what workers hold for them.";
+            "Destinations that have confirmed nothing for a minute although workers hold data for them.";
         Workers "processes" Gauge
             "Worker processes that run.";
         WorkerRestartsExit "restarts" Counter
-            "Workers replaced because they ended by themselves.";
+            "Workers replaced because they exited by themselves.";
         WorkerRestartsSignal "restarts" Counter
-            "Workers replaced because a signal ended them.";
+            "Workers replaced because a signal killed them.";
         WorkerRestartsHang "restarts" Counter
-            "Workers replaced because they gave no answer for worker-timeout.";
+            "Workers replaced because they did not respond for worker-timeout.";
         WatchRescues "events" Counter
-            "Times that src-dir was replaced or the kernel lost events, and the whole directory was looked at instead.";
+            "Times that src-dir was replaced or the kernel lost events, so that the whole directory had to be scanned.";
     }
 }
 

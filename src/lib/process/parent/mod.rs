@@ -251,7 +251,12 @@ impl<'f> Parent<'f> {
                     if why == KillReason::Hang
                         && let Some(starved) = self.pool.starved(slot, quiet)
                     {
-                        tracing::debug!(worker = slot.0, ?quiet, ?starved, "does not respond, but gets no CPU time");
+                        tracing::debug!(
+                            worker = slot.0,
+                            ?quiet,
+                            ?starved,
+                            "does not respond, but has had no CPU time either"
+                        );
                         self.supervisor.excused(slot, starved, now);
                         continue;
                     }
@@ -356,7 +361,7 @@ impl<'f> Parent<'f> {
 
     /// A worker refers to a snapshot that it does not have: nothing that it says can be trusted.
     fn surprised(&mut self, slot: Slot, epoch: Epoch) {
-        tracing::error!(worker = slot.0, snapshot = %epoch, "refers to a snapshot that it does not have");
+        tracing::error!(worker = slot.0, snapshot = %epoch, "refers to a snapshot that it was not given");
         self.pool.kill(slot, None, Duration::ZERO);
     }
 }

@@ -180,7 +180,7 @@ impl Destination {
                     tracing::warn!(
                         dispatcher = self.name,
                         snapshot = %epoch,
-                        "cannot be processed for a while: those after it are sent before it"
+                        "cannot be processed for now: later snapshots are sent before it"
                     );
                 }
             }

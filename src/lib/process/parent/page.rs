@@ -43,13 +43,13 @@ pub(super) fn answer(scrape: Scrape, mut page: Page, statistics: Option<&Path>) 
     match Statistics::open(src_dir) {
         Ok(None) => scrape.answer(page),
         Ok(Some(statistics)) => {
-            let about = "Pull of the statistics on this page, since the epoch in seconds.";
+            let about = "Time of the pull behind the statistics on this page, in seconds since the epoch.";
             let name = format!("{PREFIX}statistics_time_seconds");
             page.family(&name, Kind::Gauge, about).sample(&[], as_f64(statistics.epoch().0));
             scrape.answer_with(page, statistics);
         }
         Err(error) => {
-            tracing::error!(directory = %src_dir.display(), %error, "cannot read the page of statistics");
+            tracing::error!(directory = %src_dir.display(), %error, "cannot read the statistics for the metrics page");
             scrape.answer(page);
         }
     }

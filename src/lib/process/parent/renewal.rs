@@ -61,7 +61,7 @@ impl Parent<'_> {
         let spawner = spawner.map_err(|error| Chain(&error).to_string())?;
         if process.src_dir != self.renewal.src_dir {
             if self.renewal.moves() {
-                return Err("src-dir is just being changed by the reload before".to_owned());
+                return Err("a previous reload is still changing src-dir".to_owned());
             }
             let opened = Custody::open(&process.src_dir, Instant::now());
             self.renewal.next = Some(opened.map_err(|error| Chain(&error).to_string())?);
@@ -95,7 +95,7 @@ impl Parent<'_> {
             if outdated.is_empty()
                 && let Some(next) = self.renewal.next.take()
             {
-                tracing::info!(directory = %self.renewal.src_dir.display(), "src-dir is another one from now on");
+                tracing::info!(directory = %self.renewal.src_dir.display(), "now processing the new src-dir");
                 self.custody = next;
                 self.turns.move_to(&self.renewal.src_dir);
                 (self.newest, self.before) = (None, None);

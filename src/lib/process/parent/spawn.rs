@@ -25,7 +25,7 @@ const SELF: &str = "/proc/self/exe";
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
     /// No memory for the configuration.
-    #[error("cannot hand over the configuration")]
+    #[error("cannot pass the configuration to a worker")]
     Config(#[source] io::Error),
     /// No descriptors.
     #[error("cannot open a channel to a worker")]

@@ -37,7 +37,7 @@ impl Sums {
         let Self { snapshots, lines, longest, any, .. } = *self;
         let longest_ms = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
         let seconds = (now - self.begun).as_secs();
-        tracing::info!(snapshots, lines, longest_ms, waiting = queue.depth(), seconds, "delivered in sum");
+        tracing::info!(snapshots, lines, longest_ms, waiting = queue.depth(), seconds, "delivery summary");
         *self = Self { any, ..Self::new(now) };
         now + logging::sums_every()
     }

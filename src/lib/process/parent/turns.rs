@@ -102,7 +102,7 @@ impl Parent<'_> {
         let coming = self.custody.coming();
         for Turn { slot, dispatcher, epoch } in self.turns.order.turns(self.custody.queue(), &coming, Moment::now()) {
             if let Err(error) = self.pool.say(slot, &ToWorker::Go { dispatcher: dispatcher.to_owned(), epoch }) {
-                tracing::debug!(worker = slot.0, %error, "cannot be told to send a snapshot");
+                tracing::debug!(worker = slot.0, %error, "cannot let it send a snapshot");
                 self.pool.kill(slot, None, Duration::ZERO);
             }
         }

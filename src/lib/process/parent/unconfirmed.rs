@@ -107,11 +107,11 @@ impl Word {
                 dispatcher,
                 seconds = time.as_secs(),
                 reconnects,
-                "accepts connections and has confirmed nothing for a while: it cuts them off, half-closes them, or hangs; \
-                 snapshots stay on disk"
+                "accepts connections but has confirmed nothing for a while: it resets them, half-closes them, or \
+                 hangs; snapshots stay on disk"
             ),
             Self::Again { dispatcher, time } => {
-                tracing::info!(dispatcher, seconds = time.as_secs(), "has confirmed something again");
+                tracing::info!(dispatcher, seconds = time.as_secs(), "confirms data again");
             }
         }
     }

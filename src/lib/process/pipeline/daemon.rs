@@ -30,8 +30,8 @@ impl Run<'_> {
         let snapshot = self.dir.display();
         if missing > 0 {
             tracing::warn!(%snapshot, missing,
-                "metrics of the daemon left out: those of one process could not be read, and the totals would be \
-                 wrong without them");
+                "left out metrics of the HAProxy daemon: those of one process could not be read, and totals without \
+                 them would be wrong");
             cluster.iter_mut().for_each(|cluster| cluster.doubt_daemon());
         }
         if processes.is_empty() {
@@ -46,8 +46,8 @@ impl Run<'_> {
         if missing == 0 && !overall.unknown.is_empty() {
             let figures = overall.unknown.join(" ");
             tracing::warn!(%snapshot, figures,
-                "metric of the daemon left out: that of one process could not be read, and the total would be wrong \
-                 without it");
+                "left out a metric of the HAProxy daemon: that of one process could not be read, and a total without \
+                 it would be wrong");
         }
         if let Some(cluster) = cluster {
             cluster.add_daemon(&overall);

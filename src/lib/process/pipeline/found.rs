@@ -54,11 +54,11 @@ impl Lost {
                 objects = self.objects,
                 some = some.join(", "),
                 "left out: their rows in the reply of one process cannot be read, and their metrics would be wrong \
-                 without it"
+                 without them"
             );
         }
         if self.servers {
-            tracing::warn!(%snapshot, "server counts left out: a row that cannot be read may be that of a server");
+            tracing::warn!(%snapshot, "left out server counts: a row that cannot be read may belong to a server");
         }
     }
 }

@@ -24,10 +24,10 @@ figures! {
         WallClockTimeAllStats "seconds" Gauge
             "Time to process all files of the snapshot.";
         TotalWallClockTime "seconds" Gauge
-            "Time from taking up the snapshot until all its lines were ready to be sent. For the way to the \
-             destination see DeliveryLatency.";
+            "Time from starting on the snapshot until all its lines were ready to be sent. For the time to delivery, \
+             see DeliveryLatency.";
         WallClockTimeFamilies "seconds" Gauge
-            "Time to process families; only where there are any (families).";
+            "Time to process families; absent without families.";
         MetricsHAProxy "metrics" Gauge
             "Metrics of the HAProxy daemon in this snapshot, this one included.";
         MetricsFrontend "metrics" Gauge
@@ -37,7 +37,7 @@ figures! {
         MetricsServer "metrics" Gauge
             "Metrics of servers in this snapshot, this one included.";
         MetricsFamilies "metrics" Gauge
-            "Metrics of families in this snapshot, this one included; only where there are any (families).";
+            "Metrics of families in this snapshot, this one included; absent without families.";
     }
 }
 

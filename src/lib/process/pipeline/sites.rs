@@ -105,7 +105,7 @@ impl Sites {
             let source = socket(file);
             let host = self.hosts.of(source).cloned();
             if host.is_none() && self.unknown.insert(source.to_owned()) {
-                tracing::warn!(source, "is not listed in [hosts]; its metrics are sent under the name of this host");
+                tracing::warn!(source, "is not listed in [hosts]; its metrics are sent under this host's name");
             }
             parts.entry(host).or_default().add(file.clone());
         }

@@ -84,7 +84,7 @@ impl Source {
         } else {
             let file = File::open(path)?;
             if Identity::from(file.metadata()?) != self.identity {
-                return Err(io::Error::other("was changed while it was read").into());
+                return Err(io::Error::other("has changed while it was being read").into());
             }
             let refused = |line, reason| refused(line_in_file(runs, line), reason);
             stats.read_part(self.part, header, doubtful, Ranges::new(&file, runs), refused)?

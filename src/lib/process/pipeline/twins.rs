@@ -73,7 +73,8 @@ impl Twins {
                     sockets,
                     process,
                     counted,
-                    "these sockets lead to one HAProxy process: it is counted once, from the files of one of them"
+                    "these sockets belong to the same HAProxy process: it is counted once, from the files of one of \
+                     them"
                 );
             }
             gone.extend(all.iter().filter(|name| **name != counted));

@@ -42,9 +42,9 @@ fn replay(
     words: Vec<OsString>,
     hostname: &str,
 ) -> Result<u8, u8> {
-    let scratch = Scratch::new().map_err(|error| failed(&format!("cannot make a temporary directory: {error}")))?;
+    let scratch = Scratch::new().map_err(|error| failed(&format!("cannot create a temporary directory: {error}")))?;
     let made = disk::make(&settings::src_dir(&scratch));
-    made.map_err(|error| failed(&format!("cannot make a temporary directory: {error}")))?;
+    made.map_err(|error| failed(&format!("cannot create a temporary directory: {error}")))?;
     let Loaded { mut config, ini, warnings, .. } = settings::load(front, arguments, asked, &scratch)?;
     logging::init(super::log_settings(&config), Output::Stdout);
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -63,7 +63,7 @@ fn replay(
         tell(&format!("{} entries are not snapshots and are left out, such as {}", listing.foreign, example.display()));
     }
     if listing.snapshots.is_empty() {
-        tell(&format!("nothing to replay: {place} has no snapshot in that span"));
+        tell(&format!("nothing to replay: {place} has no snapshots in that period"));
         return Ok(if note.has_begun() { exit::OK } else { exit::NO_INPUT });
     }
     let host = asked.hostname.clone().unwrap_or_else(|| hostname.to_owned());

@@ -21,9 +21,9 @@ pub(super) enum NoteError {
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
-    #[error("{} is no file of --resume; remove it, or name another", path.display())]
+    #[error("{} was not written by --resume; remove it, or name another file", path.display())]
     Foreign { path: PathBuf },
-    #[error("{} is of a replay of {place} to {to}; name another file for this one", path.display())]
+    #[error("{} belongs to a replay of {place} to {to}; name another file for this one", path.display())]
     Other { path: PathBuf, place: String, to: String },
 }
 

@@ -38,7 +38,8 @@ impl Writer {
         if let Err(error) = &written {
             self.part = None;
             if !self.failing {
-                tracing::error!(directory = %self.dir.display(), %error, "cannot write the page of statistics");
+                tracing::error!(directory = %self.dir.display(), %error, "cannot write the statistics for the metrics \
+                                                                          page");
             }
         }
         self.failing = written.is_err();

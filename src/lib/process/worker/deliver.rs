@@ -128,7 +128,10 @@ impl Worker {
                 (true, Some(_)) => {
                     destination.put_off.remove(&epoch);
                     if destination.put_off.is_empty() && std::mem::take(&mut destination.away) {
-                        tracing::info!(dispatcher = name, "has received the snapshots that were kept on disk for it");
+                        tracing::info!(
+                            dispatcher = name,
+                            "has received the snapshots that were waiting on disk for it"
+                        );
                     }
                 }
                 (false, Some(only)) if only != number => {}
@@ -140,7 +143,7 @@ impl Worker {
                     if only.is_none() && !ordered && !std::mem::replace(&mut destination.away, true) {
                         tracing::warn!(
                             dispatcher = name,
-                            "is unavailable: the other destinations go on, snapshots stay on disk for it"
+                            "is unavailable: the other destinations continue, and snapshots wait on disk for it"
                         );
                     }
                 }

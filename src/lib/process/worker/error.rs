@@ -8,17 +8,17 @@ use std::io;
 /// Why a worker ends other than by being told.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WorkerError {
-    #[error("{WORKER} is for haproxystats-process itself: standard input is not a channel")]
+    #[error("{WORKER} is only for haproxystats-process itself: standard input is not a channel")]
     NoChannel,
     #[error("cannot set up the worker")]
     SetUp(#[source] io::Error),
     #[error("cannot read the configuration from the parent")]
     Config(#[source] io::Error),
-    #[error("the configuration from the parent is refused: {0}")]
+    #[error("invalid configuration from the parent: {0}")]
     Refused(String),
     #[error("the channel to the parent is broken")]
     Channel(#[source] io::Error),
-    #[error("the connections to Graphite cannot be encrypted")]
+    #[error("cannot set up TLS for Graphite")]
     Tls(#[from] TlsError),
     #[error("a dispatcher panicked")]
     Panicked,

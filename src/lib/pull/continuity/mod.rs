@@ -96,7 +96,7 @@ impl Continuity {
         let aside = epoch.map(|epoch| continuity.store.set_aside(epoch));
         let aside = aside.and_then(Result::ok).map(|path| path.display().to_string());
         tracing::error!(error = %Chain(&error), aside,
-            "the counters of earlier processes cannot be read, and are set aside: counters may step back once");
+            "cannot read the counters of earlier processes; the file is set aside: counters may decrease once");
         (continuity.anew(), true)
     }
 
@@ -183,7 +183,7 @@ impl Continuity {
         Step::Carried.reached();
         match self.keep(epoch, &directory, present) {
             Ok(()) if std::mem::take(&mut self.failing) => {
-                tracing::info!("what counters have reached can be kept again");
+                tracing::info!("the state of continuous counters can be saved again");
             }
             Ok(()) => {}
             Err(error) => self.fails(&error),
@@ -209,7 +209,8 @@ impl Continuity {
 
     fn fails(&mut self, error: &io::Error) {
         if !std::mem::replace(&mut self.failing, true) {
-            tracing::error!(%error, "what counters have reached cannot be kept: a restart of this program would begin anew");
+            tracing::error!(%error, "cannot save the state of continuous counters: if haproxystats-pull restarts, \
+                                     counters may decrease");
         }
     }
 

@@ -81,12 +81,12 @@ impl State {
             Some((command, reason)) => {
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::warn!(socket = %name, command, reason,
-                        "a further question was not answered; it is asked again in the next pull");
+                        "a command for families was not answered; it is sent again in the next pull");
                 }
             }
             None => {
                 if std::mem::take(&mut self.failing) {
-                    tracing::info!(socket = %name, "the further question is answered again");
+                    tracing::info!(socket = %name, "the command for families is answered again");
                 }
                 self.last = Some(epoch.0);
             }
@@ -100,7 +100,7 @@ impl State {
                     self.said.insert(command);
                 }
                 Told::Stored(_) if self.said.remove(&command) => {
-                    tracing::info!(socket = %name, command, "the further question is answered now");
+                    tracing::info!(socket = %name, command, "the command for families is now accepted");
                 }
                 _ => {}
             }
@@ -162,7 +162,7 @@ impl Inquiry {
             let since = self.wanted.iter().filter(of).map(|wanted| wanted.question.since).min();
             if let Some(since) = since.filter(|_| !fits && self.too_old.insert((server.clone(), family))) {
                 tracing::warn!(socket = %name, family = family.word(), version = %release, %since,
-                    "this HAProxy does not have the family");
+                    "this HAProxy does not support the family");
             }
         }
     }
@@ -217,12 +217,13 @@ fn say(server: &Address, name: &str, asked: &Asked, refusal: &Refusal) {
         Refusal::Level(_) => {
             let line = socket_line(server, asked.question.level);
             tracing::warn!(socket = %name, family, command, said, line,
-                "HAProxy refuses this: the socket lacks the level; write this line into the global section of haproxy.cfg");
+                "HAProxy refuses the command: the socket's level is too low; write this line into the global section \
+                 of haproxy.cfg");
         }
         Refusal::Unknown(_) => {
             tracing::warn!(socket = %name, family, command, said, "this HAProxy does not know the command");
         }
-        Refusal::Other(_) => tracing::warn!(socket = %name, family, command, said, "HAProxy refuses this"),
+        Refusal::Other(_) => tracing::warn!(socket = %name, family, command, said, "HAProxy refuses the command"),
     }
 }
 

@@ -105,7 +105,7 @@ impl Latency {
                 let aside = dst.join(DAMAGED);
                 let moved = fs::rename(dst.join(STATE), &aside).is_ok();
                 tracing::error!(error = %Chain(&error), aside = moved.then(|| aside.display().to_string()),
-                    "the latency histograms of earlier pulls cannot be read, and are set aside: counting begins again");
+                    "cannot read the latency histograms of earlier pulls; the file is set aside: counting starts over");
                 (Ledger::default(), true)
             }
         };
@@ -219,7 +219,7 @@ impl Latency {
 
     fn table(&mut self, source: &Source, reply: &[u8], found: &mut Found) {
         let Some(process) = &source.process else {
-            self.say(&source.file, "HAProxy does not say which process it is".to_owned(), "");
+            self.say(&source.file, "HAProxy does not report which process it is".to_owned(), "");
             return;
         };
         let Some(mut table) = self.ledger.table(process, source.stage) else { return };
@@ -250,7 +250,7 @@ impl Latency {
     /// Says of a table what is wrong, once.
     fn say(&mut self, file: &str, reason: String, row: &str) {
         if self.said.get(file) != Some(&reason) {
-            tracing::error!(file, reason, row, "the latency table cannot be used, or not all of it");
+            tracing::error!(file, reason, row, "cannot use the latency table, or some of its rows");
             self.said.insert(file.to_owned(), reason);
         }
     }
@@ -271,7 +271,7 @@ impl Latency {
             tracing::warn!(
                 file,
                 size,
-                "the latency table is full: HAProxy drops rows, and requests are missing; raise its size"
+                "the latency table is full: HAProxy drops rows, so requests are missing; raise its size"
             );
         }
         full
@@ -281,12 +281,12 @@ impl Latency {
         let next = self.directory.join(NEXT);
         let text = state::write(&self.ledger, epoch);
         match fs::write(&next, text).and_then(|()| fs::rename(&next, self.directory.join(STATE))) {
-            Ok(()) if std::mem::take(&mut self.failing) => tracing::info!("latency histograms can be kept again"),
+            Ok(()) if std::mem::take(&mut self.failing) => tracing::info!("latency histograms can be saved again"),
             Ok(()) => {}
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::error!(%error,
-                        "latency histograms cannot be kept: after a restart of this program, counting would begin again");
+                        "cannot save latency histograms: if haproxystats-pull restarts, counting starts over");
                 }
             }
         }

@@ -76,6 +76,9 @@ pub(super) fn notes(outcomes: &[Outcome]) -> impl Iterator<Item = String> {
         }
     }
     groups.into_iter().map(|(first, others)| {
-        format!("counted once: {first}, {} are one HAProxy process, asked through {first}", others.join(", "))
+        format!(
+            "counted once: {first}, {} belong to the same HAProxy process, pulled through {first}",
+            others.join(", ")
+        )
     })
 }

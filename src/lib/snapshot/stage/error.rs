@@ -45,7 +45,7 @@ pub enum StageError {
         source: io::Error,
     },
     /// A snapshot of this second is there already. It is never overwritten.
-    #[error("{} exists already", path.display())]
+    #[error("{} already exists", path.display())]
     Exists {
         /// The published directory.
         path: PathBuf,

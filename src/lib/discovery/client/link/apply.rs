@@ -136,7 +136,7 @@ impl Link {
             Some((_, reply)) => tracing::warn!(socket, server = %name, change, reply, "HAProxy refuses a change"),
             None => {
                 let state = server.map_or_else(|| "not there".to_owned(), |server| server.state().to_string());
-                tracing::warn!(socket, server = %name, change, state, "a change did not take effect");
+                tracing::warn!(socket, server = %name, change, state, "a change has not taken effect");
             }
         }
     }
@@ -145,7 +145,7 @@ impl Link {
         if self.fixed_weights.insert(server.backend.to_string()) {
             let (socket, backend) = (self.session.socket(), &server.backend);
             tracing::warn!(%socket, %backend,
-                "the balance algorithm does not support changing weights; they are left as they are");
+                "the balance algorithm does not support changing weights; they are left unchanged");
         }
     }
 }

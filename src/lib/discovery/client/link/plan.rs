@@ -42,7 +42,7 @@ impl Link {
         if self.record.is_none() {
             let record = match self.disk.record(self.session.socket()) {
                 Err(error @ DiskError::Decode { .. }) => {
-                    tracing::warn!(error = %Chain(&error), "the record of what was set is lost; starting a new one");
+                    tracing::warn!(error = %Chain(&error), "cannot read the record of what was set; starting a new one");
                     Record::default()
                 }
                 read => read?,

@@ -33,7 +33,7 @@ impl Link {
                 lines.push(format!("  {}/{}{slot}: {}", wanted.backend, wanted.base, words(*waiting)));
             }
             for (slot, instance, reason) in &wanted.unfit {
-                lines.push(format!("  {}: {instance} of slot {slot} is left out: {reason}", wanted.backend));
+                lines.push(format!("  {}: {instance} in slot {slot} is left out: {reason}", wanted.backend));
             }
         }
         if plans.iter().all(|(_, outcome)| outcome.steps.is_empty()) {

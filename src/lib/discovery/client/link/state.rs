@@ -21,10 +21,10 @@ pub enum RoundError {
     #[error(transparent)]
     Session(#[from] SessionError),
     /// What is about to be set cannot be noted. Without the note it could not be told from an operator's doing.
-    #[error("the record of what was set cannot be saved")]
+    #[error("cannot save the record of what was set")]
     Record(#[from] DiskError),
     /// The configuration has what HAProxy does not know.
-    #[error("the configuration of the backend {backend} cannot be used")]
+    #[error("invalid configuration of backend {backend}")]
     Configuration {
         /// The backend.
         backend: String,

@@ -33,7 +33,7 @@ impl StateFile {
             }
             Err(reason) => {
                 if self.complaint.as_ref() != Some(&reason) {
-                    tracing::error!(file = %self.path.display(), reason, "server-state-file is not written");
+                    tracing::error!(file = %self.path.display(), reason, "cannot write server-state-file");
                 }
                 self.complaint = Some(reason);
             }
@@ -44,7 +44,7 @@ impl StateFile {
         // The state would come back without the address: a slot that is ready, at the placeholder of the template.
         if let Some(row) = slots.iter().find(|row| !row.has_name) {
             return Err(format!(
-                "{}/{} is configured by an address, which HAProxy does not replace by that of a state file; \
+                "{}/{} is configured with an address, which HAProxy does not replace with the one in a state file; \
                  configure a name and init-addr last",
                 row.backend, row.server
             ));

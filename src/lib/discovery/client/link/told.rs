@@ -33,7 +33,7 @@ impl Told {
                 waiting.insert((format!("{backend}/{}", wanted.base), *slot), *why);
             }
             for (slot, instance, reason) in &wanted.unfit {
-                unfit.insert(format!("{backend}: {instance} of slot {slot} is left out: {reason}"));
+                unfit.insert(format!("{backend}: {instance} in slot {slot} is left out: {reason}"));
             }
         }
         for ((base, slot), why) in &waiting {
@@ -67,8 +67,8 @@ impl Told {
             tracing::warn!(
                 socket,
                 backend,
-                "servers that were added by an earlier version have other ids than on other HAProxy hosts, which \
-                 matters for consistent hashing; reload HAProxy to correct it"
+                "servers added by an earlier version have ids that differ from those on other HAProxy hosts, which \
+                 matters for consistent hashing; reload HAProxy to correct this"
             );
         }
         (self.waiting, self.unfit, self.missing, self.other_ids) = (waiting, unfit, missing, other_ids);
@@ -109,9 +109,9 @@ impl Told {
                     let server = &row.server;
                     tracing::warn!(
                         %socket, backend, server,
-                        "its agent has set a slot to ready that should be empty; it is taken out again; set \
-                         own-admin-state = false in haproxystats-agent, let the agent answer without ready, or configure the \
-                         slots with the address 255.255.255.255, where no agent answers"
+                        "its agent has set a slot to ready that should be empty; the slot is taken out again; set \
+                         own-admin-state = false in haproxystats-agent, let the agent answer without ready, or \
+                         configure the slots with the address 255.255.255.255, where no agent answers"
                     );
                 }
             }
@@ -141,13 +141,15 @@ fn has_other_ids(wanted: &Desired, observation: &Observation) -> bool {
 pub(super) fn words(waiting: Waiting) -> String {
     match waiting {
         Waiting::Held(state) => {
-            format!("held: somebody else has set it to {state}; it is left alone until it is ready again")
+            format!("held: set to {state} by an operator or another program; left alone until it is ready again")
         }
-        Waiting::HeldElsewhere(slot) => format!("held: somebody else has taken its server out in slot {slot}"),
+        Waiting::HeldElsewhere(slot) => {
+            format!("held: its server was taken out in slot {slot} by an operator or another program")
+        }
         Waiting::Draining => "waits for its sessions to end".to_owned(),
-        Waiting::Capacity => "goes on serving until others are up".to_owned(),
+        Waiting::Capacity => "keeps serving until other servers are up".to_owned(),
         Waiting::Missing => "HAProxy has no such server; make server-template larger".to_owned(),
-        Waiting::NotOurs => "follows another server or a resolver, or is a UNIX socket; it is left alone".to_owned(),
-        Waiting::TooOld => "servers can be added from HAProxy 2.6 on".to_owned(),
+        Waiting::NotOurs => "tracks another server, uses a resolver, or is a UNIX socket; left alone".to_owned(),
+        Waiting::TooOld => "adding servers requires HAProxy 2.6".to_owned(),
     }
 }

@@ -77,7 +77,7 @@ impl Backend<'_> {
             server: slot.name.clone(),
             instance,
             commands,
-            reason: format!("somebody else had set it to {state} before HAProxy was replaced"),
+            reason: format!("it had been set to {state} by an operator or another program before HAProxy was replaced"),
             expected: Expected { state: Some(state), endpoint, weight },
             entry: Some(entry),
         }

@@ -78,7 +78,7 @@ impl Backend<'_> {
 
     /// In maintenance, as it should be, but its agent is asked, and could make it ready at whatever address it has.
     pub(super) fn silence(&self, slot: &Slot<'_>, server: &ServerState) -> Option<Step> {
-        let reason = || "its agent is asked only while the list has it serving".to_owned();
+        let reason = || "its agent is enabled only while the list has a serving server here".to_owned();
         let step = || self.set(slot, "", AdminState::Maint, reason(), self.entry(slot, AdminState::Maint));
         server.has_agent().then(step)
     }

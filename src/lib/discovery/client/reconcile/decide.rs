@@ -48,8 +48,8 @@ impl Backend<'_> {
             }
             (wanted, AdminState::Ready) => {
                 let (instance, reason) = match wanted.occupant() {
-                    Some(occupant) => (occupant.instance.as_str(), "its slot is another server's now"),
-                    None => ("", "the list has no server for this backend there"),
+                    Some(occupant) => (occupant.instance.as_str(), "its slot belongs to another server now"),
+                    None => ("", "the list has no server of this backend in the slot"),
                 };
                 self.drain(slot, server, instance, reason, budget, outcome)
             }
@@ -74,7 +74,7 @@ impl Backend<'_> {
         if slot.entry.is_some() && server.may_have_agent() && !slot.occupant_is_there() {
             // As likely its agent's doing as an operator's, and about a server that is not wanted here any more. The agent
             // may be gone with it, and would never end it.
-            let reason = "its agent or an operator had taken out the server that the list has here no longer";
+            let reason = "its agent or an operator had taken out the previous server of this slot";
             return Some(self.set(slot, "", state, reason.to_owned(), self.entry(slot, state)));
         }
         outcome.waiting.push((slot.number, Waiting::Held(state)));
@@ -107,7 +107,7 @@ impl Backend<'_> {
             server: slot.name.clone(),
             instance: occupant.instance.clone(),
             commands: vec![Command::Weight(slot.name.clone(), weight)],
-            reason: format!("its weight is {}, and {weight} is wanted now", server.weight),
+            reason: format!("its weight is {} and should be {weight}", server.weight),
             expected: Expected { state: Some(AdminState::Ready), endpoint: None, weight: Some(weight) },
             entry: Some(entry),
         })

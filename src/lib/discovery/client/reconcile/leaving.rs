@@ -57,7 +57,7 @@ impl Backend<'_> {
         let reason = match open {
             open if open > 0 && !overdue => format!("its checks fail, with {open} sessions left"),
             0 => "its sessions have ended".to_owned(),
-            open => format!("drain-timeout is over, with {open} sessions left"),
+            open => format!("drain-timeout has expired, with {open} sessions left"),
         };
         let mut entry = self.entry(slot, AdminState::Maint);
         entry.verified = false;

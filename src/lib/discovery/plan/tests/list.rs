@@ -13,7 +13,7 @@ fn who_finds_no_slot_is_reported_and_takes_that_of_the_first_who_is_gone() {
     rounds.see_numbers([1, 3]);
     assert_eq!(rounds.see_numbers([1, 3]), "01 02", "two listings may be wrong");
     assert_eq!(rounds.see_numbers([1, 3]), "01 03");
-    assert_eq!(rounds.document.reasons[0].why, "in place of i-02: the source does not list it any more");
+    assert_eq!(rounds.document.reasons[0].why, "in place of i-02: the source no longer lists it");
     assert!(rounds.document.unplaced.is_empty());
 }
 

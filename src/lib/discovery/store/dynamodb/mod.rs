@@ -172,7 +172,7 @@ impl Store for DynamoDb {
             && let Err(error) = self.follow(document).await
         {
             // The document is what counts; the rows are put right with the next one.
-            tracing::warn!(error = %crate::logging::Chain(&error), "the rows for clients of HSDO are not up to date");
+            tracing::warn!(error = %crate::logging::Chain(&error), "cannot update the rows for HSDO clients");
         }
         Ok(Revision(revision))
     }

@@ -40,9 +40,10 @@ impl Task {
         let _ = old.end();
         self.renewal.begin(now);
         if old.peer == address {
-            tracing::debug!(server = self.shared.report.server(), "the connection is renewed");
+            tracing::debug!(server = self.shared.report.server(), "connection replaced");
         } else {
-            tracing::info!(server = self.shared.report.server(), from = %old.peer, to = %address, "the server has moved");
+            tracing::info!(server = self.shared.report.server(), from = %old.peer, to = %address, "the server has a \
+                                                                                                   new address");
             if self.habit == Habit::Never {
                 // That is known of the other one.
                 self.habit = Habit::Unknown;
@@ -56,11 +57,11 @@ impl Task {
             Ok(Ok(link)) => self.renewal.fresh = Some(link),
             // The old one is good enough.
             Ok(Err(error)) => {
-                tracing::debug!(server = self.shared.report.server(), %error, "cannot renew the connection");
+                tracing::debug!(server = self.shared.report.server(), %error, "cannot replace the connection");
                 self.renewal.at = Some(now + self.delay);
             }
             Err(error) => {
-                tracing::debug!(server = self.shared.report.server(), %error, "cannot renew the connection");
+                tracing::debug!(server = self.shared.report.server(), %error, "cannot replace the connection");
                 self.renewal.at = Some(now + self.delay);
             }
         }

@@ -125,11 +125,11 @@ impl Task {
 pub(super) enum Loss {
     #[error("the peer closed the connection")]
     Closed,
-    #[error("the connection broke")]
+    #[error("the connection failed")]
     Broken(#[from] io::Error),
     /// With it goes what the peer has confirmed.
-    #[error("an idle connection to the peer ended soon after what was sent had been confirmed")]
+    #[error("an idle connection to the peer ended soon after it had confirmed the data")]
     Witness(#[source] Option<io::Error>),
-    #[error("the peer has been too slow for {0:?}")]
+    #[error("the peer has not kept up for {0:?}")]
     TooSlow(Duration),
 }

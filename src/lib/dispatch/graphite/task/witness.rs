@@ -188,7 +188,7 @@ impl Task {
                     self.unreachable(&error, now);
                 } else {
                     tracing::debug!(server = self.shared.report.server(), %error,
-                        "cannot open a further connection yet");
+                        "cannot open another connection yet");
                 }
             }
         }

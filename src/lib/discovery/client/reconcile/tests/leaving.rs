@@ -33,8 +33,8 @@ fn draining_ends_with_its_time() {
 fn sessions_are_ended_after_the_time_to_drain_where_that_is_asked_for() {
     let (maint, shutdown) = ("set server web/web1 state maint", "shutdown sessions server web/web1");
     let cases = [
-        (30, 4, true, false, &[maint, shutdown][..], "drain-timeout is over, with 4 sessions left"),
-        (30, 4, false, false, &[maint], "drain-timeout is over, with 4 sessions left"),
+        (30, 4, true, false, &[maint, shutdown][..], "drain-timeout has expired, with 4 sessions left"),
+        (30, 4, false, false, &[maint], "drain-timeout has expired, with 4 sessions left"),
         (30, 0, true, false, &[maint], "its sessions have ended"),
         (29, 4, true, true, &[maint], "its checks fail, with 4 sessions left"),
     ];
