@@ -73,7 +73,7 @@ fn a_request_that_begins_another_one_waits_and_is_warned_of() {
     let mut command = with_config(agent(), &write(directory.path(), "agent.conf", text));
     command.arg("--check");
     let (status, output) = run(command, SOON);
-    assert!(status.success() && output.contains("begin alike"), "{output}");
+    assert!(status.success() && output.contains("have the same beginning"), "{output}");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn the_lines_of_a_datawave_file_taken_over_word_for_word_are_refused() {
         let (status, output) = run(command, SOON);
         assert_eq!(status.code(), Some(78), "{output}");
         for words in
-            ["datawave-naive.conf:4: [agent]", "indented line of \"check_url\"", "--import-datawave config.yml"]
+            ["datawave-naive.conf:4: [agent]", "line of \"check_url\" is indented", "--import-datawave config.yml"]
         {
             assert!(output.contains(words), "{words}: {output}");
         }

@@ -346,7 +346,7 @@ fn a_server_that_gets_worse_while_the_agent_stops_is_taken_out() {
     let agent = Agent::start(&options);
     agent.wait_for("ready up 100%");
     agent.daemon.signal(Signal::SIGTERM);
-    agent.wait_for("drain up 0% #agent stops");
+    agent.wait_for("drain up 0% #agent is stopping");
     agent.override_with("down #broken");
     agent.wait_for("ready down 100% #override: broken");
 }
@@ -494,7 +494,7 @@ fn sighup_reads_the_configuration_again() {
         wait_until(SOON, "the new service", || listens(other) && ask(other, "").starts_with("up 100%"));
 
         // What is wrong changes nothing.
-        for (wrong, words) in [("[agent:c]\nchecks = nonsense\n", "is no check"), ("[agent\n", "no section")] {
+        for (wrong, words) in [("[agent:c]\nchecks = nonsense\n", "is not a check"), ("[agent\n", "no section")] {
             std::fs::write(&file, format!("{first}{wrong}")).unwrap();
             let before = agent.daemon.output().matches("the new configuration is not used").count();
             agent.daemon.signal(Signal::SIGHUP);
@@ -503,7 +503,7 @@ fn sighup_reads_the_configuration_again() {
             });
             assert!(ask(other, "").starts_with("up 100%"), "{words}: {}", agent.daemon.output());
         }
-        assert!(agent.daemon.output().contains("is no check"), "{}", agent.daemon.output());
+        assert!(agent.daemon.output().contains("is not a check"), "{}", agent.daemon.output());
 
         std::fs::write(&file, &first).unwrap();
         agent.daemon.signal(Signal::SIGHUP);

@@ -98,18 +98,18 @@ use Ours::{Good, Refused, Warned};
 /// Every recorded file, what we do with it, and why where the original did something else.
 #[rustfmt::skip]
 const FILES: &[(&str, Program, Ours, &str)] = &[
-    ("process-avg-metric-frontend", Process, Refused("\"weight\" is no metric that a frontend has"), ""),
+    ("process-avg-metric-frontend", Process, Refused("\"weight\" is not a metric of a frontend"), ""),
     ("process-bad-bool", Process, Refused(":6: [process] per-process-metrics = \"maybe\": neither true nor false"), ""),
-    ("process-bad-interpolation", Process, Refused("the reference ${paths:nope} leads to no option"),
+    ("process-bad-interpolation", Process, Refused("the reference ${paths:nope} does not name an option"),
         "the original read the option for each snapshot, and failed each time"),
     ("process-bad-loglevel", Process, Refused(":6: [process] loglevel = \"loud\""), ""),
-    ("process-bad-metric", Process, Warned("\"nosuch\" is no metric that this version knows"),
+    ("process-bad-metric", Process, Warned("\"nosuch\" is not a metric that this version knows"),
         "the next HAProxy may have it"),
     ("process-bad-port", Process, Refused(":7: [graphite] port = \"abc\""), ""),
     ("process-bad-workers", Process, Refused(":5: [process] workers = \"x\""), ""),
     ("process-double-space-metric", Process, Good, "two blanks separate as well as one"),
-    ("process-duplicate-option", Process, Refused(":6: option \"workers\" is set a second time in [process] (first in line 5)"), ""),
-    ("process-duplicate-section", Process, Refused(":6: section [process] begins a second time (first in line 3)"), ""),
+    ("process-duplicate-option", Process, Refused(":6: option \"workers\" is set twice in [process] (first in line 5)"), ""),
+    ("process-duplicate-section", Process, Refused(":6: section [process] appears twice (first in line 3)"), ""),
     ("process-empty-metric", Process, Refused(":6: [process] server-metrics = \"\": empty"), ""),
     ("process-groups-no-namespace", Process, Refused("[frontend-groups]: needs group-namespace"), ""),
     // The recording counts as started, though its worker died of the missing dir; here dir has its documented default.
@@ -124,7 +124,7 @@ const FILES: &[(&str, Program, Ours, &str)] = &[
     ("process-zero-workers", Process, Refused(":5: [process] workers = \"0\": below 1"), "no worker, no work: it did nothing for ever"),
     ("pull-bad-loglevel", Pull, Refused(":7: [pull] loglevel = \"x\""), ""),
     ("pull-buffer-limit-0", Pull, Refused(":7: [pull] buffer-limit = \"0\": below 1"), ""),
-    ("pull-dst-unwritable", Pull, Refused("[pull] dst-dir = \"/proc/nope\": cannot be made"), ""),
+    ("pull-dst-unwritable", Pull, Refused("[pull] dst-dir = \"/proc/nope\": cannot be created"), ""),
     ("pull-interval-float", Pull, Refused("[pull] pull-interval = \"1.5\": not a whole number"), ""),
     ("pull-interval-zero", Pull, Refused("[pull] pull-interval = \"0\": below 1"), ""),
     ("pull-neither", Pull, Warned("neither socket-dir nor servers is set"), ""),
@@ -341,7 +341,7 @@ fn printing_does_not_look_at_values_but_at_references() {
     let output = run(Process, &["-P", "-f", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(78));
     let words = stderr(&output);
-    assert!(words.contains("x.conf:4: [x] y = \"${z}\": the reference ${z} leads to no option"), "{words}");
+    assert!(words.contains("x.conf:4: [x] y = \"${z}\": the reference ${z} does not name an option"), "{words}");
     std::fs::write(&file, "[process]\nworkers = many\n").unwrap();
     let output = run(Process, &["-P", "-f", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0));
@@ -414,7 +414,7 @@ fn all_faults_at_once_with_file_and_line() {
     for line in [
         "error: /main.conf:2: [graphite] port = \"0\": below 1; write a whole number from 1 to 65535",
         "error: /main.conf:3: [graphite] backoff = \"fast\": not a number; write a number, 1 or more, such as 2",
-        "error: /main.conf:6: [process] frontend-metrics = \"stott\": \"stott\" is no metric of HAProxy; did you mean \"stot\"?",
+        "error: /main.conf:6: [process] frontend-metrics = \"stott\": \"stott\" is not a metric of HAProxy; did you mean \"stot\"?",
         "error: /conf.d/later.conf:3: [process] workers = \"none\": not a number; write a whole number from 1 to 1024",
         "error: /conf.d/later.conf:5: [pull] servers = \"tcp://a\": \"tcp://a\" is without a port; \
          write tcp://host:port, such as tcp://127.0.0.1:5555 or tcp://[::1]:5555",
@@ -468,7 +468,7 @@ fn checking_makes_no_directory_and_running_does() {
     let refused = run(Pull, &["-f", file.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(1), "the units do not restart after 78, and a disk may come back");
     let words = stderr(&refused);
-    assert!(words.contains("tmp-dst-dir = ") && words.contains("cannot be made: Not a directory"), "{words}");
+    assert!(words.contains("tmp-dst-dir = ") && words.contains("cannot be created: Not a directory"), "{words}");
     assert!(words.contains("run: mkdir -p "), "{words}");
     assert!(dir.path().join("a/b").is_dir());
 }

@@ -50,7 +50,7 @@ fn names_that_nobody_knows() {
         "[Graphite]\nport = 1\n",
         &["f:1: [Graphite]: no program reads this section; did you mean \"graphite\"?"],
     );
-    warns(Process, "[process]\nport = 1\n", &["no program reads this option here; it belongs into [graphite]"]);
+    warns(Process, "[process]\nport = 1\n", &["no program reads this option here; it belongs in [graphite]"]);
     warns(
         Process,
         "[DEFAULT]\nlogevel = info\n",
@@ -71,12 +71,8 @@ fn names_that_something_refers_to() {
 fn settings_without_effect() {
     warns(Process, "[DEFAULT]\nretries = 5\n", &["[DEFAULT] retries = \"5\": has no effect"]);
     warns(Process, "[DEFAULT]\nretries = 2\ntimeout = 1\ninterval = 2\nloglevel = info\n", &[]);
-    warns(
-        Process,
-        "[DEFAULT]\nserver = a\n",
-        &["has no effect here: [graphite] has a default of its own; set it there"],
-    );
-    warns(Process, "[DEFAULT]\nworkers = 3\n", &["has no effect here: [pull], [process] has a default"]);
+    warns(Process, "[DEFAULT]\nserver = a\n", &["has no effect here: [graphite] has its own default; set it there"]);
+    warns(Process, "[DEFAULT]\nworkers = 3\n", &["has no effect here: [pull], [process] has its own default"]);
     warns(Process, "[graphite]\ntimeout = 3\n", &["has no effect; write connect-timeout and write-timeout"]);
     warns(Process, "[graphite]\ngroup-namespace-double-writes = yes\n", &["has no effect without group-namespace"]);
     warns(
@@ -93,7 +89,7 @@ fn pairs_in_doubt() {
     warns(
         Pull,
         &format!("{sockets}pull-timeout = 10\n"),
-        &["pull-timeout = \"10\": is not below pull-interval (10 s)"],
+        &["pull-timeout = \"10\": must be below pull-interval (10 s)"],
     );
     warns(Pull, &format!("{sockets}pull-timeout = 0\n"), &[]);
     warns(Pull, &format!("{sockets}timeout = 3\n"), &["timeout = \"3\": is above pull-timeout"]);
@@ -103,14 +99,10 @@ fn pairs_in_doubt() {
     warns(Process, "[process]\nsrc-dir = /b\n", &[]);
     warns(Process, "[process]\nsrc-dir = b\n", &["depends on the directory in which the program is started"]);
     warns(Process, "[process]\nserver-metrics = bin bout bin\n", &["\"bin\" is listed more than once"]);
-    warns(Process, "[process]\nexclude-backends =\n", &["is empty: nothing is left out"]);
+    warns(Process, "[process]\nexclude-backends =\n", &["is empty, so nothing is excluded"]);
     warns(Process, "[graphite]\nbackoff = 0.5\n", &["is below 1"]);
     let few = format!("{sockets}queue-size = 5\n");
-    warns(
-        Pull,
-        &few,
-        &["queue-size = \"5\": is not above the 6 snapshots that wait until Graphite certainly has them"],
-    );
+    warns(Pull, &few, &["queue-size = \"5\": must be above the 6 snapshots that are waiting for settle of [graphite]"]);
     warns(Pull, &format!("{few}[graphite]\nsettle = 5\n"), &[]);
     warns(Pull, &format!("{few}[graphite]\nacknowledge = kernel\n"), &[]);
 }
@@ -118,8 +110,7 @@ fn pairs_in_doubt() {
 #[test]
 fn an_agent_that_may_say_ready_beside_slots_of_discovery() {
     let slots = "[discovery]\nexporter-address = 127.0.0.1\n[discovery-backend:web]\nbase-name = web\n";
-    let words =
-        "own-admin-state = \"true\": lets the agent say ready, and so end what an operator has set; write false";
+    let words = "own-admin-state = \"true\": lets the agent answer ready, which overrides an operator; write false";
     for program in [Agent, Discovery] {
         let both = format!("[agent]\nown-admin-state = true\n{slots}");
         warns(program, &both, &[words]);
@@ -149,14 +140,14 @@ fn groups() {
     warns(
         Process,
         &format!("{GROUPS}[frontend-groups]\nTimeOut = x\na = y\n"),
-        &["f:5: [frontend-groups] timeout = \"x\": is no group"],
+        &["f:5: [frontend-groups] timeout = \"x\": is not a group"],
     );
-    warns(Process, &format!("{GROUPS}[frontend-groups]\n"), &["[frontend-groups]: has no group"]);
-    warns(Process, &format!("{GROUPS}[frontend-groups]\na = ^x\\.y\n"), &["asks for a dot"]);
+    warns(Process, &format!("{GROUPS}[frontend-groups]\n"), &["[frontend-groups]: contains no group"]);
+    warns(Process, &format!("{GROUPS}[frontend-groups]\na = ^x\\.y\n"), &["matches a dot"]);
     refuses(
         Process,
         &format!("{GROUPS}[frontend-groups]\na b = x\n"),
-        &["the name of a group becomes part of paths: ' ' cannot"],
+        &["a group's name becomes part of paths: ' ' cannot"],
     );
     refuses(Process, &format!("{GROUPS}[frontend-groups]\na = ^x$\n"), &["must be written $$"]);
     refuses(
@@ -174,7 +165,7 @@ fn groups() {
 
 #[test]
 fn advice_for_what_other_languages_have() {
-    refuses(Pull, "[pull]\ntimeout = 1 # second\n", &["(a comment must stand on a line of its own)"]);
+    refuses(Pull, "[pull]\ntimeout = 1 # second\n", &["(a comment must be on its own line)"]);
     refuses(Process, "[graphite]\nserver = \"localhost\"\n", &["(quotes are part of a value; leave them out)"]);
     refuses(Pull, "[pull]\ndst-dir = '/a'\n", &["(quotes are part of a value; leave them out)"]);
     refuses(
@@ -201,7 +192,7 @@ fn advice_for_what_other_languages_have() {
 fn values_that_cannot_be_right() {
     for (text, words) in [
         ("[graphite]\nserver =\n", "empty"),
-        ("[graphite]\nserver = a:2003\n", "a port goes into the option port"),
+        ("[graphite]\nserver = a:2003\n", "set the port in the option port"),
         ("[graphite]\nport = 65536\n", "above 65535"),
         ("[graphite]\nnamespace = a b\n", "cannot be part of a Graphite path"),
         ("[graphite]\nnamespace =\n", "empty"),

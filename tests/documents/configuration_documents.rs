@@ -114,7 +114,7 @@ fn every_option_of_the_shipped_file_is_good_and_shows_its_default() {
                 || warning.contains("has no effect: no URL of Consul or etcd begins with https")
                 || warning.contains("[graphite] server = \"127.0.0.1\": has no effect, since servers is set")
                 || warning.contains(
-                    "bearer-token-file = \"/etc/haproxystats/token\": is used; user and password-file have no effect",
+                    "bearer-token-file = \"/etc/haproxystats/token\": takes precedence; user and password-file have no effect",
                 )
         };
         assert!(warnings.len() == 13 && warnings.iter().all(expected), "{warnings:#?}");

@@ -36,10 +36,10 @@ fn no_secret_is_printed_by_anybody() {
     }
     let found = output(process(), text, &["--check"]);
     assert!(
-        found.contains("[kafka] sasl-password = \"***\": no program reads this option: secrets stand in files"),
+        found.contains("[kafka] sasl-password = \"***\": no program reads this option: secrets are read from files"),
         "{found}"
     );
-    assert!(found.contains("name that with sasl-password-file"), "{found}");
+    assert!(found.contains("set sasl-password-file to its path"), "{found}");
     assert!(found.contains("http://me:***@x"), "{found}");
     let found = output(agent(), text, &["--check"]);
     assert!(found.contains("credentials-file") && found.contains("ftp://me:***@host/"), "{found}");

@@ -106,14 +106,14 @@ pub fn permissions() -> Report {
         "[kafka]\nbrokers = a:1\ntopic = b\nsasl-password-file",
         "[kafka]\nbrokers = a:1\ntopic = b\nproperties-file",
     ] {
-        for (mode, words) in [(0o644, "every user may read this file"), (0o666, "every user may write this file")] {
+        for (mode, words) in [(0o644, "every user can read this file"), (0o666, "every user can write this file")] {
             let said = check(section, mode);
             if !said.contains(words) {
                 report.fail(format!("{section:?} {mode:o}: {}", tail(&said, 5)));
             }
         }
         let said = check(section, 0o600);
-        if said.contains("every user may") {
+        if said.contains("every user can") {
             report.fail(format!("{section:?} 600: {}", tail(&said, 5)));
         }
     }

@@ -149,7 +149,7 @@ fn a_refused_configuration_is_as_bad_as_what_it_has_done() {
         let (code, text) = is(name);
         assert_eq!(code, 2, "{name}: {text}");
         // Others that run on this machine may be named in between.
-        let begins = format!("CRITICAL: haproxystats-process does not run with {}", place.file());
+        let begins = format!("CRITICAL: haproxystats-process is not running with {}", place.file());
         let reason = text.contains(", and the configuration is refused: ") && text.contains("workers");
         assert!(text.starts_with(&begins) && reason, "{text}");
     }

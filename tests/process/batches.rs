@@ -147,7 +147,7 @@ fn cases() -> Vec<(&'static str, Vec<Vec<u8>>)> {
             vec![of(&["garbage\n"]), b"Permission denied\n".to_vec(), Vec::new(), of(&[&one])],
         ),
         ("no proxies", vec![of(&[]), of(&[]), HEADER.trim_end_matches(",\n").as_bytes().to_vec()]),
-        ("a HAProxy without proxies beside another", vec![of(&[]), of(&[&one])]),
+        ("a HAProxy without proxies next to another", vec![of(&[]), of(&[&one])]),
         (
             "blank lines and line ends of Windows",
             vec![format!("\n\n{HEADER}{one}\n\n{other}").replace('\n', "\r\n").into_bytes(), of(&[&one, "\n\n\n"])],

@@ -262,9 +262,9 @@ fn the_check_names_what_is_wrong_and_no_secret_is_printed() {
     for (section, words) in [
         ("librdkafka.lingering.ms = 3", "No such configuration property: \"lingering.ms\""),
         ("librdkafka.linger.ms = soon", "librdkafka.linger.ms"),
-        ("librdkafka.sasl.password = open-sesame", "name that with sasl-password-file"),
+        ("librdkafka.sasl.password = open-sesame", "set sasl-password-file to its path"),
         ("librdkafka.bootstrap.servers = a:1", "write brokers instead"),
-        ("librdkafka.acks = 1", "does not go with idempotence"),
+        ("librdkafka.acks = 1", "is incompatible with idempotence"),
         ("librdkafka.max.in.flight.requests.per.connection = 6", "write 5 or less"),
         ("key = {host}/{backend}", "{backend} is not a property of objects"),
         ("compression = best", "[kafka] compression"),

@@ -119,7 +119,7 @@ fn what_is_refused_changes_nothing_and_every_error_is_logged() {
     let mut published = setup.publish(0..3);
     for (from, to, words) in [
         ("workers = 2", "workers = none\nworker-timeout = x", &["[process] workers", "[process] worker-timeout"][..]),
-        ("workers = 2\n", "workers = 2\nsrc-dir = /nonexistent\n", &["is set a second time"]),
+        ("workers = 2\n", "workers = 2\nsrc-dir = /nonexistent\n", &["is set twice"]),
         ("settle = 0.5", "settle = 0.5\ntls = true\ntls-ca-file = /nonexistent", &["tls-ca-file"]),
     ] {
         fs::write(setup.config(), good.replace(from, to)).unwrap();

@@ -16,8 +16,8 @@ options! {
             "Directory for the files of delivered snapshots, compressed, as <dir>/<day>/<seconds since the epoch>.tar.zst; \
              haproxystats-process --replay sends them again.";
         KEEP: Keep = Reading::new(Type::Keep, keep), "keep", Some("7d, 10G"),
-            "How long archived snapshots are kept, and how many bytes of them: the oldest are removed first. Units are s, \
-             min, h, d, w and K, M, G, T; all: nothing is removed.";
+            "How long archived snapshots are kept, how much space they may take, or both; the oldest are removed \
+             first. Units are s, min, h, d, w and K, M, G, T; all: nothing is removed.";
     }
 }
 

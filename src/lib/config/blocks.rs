@@ -33,9 +33,12 @@ fn misread(section: &str, option: &str, text: &str) -> Option<String> {
     });
     if let Some(name) = swallowed {
         return Some(format!(
-            "the indented line of {name:?} belongs to the value of {option:?} above it; begin it at the start of the \
-             line (for a config.yml of the Datawave agent: haproxystats-agent --import-datawave config.yml)"
+            "the line of {name:?} is indented, so it belongs to the value of {option:?} above it; remove the \
+             indentation (to convert a config.yml of the Datawave agent: haproxystats-agent --import-datawave \
+             config.yml)"
         ));
     }
-    (!known(option)).then(|| format!("{option:?} is no option, and has an indented block; options stand side by side"))
+    (!known(option)).then(|| {
+        format!("{option:?} is not an option, and has an indented block; write all options without indentation")
+    })
 }

@@ -57,7 +57,7 @@ pub(super) fn names(ini: &Ini, report: &mut Report) {
 fn ineffective(spec: &OptionSpec, ini: &Ini) -> Option<String> {
     let written = ini.raw(spec.section, spec.name).map(|raw| raw.text);
     let inert = spec.reader == Reader::None && spec.default != written.as_deref();
-    inert.then(|| "has no effect: the sections that read it have a default of their own; set it there".to_owned())
+    inert.then(|| "has no effect: the sections that read it have their own default; set it there".to_owned())
 }
 
 /// What is wrong with an option of `[DEFAULT]` that the table does not list there.
@@ -70,20 +70,20 @@ fn inherited(option: &str) -> Option<String> {
     let sections: Vec<&str> = readers.clone().map(|spec| spec.section).collect();
     readers
         .all(|spec| spec.default.is_some() && !OPTIONAL_SECTIONS.contains(&spec.section))
-        .then(|| format!("has no effect here: [{}] has a default of its own; set it there", sections.join("], [")))
+        .then(|| format!("has no effect here: [{}] has its own default; set it there", sections.join("], [")))
 }
 
 fn unknown(section: &str, option: &str) -> String {
     if let Some(file) = secret::file_option(section, option) {
         return format!(
-            "no program reads this option: secrets stand in files; write it into one, and name that with {file}"
+            "no program reads this option: secrets are read from files; write it to a file, and set {file} to its path"
         );
     }
     let advice = did_you_mean(option, options::names(section));
     if advice.is_empty()
         && let Some(spec) = options::all().find(|spec| spec.name == option && spec.section != DEFAULT_SECTION)
     {
-        return format!("no program reads this option here; it belongs into [{}]", spec.section);
+        return format!("no program reads this option here; it belongs in [{}]", spec.section);
     }
     format!("no program reads this option{advice}")
 }
@@ -147,7 +147,8 @@ fn open_page(ini: &Ini, discovery: &Discovery, exporter: &Exporter, report: &mut
     };
     if !ini.is_written(DISCOVERY, ADDRESS) && page.ip().is_unspecified() {
         let message = format!(
-            "is not set: as with HSDO, every host may read the metrics page on port {}; write 127.0.0.1, or 0.0.0.0 to leave it so",
+            "is not set: as with HSDO, any host can read the metrics page on port {}; set it to 127.0.0.1, or to \
+             0.0.0.0 to keep it open",
             page.port()
         );
         report.warn(Problem::new(message).section(DISCOVERY).option(ADDRESS));
@@ -161,18 +162,18 @@ fn directories(ini: &Ini, written: &Sections, report: &mut Report) {
         if process.src_dir != pull.dst_dir && ini.is_written("process", "src-dir") && ini.is_written("pull", "dst-dir")
         {
             let dst_dir = pull.dst_dir.display();
-            let message = format!("is not dst-dir of [pull] ({dst_dir}): what is pulled is not processed");
+            let message = format!("is not dst-dir of [pull] ({dst_dir}), so the pulled snapshots are not processed");
             report.warn(Problem::of(ini, "process", "src-dir", message));
         }
         if process.src_dir == pull.tmp_dst_dir {
-            let message = "is tmp-dst-dir of [pull], where snapshots are not complete; write dst-dir of [pull]";
+            let message = "is tmp-dst-dir of [pull], where snapshots are incomplete; write dst-dir of [pull]";
             report.error(Problem::of(ini, "process", "src-dir", message));
         }
     }
     let store = written.local_store.iter().flatten().map(|store| (LOCAL_STORE, &store.dir));
     let archive = written.archive.iter().flatten().map(|archive| (ARCHIVE, &archive.dir));
     for (section, _) in store.chain(archive).filter(|(_, dir)| **dir == process.src_dir) {
-        let message = "is src-dir of [process]: what is stored would be processed again; write another directory";
+        let message = "is src-dir of [process]: stored files would be processed as snapshots; write another directory";
         report.error(Problem::of(ini, section, "dir", message));
     }
 }
@@ -188,8 +189,8 @@ fn room_while_settling(ini: &Ini, written: &Sections, report: &mut Report) {
     let settling = (1.5 * seconds / pull.pull_interval.as_secs_f64().max(1.0)).ceil() + 1.0;
     if f64::from(u32::try_from(pull.queue_size.get()).unwrap_or(u32::MAX)) <= settling {
         let message = format!(
-            "is not above the {settling} snapshots that wait until Graphite certainly has them (settle of [graphite], \
-             {seconds} s): pulling would be suspended; write more, or a shorter settle"
+            "must be above the {settling} snapshots that are waiting for settle of [graphite] ({seconds} s), or \
+             pulling would be suspended; write a larger number, or a shorter settle"
         );
         report.warn(Problem::of(ini, "pull", "queue-size", message));
     }
@@ -206,8 +207,8 @@ fn agents(ini: &Ini, agent: &Agent, discovery: &Discovery, report: &mut Report) 
             continue;
         }
         let message = format!(
-            "lets the agent say ready, and so end what an operator has set; write false if HAProxy asks it about slots of \
-             haproxystats-discovery, such as those of the backend {}",
+            "lets the agent answer ready, which overrides an operator; write false if HAProxy asks it about slots \
+             managed by haproxystats-discovery, such as those of backend {}",
             backend.name
         );
         report.warn(Problem::of(ini, section, OWN_ADMIN_STATE, message));

@@ -49,7 +49,7 @@ pub fn check_directories_process(config: &Config, ini: &Ini, create: bool) -> Re
         if let Some(path) = path
             && let Err(error) = std::fs::File::open(path)
         {
-            let message = format!("cannot be read now: {error}; until it can, nothing is left out");
+            let message = format!("cannot be read now: {error}; until it can be, nothing is excluded");
             report.warn(Problem::of(ini, "process", option, message));
         }
     }
@@ -64,13 +64,13 @@ fn made(path: &Path, create: bool) -> Result<(), String> {
     if create {
         return match disk::make_all(path) {
             Ok(()) => usable(path),
-            Err(error) => Err(format!("cannot be made: {error}; run: {}", install(path))),
+            Err(error) => Err(format!("cannot be created: {error}; run: {}", install(path))),
         };
     }
     let parent = path.ancestors().skip(1).find(|ancestor| ancestor.as_os_str().is_empty() || ancestor.exists());
     let parent = parent.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !parent.is_dir() {
-        return Err(format!("cannot be made: {} is no directory", parent.display()));
+        return Err(format!("cannot be created: {} is not a directory", parent.display()));
     }
     match access(parent, AccessFlags::W_OK | AccessFlags::X_OK) {
         Ok(()) => Ok(()),
@@ -86,7 +86,7 @@ fn made(path: &Path, create: bool) -> Result<(), String> {
 /// Whether an existing directory can be listed, entered and written to.
 fn usable(path: &Path) -> Result<(), String> {
     if !path.is_dir() {
-        return Err("is no directory; write the path of one".to_owned());
+        return Err("is not a directory; write the path of one".to_owned());
     }
     match access(path, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK) {
         Ok(()) => Ok(()),
@@ -145,9 +145,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();
-        assert!(made(&file, true).unwrap_err().contains("no directory"));
-        assert!(made(&file.join("below"), false).unwrap_err().contains("no directory"));
-        assert!(made(&file.join("below"), true).unwrap_err().contains("cannot be made"));
+        assert!(made(&file, true).unwrap_err().contains("not a directory"));
+        assert!(made(&file.join("below"), false).unwrap_err().contains("not a directory"));
+        assert!(made(&file.join("below"), true).unwrap_err().contains("cannot be created"));
         assert!(missing(&file).contains("mkdir -p"));
     }
 }

@@ -14,16 +14,18 @@ use std::path::PathBuf;
 options! {
     pub(crate) static ROWS: EXPORTER, All {
         LISTEN: Option<SocketAddr> = Reading::new(Type::Socket, address), "listen", None,
-            "Address and port of the metrics page for Prometheus (GET /metrics), or a port alone for 127.0.0.1; unset: no \
-             page. Programs on one host need a port each, in sections [exporter:PROGRAM].";
+            "Address and port of the metrics page for Prometheus (GET /metrics), or only a port for 127.0.0.1; unset: \
+             no page. Each program on a host needs its own port, in a section [exporter:PROGRAM].";
         STATISTICS: bool = value::BOOLEAN, "statistics", None, Process,
-            "Serve HAProxy's metrics on the page of haproxystats-process as well: those of the newest snapshot; unset: false.";
+            "Also serve HAProxy's metrics on the page of haproxystats-process: those of the newest snapshot; unset: \
+             false.";
         TLS_CERTIFICATE_FILE: PathBuf = value::FILE, "tls-certificate-file", None,
             "Certificate (PEM) with which the metrics page is served over HTTPS; together with tls-key-file.";
         TLS_KEY_FILE: PathBuf = value::FILE, "tls-key-file", None,
             "Private key (PEM) of tls-certificate-file.";
         TOKEN_FILE: PathBuf = value::FILE, "token-file", None,
-            "File with a token on its first line, without which the metrics page is refused (Authorization: Bearer).";
+            "File with a token on its first line that requests for the metrics page must contain (Authorization: \
+             Bearer).";
     }
 }
 
@@ -55,8 +57,8 @@ pub(super) fn read(program: Program, ini: &Ini, report: &mut Report) -> Option<E
         let theirs = whereabouts(other, "listen", ini);
         if ini.get(&theirs, "listen").ok().flatten().and_then(|text| address(&text).ok()?) == listen {
             let message = format!(
-                "is the address of {} as well, which has a section in this file: one of the two does without; \
-                 write another one into [{EXPORTER}:{}]",
+                "is also the address of {}, which has a section in this file: only one of the two can use it; write \
+                 another one in [{EXPORTER}:{}]",
                 other.name(),
                 other.word()
             );

@@ -18,7 +18,7 @@ pub(super) fn read(text: &str) -> Result<Families, Refusal> {
         .map(|word| {
             Family::ALL.into_iter().find(|family| family.word() == word).ok_or_else(|| {
                 format!(
-                    "{word:?} is no family{}; write some of {}, or all",
+                    "{word:?} is not a family{}; write some of {}, or all",
                     did_you_mean(word, words().into_iter()),
                     words().join(" ")
                 )
@@ -40,7 +40,7 @@ mod tests {
         let families = read("tables  peers").unwrap();
         assert!(families.has(Family::Tables) && families.has(Family::Peers) && !families.has(Family::Pools));
         assert_eq!(read("all"), Ok(Families::all()));
-        for (text, said) in [("", "empty"), ("table", "tables"), ("tables all", "\"all\" is no family")] {
+        for (text, said) in [("", "empty"), ("table", "tables"), ("tables all", "\"all\" is not a family")] {
             assert!(read(text).unwrap_err().contains(said), "{text:?}: {:?}", read(text));
         }
     }

@@ -21,10 +21,10 @@ options! {
         PORT: u16 = value::PORT, "port", Some("3002"),
             "TCP port of the server for the configured protocol.";
         SERVERS: String = value::TEXT, "servers", None, Process,
-            "Several servers instead of server: host:port, separated by commas; host:port=instance where consistent \
-             hashing has to tell servers on one host apart.";
+            "Several servers instead of server: host:port, separated by commas; host:port=instance if consistent \
+             hashing must tell servers on the same host apart.";
         MODE: Mode = choice![("failover", Mode::Failover), ("duplicate", Mode::Duplicate), ("hash", Mode::Hash)], "mode", Some("failover"), Process,
-            "With several servers: the first reachable one gets everything (failover), all get everything \
+            "With several servers: the first reachable one gets everything (failover), all of them get everything \
              (duplicate), or each gets its share by carbon's consistent hashing, like carbon_ch of carbon-c-relay \
              (hash).";
         PROTOCOL: Protocol = choice![("plaintext", Protocol::Plaintext), ("pickle", Protocol::Pickle)], "protocol", Some("plaintext"), Process,
@@ -48,19 +48,21 @@ options! {
         CONNECT_TIMEOUT: Duration = value::TIME_LIMIT, "connect-timeout", Some("1.0"),
             "Time allowed for the connection to be accepted.";
         WRITE_TIMEOUT: Duration = value::TIME_LIMIT, "write-timeout", Some("1.0"),
-            "If Graphite accepts no data for this long, it counts as stalled; the connection is replaced after delay.";
+            "If Graphite accepts no data for this long, it counts as stalled, and the connection is replaced after \
+             delay.";
         DELAY: Duration = value::PAUSE, "delay", Some("10"),
-            "Pause after the last retry has failed; snapshots wait meanwhile.";
+            "Pause after the last retry has failed; snapshots wait on disk meanwhile.";
         BACKOFF: f64 = value::FACTOR, "backoff", Some("2"),
             "Factor by which interval grows with each retry.";
         ACKNOWLEDGE: Acknowledge = choice![("close", Acknowledge::Close), ("kernel", Acknowledge::Kernel)], "acknowledge", Some("close"),
-            "What confirms that Graphite has read a snapshot. close: Graphite closes the connection, which is ended \
-             after each snapshot. kernel: its kernel has received the data, on one persistent connection; more is lost \
-             when Graphite restarts.";
+            "What confirms that Graphite has read a snapshot. close: after each snapshot haproxystats ends the \
+             connection, and Graphite closes it. kernel: Graphite's kernel has received the data, on one persistent \
+             connection; more is lost when Graphite restarts.";
         SETTLE: Duration = value::PAUSE, "settle", Some("30"),
-            "How long an idle connection to Graphite must stay open after that confirmation; if it does not, the \
-             snapshot is sent again. Must be longer than a proxy in front of Graphite tries to connect: by default \
-             HAProxy tries four times for 5 seconds, with pauses of 1 second. Snapshots stay on disk meanwhile.";
+            "How long an idle connection to Graphite must stay open after that confirmation; if it is closed earlier, \
+             the snapshot is sent again. Must be longer than a proxy in front of Graphite keeps trying to connect: by \
+             default, HAProxy tries four times for 5 seconds, with pauses of 1 second. Snapshots stay on disk \
+             meanwhile.";
         CONNECTION_LIFETIME: Duration = value::PAUSE, "connection-lifetime", Some("300"),
             "With acknowledge = kernel: age at which the persistent connection is replaced, so that it follows the \
              server's name to a new address; 0: never.";
@@ -230,10 +232,10 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Graphite> {
                 |other: &&str| ini.has_section(other) && (!NEED_URL.contains(other) || ini.is_written(other, "url"));
             let elsewhere = OPTIONAL_SECTIONS.iter().any(on);
             if enabled == Some(false) && !elsewhere {
-                section.error("enabled", "is false, and there is no other section to send metrics to, such as [kafka]");
+                section.error("enabled", "is false, and no other section, such as [kafka], sends metrics anywhere");
             }
             if backoff.is_some_and(|factor| factor < 1.0) {
-                section.warn("backoff", "is below 1: each pause is shorter than the one before; write 1 or more");
+                section.warn("backoff", "is below 1, so each pause is shorter than the previous one; write 1 or more");
             }
             without_effect(section, servers.as_deref(), acknowledge);
             if ini.has_own("graphite", "timeout") {
@@ -257,7 +259,7 @@ fn without_effect(section: &mut Section<'_>, servers: Option<&[Endpoint]>, ackno
     if changed && acknowledge == Some(Acknowledge::Close) {
         section.warn(
             CONNECTION_LIFETIME.name(),
-            "has no effect without acknowledge = kernel: each snapshot has a connection",
+            "has no effect without acknowledge = kernel: each snapshot has its own connection",
         );
     }
 }
@@ -294,7 +296,7 @@ fn endpoint(text: &str, default_port: u16) -> Result<Endpoint, Refusal> {
     };
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if instance.as_ref().is_some_and(|name| name.is_empty() || !name.chars().all(named)) {
-        return Err(format!("an instance is made of letters, digits, dots, - and _; {RIGHT}"));
+        return Err(format!("an instance may contain letters, digits, dots, - and _; {RIGHT}"));
     }
     let bare = value::host(address).is_ok();
     let (host, port) = match address.rsplit_once(':').filter(|_| !bare) {
@@ -323,8 +325,10 @@ fn tls(section: &mut Section<'_>) -> Option<Option<Tls>> {
         }
     }
     if on && !verify {
-        section
-            .warn("tls-verify", "is off: whoever answers gets the metrics; name its authority in tls-ca-file instead");
+        section.warn(
+            "tls-verify",
+            "is off: metrics are sent to any server that answers; name its CA in tls-ca-file instead",
+        );
     }
     tls.map(|tls| on.then_some(Tls { verify, ..tls }))
 }

@@ -53,11 +53,11 @@ fn section(ini: &Ini, report: &mut Report, name: &'static str) -> Option<Vec<Gro
     let mut section = Section::new(name, ini, report);
     for option in ini.own_options(name) {
         if ini.has_own(DEFAULT_SECTION, option) {
-            section.warn(option, "is no group, because [DEFAULT] has an option of this name; rename the group");
+            section.warn(option, "is not a group, because [DEFAULT] has an option of this name; rename the group");
             continue;
         }
         if let Err(refusal) = value::namespace(option) {
-            section.error(option, format!("the name of a group becomes part of paths: {refusal}"));
+            section.error(option, format!("a group's name becomes part of paths: {refusal}"));
         }
         let group = section.get_named(option, |text| {
             let pattern = pattern::compile(text)?;
@@ -66,8 +66,10 @@ fn section(ini: &Ini, report: &mut Report, name: &'static str) -> Option<Vec<Gro
         if let Some(group) = &group
             && pattern::wants_dot(group.pattern.as_str())
         {
-            section
-                .warn(option, "asks for a dot, but dots in names are underscores when groups are looked for; write _");
+            section.warn(
+                option,
+                "matches a dot, but dots in names are replaced by underscores before groups are matched; write _",
+            );
         }
         groups = groups.zip(group).map(|(mut groups, group)| {
             groups.push(group);
@@ -75,7 +77,7 @@ fn section(ini: &Ini, report: &mut Report, name: &'static str) -> Option<Vec<Gro
         });
     }
     if ini.has_section(name) && groups.as_ref().is_some_and(Vec::is_empty) {
-        report.warn(Problem::of_section(ini, name, "has no group"));
+        report.warn(Problem::of_section(ini, name, "contains no group"));
     }
     groups
 }

@@ -78,7 +78,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Hosts> {
     let mut hosts = Some(Hosts::default());
     for option in ini.own_options(SECTION) {
         if ini.has_own(DEFAULT_SECTION, option) {
-            section.warn(option, "is no host, because [DEFAULT] has an option of this name");
+            section.warn(option, "is not a host, because [DEFAULT] has an option of this name");
             continue;
         }
         let entries = section.get_named(option, entries);
@@ -110,7 +110,7 @@ fn entries(text: &str) -> Result<Vec<(Option<u16>, HostName)>, Refusal> {
             _ => return Err("more than two words; write the name of the host and its cluster".to_owned()),
         };
         if entries.iter().any(|(other, _)| *other == port) {
-            return Err("has two names; write a line for each port, such as 5001 = lb-01 edge".to_owned());
+            return Err("has two names; write one line for each port, such as 5001 = lb-01 edge".to_owned());
         }
         entries.push((port, HostName { name: name.to_owned(), cluster }));
     }

@@ -20,16 +20,16 @@ const MAX_REFERENCES: usize = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Reason {
     /// A dollar without `{` or `$` behind it.
-    #[error("a $ that begins no reference must be written $$ (found {0:?})")]
+    #[error("a $ that does not begin a reference must be written $$ (found {0:?})")]
     LoneDollar(String),
     /// `${` without an end, or without a name.
-    #[error("the reference {0:?} is not complete; write ${{option}} or ${{section:option}}")]
+    #[error("the reference {0:?} is incomplete; write ${{option}} or ${{section:option}}")]
     Incomplete(String),
     /// More than one colon.
     #[error("the reference ${{{0}}} has more than one colon; write ${{option}} or ${{section:option}}")]
     ManyColons(String),
     /// No such option.
-    #[error("the reference ${{{name}}} leads to no option{advice}")]
+    #[error("the reference ${{{name}}} does not name an option{advice}")]
     Missing {
         /// What stands between the braces.
         name: String,

@@ -43,22 +43,22 @@ pub(super) fn keep(text: &str) -> Result<Keep, Refusal> {
     for word in words {
         let digits = word.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = word.split_at(digits);
-        let number: u64 = number.parse().map_err(|_| format!("{word:?} is no number with a unit; {RIGHT}"))?;
+        let number: u64 = number.parse().map_err(|_| format!("{word:?} is not a number with a unit; {RIGHT}"))?;
         let size = unit.strip_suffix("iB").or_else(|| unit.strip_suffix('B')).unwrap_or(unit);
         let factor = |units: &[(&str, u64)], unit: &str| units.iter().find(|(name, _)| *name == unit).map(|(_, f)| *f);
         let amount = |factor: u64| {
             let amount = number.checked_mul(factor).filter(|amount| *amount > 0 && i64::try_from(*amount).is_ok());
-            amount.ok_or_else(|| format!("{word:?} is nothing, or too much; {RIGHT}"))
+            amount.ok_or_else(|| format!("{word:?} is zero or too large; {RIGHT}"))
         };
         let before = if let Some(factor) = factor(&TIMES, unit) {
             keep.age.replace(Duration::from_secs(amount(factor)?)).is_some()
         } else if let Some(factor) = factor(&SIZES, size) {
             keep.bytes.replace(amount(factor)?).is_some()
         } else {
-            return Err(format!("{word:?} has no unit that is known; {RIGHT}"));
+            return Err(format!("{word:?} has an unknown unit; {RIGHT}"));
         };
         if before {
-            return Err(format!("{word:?} is a second bound of its kind; {RIGHT}"));
+            return Err(format!("{word:?} is a second limit of the same kind; {RIGHT}"));
         }
     }
     Ok(keep)

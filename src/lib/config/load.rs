@@ -132,7 +132,7 @@ pub fn check(program: Program, sources: Sources) -> Result<Loaded, Refused> {
     // What the program does not read and cannot be right is as if it were not written.
     let built_in = LazyCell::new(|| Sections::read(program, &options::defaults(), &mut Report::default()));
     let config = written.complete(&built_in).ok_or_else(|| Refused {
-        report: Report { errors: vec![Problem::new("the built-in defaults are not consistent")], warnings: Vec::new() },
+        report: Report { errors: vec![Problem::new("the built-in defaults are inconsistent")], warnings: Vec::new() },
     })?;
     Ok(Loaded { config, ini, warnings: report.warnings, notes })
 }

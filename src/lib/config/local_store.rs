@@ -15,7 +15,8 @@ options! {
         DIR: PathBuf = value::DIRECTORY, "dir", Some("/var/lib/haproxystats/local-store"),
             "Directory for a copy of all metrics, as files <dir>/<seconds since the epoch>/stats.";
         KEEP: Keep = Reading::new(Type::Keep, keep), "keep", Some("all"),
-            "How long stored snapshots are kept, and how many bytes of them, as in [archive]; all: nothing is removed.";
+            "How long stored snapshots are kept, and how much space they may take, as in [archive]; all: nothing is \
+             removed.";
     }
 }
 

@@ -9,8 +9,9 @@ use crate::config::option::{choice, options};
 options! {
     pub(crate) static ROWS: DEFAULT_SECTION, All {
         LOG_FORMAT: LogFormat = choice![("text", LogFormat::Text), ("json", LogFormat::Json), ("journal", LogFormat::Journal)], "log-format", None,
-            "Log lines as text with the time and the level, as JSON objects, or for the systemd journal, which gets the level as a \
-             priority and has the time itself; unset: journal where the output goes there, otherwise text.";
+            "Format of log lines: text with the time and the level, JSON objects, or for the systemd journal, which \
+             gets the level as a priority and adds the time itself; unset: journal if the output goes there, \
+             otherwise text.";
     }
 }
 

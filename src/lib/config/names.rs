@@ -17,7 +17,7 @@ impl NamePatterns {
             return Err("empty; write names such as master.sock or *.master, or remove the line".to_owned());
         }
         if let Some(path) = all.iter().find(|pattern| pattern.contains('/')) {
-            return Err(format!("{path:?} is a path; write the name of the file alone"));
+            return Err(format!("{path:?} is a path; write only the file name"));
         }
         Ok(Self(all))
     }

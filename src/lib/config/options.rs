@@ -28,14 +28,14 @@ static GENERAL: &[&OptionSpec] = &[
     },
     &OptionSpec {
         section: "paths", name: "base-dir", kind: Type::Directory, default: Some("/var/lib/haproxystats"), reader: Reader::None,
-        about: "Base directory, for use as ${paths:base-dir} in this file. Changing it alone moves nothing: the \
-                built-in defaults of the directories do not follow.",
+        about: "Base directory, for use as ${paths:base-dir} in this file. Changing it alone has no effect: the \
+                built-in defaults of the directories do not refer to it.",
     },
     &OptionSpec {
         section: "hosts", name: "*", kind: Type::Text, default: None, reader: Reader::Process,
         about: "Name of the host to which a pulled address belongs, optionally followed by its cluster. The option is \
-                the host of a server of [pull] or the file name of a socket. If ports distinguish hosts: address:port \
-                = name, or indented lines port = name below the address.",
+                the host part of a server of [pull], or the file name of a socket. If hosts differ only in the port: \
+                address:port = name, or indented lines port = name below the address.",
     },
     &OptionSpec {
         section: "frontend-groups", name: "*", kind: Type::Pattern, default: None, reader: Reader::Process,

@@ -106,7 +106,7 @@ fn refuse_group(tail: &str) -> Result<(), Refusal> {
 }
 
 fn unsupported(what: &str) -> Refusal {
-    format!("{what} are not supported; the first group that matches wins, so put the exceptions into a group before it")
+    format!("{what} are not supported; the first group that matches wins, so put the exceptions in a group before it")
 }
 
 #[cfg(test)]

@@ -41,9 +41,9 @@ pub fn check_permissions(program: Program, ini: &Ini) -> Report {
             let problem = |message: &str| Problem::of(ini, section, option, message).text(&path);
             let quoted = quoted(Path::new(&path));
             if mode & WRITE != 0 {
-                report.error(problem(&format!("every user may write this file; run: chmod o-w {quoted}")));
+                report.error(problem(&format!("every user can write this file; run: chmod o-w {quoted}")));
             } else if mode & READ != 0 && content == Content::Secret {
-                report.warn(problem(&format!("every user may read this file; run: chmod o-r {quoted}")));
+                report.warn(problem(&format!("every user can read this file; run: chmod o-r {quoted}")));
             }
         }
     }

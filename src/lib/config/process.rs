@@ -46,15 +46,15 @@ options! {
         STATUS_METRICS: bool = value::BOOLEAN, "status-metrics", Some("false"),
             "Also send the states of servers and backends as numbers.";
         STATE_SERIES: bool = value::BOOLEAN, "state-series", Some("false"),
-            "With states among the families, also send a series for each state: 1 for the one that the object is in, 0 for the \
-             others.";
+            "If families includes states, also send a series for each state: 1 for the current one, 0 for the others.";
         LATENCY_BUCKETS: bool = value::BOOLEAN, "latency-buckets", Some("false"),
             "Also send each bucket of the response times that HAProxy counts (latency-table of [pull]), as counters.";
         TIME_AVERAGES: TimeAverages = choice![("plain", TimeAverages::Plain), ("weighted", TimeAverages::Weighted), ("exact", TimeAverages::Exact)], "time-averages", Some("plain"),
-            "How qtime, ctime, rtime and ttime are averaged over processes: plain, the mean of the processes with \
-             traffic; weighted, by the number of requests behind each average, at most 1024; exact, the mean of the times that \
-             HAProxy has counted since the snapshot before (latency-table of [pull]), and weighted where it has not. Clusters \
-             and servers over all backends always use exact, messages at least weighted.";
+            "How qtime, ctime, rtime and ttime are averaged over processes. plain: the mean of the processes with \
+             traffic. weighted: weighted by the number of requests behind each average, at most 1024. exact: the mean \
+             of the times that HAProxy has counted since the previous snapshot (latency-table of [pull]), or weighted \
+             where it has counted none. Clusters and servers over all backends always use exact, messages to Kafka at \
+             least weighted.";
         LIVENESS_CHECK_INTERVAL: Duration = value::TIME_LIMIT, "liveness-check-interval", Some("10"),
             "How often the parent checks that the workers are alive.";
         WORKER_TIMEOUT: Duration = value::TIME_LIMIT, "worker-timeout", Some("60"),
@@ -67,14 +67,14 @@ options! {
              server-template, for every destination. Requires a socket of level operator or admin: other sockets do \
              not report addresses.";
         SKIP_ZERO: bool = value::BOOLEAN, "skip-zero", Some("false"),
-            "Skip counters that are 0, which have not moved since HAProxy started or since they were cleared; gauges \
-             are sent, and JSON and influx messages keep the counters.";
+            "Skip counters that are 0, because nothing has been counted since HAProxy started or they were cleared; \
+             gauges are still sent, and JSON and influx messages keep the counters.";
         SEND_UNCHANGED_EVERY: NonZeroUsize = value::COUNT, "send-unchanged-every", Some("1"),
-            "Send a value that has not changed only in every n-th snapshot; 1: in each. Applies to lines for Graphite \
-             and the local store; messages to Kafka are complete.";
+            "Send an unchanged value only in every n-th snapshot; 1: in each. Applies to lines for Graphite and the \
+             local store; messages to Kafka are complete.";
         SELF_METRICS: bool = value::BOOLEAN, "self-metrics", Some("true"),
-            "Send metrics about haproxystats itself (queue, retries, workers) in addition to the wall-clock times and \
-             counts.";
+            "Also send metrics about haproxystats itself (queue, retries, workers), not only its processing times and \
+             numbers of metrics.";
     }
 }
 
@@ -183,7 +183,8 @@ fn metrics(section: &mut Section<'_>, option: &Opt<Selection>) -> Option<Selecti
     }
     for name in selection::unknown_in(&selection) {
         let message = format!(
-            "{name:?} is no metric that this version knows; with unknown-fields = send of [pull] it is sent if HAProxy has it"
+            "{name:?} is not a metric that this version knows; with unknown-fields = send in [pull], it is sent if \
+             HAProxy has it"
         );
         section.warn(option.name(), message);
     }
@@ -194,7 +195,7 @@ fn metrics(section: &mut Section<'_>, option: &Opt<Selection>) -> Option<Selecti
 fn exclude(section: &mut Section<'_>, option: &Opt<PathBuf>) -> Option<Option<PathBuf>> {
     let name = option.name();
     if section.ini.get(section.name, name).is_ok_and(|text| text.is_some_and(|text| text.is_empty())) {
-        section.warn(name, "is empty: nothing is left out; write the path of a file, or remove the line");
+        section.warn(name, "is empty, so nothing is excluded; write the path of a file, or remove the line");
         return Some(None);
     }
     let path = section.optional(option)?;

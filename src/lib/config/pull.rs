@@ -22,37 +22,37 @@ options! {
         LOGLEVEL: LogLevel = value::LOGLEVEL, "loglevel", None,
             "Log level of haproxystats-pull; unset: that of [DEFAULT].";
         SOCKET_DIR: PathBuf = value::DIRECTORY, "socket-dir", None, Both,
-            "Directory with UNIX sockets of HAProxy; every socket found in it when a pull begins is pulled.";
+            "Directory with HAProxy's UNIX sockets; every socket found in it when a pull starts is pulled.";
         SERVERS: Vec<Address> = Reading::new(Type::Servers, servers), "servers", None, Both,
-            "Sockets by URL: unix:///path, tcp://host:port, tcp://[IPv6 address]:port, or abns@name and abnsz@name \
-             as HAProxy writes them.";
+            "Sockets by URL: unix:///path, tcp://host:port, tcp://[IPv6 address]:port, or abns@name and abnsz@name as \
+             in HAProxy's configuration.";
         MASTER_SOCKETS: Vec<Address> = Reading::new(Type::Servers, servers), "master-sockets", None,
-            "Sockets of HAProxy's master processes (-S), written as in servers. With these, workers that are leaving after a \
-             reload are asked as well, and their traffic counts until they end.";
+            "Sockets of HAProxy's master processes (-S), written as in servers. With these, workers that are leaving \
+             after a reload are pulled as well, and their traffic counts until they exit.";
         CONTINUOUS_COUNTERS: bool = value::BOOLEAN, "continuous-counters", Some("false"),
-            "Published counters never decrease: what processes that are gone had counted is added, over reloads, restarts, \
-             crashes and clear counters.";
+            "Published counters never decrease: the counts of processes that are gone are added, across reloads, \
+             restarts, crashes and clear counters.";
         FORGET_AFTER: Duration = value::TIME_LIMIT, "forget-after", Some("604800"),
-            "With continuous-counters, what is added for a proxy or a server that HAProxy no longer has is kept for this \
-             long.";
+            "With continuous-counters, how long the counts of a proxy or server that HAProxy no longer has are kept.";
         MARK_ENDED: bool = value::BOOLEAN, "mark-ended", None,
-            "Note in each snapshot which frontends, backends and servers are no more, so that [otlp] and [remote-write] can \
-             end their series; unset: where this file has one of those sections.";
+            "Record in each snapshot which frontends, backends and servers no longer exist, so that [otlp] and \
+             [remote-write] can end their series; unset: true if this file has one of those sections.";
         FAMILIES: Families = Reading::new(Type::Text, families::read), "families", None, Both,
-            "What else of HAProxy is sent, separated by spaces: listeners states tables resolvers certificates activity pools \
-             peers build, or all. The socket needs level operator for activity, and for certificates before HAProxy 3.2.";
+            "Further kinds of HAProxy statistics to collect, separated by spaces: listeners states tables resolvers \
+             certificates activity pools peers build, or all. The socket needs level operator for activity, and for \
+             certificates before HAProxy 3.2.";
         FAMILIES_INTERVAL: Duration = value::WHOLE_SECONDS, "families-interval", Some("60"),
-            "Time between two pulls that ask for families with a command of their own: all but listeners, states and build, \
-             which come with every pull.";
+            "Time between pulls of families that require a command of their own: all but listeners, states and build, \
+             which are part of every pull.";
         UNKNOWN_FIELDS: UnknownFields = choice![("report", UnknownFields::Report), ("send", UnknownFields::Send)], "unknown-fields", Some("report"),
-            "Fields of HAProxy that this version of haproxystats does not know: log and count them (report), or send them as well \
-             (send). HAProxy is asked once in each of its processes how they are combined.";
+            "Fields of HAProxy that this version of haproxystats does not know: log and count them (report), or also \
+             send them (send). Each HAProxy process is asked once how they are to be combined.";
         LATENCY_TABLE: String = Reading::new(Type::Text, latency_table), "latency-table", None,
-            "Stick table in which HAProxy counts response times by the rules of --latency-rules; asked with every pull, and sent as \
-             percentiles. The socket needs level operator.";
+            "Stick table in which HAProxy counts response times by the rules of --latency-rules; read with every pull, \
+             and sent as percentiles. The socket needs level operator.";
         EXCLUDE_SOCKETS: NamePatterns = Reading::new(Type::Text, NamePatterns::parse), "exclude-sockets", None,
-            "Names in socket-dir that are not tried, separated by spaces; * matches any text and ? any character, as \
-             in *.master master.sock. Sockets that turn out not to be stats sockets are skipped anyway.";
+            "File names in socket-dir to skip, separated by spaces; * matches any text and ? any character, as in \
+             *.master master.sock. Sockets that turn out not to be stats sockets are skipped anyway.";
         RETRIES: Retries = value::RETRIES, "retries", Some("1"),
             "How many times a failed connection to a socket is retried; 0: never, -1: until pull-timeout.";
         TIMEOUT: Duration = value::TIME_LIMIT, "timeout", Some("0.1"),
@@ -60,7 +60,7 @@ options! {
         INTERVAL: Duration = value::PAUSE, "interval", Some("0.5"),
             "Pause before a connection to a socket is retried; about as long as a reload of HAProxy takes.";
         PULL_TIMEOUT: Option<Duration> = value::OPTIONAL_TIME_LIMIT, "pull-timeout", Some("2"),
-            "Time allowed for a whole pull; less than pull-interval. 0: no limit.";
+            "Time allowed for a whole pull; should be less than pull-interval. 0: no limit.";
         JITTER: Duration = value::PAUSE, "jitter", Some("0"),
             "Time over which the sockets of a pull are spread, each always at the same offset; pull-timeout counts \
              from that offset. Useful when one host pulls many others.";
@@ -69,8 +69,8 @@ options! {
         BUFFER_LIMIT: NonZeroU64 = value::BYTES, "buffer-limit", Some("6291456"), Both,
             "Kept for existing files; has no effect. It was the size of a read buffer; see max-reply-size.";
         MAX_REPLY_SIZE: NonZeroU64 = value::BYTES, "max-reply-size", Some("1073741824"),
-            "Largest reply accepted, as a guard against one that never ends; a longer reply fails the pull of that \
-             socket. A server takes about 350 bytes.";
+            "Largest reply accepted, as a guard against one that never ends; if a reply is longer, the pull of that \
+             socket fails. A server takes about 350 bytes.";
         DST_DIR: PathBuf = value::DIRECTORY, "dst-dir", Some("/var/lib/haproxystats/incoming"),
             "Directory in which complete snapshots appear, one directory per pull. Created if it does not exist.";
         TMP_DST_DIR: PathBuf = value::DIRECTORY, "tmp-dst-dir", Some("/var/lib/haproxystats/incoming.tmp"),
@@ -200,17 +200,14 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Pull> {
             section.warn_if_relative("dst-dir", dst_dir.as_ref());
             section.warn_if_relative("tmp-dst-dir", tmp_dst_dir.as_ref());
             if dst_dir.is_some() && dst_dir == tmp_dst_dir {
-                section.error("tmp-dst-dir", "is dst-dir too; write another directory on the same file system");
+                section.error("tmp-dst-dir", "is the same as dst-dir; write another directory on the same file system");
             }
             times(section, timeout, pull_timeout, pull_interval, jitter);
         }
     );
     // The original's own example has the default.
     if ini.is_written("pull", "buffer-limit") && buffer_limit.is_some_and(|limit| limit.get() != 6_291_456) {
-        section.warn(
-            "buffer-limit",
-            "has no effect: replies of any size are read; max-reply-size bounds those without end",
-        );
+        section.warn("buffer-limit", "has no effect: replies of any size are read, up to max-reply-size");
     }
     buffer_limit.and(workers).and(pull)
 }
@@ -218,7 +215,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Pull> {
 fn latency_table(text: &str) -> Result<String, Refusal> {
     match is_name(text) {
         true => Ok(text.to_owned()),
-        false => Err("no name of a table; HAProxy takes letters, digits and -_.:".to_owned()),
+        false => Err("not a valid table name; HAProxy allows letters, digits and -_.:".to_owned()),
     }
 }
 
@@ -233,17 +230,18 @@ fn times(
     if let (Some(limit), Some(distance)) = (limit, distance) {
         let seconds = distance.as_secs();
         if limit.is_some_and(|limit| limit >= distance) {
-            let message = format!("is not below pull-interval ({seconds} s): a slow pull makes later ones late");
+            let message = format!("must be below pull-interval ({seconds} s), or a slow pull delays later ones");
             section.warn("pull-timeout", message);
         }
         if jitter.is_some_and(|jitter| !jitter.is_zero() && jitter + limit.unwrap_or_default() >= distance) {
-            let message = format!("with pull-timeout is not below pull-interval ({seconds} s): later pulls are late");
+            let message =
+                format!("plus pull-timeout must be below pull-interval ({seconds} s), or later pulls are delayed");
             section.warn("jitter", message);
         }
     }
     if let (Some(Some(limit)), Some(connect)) = (limit, connect)
         && connect > limit
     {
-        section.warn("timeout", "is above pull-timeout, which ends the pull before");
+        section.warn("timeout", "is above pull-timeout, which ends the pull earlier");
     }
 }

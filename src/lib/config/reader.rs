@@ -41,7 +41,7 @@ pub struct Section {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SyntaxError {
     /// Text stands before the first section.
-    #[error("{text:?} stands before any section; begin the file with a section such as [DEFAULT] or [pull]")]
+    #[error("{text:?} comes before any section; begin the file with a section such as [DEFAULT] or [pull]")]
     NoSection {
         /// Line of the text.
         line: usize,
@@ -49,7 +49,7 @@ pub enum SyntaxError {
         text: String,
     },
     /// A section begins a second time in the same file.
-    #[error("section [{section}] begins a second time (first in line {first}); put its options together")]
+    #[error("section [{section}] appears twice (first in line {first}); merge the two")]
     DuplicateSection {
         /// Line of the second header.
         line: usize,
@@ -59,7 +59,7 @@ pub enum SyntaxError {
         first: usize,
     },
     /// An option is set a second time in the same section of the same file.
-    #[error("option {option:?} is set a second time in [{section}] (first in line {first}); remove one of them")]
+    #[error("option {option:?} is set twice in [{section}] (first in line {first}); remove one of them")]
     DuplicateOption {
         /// Line of the second one.
         line: usize,

@@ -114,7 +114,7 @@ impl<'a> Section<'a> {
     /// Warns about a directory whose meaning depends on where the program is started.
     pub(super) fn warn_if_relative(&mut self, option: &str, path: Option<&std::path::PathBuf>) {
         if path.is_some_and(|path| path.is_relative()) {
-            self.warn(option, "depends on the directory in which the program is started; write a path from / on");
+            self.warn(option, "depends on the directory in which the program is started; write an absolute path");
         }
     }
 }
@@ -128,7 +128,7 @@ fn older(base: &str, option: &str) -> String {
 fn misunderstanding(text: &str) -> &'static str {
     let quoted = |quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
     if text.contains([' ', '\t']) && text.split_whitespace().skip(1).any(|word| word.starts_with(['#', ';'])) {
-        " (a comment must stand on a line of its own)"
+        " (a comment must be on its own line)"
     } else if quoted('"') || quoted('\'') {
         " (quotes are part of a value; leave them out)"
     } else {

@@ -28,8 +28,8 @@ pub(super) fn of_kind(text: &str, kind: Kind) -> Result<Selection, Refusal> {
         }
         let word = kind.word();
         match columns::find(name) {
-            Some(column) if column.is_numeric() => Err(format!("{name:?} is no metric that a {word} has")),
-            Some(_) => Err(format!("{name:?} is text, no number that could be sent")),
+            Some(column) if column.is_numeric() => Err(format!("{name:?} is not a metric of a {word}")),
+            Some(_) => Err(format!("{name:?} is text, which cannot be sent")),
             None => {
                 let known = COLUMNS.iter().map(|column| column.name).filter(|name| usable(name));
                 unknown(name, "HAProxy", &did_you_mean(name, known))
@@ -49,7 +49,7 @@ pub(super) fn of_daemon(text: &str) -> Result<Selection, Refusal> {
             || info::FIELDS.iter().find(|field| field.name.contains(' ') && field.name.replace(' ', "_") == name);
         match exact.or_else(spaced) {
             Some(field) if field.is_numeric() => Ok(field.name.to_owned()),
-            Some(_) => Err(format!("{name:?} is text, no number that could be sent")),
+            Some(_) => Err(format!("{name:?} is text, which cannot be sent")),
             None => {
                 let known: Vec<String> = info::FIELDS
                     .iter()
@@ -69,7 +69,7 @@ fn unknown(name: &str, of: &str, advice: &str) -> Result<String, Refusal> {
     if advice.is_empty() && is_name {
         Ok(name.to_owned())
     } else {
-        Err(format!("{name:?} is no metric of {of}{advice}"))
+        Err(format!("{name:?} is not a metric of {of}{advice}"))
     }
 }
 
@@ -86,7 +86,7 @@ fn list(text: &str, check: impl Fn(&str) -> Result<String, Refusal>) -> Result<S
         [] => Err("empty; write names of metrics separated by spaces, or remove the line".to_owned()),
         ["all"] => Ok(Selection::All),
         _ if names.contains(&"all") => {
-            Err("\"all\" selects every metric; write it alone, or the names without it".to_owned())
+            Err("\"all\" already selects every metric; write it alone, or the names without it".to_owned())
         }
         _ => {
             let mut refusals = Vec::new();
@@ -131,9 +131,9 @@ mod tests {
         for (text, words) in [
             ("", "empty"),
             ("all stot", "alone"),
-            ("stot no,such", "\"no,such\" is no metric of HAProxy"),
+            ("stot no,such", "\"no,such\" is not a metric of HAProxy"),
             ("stott", "did you mean \"stot\"?"),
-            ("weight", "no metric that a frontend has"),
+            ("weight", "not a metric of a frontend"),
             ("pxname", "text"),
             ("stott scurr", "did you mean \"scur\"?"),
         ] {

@@ -20,7 +20,7 @@ pub(super) fn servers(text: &str) -> Result<Vec<Address>, Refusal> {
             let place = match index + 1 {
                 at if at == last => "at the end",
                 1 => "at the start",
-                _ => "beside another",
+                _ => "next to another",
             };
             return Err(format!("a comma {place} separates nothing; remove it"));
         }
@@ -40,7 +40,7 @@ fn server(url: &str) -> Result<Address, Refusal> {
         }
     }
     let Some((scheme, rest)) = url.split_once(':') else {
-        return Err("no URL; write unix:///path or tcp://host:port".to_owned());
+        return Err("not a URL; write unix:///path or tcp://host:port".to_owned());
     };
     match scheme.to_ascii_lowercase().as_str() {
         "unix" => unix(rest),
@@ -69,7 +69,7 @@ fn unix(rest: &str) -> Result<Address, Refusal> {
         return Err("not an absolute path; write three slashes, as in unix:///run/haproxy.sock".to_owned());
     }
     if path.contains(['\0', '\n']) {
-        return Err("not a path; write one path in one line".to_owned());
+        return Err("not a path; write a single path on one line".to_owned());
     }
     if path.ends_with('/') {
         return Err("a directory; write the path of a socket, or use socket-dir for the directory".to_owned());
@@ -84,7 +84,7 @@ fn unix(rest: &str) -> Result<Address, Refusal> {
 fn tcp(rest: &str) -> Result<Address, Refusal> {
     const RIGHT: &str = "write tcp://host:port, such as tcp://127.0.0.1:5555 or tcp://[::1]:5555";
     let Some(authority) = rest.strip_prefix("//") else {
-        return Err(format!("no URL; {RIGHT}"));
+        return Err(format!("not a URL; {RIGHT}"));
     };
     let authority = authority.strip_suffix('/').unwrap_or(authority);
     if authority.contains(['/', '?', '#', '@']) {
@@ -97,7 +97,7 @@ fn tcp(rest: &str) -> Result<Address, Refusal> {
             };
             let bare = address.split_once('%').map_or(address, |(ip, _)| ip);
             if bare.parse::<Ipv6Addr>().is_err() {
-                return Err(format!("no IPv6 address in its brackets; {RIGHT}"));
+                return Err(format!("without an IPv6 address in its brackets; {RIGHT}"));
             }
             (address, tail.strip_prefix(':'))
         }
@@ -111,7 +111,7 @@ fn tcp(rest: &str) -> Result<Address, Refusal> {
     }
     let name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '%');
     if host.len() > 253 || !host.chars().all(name) {
-        return Err(format!("without a valid name of a host; {RIGHT}"));
+        return Err(format!("without a valid host name; {RIGHT}"));
     }
     let Some(port) = port.filter(|port| !port.is_empty()) else {
         return Err(format!("without a port; {RIGHT}"));
@@ -119,7 +119,7 @@ fn tcp(rest: &str) -> Result<Address, Refusal> {
     match super::value::integer(port).map(u16::try_from) {
         Some(Ok(port)) if port > 0 => Ok(Address::Tcp { host: host.to_ascii_lowercase(), port }),
         Some(_) => Err("with a port out of range; ports are 1 to 65535".to_owned()),
-        None => Err(format!("with a port that is no number; {RIGHT}")),
+        None => Err(format!("with a port that is not a number; {RIGHT}")),
     }
 }
 
@@ -158,8 +158,8 @@ mod tests {
             ("", "empty"),
             ("tcp://a:1,", "at the end"),
             (",tcp://a:1", "at the start"),
-            ("tcp://a:1,,tcp://b:1", "beside another"),
-            ("/run/x", "no URL"),
+            ("tcp://a:1,,tcp://b:1", "next to another"),
+            ("/run/x", "not a URL"),
             ("http://a:80", "unknown kind"),
             ("unix://", "without a path"),
             ("unix://run/x", "not an absolute path"),
@@ -167,12 +167,12 @@ mod tests {
             ("tcp://a", "without a port"),
             ("tcp://a:", "without a port"),
             ("tcp://:5", "without a host"),
-            ("tcp://a:x", "no number"),
+            ("tcp://a:x", "not a number"),
             ("tcp://a:0", "out of range"),
             ("tcp://a:99999", "out of range"),
             ("tcp://::1:5", "without brackets"),
             ("tcp://[::1", "closing bracket"),
-            ("tcp://[::g]:5", "no IPv6 address"),
+            ("tcp://[::g]:5", "without an IPv6 address"),
             ("tcp://[::1]", "without a port"),
             ("tcp://a:1 tcp://b:2", "more than a host"),
             ("tcp://u@a:1", "more than a host"),

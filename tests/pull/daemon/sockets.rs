@@ -338,7 +338,7 @@ fn check_and_status_say_which_socket_stands_for_which_process() {
     let (status, output) = crate::harness::run(check, SOON);
     assert!(status.success(), "{output}");
     for words in [
-        "a.sock, b.sock lead to one HAProxy process (node lb, Pid 11, Start_time_sec 7)",
+        "a.sock, b.sock belong to the same HAProxy process (node lb, Pid 11, Start_time_sec 7)",
         "master.sock in socket-dir is not a stats socket",
         &format!("127.0.0.1:{port} and localhost:{port} are the same address"),
     ] {

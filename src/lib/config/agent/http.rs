@@ -11,8 +11,8 @@ use std::path::PathBuf;
 options! {
     pub(crate) static ROWS: AGENT, Agent {
         CHECK_URL: String = Reading::new(Type::Text, url), "check-url", None,
-            "Endpoint of http, datawave and patroni; unset: http://localhost:8080/DataWave/Common/Health/health \
-             (datawave), http://localhost:8008 (patroni).";
+            "URL to query for the checks http, datawave and patroni; unset: \
+             http://localhost:8080/DataWave/Common/Health/health (datawave), http://localhost:8008 (patroni).";
         CHECK_SOCKET: PathBuf = value::FILE, "check-socket", None,
             "UNIX socket to connect to instead of the host in check-url.";
         HEADERS_FILE: PathBuf = value::FILE, "headers-file", None,
@@ -109,7 +109,7 @@ fn url(text: &str) -> Result<String, Refusal> {
     }
     let authority = text.split("://").nth(1).and_then(|rest| rest.split(['/', '?']).next()).unwrap_or_default();
     if authority.contains('@') {
-        return Err("has credentials in it; put them into credentials-file".to_owned());
+        return Err("contains credentials; move them to credentials-file".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -145,6 +145,6 @@ fn reductions(text: &str) -> Result<Vec<Reduction>, Refusal> {
     text.lines()
         .map(str::trim)
         .filter(|text| !text.is_empty())
-        .map(|text| line(text).ok_or_else(|| format!("{text:?} is no reduction; write for example /load 0.4 0 8")))
+        .map(|text| line(text).ok_or_else(|| format!("{text:?} is not a reduction; write for example /load 0.4 0 8")))
         .collect()
 }

@@ -11,15 +11,16 @@ use std::time::Duration;
 options! {
     pub(crate) static ROWS: AGENT, Agent {
         CPU_REDUCTION: f64 = value::FRACTION, "cpu-reduction", Some("0.8"),
-            "Share of the weight removed by one runnable task per CPU (load average over a minute; load).";
+            "Share of the weight removed at one runnable task per CPU (one-minute load average; load).";
         PRESSURE_REDUCTION: f64 = value::FRACTION, "pressure-reduction", Some("0.5"),
-            "Share of the weight removed when tasks wait for a CPU all the time (PSI, average over 10 seconds; load).";
+            "Share of the weight removed when tasks are waiting for a CPU all the time (PSI, average over 10 seconds; \
+             load).";
         MEMORY_REDUCTION: f64 = value::FRACTION, "memory-reduction", Some("0"),
             "Share of the weight removed when no memory is available (load).";
         SWAP_REDUCTION: f64 = value::FRACTION, "swap-reduction", Some("0.3"),
             "Share of the weight removed when swap is full (load).";
         OVERLOAD_ENTER: f64 = value::FRACTION, "overload-enter", None,
-            "Share of the weight removed (load) at which the host counts as overloaded; unset: it never does.";
+            "Share of the weight removed (load) at which the host counts as overloaded; unset: never.";
         OVERLOAD_LEAVE: f64 = value::FRACTION, "overload-leave", None,
             "Share of the weight removed (load) below which it no longer counts as overloaded; unset: overload-enter.";
         OVERLOAD_ENTER_DELAY: Duration = value::PAUSE, "overload-enter-delay", Some("0"),

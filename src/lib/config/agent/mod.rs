@@ -31,14 +31,14 @@ options! {
         LOGLEVEL: LogLevel = value::LOGLEVEL, "loglevel", None,
             "Log level of haproxystats-agent; unset: that of [DEFAULT].";
         SELF_METRICS: bool = value::BOOLEAN, "self-metrics", None,
-            "Send metrics about the agent to Graphite; unset: if the configuration has a section [graphite].";
+            "Send metrics about the agent to Graphite; unset: true if the configuration has a [graphite] section.";
         SELF_METRICS_INTERVAL: Duration = value::WHOLE_SECONDS, "self-metrics-interval", Some("10"),
             "Time between two reports of these metrics, aligned to the wall clock.";
         STATE_FILE: PathBuf = value::FILE, "state-file", None,
             "File that keeps the last answers for initial-grace; unset: state.json in the RuntimeDirectory of the \
              systemd unit, otherwise none.";
         STOP_TIMEOUT: Duration = value::PAUSE, "stop-timeout", Some("10"),
-            "How long stop-response is answered after SIGTERM, if a service has one; a second signal ends the agent \
+            "How long stop-response is answered after SIGTERM, if a service has one; a second signal stops the agent \
              at once.";
     }
 }
@@ -111,28 +111,35 @@ fn pairs(names: &[&str], services: &[Service], ini: &Ini, report: &mut Report) -
         let mut section = Section::new(name, ini, report);
         for other in services.iter().take(index).filter(|other| other.port == service.port) {
             if other.bind != service.bind {
-                section.error("bind", format!("is another than that of {}, which has the same port", other.name));
+                section.error("bind", format!("differs from that of {}, which has the same port", other.name));
                 good = false;
             } else if other.request == service.request {
-                let message =
-                    format!("is that of {} on the same port; write what HAProxy sends (agent-send)", other.name);
+                let message = format!(
+                    "is already used by {} on the same port; write what HAProxy sends (agent-send)",
+                    other.name
+                );
                 section.error("request", message);
                 good = false;
             }
             let request = |service: &Service| service.request.clone().unwrap_or_default();
             let (one, two) = (request(service), request(other));
             if one != two && !one.is_empty() && !two.is_empty() && (one.starts_with(&two) || two.starts_with(&one)) {
-                let message =
-                    format!("and that of {} begin alike: end agent-send with \\n, or wait for it", other.name);
+                let message = format!(
+                    "and that of {} have the same beginning: end agent-send with \\n, or wait for it",
+                    other.name
+                );
                 section.warn("request", message);
             }
             if other.max_connections != service.max_connections || other.request_timeout != service.request_timeout {
-                section.warn("port", format!("shares max-connections and request-timeout of {}", other.name));
+                section.warn("port", format!("shares max-connections and request-timeout with {}", other.name));
             }
         }
         let spare = service.check_timeout.saturating_add(service.interval.unwrap_or_default());
         if service.staleness < spare {
-            section.warn("staleness-interval", "is below interval and check-timeout together: slow results are stale");
+            section.warn(
+                "staleness-interval",
+                "is below the sum of interval and check-timeout: slow results become stale",
+            );
         }
     }
     good
@@ -199,18 +206,18 @@ mod tests {
             ("[agent:a]\n[agent:b]\n", "agent-send"),
             ("[agent:a]\nchecks = http\n", "the check http needs it"),
             ("[agent:a]\nchecks = htp\n", "did you mean \"http\"?"),
-            ("[agent]\ndown-response = dwn\n", "\"dwn\" is no word of an answer"),
-            ("[agent]\nallow = 10.0.0.0/33\n", "no network"),
+            ("[agent]\ndown-response = dwn\n", "\"dwn\" is not valid in an answer"),
+            ("[agent]\nallow = 10.0.0.0/33\n", "not a network"),
             ("[agent]\ncheck-url = http://u:p@h/\n", "credentials-file"),
             ("[agent]\nos-load-reduction = 2\n", "fraction"),
             ("[agent]\nchecks = datawave patroni\n", "a service for each"),
-            ("[agent]\nreductions = load 1\n", "no reduction"),
+            ("[agent]\nreductions = load 1\n", "not a reduction"),
             ("[agent]\ntls-key-file = /k\n", "needs tls-certificate-file"),
             ("[agent]\ntls-certificate-file = /c\n", "needs tls-key-file"),
-            ("[agent]\nchecks = load:0\n", "no share"),
-            ("[agent]\nchecks = load load:2\n", "stands twice"),
+            ("[agent]\nchecks = load:0\n", "no valid share"),
+            ("[agent]\nchecks = load load:2\n", "is listed twice"),
             ("[agent]\ndw_health_poller:\n  check_url: http://a/\n", "--import-datawave"),
-            ("[agent]\nport = 5555\n  interval = 5\n", "line of \"interval\" belongs"),
+            ("[agent]\nport = 5555\n  interval = 5\n", "line of \"interval\" is indented"),
             ("[agent]\ncommand = /bin/true\n  check_timeout: 5\n", "line of \"check_timeout\" belongs"),
             ("[agent:a]\nextra =\n  anything\n", "an indented block"),
             ("[agent]\noverload-leave = 0.5\n", "without overload-enter"),

@@ -35,7 +35,9 @@ pub(super) fn networks(text: &str) -> Result<Vec<Network>, Refusal> {
     };
     let parts = text.split(',').map(str::trim);
     parts
-        .map(|part| network(part).ok_or_else(|| format!("{part:?} is no network; write 10.0.0.0/8, 192.0.2.1 or ::1")))
+        .map(|part| {
+            network(part).ok_or_else(|| format!("{part:?} is not a network; write 10.0.0.0/8, 192.0.2.1 or ::1"))
+        })
         .collect()
 }
 

@@ -15,23 +15,23 @@ options! {
         PATRONI_MODE: bool = choice![("read-write", false), ("read-only", true)], "patroni-mode", Some("read-write"),
             "Which nodes are up: the one that holds the leader lock, or the replicas.";
         STANDBY_CLUSTER: bool = value::BOOLEAN, "standby-cluster", Some("false"),
-            "Treat the leader of a standby cluster as the read-write node.";
+            "Treat the leader of a standby cluster as a read-write node.";
         REPLICA_RESPONSE: Response = Reading::new(Type::Answer, response), "replica-response", Some("maint"),
             "Answer of a healthy node that is not the read-write one.";
         TRANSITION_RESPONSE: Response = Reading::new(Type::Answer, response), "transition-response", Some("maint"),
             "Answer of a node whose role, state and leader lock disagree: starting, stopping, promoting, demoted.";
         REPLICAS: &'static str = choice![("any", "/replica"), ("sync", "/sync"), ("async", "/async")], "replicas", Some("any"),
-            "Which replicas serve read-only.";
+            "Which replicas serve read-only traffic.";
         REPLICA_TAGS: Vec<(String, String)> = Reading::new(Type::Text, tags), "replica-tags", None,
-            "Tags that a replica must have to serve read-only, as name=value separated by spaces.";
+            "Tags that a replica must have to serve read-only traffic, as name=value separated by spaces.";
         MAX_LAG: NonZeroU64 = value::BYTES, "max-lag", Some("16777216"),
-            "Lag of a replica at which it is drained from read-only; the weight falls with the lag.";
+            "Lag at which a replica is drained from read-only traffic; up to that, the weight falls with the lag.";
         LAG_DELAY: Duration = value::PAUSE, "lag-delay", Some("0"),
             "How long max-lag must be exceeded before the replica is drained.";
         PRIMARY_WEIGHT: u8 = Reading::new(Type::Percent, percent), "primary-weight", Some("1"),
-            "Weight of the primary for read-only, as a last resort; 0: drained.";
+            "Weight of the primary for read-only traffic, as a last resort; 0: drained.";
         GRACE: Duration = value::PAUSE, "grace", Some("5"),
-            "How long the last answer is kept while Patroni's API cannot be reached; less than Patroni's ttl.";
+            "How long the last answer is kept while Patroni's API cannot be reached; must be less than Patroni's ttl.";
     }
 }
 
@@ -84,7 +84,7 @@ fn tags(text: &str) -> Result<Vec<(String, String)>, Refusal> {
     text.split_whitespace()
         .map(|word| match word.split_once('=') {
             Some((name, value)) if good(name) && good(value) => Ok((name.to_owned(), value.to_owned())),
-            _ => Err(format!("{word:?} is no tag; write for example zone=a")),
+            _ => Err(format!("{word:?} is not a tag; write for example zone=a")),
         })
         .collect()
 }

@@ -12,8 +12,8 @@ options! {
         STALENESS_RESPONSE: Response = Reading::new(Type::Answer, response), "staleness-response", Some("down"),
             "Answer instead of a stale result.";
         INITIAL_RESPONSE: Response = Reading::new(Type::Answer, response), "initial-response", Some(""),
-            "Answer before the first result, if the previous run left no answer that is recent enough \
-             (initial-grace); empty: nothing changes in HAProxy.";
+            "Answer before the first result, if the previous run left no recent enough answer (initial-grace); empty: \
+             nothing changes in HAProxy.";
         DOWN_RESPONSE: Response = Reading::new(Type::Answer, response), "down-response", Some("down"),
             "Answer when the endpoint refuses the connection or cannot be reached.";
         TIMEOUT_RESPONSE: Response = Reading::new(Type::Answer, response), "timeout-response", Some("down"),
@@ -23,8 +23,8 @@ options! {
         UNAVAILABLE_RESPONSE: Response = Reading::new(Type::Answer, response), "unavailable-response", Some("0% drain"),
             "Answer when the endpoint says that it is unavailable (status 503).";
         STOP_RESPONSE: Response = Reading::new(Type::Answer, response), "stop-response", Some(""),
-            "Answer while the agent stops, never better than the last one: drain takes the server out on purpose. \
-             Empty: the agent exits at once and HAProxy keeps the last answer.";
+            "Answer while the agent is stopping, never better than the last one: drain takes the server out on \
+             purpose. Empty: the agent exits at once and HAProxy keeps the last answer.";
     }
 }
 
@@ -70,10 +70,10 @@ pub(super) fn response(text: &str) -> Result<Response, Refusal> {
     let reading =
         grammar::read(format!("{text}\n").as_bytes(), Version::Until30).map_err(|error| format!("{error}; {right}"))?;
     if let Some(word) = reading.unknown.first() {
-        return Err(format!("{word:?} is no word of an answer; {right}"));
+        return Err(format!("{word:?} is not valid in an answer; {right}"));
     }
     if reading.maxconn.is_some() {
-        return Err(format!("maxconn has an option of its own; {right}"));
+        return Err(format!("set the option maxconn instead; {right}"));
     }
     let state = match (reading.admin, reading.health) {
         (Some(Admin::Maint), _) => State::Maint,
@@ -86,7 +86,7 @@ pub(super) fn response(text: &str) -> Result<Response, Refusal> {
     let weight = match reading.weight {
         None => 100,
         Some(Ok(Weight::Percent(percent))) if percent <= 100 => u8::try_from(percent).unwrap_or(100),
-        Some(_) => return Err(format!("the weight is no percentage from 0% to 100%; {right}")),
+        Some(_) => return Err(format!("the weight is not a percentage from 0% to 100%; {right}")),
     };
     // A drained server answers weight 0 anyhow; its weight comes back with the next result.
     let weight = if state == State::Drain { 0 } else { weight };

@@ -27,30 +27,30 @@ options! {
         PORT: u16 = value::PORT, "port", Some("5555"),
             "TCP port to listen on; services on the same port are distinguished by request.";
         ALLOW: Vec<Network> = Reading::new(Type::Text, networks), "allow", None,
-            "Addresses and networks (10.0.0.0/8) that may ask, separated by commas; unset: anyone.";
+            "Addresses and networks (10.0.0.0/8) that are answered, separated by commas; unset: all.";
         REQUEST: String = Reading::new(Type::Text, request), "request", None,
-            "Line with which HAProxy asks for this service (agent-send); unset: the service answers any request.";
+            "Line that HAProxy sends to ask for this service (agent-send); unset: the service answers any request.";
         REQUEST_TIMEOUT: Duration = value::TIME_LIMIT, "request-timeout", Some("0.1"),
-            "Time allowed for the request to arrive, on ports where a service has one.";
+            "Time allowed for the request to arrive, on ports where a service has a request.";
         MAX_CONNECTIONS: NonZeroUsize = value::COUNT, "max-connections", Some("1000"),
-            "Most simultaneous connections to a port; further ones are closed without an answer, which changes \
-             nothing.";
+            "Most simultaneous connections to a port; further ones are closed without an answer, which changes nothing \
+             in HAProxy.";
         CHECKS: Vec<(Kind, u32)> = Reading::new(Type::Text, checks), "checks", Some("datawave"),
             "Checks that make up the answer, separated by spaces: datawave, http, patroni, load, file, command. A \
              suffix such as http:3 sets the share of a check in combine = mean.";
         COMBINE: Combine = choice![("worst", Combine::Worst), ("mean", Combine::Mean)], "combine", Some("worst"),
             "Weight from several checks: the lowest, or their weighted mean; the state is always the worst.";
         OWN_ADMIN_STATE: AdminState = Reading::new(Type::Boolean, owner), "own-admin-state", Some("false"),
-            "Let the agent decide about ready, drain and maint; false: these are the operator's, drain is sent as \
-             weight 0 and maint as down.";
+            "Let the agent set ready, drain and maint; false: leave these to the operator, send drain as weight 0 and \
+             maint as down.";
         MAXCONN: u32 = Reading::new(Type::Count, maxconn), "maxconn", None,
             "Connection limit of the server for each HAProxy process, sent with every answer.";
         WEIGHT_STEP: u8 = Reading::new(Type::Percent, percent), "weight-step", Some("1"),
             "Smallest change of the weight that changes the answer.";
         FALL_DELAY: Duration = value::PAUSE, "fall-delay", Some("0"),
-            "How long a worse state must last before it is answered.";
+            "How long a worse state must last before it is reported.";
         RISE_DELAY: Duration = value::PAUSE, "rise-delay", Some("0"),
-            "How long a better state must last before it is answered.";
+            "How long a better state must last before it is reported.";
         INTERVAL: Option<Duration> = value::OPTIONAL_TIME_LIMIT, "interval", Some("1.0"),
             "Pause between two checks; 0: check when HAProxy asks, once for all requests that arrive at the same time.";
         CHECK_TIMEOUT: Duration = value::TIME_LIMIT, "check-timeout", Some("2"),
@@ -249,7 +249,7 @@ fn is_complete(section: &mut Section<'_>, checks: &[(Kind, u32)], missing: [(Kin
     }
     let endpoints = [Kind::Datawave, Kind::Http, Kind::Patroni];
     if checks.iter().filter(|(kind, _)| endpoints.contains(kind)).count() > 1 {
-        section.error("checks", "has two that ask check-url; make a service for each");
+        section.error("checks", "has two that query check-url; define a service for each");
         complete = false;
     }
     complete
@@ -278,12 +278,13 @@ fn checks(text: &str) -> Result<Vec<(Kind, u32)>, Refusal> {
         let kind = Kind::WORDS.iter().find(|(word, _)| *word == name).map(|(_, kind)| *kind);
         let kind = kind.ok_or_else(|| {
             let advice = did_you_mean(name, Kind::WORDS.iter().map(|(name, _)| *name));
-            format!("{name:?} is no check; write names such as http or load{advice}")
+            format!("{name:?} is not a check; write names such as http or load{advice}")
         })?;
         let share = share.parse().ok().filter(|share| (1..=1000).contains(share));
-        let share = share.ok_or_else(|| format!("{word:?} has no share; write for example {name}:3, up to 1000"))?;
+        let share =
+            share.ok_or_else(|| format!("{word:?} has no valid share; write for example {name}:3, up to 1000"))?;
         if kinds.iter().any(|(other, _)| *other == kind) {
-            return Err(format!("{name:?} stands twice; write it once"));
+            return Err(format!("{name:?} is listed twice; remove one"));
         }
         kinds.push((kind, share));
     }

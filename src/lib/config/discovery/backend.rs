@@ -16,10 +16,10 @@ options! {
         PORT: u16 = value::PORT, "port", None,
             "Port of servers for which the source knows none; unset: haproxy-backend-server-port.";
         MODE: BackendMode = choice![("template", BackendMode::Template), ("dynamic", BackendMode::Dynamic)], "mode", Some("template"),
-            "Use the slots of server-template, or add and delete servers (HAProxy 2.6 and later).";
+            "Use the slots of a server-template, or add and delete servers (HAProxy 2.6 and later).";
         ASG_NAMES: Vec<String> = Reading::new(Type::Text, names), "asg-names", None,
-            "Groups of this backend, separated by commas; unset: those of [discovery-client] with dedicated-asg, \
-             otherwise all.";
+            "Groups that belong to this backend, separated by commas; unset: with dedicated-asg, those of \
+             [discovery-client], otherwise all.";
         FALLBACK: String = Reading::new(Type::Text, word), "fallback", None,
             "Backend for the servers of other groups; it needs a section of its own.";
         SERVER_OPTIONS: String = Reading::new(Type::Text, words), "server-options", Some("check"),
@@ -96,7 +96,7 @@ pub(super) fn written(ini: &Ini, report: &mut Report, port: u16, own: &Serves) -
         let section = &mut Section::new(title, ini, report);
         let name = title.split_once(':').map_or("", |(_, name)| name).to_owned();
         if !is_name(&name) {
-            section.error("base-name", "stands in a section whose name is not that of a backend of HAProxy");
+            section.error("base-name", "is in a section whose name cannot be that of an HAProxy backend");
             good = false;
         }
         let Some(base_name) = written.base_name else {
@@ -133,7 +133,7 @@ fn give_the_rest(
             continue;
         };
         if taken.iter().any(|(name, other)| *name == fallback && *other != groups) {
-            section.error("fallback", "is that of another backend with other asg-names; each needs its own");
+            section.error("fallback", "is also that of another backend with different asg-names; each needs its own");
             good = false;
             continue;
         }

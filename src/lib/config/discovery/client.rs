@@ -22,7 +22,7 @@ options! {
             "Backends of HAProxy as name:base name:port, separated by commas; instead of [discovery-backend:NAME] \
              sections.";
         HAPROXY_BACKEND_NAME: String = Reading::new(Type::Text, word), "haproxy-backend-name", None,
-            "HAProxy backend, if there is only one; together with haproxy-backend-base-name.";
+            "HAProxy backend, if there is only one; requires haproxy-backend-base-name.";
         HAPROXY_BACKEND_BASE_NAME: String = Reading::new(Type::Text, word), "haproxy-backend-base-name", None,
             "Prefix of the server-template of haproxy-backend-name.";
         HAPROXY_BACKEND_SERVER_PORT: u16 = value::PORT, "haproxy-backend-server-port", Some("80"),
@@ -32,22 +32,22 @@ options! {
         ASG_NAMES: Vec<String> = Reading::new(Type::Text, names), "asg-names", None,
             "Groups of the backends with dedicated-asg, separated by commas.";
         HAPROXY_FALLBACK_BACKEND_NAME: String = Reading::new(Type::Text, word), "haproxy-fallback-backend-name", None,
-            "Backend of the servers of other groups.";
+            "Backend for the servers of other groups.";
         HAPROXY_FALLBACK_BACKEND_BASE_NAME: String = Reading::new(Type::Text, word), "haproxy-fallback-backend-base-name", None,
             "Prefix of the server-template of haproxy-fallback-backend-name.";
         ALL_SERVERS_IN_FALLBACK_BACKEND: bool = value::BOOLEAN, "all-servers-in-fallback-backend", Some("false"),
             "Also put the servers of asg-names into the fallback backend.";
         USE_MANAGED_WEIGHTS_BY_HSDO: bool = value::BOOLEAN, "use-managed-weights-by-hsdo", Some("true"),
-            "Manage the weights of servers; false: leave them to HAProxy's configuration, its slowstart and agents.";
+            "Manage the weights of servers; false: leave them to HAProxy's configuration, slowstart and agent checks.";
         SOCKET_TIMEOUT: Duration = value::TIME_LIMIT, "socket-timeout", Some("2"),
             "Time allowed for one command and its reply on a socket of HAProxy.";
         DRAIN_TIMEOUT: Duration = value::PAUSE, "drain-timeout", Some("30"),
             "Time allowed for the sessions of a removed server to end before its slot goes to maintenance.";
         SHUTDOWN_SESSIONS: bool = value::BOOLEAN, "shutdown-sessions", Some("false"),
-            "End the sessions that remain after drain-timeout; false: they go on until they end by themselves.";
+            "Close the sessions that remain after drain-timeout; false: let them end by themselves.";
         SERVER_STATE_FILE: PathBuf = value::FILE, "server-state-file", None,
             "HAProxy's server-state-file, updated with each change so that a reload continues where the previous \
-             process ended; docs/discovery.md says how server-template has to load it.";
+             process ended; docs/discovery.md shows the HAProxy configuration for it.";
     }
 }
 
@@ -97,7 +97,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Client> {
     for (index, backend) in backends.iter().enumerate() {
         if backends.iter().take(index).any(|other| other.name == backend.name) {
             let mut section = Section::new(DISCOVERY_CLIENT, ini, report);
-            section.error("haproxy-backend-list", format!("has the backend {} twice", backend.name));
+            section.error("haproxy-backend-list", format!("lists backend {} twice", backend.name));
             return None;
         }
     }

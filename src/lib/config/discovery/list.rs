@@ -15,7 +15,7 @@ pub(super) fn backend_list(text: &str) -> Result<Vec<Listed>, Refusal> {
     }
     let mut list = Vec::new();
     for element in text.split(',').map(str::trim).filter(|element| !element.is_empty()) {
-        let wrong = || format!("{element:?} is no backend; {RIGHT}");
+        let wrong = || format!("{element:?} is not a backend; {RIGHT}");
         let mut parts = element.split(':').map(str::trim);
         let (Some(name), Some(base), port, None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
             return Err(wrong());
@@ -34,12 +34,14 @@ pub(super) fn backend_list(text: &str) -> Result<Vec<Listed>, Refusal> {
 fn mapping(text: &str) -> Result<Vec<Listed>, Refusal> {
     const RIGHT: &str = r#"write {"name": {"baseName": "base", "serverPort": "80"}}"#;
     let wrong = |what: &str| format!("{what}; {RIGHT}");
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| wrong(&format!("no JSON ({error})")))?;
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| wrong(&format!("not JSON ({error})")))?;
     let backends = value.as_object().filter(|backends| !backends.is_empty()).ok_or_else(|| wrong("no backends"))?;
     let mut list = Vec::new();
     for (name, backend) in backends {
         let base = backend.get("baseName").and_then(serde_json::Value::as_str).filter(|base| is_name(base));
-        let (Some(base), true) = (base, is_name(name)) else { return Err(wrong(&format!("{name:?} is no backend"))) };
+        let (Some(base), true) = (base, is_name(name)) else {
+            return Err(wrong(&format!("{name:?} is not a backend")));
+        };
         let port = match backend.get("serverPort") {
             None => None,
             Some(serde_json::Value::String(port)) => Some(value::port(port)?),

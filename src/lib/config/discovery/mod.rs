@@ -41,18 +41,18 @@ options! {
         DEBUG: bool = value::BOOLEAN, "debug", Some("false"),
             "Log messages of every level, whatever loglevel says.";
         INTERVAL: Duration = value::TIME_LIMIT, "interval", Some("1"),
-            "Pause between two rounds of the server and of the client.";
+            "Pause between rounds of the server, and of the client.";
         HAPROXY_BACKEND_SERVERS_LIST_SIZE: NonZeroUsize = Reading::new(Type::Count, list_size), "haproxy-backend-servers-list-size", Some("10"),
-            "Number of slots in the list: the range of the server-template. At most 1000 with dynamodb, 1300 with \
-             consul, 4096 with etcd, 16384 with file.";
+            "Number of slots in the list; the same as in HAProxy's server-template. At most 1000 with dynamodb, 1300 \
+             with consul, 4096 with etcd, 16384 with file.";
         STATE_DIR: PathBuf = value::DIRECTORY, "state-dir", Some("/var/lib/haproxystats/discovery"),
-            "Directory for the list (store = file), and for the last known contents of source and store.";
+            "Directory for the list (store = file), and for the last known contents of the source and the store.";
         AWS_DEFAULT_REGION: String = value::TEXT, "aws-default-region", None,
             "AWS region of the DynamoDB table and of the Auto Scaling Groups; unset: that of the AWS profile.";
         EXPORTER_ADDRESS: IpAddr = value::ADDRESS, "exporter-address", Some("0.0.0.0"),
             "Address of the metrics page for Prometheus; :: for IPv6 and IPv4.";
         EXPORTER_PORT: Option<u16> = Reading::new(Type::Text, optional_port), "exporter-port", None,
-            "TCP port of the metrics page, 0: no page; unset: 6789, or 6790 with --client alone.";
+            "TCP port of the metrics page; 0: no page; unset: 6789, or 6790 with --client alone.";
         GRAPHITE: bool = value::BOOLEAN, "graphite", Some("false"),
             "Also send the metrics to Graphite, as configured in [graphite].";
         GRAPHITE_INTERVAL: Duration = value::WHOLE_SECONDS, "graphite-interval", Some("10"),
@@ -123,7 +123,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Discovery> {
             let (name, most) = store.kind.room();
             fits = size.get() <= most;
             if !fits {
-                let message = format!("is more than the {most} servers that a value of store = {name} has room for");
+                let message = format!("is more than the {most} servers that a value in store = {name} can hold");
                 Section::new(DISCOVERY, ini, report).error("haproxy-backend-servers-list-size", message);
             }
         }
@@ -159,7 +159,7 @@ fn graphite(section: &mut Section<'_>) -> Option<Option<(Graphite, Duration)>> {
     let mut found = Report::default();
     let graphite = graphite::read(section.ini, &mut found);
     if let (None, Some(first)) = (&graphite, found.errors.first()) {
-        section.error("graphite", format!("is true, and [graphite] is wrong: {first}"));
+        section.error("graphite", format!("is true, but [graphite] is invalid: {first}"));
     }
     Some(Some((graphite?, interval?)))
 }
@@ -272,12 +272,12 @@ mod tests {
             ("[discovery]\nstore = consul\nhaproxy-backend-servers-list-size = 2000\n", "1300 servers"),
             (
                 "[discovery]\nstore = etcd\nhaproxy-backend-servers-list-size = 4097\n",
-                "4096 servers that a value of store = etcd",
+                "4096 servers that a value in store = etcd",
             ),
             ("[discovery]\nhaproxy-backend-servers-list-size = 16385\n", "from 1 to 16384"),
             ("[discovery]\nstore = dynamodb\n", "dynamodb-table-name: is not set"),
             ("[discovery-server]\nmode = aws\n", "asg-names: is not set, and mode = aws needs it"),
-            ("[discovery-server]\nmode = consul\nconsul-api-url = localhost:8500\n", "no URL"),
+            ("[discovery-server]\nmode = consul\nconsul-api-url = localhost:8500\n", "not a URL"),
             ("[discovery-server]\nhaproxy-backend-server-max-weight = 300\n", "from 0 to 256"),
             ("[discovery-server]\nhaproxy-backend-server-min-weight = 20\n", "is above the largest weight, 10"),
             ("[discovery-server]\nhaproxy-backend-server-increase-weight = 0\n", "would never reach"),
@@ -286,8 +286,8 @@ mod tests {
                 "[discovery-client]\nall-servers-in-fallback-backend = yes\n",
                 "haproxy-fallback-backend-name: is not set",
             ),
-            ("[discovery-client]\nhaproxy-backend-list = a b:c\n", "no backend"),
-            ("[discovery-client]\nhaproxy-backend-list = a:b, a:c\n", "the backend a twice"),
+            ("[discovery-client]\nhaproxy-backend-list = a b:c\n", "not a backend"),
+            ("[discovery-client]\nhaproxy-backend-list = a:b, a:c\n", "lists backend a twice"),
             ("[discovery-backend:a]\nport = 80\n", "base-name: is not set"),
             ("[discovery-backend:a]\nbase-name = a\nasg-names = x\nfallback = y\n", "without a section"),
         ] {

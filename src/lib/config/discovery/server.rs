@@ -18,17 +18,17 @@ options! {
         SOURCE_WEIGHTS: bool = value::BOOLEAN, "source-weights", Some("true"),
             "Whether the weights in Consul, SRV records or the file scale the weight of a server.";
         ALLOW_EMPTY: bool = value::BOOLEAN, "allow-empty", Some("false"),
-            "Trust a source that returns a name without servers: a Consul service without instances, a DNS name \
-             without records, a group that the file does not mention; false: it counts as a failure, and the servers \
-             of that name are kept.";
+            "Accept that a source returns no servers for a name: a Consul service without instances, a DNS name \
+             without records, a group that the file does not mention; false: treat that as a failure, and keep the \
+             servers of that name.";
         SOURCE_TIMEOUT: Duration = value::TIME_LIMIT, "source-timeout", Some("10"),
             "Time allowed for one query of the source.";
         SOURCE_LONGEST_PAUSE: Duration = value::TIME_LIMIT, "source-longest-pause", Some("60"),
-            "Longest pause before a source that fails is asked again; the pause begins at interval and doubles.";
+            "Longest pause before a failed query of the source is repeated; the pause starts at interval and doubles.";
         HAPROXY_BACKEND_SERVER_MIN_WEIGHT: u16 = Reading::new(Type::Weight, weight), "haproxy-backend-server-min-weight", Some("1"),
             "Weight of a server that has just been added.";
         HAPROXY_BACKEND_SERVER_MAX_WEIGHT: u16 = Reading::new(Type::Weight, weight), "haproxy-backend-server-max-weight", Some("10"),
-            "Weight of a server that has reached its full share.";
+            "Weight of a server at the end of its ramp.";
         HAPROXY_BACKEND_SERVER_INCREASE_WEIGHT: u16 = Reading::new(Type::Weight, weight), "haproxy-backend-server-increase-weight", Some("1"),
             "Weight that a new server gains with each step.";
         HAPROXY_BACKEND_SERVER_INCREASE_WEIGHT_INTERVAL: Duration = value::PAUSE, "haproxy-backend-server-increase-weight-interval", Some("30"),
@@ -36,20 +36,21 @@ options! {
         DRAIN_TIME: Duration = value::PAUSE, "drain-time", Some("60"),
             "How long a server that was removed is drained before its slot can be reused.";
         REMOVAL_CONFIRMATIONS: NonZeroUsize = value::COUNT, "removal-confirmations", Some("3"),
-            "Number of consecutive query results in which a server must be missing, or unhealthy, before it is removed.";
+            "Number of consecutive query results in which a server must be missing or unhealthy before it is removed.";
         HOLD_OBSOLETE: Duration = value::PAUSE, "hold-obsolete", Some("30"),
             "How long a server must be missing from query results before it is removed, unless another server is \
              waiting for its slot.";
         REMOVAL_RATIO: f64 = value::FRACTION, "removal-ratio", Some("0.5"),
-            "Largest share of the servers, of each group and of each backend that may be removed without replacement \
-             within removal-hold; beyond it they are kept.";
+            "Largest share of all servers, and of those of each group and backend, that may be removed without \
+             replacement within removal-hold; beyond that they are kept.";
         REMOVAL_FLOOR: usize = Reading::new(Type::Text, |text| number(text, usize::MAX)), "removal-floor", Some("1"),
-            "Number of servers of the list, of each group and of each backend that are always kept, whatever the \
+            "Number of servers in the list, in each group and in each backend that are always kept, whatever the \
              source says.";
         REMOVAL_HOLD: Duration = value::PAUSE, "removal-hold", Some("300"),
-            "Time after which the source is trusted anyway, down to removal-floor; 0: never.";
+            "Time after which the source is followed anyway, down to removal-floor; 0: never.";
         LEASE_TIME: Duration = value::TIME_LIMIT, "lease-time", Some("15"),
-            "Time after which another haproxystats-discovery --server takes over from one that no longer responds.";
+            "Time after which another haproxystats-discovery --server takes over from one that has stopped renewing \
+             its lease.";
         SERVER_NAME: String = Reading::new(Type::Text, word), "server-name", None,
             "Name of this haproxystats-discovery --server among those that share the store; unset: host name and \
              process ID.";

@@ -12,13 +12,13 @@ use std::path::PathBuf;
 options! {
     pub(crate) static ROWS: DISCOVERY_SERVER, Discovery {
         MODE: Mode = choice![("aws", Mode::Aws), ("consul", Mode::Consul), ("dns", Mode::Dns), ("file", Mode::File)], "mode", None,
-            "Where servers are found; needed with --server.";
+            "Where servers are found; required with --server.";
         ASG_NAMES: Vec<String> = Reading::new(Type::Text, names), "asg-names", None,
             "Auto Scaling Groups, separated by commas (aws).";
         ADDRESS: Address = choice![("private", Address::Private), ("ipv6", Address::Ipv6), ("public", Address::Public)], "address", Some("private"),
             "Which address of an instance HAProxy uses (aws).";
         CONSUL_API_URL: Vec<String> = Reading::new(Type::Text, urls), "consul-api-url", None,
-            "URLs of Consul, separated by commas, asked in turn (consul).";
+            "URLs of Consul, separated by commas, tried in turn (consul).";
         CONSUL_SERVICE_NAME: Vec<String> = Reading::new(Type::Text, names), "consul-service-name", None,
             "Services, separated by commas; the name of a service is the group of its servers (consul).";
         CONSUL_TOKEN_FILE: PathBuf = value::FILE, "consul-token-file", None,
@@ -26,15 +26,15 @@ options! {
         CONSUL_TAGS: Vec<String> = Reading::new(Type::Text, names), "consul-tags", None,
             "Tags that a server must have, separated by commas (consul).";
         CONSUL_DATACENTER: String = Reading::new(Type::Text, word), "consul-datacenter", None,
-            "Datacenter to ask; unset: that of the agent that is asked (consul).";
+            "Datacenter to query; unset: that of the queried Consul agent (consul).";
         CONSUL_WARNING: bool = value::BOOLEAN, "consul-warning", Some("true"),
-            "Whether a server with a check in the state warning may serve (consul).";
+            "Whether a server with a check in state warning counts as healthy (consul).";
         DNS_NAMES: Vec<String> = Reading::new(Type::Text, names), "dns-names", None,
             "DNS names, separated by commas; the name is the group of its servers (dns).";
         DNS_TYPE: Record = choice![("a", Record::A), ("aaaa", Record::Aaaa), ("srv", Record::Srv)], "dns-type", Some("a"),
             "Type of the records that are queried (dns).";
         DNS_SERVERS: Vec<SocketAddr> = Reading::new(Type::Text, name_servers), "dns-servers", None,
-            "Addresses of name servers with their ports, separated by commas; unset: those of the system (dns).";
+            "Name servers as address:port, separated by commas; unset: those of the system (dns).";
         SOURCE_FILE: PathBuf = value::FILE, "source-file", None,
             "File with the servers (file).";
     }

@@ -15,7 +15,7 @@ options! {
         STORE: StoreKind = choice![("file", StoreKind::File), ("dynamodb", StoreKind::DynamoDb), ("consul", StoreKind::Consul), ("etcd", StoreKind::Etcd)], "store", None,
             "Where the list is stored; unset: dynamodb if dynamodb-table-name is set, otherwise file.";
         STORE_URL: Vec<String> = Reading::new(Type::Text, urls), "store-url", None,
-            "URLs of Consul or etcd, separated by commas, asked in turn; unset: http://127.0.0.1:8500 or \
+            "URLs of Consul or etcd, separated by commas, tried in turn; unset: http://127.0.0.1:8500 or \
              http://127.0.0.1:2379.";
         STORE_KEY: String = Reading::new(Type::Text, key), "store-key", Some("haproxystats/discovery"),
             "Key of the list in Consul or etcd; each list needs its own.";
@@ -34,7 +34,7 @@ options! {
         DYNAMODB_TABLE_NAME: String = Reading::new(Type::Text, word), "dynamodb-table-name", None,
             "DynamoDB table, with the number BackendServerID as its key.";
         DYNAMODB_ROWS: bool = value::BOOLEAN, "dynamodb-rows", Some("true"),
-            "Also keep a row for each server in the table like HSDO, for HSDO clients that use the same table.";
+            "Also keep a row for each server in the table, as HSDO does, for HSDO clients that use the same table.";
     }
 }
 

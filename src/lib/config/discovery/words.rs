@@ -47,7 +47,7 @@ pub(super) fn word(text: &str) -> Result<String, Refusal> {
 /// Words for the command line of HAProxy's socket.
 pub(super) fn words(text: &str) -> Result<String, Refusal> {
     let bad = text.contains(|c: char| c.is_control() || matches!(c, ';' | '"' | '\'' | '\\'));
-    if bad { Err("not words for a server; write for example check inter 2s".to_owned()) } else { Ok(text.to_owned()) }
+    if bad { Err("not keywords of a server; write for example check inter 2s".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 pub(super) fn key(text: &str) -> Result<String, Refusal> {
@@ -80,7 +80,7 @@ pub(super) fn urls(text: &str) -> Result<Vec<String>, Refusal> {
         let good =
             rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['@', ' ', '?']));
         if !good {
-            return Err(format!("{url:?} is no URL; write for example http://127.0.0.1:8500"));
+            return Err(format!("{url:?} is not a URL; write for example http://127.0.0.1:8500"));
         }
     }
     Ok(urls.into_iter().map(|url| url.trim_end_matches('/').to_owned()).collect())
@@ -89,7 +89,7 @@ pub(super) fn urls(text: &str) -> Result<Vec<String>, Refusal> {
 pub(super) fn name_servers(text: &str) -> Result<Vec<SocketAddr>, Refusal> {
     let server = |text: &String| {
         let address = text.parse().or_else(|_| value::address(text).map(|ip| SocketAddr::new(ip, 53)));
-        address.map_err(|_| format!("{text:?} is no address; write for example 127.0.0.1:53"))
+        address.map_err(|_| format!("{text:?} is not an address; write for example 127.0.0.1:53"))
     };
     names(text)?.iter().map(server).collect()
 }

@@ -22,7 +22,7 @@ const OURS: [(&str, &str); 13] = [
     ("ssl.ca.location", "tls-ca-file"),
     ("ssl.certificate.location", "tls-certificate-file"),
     ("ssl.key.location", "tls-key-file"),
-    ("message.timeout.ms", "nothing: messages are tried until they are delivered"),
+    ("message.timeout.ms", "nothing: messages are retried until they are delivered"),
 ];
 
 /// Properties that are secrets, and belong into a file that not everybody reads.
@@ -45,7 +45,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<BTreeMap<String, String>
             section.error(option, format!("is set by this program; write {ours} instead"));
             good = false;
         } else if let Some((_, file)) = SECRETS.iter().find(|(property, _)| *property == name) {
-            section.error(option, format!("is a secret; write it into a file and name that with {file}"));
+            section.error(option, format!("is a secret; write it to a file, and set {file} to its path"));
             good = false;
         } else if let Some(Some(value)) = section.optional_named(option, value::text) {
             match refused(name, &value) {
@@ -71,7 +71,7 @@ fn refused(name: &str, value: &str) -> Option<String> {
     match config.create_native_config() {
         Ok(_) => None,
         Err(rdkafka::error::KafkaError::ClientConfig(_, reason, ..)) => {
-            Some(format!("{reason}; the properties are in librdkafka's CONFIGURATION.md"))
+            Some(format!("{reason}; librdkafka's CONFIGURATION.md lists the properties"))
         }
         Err(error) => Some(error.to_string()),
     }
@@ -96,7 +96,7 @@ pub(super) fn check(section: &mut Section<'_>, properties: &BTreeMap<String, Str
         let Some(option) = written(section, name) else { continue };
         let weak = !matches!(property(name), "all" | "-1");
         if weak && idempotent {
-            section.error(&option, "does not go with idempotence; write librdkafka.enable.idempotence = false as well");
+            section.error(&option, "is incompatible with idempotence; also set librdkafka.enable.idempotence = false");
             good = false;
         } else if weak {
             section.warn(&option, "messages count as delivered before every in-sync replica has them");
@@ -105,14 +105,14 @@ pub(super) fn check(section: &mut Section<'_>, properties: &BTreeMap<String, Str
     if let Some(option) = written(section, "max.in.flight.requests.per.connection").filter(|_| idempotent)
         && property("max.in.flight.requests.per.connection").parse().is_ok_and(|count: u32| count > 5)
     {
-        section.error(&option, "does not go with idempotence; write 5 or less");
+        section.error(&option, "is incompatible with idempotence; write 5 or less");
         good = false;
     }
     if let Some(option) = written(section, "enable.idempotence").filter(|_| !idempotent && all) {
-        section.warn(&option, "messages may arrive twice, and in another order, when a connection breaks");
+        section.warn(&option, "messages may arrive twice, and out of order, when a connection fails");
     }
     if sends_password && property("security.protocol") == "sasl_plaintext" {
-        section.warn("sasl-mechanism", "the password goes over the network as it is; write tls = true as well");
+        section.warn("sasl-mechanism", "the password is sent unencrypted; also set tls = true");
     }
     good
 }

@@ -26,9 +26,9 @@ options! {
         TOPIC: String = Reading::new(Type::Text, topic), "topic", Some("haproxystats"),
             "Topic that messages are written to.";
         CLIENT_ID: String = value::TEXT, "client-id", Some("haproxystats"),
-            "Name by which the brokers' quotas and logs know this program.";
+            "Name under which this program appears in the brokers' quotas and logs.";
         FORMAT: KafkaFormat = choice![("json", KafkaFormat::Json), ("graphite", KafkaFormat::Graphite), ("influx", KafkaFormat::Influx)], "format", Some("json"),
-            "A message is a JSON document of one object, lines of Graphite's plaintext protocol, or of InfluxDB's \
+            "A message is a JSON document for one object, or lines of Graphite's plaintext protocol or of InfluxDB's \
              line protocol.";
         KEY: KeyTemplate = Reading::new(Type::Text, KeyTemplate::parse), "key", Some("{host}/{proxy}"),
             "Key of messages, which determines their partition; {host}, {cluster}, {kind}, {proxy} and {server} are \
@@ -36,7 +36,7 @@ options! {
         CLUSTER: String = value::TEXT, "cluster", None,
             "Name of the cluster that this host belongs to, for messages and keys.";
         COMPRESSION: &'static str = choice![("none", "none"), ("gzip", "gzip"), ("snappy", "snappy"), ("lz4", "lz4"), ("zstd", "zstd")], "compression", Some("lz4"),
-            "Compression of messages: every reader supports lz4, zstd takes less space.";
+            "Compression of messages: all consumers support lz4; zstd takes less space.";
         MAX_MESSAGE_SIZE: NonZeroUsize = Reading::new(Type::Bytes, message_size), "max-message-size", Some("500000"),
             "Largest message before compression; at most the topic's max.message.bytes.";
         QUEUE_SIZE: NonZeroUsize = value::COUNT, "queue-size", Some("1000000"),
@@ -134,8 +134,10 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Option<Kafka>> {
     }
     let section = &mut Section::new(KAFKA, ini, report);
     if cfg!(not(feature = "kafka")) {
-        section
-            .error("brokers", "this build has no Kafka; take one with the cargo feature kafka, or remove the section");
+        section.error(
+            "brokers",
+            "this build does not support Kafka; use one with the cargo feature kafka, or remove the section",
+        );
         return None;
     }
     let sasl = Sasl::read(section);

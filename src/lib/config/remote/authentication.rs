@@ -30,10 +30,8 @@ impl Authentication {
             (None, None, None) => return Some(None),
             (Some(token_file), user, password_file) => {
                 if user.is_some() || password_file.is_some() {
-                    section.warn(
-                        rows.bearer_token_file.name(),
-                        "is used; user and password-file have no effect beside it",
-                    );
+                    section
+                        .warn(rows.bearer_token_file.name(), "takes precedence; user and password-file have no effect");
                 }
                 return Some(Some(Self::Bearer { token_file }));
             }

@@ -20,17 +20,17 @@ const OWN: [&str; 7] = [
 pub(crate) fn parse(text: &str) -> Result<Vec<(String, String)>, Refusal> {
     let mut headers: Vec<(String, String)> = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let (name, value) = line.split_once(':').ok_or("a line is no header; write Name: value")?;
+        let (name, value) = line.split_once(':').ok_or("a line is not a header; write Name: value")?;
         let (name, value) = (name.trim(), value.trim());
         let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         if name.is_empty() || !name.chars().all(token) || value.contains(|c: char| c.is_control()) {
-            return Err("a line is no header; write Name: value".to_owned());
+            return Err("a line is not a header; write Name: value".to_owned());
         }
         if OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
             return Err(format!("{name} is set by haproxystats; leave it out"));
         }
         if headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
-            return Err(format!("{name} stands twice"));
+            return Err(format!("{name} is listed twice"));
         }
         headers.push((name.to_owned(), value.to_owned()));
     }
@@ -42,7 +42,7 @@ pub(super) fn option(text: &str) -> Result<Vec<(String, String)>, Refusal> {
     let headers = parse(text)?;
     let secret = |name: &str| ["authorization", "proxy-authorization", "cookie"].contains(&name);
     if headers.iter().any(|(name, _)| secret(&name.to_ascii_lowercase())) {
-        return Err("has a secret in it; use bearer-token-file, or user and password-file, or headers-file".to_owned());
+        return Err("contains a secret; use bearer-token-file, or user and password-file, or headers-file".to_owned());
     }
     Ok(headers)
 }

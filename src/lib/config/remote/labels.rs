@@ -11,14 +11,14 @@ pub(super) fn labels(text: &str) -> Result<Pairs, Refusal> {
         begins && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with("__")
     };
     let right = "write letters, digits and underscores, not beginning with a digit or with two underscores";
-    pairs(text, label, &|name| format!("{name:?} is not the name of a label; {right}"))
+    pairs(text, label, &|name| format!("{name:?} is not a valid label name; {right}"))
 }
 
 /// Attributes of OpenTelemetry.
 pub(super) fn attributes(text: &str) -> Result<Pairs, Refusal> {
     let attribute = |name: &str| !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control());
     pairs(text, attribute, &|name| {
-        format!("{name:?} is not the name of an attribute; write for example deployment.environment")
+        format!("{name:?} is not a valid attribute name; write for example deployment.environment")
     })
 }
 
@@ -35,7 +35,7 @@ fn pairs(text: &str, good: impl Fn(&str) -> bool, refusal: &dyn Fn(&str) -> Stri
             return Err(wrong());
         }
         if pairs.iter().any(|(other, _)| other == name) {
-            return Err(format!("{name} stands twice"));
+            return Err(format!("{name} is listed twice"));
         }
         pairs.push((name.to_owned(), value.to_owned()));
     }

@@ -128,7 +128,7 @@ fn warn(section: &mut Section<'_>, rows: &Rows, remote: &Remote, usual: &str) {
         section.warn(option, "has no effect without https:// in url");
     }
     for (name, _) in remote.headers.iter().filter(|(name, _)| headers::sounds_secret(name)) {
-        section.warn(rows.headers.name(), format!("{name} sounds like a secret; put it into headers-file"));
+        section.warn(rows.headers.name(), format!("{name} looks like a secret; move it to headers-file"));
     }
 }
 

@@ -16,7 +16,7 @@ rows! {
     "URL of a receiver of OpenTelemetry metrics (OTLP over HTTP, protobuf), such as http://localhost:4318/v1/metrics; unset: \
      nothing is sent.",
     "resource-attributes" = super::labels::attributes,
-    "Further attributes of the resource, name=value separated by commas or line ends.",
+    "Additional resource attributes, name=value separated by commas or line ends.",
     {
         COMPRESSION: bool = choice![("gzip", true), ("none", false)], "compression", Some("gzip"),
             "Compression of request bodies.";

@@ -14,6 +14,6 @@ rows! {
     REMOTE_WRITE,
     "URL of a receiver of Prometheus remote write 1.0, such as http://localhost:9090/api/v1/write; unset: nothing is sent.",
     "labels" = super::labels::labels,
-    "Further labels of every series, name=value separated by commas or line ends.",
+    "Additional labels for every series, name=value separated by commas or line ends.",
     {}
 }

@@ -52,11 +52,12 @@ macro_rules! rows {
             pub(crate) static ROWS: $section, Process {
                 URL: String = Reading::new(Type::Text, super::url::parse), "url", None, $url_about;
                 HEADERS: Vec<(String, String)> = Reading::new(Type::Text, super::headers::option), "headers", None,
-                    "Further request headers, one Name: value per line, such as X-Scope-OrgID: team-a.";
+                    "Additional request headers, one Name: value per line, such as X-Scope-OrgID: team-a.";
                 HEADERS_FILE: PathBuf = value::FILE, "headers-file", None,
-                    "File with further request headers that are secrets, one Name: value per line.";
+                    "File with additional request headers that are secrets, one Name: value per line.";
                 BEARER_TOKEN_FILE: PathBuf = value::FILE, "bearer-token-file", None,
-                    "File with a bearer token on its first line; read again for each connection and when it is refused.";
+                    "File with a bearer token on its first line; read again for each connection, and when the receiver \
+                     rejects it.";
                 USER: String = value::TEXT, "user", None,
                     "User name for basic authentication.";
                 PASSWORD_FILE: PathBuf = value::FILE, "password-file", None,
@@ -70,12 +71,12 @@ macro_rules! rows {
                 TLS_KEY_FILE: PathBuf = value::FILE, "tls-key-file", None,
                     "Private key (PEM) of tls-certificate-file.";
                 TIMEOUT: Duration = value::TIME_LIMIT, "request-timeout", Some("30"),
-                    "Time allowed for a request, from the connection to the end of the response.";
+                    "Time allowed for a request, from connecting to the end of the response.";
                 DELAY: Duration = value::PAUSE, "delay", Some("1"),
                     "Pause before a failed request is sent again; doubled each time, up to a minute. Retry-After of the \
                      receiver takes precedence.";
                 PARALLEL_REQUESTS: NonZeroUsize = Reading::new(Type::Count, super::rows::parallel), "parallel-requests",
-                    Some("4"), "Most requests of a snapshot that are in flight at the same time.";
+                    Some("4"), "Most requests for a snapshot that are in flight at the same time.";
                 MAX_SAMPLES: NonZeroUsize = Reading::new(Type::Count, super::rows::samples), "max-samples-per-request",
                     Some("2000"), "Most samples in one request.";
                 QUEUE_SIZE: NonZeroUsize = value::COUNT, "queue-size", Some("1000000"),

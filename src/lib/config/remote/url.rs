@@ -8,7 +8,7 @@ pub(super) fn parse(text: &str) -> Result<String, Refusal> {
     let odd = |c: char| c.is_whitespace() || c.is_control() || !c.is_ascii() || c == '#';
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     if authority.contains('@') {
-        return Err("has credentials in it; put them into user and password-file, or into bearer-token-file".to_owned());
+        return Err("contains credentials; move them to user and password-file, or to bearer-token-file".to_owned());
     }
     let parsed: Option<hyper::Uri> = text.parse().ok();
     if authority.is_empty() || text.contains(odd) || parsed.is_none_or(|uri| uri.host().is_none_or(str::is_empty)) {

@@ -18,7 +18,7 @@ pub(crate) fn path(text: &str) -> Result<PathBuf, Refusal> {
     }
     // A name may hold nearly anything, but one that begins with a quote is a path in quotes.
     if text.contains(['\0', '\n']) || text.starts_with(['"', '\'']) {
-        return Err("not a path; write one path in one line".to_owned());
+        return Err("not a path; write a single path on one line".to_owned());
     }
     Ok(text.into())
 }
@@ -30,7 +30,7 @@ const CREDENTIAL: &str = "credential:";
 pub(crate) fn file(text: &str) -> Result<PathBuf, Refusal> {
     let Some(name) = text.strip_prefix(CREDENTIAL) else { return path(text) };
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0', '\n']) {
-        return Err("not a credential; write credential: and a name of LoadCredential=".to_owned());
+        return Err("not a credential; write credential: followed by a name from LoadCredential=".to_owned());
     }
     Ok(credential(name, std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from), Path::new("/run/credentials")))
 }
@@ -55,7 +55,7 @@ pub(crate) fn namespace(text: &str) -> Result<String, Refusal> {
         return Err(format!("{bad:?} cannot be part of a Graphite path; write letters, digits, dots, - and _"));
     }
     if text.split('.').any(str::is_empty) {
-        return Err("a dot must stand between two names; write for example lb.europe".to_owned());
+        return Err("a dot must be between two names; write for example lb.europe".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -74,7 +74,7 @@ pub(crate) fn host(text: &str) -> Result<String, Refusal> {
         return Ok(bare.to_owned());
     }
     if bare.contains(':') {
-        return Err("neither a name nor an address; a port goes into the option port".to_owned());
+        return Err("neither a name nor an address; set the port in the option port".to_owned());
     }
     if bare.len() > 253
         || bare != text

@@ -40,7 +40,7 @@ pub(crate) fn loglevel(text: &str) -> Result<LogLevel, Refusal> {
         "warning" | "warn" => Ok(LogLevel::Warning),
         "error" => Ok(LogLevel::Error),
         "critical" | "fatal" => Ok(LogLevel::Critical),
-        _ => Err("no level of logging; write debug, info, warning, error or critical".to_owned()),
+        _ => Err("not a log level; write debug, info, warning, error or critical".to_owned()),
     }
 }
 
