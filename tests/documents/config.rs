@@ -119,7 +119,7 @@ const FILES: &[(&str, Program, Ours, &str)] = &[
     ("process-old-timeout-option", Process, Warned("did you mean \"prefix-hostname\"?"), ""),
     ("process-pull-servers-bad-in-process", Process, Refused("[pull] servers = \"http://x\""), ""),
     ("process-src-dir-missing", Process, Refused("[process] src-dir = \"/nonexistent\": does not exist; run: mkdir -p /nonexistent"), ""),
-    ("process-syntax-error", Process, Refused(":1: \"this is not an ini file\" stands before any section"), ""),
+    ("process-syntax-error", Process, Refused(":1: \"this is not an ini file\" comes before any section"), ""),
     ("process-unknown-section-option", Process, Warned("[process] frobnicate = \"1\": no program reads this option"), ""),
     ("process-zero-workers", Process, Refused(":5: [process] workers = \"0\": below 1"), "no worker, no work: it did nothing for ever"),
     ("pull-bad-loglevel", Pull, Refused(":7: [pull] loglevel = \"x\""), ""),

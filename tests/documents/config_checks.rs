@@ -126,7 +126,7 @@ fn an_agent_that_may_say_ready_beside_slots_of_discovery() {
 
 #[test]
 fn pairs_that_cannot_be() {
-    refuses(Pull, "[pull]\ndst-dir = /a\ntmp-dst-dir = /a/\n", &["tmp-dst-dir = \"/a/\": is dst-dir too"]);
+    refuses(Pull, "[pull]\ndst-dir = /a\ntmp-dst-dir = /a/\n", &["tmp-dst-dir = \"/a/\": is the same as dst-dir"]);
     refuses(Process, "[process]\nsrc-dir = /var/lib/haproxystats/incoming.tmp\n", &["is tmp-dst-dir of [pull]"]);
     refuses(
         Process,
@@ -171,7 +171,7 @@ fn advice_for_what_other_languages_have() {
     refuses(
         Process,
         "[process]\nsrc-dir = ${paths:base_dir}/in\n",
-        &["leads to no option; did you mean \"paths:base-dir\"?"],
+        &["does not name an option; did you mean \"paths:base-dir\"?"],
     );
     refuses(Process, "[process]\nworkers = ${wrokers2}\nworkers2 = 1\n", &["did you mean \"workers2\"?"]);
     refuses(
@@ -184,7 +184,7 @@ fn advice_for_what_other_languages_have() {
     refuses(
         Process,
         "[x]\nn = ${m}\n[process]\nworkers = ${x:n}\n",
-        &["refers to [x] n = \"${m}\" at f:2: the reference ${m} leads to no option"],
+        &["refers to [x] n = \"${m}\" at f:2: the reference ${m} does not name an option"],
     );
 }
 

@@ -141,7 +141,7 @@ fn a_refused_configuration_is_as_bad_as_what_it_has_done() {
     let (code, text) = is("check_haproxystats_process");
     assert_eq!(code, 1, "{text}");
     assert!(text.starts_with("WARNING: haproxystats-process is running, "), "{text}");
-    assert!(text.contains("would not start again: the configuration is refused: ") && text.contains("many"), "{text}");
+    assert!(text.contains("could not start again: the configuration is refused: ") && text.contains("many"), "{text}");
     drop(running);
     for name in
         ["check_haproxystats_process", "check_haproxystats_queue_size", "check_haproxystats_process_number_of_procs"]

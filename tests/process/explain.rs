@@ -162,7 +162,7 @@ fn every_reason_for_which_a_metric_is_missing_is_found() {
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("app,BACKEND,0,1,2,30,", "app,BACKEND,0,1,2,thirty,")).unwrap();
     absent(&plain, &dir, &of("backend.app.stot"), "a cell is not a number, so the row was left out");
-    absent(&plain, &dir, &of("backend.app.bin"), "a row or a file of a process cannot be read");
+    absent(&plain, &dir, &of("backend.app.bin"), "a row or file of a process cannot be read");
 }
 
 #[test]

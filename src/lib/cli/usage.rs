@@ -17,20 +17,22 @@ Options:
     -p, --print        show default settings
     -P, --print-conf   show configuration
     --check            check configuration and directories, then exit
-    --ask              ask every socket for every family, and print what each lacks
+    --ask              with --check: query every socket for every family, and
+                       print what each lacks
     --strict           with --check: fail if there is a warning
-    --setup            print a configuration for the HAProxy that runs, or whose
-                       files or directories follow, and what that lacks
-    --latency-rules    print rules for HAProxy that count response times, then exit
+    --setup            print a configuration for the running HAProxy, or for the
+                       given HAProxy configuration files or directories, and
+                       what those lack
+    --latency-rules    print HAProxy rules that count response times, then exit
     --buckets <ms>     bounds of the buckets of --latency-rules, in milliseconds
                        [default: 1,2,5,10,25,50,100,250,500,1000,2500,10000]
     --timers <names>   what --latency-rules counts: response, connect, queue
                        [default: response]
     --table <name>     stick table of --latency-rules [default: latency]
-    --base <name>      defaults section that --latency-rules builds on
+    --base <name>      defaults section on which --latency-rules is based
                        [default: base]
-    --peers <address>  where HAProxy hands the table of --latency-rules on to its
-                       next worker at a reload
+    --peers <address>  address over which HAProxy passes that table to its next
+                       worker at a reload
     --status           show the status of the running program
     --json             print the status as JSON
     --nagios <check>   run as a Nagios plug-in; see contrib/nagios
@@ -59,19 +61,19 @@ Options:
     --once <snapshot>  process one snapshot, a directory or an archive, and print
                        its metrics as they would be sent; send and remove nothing
     --count            print the number of series by family instead
-    --explain <metric>  say how a metric comes about, or why it is not sent, by this
-                       snapshot or the newest that waits
+    --explain <metric>  show how a metric is calculated, or why it is not sent, from
+                       this snapshot or the newest one waiting
     --replay <place>   send stored snapshots again: an archive, a directory of
                        snapshots, or a single one
     --from <time>      with --replay: snapshots from this time on, in seconds since
                        the epoch or as in 2026-11-30T08:00:00Z or 2026-11-30
     --to <time>        with --replay: snapshots before this time
-    --rate <metrics>   with --replay: most metrics per second [default: 50000]
+    --rate <metrics>   with --replay: maximum metrics per second [default: 50000]
     --resume <state>   with --replay: file that records the progress; an
                        interrupted replay continues there
     --to-graphite <server>  with --replay: send to this Graphite server, as in
                        graphite.example.com:2003, and nowhere else
-    --hostname <name>  with --replay: host of snapshots that do not name theirs
+    --hostname <name>  with --replay: host name for snapshots that contain none
     --status           show the status of the running program
     --json             print the status as JSON
     --nagios <check>   run as a Nagios plug-in; see contrib/nagios

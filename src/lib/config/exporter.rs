@@ -142,7 +142,10 @@ mod tests {
         let text = "[exporter]\nlisten = 127.0.0.1:9101\n[pull]\n[process]\n[agent:x]\n";
         let (address, warnings) = listen(Program::Process, text);
         assert_eq!(address.as_deref(), Some("127.0.0.1:9101"));
-        assert!(warnings.contains("haproxystats-pull as well") && warnings.contains("[exporter:agent]"), "{warnings}");
+        assert!(
+            warnings.contains("also the address of haproxystats-pull") && warnings.contains("[exporter:agent]"),
+            "{warnings}"
+        );
         let text = format!("{text}[exporter:process]\nlisten = [::1]:9102\n[exporter:agent]\nlisten =\n");
         let found = Program::ALL.map(|program| listen(program, &text));
         let addresses = found.map(|(address, warnings)| (address.unwrap_or_default(), warnings));

@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(weights(10, &[Hint::FULL, Hint::percent(50), Hint::percent(10), Hint::percent(0)]), None);
         let small = weights(10, &[Hint::FULL, Hint::percent(50), Hint::percent(1)]).unwrap();
         assert!(
-            small.contains("i-3 should have 0.100 and has 1; haproxy-backend-server-max-weight = 256 has"),
+            small.contains("i-3 should have 0.100 and has 1; set haproxy-backend-server-max-weight = 256"),
             "{small}"
         );
         let none = weights(256, &[Hint::relative(1, 65535), Hint::relative(300, 65535), Hint::FULL]).unwrap();

@@ -189,7 +189,7 @@ mod tests {
             ("queue", "86400001", "is not a bound"),
             ("queue", "5,5", "the bound 5 follows 5"),
             ("queue", "5,2", "the bound 2 follows 5"),
-            ("queue", &many.join(","), "1 timers of 99 bounds need 101 counters"),
+            ("queue", &many.join(","), "1 timers with 99 bounds need 101 counters"),
         ] {
             let error = Layout::parse(timers, bounds).unwrap_err().to_string();
             assert!(error.contains(words), "{timers:?} {bounds:?}: {error}");

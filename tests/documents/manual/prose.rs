@@ -42,8 +42,8 @@ pub const PAGES: &[Prose] = &[
             "The directory appears in dst-dir when every file in it is complete. dst-dir is the queue of \
              haproxystats-process: while that program or its destinations are unavailable, directories wait on disk, and \
              pulling is suspended when queue-size of them wait.",
-            "With families it asks further commands on the same connection, every families-interval, and stores each reply as a \
-             file of its own. One that HAProxy refuses or does not answer costs nothing else.",
+            "With families it sends further commands on the same connection, every families-interval, and stores each reply as a \
+             separate file. A command that HAProxy refuses or does not answer does not affect the rest of the pull.",
             "It does not need root, but must be allowed to connect to the sockets; level user is enough, except for some \
              families and latency-table.",
         ],
@@ -87,7 +87,7 @@ pub const PAGES: &[Prose] = &[
         signals: &[
             (
                 "SIGTERM, SIGINT",
-                "It takes no further directory, delivers for at most ten seconds what its workers hold, and exits. The \
+                "It takes no more directories, delivers what its workers hold for at most ten seconds, and exits. The \
                  rest stays on disk.",
             ),
             ("a second one", "It exits at once."),
@@ -98,8 +98,8 @@ pub const PAGES: &[Prose] = &[
             ),
         ],
         statuses: &[
-            (1, "Or a replay is not complete: snapshots were skipped, or it was interrupted."),
-            (66, "What stands after --once or --replay cannot be read, or contains no snapshot."),
+            (1, "Or a replay is incomplete: snapshots were skipped, or it was interrupted."),
+            (66, "The argument of --once or --replay cannot be read, or contains no snapshot."),
             (70, "Workers keep dying before they process anything."),
         ],
         files: &[
@@ -122,21 +122,24 @@ pub const PAGES: &[Prose] = &[
     Prose {
         program: "haproxystats-agent",
         description: &[
-            "It answers HAProxy's agent checks for the services of the host that it runs on: which state a server \
-             should have, and which share of its weight. The answers are based on HTTP endpoints, Patroni, the load of \
+            "It answers HAProxy's agent checks for the services of the host that it runs on, with the state that a server \
+             should have and the share of its weight. The answers are based on HTTP endpoints, Patroni, the load of \
              the host, commands and files, as configured in the sections [agent] and [agent:NAME].",
             "HAProxy asks with agent-check, agent-port and agent-inter in its server lines.",
         ],
         signals: &[
             (
                 "SIGTERM, SIGINT",
-                "It exits, and HAProxy keeps the last answers. If a service has a stop-response, it first answers that for \
-                 stop-timeout seconds, but never a better answer than the last. A second signal ends it at once.",
+                "It exits, and HAProxy keeps the last answers. If a service has a stop-response, it first gives that answer for \
+                 stop-timeout seconds, unless the last answer was worse. A second signal stops it at once.",
             ),
             ("SIGHUP", "It reads the configuration again. If that is invalid, it keeps the current one."),
         ],
         statuses: &[],
-        files: &[("/run/haproxystats-agent/state.json", "state-file: the last answers, for the next start.")],
+        files: &[(
+            "/run/haproxystats-agent/state.json",
+            "state-file: the last answers, which the next start continues with.",
+        )],
         examples: &[
             ("haproxystats-agent --skip-config --port 5556", "Run with the defaults on another port."),
             ("haproxystats-agent --explain 'ready up 50%'", "Explain what HAProxy does with an answer."),

@@ -218,7 +218,7 @@ mod tests {
             ("[agent]\nchecks = load load:2\n", "is listed twice"),
             ("[agent]\ndw_health_poller:\n  check_url: http://a/\n", "--import-datawave"),
             ("[agent]\nport = 5555\n  interval = 5\n", "line of \"interval\" is indented"),
-            ("[agent]\ncommand = /bin/true\n  check_timeout: 5\n", "line of \"check_timeout\" belongs"),
+            ("[agent]\ncommand = /bin/true\n  check_timeout: 5\n", "line of \"check_timeout\" is indented"),
             ("[agent:a]\nextra =\n  anything\n", "an indented block"),
             ("[agent]\noverload-leave = 0.5\n", "without overload-enter"),
             ("[agent]\noverload-enter = 0.5\noverload-leave = 0.6\n", "above overload-enter"),
