@@ -1,4 +1,4 @@
-//! TLS: what is trusted, and who this program is. The files are read once, at the start.
+//! TLS: trusted authorities, and the program's own certificate. The files are read once, at startup.
 
 use crate::config;
 use crate::secrets::{self, FileError};
@@ -119,7 +119,7 @@ impl Tls {
     }
 }
 
-/// Accepts TLS sessions, of whoever comes.
+/// Accepts TLS sessions of any client.
 ///
 /// # Errors
 /// One of the files cannot be used, or they do not go together.
@@ -182,7 +182,7 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(&bytes).map_err(content)
 }
 
-/// `tls-verify = false`: any certificate will do. That whoever shows it has its key is checked all the same.
+/// `tls-verify = false`: accepts any certificate, but still checks that the peer has its key.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 

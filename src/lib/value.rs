@@ -1,4 +1,4 @@
-//! A value, what stands for none, and the text of one.
+//! A value, the absence of one, and its text.
 
 /// Stands for "no value" among the integers of a column; the parser of numbers never yields it.
 pub const ABSENT: i64 = i64::MIN;

@@ -30,7 +30,7 @@ const LARGEST: usize = 1 << 20;
 /// Why there is no reply.
 #[derive(Debug)]
 pub(crate) enum GetError {
-    /// Nobody accepts the connection.
+    /// The connection is refused.
     Connect(String),
     /// The connection was accepted; what followed was no reply.
     Reply(String),
@@ -59,7 +59,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Reads certificates and credentials; connects to nobody.
+    /// Reads certificates and credentials; opens no connection.
     ///
     /// # Errors
     /// A URL or files that cannot be used.
@@ -78,7 +78,7 @@ impl Client {
     /// Asks for the URL with `suffix` after its path.
     ///
     /// # Errors
-    /// Nobody answers, or what comes is no reply.
+    /// There is no answer, or it is not a reply.
     pub(crate) async fn get(&self, suffix: &str) -> Result<Reply, GetError> {
         self.get_following(suffix, 0).await
     }

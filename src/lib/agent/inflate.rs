@@ -1,4 +1,4 @@
-//! Bodies that come compressed although nobody asked for that.
+//! Bodies that are compressed although the request did not ask for that.
 
 use miniz_oxide::inflate::{decompress_to_vec_with_limit, decompress_to_vec_zlib_with_limit};
 

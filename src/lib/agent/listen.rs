@@ -1,4 +1,4 @@
-//! The ports: who may ask, what for, and the line back. Everything from outside is bounded in bytes and time.
+//! The ports: allowed clients, requests and answers. All input is bounded in bytes and time.
 
 use super::error::AgentError;
 use super::figures::Program;
@@ -36,7 +36,7 @@ pub(super) struct Port {
     open: Cell<usize>,
     /// Whether the log has it that connections are refused.
     crowded: Cell<bool>,
-    /// Whether the log has it that somebody asked who may not, or for what is not there.
+    /// Whether a refused or unknown request has been logged.
     puzzled: Cell<bool>,
 }
 

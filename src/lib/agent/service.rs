@@ -56,7 +56,7 @@ impl Before {
     }
 }
 
-/// Sets up the checks of all services, each with what `before` has for its name; asks nobody and opens no port.
+/// Sets up the checks of all services, each with what `before` has for its name; runs none and opens no port.
 pub(super) fn open(
     services: Vec<agent::Service>,
     stopping: &Rc<Cell<bool>>,

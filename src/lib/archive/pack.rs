@@ -1,4 +1,4 @@
-//! The files of a snapshot as one: what is in it is told by them alone, so that the same snapshot gives the same bytes.
+//! The files of a snapshot as one archive, made of nothing else, so that the same snapshot gives the same bytes.
 
 use crate::snapshot::origin::Origin;
 use crate::snapshot::{Epoch, ORIGIN};

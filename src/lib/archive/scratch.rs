@@ -1,4 +1,4 @@
-//! A directory for what is unpacked, which nobody else can enter, and which goes when its value does.
+//! A private directory for unpacked files, removed when its value is dropped.
 
 use crate::snapshot::disk;
 use std::fs::DirBuilder;

@@ -1,4 +1,4 @@
-//! What no single section can see: names that nobody knows, and pairs of values that do not fit together.
+//! What no single section can see: unknown names, and pairs of values that do not fit together.
 
 use super::agent::Agent;
 use super::discovery::Discovery;
@@ -18,7 +18,7 @@ use std::collections::HashSet;
 
 const OWN_ADMIN_STATE: &str = "own-admin-state";
 
-/// Warns about sections and options that nobody reads, with the nearest known name.
+/// Warns about sections and options that no program reads, with the nearest known name.
 pub(super) fn names(ini: &Ini, report: &mut Report) {
     let used = references(ini);
     let is_used = |section: &str, option: &str| {

@@ -1,4 +1,4 @@
-//! Who else may read or write the files that an option names: keys, passwords, and certificates to trust.
+//! Permissions of the files that options name: keys, passwords, and certificates to trust.
 
 use super::directories::quoted;
 use super::ini::Ini;

@@ -1,4 +1,4 @@
-//! What is wrong or doubtful in a configuration, in words that say how to mend it.
+//! Errors and warnings about a configuration, with the remedy.
 
 use super::ini::{Ini, Place};
 use super::secret;

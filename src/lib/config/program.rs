@@ -67,7 +67,7 @@ pub enum Reader {
     Senders,
     /// Every program.
     All,
-    /// Nobody: it is there for references such as `${paths:base-dir}`, or for files of older versions.
+    /// No program: it is there for references such as `${paths:base-dir}`, or for files of older versions.
     None,
 }
 

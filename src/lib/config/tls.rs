@@ -1,4 +1,4 @@
-//! The options for TLS, which stand in several sections: what is trusted, and who this program is.
+//! The TLS options that several sections have: trusted authorities, and the program's own certificate.
 
 use super::option::Opt;
 use super::section::Section;

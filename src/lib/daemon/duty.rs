@@ -1,4 +1,4 @@
-//! Who is at work in a program, and until when each of them is to be heard of: what systemd's watchdog is told depends on it.
+//! The tasks of a program, and the time by which each must report: systemd's watchdog is notified only if all do.
 //!
 //! A task that works for ever has a [`Duty`]. It reports whenever it comes round, and says within which time it will do so again:
 //! how long it will wait, and how long what it waits for may take. Who waits for a slow peer within its own limit of time does

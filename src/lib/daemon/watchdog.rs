@@ -19,7 +19,7 @@ pub struct Watchdog {
     /// A third of what systemd allows; `None` where it does not watch.
     every: Option<Duration>,
     next: Instant,
-    /// Whether the log has it that somebody is overdue.
+    /// Whether an overdue task has been logged.
     told: bool,
 }
 
@@ -39,7 +39,7 @@ impl Watchdog {
         Self { roll, every: limit.map(|limit| limit / 3), next: Instant::now(), told: false }
     }
 
-    /// Waits until the next feed is due, and feeds if nobody is overdue. It is for the `select!` of the program's loop, which
+    /// Waits until the next feed is due, and feeds if no task is overdue. It is for the `select!` of the program's loop, which
     /// comes back to it; no time is lost when it is not waited for to the end.
     pub async fn turn(&mut self) {
         let Some(every) = self.every else { return std::future::pending().await };

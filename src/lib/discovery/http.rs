@@ -23,7 +23,7 @@ const LARGEST: usize = 32 << 20;
 /// Why there is no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// Nobody accepts the connection.
+    /// The connection is refused.
     #[error("{peer} cannot be reached: {reason}")]
     Connect {
         /// Host and port.
@@ -80,7 +80,7 @@ pub struct Http {
 }
 
 impl Http {
-    /// Reads certificates; connects to nobody.
+    /// Reads certificates; opens no connection.
     ///
     /// # Errors
     /// URLs or files that cannot be used.
@@ -102,7 +102,7 @@ impl Http {
     /// may reach the service twice: its sender must be able to live with that.
     ///
     /// # Errors
-    /// Nobody replies. Any status is a reply.
+    /// There is no reply. Any status is a reply.
     pub async fn send(
         &self,
         method: Method,

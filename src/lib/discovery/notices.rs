@@ -1,4 +1,4 @@
-//! What people should know about a listing and the weights that follow from it: told when it begins and when it is over.
+//! Warnings about a listing and its weights: logged when they begin, and when they are over.
 
 use super::document::{Document, State};
 use super::source::Listing;

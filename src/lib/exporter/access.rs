@@ -1,4 +1,4 @@
-//! Who may read the page: whoever reaches its address, or who shows the token; and whether anybody can read along.
+//! Access to the page: open, or only with a token; and its encryption.
 
 use crate::config::Exporter;
 use crate::logging::Chain;

@@ -1,4 +1,4 @@
-//! What HAProxy is asked beside `show info` and `show stat`: one table.
+//! The commands that HAProxy gets in addition to `show info` and `show stat`: one table.
 //!
 //! haproxystats-pull asks in the tick, and stores each reply behind those two as a file of its own, which ends with the
 //! suffix of the question; several replies to one question, with different arguments, stand in it one after the other.

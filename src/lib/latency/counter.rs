@@ -1,4 +1,4 @@
-//! Counters of a row that wrap at 32 bits, and rows that begin again.
+//! Counters of a row that wrap at 32 bits, and rows that start over.
 
 /// What a counter cannot have grown by between two looks: then it has stepped back.
 const BACK: u32 = 1 << 31;

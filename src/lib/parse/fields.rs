@@ -1,4 +1,4 @@
-//! Where the fields of a plan stand in the rows of a file, and what their cells become.
+//! Where the fields of a plan are in the rows of a file, and how their cells are parsed.
 
 use super::part::Part;
 use super::table::Table;

@@ -69,7 +69,7 @@ impl Layout {
         Some(layout)
     }
 
-    /// Whether the server is a slot that nobody uses: in maintenance, without an address, and without traffic since the
+    /// Whether the server is an unused slot: in maintenance, without an address, and without traffic since the
     /// start. Where HAProxy tells no addresses (before 1.7; a socket of `level user`), only "MAINT (resolution)" says that
     /// there is none.
     #[inline(never)]

@@ -1,4 +1,4 @@
-//! `--check --ask`: tries every family on every socket, and says what each lacks.
+//! `--check --ask`: tries every family on every socket, and reports what each lacks.
 
 use super::further::{Asked, Told};
 use super::job::{BUFFER, Job, Manner};

@@ -66,7 +66,7 @@ impl Ended {
         ended
     }
 
-    /// Forgets a last pull that nobody keeps any more.
+    /// Forgets a last pull that is no longer kept.
     pub(super) fn forget(dst: &Path) {
         for directory in [DIRECTORY, NEXT] {
             let _ = disk::remove_directory(&dst.join(directory));

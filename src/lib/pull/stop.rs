@@ -1,4 +1,4 @@
-//! The end of the program, a reload, and the watchdog: what goes on beside any work.
+//! Stop, reload and watchdog: what happens during any work.
 
 use crate::daemon::signals::{Signals, Told};
 use crate::daemon::systemd;

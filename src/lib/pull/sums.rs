@@ -1,4 +1,4 @@
-//! What was pulled, in one line now and then: a line for each pull is for those who debug.
+//! A summary of pulls every few minutes: a line for each pull is logged at debug level only.
 
 use crate::logging;
 use std::time::{Duration, Instant};

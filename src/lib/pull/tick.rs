@@ -1,4 +1,4 @@
-//! One tick: look at the queue, ask the sockets, publish or not, count and say so.
+//! One tick: check the queue, pull the sockets, publish or not, count and log.
 
 mod report;
 

@@ -1,4 +1,4 @@
-//! What the queue is told, and what it answers.
+//! The messages to the queue, and its answers.
 
 use crate::snapshot::Epoch;
 
@@ -9,7 +9,7 @@ pub struct Slot(pub usize);
 /// What the death of a worker says about the snapshot that it was processing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
-    /// Nothing: the worker was stopped by somebody, or left as it was told.
+    /// Nothing: the worker was stopped from outside, or exited as requested.
     None,
     /// Perhaps something: it was killed from outside.
     Outside,

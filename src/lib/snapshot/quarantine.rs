@@ -1,4 +1,4 @@
-//! Where snapshots go that cannot be processed: `failed/` beside the source directory.
+//! The quarantine for snapshots that cannot be processed: `failed/`, next to the source directory.
 //!
 //! Nothing is ever overwritten there: a second snapshot of the same second gets a number after its name. Where the
 //! place beside the source directory is on another file system, or not ours to write to, it is `.failed/` inside the

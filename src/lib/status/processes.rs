@@ -43,7 +43,7 @@ pub(crate) struct Process {
     pub age: Duration,
     /// Resident memory, bytes.
     pub resident: u64,
-    /// Somebody has stopped it (SIGSTOP, a debugger).
+    /// It is stopped (SIGSTOP, a debugger).
     pub stopped: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The directory between pull and process, and the quarantine beside it.
+//! The directory between pull and process, and the quarantine next to it.
 
 use crate::snapshot::list::{list, wall_clock};
 use crate::snapshot::quarantine;

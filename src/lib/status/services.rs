@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// Time for one service, from the connection to the end of its answer; HAProxy gives an agent 2 seconds by default.
 const LIMIT: Duration = Duration::from_secs(2);
-/// An answer is a short line; whoever sends more is no agent.
+/// An answer is a short line; a program that sends more is not an agent.
 const LONGEST: usize = 4096;
 
 /// A service and what came of asking it.

@@ -7,9 +7,9 @@ use super::range::Range;
 pub(crate) enum State {
     /// Good.
     Ok = 0,
-    /// Somebody should look.
+    /// Needs a look.
     Warning = 1,
-    /// Somebody has to do something.
+    /// Needs action.
     Critical = 2,
     /// It cannot be told.
     Unknown = 3,

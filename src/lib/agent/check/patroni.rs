@@ -1,4 +1,4 @@
-//! Patroni: who holds the leader lock, and how far behind the others are.
+//! Patroni: which node holds the leader lock, and how far the others lag behind.
 //!
 //! The status code of an endpoint knows the lock but not whether PostgreSQL runs; the body knows the server but not
 //! the lock. Only both together say that writes may come. Patroni 4 calls `primary` what was `master`.

@@ -1,4 +1,4 @@
-//! `allow`: who may ask.
+//! `allow`: the clients that are answered.
 
 use crate::config::reading::Refusal;
 use std::net::IpAddr;

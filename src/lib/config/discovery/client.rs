@@ -107,7 +107,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Client> {
 /// The backends that need no section.
 struct Named {
     listed: Vec<Listed>,
-    /// Of servers for which nobody knows one.
+    /// Of servers for which the source and the backend know none.
     port: u16,
     /// What a backend serves that says nothing else.
     serves: Serves,

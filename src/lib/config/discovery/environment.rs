@@ -1,4 +1,4 @@
-//! What HSDO is told by its environment.
+//! The environment variables of HSDO.
 
 use crate::config::ini::Ini;
 use crate::config::program::{DISCOVERY, DISCOVERY_CLIENT, DISCOVERY_SERVER};

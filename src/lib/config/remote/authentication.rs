@@ -1,4 +1,4 @@
-//! Who we are.
+//! Credentials for a receiver.
 
 use super::rows::Rows;
 use crate::config::section::Section;

@@ -1,4 +1,4 @@
-//! What every series carries besides.
+//! Additional labels of every series.
 
 use crate::config::reading::Refusal;
 

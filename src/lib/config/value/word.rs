@@ -1,4 +1,4 @@
-//! Text, and words of which one has to stand there.
+//! Text, and words from a fixed list.
 
 use crate::config::reading::Refusal;
 

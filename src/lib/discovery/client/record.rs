@@ -14,7 +14,7 @@ pub struct Entry {
     pub state: AdminState,
     /// Whether it was read back. Until then a difference is a command that was lost; afterwards it is somebody else's.
     pub verified: bool,
-    /// The state that somebody else has set.
+    /// The state that an operator or another program has set.
     pub foreign: Option<AdminState>,
     /// Whether its agent was not asked at that time: it would end the state.
     pub unasked: bool,

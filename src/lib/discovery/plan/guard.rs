@@ -1,4 +1,4 @@
-//! The guard: who may leave. A source that fails must not take a service away.
+//! The guard: which servers may be removed. A failing source must not take a service down.
 //!
 //! It is asked for the whole list, for each group and for each backend that the configuration has; each of them has to
 //! agree. A scope lets no more servers go than `ratio` of those that it had, within `hold`; those that have come in the
@@ -29,7 +29,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// Whether it counts as a loss: what the source says in so many words is no failure of its.
+    /// Whether it counts as a loss: an explicit statement of the source is not a failure of it.
     fn counts(&self) -> bool {
         self.cause != Cause::Leaving && !self.overdue
     }

@@ -1,4 +1,4 @@
-//! Slots for those who have none.
+//! Slots for servers that have none.
 
 use super::planning::{Identity, Planning, identity_in, identity_of, occupant, serves};
 use crate::discovery::document::{Cause, State, Unplaced, What};

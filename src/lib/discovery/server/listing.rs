@@ -1,4 +1,4 @@
-//! Listings: asking the source, and what is kept and told of its answers.
+//! Listings: queries of the source, and what is kept and logged of the answers.
 
 use super::figures::add;
 use super::state::Server;

@@ -36,7 +36,7 @@ pub(crate) enum ServerError {
     /// With --once: another server is at work.
     #[error("another server, {0}, has the lease")]
     Elsewhere(String),
-    /// Nobody reads what --dry-run prints.
+    /// The output of --dry-run cannot be written.
     #[error("cannot print the plan")]
     Print(#[source] std::io::Error),
 }

@@ -1,4 +1,4 @@
-//! The next document: planned, written, and told.
+//! The next document: planned, written, and logged.
 
 use super::figures::add;
 use super::state::Server;
@@ -10,7 +10,7 @@ use crate::discovery::source::{Listing, good};
 use crate::discovery::store::{Revision, StoreError, Stored};
 use tokio::time::Instant;
 
-/// How often a round plans anew because somebody else wrote in between.
+/// How often a round plans again because another server has written meanwhile.
 const ATTEMPTS: usize = 5;
 
 /// Most reasons that a document carries; the log has all of them.
@@ -20,7 +20,7 @@ const REASONS: usize = 50;
 const LINES: usize = 20;
 
 impl Server {
-    /// Plans and writes, again where somebody else wrote in between.
+    /// Plans and writes; again if another server has written meanwhile.
     pub(super) async fn advance(&mut self, listing: Option<&Listing>) -> Result<(), StoreError> {
         for _ in 0..ATTEMPTS {
             self.turn_to_store();

@@ -1,4 +1,4 @@
-//! What a source says: who exists. An error is never an empty list.
+//! The servers that a source lists. An error is never an empty list.
 
 use crate::discovery::clock::utc_millis;
 use crate::discovery::hint::Hint;

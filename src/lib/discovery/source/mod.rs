@@ -1,4 +1,4 @@
-//! Who exists: one trait, and the sources behind it.
+//! Sources of servers: one trait, and its implementations.
 
 mod aws;
 mod consul;

@@ -27,14 +27,14 @@ pub struct Stored {
 pub enum Lease {
     /// We, for the time that was asked for.
     Ours,
-    /// Somebody else.
+    /// Another server.
     Theirs(String),
 }
 
 /// Why the store does not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Somebody else has written since: load and plan again.
+    /// Another server has written since: load and plan again.
     #[error("the list has changed since it was read")]
     Conflict,
     /// A file of the store cannot be used.

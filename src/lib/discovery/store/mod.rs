@@ -1,4 +1,4 @@
-//! Where the document is kept: one trait, and the stores behind it.
+//! Stores of the document: one trait, and its implementations.
 
 mod consul;
 mod dynamodb;

@@ -1,4 +1,4 @@
-//! What HAProxy says to a command, and which reply belongs to which command of a line.
+//! HAProxy's replies to commands, and which reply belongs to which command of a line.
 //!
 //! A command that did what it should is answered with an empty line; anything else is a text and an empty line, which
 //! some releases forget after some texts. The number of commands is known, so the empty lines can be counted; where that

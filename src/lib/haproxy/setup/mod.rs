@@ -13,7 +13,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where HAProxy's configuration is, if nobody says so.
+/// Where HAProxy's configuration is by default.
 const USUAL: &str = "/etc/haproxy/haproxy.cfg";
 /// Files with the variables of HAProxy's unit, in Debian and in Fedora.
 const DEFAULTS: [&str; 2] = ["/etc/default/haproxy", "/etc/sysconfig/haproxy"];

@@ -1,4 +1,4 @@
-//! `--explain METRIC [SNAPSHOT]`: how a metric comes about, or why there is none.
+//! `--explain METRIC [SNAPSHOT]`: how a metric is calculated, or why there is none.
 //!
 //! What is sent is not worked out here: the snapshot is processed as ever, and the value is the one that came out ([`watch`]).
 //! Rules are those of the catalogue and the plan. Only files, rows and cells are read once more, as they stand, to be shown.

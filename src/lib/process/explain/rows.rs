@@ -1,4 +1,4 @@
-//! The rows of a snapshot as they stand in its files, for people: nothing is worked out of them here.
+//! The rows of a snapshot as they are in its files, for people to read: nothing is calculated here.
 
 use crate::haproxy::columns::Kind;
 use crate::parse::part::Part;

@@ -1,4 +1,4 @@
-//! The words.
+//! The output, line by line.
 
 use super::asked::Asked;
 use super::moment;

@@ -21,7 +21,7 @@ pub(crate) enum Death {
     Killed(i32),
     /// It owed an answer for longer than `worker-timeout`, and was killed.
     Hang,
-    /// The same, but somebody had stopped it (SIGSTOP), or it was waiting for a disk.
+    /// The same, but it had been stopped (SIGSTOP), or was waiting for a disk.
     Stopped,
     /// It could not even be started.
     NotStarted,

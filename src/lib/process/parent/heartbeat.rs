@@ -1,4 +1,4 @@
-//! What systemd is told while the daemon runs. Fed by the main loop alone: a watchdog fed by a timer proves nothing.
+//! Notifications to systemd while the daemon runs, by the main loop alone: a watchdog fed by a timer proves nothing.
 
 use crate::daemon::systemd;
 use std::time::{Duration, Instant};

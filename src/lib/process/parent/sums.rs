@@ -1,4 +1,4 @@
-//! What was delivered, in one line now and then: a line for each snapshot is for those who debug.
+//! A summary of deliveries every few minutes: a line for each snapshot is logged at debug level only.
 
 use crate::logging;
 use crate::queue::Queue;

@@ -1,4 +1,4 @@
-//! What every part of a run through a snapshot needs, and what it says of itself.
+//! What every part of processing a snapshot needs, and what it reports about itself.
 
 use super::bounds::Bounds;
 use super::exclude::Excluded;

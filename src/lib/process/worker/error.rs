@@ -1,4 +1,4 @@
-//! Why a worker ends other than by being told.
+//! Why a worker exits without having been asked to.
 
 use crate::dispatch::graphite::TlsError;
 use crate::process::wire::WORKER;

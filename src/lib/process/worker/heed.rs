@@ -1,4 +1,4 @@
-//! What dispatchers say, and what the parent is told of it.
+//! Notices of dispatchers, and what is reported to the parent.
 
 use super::destination::Destination;
 use super::error::WorkerError;

@@ -1,4 +1,4 @@
-//! What is logged and counted of the sockets, and what of them the status line says.
+//! What is logged and counted about the sockets, and their part of the status line.
 
 use super::Puller;
 use crate::logging::Chain;

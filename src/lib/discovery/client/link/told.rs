@@ -1,4 +1,4 @@
-//! What keeps a HAProxy from being as the list says: logged once, when it begins and when it is over.
+//! What keeps an HAProxy from matching the list: logged once when it begins, and once when it is over.
 
 use crate::discovery::client::reconcile::{Outcome, Waiting};
 use crate::discovery::client::record::Record;

@@ -1,4 +1,4 @@
-//! What somebody else had set in a process of HAProxy that was replaced: the new one does not know it.
+//! States that others had set in an HAProxy process that was replaced: the new one does not know them.
 
 use super::backend::Backend;
 use super::slot::{Slot, is_at};

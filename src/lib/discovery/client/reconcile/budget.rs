@@ -1,4 +1,4 @@
-//! How many servers may leave now: half of those that are wanted stay up, or waiting would help nobody.
+//! How many servers may leave now: half of those that are wanted stay up, unless waiting would not help.
 
 use super::places::At;
 use super::slot::{Slot, endpoint_of, has_traffic};

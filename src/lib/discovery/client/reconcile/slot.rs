@@ -34,7 +34,7 @@ impl Slot<'_> {
         if kept { None } else { Some(foreign) }
     }
 
-    /// Whether its state was set by somebody else, and is not ours to change.
+    /// Whether its state was set by an operator or another program, and must not be changed.
     pub(super) fn is_foreign(&self, process: &Process) -> bool {
         if self.forgotten(process).is_some() {
             return true;

@@ -61,9 +61,9 @@ impl Expected {
 /// Why a slot is not as it should be, and no command can change that now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Waiting {
-    /// Somebody else has set it to drain or maint.
+    /// An operator or another program has set it to drain or maint.
     Held(AdminState),
-    /// Its server is in a slot that somebody else has set to drain or maint.
+    /// Its server is in a slot that an operator or another program has set to drain or maint.
     HeldElsewhere(u32),
     /// Its sessions have not ended.
     Draining,
@@ -80,7 +80,7 @@ pub enum Waiting {
 /// What there is to do for a backend.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outcome {
-    /// Changes, in their order: what somebody else had set, servers that come, servers that leave.
+    /// Changes, in their order: states that others had set, servers that come, servers that leave.
     pub steps: Vec<Step>,
     /// Slots that have to wait.
     pub waiting: Vec<(u32, Waiting)>,
