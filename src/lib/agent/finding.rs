@@ -1,4 +1,4 @@
-//! What a check of a service finds, and the answers that stand for what is no result.
+//! Findings of the checks of a service, and the answers given when there is no result.
 
 use crate::config::agent::Response;
 use crate::haproxy::answer::{Answer, State};

@@ -21,7 +21,7 @@ const BACKLOG: u32 = 1024;
 /// Time for the peer to take the answer and to close; its kernel does it in a round trip.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How often a port where nobody asks comes round.
+/// How often the task of an idle port reports.
 const TURN: Duration = Duration::from_secs(10);
 
 /// One port with its services.

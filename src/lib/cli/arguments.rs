@@ -31,7 +31,7 @@ pub enum Action {
         /// Count series instead of printing metrics (`--count`).
         count: bool,
     },
-    /// Explain how a metric comes about (`haproxystats-process --explain`).
+    /// Explain how a metric is calculated (`haproxystats-process --explain`).
     ExplainMetric {
         /// Its name.
         metric: String,
@@ -112,7 +112,7 @@ pub struct Discover {
     pub run: Run,
 }
 
-/// How long haproxystats-discovery goes on, and whether it changes anything.
+/// How long haproxystats-discovery runs, and whether it changes anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Run {
     /// Until a signal comes.

@@ -71,7 +71,7 @@ pub(super) fn read(program: Program, ini: &Ini, report: &mut Report) -> Option<E
 
 type Access = (Option<(PathBuf, PathBuf)>, Option<PathBuf>);
 
-/// Who may read the page, and how.
+/// Access to the page.
 fn access(program: Program, ini: &Ini, report: &mut Report, served: bool) -> Option<Access> {
     let own = format!("{EXPORTER}:{}", program.word());
     let section = &mut Section::above(EXPORTER, &own, ini, report);

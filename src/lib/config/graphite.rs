@@ -160,7 +160,7 @@ pub struct Graphite {
     pub enabled: bool,
     /// Where to; never empty.
     pub servers: Vec<Endpoint>,
-    /// Who gets what.
+    /// How metrics are distributed over the servers.
     pub mode: Mode,
     /// How metrics are written.
     pub protocol: Protocol,

@@ -15,7 +15,7 @@ pub struct OptionSpec {
     pub kind: Type,
     /// Its built-in default; `None`: unset.
     pub default: Option<&'static str>,
-    /// Who reads it.
+    /// The programs that read it.
     pub reader: Reader,
     /// What it does, for haproxystats.conf and docs/configuration.md.
     pub about: &'static str,

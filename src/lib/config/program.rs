@@ -50,7 +50,7 @@ impl Program {
     }
 }
 
-/// Who reads an option.
+/// The programs that read an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
     /// haproxystats-pull alone.

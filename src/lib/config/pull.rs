@@ -113,7 +113,7 @@ pub enum UnknownFields {
 pub struct Pull {
     /// Least severe level that is logged.
     pub loglevel: LogLevel,
-    /// Directory whose UNIX sockets are pulled; looked at anew for every pull.
+    /// Directory whose UNIX sockets are pulled; read again for every pull.
     pub socket_dir: Option<PathBuf>,
     /// Sockets by URL.
     pub servers: Vec<Address>,
@@ -133,7 +133,7 @@ pub struct Pull {
     pub master_sockets: Vec<Address>,
     /// Whether what processes that are gone had counted is added.
     pub continuous_counters: bool,
-    /// Whether snapshots say what is no more: where a destination wants to know, unless the operator says so.
+    /// Whether snapshots record what has ended: by default, if a destination uses it.
     pub mark_ended: bool,
     /// How long that is kept for what is gone.
     pub forget_after: Duration,

@@ -28,7 +28,7 @@ pub struct Watchdog {
 enum Look {
     /// All do their duty.
     Good,
-    /// Somebody does not.
+    /// A task does not.
     Overdue(String),
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Context {
     pub(crate) run: Run,
     /// When to end.
     pub(crate) stop: Stop,
-    /// Where figures are told.
+    /// Where metrics are reported.
     pub(crate) reports: Rc<Reports>,
     /// Whom the watchdog depends on.
     pub(crate) roll: Roll,

@@ -23,7 +23,7 @@ pub struct ServerWeight {
     pub weight: u16,
 }
 
-/// Who tells a weight. Where both do, what HAProxy has counts.
+/// Which side reports a weight. If both do, the one in HAProxy counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
     /// The server: what the list says.

@@ -67,7 +67,7 @@ pub(crate) enum Stream {
 }
 
 /// Connects to a stats socket. `limit` bounds the resolution of a name and the connection to each of its addresses,
-/// which are tried in turn. Names are resolved anew at every call.
+/// which are tried in turn. Names are resolved again at every call.
 ///
 /// # Errors
 /// No address accepted; the error is that of the last one.

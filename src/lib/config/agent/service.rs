@@ -86,7 +86,7 @@ pub struct Service {
     pub bind: IpAddr,
     /// TCP port.
     pub port: u16,
-    /// Who may ask; empty: everybody.
+    /// Clients that are answered; empty: all.
     pub allow: Vec<Network>,
     /// What HAProxy sends to ask for it.
     pub request: Option<String>,
@@ -94,7 +94,7 @@ pub struct Service {
     pub request_timeout: Duration,
     /// Most connections at a time.
     pub max_connections: NonZeroUsize,
-    /// Who owns ready, drain and maint.
+    /// Whether the operator or the agent sets ready, drain and maint.
     pub owner: AdminState,
     /// Part of every answer when it is set.
     pub maxconn: Option<u32>,

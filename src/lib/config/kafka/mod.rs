@@ -81,7 +81,7 @@ pub enum KafkaFormat {
 pub struct Sasl {
     /// As librdkafka names it.
     pub mechanism: String,
-    /// Who we are; mechanisms without a password need none.
+    /// Credentials; mechanisms without a password need none.
     pub username: Option<String>,
     /// File with the password.
     pub password_file: Option<PathBuf>,
@@ -106,7 +106,7 @@ pub struct Kafka {
     pub stall: Duration,
     /// Pause before refused messages are tried again.
     pub delay: Duration,
-    /// Who we are, if we say so.
+    /// The client certificate, if there is one.
     pub sasl: Option<Sasl>,
     /// File with further properties.
     pub properties_file: Option<PathBuf>,

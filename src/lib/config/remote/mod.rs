@@ -34,7 +34,7 @@ pub struct Remote {
     pub headers: Vec<(String, String)>,
     /// File with further headers, `Name: value` lines.
     pub headers_file: Option<PathBuf>,
-    /// Who we are, if we say so.
+    /// The credentials, if there are any.
     pub authentication: Option<Authentication>,
     /// How a receiver is reached whose URL begins with `https`.
     pub tls: Tls,

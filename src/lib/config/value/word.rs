@@ -13,7 +13,7 @@ pub enum LogLevel {
     Warning,
     /// Data is lost or late, or a human is needed.
     Error,
-    /// The program cannot go on.
+    /// The program cannot continue.
     Critical,
 }
 

@@ -57,7 +57,7 @@ pub enum ClientError {
         /// What is wrong.
         source: RoundError,
     },
-    /// One round was asked for, and some changes did not come about.
+    /// One round was asked for, and some changes did not take effect.
     #[error("{failures} changes of HAProxy at {socket} did not take effect")]
     Failures {
         /// The socket.

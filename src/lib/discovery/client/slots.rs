@@ -9,7 +9,7 @@ use crate::haproxy::runtime::{Endpoint, InvalidValue, Name, ServerName, ServerOp
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
-/// Who should have a slot.
+/// What a slot should contain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Occupant {
     /// As in the document.
@@ -35,7 +35,7 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// Who should be there, serving or leaving.
+    /// The server that should be there, serving or leaving.
     #[must_use]
     pub fn occupant(&self) -> Option<&Occupant> {
         match self {

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 pub struct Slot {
     /// From 1.
     pub id: u32,
-    /// Who has it; `None`: it is free.
+    /// Its server; `None`: it is free.
     pub server: Option<Server>,
 }
 

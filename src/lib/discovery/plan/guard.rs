@@ -135,7 +135,7 @@ fn replaces(settings: &Settings, group: &str, other: &str) -> bool {
 }
 
 impl Planning<'_> {
-    /// Lets those go about whom there is no doubt left, first to those who wait, then as far as the guard says.
+    /// Removes servers that are surely gone: first for those that wait, then as far as the guard allows.
     pub(super) fn let_go(&mut self, waiting: &mut VecDeque<&Instance>, listing: &Listing) {
         let settings = self.settings;
         let mut candidates = self.candidates(listing);
@@ -183,7 +183,7 @@ impl Planning<'_> {
         }
     }
 
-    /// Those about whom the listings leave no doubt. Who is surely gone goes first.
+    /// Servers that the listings have confirmed as gone; the most certain ones come first.
     fn candidates(&self, listing: &Listing) -> Vec<Candidate> {
         let (settings, now) = (self.settings, self.now);
         let mut candidates: Vec<Candidate> = self

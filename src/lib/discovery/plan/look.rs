@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 impl Planning<'_> {
-    /// Takes over what the source says about those who have a slot.
+    /// Applies the listing to the servers that have a slot.
     pub(super) fn look_at_servers(&mut self, listing: &Listing, instances: &[&Instance]) {
         let taken = listing.taken;
         let by_identity: HashMap<Identity, &Instance> = instances.iter().map(|i| (identity_in(i), *i)).collect();

@@ -6,7 +6,7 @@ use crate::discovery::source::Instance;
 use std::collections::{HashSet, VecDeque};
 
 impl Planning<'_> {
-    /// Frees the slots of those who were drained long enough.
+    /// Frees the slots of servers that were drained long enough.
     pub(super) fn end_drains(&mut self) {
         let (now, size, time) = (self.now, self.size(), self.settings.drain_time.as_secs());
         let mut freed = Vec::new();
@@ -27,7 +27,7 @@ impl Planning<'_> {
         }
     }
 
-    /// Gives free slots to those who have none, and returns those for whom there is none.
+    /// Gives free slots to servers without one, and returns the servers that are left.
     pub(super) fn place<'i>(&mut self, instances: &[&'i Instance]) -> VecDeque<&'i Instance> {
         let size = self.size();
         let placed: HashSet<Identity> =
@@ -51,7 +51,7 @@ impl Planning<'_> {
         waiting
     }
 
-    /// Gives the slots of those who drain to those who wait: the client drains them until enough others are up.
+    /// Gives the slots of draining servers to waiting ones: the client drains them until enough others are up.
     pub(super) fn take_draining(&mut self, waiting: &mut VecDeque<&Instance>) {
         if waiting.is_empty() {
             return;
@@ -84,7 +84,7 @@ impl Planning<'_> {
         self.reason(Some(id), &heir.id, What::Added, format!("in place of {before}: {cause}"));
     }
 
-    /// Tells for whom there is no slot.
+    /// Reports servers for which there is no slot.
     pub(super) fn tell_unplaced(&mut self, waiting: &VecDeque<&Instance>) {
         let size = self.size();
         let unplaced = |instance: &&Instance| (instance.id.clone(), instance.group.clone());

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What is told once, when it begins and when it is over.
+/// What is logged once when it begins, and once when it is over.
 #[derive(Default)]
 pub(super) struct Trouble {
     pub(super) source: bool,

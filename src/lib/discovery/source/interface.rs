@@ -30,7 +30,7 @@ pub enum SourceError {
     /// It took too long.
     #[error("no response within {} s", .0.as_secs_f64())]
     Timeout(Duration),
-    /// The source cannot be set up, or a secret not be read anew.
+    /// The source cannot be set up, or a secret cannot be read again.
     #[error(transparent)]
     Setup(#[from] SetupError),
     /// No reply.

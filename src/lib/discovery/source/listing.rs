@@ -48,7 +48,7 @@ pub struct Unusable {
     pub unsure: bool,
 }
 
-/// A group that could not be listed; what is known about it stays as it is, and the other groups go on.
+/// A group that could not be listed; what is known about it is kept, and the other groups are updated.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FailedGroup {
     /// The group.

@@ -65,7 +65,7 @@ impl FileStore {
         }
     }
 
-    /// Who has the lease, or had it. What is not ours to understand is no lease.
+    /// The holder of the lease, or the last one. A file that cannot be parsed is no lease.
     fn held(&self) -> Result<Option<Held>, StoreError> {
         Ok(self.bytes(LEASE)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }

@@ -22,7 +22,7 @@ pub struct Stored {
     pub revision: Revision,
 }
 
-/// Who may plan.
+/// Which server may plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lease {
     /// We, for the time that was asked for.
@@ -54,7 +54,7 @@ pub enum StoreError {
     /// The document cannot be written as JSON.
     #[error("cannot write the list")]
     Encode(#[source] serde_json::Error),
-    /// The client of the store cannot be set up, or a secret not be read anew.
+    /// The client of the store cannot be set up, or a secret cannot be read again.
     #[error(transparent)]
     Setup(#[from] SetupError),
     /// The store does not reply.

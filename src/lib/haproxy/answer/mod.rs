@@ -39,7 +39,7 @@ impl State {
     }
 }
 
-/// Who decides about `ready`, `drain` and `maint`.
+/// Whether the operator or the agent decides about `ready`, `drain` and `maint`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdminState {
     /// The operator, at HAProxy's socket: the agent says `up`, `down` and a weight.

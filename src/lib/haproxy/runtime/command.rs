@@ -187,7 +187,7 @@ impl FromStr for ServerOptions {
 pub enum AdminState {
     /// Takes traffic when it is up.
     Ready,
-    /// Takes no new traffic but what is bound to it; checks go on.
+    /// Takes no new traffic except what is bound to it; checks continue.
     Drain,
     /// Takes no traffic; checks stop.
     Maint,

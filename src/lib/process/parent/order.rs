@@ -23,7 +23,7 @@ pub(crate) type Had = BTreeMap<String, BTreeMap<Epoch, String>>;
 /// A snapshot may be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Turn {
-    /// Who has it.
+    /// The worker that has it.
     pub(crate) slot: Slot,
     /// Where to.
     pub(crate) dispatcher: &'static str,

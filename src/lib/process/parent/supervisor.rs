@@ -235,7 +235,7 @@ impl Supervisor {
         self.alive(slot, |alive| alive.leave_by = Some(now + grace));
     }
 
-    /// The worker has left for another to take its place, which is nobody's fault.
+    /// The worker has exited for another to take its place, which is not a failure.
     pub(crate) fn left(&mut self, slot: Slot, now: Moment) {
         if let Some(place) = self.places.get_mut(slot.0) {
             *place = Place { state: State::Empty { not_before: now }, deaths_in_a_row: 0 };

@@ -4,7 +4,7 @@ use crate::names::{NameId, Names, sanitize};
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-/// A file of names, read anew for every snapshot, so that it can be edited while the program runs.
+/// A file of names, read again for every snapshot, so that it can be edited while the program runs.
 #[derive(Debug)]
 pub(crate) struct Excluded {
     file: Option<PathBuf>,

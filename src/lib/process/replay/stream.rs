@@ -28,7 +28,7 @@ const MOST_BYTES: u64 = 1 << 30;
 /// Snapshots that may wait for the worker.
 const WAITING: usize = 1;
 
-/// How often progress is told.
+/// How often progress is printed.
 const PROGRESS: Duration = Duration::from_secs(10);
 
 /// How often it is written down.

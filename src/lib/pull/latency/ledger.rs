@@ -34,7 +34,7 @@ pub(super) struct Process {
     pub(super) socket: Option<String>,
 }
 
-/// Whether a process goes on.
+/// Whether a process continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     Live,
@@ -80,7 +80,7 @@ pub(super) struct Ledger {
     pub(super) processes: HashMap<Process, Known>,
     pub(super) hosts: BTreeMap<Option<String>, Objects>,
     foreign: Vec<Foreign>,
-    /// Rows that have begun again although their process goes on.
+    /// Rows that have started over although their process continues.
     resets: u64,
 }
 

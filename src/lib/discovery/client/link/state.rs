@@ -40,7 +40,7 @@ pub struct Round {
     pub changes: usize,
     /// Commands that were sent.
     pub commands: usize,
-    /// Changes that did not come about.
+    /// Changes that did not take effect.
     pub failures: usize,
 }
 

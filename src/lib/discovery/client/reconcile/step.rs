@@ -67,7 +67,7 @@ pub enum Waiting {
     HeldElsewhere(u32),
     /// Its sessions have not ended.
     Draining,
-    /// It goes on serving until others are up.
+    /// It keeps serving until others are up.
     Capacity,
     /// HAProxy has no such server.
     Missing,
