@@ -72,6 +72,20 @@ impl HaProxies {
         Some(started)
     }
 
+    /// One process of this program and this configuration, with one socket: `s/lb.sock` below `base`.
+    pub(crate) fn of(program: &Path, base: &Path, text: &str) -> Self {
+        let (file, directory) = (base.join("haproxy.cfg"), base.join("s"));
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(&file, text).unwrap();
+        let mut command = Command::new(program);
+        command.arg("-db").arg("-f").arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let started = Self { children: vec![command.spawn().unwrap()], directory };
+        let socket = started.directory.join("lb.sock");
+        os::wait("HAProxy", Duration::from_secs(60), || UnixStream::connect(&socket).is_ok());
+        started
+    }
+
     /// Where the sockets are.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory

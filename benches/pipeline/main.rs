@@ -6,12 +6,13 @@
 //! cargo bench --bench pipeline -- steady --seconds 300      a longer steady run
 //! ```
 //!
-//! Parts: `floor` and `process` (together), `formats`, `backlog`, `pull`, `latency`, `steady`, `peers`, `instructions`, `carried`, `start`. What is compared takes
+//! Parts: `floor` and `process` (together), `formats`, `backlog`, `pull`, `counting`, `latency`, `steady`, `peers`, `instructions`, `carried`, `start`. What is compared takes
 //! turns. Figures are medians, in brackets the smallest and the largest; CPU time is what the kernel has counted.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a broken machine may fail the benchmark")]
 
 mod capture;
 mod carried;
+mod counting;
 mod haproxy;
 mod latency;
 mod os;
@@ -32,8 +33,19 @@ use std::time::Duration;
 
 /// Processes of each kind and size.
 const ROUNDS: usize = 5;
-const PARTS: [&str; 10] =
-    ["process", "formats", "instructions", "carried", "backlog", "start", "pull", "latency", "steady", "peers"];
+const PARTS: [&str; 11] = [
+    "process",
+    "formats",
+    "instructions",
+    "carried",
+    "backlog",
+    "start",
+    "pull",
+    "counting",
+    "latency",
+    "steady",
+    "peers",
+];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -78,6 +90,7 @@ fn table(words: &[&str]) {
             "backlog" => backlog(),
             "start" => start(),
             "pull" => pull(),
+            "counting" => counting::table(&place().join("counting")),
             "latency" => latency::table(&place().join("latency")),
             "steady" => steady(Duration::from_secs(seconds.unwrap_or(60))),
             _ => peers(&sizes),

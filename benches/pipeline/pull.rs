@@ -1,5 +1,6 @@
 //! The real pull program, alone and with process behind it.
 
+use super::counting::Double;
 use super::haproxy::HaProxies;
 use super::os::{self, Spread};
 use super::sink::Sink;
@@ -93,6 +94,29 @@ pub(crate) fn pull(base: &Path, haproxy: &HaProxies, options: &str, count: usize
         threads: os::status(pid, "Threads"),
         bytes: fs::read_dir(found.last().unwrap()).unwrap().map(|e| e.unwrap().metadata().unwrap().len() as f64).sum(),
     }
+}
+
+/// Pulls a double whose counters are all in use, and is measured for so many snapshots; `reloads` are made first, a snapshot or two
+/// apart. CPU milliseconds of a snapshot, and the most memory in MiB.
+pub(crate) fn count(base: &Path, double: &Double, options: &str, reloads: usize, count: usize) -> [f64; 2] {
+    let file = configure(base, &double.directory(), 1, 1);
+    let text = fs::read_to_string(&file).unwrap().replace("[pull]\n", &format!("[pull]\n{options}"));
+    fs::write(&file, text).unwrap();
+    let running = spawn(env!("CARGO_BIN_EXE_haproxystats-pull"), &file);
+    let more = |number| {
+        let first = snapshots(base).len();
+        os::wait("snapshots", LIMIT, || snapshots(base).len() >= first + number);
+    };
+    more(2);
+    for _ in 0..reloads {
+        double.reload();
+        more(2);
+    }
+    let (pid, first) = (running.0.id(), snapshots(base).len());
+    let before = os::cpu(pid);
+    more(count);
+    let snapshots = snapshots(base).len() - first;
+    [(os::cpu(pid) - before).as_secs_f64() * 1000.0 / snapshots as f64, os::peak(pid)]
 }
 
 /// Both programs together.

@@ -286,6 +286,7 @@ impl Puller {
                 let continued = continuity.tick(epoch, &snapshot.folder(), outcomes, leaving)?;
                 self.counters.add(Counter::Resets, continued.resets);
                 self.counters.set(Counter::CarriedProcesses, continued.absent);
+                self.counters.add(Counter::DamagedStates, continued.damaged);
             }
             if let Some(ended) = &mut self.ended {
                 let ended = ended.tick(&snapshot.folder(), outcomes);

@@ -340,6 +340,7 @@ fn check_and_status_say_which_socket_stands_for_which_process() {
     for words in [
         "a.sock, b.sock belong to the same HAProxy process (node lb, Pid 11, Start_time_sec 7)",
         "master.sock in socket-dir is not a stats socket",
+        "with master-sockets = unix://",
         &format!("127.0.0.1:{port} and localhost:{port} are the same address"),
     ] {
         assert_eq!(output.matches(words).count(), 1, "{words}\n{output}");

@@ -4,6 +4,7 @@
 mod instances;
 mod picture;
 mod restarts;
+mod servers;
 mod shared;
 mod successors;
 
@@ -106,10 +107,12 @@ impl World {
         reply.lines().find_map(|line| line.strip_prefix("Pid: ").map(str::to_owned))
     }
 
-    fn admin(&self, command: &str) {
+    fn admin(&self, command: &str) -> String {
         let mut stream = UnixStream::connect(self.place.path().join("sockets/lb.sock")).unwrap();
         stream.write_all(format!("{command}\n").as_bytes()).unwrap();
-        stream.read_to_string(&mut String::new()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 
     fn reload(&mut self) {

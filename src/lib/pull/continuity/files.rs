@@ -3,7 +3,7 @@
 use super::ledger::{Host, Ledger};
 use super::packed::Sparse;
 use super::replies::{self, DAEMON, INFO, SEEN, STAT};
-use crate::snapshot::{CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX};
+use std::io::{self, Write};
 
 /// What the first line of what is carried of `show info` says: since when the counters of the host go on.
 const START: &str = "Start_time_sec: ";
@@ -14,39 +14,51 @@ pub(super) fn start(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(line).ok()?.parse().ok()
 }
 
-/// The end of the name of each file, and its text; empty where nothing is carried. `start` is since when the counters go on.
-pub(super) fn of(ledger: &Ledger, host: &Host, start: Option<u64>) -> [(&'static str, Vec<u8>); 2] {
-    let (mut info, mut stat) = (Vec::new(), Vec::new());
-    // HAProxy knows of hundreds of counters, of which a row has dozens: those that no row has are no columns.
+/// What is carried of `show info`; `start` is since when the counters go on. Empty where there is nothing to say.
+pub(super) fn info(ledger: &Ledger, host: &Host, start: Option<u64>) -> String {
+    let mut text = start.map_or_else(String::new, |start| format!("{START}{start}\n"));
+    for (place, value) in ledger.carried_of(host, DAEMON) {
+        let name = INFO.get(usize::from(place)).copied().unwrap_or_default();
+        text.extend([name, ": ", itoa::Buffer::new().format(value), "\n"]);
+    }
+    if !text.is_empty() {
+        // As HAProxy ends a reply.
+        text.push('\n');
+    }
+    text
+}
+
+/// The counters that are carried of `show stat` for this host: HAProxy knows of hundreds, of which a row has dozens.
+pub(super) fn places(ledger: &Ledger, host: &Host) -> Vec<u8> {
     let mut places: Vec<u8> = Vec::new();
     ledger.carried(host, |object, values, _| {
         if object != DAEMON {
             values.iter().for_each(|(place, _)| add(&mut places, *place));
         }
     });
+    places
+}
+
+/// Writes what is carried of `show stat`: of each object these counters, and when it was last seen, where it is not in the
+/// snapshot.
+///
+/// # Errors
+/// What writing said.
+pub(super) fn stat(ledger: &Ledger, host: &Host, places: &[u8], mut out: impl Write) -> io::Result<()> {
+    let mut written = out.write_all(&header(places));
+    let mut text = Vec::new();
     ledger.carried(host, |object, values, seen| {
-        if object == DAEMON {
-            for (place, value) in values {
-                let name = INFO.get(usize::from(*place)).copied().unwrap_or_default();
-                info.extend_from_slice(format!("{name}: {value}\n").as_bytes());
-            }
-        } else if let Some(names) = replies::parts(object) {
-            if stat.is_empty() {
-                stat = header(&places);
-            }
-            row(&mut stat, names, &places, values, seen);
+        if let Some(names) = replies::parts(object)
+            && written.is_ok()
+        {
+            text.clear();
+            row(&mut text, names, places, values, Some(seen).filter(|seen| *seen != ledger.epoch()));
+            written = out.write_all(&text);
         }
     });
-    if let Some(start) = start.filter(|_| !info.is_empty() || !stat.is_empty()) {
-        info.splice(0..0, format!("{START}{start}\n").into_bytes());
-    }
-    for text in [&mut info, &mut stat] {
-        // As HAProxy ends a reply.
-        if !text.is_empty() {
-            text.push(b'\n');
-        }
-    }
-    [(CARRIED_INFO_SUFFIX, info), (CARRIED_STAT_SUFFIX, stat)]
+    written?;
+    // As HAProxy ends a reply.
+    out.write_all(b"\n")
 }
 
 fn add(places: &mut Vec<u8>, place: u8) {
@@ -62,7 +74,13 @@ fn header(places: &[u8]) -> Vec<u8> {
 }
 
 /// Values are in the order of their places, as columns are.
-fn row(out: &mut Vec<u8>, (kind, proxy, server): (&[u8], &[u8], &[u8]), places: &[u8], values: &Sparse, seen: u64) {
+fn row(
+    out: &mut Vec<u8>,
+    (kind, proxy, server): (&[u8], &[u8], &[u8]),
+    places: &[u8],
+    values: &Sparse,
+    seen: Option<u64>,
+) {
     for name in [proxy, server] {
         if name.iter().any(|byte| b",\"\n".contains(byte)) {
             out.push(b'"');
@@ -84,6 +102,8 @@ fn row(out: &mut Vec<u8>, (kind, proxy, server): (&[u8], &[u8], &[u8]), places: 
         }
         out.push(b',');
     }
-    out.extend_from_slice(text.format(seen).as_bytes());
+    if let Some(seen) = seen {
+        out.extend_from_slice(text.format(seen).as_bytes());
+    }
     out.extend_from_slice(b",\n");
 }

@@ -17,10 +17,12 @@ mod names;
 mod packed;
 mod places;
 mod replies;
+mod scratch;
 mod seen;
 mod shared;
 mod source;
 mod store;
+mod written;
 
 use super::masters::Round;
 use super::outcome::{Outcome, Standing};
@@ -32,14 +34,16 @@ use crate::snapshot::{CARRIED_INFO_SUFFIX, CARRIED_STAT_SUFFIX, Epoch};
 use ledger::{Host, Ledger};
 use places::Places;
 use replies::{DAEMON, Reader};
+use scratch::Scratch;
 use seen::{Identity, Seen};
 use source::Source;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 use store::Store;
+use written::Written;
 
 /// What a pull found about counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,6 +52,8 @@ pub(super) struct Continued {
     pub(super) resets: u64,
     /// Processes that are not in the snapshot, and of which it carries the counters.
     pub(super) absent: u64,
+    /// States that could not be read.
+    pub(super) damaged: u64,
 }
 
 /// See the module.
@@ -63,7 +69,11 @@ pub(super) struct Continuity {
     sockets: BTreeMap<Host, String>,
     /// When the first process of each host that was seen started: since then its counters go on.
     starts: BTreeMap<Host, u64>,
+    /// By host, the last file of what is carried of `show stat`.
+    written: BTreeMap<Host, Written>,
     forget_after: Duration,
+    /// Whether the last pull could be taken in only in part: what is known is not what it should be.
+    halfway: bool,
     /// Whether it has been said that nothing can be kept.
     failing: bool,
 }
@@ -77,14 +87,16 @@ impl Continuity {
 
     fn from_store(store: Store, hosts: Hosts, forget_after: Duration) -> (Self, bool) {
         let mut continuity = Self {
-            ledger: Ledger::default(),
+            ledger: Ledger::new(Scratch::new(store.directory())),
             reader: Reader::default(),
             store,
             places: Places::default(),
             hosts,
             sockets: BTreeMap::new(),
             starts: BTreeMap::new(),
+            written: BTreeMap::new(),
             forget_after,
+            halfway: false,
             failing: false,
         };
         let kept = match continuity.store.newest() {
@@ -105,11 +117,18 @@ impl Continuity {
     pub(super) fn go_on(self, dst: &Path, hosts: Hosts, forget_after: Duration) -> (Self, bool) {
         let (continuity, damaged) =
             if hosts == self.hosts { (self, false) } else { Self::from_store(self.store, hosts, forget_after) };
-        (Self { store: Store::new(dst), forget_after, ..continuity }, damaged)
+        let store = Store::new(dst);
+        continuity.ledger.scratch().move_to(store.directory());
+        (Self { store, forget_after, ..continuity }, damaged)
     }
 
     fn anew(self) -> Self {
-        Self { ledger: Ledger::default(), places: Places::default(), starts: BTreeMap::new(), ..self }
+        Self {
+            ledger: Ledger::new(self.ledger.scratch().clone()),
+            places: Places::default(),
+            starts: BTreeMap::new(),
+            ..self
+        }
     }
 
     fn restore(&mut self, epoch: Epoch, path: &Path) -> io::Result<()> {
@@ -137,7 +156,7 @@ impl Continuity {
                 self.sockets.entry(host.clone()).or_insert_with(|| socket.to_owned());
                 let Self { reader, ledger, .. } = self;
                 reader.carried(File::open(path.join(name))?, |object, values, seen| {
-                    ledger.restore(&host, object, values, seen);
+                    ledger.restore(&host, object, values, seen.unwrap_or(epoch.0));
                 })?;
             } else if let Some(socket) = name.strip_suffix(CARRIED_INFO_SUFFIX) {
                 let host = self.host(socket);
@@ -169,6 +188,7 @@ impl Continuity {
         leaving: &Round,
     ) -> Result<Continued, StageError> {
         Step::Answered.reached();
+        let damaged = std::mem::replace(&mut self.halfway, true) && self.start_again();
         let live = outcomes.iter().filter(|outcome| outcome.result.is_ok() && outcome.standing == Standing::Counts);
         // Those that leave come first.
         let sources = leaving.workers.iter().map(Source::leaving).chain(live.map(Source::live)).collect();
@@ -179,9 +199,14 @@ impl Continuity {
             .map(|present| (present, self.ledger.end(|master, pid| leaving.has_ended(master, pid))))
             .map_err(failed)?;
         self.ledger.forget(self.forgets(epoch));
-        self.write(folder)?;
+        let written = self.write(folder);
+        if let Some(source) = self.ledger.lost() {
+            return Err(StageError::Read { path: self.store.directory().to_owned(), source });
+        }
+        self.halfway = false;
+        let states = written?;
         Step::Carried.reached();
-        match self.keep(epoch, &directory, present) {
+        match self.keep(epoch, &directory, present, states) {
             Ok(()) if std::mem::take(&mut self.failing) => {
                 tracing::info!("the state of continuous counters can be saved again");
             }
@@ -189,7 +214,14 @@ impl Continuity {
             Err(error) => self.fails(&error),
         }
         Step::Cleared.reached();
-        Ok(Continued { resets: counts.resets, absent: counts.absent })
+        Ok(Continued { resets: counts.resets, absent: counts.absent, damaged: u64::from(damaged) })
+    }
+
+    /// Goes on from the last snapshot that was kept, as after a restart; whether it could not be read.
+    fn start_again(&mut self) -> bool {
+        let (next, damaged) = Self::from_store(self.store.clone(), self.hosts.clone(), self.forget_after);
+        *self = Self { halfway: true, failing: self.failing, ..next };
+        damaged
     }
 
     /// What was seen last before this second is forgotten.
@@ -197,12 +229,21 @@ impl Continuity {
         epoch.0.saturating_sub(self.forget_after.as_secs())
     }
 
-    fn keep(&mut self, epoch: Epoch, snapshot: &Path, present: HashMap<Identity, Source>) -> io::Result<()> {
+    /// `states` are those of the files of each host.
+    fn keep(
+        &mut self,
+        epoch: Epoch,
+        snapshot: &Path,
+        present: HashMap<Identity, Source>,
+        states: Vec<(Host, u64, String)>,
+    ) -> io::Result<()> {
         let seconds = (epoch.0, self.forgets(epoch));
         let (mut places, others) =
             self.places.next(present, seconds, |identity, missed| self.ledger.may_return(identity, missed));
         let shared = shared::write(&self.ledger, &places);
         places.directory = self.store.keep(epoch, snapshot, &others, &[(shared::FILE, shared)])?;
+        let file = |(host, state, name)| Some((host, Written::of(state, places.directory.join::<String>(name)).ok()?));
+        self.written = states.into_iter().filter_map(file).collect();
         self.places = places;
         Ok(())
     }
@@ -254,20 +295,27 @@ impl Continuity {
         Ok(identity)
     }
 
-    /// What is carried, beside the replies: the files of a host have the name of one of its sockets.
-    fn write(&mut self, folder: &Folder) -> Result<(), StageError> {
+    /// What is carried, beside the replies: the files of a host have the name of one of its sockets. Returns, for each host, what
+    /// the file of `show stat` says, and its name.
+    fn write(&self, folder: &Folder) -> Result<Vec<(Host, u64, String)>, StageError> {
+        let mut states = Vec::new();
         for host in self.ledger.hosts() {
-            let Some(socket) = self.sockets.get(&host) else { continue };
-            for (suffix, text) in files::of(&self.ledger, &host, self.starts.get(&host).copied()) {
-                if text.is_empty() {
+            let Some((socket, state)) = self.sockets.get(&host).zip(self.ledger.state(&host)) else { continue };
+            let of_info = files::info(&self.ledger, &host, self.starts.get(&host).copied());
+            if !of_info.is_empty() {
+                write(folder, &format!("{socket}{CARRIED_INFO_SUFFIX}"), |out| out.write_all(of_info.as_bytes()))?;
+            }
+            let name = format!("{socket}{CARRIED_STAT_SUFFIX}");
+            if !self.written.get(&host).is_some_and(|written| written.serves(state, &folder.path(&name))) {
+                let places = files::places(&self.ledger, &host);
+                if places.is_empty() {
                     continue;
                 }
-                let name = format!("{socket}{suffix}");
-                let written = folder.file(&name)?.write_all(&text);
-                written.map_err(|source| StageError::Write { path: folder.path(&name), source })?;
+                write(folder, &name, |out| files::stat(&self.ledger, &host, &places, out))?;
             }
+            states.push((host, state, name));
         }
-        Ok(())
+        Ok(states)
     }
 
     fn started(&mut self, host: &Host, started: u64) {
@@ -278,6 +326,17 @@ impl Continuity {
     fn host(&self, socket: &str) -> Host {
         self.hosts.of(socket).map(|host| host.name.clone())
     }
+}
+
+/// Writes a file.
+fn write(
+    folder: &Folder,
+    name: &str,
+    text: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), StageError> {
+    let mut out = BufWriter::with_capacity(64 * 1024, folder.file(name)?);
+    let written = text(&mut out).and_then(|()| out.flush());
+    written.map_err(|source| StageError::Write { path: folder.path(name), source })
 }
 
 /// Which socket gives its name to what is carried for each host: of those in this snapshot the first, else the one before.

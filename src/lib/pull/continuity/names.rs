@@ -22,21 +22,34 @@ impl Names {
         self.text.get(start as usize..*self.ends.get(index)? as usize)
     }
 
+    /// The number of a name, if it has one.
+    pub(super) fn find(&self, name: &[u8]) -> Option<u32> {
+        self.look_for(name).ok()
+    }
+
     /// The number of a name, which gets one if it has none.
     pub(super) fn number(&mut self, name: &[u8]) -> u32 {
-        let mut hash = FixedState::with_seed(0).hash_one(name);
-        loop {
-            match self.numbers.get(&hash).copied() {
-                Some(number) if self.get(number) == Some(name) => return number,
-                Some(_) => hash = hash.wrapping_add(1),
-                None => break,
-            }
-        }
+        let hash = match self.look_for(name) {
+            Ok(number) => return number,
+            Err(hash) => hash,
+        };
         let number = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
         self.text.extend_from_slice(name);
         self.ends.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
         self.numbers.insert(hash, number);
         number
+    }
+
+    /// The number of a name, or the hash under which it is to be noted.
+    fn look_for(&self, name: &[u8]) -> Result<u32, u64> {
+        let mut hash = FixedState::with_seed(0).hash_one(name);
+        loop {
+            match self.numbers.get(&hash).copied() {
+                Some(number) if self.get(number) == Some(name) => return Ok(number),
+                Some(_) => hash = hash.wrapping_add(1),
+                None => return Err(hash),
+            }
+        }
     }
 }
 
@@ -54,6 +67,8 @@ mod tests {
         }
         assert_eq!(names.get(7), Some(&b"server-7"[..]));
         assert_eq!(names.get(1000), None);
+        assert_eq!(names.find(b""), None);
         assert_eq!(names.number(b""), 1000);
+        assert_eq!((names.find(b""), names.find(b"server-7")), (Some(1000), Some(7)));
     }
 }

@@ -1,4 +1,6 @@
-//! Figures of many objects in little memory: most of them are 0, or small.
+//! Figures of many objects in little memory: most of them are 0, or small, and most objects are on disk.
+
+use super::scratch::{BLOCK, Block, Scratch};
 
 /// Figures that are not 0, by their places, in ascending order.
 pub(super) type Sparse = [(u8, i64)];
@@ -19,19 +21,26 @@ pub(super) fn encode(figures: &Sparse, out: &mut Vec<u8>) {
 /// Reads figures back.
 pub(super) fn decode(mut bytes: &[u8], figures: &mut Vec<(u8, i64)>) {
     figures.clear();
-    while let Some((place, rest)) = bytes.split_first() {
-        bytes = rest;
-        let (mut value, mut shift) = (0_u64, 0);
-        while let Some((byte, rest)) = bytes.split_first() {
-            bytes = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            shift += 7;
-            if byte & 0x80 == 0 {
-                break;
-            }
-        }
-        figures.push((*place, (value >> 1).cast_signed() ^ -((value & 1).cast_signed())));
+    while let Some(figure) = next(&mut bytes) {
+        figures.push(figure);
     }
+}
+
+/// Takes the first figure from what is encoded.
+#[inline]
+fn next(bytes: &mut &[u8]) -> Option<(u8, i64)> {
+    let (place, mut rest) = bytes.split_first()?;
+    let (mut value, mut shift) = (0_u64, 0);
+    while let Some((byte, more)) = rest.split_first() {
+        rest = more;
+        value |= u64::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    *bytes = rest;
+    Some((*place, (value >> 1).cast_signed() ^ -((value & 1).cast_signed())))
 }
 
 /// The figure at a place; 0 where there is none.
@@ -48,50 +57,123 @@ pub(super) fn goes_on(before: &Sparse, now: &Sparse) -> bool {
     before.iter().all(|(place, before)| at(now, *place) >= *before)
 }
 
-/// The figures of objects, by the numbers of the objects.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Packed {
-    bytes: Vec<u8>,
-    /// Where those of each object are, and how many bytes they take; `None` for an object that is not here.
-    places: Vec<Option<(u32, u16)>>,
+/// Whether nothing has stepped back, of encoded figures above 0.
+pub(super) fn follows(before: &[u8], now: &Sparse) -> bool {
+    let (mut rest, mut now) = (before, now.iter());
+    while let Some((place, value)) = next(&mut rest) {
+        match now.find(|(other, _)| *other >= place) {
+            Some((other, figure)) if *other == place && *figure >= value => {}
+            _ => return false,
+        }
+    }
+    true
 }
 
+/// The figures of objects, by the numbers of the objects. They lie one behind the other in blocks, of which only the last is in
+/// memory.
+#[derive(Debug)]
+pub(super) struct Packed {
+    scratch: Scratch,
+    blocks: Vec<Block>,
+    tail: Vec<u8>,
+    /// Where those of each object begin; [`NONE`] for an object that is not here.
+    begins: Vec<u32>,
+    /// How many objects there are, and how many others have been there.
+    count: usize,
+    gone: usize,
+}
+
+const NONE: u32 = u32::MAX;
+/// Bytes in front of the figures of an object, which say how many there are.
+const LENGTH: usize = 2;
+/// The most that an object takes fits into a block.
+const _: () = assert!(cfg!(test) || LENGTH + 256 * 11 <= BLOCK);
+
 impl Packed {
-    /// Forgets everything; the memory stays.
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        self.places.clear();
+    /// None, with their place there.
+    pub(super) fn new(scratch: &Scratch) -> Self {
+        Self { scratch: scratch.clone(), blocks: Vec::new(), tail: Vec::new(), begins: Vec::new(), count: 0, gone: 0 }
     }
 
     /// Makes room for what another one has, and little more: growing by doubling would take up to twice as much.
     pub(super) fn reserve_as(&mut self, other: &Self) {
-        let room = |length: usize| length + length / 16;
-        self.bytes.reserve_exact(room(other.bytes.len()));
-        self.places.reserve_exact(room(other.places.len()));
+        self.begins.reserve_exact(other.begins.len() + other.begins.len() / 16);
     }
 
-    /// Adds an object that is not here, with what [`encode`] made of its figures.
+    /// The figures of an object, encoded, in place of those that it had.
     pub(super) fn push(&mut self, object: u32, encoded: &[u8]) {
+        let Ok(length) = u16::try_from(encoded.len()) else { return };
+        if self.tail.len() + LENGTH + encoded.len() > BLOCK {
+            self.blocks.push(self.scratch.store(&self.tail));
+            self.tail.clear();
+        }
         let index = object as usize;
-        if self.places.len() <= index {
-            self.places.resize(index + 1, None);
+        if self.begins.len() <= index {
+            self.begins.resize(index + 1, NONE);
         }
-        let place = u32::try_from(self.bytes.len()).ok().zip(u16::try_from(encoded.len()).ok());
-        if let Some(slot) = self.places.get_mut(index) {
-            *slot = place;
+        self.remove(object);
+        if let Some(begin) = self.begins.get_mut(index) {
+            *begin = u32::try_from(self.blocks.len() * BLOCK + self.tail.len()).unwrap_or(NONE);
+            self.count += 1;
         }
-        self.bytes.extend_from_slice(encoded);
+        self.tail.extend_from_slice(&length.to_le_bytes());
+        self.tail.extend_from_slice(encoded);
     }
 
-    /// The encoded figures of an object.
-    pub(super) fn get(&self, object: u32) -> Option<&[u8]> {
-        let (start, length) = self.places.get(object as usize).copied().flatten()?;
-        self.bytes.get(start as usize..)?.get(..usize::from(length))
+    /// Forgets an object.
+    pub(super) fn remove(&mut self, object: u32) {
+        if let Some(begin) = self.begins.get_mut(object as usize).filter(|begin| **begin != NONE) {
+            *begin = NONE;
+            self.count -= 1;
+            self.gone += 1;
+        }
+    }
+
+    /// Writes the encoded figures of an object into `out`; false where it is not here, which leaves it empty.
+    pub(super) fn read(&self, object: u32, out: &mut Vec<u8>) -> bool {
+        out.clear();
+        let Some(begin) = self.begins.get(object as usize).filter(|begin| **begin != NONE) else { return false };
+        let (block, from) = (*begin as usize / BLOCK, *begin as usize % BLOCK);
+        let mut take = |bytes: &[u8]| {
+            let Some((length, bytes)) = bytes.split_first_chunk::<LENGTH>() else { return };
+            out.extend_from_slice(bytes.get(..usize::from(u16::from_le_bytes(*length))).unwrap_or_default());
+        };
+        match self.blocks.get(block) {
+            Some(block) => self.scratch.read(block, from, take),
+            None => take(self.tail.get(from..).unwrap_or_default()),
+        }
+        true
+    }
+
+    /// The figures of an object, none where it is not here; `bytes` is memory for it.
+    pub(super) fn figures(&self, object: u32, bytes: &mut Vec<u8>, figures: &mut Vec<(u8, i64)>) {
+        self.read(object, bytes);
+        decode(bytes, figures);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// The objects that are here.
     pub(super) fn objects(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..).zip(&self.places).filter(|(_, place)| place.is_some()).map(|(object, _)| object)
+        (0..).zip(&self.begins).filter(|(_, begin)| **begin != NONE).map(|(object, _)| object)
+    }
+
+    /// Gives back what is not needed, as long as nothing is added.
+    pub(super) fn settle(&mut self) {
+        if self.gone > self.count / 2 + 16 {
+            let mut next = Self::new(&self.scratch);
+            next.reserve_as(self);
+            let mut bytes = Vec::new();
+            for object in self.objects() {
+                self.read(object, &mut bytes);
+                next.push(object, &bytes);
+            }
+            *self = next;
+        }
+        self.tail.shrink_to_fit();
+        self.blocks.shrink_to_fit();
     }
 }
 
@@ -106,25 +188,41 @@ mod tests {
         fn what_went_in_comes_out(
             objects in proptest::collection::btree_map(
                 0_u32..40, proptest::collection::btree_map(any::<u8>(), any::<i64>(), 0..8), 0..20),
+            again in 1..4,
         ) {
-            let mut packed = Packed::default();
+            let scratch = Scratch::default();
+            let mut packed = Packed::new(&scratch);
             let mut encoded = Vec::new();
             let sparse = |figures: &BTreeMap<u8, i64>| figures.iter().map(|(p, v)| (*p, *v)).collect::<Vec<_>>();
             for (object, figures) in &objects {
                 encoded.clear();
                 encode(&sparse(figures), &mut encoded);
-                packed.push(*object, &encoded);
+                for _ in 0..again {
+                    packed.push(*object, &encoded);
+                }
             }
+            packed.settle();
             for object in 0..40 {
-                let mut figures = vec![(7, 7)];
-                if let Some(bytes) = packed.get(object) {
-                    decode(bytes, &mut figures);
+                let (mut bytes, mut figures) = (vec![7], vec![(7, 7)]);
+                if packed.read(object, &mut bytes) {
+                    decode(&bytes, &mut figures);
                     prop_assert_eq!(figures, sparse(&objects[&object]));
                 } else {
                     prop_assert!(!objects.contains_key(&object));
                 }
             }
             prop_assert_eq!(packed.objects().collect::<Vec<_>>(), objects.keys().copied().collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn following_is_the_same_whether_encoded_or_not(
+            before in proptest::collection::btree_map(0_u8..6, 1_i64..4, 0..6),
+            now in proptest::collection::btree_map(0_u8..6, 1_i64..4, 0..6),
+        ) {
+            let [before, now] = [before, now].map(|figures| figures.into_iter().collect::<Vec<_>>());
+            let mut encoded = Vec::new();
+            encode(&before, &mut encoded);
+            prop_assert_eq!(follows(&encoded, &now), goes_on(&before, &now));
         }
     }
 }

@@ -94,28 +94,44 @@ impl Reader {
         let mut counters = Vec::new();
         self.rows(input, |key, line, layout| {
             counters.clear();
-            for (place, position) in &layout.counters {
-                let cell = line.cell(*position);
-                if !matches!(cell, b"0" | b"") {
-                    counters.extend(read(cell).map(|value| (*place, value)));
+            match line {
+                Line::Plain { text, cells } => {
+                    for (place, position) in &layout.counters {
+                        let (from, to) = cells.range(*position);
+                        match number::figure(text, from, to, 0) {
+                            Some(0) => {}
+                            Some(value) => counters.push((*place, value)),
+                            None => counters.extend(read(line.cell(*position)).map(|value| (*place, value))),
+                        }
+                    }
+                }
+                Line::Quoted(_) => {
+                    for (place, position) in &layout.counters {
+                        counters.extend(read(line.cell(*position)).map(|value| (*place, value)));
+                    }
                 }
             }
             take(key, &counters);
         })
     }
 
-    /// The same of what was carried, whose numbers may be negative; the last is the second in which the object was last seen.
+    /// The same of what was carried, whose numbers may be negative; the last is the second in which the object was last seen, where
+    /// it was not in the snapshot.
     ///
     /// # Errors
     /// As [`Reader::stat`].
-    pub(super) fn carried(&mut self, input: impl Read, mut take: impl FnMut(&[u8], &Sparse, u64)) -> io::Result<()> {
+    pub(super) fn carried(
+        &mut self,
+        input: impl Read,
+        mut take: impl FnMut(&[u8], &Sparse, Option<u64>),
+    ) -> io::Result<()> {
         let mut counters = Vec::new();
         self.rows(input, |key, line, layout| {
             counters.clear();
             let cells = layout.counters.iter().map(|(place, position)| (*place, line.cell(*position)));
             counters.extend(cells.filter_map(|(place, cell)| Some((place, whole(cell).filter(|value| *value != 0)?))));
             let seen = layout.seen.and_then(|seen| whole(line.cell(seen)));
-            take(key, &counters, seen.and_then(|seen| u64::try_from(seen).ok()).unwrap_or(0));
+            take(key, &counters, seen.and_then(|seen| u64::try_from(seen).ok()));
         })
     }
 

@@ -18,7 +18,7 @@ const NEXT: &str = "next";
 /// Begins the name of one that could not be read.
 const DAMAGED: &str = "damaged-";
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Store {
     directory: PathBuf,
 }
@@ -26,6 +26,11 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn new(dst: &Path) -> Self {
         Self { directory: dst.join(DIRECTORY) }
+    }
+
+    /// Where everything is.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The last snapshot that was kept.

@@ -1,7 +1,10 @@
 use super::*;
 use crate::config::{Program, load};
+use crate::haproxy::address::Address;
+use crate::haproxy::identity::Reading;
 use crate::pull::masters::Round;
-use crate::snapshot::stage::Staging;
+use crate::pull::sockets::Target;
+use crate::snapshot::stage::{Snapshot, Staging};
 use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
 
 const FORGET: Duration = Duration::from_secs(3600);
@@ -108,5 +111,87 @@ fn a_process_that_is_missing_is_kept_while_it_may_come_back() {
             places = next;
         }
         assert!(places.next(HashMap::new(), (200, 101), |_, _| true).1.is_empty());
+    }
+}
+
+/// The snapshot of a tick, with such replies of one process at `a.sock`, or with none.
+fn begin(root: &Path, epoch: u64, sessions: Option<u32>) -> (Snapshot, Vec<Outcome>) {
+    let staging = Staging::open(&root.join("tmp"), &root.join("dst"), false).unwrap();
+    let snapshot = staging.begin(Epoch(epoch)).unwrap();
+    let outcome = sessions.map(|sessions| {
+        write_replies(&snapshot.folder().path(""), "a.sock", 1, sessions);
+        let info = fs::read(snapshot.folder().path("a.sock_info")).unwrap();
+        Outcome {
+            target: Target { server: Address::Unix("/a".into()), name: "a.sock".into(), worker: None, found: None },
+            result: Ok(1),
+            retries: 0,
+            reading: Some(Reading::of(&info).into()),
+            said: None,
+            standing: Standing::Counts,
+        }
+    });
+    (snapshot, outcome.into_iter().collect())
+}
+
+/// A process that had ten sessions in second 100, when one more was carried.
+fn kept(root: &Path) -> Continuity {
+    let kept = root.join("dst/.continuity/100");
+    fs::create_dir_all(&kept).unwrap();
+    write_replies(&kept, "a.sock", 1, 10);
+    write_carried(&kept, "a.sock", 1);
+    Continuity::open(&root.join("dst"), hosts(""), FORGET).0
+}
+
+#[test]
+fn what_is_carried_is_written_when_it_changes_and_else_linked() {
+    use std::os::unix::fs::MetadataExt;
+    let root = tempfile::tempdir().unwrap();
+    let mut continuity = kept(root.path());
+    let (mut inodes, mut texts) = (Vec::new(), Vec::new());
+    // It answers; it is silent, which only the first snapshot without it notices; it answers again.
+    for (epoch, sessions) in (200..).zip([Some(12), Some(13), None, None, None, Some(14), Some(15)]) {
+        let (snapshot, outcomes) = begin(root.path(), epoch, sessions);
+        let folder = snapshot.folder();
+        continuity.tick(Epoch(epoch), &folder, &outcomes, &Round::default()).unwrap();
+        let file = folder.path("a.sock_carriedstat");
+        texts.push(fs::read_to_string(&file).unwrap());
+        inodes.push(fs::metadata(&file).unwrap().ino());
+    }
+    let carried: Vec<&str> = texts.iter().map(|text| sessions(text)).collect();
+    assert_eq!(carried, ["1", "1", "14", "14", "14", "1", "1"]);
+    let same: Vec<bool> = inodes.windows(2).map(|pair| pair[0] == pair[1]).collect();
+    assert_eq!(same, [true, false, true, true, false, true]);
+    assert!(texts[0].ends_with("web,s1,2,1,,\n\n"), "it is in the snapshot: {}", texts[0]);
+    assert!(texts[4].ends_with("web,s1,2,14,201,\n\n"), "it was seen last in 201: {}", texts[4]);
+    // As after a restart.
+    let (mut continuity, _) = Continuity::open(&root.path().join("dst"), hosts(""), FORGET);
+    let (snapshot, outcomes) = begin(root.path(), 300, Some(20));
+    continuity.tick(Epoch(300), &snapshot.folder(), &outcomes, &Round::default()).unwrap();
+    let text = fs::read_to_string(snapshot.folder().path("a.sock_carriedstat")).unwrap();
+    assert_eq!(text, texts[6]);
+    // What is kept was cut off meanwhile: it is written once more.
+    fs::write(root.path().join("dst/.continuity/300/a.sock_carriedstat"), "# px").unwrap();
+    drop(snapshot);
+    let (snapshot, outcomes) = begin(root.path(), 301, Some(21));
+    continuity.tick(Epoch(301), &snapshot.folder(), &outcomes, &Round::default()).unwrap();
+    assert_eq!(fs::read_to_string(snapshot.folder().path("a.sock_carriedstat")).unwrap(), text);
+}
+
+#[test]
+fn after_a_pull_that_cannot_be_read_counters_go_on_from_what_was_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let mut continuity = kept(root.path());
+    for (epoch, readable) in [(200, true), (201, false), (202, false), (203, true)] {
+        let (snapshot, outcomes) = begin(root.path(), epoch, Some(12));
+        let folder = snapshot.folder();
+        if !readable {
+            fs::remove_file(folder.path("a.sock_stat")).unwrap();
+        }
+        let result = continuity.tick(Epoch(epoch), &folder, &outcomes, &Round::default());
+        assert_eq!(result.is_ok(), readable, "{epoch}: {result:?}");
+        if readable {
+            assert_eq!(result.unwrap(), Continued::default(), "{epoch}");
+            assert_eq!(sessions(&fs::read_to_string(folder.path("a.sock_carriedstat")).unwrap()), "1", "{epoch}");
+        }
     }
 }

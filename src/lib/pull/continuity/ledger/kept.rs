@@ -26,15 +26,17 @@ impl Ledger {
         identity: &Identity,
     ) -> Option<Shared<'_, impl Iterator<Item = &[u8]>>> {
         let process = self.processes.get(identity)?;
+        let names = &self.accounts.get(&identity.host)?.names;
         let predecessor = process.predecessor.as_ref().filter(|_| process.shares);
-        let superseded = process.superseded.iter().filter_map(|object| self.names.get(*object));
+        let superseded = process.superseded.iter().filter_map(|object| names.get(*object));
         (predecessor.is_some() || !process.superseded.is_empty()).then_some(Shared { predecessor, superseded })
     }
 
     /// Forgets what follows from processes that were taken in all at once, and not as they came: what is carried, and what they
     /// share. Both are to be restored.
     pub(in crate::pull::continuity) fn forget_conclusions(&mut self) {
-        self.carried.clear();
+        let Self { accounts, scratch, .. } = self;
+        accounts.values_mut().for_each(|account| account.forget_all(scratch));
         for process in self.processes.values_mut() {
             process.superseded.clear();
             process.predecessor = None;
@@ -52,7 +54,7 @@ impl Ledger {
 
     /// A newer process shows the counters of this object as well.
     pub(in crate::pull::continuity) fn restore_superseded(&mut self, process: &Identity, object: &[u8]) {
-        let object = self.names.number(object);
+        let object = self.account(&process.host).note(object, 0);
         if let Some(process) = self.processes.get_mut(process) {
             process.superseded.insert(object);
         }

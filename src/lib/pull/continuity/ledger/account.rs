@@ -1,0 +1,148 @@
+//! What is known of the objects of a host: their names, when each was last seen, and what is carried of it.
+
+use super::super::names::Names;
+use super::super::packed::{Packed, Sparse, decode, encode};
+use super::super::scratch::Scratch;
+use foldhash::quality::FixedState;
+use std::hash::{BuildHasher, Hasher};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) names: Names,
+    /// When each object was last seen.
+    seen: Vec<u64>,
+    /// Corrections. What is published is a sum over the processes of a host.
+    carried: Packed,
+    /// How often they have changed.
+    changes: u64,
+    sums: Vec<(u8, i64)>,
+    bytes: Vec<u8>,
+}
+
+impl Account {
+    pub(super) fn new(scratch: &Scratch) -> Self {
+        Self {
+            names: Names::default(),
+            seen: Vec::new(),
+            carried: Packed::new(scratch),
+            changes: 0,
+            sums: Vec::new(),
+            bytes: Vec::new(),
+        }
+    }
+
+    /// The number of an object that was seen at this time.
+    pub(super) fn note(&mut self, object: &[u8], seen: u64) -> u32 {
+        let number = self.names.number(object);
+        let index = number as usize;
+        if self.seen.len() <= index {
+            self.seen.resize(index + 1, 0);
+        }
+        if let Some(last) = self.seen.get_mut(index) {
+            *last = (*last).max(seen);
+        }
+        number
+    }
+
+    /// The object of this number, if this is its name, was seen at this time.
+    pub(super) fn is(&mut self, number: u32, object: &[u8], seen: u64) -> bool {
+        let is = self.names.get(number) == Some(object);
+        if let Some(last) = self.seen.get_mut(number as usize).filter(|_| is) {
+            *last = seen;
+        }
+        is
+    }
+
+    fn seen(&self, object: u32) -> u64 {
+        self.seen.get(object as usize).copied().unwrap_or(0)
+    }
+
+    /// Adds `times` these figures to what is carried.
+    pub(super) fn carry(&mut self, object: u32, figures: &Sparse, times: i64) {
+        self.change(object, &[(figures, times)]);
+    }
+
+    /// Adds figures to what is carried, each as many times.
+    pub(super) fn change(&mut self, object: u32, changes: &[(&Sparse, i64)]) {
+        if changes.iter().all(|(figures, _)| figures.is_empty()) {
+            return;
+        }
+        let Self { sums, bytes, .. } = self;
+        self.carried.figures(object, bytes, sums);
+        for (figures, times) in changes {
+            for (place, figure) in *figures {
+                let figure = figure.saturating_mul(*times);
+                match sums.binary_search_by_key(place, |(place, _)| *place) {
+                    Ok(at) => sums.iter_mut().skip(at).take(1).for_each(|(_, sum)| *sum = sum.saturating_add(figure)),
+                    Err(at) => sums.insert(at, (*place, figure)),
+                }
+            }
+        }
+        sums.retain(|(_, sum)| *sum != 0);
+        self.changes += 1;
+        if sums.is_empty() {
+            self.carried.remove(object);
+        } else {
+            bytes.clear();
+            encode(sums, bytes);
+            self.carried.push(object, bytes);
+        }
+    }
+
+    /// Ends a snapshot.
+    pub(super) fn settle(&mut self) {
+        self.carried.settle();
+    }
+
+    pub(super) fn carries(&self) -> bool {
+        !self.carried.is_empty()
+    }
+
+    /// Tells `take` what is carried, in the order in which objects came first, which is that of the replies: the object, its
+    /// corrections, and when it was last seen.
+    pub(super) fn carried(&self, mut take: impl FnMut(&[u8], &Sparse, u64)) {
+        let (mut bytes, mut values) = (Vec::new(), Vec::new());
+        for object in self.carried.objects() {
+            let Some(name) = self.names.get(object) else { continue };
+            self.carried.read(object, &mut bytes);
+            decode(&bytes, &mut values);
+            take(name, &values, self.seen(object));
+        }
+    }
+
+    /// What is carried of one object.
+    pub(super) fn carried_of(&self, object: &[u8]) -> Vec<(u8, i64)> {
+        let (mut bytes, mut values) = (Vec::new(), Vec::new());
+        if let Some(object) = self.names.find(object) {
+            self.carried.figures(object, &mut bytes, &mut values);
+        }
+        values
+    }
+
+    /// Forgets what is carried of objects that have not been seen since this second.
+    pub(super) fn forget(&mut self, before: u64) {
+        let old: Vec<u32> = self.carried.objects().filter(|object| self.seen(*object) < before).collect();
+        for object in old {
+            self.carried.remove(object);
+            self.changes += 1;
+        }
+    }
+
+    /// Forgets all that is carried.
+    pub(super) fn forget_all(&mut self, scratch: &Scratch) {
+        self.carried = Packed::new(scratch);
+        self.changes += 1;
+    }
+
+    /// A number that is the same as long as this program carries the same, and the same objects are in the snapshot, which is that
+    /// of this second.
+    pub(super) fn state(&self, epoch: u64) -> u64 {
+        let mut hasher = FixedState::with_seed(self.changes).build_hasher();
+        for object in self.carried.objects().filter(|object| self.seen(*object) != epoch) {
+            hasher.write_u32(object);
+            hasher.write_u64(self.seen(object));
+        }
+        hasher.finish()
+    }
+}
