@@ -6,6 +6,7 @@
 //! process:  incoming/ ─► queue ─► supervisor ─► worker ─► parse ─► aggregate ─► render ─► encode ─► dispatch ─► removed
 //! agent:    check ─► decide ─► answer
 //! discovery: source ─► plan ─► store ─► reconcile ─► Runtime API
+//! top:      sockets or snapshots ─► tick ─► model of two ticks ─► table, JSON, screen
 //! ```
 //!
 //! What each folder, or file that stands by itself, may import; docs/architecture.md says more.
@@ -50,6 +51,7 @@
 //! pull       cli config daemon exit exporter haproxy injection latency logging parse snapshot startup telemetry version
 //! render     aggregate batch config encode haproxy latency names plan snapshot value
 //! process    aggregate archive batch cli config daemon dispatch encode exit exporter haproxy injection latency logging looked names parse plan prometheus queue render snapshot startup telemetry value version
+//! top        archive cli config daemon exit haproxy injection logging parse pull snapshot startup value
 //! ```
 //!
 //! What needs polars is behind the cargo feature `process`; the parsers do not.
@@ -108,5 +110,7 @@ pub mod telemetry;
 mod testing;
 #[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
 pub mod tls;
+#[cfg(feature = "top")]
+pub mod top;
 pub mod value;
 pub mod version;

@@ -8,6 +8,7 @@ const FEATURES: &[(&str, bool)] = &[
     ("fault-injection", cfg!(feature = "fault-injection")),
     ("kafka", cfg!(feature = "kafka")),
     ("process", cfg!(feature = "process")),
+    ("top", cfg!(feature = "top")),
 ];
 
 /// The version alone, as in Cargo.toml.

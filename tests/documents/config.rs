@@ -254,7 +254,7 @@ fn the_version_and_what_the_program_is_made_of() {
         assert_eq!(output.status.code(), original.status);
         let (version, build) = stdout(&output).split_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
         assert_eq!(version, env!("CARGO_PKG_VERSION"));
-        assert!(build.ends_with("features agent archive discovery fault-injection kafka process)\n"), "{build}");
+        assert!(build.ends_with("features agent archive discovery fault-injection kafka process top)\n"), "{build}");
     }
 }
 

@@ -143,6 +143,7 @@ fn commands_of_the_documents_exist() {
             "haproxystats-process" => env!("CARGO_BIN_EXE_haproxystats-process"),
             "haproxystats-agent" => env!("CARGO_BIN_EXE_haproxystats-agent"),
             "haproxystats-discovery" => option_env!("CARGO_BIN_EXE_haproxystats-discovery")?,
+            "haproxystats-top" => option_env!("CARGO_BIN_EXE_haproxystats-top")?,
             _ => return None,
         };
         let output = std::process::Command::new(executable).arg("--help").output().unwrap();

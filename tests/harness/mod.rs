@@ -158,7 +158,7 @@ pub fn agent() -> Command {
 
 /// All programs that this build made.
 pub fn programs() -> Vec<PathBuf> {
-    [pull(), process(), agent(), discovery(), both()]
+    [pull(), process(), agent(), discovery(), both(), top()]
         .iter()
         .map(|command| PathBuf::from(command.get_program()))
         .collect()
@@ -172,6 +172,11 @@ pub fn discovery() -> Command {
 /// pull and process under one supervisor.
 pub fn both() -> Command {
     program("haproxystats-run", option_env!("CARGO_BIN_EXE_haproxystats-run"))
+}
+
+/// The live view that this build made.
+pub fn top() -> Command {
+    program("haproxystats-top", option_env!("CARGO_BIN_EXE_haproxystats-top"))
 }
 
 /// What `HAPROXYSTATS_PROGRAMS` holds is tested instead, when it is set: a release build, an installed package.

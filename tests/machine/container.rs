@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-const PROGRAMS: [&str; 4] =
-    ["haproxystats-pull", "haproxystats-process", "haproxystats-agent", "haproxystats-discovery"];
+const PROGRAMS: [&str; 5] =
+    ["haproxystats-pull", "haproxystats-process", "haproxystats-agent", "haproxystats-discovery", "haproxystats-top"];
 
 /// Runs the containers in a network and with mounts of its own, which have what the file looks for: HAProxy's socket, and
 /// what stands in for Graphite. `$1` is a directory, the rest calls podman-compose.

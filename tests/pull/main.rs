@@ -14,3 +14,5 @@ mod harness_self;
 mod latency;
 mod reloads;
 mod setup;
+#[cfg(feature = "top")]
+mod top;

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 /// A command line that was understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Arguments {
     /// The configuration file.
     pub file: PathBuf,
@@ -18,7 +18,7 @@ pub struct Arguments {
 }
 
 /// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// Run the daemon.
     Run,
@@ -51,6 +51,8 @@ pub enum Action {
         /// `--strict`
         strict: bool,
     },
+    /// What haproxystats-top is to show.
+    Top(Top),
     /// Ask every socket for every family (`haproxystats-pull --check --ask`), or every destination
     /// (`haproxystats-process --check --ask`).
     Ask,
@@ -68,6 +70,23 @@ pub enum Action {
     Help,
     /// `--version`
     Version,
+}
+
+/// What haproxystats-top is to show, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Top {
+    /// One table or document, and no screen.
+    pub once: bool,
+    /// Documents instead of the screen or the table.
+    pub json: bool,
+    /// Seconds from one tick to the next.
+    pub interval: f64,
+    /// The only host to look at.
+    pub host: Option<String>,
+    /// An archive, a directory of snapshots, or a single one, in place of the sockets.
+    pub replay: Option<PathBuf>,
+    /// Which of the snapshots.
+    pub span: Span,
 }
 
 /// Stored snapshots that are to be sent again.

@@ -3,7 +3,7 @@
 use crate::config::Program;
 
 /// Options that one program alone has.
-pub(super) const OWN: [(&str, Program); 27] = [
+pub(super) const OWN: [(&str, Program); 32] = [
     ("--ask", Program::Pull),
     ("--ask", Program::Process),
     ("--setup", Program::Pull),
@@ -31,6 +31,11 @@ pub(super) const OWN: [(&str, Program); 27] = [
     ("--resume", Program::Process),
     ("--to-graphite", Program::Process),
     ("--hostname", Program::Process),
+    ("--interval", Program::Top),
+    ("--host", Program::Top),
+    ("--replay", Program::Top),
+    ("--from", Program::Top),
+    ("--to", Program::Top),
 ];
 
 /// Options that have to be written out: they came later, and would make abbreviations of others ambiguous.
@@ -40,7 +45,7 @@ pub(super) const IN_FULL: [&str; 8] =
 /// An option: its long form, its short form, and whether a value follows.
 pub(super) type Known = (&'static str, Option<char>, bool);
 
-const OPTIONS: [Known; 35] = [
+const OPTIONS: [Known; 37] = [
     ("--setup", None, false),
     ("--strict", None, false),
     ("--server", Some('s'), false),
@@ -74,6 +79,8 @@ const OPTIONS: [Known; 35] = [
     ("--resume", None, true),
     ("--to-graphite", None, true),
     ("--hostname", None, true),
+    ("--interval", Some('i'), true),
+    ("--host", None, true),
     ("--help", Some('h'), false),
     ("--version", Some('v'), false),
 ];
@@ -84,6 +91,9 @@ pub(super) fn known(program: Program) -> impl Iterator<Item = Known> {
     let foreign = move |long| owners(long).next().is_some() && !owners(long).any(|owner| owner == program);
     let once = ("--once", None, program == Program::Process);
     let options = OPTIONS.into_iter().filter(move |(long, ..)| *long != "--once" && !foreign(*long));
-    let once = std::iter::once(once).filter(move |_| matches!(program, Program::Process | Program::Discovery));
+    let once =
+        std::iter::once(once).filter(move |_| matches!(program, Program::Process | Program::Discovery | Program::Top));
+    // It has no daemon to look at.
+    let options = options.filter(move |(long, ..)| *long != "--status" || program != Program::Top);
     options.chain(once)
 }

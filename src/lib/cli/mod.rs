@@ -5,12 +5,15 @@ mod canonical;
 mod known;
 mod parse;
 mod replay;
+mod top;
 mod usage;
 
 #[cfg(feature = "discovery")]
 pub(crate) use arguments::Discover;
 #[cfg(feature = "process")]
 pub(crate) use arguments::Replay;
+#[cfg(feature = "top")]
+pub(crate) use arguments::Top;
 pub(crate) use arguments::{Action, Arguments, LatencyRules, Run};
 pub(crate) use parse::parse;
 pub(crate) use usage::usage;

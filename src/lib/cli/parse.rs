@@ -7,6 +7,7 @@ use super::arguments::{Action, Arguments, Discover, LatencyRules, Run};
 use super::canonical::{Word, canonical};
 use super::known::{OWN, known};
 use super::replay::replay;
+use super::top::top;
 use super::usage::{short_usage, usage};
 use crate::config::{Program, did_you_mean};
 use docopt::{ArgvMap, Docopt};
@@ -123,7 +124,11 @@ pub(super) fn path(parsed: &ArgvMap, option: &str) -> Option<PathBuf> {
 }
 
 fn action(program: Program, parsed: &ArgvMap) -> Result<Action, String> {
-    if program != Program::Discovery
+    let is_set = |option: &&str| parsed.get_bool(option);
+    if program == Program::Top && !["--check", "--print", "--print-conf"].iter().any(is_set) {
+        return top(parsed).map(Action::Top);
+    }
+    if program == Program::Process
         && let Some(snapshot) = path(parsed, "--once")
     {
         return Ok(Action::Once { snapshot, count: parsed.get_bool("--count") });

@@ -11,13 +11,7 @@ use std::path::PathBuf;
 /// What they ask for; what is wrong in words.
 pub(super) fn replay(parsed: &ArgvMap, place: PathBuf) -> Result<Replay, String> {
     let text = |option: &str| Some(parsed.get_str(option)).filter(|text| !text.is_empty());
-    let moment = |option: &str| text(option).map(|text| read_moment(option, text)).transpose();
-    let span = Span { from: moment("--from")?, to: moment("--to")? };
-    if let (Some(from), Some(to)) = (span.from, span.to)
-        && to <= from
-    {
-        return Err("--to is not after --from".to_owned());
-    }
+    let span = span(parsed)?;
     let rate = text("--rate").unwrap_or_default();
     let rate = rate.parse::<NonZeroU64>().map_err(|_| format!("--rate {rate:?} is not a whole number, 1 or more"))?;
     Ok(Replay {
@@ -28,6 +22,17 @@ pub(super) fn replay(parsed: &ArgvMap, place: PathBuf) -> Result<Replay, String>
         to_graphite: text("--to-graphite").map(str::to_owned),
         hostname: text("--hostname").map(str::to_owned),
     })
+}
+
+/// The span that `--from` and `--to` say.
+pub(super) fn span(parsed: &ArgvMap) -> Result<Span, String> {
+    let text = |option: &str| Some(parsed.get_str(option)).filter(|text| !text.is_empty());
+    let moment = |option: &str| text(option).map(|text| read_moment(option, text)).transpose();
+    let span = Span { from: moment("--from")?, to: moment("--to")? };
+    match (span.from, span.to) {
+        (Some(from), Some(to)) if to <= from => Err("--to is not after --from".to_owned()),
+        _ => Ok(span),
+    }
 }
 
 fn read_moment(option: &str, text: &str) -> Result<Epoch, String> {

@@ -134,6 +134,35 @@ Options:
     -h, --help         show this screen
     -v, --version      show version";
 
+const TOP: &str = "Shows what HAProxy does now, or did, on one screen.
+
+Usage:
+    haproxystats-top [-f <file>] [-d <dir>] [-p | -P | --check [--strict]]
+    haproxystats-top [-f <file>] [-d <dir>] [-i <seconds>] [--host <name>] [--once] [--json]
+    haproxystats-top [-f <file>] [-d <dir>] --replay <place> [--from <time>] [--to <time>] [--host <name>] [--once] [--json]
+
+Options:
+    -f, --file <file>  configuration file with settings
+                       [default: /etc/haproxystats.conf]
+    -d, --dir <dir>    directory with additional configuration files
+    -i, --interval <seconds>  time from one look at the sockets to the next
+                       [default: 2]
+    --host <name>      show this host of [hosts] alone
+    --once             print one table instead of the screen, with rates over one
+                       interval; with --replay: of the last snapshot
+    --json             print JSON instead, one document per interval or snapshot
+    --replay <place>   show stored snapshots: an archive, a directory of snapshots,
+                       or a single one
+    --from <time>      with --replay: snapshots from this time on, in seconds since
+                       the epoch or as in 2026-11-30T08:00:00Z or 2026-11-30
+    --to <time>        with --replay: snapshots before this time
+    -p, --print        show default settings
+    -P, --print-conf   show configuration
+    --check            check configuration, then exit
+    --strict           with --check: fail if there is a warning
+    -h, --help         show this screen
+    -v, --version      show version";
+
 /// The whole help.
 pub(crate) fn usage(program: Program) -> &'static str {
     match program {
@@ -141,6 +170,7 @@ pub(crate) fn usage(program: Program) -> &'static str {
         Program::Process => PROCESS,
         Program::Agent => AGENT,
         Program::Discovery => DISCOVERY,
+        Program::Top => TOP,
     }
 }
 

@@ -120,6 +120,7 @@ pub fn from_text(program: Program, text: &str, origin: &str) -> Result<Loaded, R
 /// # Errors
 /// Every value that cannot be right.
 pub fn check(program: Program, sources: Sources) -> Result<Loaded, Refused> {
+    let program = program.reads_as();
     let Sources { ini, notes } = sources;
     let mut report = Report::default();
     let written = Sections::read(program, &ini, &mut report);

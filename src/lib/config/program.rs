@@ -11,10 +11,12 @@ pub enum Program {
     Agent,
     /// haproxystats-discovery
     Discovery,
+    /// haproxystats-top, which has no section of its own and reads what haproxystats-pull reads.
+    Top,
 }
 
 impl Program {
-    /// All of them.
+    /// Those that run on their own, each with a section.
     pub const ALL: [Self; 4] = [Self::Pull, Self::Process, Self::Agent, Self::Discovery];
 
     /// What stands behind `haproxystats-` in its name, as in `[exporter:pull]`.
@@ -31,6 +33,16 @@ impl Program {
             Self::Process => "haproxystats-process",
             Self::Agent => "haproxystats-agent",
             Self::Discovery => "haproxystats-discovery",
+            Self::Top => "haproxystats-top",
+        }
+    }
+
+    /// The one whose options it reads.
+    #[must_use]
+    pub const fn reads_as(self) -> Self {
+        match self {
+            Self::Top => Self::Pull,
+            other => other,
         }
     }
 
@@ -38,7 +50,7 @@ impl Program {
     #[must_use]
     pub fn owns(self, section: &str) -> bool {
         if base(section) == EXPORTER {
-            return section.strip_prefix("exporter:").is_none_or(|word| word == self.word());
+            return self != Self::Top && section.strip_prefix("exporter:").is_none_or(|word| word == self.word());
         }
         let owner = match base(section) {
             "pull" => Self::Pull,
@@ -46,7 +58,7 @@ impl Program {
             DISCOVERY | DISCOVERY_SERVER | DISCOVERY_CLIENT | DISCOVERY_BACKEND => Self::Discovery,
             _ => Self::Process,
         };
-        self == owner
+        self.reads_as() == owner
     }
 }
 

@@ -10,6 +10,8 @@ mod continuity;
 mod ended;
 pub mod failure;
 mod further;
+#[cfg(feature = "top")]
+pub mod gather;
 mod gathering;
 pub mod health;
 mod job;

@@ -36,7 +36,8 @@ impl Origin {
     }
 
     /// What the text of the file says; words that are not known are for later versions.
-    fn parse(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let host = text.lines().find_map(|line| line.strip_prefix(HOST))?.trim();
         (!host.is_empty()).then(|| Self { host: host.to_owned() })
     }

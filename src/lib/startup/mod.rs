@@ -75,6 +75,7 @@ impl Front {
             | Action::Setup(_)
             | Action::Discover(_)
             | Action::Once { .. }
+            | Action::Top(_)
             | Action::Replay(_)
             | Action::Explain(_)
             | Action::ExplainMetric { .. }

@@ -25,7 +25,7 @@ pub(crate) fn look(program: Program, config: &Config) -> Vec<Reach> {
     let all = match program {
         Program::Pull => sockets(config),
         Program::Process => destinations(config),
-        Program::Agent | Program::Discovery => Vec::new(),
+        Program::Agent | Program::Discovery | Program::Top => Vec::new(),
     };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
     let found = runtime.block_on(async {

@@ -17,11 +17,12 @@ use std::process::Command;
 use usage::Usage;
 
 /// The programs that this build makes.
-const PROGRAMS: [(&str, Option<&str>); 4] = [
+const PROGRAMS: [(&str, Option<&str>); 5] = [
     ("haproxystats-pull", Some(env!("CARGO_BIN_EXE_haproxystats-pull"))),
     ("haproxystats-process", option_env!("CARGO_BIN_EXE_haproxystats-process")),
     ("haproxystats-agent", option_env!("CARGO_BIN_EXE_haproxystats-agent")),
     ("haproxystats-discovery", option_env!("CARGO_BIN_EXE_haproxystats-discovery")),
+    ("haproxystats-top", option_env!("CARGO_BIN_EXE_haproxystats-top")),
 ];
 
 fn usages() -> Vec<Usage> {

@@ -174,4 +174,35 @@ pub const PAGES: &[Prose] = &[
             ("haproxystats-discovery --client --dry-run", "Print what one round would change in HAProxy, and why."),
         ],
     },
+    Prose {
+        program: "haproxystats-top",
+        description: &[
+            "It asks all stats sockets of the [pull] section at once, combines processes and hosts as haproxystats-process does, and \
+             shows rates since the last look: frontends, backends and servers, the worst first (errors, then response time, then queue), \
+             the share of each server in the requests and in the weight, states with the time since they changed and the last check in \
+             HAProxy's words, workers that are leaving, and certificates if families has them. What changed is said in sentences.",
+            "With --replay it shows stored snapshots in the same way, one after the other, or compared with any other one.",
+            "It writes nothing and changes nothing in HAProxy. It sends show info and show stat, show proc to master-sockets, and the \
+             commands about certificates if families has them; level user is enough for all but certificates before HAProxy 3.2. Keys \
+             are listed by the key ?.",
+        ],
+        signals: &[
+            ("SIGTERM, SIGINT, SIGHUP", "It gives the terminal back and exits."),
+            ("SIGTSTP", "It gives the terminal back and stops, as with Ctrl-Z; SIGCONT draws the screen again."),
+        ],
+        statuses: &[
+            (1, "Or no socket answers, or there is no terminal and neither --once nor --json is given."),
+            (66, "What stands after --replay cannot be read, or contains no snapshot."),
+        ],
+        files: &[],
+        examples: &[
+            ("haproxystats-top", "Show what HAProxy does."),
+            ("haproxystats-top --once --host lb-01", "Print one table of a host, with rates over two seconds."),
+            ("haproxystats-top --json -i 10", "Print a JSON document every ten seconds."),
+            (
+                "haproxystats-top --replay /var/lib/haproxystats/archive --from 2026-11-30T08:00:00Z",
+                "Step through archived snapshots.",
+            ),
+        ],
+    },
 ];

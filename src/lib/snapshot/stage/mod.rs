@@ -10,17 +10,19 @@
 //! `tmp-dst-dir` is taken by [`STAGING_DIR`] inside `dst-dir`.
 
 mod error;
+mod folder;
 mod lock;
 #[cfg(test)]
 mod tests;
 
 pub use error::StageError;
+pub use folder::Folder;
 pub use lock::{LOCK_FILE, notes};
 
 use super::list::list;
 use super::{Epoch, disk};
 use lock::Locks;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -51,10 +53,6 @@ pub struct Snapshot {
     rename: Rename,
     published: bool,
 }
-
-/// The directory of a snapshot that is being staged, for those who write into it.
-#[derive(Debug, Clone)]
-pub struct Folder(PathBuf);
 
 /// How a snapshot came into `dst-dir`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,7 +179,7 @@ impl Snapshot {
     /// Where its files go.
     #[must_use]
     pub fn folder(&self) -> Folder {
-        Folder(self.dir.clone())
+        Folder::directory(self.dir.clone())
     }
 
     /// Moves the snapshot into `dst-dir`. With `fsync`, files and directory are on the disk before, and the new name
@@ -243,35 +241,6 @@ impl Snapshot {
     fn files(&self) -> Result<Vec<PathBuf>, StageError> {
         let entries = fs::read_dir(&self.dir).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
         entries.map_err(|source| StageError::Read { path: self.dir.clone(), source })
-    }
-}
-
-impl Folder {
-    /// Path of a file.
-    #[must_use]
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// Opens a new, empty file. `name` must be a plain file name.
-    ///
-    /// # Errors
-    /// Those of open(2).
-    pub fn file(&self, name: &str) -> Result<File, StageError> {
-        let path = self.path(name);
-        disk::create_file(&path).map_err(|source| StageError::Write { path, source })
-    }
-
-    /// Removes a file; none is no error.
-    ///
-    /// # Errors
-    /// Those of unlink(2).
-    pub fn remove(&self, name: &str) -> Result<(), StageError> {
-        let path = self.path(name);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != ErrorKind::NotFound => Err(StageError::Write { path, source }),
-            _ => Ok(()),
-        }
     }
 }
 

@@ -1,0 +1,71 @@
+//! haproxystats-top: what HAProxy does now, or did, on one screen.
+//!
+//! ```text
+//! sockets (pull) ─┐
+//!                 ├─► tick ─► model of two ticks ─► table, JSON, screen
+//! snapshots ──────┘
+//! ```
+//!
+//! [`source`] asks or reads, [`read`] makes a tick of the files of a snapshot, [`model`] makes rates, states, shares and sentences of
+//! two ticks, [`table`] says what stands in which column, [`screen`] draws. Nothing is written, and nothing is changed in HAProxy.
+
+mod document;
+mod model;
+mod once;
+mod order;
+mod plain;
+mod read;
+mod screen;
+mod sentence;
+mod source;
+mod table;
+#[cfg(test)]
+mod testing;
+mod text;
+
+use crate::cli::{Action, Arguments, Top};
+use crate::config::Program;
+use crate::config::load::Loaded;
+use crate::config::problem::Report;
+use crate::daemon::signals;
+use crate::exit;
+use crate::startup::{Front, Next, Purpose, complain};
+use std::process::ExitCode;
+
+const FRONT: Front = Front { program: Program::Top, look, failure: "sockets cannot be used" };
+
+/// There is nothing but the configuration.
+fn look(_: &Loaded, _: Purpose) -> Report {
+    Report::default()
+}
+
+/// The whole program.
+#[must_use]
+pub fn main() -> ExitCode {
+    signals::ignore_meaningless();
+    let code = match FRONT.begin(std::env::args_os()) {
+        Next::Own(Arguments { action: Action::Top(asked), file, dir, overrides }) => {
+            let arguments = Arguments { action: Action::Run, file, dir, overrides };
+            match FRONT.load(&arguments) {
+                Ok(loaded) => show(&loaded, &asked),
+                Err(code) => code,
+            }
+        }
+        Next::Done(code) => code,
+        Next::Own(_) | Next::Run(_) => exit::USAGE,
+    };
+    ExitCode::from(code)
+}
+
+fn show(loaded: &Loaded, asked: &Top) -> u8 {
+    let pull = &loaded.config.pull;
+    if asked.replay.is_none() && pull.socket_dir.is_none() && pull.servers.is_empty() {
+        return refuse("neither socket-dir nor servers is set in [pull]: there is nothing to look at", exit::CONFIG);
+    }
+    if asked.once || asked.json { once::run(&loaded.config, asked) } else { screen::run(&loaded.config, asked) }
+}
+
+/// Says why nothing is shown.
+fn refuse(reason: &str, code: u8) -> u8 {
+    complain(&format!("{}: {reason}\n", Program::Top.name()), code)
+}

@@ -1,0 +1,237 @@
+//! Hosts, and the processes on them.
+
+use super::{Align, Cell, Column, Tone, descending, errors, number, rate};
+use crate::parse::part::Part;
+use crate::top::model::{HostLine, ProcessLine, Totals};
+use crate::top::text::{percent, short_time};
+use std::cmp::Ordering;
+
+trait Summed {
+    fn totals(&self) -> &Totals;
+}
+
+impl Summed for HostLine {
+    fn totals(&self) -> &Totals {
+        &self.totals
+    }
+}
+
+impl Summed for ProcessLine {
+    fn totals(&self) -> &Totals {
+        &self.totals
+    }
+}
+
+const fn right<T>(
+    title: &'static str,
+    about: &'static str,
+    width: usize,
+    leaves: u8,
+    cell: fn(&T) -> Cell,
+    order: fn(&T, &T) -> Ordering,
+) -> Column<T> {
+    Column { title, about, width, align: Align::Right, leaves, cell, order }
+}
+
+/// What processes and their sums have alike.
+struct Sums<T>(std::marker::PhantomData<T>);
+
+impl<T: Summed> Sums<T> {
+    const REQUESTS: Column<T> = right(
+        "REQ/S",
+        "requests of clients per second, sessions where no HTTP is spoken",
+        6,
+        1,
+        |line| rate(line.totals().requests, line.totals().known),
+        |a, b| descending(a.totals().requests, b.totals().requests),
+    );
+    const ERRORS: Column<T> = right(
+        "ERR/S",
+        "answers with a status of 5xx per second",
+        6,
+        0,
+        |line| errors(line.totals().errors, line.totals().known),
+        |a, b| descending(a.totals().errors, b.totals().errors),
+    );
+    const QUEUE: Column<T> = right(
+        "QUEUE",
+        "requests that wait",
+        5,
+        4,
+        |line| number(Some(line.totals().queued), Tone::Warning),
+        |a, b| descending(Some(a.totals().queued), Some(b.totals().queued)),
+    );
+    const CONNECTIONS: Column<T> = right(
+        "CONN",
+        "connections that are open",
+        6,
+        3,
+        |line| number(Some(line.totals().sessions), Tone::Plain),
+        |a, b| descending(Some(a.totals().sessions), Some(b.totals().sessions)),
+    );
+    const USED: Column<T> = right(
+        "USED",
+        "connections as part of their limit",
+        5,
+        5,
+        |line| {
+            used(line.totals()).map_or_else(Cell::none, |part| {
+                Cell::toned(percent(part), if part > 0.8 { Tone::Warning } else { Tone::Plain })
+            })
+        },
+        |a, b| descending(used(a.totals()), used(b.totals())),
+    );
+    const IN: Column<T> = right(
+        "IN/S",
+        "bytes received from clients per second",
+        6,
+        8,
+        |line| rate(line.totals().bytes_in, line.totals().known),
+        |a, b| descending(a.totals().bytes_in, b.totals().bytes_in),
+    );
+    const OUT: Column<T> = right(
+        "OUT/S",
+        "bytes sent to clients per second",
+        6,
+        7,
+        |line| rate(line.totals().bytes_out, line.totals().known),
+        |a, b| descending(a.totals().bytes_out, b.totals().bytes_out),
+    );
+    const IDLE: Column<T> = right(
+        "IDLE",
+        "time without work, of the busiest process",
+        4,
+        5,
+        |line| {
+            line.totals().idle.map_or_else(Cell::none, |idle| {
+                Cell::toned(percent(idle / 100.0), if idle < 20.0 { Tone::Warning } else { Tone::Plain })
+            })
+        },
+        // The busiest first.
+        |a, b| descending(b.totals().idle, a.totals().idle),
+    );
+    const DOWN: Column<T> = right(
+        "DOWN",
+        "servers that are down",
+        4,
+        2,
+        |line| number(Some(down(line.totals())), Tone::Bad),
+        |a, b| descending(Some(down(a.totals())), Some(down(b.totals()))),
+    );
+}
+
+fn used(totals: &Totals) -> Option<f64> {
+    totals.limit.filter(|limit| *limit > 0.0).map(|limit| totals.sessions / limit)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "it is looked at")]
+fn down(totals: &Totals) -> f64 {
+    totals.down as f64
+}
+
+type OfHost = Sums<HostLine>;
+type OfProcess = Sums<ProcessLine>;
+
+/// Columns of hosts.
+pub(in crate::top) static HOSTS: &[Column<HostLine>] = &[
+    Column {
+        title: "HOST",
+        about: "name of the host, from [hosts]",
+        width: 14,
+        align: Align::Text,
+        leaves: 0,
+        cell: |host| Cell::plain(&*host.name),
+        order: |a, b| a.name.cmp(&b.name),
+    },
+    right(
+        "PROC",
+        "processes that take connections",
+        4,
+        6,
+        |host| Cell::plain(host.processes.to_string()),
+        |a, b| b.processes.cmp(&a.processes),
+    ),
+    right(
+        "OLD",
+        "workers that are leaving",
+        3,
+        6,
+        |host| if host.leaving == 0 { Cell::faint("0") } else { Cell::toned(host.leaving.to_string(), Tone::Warning) },
+        |a, b| b.leaving.cmp(&a.leaving),
+    ),
+    OfHost::REQUESTS,
+    OfHost::ERRORS,
+    OfHost::QUEUE,
+    OfHost::CONNECTIONS,
+    OfHost::USED,
+    OfHost::IN,
+    OfHost::OUT,
+    OfHost::IDLE,
+    OfHost::DOWN,
+];
+
+/// Columns of processes.
+pub(in crate::top) static PROCESSES: &[Column<ProcessLine>] = &[
+    Column {
+        title: "SOCKET",
+        about: "socket that was asked; of a worker that is leaving, its master and its pid",
+        width: 14,
+        align: Align::Text,
+        leaves: 0,
+        cell: |process| Cell::plain(&*process.socket),
+        order: |a, b| a.socket.cmp(&b.socket),
+    },
+    Column {
+        title: "HOST",
+        about: "its host",
+        width: 8,
+        align: Align::Text,
+        leaves: 6,
+        cell: |process| Cell::plain(&*process.host),
+        order: |a, b| a.host.cmp(&b.host),
+    },
+    Column {
+        title: "STATE",
+        about: "whether it takes connections",
+        width: 7,
+        align: Align::Left,
+        leaves: 3,
+        cell: |process| match process.part {
+            Part::Leaving => Cell::toned("leaving", Tone::Warning),
+            Part::Live | Part::Carried => Cell::toned("live", Tone::Good),
+        },
+        order: |a, b| (b.part == Part::Leaving).cmp(&(a.part == Part::Leaving)),
+    },
+    right(
+        "UPTIME",
+        "since when it runs",
+        6,
+        4,
+        |process| process.uptime.map_or_else(Cell::none, |uptime| Cell::plain(short_time(uptime.cast_signed()))),
+        |a, b| a.uptime.cmp(&b.uptime),
+    ),
+    right(
+        "PID",
+        "its process id",
+        7,
+        9,
+        |process| process.pid.map_or_else(Cell::none, |pid| Cell::plain(pid.to_string())),
+        |a, b| a.pid.cmp(&b.pid),
+    ),
+    OfProcess::REQUESTS,
+    OfProcess::ERRORS,
+    OfProcess::QUEUE,
+    OfProcess::CONNECTIONS,
+    OfProcess::USED,
+    OfProcess::IDLE,
+    OfProcess::OUT,
+    Column {
+        title: "VERSION",
+        about: "release of HAProxy",
+        width: 8,
+        align: Align::Left,
+        leaves: 9,
+        cell: |process| Cell::faint(process.version.split('-').next().unwrap_or_default()),
+        order: |a, b| a.version.cmp(&b.version),
+    },
+];

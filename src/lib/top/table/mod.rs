@@ -1,0 +1,160 @@
+//! Tables: which columns there are, what stands in them, how they are sorted, and which have room. The same for the screen and
+//! for `--once`.
+
+mod hosts;
+mod objects;
+mod others;
+
+pub(super) use hosts::{HOSTS, PROCESSES};
+pub(super) use objects::{PROXIES, SERVERS, SERVERS_OF_ALL};
+pub(super) use others::{CERTIFICATES, PARTS};
+
+use super::model::Known;
+use super::text;
+use std::cmp::Ordering;
+
+/// What a cell means, for its colour and, where there are none, its weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    Plain,
+    Faint,
+    Good,
+    Warning,
+    Bad,
+}
+
+/// What stands in a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub(super) text: String,
+    pub(super) tone: Tone,
+}
+
+impl Cell {
+    pub(super) fn plain(text: impl Into<String>) -> Self {
+        Self { text: text.into(), tone: Tone::Plain }
+    }
+
+    pub(super) fn faint(text: impl Into<String>) -> Self {
+        Self { text: text.into(), tone: Tone::Faint }
+    }
+
+    pub(super) fn toned(text: impl Into<String>, tone: Tone) -> Self {
+        Self { text: text.into(), tone }
+    }
+
+    /// What is not known.
+    pub(super) fn none() -> Self {
+        Self::faint("-")
+    }
+}
+
+/// A column of a table of these.
+#[derive(Debug)]
+pub(super) struct Column<T> {
+    pub(super) title: &'static str,
+    /// What it shows.
+    pub(super) about: &'static str,
+    /// Letters that it takes; that of texts at least.
+    pub(super) width: usize,
+    pub(super) align: Align,
+    /// Those with the highest number leave first where there is no room.
+    pub(super) leaves: u8,
+    pub(super) cell: fn(&T) -> Cell,
+    /// The first are what one looks for: the largest of figures, the worst of states.
+    pub(super) order: fn(&T, &T) -> Ordering,
+}
+
+/// Where the text of a column stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Align {
+    /// Texts, which take what room there is.
+    Text,
+    /// Words of known lengths.
+    Left,
+    Right,
+}
+
+/// A rate; with a mark where it is not that of all processes.
+fn rate(value: Option<f64>, known: Known) -> Cell {
+    match (value, known) {
+        (Some(0.0), Known::All) => Cell::faint("0"),
+        (Some(value), Known::All) => Cell::plain(text::count(value)),
+        (Some(value), _) => Cell::plain(format!("~{}", text::count(value))),
+        (None, _) => Cell::none(),
+    }
+}
+
+/// A rate that should be 0.
+fn errors(value: Option<f64>, known: Known) -> Cell {
+    let cell = rate(value, known);
+    if value.is_some_and(|value| value > 0.0) { Cell { tone: Tone::Bad, ..cell } } else { cell }
+}
+
+/// A number that is of no interest while it is 0.
+fn number(value: Option<f64>, tone: Tone) -> Cell {
+    match value {
+        None => Cell::none(),
+        Some(0.0) => Cell::faint("0"),
+        Some(value) => Cell::toned(text::count(value), tone),
+    }
+}
+
+/// The largest first, what is not known last.
+fn descending(one: Option<f64>, other: Option<f64>) -> Ordering {
+    let rank = |value: Option<f64>| value.unwrap_or(f64::NEG_INFINITY);
+    rank(other).total_cmp(&rank(one))
+}
+
+/// The columns for which there is room in so many letters, with what each may take. Between two there is a space.
+pub(super) fn fit<'a, T>(columns: &'a [Column<T>], room: usize) -> Vec<(&'a Column<T>, usize)> {
+    let mut kept: Vec<&'a Column<T>> = columns.iter().collect();
+    let taken = |kept: &[&Column<T>]| kept.iter().map(|column| column.width + 1).sum::<usize>().saturating_sub(1);
+    while kept.len() > 1 && taken(&kept) > room {
+        let Some((last, _)) = kept.iter().enumerate().max_by_key(|(index, column)| (column.leaves, *index)) else {
+            break;
+        };
+        kept.remove(last);
+    }
+    let texts = kept.iter().filter(|column| column.align == Align::Text).count();
+    let spare = room.saturating_sub(taken(&kept));
+    let each = spare.checked_div(texts).unwrap_or_default();
+    let mut rest = spare.checked_rem(texts).unwrap_or_default();
+    let width = |column: &'a Column<T>| {
+        let Column { align, width, .. } = column;
+        if *align != Align::Text {
+            return (column, (*width).min(room));
+        }
+        let more = std::mem::take(&mut rest);
+        (column, (width + each + more).min(room))
+    };
+    kept.into_iter().map(width).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_matters_least_leaves_first() {
+        let titles = |room| fit(SERVERS, room).iter().map(|(column, _)| column.title).collect::<Vec<_>>();
+        let all = titles(200);
+        assert_eq!(all.len(), SERVERS.len());
+        for room in 0..200 {
+            let shown = fit(SERVERS, room);
+            let taken = shown.iter().map(|(_, width)| width + 1).sum::<usize>() - 1;
+            assert!(taken <= room.max(1) || shown.len() == 1, "{room}: {taken}");
+            assert_eq!(shown[0].0.title, all[0], "the name stays");
+        }
+        assert_eq!(titles(40), ["SERVER", "STATE", "REQ/S", "ERR/S"]);
+    }
+
+    #[test]
+    fn what_is_not_known_of_all_has_a_mark() {
+        assert_eq!(rate(Some(12.0), Known::Part), Cell::plain("~12"));
+        assert_eq!(rate(Some(12.0), Known::All), Cell::plain("12"));
+        assert_eq!(rate(None, Known::Nothing), Cell::faint("-"));
+        assert_eq!(errors(Some(0.4), Known::All), Cell::toned("0.4", Tone::Bad));
+        assert_eq!(descending(None, Some(0.0)), Ordering::Greater);
+    }
+}
