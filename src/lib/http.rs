@@ -1,5 +1,5 @@
 //! What every HTTP/1.1 request needs: a URL taken apart, TLS where the URL wants it, and a reply of bounded size. When
-//! connections are made and kept is up to whoever asks.
+//! connections are made and kept is up to the caller.
 
 use crate::config;
 use crate::net::unbracketed;

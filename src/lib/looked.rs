@@ -2,13 +2,13 @@
 //!
 //! A worker is one thread. While it renders a snapshot it hears nothing of what peers do, for minutes where the disk is slow or the
 //! machine busy; the parent is not better off while it deletes. What happened meanwhile is seen late, and of what takes several
-//! steps nothing happened at all, since the steps are ours. Whoever judged by the ordinary clock would hold that time against
+//! steps nothing happened at all, since the steps are ours. A judgement by the ordinary clock would hold that time against
 //! others: a peer would be slow, a server down, a destination away, a worker hung.
 //!
 //! So there are two clocks, and two rules:
 //!
-//! - What is held *against* somebody (silence, slowness, trouble that lasts) is measured by this clock.
-//! - What speaks *for* somebody (a connection that has stood for so long) is measured by the ordinary one, and looked at in the moment
+//! - What counts *against* a peer (silence, slowness, trouble that lasts) is measured by this clock.
+//! - What speaks *for* a peer (a connection that has stood for so long) is measured by the ordinary one, and looked at in the moment
 //!   of the verdict.
 //!
 //! After such a time the driver turns first: see [`turn`].
@@ -79,7 +79,7 @@ pub fn parks() {
     change(|eyes| eyes.parked = Some(Instant::now()));
 }
 
-/// Lets the driver hear what has come in the meantime, and then those who wait for it, before anybody is judged. To be called on a
+/// Lets the driver hear what has come in the meantime, and then those who wait for it, before any of it is judged. To be called on a
 /// current-thread runtime.
 pub async fn turn() {
     // The first lets the driver turn, which wakes whom something has come for; the second lets these run.

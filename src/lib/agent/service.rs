@@ -184,7 +184,7 @@ impl Service {
             Some(past) if past.stopped => (None, owner),
             Some(past) => {
                 let answer = past.again();
-                // `ready` opens a server that starts disabled, or that somebody else has closed meanwhile: only a
+                // `ready` opens a server that starts disabled, or that was closed from elsewhere meanwhile: only a
                 // result may say it.
                 let owner = if answer.state == State::Up { AdminState::Operator } else { owner };
                 (Some(answer), owner)

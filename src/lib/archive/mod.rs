@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A reader takes what is in such a directory, the same files directly in a directory, snapshots as haproxystats-pull leaves
-//! them (`<dir>/1796025600/`), or one of these alone: see [`list`]. What an archive holds was written by somebody, somewhere:
+//! them (`<dir>/1796025600/`), or one of these alone: see [`list`]. What an archive holds may come from anywhere:
 //! nothing in it is believed, and what it unpacks to is bounded.
 
 mod bounded;

@@ -18,7 +18,7 @@ impl Scratch {
     pub fn new() -> io::Result<Self> {
         let parent = std::env::temp_dir();
         loop {
-            // Whoever guesses it gains nothing: what is there already is not used.
+            // Guessing it gains nothing: what is there already is not used.
             let path = parent.join(format!("haproxystats-{:016x}", fastrand::u64(..)));
             match DirBuilder::new().mode(0o700).create(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

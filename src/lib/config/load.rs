@@ -143,7 +143,7 @@ fn for_program(program: Program, found: Report) -> Report {
     let mut report = Report { errors: Vec::new(), warnings: found.warnings };
     for mut problem in found.errors {
         let spec = problem.section.as_deref().and_then(|section| {
-            // A fault of a section without an option is read by whoever reads the section.
+            // A fault of a section without an option comes up where the section is read.
             match problem.option.as_deref() {
                 Some(name) => options::find(section, name),
                 None => options::all().find(|spec| spec.section == program::base(section)),
@@ -157,7 +157,7 @@ fn for_program(program: Program, found: Report) -> Report {
             _ => report.error(problem),
         }
     }
-    // [DEFAULT] is read through several sections: its faults are told once.
+    // [DEFAULT] is read through several sections: its faults are reported once.
     let Report { errors, warnings } = &mut report;
     warnings.retain(|warning| warning.place.is_none() || errors.iter().all(|error| error.place != warning.place));
     report

@@ -18,7 +18,7 @@ const WRITE: u32 = 0o002;
 enum Content {
     /// A key, a password, a token, or what may hold one: nobody else should read it.
     Secret,
-    /// A certificate: anybody may read it.
+    /// A certificate: any user may read it.
     Public,
 }
 
@@ -35,7 +35,7 @@ pub fn check_permissions(program: Program, ini: &Ini) -> Report {
             let Some(path) = ini.get(section, option).ok().flatten().filter(|path| reads && !path.is_empty()) else {
                 continue;
             };
-            // What is not there, or cannot be looked at, is for whoever reads it.
+            // What is not there, or cannot be looked at, is for the code that reads it.
             let Ok(file) = std::fs::metadata(&path) else { continue };
             let mode = file.permissions().mode();
             let problem = |message: &str| Problem::of(ini, section, option, message).text(&path);

@@ -1,5 +1,5 @@
 //! Options whose values are secrets: what is printed has `***` in their place. No option of the programs is one, since secrets
-//! stand in files; but somebody may have written one, and -P, `--check` and errors go to terminals and logs.
+//! stand in files; but one may have been written all the same, and -P, `--check` and errors go to terminals and logs.
 
 use super::options;
 use crate::escape::without_passwords;
@@ -29,7 +29,7 @@ pub(crate) fn shown_of<'a>(option: &str, raw: &str, text: &'a str) -> Cow<'a, st
     if names.any(is_secret) { Cow::Borrowed(HIDDEN) } else { shown(option, text) }
 }
 
-/// The option of the section that names a file for what somebody has written as `option`: `sasl-password-file` for
+/// The option of the section that names a file for what was written as `option`: `sasl-password-file` for
 /// `sasl-password` or `password`.
 pub(crate) fn file_option(section: &str, option: &str) -> Option<&'static str> {
     let written = option.to_lowercase().replace('_', "-");

@@ -3,7 +3,7 @@
 //! The latter get a handler that does nothing rather than being ignored: what is ignored stays ignored in programs that are
 //! executed later, such as the commands of checks, and a command may well need its SIGALRM.
 //!
-//! SIGQUIT is left alone: it ends a program with a core dump, for whoever wants to know what it is doing. So are the signals
+//! SIGQUIT is left alone: it ends a program with a core dump, which shows what it is doing. So are the signals
 //! for faults of the program itself, and those that stop it.
 
 use nix::sys::signal::{SigSet, Signal as Number};
@@ -96,7 +96,7 @@ const MEANINGLESS: [i32; 9] = [
     libc::SIGXFSZ,
 ];
 
-/// Ignores them for the time until [`Signals::listen`] can be called: reading a configuration takes longer than somebody may wait
+/// Ignores them for the time until [`Signals::listen`] can be called: reading a configuration takes longer than the sender may wait
 /// with a signal. To be called first of all, by programs that execute no others before that.
 pub fn ignore_meaningless() {
     for number in MEANINGLESS.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX()) {

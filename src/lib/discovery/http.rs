@@ -168,7 +168,7 @@ async fn connect(endpoint: &Endpoint) -> Result<SendRequest<Full<Bytes>>, HttpEr
     let stream = endpoint.secure(stream).await.map_err(|error| failed(format!("TLS: {error}")))?;
     let (sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| no_reply(endpoint, &error))?;
-    // It ends with its sender; what goes wrong is seen by whoever waits for the reply.
+    // It ends with its sender; what goes wrong is seen where the reply is waited for.
     tokio::task::spawn_local(async move { drop(connection.await) });
     Ok(sender)
 }

@@ -5,7 +5,7 @@
 //! client:  store ─► document ─► what each backend should have ─► difference to HAProxy ─► Runtime API
 //! ```
 //!
-//! Any number of servers and clients may run. A lease elects one server; whoever writes, writes a document that was
+//! Any number of servers and clients may run. A lease elects one server; whichever server writes, writes a document that was
 //! planned from the one that is there, or nothing. Clients only read. Time is that of the wall clock in UTC, since
 //! several machines have to agree on it.
 

@@ -5,7 +5,7 @@ use super::source::Listing;
 use crate::haproxy::runtime::LARGEST_WEIGHT;
 use std::collections::BTreeSet;
 
-/// What was told.
+/// What is in the log.
 #[derive(Default)]
 pub(super) struct Notices {
     listing: BTreeSet<String>,

@@ -57,7 +57,7 @@ pub(super) async fn heed(
         next.take();
         // Where nobody waits any more, everything has ended already.
         let _ = stop.send(Some(Why::End));
-        // Whoever says it again does not want to wait for a store or a HAProxy that hangs.
+        // A second signal means that there is no time to wait for a store or a HAProxy that hangs.
         tracing::warn!(signal = %signals.next().await, "haproxystats-discovery exits at once: second signal");
         std::process::exit(exit::OK.into());
     }

@@ -1,4 +1,4 @@
-//! The port. Whoever asks is bounded: one request for each connection, its head within [`HEAD`] and [`LARGEST`], the answer
+//! The port. Those who ask are bounded: one request for each connection, its head within [`HEAD`] and [`LARGEST`], the answer
 //! taken within [`TAKING`]. When [`CONNECTIONS`] are open and another comes, the slowest is closed, so that a scraper, which
 //! is quick, always gets its page.
 
@@ -58,12 +58,12 @@ pub struct Scrape(oneshot::Sender<Answer>);
 impl Scrape {
     /// Sends the page.
     pub fn answer(self, page: Page) {
-        // Whoever has left needs no page.
+        // A client that has left needs no page.
         let _ = self.0.send(Answer { page: page.into_text(), rest: None });
     }
 
     /// Sends the page, and more text behind it, which is made as it is taken. An error ends the answer before it is complete,
-    /// and whoever asked can tell.
+    /// and the client can tell.
     pub fn answer_with(self, page: Page, rest: impl Iterator<Item = io::Result<Vec<u8>>> + Send + 'static) {
         let _ = self.0.send(Answer { page: page.into_text(), rest: Some(Rest(Box::new(rest))) });
     }

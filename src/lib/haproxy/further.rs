@@ -49,7 +49,7 @@ impl Replies {
     pub fn next<'a>(&mut self, chunk: &mut &'a [u8]) -> Result<Option<Event<'a>>, TooLong> {
         if self.ended {
             let head = std::mem::take(&mut self.head);
-            // Kept for whoever asks what it was.
+            // Kept for the error that says what it was.
             *self = Self { head, ..Self::new(self.limit) };
             return Ok(Some(Event::End));
         }

@@ -147,7 +147,7 @@ pub static TYPED: [(Place, Question); 2] = [
 /// The line of haproxy.cfg with which this socket has a level.
 #[must_use]
 pub fn socket_line(server: &Address, level: Level) -> String {
-    // A socket of the user's level is one that somebody has limited, and more than one family needs more.
+    // A socket of the user's level is one that was limited on purpose, and more than one family needs more.
     format!("stats socket {server} level {}", level.max(Level::Operator).word())
 }
 

@@ -328,7 +328,7 @@ mod tests {
             let stream = Stream::Unix(UnixStream::from_std(ours).unwrap());
             let soon = |least| timeout(Duration::from_millis(50), stream.gathered(least));
             let buffer = &mut [0; 8000];
-            // Little, and nothing follows: it is there for whoever stops waiting.
+            // Little, and nothing follows: it is there when waiting stops.
             peer.write_all(&[1; 500]).unwrap();
             soon(1000).await.unwrap_err();
             assert_eq!(stream.read_now(buffer).unwrap(), 500);

@@ -76,7 +76,7 @@ impl Stats {
         }
     }
 
-    /// Grows whenever names were forgotten, so that whoever keeps something by their numbers can follow.
+    /// Grows whenever names were forgotten, so that what is kept by their numbers can follow.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation

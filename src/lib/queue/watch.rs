@@ -124,7 +124,7 @@ impl Watch {
         let (to, watched) = (Arc::clone(&shared), dir.to_owned());
         let set_up = move || {
             let watcher = catch_unwind(AssertUnwindSafe(|| begin(to, &watched))).unwrap_or(Err(WatchError::Panicked));
-            // Whoever does not wait any more has no use for it.
+            // A receiver that is gone has no use for it.
             drop(tell.send(watcher));
         };
         let thread = thread::Builder::new().name("watch".to_owned()).spawn(set_up)?;
@@ -175,7 +175,7 @@ fn begin(shared: Arc<Shared>, dir: &Path) -> Result<Guarded, WatchError> {
     let mut guarded = Guarded(Some(RecommendedWatcher::new(handler, notify::Config::default())?));
     if let Some(watcher) = &mut guarded.0 {
         watcher.watch(dir, RecursiveMode::NonRecursive)?;
-        // A directory that somebody holds open, as we do for the lock, does not tell of its own removal; the one
+        // A directory that is held open, as ours is for the lock, does not tell of its own removal; the one
         // above does. Where that cannot be watched, the timer has to do.
         if let Some(above) = dir.parent().filter(|above| !above.as_os_str().is_empty())
             && let Err(error) = watcher.watch(above, RecursiveMode::NonRecursive)

@@ -1,7 +1,7 @@
 //! Where a snapshot comes from that is processed another time: `.origin` among its files.
 //!
 //! The paths of metrics have the name of the host on which a snapshot was processed first, and those of the host that reads an
-//! archive are of no interest. So the archive puts that name into the snapshot, and whoever processes it uses it.
+//! archive are of no interest. So the archive puts that name into the snapshot, and haproxystats-process uses it.
 
 use super::ORIGIN;
 use std::fs::File;

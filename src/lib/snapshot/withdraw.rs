@@ -1,6 +1,6 @@
 //! Takes a snapshot out of the queue, and only the one that is meant.
 //!
-//! While a snapshot is processed, somebody may put another one in its place; even its inode number may be the same, since
+//! While a snapshot is processed, another program may put another one in its place; even its inode number may be the same, since
 //! file systems use freed numbers again at once. Between a look at a name and what is then done to it, that can happen
 //! at any moment. So the directory is first renamed to a name that nobody else uses, `.removing-<epoch>`, then looked
 //! at, and renamed back if it is another one.

@@ -18,8 +18,8 @@ use tokio::time::timeout;
 /// Most bytes of output that are read.
 const OUTPUT: usize = 4096;
 
-/// How long the output is waited for after the program has ended. All that it wrote is in the pipe by then; whoever keeps
-/// the pipe open longer is somebody else.
+/// How long the output is waited for after the program has ended. All that it wrote is in the pipe by then; what keeps
+/// the pipe open longer is another process.
 const LEFTOVERS: Duration = Duration::from_millis(20);
 
 /// Whether a program can be started by this name, as the system looks for it: along `PATH`, unless there is a slash in it.

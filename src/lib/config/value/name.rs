@@ -36,7 +36,7 @@ pub(crate) fn file(text: &str) -> Result<PathBuf, Refusal> {
 }
 
 /// Where a credential is: in the directory that systemd names, or, for who checks a configuration by hand, in that of a unit
-/// that runs. Where it is in none, whoever reads the file says so.
+/// that runs. Where it is in none, the reader of the file says so.
 fn credential(name: &str, own: Option<PathBuf>, all: &Path) -> PathBuf {
     if let Some(own) = own {
         return own.join(name);

@@ -191,7 +191,7 @@ impl Shown {
         self.0.borrow_mut().sockets.entry(socket.to_string()).or_default().refused = refused;
     }
 
-    /// All values that there are: nothing is told about what never happened.
+    /// All values that there are: nothing is said about what never happened.
     #[must_use]
     pub fn samples(&self) -> Vec<Sample<'static>> {
         let figures = self.0.borrow();

@@ -1,6 +1,6 @@
 //! The next document, from the present one, what the source says and the time: a pure function.
 //!
-//! - Who has a slot keeps it. Identity is instance, address and port; whoever has another one is somebody else.
+//! - Who has a slot keeps it. Identity is instance, address and port; a server with another one is another server.
 //! - A server gets a slot, the lowest that is free, when the source calls it healthy and in service: its ramp begins.
 //! - A server that the source takes out of service drains at once. One that is unhealthy drains when `confirmations`
 //!   listings in a row have said so, one that is missing when they have also lacked it for `hold_obsolete`; and the guard
@@ -27,7 +27,7 @@ use planning::{Planning, identity_in, serves};
 use std::collections::HashSet;
 
 /// The next document, with the reasons for what it changes; `now`: UTC milliseconds. It [`is_same`](Document::is_same) as
-/// the present one where nothing changes; version, time and writer are left to whoever writes it.
+/// the present one where nothing changes; version, time and writer are left to the code that writes it.
 #[must_use]
 pub fn plan(present: Option<&Document>, listing: Option<&Listing>, now: u64, settings: &Settings) -> Document {
     let next = present.cloned().unwrap_or_else(|| Document::empty(settings.list_size, settings.ramp));

@@ -1,4 +1,4 @@
-//! The present document as one that can be planned from: whoever wrote it, by whatever clock, for a list of whatever size.
+//! The present document as one that can be planned from: from any writer, by any clock, for a list of any size.
 
 use super::planning::{Identity, Planning, identity_of};
 use crate::discovery::document::{Cause, Slot, State, What};

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The JSON is an array of objects with these members: `address` (or `addresses`), `port`, `id`, `name`, `group`,
-//! `zone`, `weight` (percent), `state`. Whoever writes the file replaces it by a rename; one that is caught half-written
+//! `zone`, `weight` (percent), `state`. A writer replaces the file by a rename; one that is caught half-written
 //! is an error, and so is one without a single server: `[]` says that there is none.
 //!
 //! A group that a backend of the configuration asks for and that the file does not mention has failed, unless the

@@ -1,4 +1,4 @@
-//! The files of the archive. No link is followed in the place of a file: whoever may make one there must not choose what is
+//! The files of the archive. No link is followed in the place of a file: a user who may make one there must not choose what is
 //! overwritten.
 
 use crate::archive::{Form, PackError, list, pack, place};
@@ -90,7 +90,7 @@ impl Files {
 
     fn write(&self, epoch: Epoch, staged: &Path, path: &Path) -> Result<u64, StoreError> {
         let failed = |source| StoreError::Write { path: staged.to_owned(), source };
-        // What a crash left, or somebody's link, is not written to.
+        // What a crash left, or a link, is not written to.
         match fs::remove_file(staged) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}

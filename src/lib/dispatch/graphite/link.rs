@@ -58,9 +58,9 @@ pub(crate) struct Link {
     ending: bool,
     /// When the connection was opened.
     pub(crate) opened: Instant,
-    /// The same by the clock that counts where its age is held against somebody.
+    /// The same by the clock that counts where its age counts against the peer.
     pub(crate) begun: Moment,
-    /// When it was last found to stand. It may have ended at any moment since: whoever looks may have been busy for long.
+    /// When it was last found to stand. It may have ended at any moment since: this program may have been busy for long.
     pub(crate) seen: Instant,
     /// The peer has said something after this time, when it was last listened to.
     pub(crate) heard: Option<Instant>,

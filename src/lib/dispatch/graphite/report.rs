@@ -1,4 +1,4 @@
-//! What an operator is told: one line for each change of state, not one for each attempt or batch. Everything else is
+//! What an operator reads: one line for each change of state, not one for each attempt or batch. Everything else is
 //! for those who debug.
 
 use crate::config::Endpoint;

@@ -9,7 +9,7 @@ use crate::dispatch::{Counters, Dispatcher, Notices};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// The dispatchers of [`start`] as one: whoever has room gets a report.
+/// The dispatchers of [`start`] as one: each that has room gets a report.
 #[derive(Debug)]
 pub struct Reports(Vec<Graphite>);
 

@@ -1,4 +1,4 @@
-//! The files of the local store. Below its directory no link is followed: whoever may make one there must not choose what is
+//! The files of the local store. Below its directory no link is followed: a user who may make one there must not choose what is
 //! overwritten. What is made has the permissions that are written here, less those that the umask takes away.
 
 use crate::config::Keep;
@@ -132,7 +132,7 @@ fn make_folder(dir: &Path, epoch: Epoch) -> io::Result<OwnedFd> {
 
 fn write(folder: &OwnedFd, text: &[u8]) -> io::Result<()> {
     match unlinkat(folder, STAGED, UnlinkatFlags::NoRemoveDir) {
-        // What a crash left, or somebody's link, is not written to.
+        // What a crash left, or a link, is not written to.
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(errno) => return Err(errno.into()),
     }

@@ -108,7 +108,7 @@ impl fmt::Display for Words<'_> {
             (AdminState::Agent, State::Up) => write!(f, "ready up {weight}%")?,
             // Weight 0 has no effect of its own here, but the statistics page shows it.
             (AdminState::Agent, State::Drain) => f.write_str("drain up 0%")?,
-            // Down as well: a server that somebody sets ready by hand must not take traffic before the next check.
+            // Down as well: a server that is set ready by hand must not take traffic before the next check.
             (AdminState::Agent, State::Maint) => write!(f, "maint down {weight}%")?,
             (AdminState::Agent, State::Down) => write!(f, "ready down {weight}%")?,
         }

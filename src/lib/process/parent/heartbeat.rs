@@ -16,7 +16,7 @@ pub(crate) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Nothing was told so far.
+    /// Nothing was said so far.
     #[must_use]
     pub(crate) fn new(now: Instant) -> Self {
         Self { watchdog: systemd::watchdog_interval(), next_watchdog: now, next_status: now, status: String::new() }

@@ -55,7 +55,7 @@ use unconfirmed::{Unconfirmed, Word};
 /// Time that workers have to deliver what they hold, after the first signal to leave. What is not delivered then
 /// stays on disk for the next start.
 pub const GRACE: Duration = Duration::from_secs(10);
-/// After so long in which nothing was listened to, everybody is heard before anybody is judged.
+/// After so long in which nothing was listened to, all workers are heard before any is judged.
 const ABSENCE: Duration = Duration::from_millis(100);
 
 /// Runs the daemon until it is told to leave or gives up; returns the exit code. `arguments` is the command line,

@@ -2,7 +2,7 @@
 //!
 //! Workers render snapshots at the same time and in no order. Some receivers refuse a sample that is older than another one of the
 //! same series; for a destination of that kind a worker sends a snapshot only when it is told to go. That is said of one snapshot at
-//! a time, the oldest that the destination does not have, whoever has it. Which ones it has is certain, also after a crash: a
+//! a time, the oldest that the destination does not have, whichever worker has it. Which ones it has is certain, also after a crash: a
 //! snapshot that all destinations have is removed, and one that others lack is written down before the next one goes.
 //!
 //! A snapshot that cannot be read now, or is not complete yet, is waited for, but not for ever: it would hold up all that come after

@@ -304,7 +304,7 @@ async fn read(channel: Arc<Channel>, slot: Slot, generation: u64, to: mpsc::Send
     }
 }
 
-/// Whether the process cannot answer for reasons outside of it: somebody has stopped it (SIGSTOP, a debugger), or it
+/// Whether the process cannot answer for reasons outside of it: it was stopped (SIGSTOP, a debugger), or it
 /// waits for a disk: uninterruptibly, or, as with many network file systems, asleep in a call that reads. Or it runs, and has not
 /// for most of the time since `before`: it was one of these until a moment ago.
 fn is_stopped(pid: u32, before: Option<Times>, time: Duration) -> bool {

@@ -15,7 +15,7 @@ pub(crate) struct Record {
     path: PathBuf,
     /// What it says.
     written: Had,
-    /// It was told that it cannot be written.
+    /// The log says that it cannot be written.
     failing: bool,
 }
 

@@ -6,7 +6,7 @@
 //! | 1, 2 | the parent's standard output and error: one log |
 //! | the number after `--worker` | the configuration as text, in sealed memory |
 //!
-//! The rest of the command line is the parent's, so that whoever counts processes by their arguments counts all.
+//! The rest of the command line is the parent's, so that counting processes by their arguments counts all.
 
 use crate::process::wire::{WORKER, channel};
 use nix::fcntl::{F_ADD_SEALS, FcntlArg, FdFlag, SealFlag, fcntl};

@@ -1,6 +1,6 @@
 //! Tells when a destination takes lines and confirms none of them.
 //!
-//! A server that cannot be reached is told where that is found out. One that accepts every connection, and half-closes it,
+//! A server that cannot be reached is logged where that is found out. One that accepts every connection, and half-closes it,
 //! cuts it off, or never answers, gives no such moment: its snapshots stay on disk, and that has to be said after a while.
 
 use crate::dispatch::Counters;

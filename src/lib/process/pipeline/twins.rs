@@ -13,10 +13,10 @@ use std::path::Path;
 
 /// As much is read of a reply to `show info`; HAProxy prints some two thousand bytes.
 const MOST: u64 = 64 << 10;
-/// Things that were told, until all are told again: names of sockets may hold the number of a process.
+/// Things that are in the log, until all are logged again: names of sockets may hold the number of a process.
 const MOST_TOLD: usize = 10_000;
 
-/// What was told so far.
+/// What is in the log so far.
 #[derive(Debug, Default)]
 pub(super) struct Twins {
     told: HashSet<String>,
@@ -104,7 +104,7 @@ impl Twins {
 }
 
 /// What the replies to `show info` say of their processes, by name of the socket. A file that cannot be read says
-/// nothing here; that is told when it is read for its figures.
+/// nothing here; that is logged when it is read for its figures.
 fn readings(dir: &Path, files: &Files) -> Vec<(String, Reading)> {
     let read = |file: &String| {
         let mut info = Vec::new();

@@ -33,7 +33,7 @@ fn change(ini: &mut Ini, asked: &Replay, scratch: &Scratch, level: LogLevel) {
     // One after the other, in order.
     ini.set(ORIGIN, "process", "workers", "1");
     if level == LogLevel::Info {
-        // A line for each snapshot is of no use here; progress is told otherwise.
+        // A line for each snapshot is of no use here; progress is shown otherwise.
         ini.set(ORIGIN, "process", "loglevel", "warning");
     }
     // What comes from an archive is not archived again, and the page of metrics is that of the daemon.

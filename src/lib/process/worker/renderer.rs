@@ -41,7 +41,7 @@ pub(super) struct Rendered {
 pub(super) enum Follows {
     /// The newest that any worker was given before it.
     Any(Option<Epoch>),
-    /// Nothing: whoever gets it, once more, may not have had the one before.
+    /// Nothing: a destination that gets it once more may not have had the one before.
     Nothing,
 }
 

@@ -11,7 +11,7 @@ impl Backend<'_> {
     /// Puts a slot back: first the state, so that no request gets there, then the address that it was about.
     pub(super) fn put_back(&self, slot: &Slot<'_>, server: &ServerState, state: AdminState) -> Step {
         let mut commands = Vec::new();
-        // Whoever has switched the agent off as well does not want it to say `ready` now.
+        // Where the agent is switched off as well, it is not wanted to say `ready` now.
         if server.has_agent() && slot.entry.is_some_and(|entry| entry.unasked) {
             commands.push(Command::DisableAgent(slot.name.clone()));
         }

@@ -42,7 +42,7 @@ impl Backend<'_> {
         }
         let open = match sessions {
             Some(0) => 0,
-            // Whoever is with a dead server gets nothing from it any more.
+            // Clients of a dead server get nothing from it any more.
             open if is_down(server) => open.unwrap_or(0),
             Some(open) if overdue => open,
             None if overdue => 0,

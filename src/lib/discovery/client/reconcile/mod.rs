@@ -62,7 +62,7 @@ pub(crate) fn reconcile(desired: &Desired, view: View<'_>, record: &Record, sett
             slots.push(Slot { number, name, server: Some(server), entry: Some(entry), wanted: &Wanted::Empty });
         }
     }
-    // Nor are those that a reload has deleted: what somebody else had set there would hold whoever comes next.
+    // Nor are those that a reload has deleted: what somebody else had set there would hold the server that comes next.
     for (name, entry) in
         record.iter().filter(|(name, entry)| name.backend == desired.backend && entry.foreign.is_some())
     {

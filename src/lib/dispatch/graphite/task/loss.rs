@@ -54,7 +54,7 @@ impl Task {
         self.shared.stalled.set(false);
         self.progress.rest();
         if self.habit == Habit::Never {
-            // Whoever listens next may be another program.
+            // What listens next may be another program.
             self.habit = Habit::Unknown;
         }
         let good = std::mem::take(&mut self.confirmed_since_loss);
@@ -159,12 +159,12 @@ impl Task {
         self.shared.well.set(false);
         self.shared.unreachable.set(true);
         // While the last connection still awaits its confirmation, or a witness stands, these are the ones to decide. Otherwise
-        // whoever confirmed is gone, perhaps with what it had read.
+        // the program that confirmed is gone, perhaps with what it had read.
         if self.ended.is_none() && !self.shared.window.borrow().is_used() && self.witnesses.links.is_empty() {
             self.doubt();
         }
         if self.habit == Habit::Closes && matches!(error, ConnectError::Connect { .. }) {
-            // Whoever listens next may be another program.
+            // What listens next may be another program.
             self.habit = Habit::Unknown;
         }
         self.shared.report.not_opened(error, now);

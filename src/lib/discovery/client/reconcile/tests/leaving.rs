@@ -167,7 +167,7 @@ fn slots_of_dead_servers_are_handed_over_at_once_whatever_their_sessions() {
 fn servers_whose_slots_are_waited_for_leave_first() {
     let mut site = Site::new(4, true);
     site.settle(&all(1..=4));
-    // Three leave, and somebody waits for the last slot.
+    // Three leave, and another server waits for the last slot.
     let next = wanted(&document(&[None, None, None, active(5)]));
     assert!(site.pass(&next).contains(&"set server web/web4 state drain".to_owned()));
     for _ in 0..5 {

@@ -126,7 +126,7 @@ impl Site {
         panic!("no end: {all:?}\n{:?}", self.look(desired));
     }
 
-    /// Sends steps, command by command: HAProxy answers requests between any two of them. Whoever serves before and after
+    /// Sends steps, command by command: HAProxy answers requests between any two of them. A server that serves before and after
     /// serves all the time, and there are never fewer than before or after. What somebody else had set is put back first
     /// of all, whatever that costs.
     fn run(&mut self, steps: &[Step]) {
