@@ -36,7 +36,7 @@
 //! prometheus config haproxy telemetry
 //! tls        config secrets
 //! exporter   config logging net telemetry tls
-//! encode     batch config latency prometheus snapshot telemetry value
+//! encode     batch config haproxy latency prometheus snapshot telemetry value
 //! http       config net secrets tls
 //! dispatch   archive backoff batch config encode http injection logging looked prometheus secrets snapshot telemetry tls
 //! parse      haproxy names plan value

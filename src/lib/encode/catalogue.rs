@@ -4,7 +4,7 @@
 use super::object::ObjectKind;
 use crate::config::NameStyle;
 use crate::latency::histogram::Histogram;
-use crate::prometheus::names::{self, Metric, Scale, Subject, Thing};
+use crate::prometheus::names::{self, Metric, Scale, Subject};
 use crate::telemetry::Definition;
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -95,19 +95,7 @@ fn subject(kind: ObjectKind) -> Subject {
         ObjectKind::Server => Subject::Server,
         ObjectKind::ServerTotal => Subject::Servers,
         ObjectKind::Listener => Subject::Listener,
-        ObjectKind::Table => Subject::Thing(Thing::Table),
-        ObjectKind::NameServer => Subject::Thing(Thing::NameServer),
-        ObjectKind::Certificate => Subject::Thing(Thing::Certificate),
-        ObjectKind::Certificates => Subject::Thing(Thing::Certificates),
-        ObjectKind::Thread => Subject::Thing(Thing::Thread),
-        ObjectKind::Threads => Subject::Thing(Thing::Threads),
-        ObjectKind::Pool => Subject::Thing(Thing::Pool),
-        ObjectKind::Pools => Subject::Thing(Thing::Pools),
-        ObjectKind::Peer => Subject::Thing(Thing::Peer),
-        ObjectKind::Peers => Subject::Thing(Thing::Peers),
-        ObjectKind::Build => Subject::Thing(Thing::Build),
-        ObjectKind::Node => Subject::Thing(Thing::Node),
-        ObjectKind::Description => Subject::Thing(Thing::Description),
+        ObjectKind::Thing(thing) => Subject::Thing(thing),
         ObjectKind::Own => Subject::Own,
     }
 }

@@ -1,7 +1,9 @@
 //! What values belong to.
 
+use crate::haproxy::facts::Thing;
+
 /// What an object is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ObjectKind {
     /// All processes of HAProxy on a host.
     Daemon,
@@ -17,32 +19,8 @@ pub enum ObjectKind {
     ServerTotal,
     /// A listener of a frontend.
     Listener,
-    /// A stick table.
-    Table,
-    /// A name server in its `resolvers` section.
-    NameServer,
-    /// A certificate.
-    Certificate,
-    /// All certificates.
-    Certificates,
-    /// A thread.
-    Thread,
-    /// All threads.
-    Threads,
-    /// A memory pool.
-    Pool,
-    /// All memory pools.
-    Pools,
-    /// A peer in its `peers` section.
-    Peer,
-    /// A `peers` section.
-    Peers,
-    /// Processes of a version.
-    Build,
-    /// Processes of a node.
-    Node,
-    /// Processes with a description.
-    Description,
+    /// What a family is about.
+    Thing(Thing),
     /// haproxystats itself.
     Own,
 }
@@ -59,19 +37,7 @@ impl ObjectKind {
             Self::Server => "server",
             Self::ServerTotal => "server-total",
             Self::Listener => "listener",
-            Self::Table => "table",
-            Self::NameServer => "nameserver",
-            Self::Certificate => "certificate",
-            Self::Certificates => "certificates",
-            Self::Thread => "thread",
-            Self::Threads => "threads",
-            Self::Pool => "pool",
-            Self::Pools => "pools",
-            Self::Peer => "peer",
-            Self::Peers => "peers",
-            Self::Build => "build",
-            Self::Node => "node",
-            Self::Description => "description",
+            Self::Thing(thing) => thing.word(),
             Self::Own => "haproxystats",
         }
     }
@@ -82,15 +48,7 @@ impl ObjectKind {
         match self {
             Self::Process => ("", "process"),
             Self::Listener => ("proxy", "listener"),
-            Self::Table => ("", "table"),
-            Self::NameServer => ("resolvers", "nameserver"),
-            Self::Certificate => ("", "certificate"),
-            Self::Thread => ("", "thread"),
-            Self::Pool => ("", "pool"),
-            Self::Peer | Self::Peers => ("peers", "peer"),
-            Self::Build => ("", "version"),
-            Self::Node => ("", "node"),
-            Self::Description => ("", "description"),
+            Self::Thing(thing) => thing.names(),
             _ => ("proxy", "server"),
         }
     }

@@ -22,15 +22,16 @@ struct Family {
 #[derive(Debug, Default)]
 pub struct Counts {
     hashes: RandomState,
-    /// By the order of the families, and whether they are those of a cluster.
-    families: BTreeMap<(bool, u8, &'static str), Family>,
+    /// By whether they are those of a cluster, and what they are of.
+    families: BTreeMap<(bool, ObjectKind), Family>,
 }
 
 impl Counts {
     /// Family, objects, series; the families in order.
     pub fn rows(&self) -> impl Iterator<Item = (String, usize, usize)> {
-        self.families.iter().map(|((clusters, _, word), family)| {
-            let name = if *clusters { format!("cluster {word}") } else { (*word).to_owned() };
+        self.families.iter().map(|((clusters, kind), family)| {
+            let word = kind.word();
+            let name = if *clusters { format!("cluster {word}") } else { word.to_owned() };
             (name, family.objects.len(), family.series.len())
         })
     }
@@ -41,20 +42,15 @@ impl Counts {
 pub struct Tally {
     counts: Rc<RefCell<Counts>>,
     clusters: bool,
-    present: (u8, &'static str),
+    present: ObjectKind,
 }
 
 impl Tally {
     /// Counts into this.
     #[must_use]
     pub fn new(counts: Rc<RefCell<Counts>>) -> Self {
-        Self { counts, clusters: false, present: rank(ObjectKind::Own) }
+        Self { counts, clusters: false, present: ObjectKind::Own }
     }
-}
-
-/// The place of a kind in the order of all kinds, and its word.
-const fn rank(kind: ObjectKind) -> (u8, &'static str) {
-    (kind as u8, kind.word())
 }
 
 impl Encoder for Tally {
@@ -63,19 +59,17 @@ impl Encoder for Tally {
     }
 
     fn object(&mut self, object: &Object<'_>, host: &Host, _: Epoch) {
-        self.present = rank(object.kind);
+        self.present = object.kind;
         let mut counts = self.counts.borrow_mut();
         let hash = counts.hashes.hash_one((&host.name, object));
-        let (rank, word) = self.present;
-        counts.families.entry((self.clusters, rank, word)).or_default().objects.insert(hash);
+        counts.families.entry((self.clusters, self.present)).or_default().objects.insert(hash);
     }
 
     fn line(&mut self, prefix: Prefix<'_>, metric: &[u8], _: &[u8], _: f64) {
         let mut counts = self.counts.borrow_mut();
         // With tags there is one for each plain name as well.
         let hash = counts.hashes.hash_one((prefix.plain, metric));
-        let (rank, word) = self.present;
-        counts.families.entry((self.clusters, rank, word)).or_default().series.insert(hash);
+        counts.families.entry((self.clusters, self.present)).or_default().series.insert(hash);
     }
 
     fn clusters(&mut self, clusters: bool) {

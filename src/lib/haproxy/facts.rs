@@ -37,6 +37,43 @@ pub enum Thing {
     Description,
 }
 
+impl Thing {
+    /// The word for it in paths, names with tags, and messages.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::NameServer => "nameserver",
+            Self::Certificate => "certificate",
+            Self::Certificates => "certificates",
+            Self::Thread => "thread",
+            Self::Threads => "threads",
+            Self::Pool => "pool",
+            Self::Pools => "pools",
+            Self::Peer => "peer",
+            Self::Peers => "peers",
+            Self::Build => "build",
+            Self::Node => "node",
+            Self::Description => "description",
+        }
+    }
+
+    /// What its names are called: that of the section that it is in, and its own; empty where it has none.
+    #[must_use]
+    pub const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::NameServer => ("resolvers", "nameserver"),
+            Self::Peer => ("peers", "peer"),
+            Self::Peers => ("peers", ""),
+            Self::Certificates | Self::Threads | Self::Pools => ("", ""),
+            Self::Build => ("", "version"),
+            Self::Table | Self::Certificate | Self::Thread | Self::Pool | Self::Node | Self::Description => {
+                ("", self.word())
+            }
+        }
+    }
+}
+
 /// A figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fact {

@@ -76,35 +76,21 @@ impl Subject {
 
 /// The word for what a family is about, in the order of the styles.
 const fn words(thing: Thing) -> (&'static str, &'static str) {
-    match thing {
-        Thing::Table => ("sticktable", "table"),
-        Thing::NameServer => ("resolver", "nameserver"),
-        Thing::Certificate => ("certificate", "certificate"),
-        Thing::Certificates => ("certificates", "certificates"),
-        Thing::Thread => ("thread", "thread"),
-        Thing::Threads => ("threads", "threads"),
-        Thing::Pool => ("pool", "pool"),
-        Thing::Pools => ("pools", "pools"),
-        Thing::Peer => ("peer", "peer"),
-        Thing::Peers => ("peers", "peers"),
-        Thing::Build => ("process", "build"),
-        Thing::Node => ("process", "node"),
-        Thing::Description => ("process", "description"),
-    }
+    let promex = match thing {
+        Thing::Table => "sticktable",
+        Thing::NameServer => "resolver",
+        Thing::Build | Thing::Node | Thing::Description => "process",
+        _ => thing.word(),
+    };
+    (promex, thing.word())
 }
 
 /// The labels of what a family is about.
 const fn labels(thing: Thing, promex: bool) -> (&'static str, &'static str) {
     match thing {
-        Thing::Table => ("", if promex { "name" } else { "table" }),
-        Thing::NameServer => (if promex { "resolver" } else { "resolvers" }, "nameserver"),
-        Thing::Certificate => ("", "certificate"),
-        Thing::Thread => ("", "thread"),
-        Thing::Pool => ("", "pool"),
-        Thing::Peer | Thing::Peers => ("peers", "peer"),
-        Thing::Build => ("", "version"),
-        Thing::Node => ("", "node"),
-        Thing::Description => ("", if promex { "desc" } else { "description" }),
-        Thing::Certificates | Thing::Threads | Thing::Pools => ("", ""),
+        Thing::Table if promex => ("", "name"),
+        Thing::NameServer if promex => ("resolver", "nameserver"),
+        Thing::Description if promex => ("", "desc"),
+        _ => thing.names(),
     }
 }

@@ -63,13 +63,13 @@ impl<'a> Metrics<'a> {
                 told.field(metric.name.word(), value);
             }
         }
-        // Whoever adds hosts up weighs their averages by this.
+        // Averages of several hosts are weighed by this.
         if let Some(weight) = self.grouped.weight(row).filter(|weight| *weight > 0) {
             told.field(TIME_SAMPLES, Value::Int(weight));
         }
     }
 
-    /// Compiled once for everything and once for a choice, so that whoever does not choose does not pay for it.
+    /// Compiled once for everything and once for a choice, so that without a choice there is nothing to pay for it.
     #[inline(never)]
     fn lines(&self, wanted: impl Fn(&Metric<'_>, Value) -> bool, row: usize, told: &mut Told<'_>) -> i64 {
         let (mut count, mut left_out) = (0, 0);

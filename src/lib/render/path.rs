@@ -30,23 +30,10 @@ pub enum About<'a> {
     Thing(Thing, &'a str, &'a str),
 }
 
-/// The element of the path, and the keys of the tags, of what a family is about.
-const fn words(thing: Thing) -> (&'static str, &'static [&'static str]) {
-    match thing {
-        Thing::Table => ("table", &["table"]),
-        Thing::NameServer => ("nameserver", &["resolvers", "nameserver"]),
-        Thing::Certificate => ("certificate", &["certificate"]),
-        Thing::Certificates => ("certificates", &[]),
-        Thing::Thread => ("thread", &["thread"]),
-        Thing::Threads => ("threads", &[]),
-        Thing::Pool => ("pool", &["pool"]),
-        Thing::Pools => ("pools", &[]),
-        Thing::Peer => ("peer", &["peers", "peer"]),
-        Thing::Peers => ("peers", &["peers"]),
-        Thing::Build => ("build", &["version"]),
-        Thing::Node => ("node", &["node"]),
-        Thing::Description => ("description", &["description"]),
-    }
+/// The keys of the tags of what a family is about.
+fn keys(thing: Thing) -> impl Iterator<Item = &'static str> {
+    let (place, name) = thing.names();
+    [place, name].into_iter().filter(|key| !key.is_empty())
 }
 
 /// Knows the fixed part of every path, and the groups.
@@ -125,8 +112,7 @@ impl Paths {
             About::ServerTotal(server) => &["server", server],
             About::Listener(frontend, listener) => &["frontend", frontend, "listener", listener],
             About::Thing(of, first, second) => {
-                let (word, keys) = words(*of);
-                thing = [word].into_iter().chain([*first, *second].into_iter().take(keys.len())).collect();
+                thing = [of.word(), *first, *second].into_iter().take(1 + keys(*of).count()).collect();
                 &thing
             }
         };
@@ -170,9 +156,8 @@ impl Paths {
             About::ServerTotal(server) => ("servers", &[("server", server)]),
             About::Listener(frontend, listener) => ("listener", &[("frontend", frontend), ("listener", listener)]),
             About::Thing(of, first, second) => {
-                let (word, keys) = words(*of);
-                thing = keys.iter().copied().zip([*first, *second]).collect();
-                (word, thing.as_slice())
+                thing = keys(*of).zip([*first, *second]).collect();
+                (of.word(), thing.as_slice())
             }
         };
         let place = self.place.as_ref().map(|(tag, name)| (*tag, name.as_str()));

@@ -1,6 +1,6 @@
 //! A snapshot in pieces, one after the other, so that a large one is never in memory as a whole.
 //!
-//! Whoever renders hands a piece over when there is enough for one, and goes on when the next is asked for. It is a
+//! Rendering hands a piece over when there is enough for one, and goes on when the next is asked for. It is a
 //! generator: rendering is a future that waits at each piece, and [`Pieces`] is what drives it, on the caller's thread and
 //! outside of any event loop, in which polars would refuse to run.
 
@@ -43,7 +43,7 @@ impl Outlet {
     async fn hand_over(&self, sink: &mut Sink) {
         let piece = sink.take(true, self.buffer.take());
         *self.piece.borrow_mut() = Some(piece);
-        // Until it has been fetched: whoever drives this fetches it before going on.
+        // Until it has been fetched: the driver fetches it before going on.
         std::future::poll_fn(|_| if self.piece.borrow().is_some() { Poll::Pending } else { Poll::Ready(()) }).await;
     }
 

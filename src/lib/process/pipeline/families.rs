@@ -25,10 +25,10 @@ use std::time::Instant;
 const MOST: u64 = 64 << 20;
 /// The same of one of `show info`.
 const MOST_INFO: u64 = 1 << 20;
-/// Names that were not understood and of which was told, until all are told again.
+/// Names that were not understood and are in the log, until all are logged again.
 const MOST_TOLD: usize = 1000;
 
-/// What was told of replies so far.
+/// What the log says of replies so far.
 #[derive(Debug, Default)]
 pub(super) struct Unknowns {
     /// Names that were not understood.
@@ -115,7 +115,7 @@ impl Run<'_> {
             let prefixes = paths.of(About::Thing(*thing, &safe[0], &safe[1]));
             let (proxy, name) =
                 if second.is_empty() && *thing != Thing::Peers { ("", first) } else { (first.as_str(), second) };
-            let mut told = self.sink.object(Object { kind: kind(*thing), proxy, name }, &prefixes);
+            let mut told = self.sink.object(Object { kind: ObjectKind::Thing(*thing), proxy, name }, &prefixes);
             let skip_zero = self.daemon.skip_zero;
             for (fact, value) in figures {
                 count += metric(&mut told, fact.name, value, skip_zero && fact.nature == Nature::Counter);
@@ -243,22 +243,4 @@ fn metric(told: &mut Told<'_>, name: &str, value: Value, skip_zero: bool) -> i64
     }
     told.metric(name.as_bytes(), value);
     1
-}
-
-const fn kind(thing: Thing) -> ObjectKind {
-    match thing {
-        Thing::Table => ObjectKind::Table,
-        Thing::NameServer => ObjectKind::NameServer,
-        Thing::Certificate => ObjectKind::Certificate,
-        Thing::Certificates => ObjectKind::Certificates,
-        Thing::Thread => ObjectKind::Thread,
-        Thing::Threads => ObjectKind::Threads,
-        Thing::Pool => ObjectKind::Pool,
-        Thing::Pools => ObjectKind::Pools,
-        Thing::Peer => ObjectKind::Peer,
-        Thing::Peers => ObjectKind::Peers,
-        Thing::Build => ObjectKind::Build,
-        Thing::Node => ObjectKind::Node,
-        Thing::Description => ObjectKind::Description,
-    }
 }
