@@ -11,38 +11,28 @@
 mod files;
 
 use super::bounds::Bounds;
-use super::keep::EVERY;
+use super::condition::Room;
+use super::disk::{self, Attempts, Disk, HANGS};
 use super::{Batch, Counters, Dispatcher, Notice, Notices, aside};
-use crate::backoff::{Backoff, jitter};
 use crate::batch::Output;
 use crate::config;
-use crate::looked;
 use crate::snapshot::Epoch;
 use files::{StoreError, discard, store, tidy};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::path::Path;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{Span, error_span};
+use tokio::time::{Instant, timeout_at};
 
 /// Name of this dispatcher.
 pub const NAME: &str = "local-store";
 
 /// Lines that are held for a disk that can be written to; the worker waits when it is slower than that.
 const ROOM: usize = 100_000;
-
-/// Pauses between attempts to write.
-const PAUSES: (Duration, f64, Duration) = (Duration::from_secs(1), 2.0, Duration::from_secs(30));
-
-/// A snapshot that takes longer to write is not waited for: it counts as failing until it is written.
-const HANGS: Duration = Duration::from_secs(10);
 
 /// The dispatcher.
 #[derive(Debug)]
@@ -53,40 +43,20 @@ pub struct LocalStore {
 
 #[derive(Debug)]
 struct Shared {
-    /// Whose lines in the log they are.
-    of_dispatcher: Span,
+    disk: Disk,
     /// Oldest first; the first is the one that is being written.
     queue: RefCell<VecDeque<Arc<Batch>>>,
-    counters: Cell<Counters>,
-    /// Whether the last attempt to write failed.
-    failing: Cell<bool>,
-    /// What [`Shared::has_room`] and [`Shared::takes_more`] said.
-    had_room: Cell<(bool, bool)>,
     /// The snapshot whose pieces are coming, and the number of the next.
     coming: Cell<Option<(Epoch, usize)>>,
     unsent: usize,
-    notices: Notices,
-    submitted: Notify,
-    changed: Notify,
 }
 
 impl LocalStore {
     /// Starts with nothing to write. To be called inside a tokio `LocalSet`.
     #[must_use]
     pub fn start(config: &config::LocalStore, notices: Notices) -> Self {
-        let shared = Rc::new(Shared {
-            // Of the highest level, so that no log level is without.
-            of_dispatcher: error_span!("dispatcher", dispatcher = NAME),
-            queue: RefCell::default(),
-            counters: Cell::default(),
-            failing: Cell::new(false),
-            had_room: Cell::new((true, true)),
-            coming: Cell::new(None),
-            unsent: Bounds::get().unsent,
-            notices,
-            submitted: Notify::new(),
-            changed: Notify::new(),
-        });
+        let (disk, unsent) = (Disk::new(NAME, "store", notices), Bounds::get().unsent);
+        let shared = Rc::new(Shared { disk, queue: RefCell::default(), coming: Cell::new(None), unsent });
         let task = tokio::task::spawn_local(run(Rc::clone(&shared), config.clone()));
         Self { shared, task }
     }
@@ -107,29 +77,29 @@ impl Dispatcher for LocalStore {
         }
         self.shared.coming.set(batch.more.then_some((batch.epoch, batch.piece + 1)));
         self.shared.queue.borrow_mut().push_back(batch);
-        self.shared.had_room.set(self.shared.room());
-        self.shared.submitted.notify_one();
+        self.shared.disk.condition.know_room(self.shared.room());
+        self.shared.disk.condition.submitted.notify_one();
     }
 
     fn has_room(&self) -> bool {
-        self.shared.has_room()
+        self.shared.room().snapshot
     }
 
     fn takes_more(&self) -> bool {
-        self.shared.takes_more()
+        self.shared.room().piece
     }
 
     fn counters(&self) -> Counters {
         let (queued_batches, queued_lines) = (self.shared.queue.borrow().len() as u64, self.shared.lines() as u64);
-        let up = u64::from(!self.shared.failing.get());
-        Counters { up, queued_batches, queued_lines, ..self.shared.counters.get() }
+        let up = u64::from(!self.shared.disk.is_failing());
+        Counters { up, queued_batches, queued_lines, ..self.shared.disk.condition.counters() }
     }
 
     /// Ends early while nothing can be written.
     fn drain(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = ()> + '_>> {
         Box::pin(async move {
-            while !self.shared.queue.borrow().is_empty() && !self.shared.failing.get() {
-                if timeout_at(deadline, self.shared.changed.notified()).await.is_err() {
+            while !self.shared.queue.borrow().is_empty() && !self.shared.disk.is_failing() {
+                if timeout_at(deadline, self.shared.disk.condition.changed.notified()).await.is_err() {
                     break;
                 }
             }
@@ -148,23 +118,11 @@ impl Shared {
         self.queue.borrow().iter().map(|batch| batch.lines).sum()
     }
 
-    fn has_room(&self) -> bool {
-        !self.failing.get() && self.lines() < ROOM
-    }
-
-    fn takes_more(&self) -> bool {
-        !self.failing.get() && self.queue.borrow().iter().map(|batch| batch.text.len()).sum::<usize>() < self.unsent
-    }
-
-    fn room(&self) -> (bool, bool) {
-        (self.has_room(), self.takes_more())
-    }
-
-    fn note_room(&self) {
-        let (room, more) = self.room();
-        let (had_room, took_more) = self.had_room.replace((room, more));
-        if (room && !had_room) || (more && !took_more) {
-            self.tell(Notice::Room { dispatcher: NAME });
+    fn room(&self) -> Room {
+        let (works, bytes) = (!self.disk.is_failing(), |batch: &Arc<Batch>| batch.text.len());
+        Room {
+            snapshot: works && self.lines() < ROOM,
+            piece: works && self.queue.borrow().iter().map(bytes).sum::<usize>() < self.unsent,
         }
     }
 
@@ -172,41 +130,21 @@ impl Shared {
     fn lose(&self, epoch: Epoch) {
         self.queue.borrow_mut().retain(|batch| batch.epoch != epoch);
         self.coming.set(self.coming.get().filter(|(coming, _)| *coming != epoch));
-        self.tell(Notice::Lost { dispatcher: NAME, epoch });
+        self.disk.condition.tell(Notice::Lost { dispatcher: NAME, epoch });
     }
 
     fn fails(&self, error: &StoreError) {
-        let error = error as &dyn std::error::Error;
-        if self.failing.replace(true) {
-            tracing::debug!(parent: &self.of_dispatcher, error, "a snapshot still cannot be stored");
-        } else {
-            tracing::error!(parent: &self.of_dispatcher, error, "cannot store a snapshot; trying again");
-        }
-        self.note_room();
-        self.changed.notify_one();
-    }
-
-    fn count(&self, change: impl FnOnce(&mut Counters)) {
-        let mut counters = self.counters.get();
-        change(&mut counters);
-        self.counters.set(counters);
-    }
-
-    fn tell(&self, notice: Notice) {
-        // Without a receiver the worker is on its way out.
-        let _ = self.notices.send(notice);
+        self.disk.fails(error);
+        self.disk.condition.note_room(self.room());
     }
 }
 
 async fn run(shared: Rc<Shared>, config: config::LocalStore) {
-    let dir = &config.dir;
-    let mut tidied: Option<Instant> = None;
-    let backoff = Backoff::new(PAUSES.0, PAUSES.1, PAUSES.2);
-    let mut failures = 0;
+    let (dir, disk, mut attempts) = (&config.dir, &shared.disk, Attempts::new());
     let mut begun: Option<Begun> = None;
     loop {
         let Some(batch) = shared.queue.borrow().front().cloned() else {
-            shared.submitted.notified().await;
+            disk.condition.submitted.notified().await;
             continue;
         };
         if batch.piece == 0
@@ -214,75 +152,40 @@ async fn run(shared: Rc<Shared>, config: config::LocalStore) {
         {
             // Nothing more came of it.
             let (dir, staged) = (dir.clone(), begun);
-            drop(aside::run("local-store", move || discard(&dir, staged.epoch)));
+            drop(aside::run(NAME, move || discard(&dir, staged.epoch)));
         }
         let offset = begun.map_or(0, |begun| begun.bytes);
-        match write(&shared, dir, &batch, offset).await {
+        let late = || shared.fails(&StoreError::Hangs { limit: HANGS });
+        match disk::written(store_aside(dir, &batch, offset), late).await {
             Ok(()) => {
-                failures = 0;
-                if shared.failing.replace(false) {
-                    tracing::info!(parent: &shared.of_dispatcher, dir = %dir.display(), "snapshots can be stored again");
-                }
+                attempts.succeeded();
+                disk.works(dir);
                 shared.queue.borrow_mut().pop_front();
-                shared.count(|counters| counters.delivered_lines += batch.lines as u64);
+                disk.condition.count(|counters| counters.delivered_lines += batch.lines as u64);
                 let epoch = batch.epoch;
                 begun = batch.more.then_some(Begun { epoch, bytes: offset + batch.text.len() as u64 });
                 if !batch.more {
-                    shared.tell(Notice::Delivered { dispatcher: NAME, epoch });
+                    disk.condition.tell(Notice::Delivered { dispatcher: NAME, epoch });
                 }
             }
             Err(error @ StoreError::Cut { .. }) => {
-                tracing::warn!(
-                    parent: &shared.of_dispatcher,
-                    error = &error as &dyn std::error::Error,
-                    "the stored snapshot is damaged; storing it again"
-                );
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(parent: &disk.of_dispatcher, error, "the stored snapshot is damaged; storing it again");
                 begun = None;
                 shared.lose(batch.epoch);
             }
             Err(error) => {
-                failures += 1;
-                shared.count(|counters| counters.retries += 1);
+                attempts.failed(disk);
                 shared.fails(&error);
             }
         }
-        shared.note_room();
-        shared.changed.notify_one();
-        if config.keep.is_bounded() && tidied.is_none_or(|at| at.elapsed() >= EVERY) {
-            tidied = Some(Instant::now());
-            tidy_aside(&shared, &config).await;
+        disk.condition.note_room(shared.room());
+        disk.condition.changed.notify_one();
+        if config.keep.is_bounded() {
+            let (dir, keep) = (dir.clone(), config.keep);
+            attempts.tidy(disk, move || tidy(&dir, &keep)).await;
         }
-        if failures > 0 {
-            sleep(jitter(backoff.after(failures), fastrand::f64())).await;
-        }
-    }
-}
-
-/// Removes what is not to be kept any longer, aside.
-async fn tidy_aside(shared: &Shared, config: &config::LocalStore) {
-    let config = config.clone();
-    let Ok(done) = aside::run(NAME, move || tidy(&config.dir, &config.keep)) else { return };
-    match done.await {
-        Ok(Ok(0)) | Err(_) => {}
-        Ok(Ok(removed)) => {
-            tracing::info!(parent: &shared.of_dispatcher, removed, "stored snapshots removed according to keep");
-        }
-        Ok(Err(error)) => {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(parent: &shared.of_dispatcher, error, "cannot remove old snapshots; trying again");
-        }
-    }
-}
-
-/// Writes a batch, and says when that takes too long.
-async fn write(shared: &Shared, dir: &Path, batch: &Arc<Batch>, offset: u64) -> Result<(), StoreError> {
-    let mut writing = pin!(store_aside(dir, batch, offset));
-    match looked::timeout(HANGS, &mut writing).await {
-        Some(result) => result,
-        None => {
-            shared.fails(&StoreError::Hangs { limit: HANGS });
-            writing.await
-        }
+        attempts.pause().await;
     }
 }
 
@@ -296,6 +199,6 @@ struct Begun {
 /// Writes aside: a disk that hangs must not hold up what goes to Graphite.
 async fn store_aside(dir: &Path, batch: &Arc<Batch>, offset: u64) -> Result<(), StoreError> {
     let (dir, batch) = (dir.to_owned(), Arc::clone(batch));
-    let done = aside::run("local-store", move || store(&dir, &batch, offset)).map_err(StoreError::Thread)?;
+    let done = aside::run(NAME, move || store(&dir, &batch, offset)).map_err(StoreError::Thread)?;
     done.await.unwrap_or(Err(StoreError::Failed))
 }

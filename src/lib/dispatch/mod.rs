@@ -14,7 +14,9 @@
 pub mod archive;
 mod aside;
 pub mod bounds;
+mod condition;
 pub mod counters;
+mod disk;
 #[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
 pub mod graphite;
 #[cfg(feature = "process")]

@@ -10,6 +10,7 @@ use super::window::{Piece, Pushed, Window};
 use crate::batch::Output;
 use crate::config::{Config, Remote};
 use crate::dispatch::bounds::Bounds;
+use crate::dispatch::condition::Condition;
 use crate::dispatch::{Batch, Counters, Dispatcher, Notice, Notices};
 use crate::prometheus::request::Protocol;
 use crate::snapshot::Epoch;
@@ -20,7 +21,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -64,17 +64,12 @@ impl Http {
         let shared = Rc::new(Shared {
             format: Format { protocol, compress: config.compress },
             window: RefCell::new(Window::new(bounds.kept.saturating_mul(2))),
-            counters: Cell::default(),
-            well: Cell::new(false),
+            condition: Condition::new(name(protocol), notices),
             limit: Cell::new(None),
-            had_room: Cell::new((true, true)),
             unsent: bounds.unsent,
             report: Report::new(protocol, &config.url),
             queue_size: config.queue_size.get(),
             src_dir: src_dir.to_owned(),
-            notices,
-            submitted: Notify::new(),
-            changed: Notify::new(),
         });
         let task = tokio::task::spawn_local(Task::new(config, Rc::clone(&shared)).run());
         Self { shared, task }
@@ -93,29 +88,28 @@ impl Dispatcher for Http {
         }
     }
 
-    /// Compresses it here and now: what waits takes a tenth of the memory then.
     fn submit(&self, batch: Arc<Batch>) {
         let shared = &self.shared;
         let (format, limit) = (shared.format, shared.limit.get());
-        let bodies = batch.messages.iter().flat_map(|message| format.bodies(message.payload, limit)).collect();
+        let bodies = batch.messages.iter().flat_map(|message| format.bodies(message, limit)).collect();
         let Batch { epoch, piece: number, more, lines, .. } = *batch;
         let pushed = shared.window.borrow_mut().push(Piece { epoch, number, more, lines }, bodies);
         if pushed == Pushed::TooMuch {
-            shared.tell(Notice::Lost { dispatcher: shared.name(), epoch });
+            shared.condition.tell(Notice::Lost { dispatcher: shared.name(), epoch });
         }
-        shared.know_room();
-        shared.submitted.notify_one();
+        shared.condition.know_room(shared.room());
+        shared.condition.submitted.notify_one();
     }
 
     /// Before anything was accepted, and after something went wrong until something is accepted again, there is room for
     /// one snapshot: the others wait on disk.
     fn has_room(&self) -> bool {
-        self.shared.has_room()
+        self.shared.room().snapshot
     }
 
     fn has_room_for(&self, epoch: Epoch) -> bool {
         let window = self.shared.window.borrow();
-        window.has_room_for(epoch, self.shared.well.get())
+        window.has_room_for(epoch, self.shared.condition.is_well())
     }
 
     fn is_ordered(&self) -> bool {
@@ -124,18 +118,18 @@ impl Dispatcher for Http {
 
     fn go(&self, epoch: Epoch) {
         self.shared.window.borrow_mut().go(epoch);
-        self.shared.submitted.notify_one();
+        self.shared.condition.submitted.notify_one();
         // There is room for this one, which may be on disk.
-        self.shared.tell(Notice::Room { dispatcher: self.shared.name() });
+        self.shared.condition.tell(Notice::Room { dispatcher: self.shared.name() });
     }
 
     fn takes_more(&self) -> bool {
-        self.shared.takes_more()
+        self.shared.room().piece
     }
 
     fn counters(&self) -> Counters {
         let window = self.shared.window.borrow();
-        let mut counters = self.shared.counters.get();
+        let mut counters = self.shared.condition.counters();
         (counters.queued_batches, counters.queued_lines) = (window.snapshots() as u64, window.lines() as u64);
         (counters.held_bytes, counters.requests_in_flight) = (window.bytes() as u64, window.flying() as u64);
         counters
@@ -148,7 +142,7 @@ impl Dispatcher for Http {
             while !shared.window.borrow().is_empty() && !shared.report.is_troubled() {
                 let turn = shared.window.borrow().has_turn();
                 let until = if turn { deadline } else { deadline.min(Instant::now() + PATIENCE) };
-                if timeout_at(until, shared.changed.notified()).await.is_err() {
+                if timeout_at(until, shared.condition.changed.notified()).await.is_err() {
                     break;
                 }
             }

@@ -61,7 +61,7 @@ impl Task {
             self.put_aside().await;
             self.settle();
             tokio::select! {
-                () = self.shared.submitted.notified() => {}
+                () = self.shared.condition.submitted.notified() => {}
                 Some(done) = self.requests.join_next(), if !self.requests.is_empty() => {
                     self.heed(done);
                     while let Some(done) = self.requests.try_join_next() {
@@ -80,7 +80,7 @@ impl Task {
             return;
         }
         let Some(client) = self.open() else { return };
-        let most = if self.shared.well.get() { self.config.parallel.get() } else { 1 };
+        let most = if self.shared.condition.is_well() { self.config.parallel.get() } else { 1 };
         while self.requests.len() < most {
             let Some((token, body)) = self.shared.window.borrow_mut().send(std::time::Instant::now()) else { break };
             let client = Rc::clone(&client);
@@ -102,13 +102,13 @@ impl Task {
     }
 
     fn heed(&mut self, done: Result<Outcome, tokio::task::JoinError>) {
-        // One that panicked has been told of, and ends the worker.
+        // One that panicked is in the log, and ends the worker.
         let Ok((token, outcome)) = done else { return };
         let reply = match outcome {
             Ok(reply) => reply,
             Err(error) => {
                 if self.shared.window.borrow_mut().again(token) {
-                    self.shared.count(|counters| counters.retries += 1);
+                    self.shared.condition.count(|counters| counters.retries += 1);
                     let pause = self.later(None);
                     self.shared.report.fails(&error, pause);
                 }
@@ -125,7 +125,7 @@ impl Task {
                     client.forget_secrets();
                 }
                 if self.shared.window.borrow_mut().again(token) {
-                    self.shared.count(|counters| counters.requests_failed += 1);
+                    self.shared.condition.count(|counters| counters.requests_failed += 1);
                     let pause = self.later(after);
                     self.shared.report.trouble(&words, advice, pause);
                 }
@@ -137,7 +137,7 @@ impl Task {
 
     fn accepted(&mut self, token: Token, rejected: u64, words: &str) {
         let Some(body) = self.shared.window.borrow_mut().accepted(token) else { return };
-        self.shared.count(|counters| {
+        self.shared.condition.count(|counters| {
             counters.requests_accepted += 1;
             counters.sent_bytes += body.bytes.len() as u64;
             counters.samples_refused += rejected;
@@ -153,7 +153,7 @@ impl Task {
     fn answers(&mut self) {
         self.failures = 0;
         self.shared.report.well();
-        self.shared.well.set(true);
+        self.shared.condition.well();
     }
 
     fn refused(&mut self, token: Token, words: &str, too_large: bool) {
@@ -166,7 +166,7 @@ impl Task {
         let single = shared.window.borrow().samples(token) == Some(1);
         if single && is_duplicate(words) {
             if shared.window.borrow_mut().had(token).is_some() {
-                shared.count(|counters| counters.samples_duplicate += 1);
+                shared.condition.count(|counters| counters.samples_duplicate += 1);
                 self.answers();
             }
             return;
@@ -176,10 +176,10 @@ impl Task {
         self.answers();
         if refused > 0 {
             self.refused = true;
-            shared.count(|counters| counters.samples_refused += refused as u64);
+            shared.condition.count(|counters| counters.samples_refused += refused as u64);
             shared.report.refused(refused as u64, words);
         } else {
-            shared.count(|counters| counters.requests_divided += 1);
+            shared.condition.count(|counters| counters.requests_divided += 1);
         }
         if too_large && let Some(length) = length {
             let less = shared.limit.get().map_or(length / 2, |limit| limit.min(length / 2));
@@ -223,7 +223,7 @@ impl Task {
     fn settle(&mut self) {
         let finished = self.shared.window.borrow_mut().finished();
         if let Some(Finished { epoch, lines, since }) = finished {
-            self.shared.count(|counters| {
+            self.shared.condition.count(|counters| {
                 counters.delivered_lines += lines as u64;
                 if let Some(since) = since {
                     // To the millisecond.
@@ -235,15 +235,15 @@ impl Task {
                 self.shared.report.nothing_refused();
             }
             self.keeping = None;
-            self.shared.tell(Notice::Delivered { dispatcher: self.shared.name(), epoch });
-            self.shared.changed.notify_one();
+            self.shared.condition.tell(Notice::Delivered { dispatcher: self.shared.name(), epoch });
+            self.shared.condition.changed.notify_one();
         }
-        self.shared.note_room();
+        self.shared.condition.note_room(self.shared.room());
     }
 
     /// Nothing is sent for a while: as long as the receiver says, or longer with each failure.
     fn later(&mut self, after: Option<Duration>) -> Duration {
-        self.shared.unwell();
+        self.shared.condition.unwell();
         if self.retry_at.is_none() {
             self.failures = self.failures.saturating_add(1);
         }
