@@ -2,8 +2,11 @@
 
 use crate::harness::carbon::Carbon;
 use crate::harness::graphite::Recorder;
-use crate::harness::incoming::{FIRST, Incoming};
-use crate::harness::{self, SOON, poll, process, with_config, write};
+use crate::harness::incoming::{FIRST, Incoming, snapshots};
+use crate::harness::prometheus::exchange;
+use crate::harness::receiver::{Receiver, is_of_haproxy};
+use crate::harness::{self, SOON, free_port, poll, process, wait_until, with_config, write};
+use haproxystats::prometheus::request::Protocol;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -135,4 +138,45 @@ fn an_archive_is_as_good_as_a_directory() {
     let mut wrong = with_config(process(), incoming.config());
     wrong.arg("--once").arg(incoming.beside("archive"));
     assert_eq!(harness::output(&mut wrong).unwrap().status.code(), Some(66));
+}
+
+#[test]
+fn requests_are_printed_in_words() {
+    for protocol in [Protocol::RemoteWrite, Protocol::Otlp] {
+        let receiver = Receiver::start(protocol);
+        let incoming = Incoming::without_graphite(&format!("{}max-samples-per-request = 20\n", receiver.section()));
+        let snapshot = snapshot(&incoming);
+        let printed = once(&incoming, &snapshot, &[]);
+        deliver(&incoming, &snapshot);
+        let (requests, samples): (Vec<&str>, Vec<&str>) = printed.lines().partition(|line| line.starts_with('#'));
+        assert!(requests.len() > 2 && requests[0].starts_with("# request: 20 samples, "), "{requests:?}");
+        let plain = |line: &str| line.replace("} ", " ");
+        let samples: BTreeSet<String> = samples.into_iter().filter(|line| is_of_haproxy(line)).map(plain).collect();
+        assert!(samples.len() > 10);
+        assert_eq!(samples, receiver.of_haproxy());
+    }
+}
+
+#[test]
+fn without_a_destination_the_page_is_printed_and_served() {
+    let port = free_port();
+    let page = format!("[exporter:process]\nlisten = 127.0.0.1:{port}\nstatistics = true\n");
+    let incoming = Incoming::without_graphite(&format!("workers = 1\n{page}"));
+    let snapshot = snapshot(&incoming);
+    let printed = once(&incoming, &snapshot, &[]);
+    let sessions = format!("haproxy_frontend_sessions_total{{proxy=\"www\"}} {}\n", FIRST % 1000);
+    assert!(
+        printed.contains("# TYPE haproxy_frontend_sessions_total counter\n") && printed.contains(&sessions),
+        "{printed}"
+    );
+    let heads = |text: &str| text.lines().filter(|line| line.starts_with("# TYPE")).count();
+    let once_each: BTreeSet<&str> = printed.lines().filter(|line| line.starts_with("# TYPE")).collect();
+    assert_eq!(heads(&printed), once_each.len());
+
+    let mut daemon = incoming.daemon();
+    std::fs::rename(&snapshot, incoming.path().join(FIRST.to_string())).unwrap();
+    let request = "GET /metrics HTTP/1.0\r\n\r\n";
+    wait_until(SOON, "the page", || exchange(port, request).is_some_and(|page| page.contains(&sessions)));
+    wait_until(SOON, "a queue without snapshots", || snapshots(&incoming.path()).is_empty());
+    daemon.stop(SOON);
 }

@@ -69,6 +69,11 @@ pub(super) fn read(program: Program, ini: &Ini, report: &mut Report) -> Option<E
     Some(Exporter { listen, statistics: statistics && listen.is_some(), identity, token_file })
 }
 
+/// Whether haproxystats-process shows HAProxy's metrics on its page.
+pub(super) fn shows_statistics(ini: &Ini) -> bool {
+    read(Program::Process, ini, &mut Report::default()).is_some_and(|exporter| exporter.statistics)
+}
+
 type Access = (Option<(PathBuf, PathBuf)>, Option<PathBuf>);
 
 /// Access to the page.

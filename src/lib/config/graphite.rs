@@ -1,5 +1,6 @@
 //! `[graphite]`: where metrics are sent.
 
+use super::exporter;
 use super::ini::Ini;
 use super::problem::Report;
 use super::program::{OPTIONAL_SECTIONS, OTLP, REMOTE_WRITE};
@@ -230,9 +231,13 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Graphite> {
         {
             let on =
                 |other: &&str| ini.has_section(other) && (!NEED_URL.contains(other) || ini.is_written(other, "url"));
-            let elsewhere = OPTIONAL_SECTIONS.iter().any(on);
+            let elsewhere = OPTIONAL_SECTIONS.iter().any(on) || exporter::shows_statistics(ini);
             if enabled == Some(false) && !elsewhere {
-                section.error("enabled", "is false, and no other section, such as [kafka], sends metrics anywhere");
+                section.error(
+                    "enabled",
+                    "is false, and no other section, such as [kafka], sends metrics anywhere, nor is there a metrics page \
+                     (statistics = true and listen in [exporter:process])",
+                );
             }
             if backoff.is_some_and(|factor| factor < 1.0) {
                 section.warn("backoff", "is below 1, so each pause is shorter than the previous one; write 1 or more");

@@ -1,10 +1,15 @@
-//! What would be sent, as text: to Graphite if anything is, otherwise to the local store or to Kafka.
+//! What would be sent, as text: to Graphite if anything is, otherwise to the local store, Kafka, remote write or OTLP; otherwise
+//! what would be on the page for those who scrape.
 
-use crate::batch::{Output, Piece};
+use crate::batch::messages::Messages;
+use crate::batch::{Batch, Output, Piece};
 use crate::config::{Config, Protocol};
 use crate::encode::{formats, graphite, pickle};
 use crate::process::pipeline::Pipeline;
-use std::io::{self, Write};
+use crate::prometheus::compression::Compression;
+use crate::prometheus::request;
+use std::cell::RefCell;
+use std::io::{self, StdoutLock, Write};
 
 /// What is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +20,10 @@ enum What {
     Graphite { servers: usize, protocol: Protocol },
     /// Messages, one in a line unless they are lines themselves.
     Messages,
+    /// Requests in words: a line for each sample, and one for each request that says how large it is.
+    Requests { protocol: request::Protocol, compression: Compression },
+    /// The page.
+    Page,
 }
 
 /// See the module.
@@ -23,18 +32,30 @@ pub(super) struct Printer {
     what: What,
     /// Whether the destinations of the configuration get it.
     wanted: bool,
+    /// The page so far: what is said of each metric, and its lines.
+    page: RefCell<Vec<(Vec<u8>, Vec<u8>)>>,
 }
 
 impl Printer {
     pub(super) fn new(config: &Config) -> Self {
-        let graphite = &config.graphite;
-        if graphite.enabled && !graphite::is_plaintext(graphite) {
-            let (servers, protocol) = (graphite.servers.len(), graphite.protocol);
-            return Self { what: What::Graphite { servers, protocol }, wanted: true };
-        }
-        let lines = formats::is_plaintext_wanted(config);
-        let what = if config.kafka.is_some() && !lines { What::Messages } else { What::Lines };
-        Self { what, wanted: lines || what == What::Messages }
+        let (graphite, requests) = (&config.graphite, |protocol, compress| What::Requests {
+            protocol,
+            compression: Compression::of(protocol, compress),
+        });
+        let what = if graphite.enabled && !graphite::is_plaintext(graphite) {
+            Some(What::Graphite { servers: graphite.servers.len(), protocol: graphite.protocol })
+        } else if formats::is_plaintext_wanted(config) {
+            Some(What::Lines)
+        } else if config.kafka.is_some() {
+            Some(What::Messages)
+        } else if let Some(remote) = &config.remote_write {
+            Some(requests(request::Protocol::RemoteWrite, remote.compress))
+        } else if let Some(remote) = &config.otlp {
+            Some(requests(request::Protocol::Otlp, remote.compress))
+        } else {
+            config.exporter.statistics.then_some(What::Page)
+        };
+        Self { what: what.unwrap_or(What::Lines), wanted: what.is_some(), page: RefCell::default() }
     }
 
     /// The pipeline that makes it.
@@ -69,7 +90,50 @@ impl Printer {
                     }
                 }
             }
+            What::Requests { protocol, compression } => {
+                let output = match protocol {
+                    request::Protocol::Otlp => Output::Otlp,
+                    request::Protocol::RemoteWrite => Output::RemoteWrite,
+                };
+                let messages = piece.take(output).map(|batch| batch.messages).unwrap_or_default();
+                requests(&messages, protocol, compression, &mut stdout)?;
+            }
+            What::Page => self.page(piece.take(Output::Page).unwrap_or_default(), &mut stdout)?,
         }
         stdout.flush()
     }
+
+    /// All lines of a metric stand together, from whatever piece they are: so nothing is printed before the last one.
+    fn page(&self, batch: Batch, stdout: &mut StdoutLock<'_>) -> io::Result<()> {
+        let mut page = self.page.borrow_mut();
+        for message in batch.messages.iter() {
+            match page.iter_mut().find(|(head, _)| head == message.key) {
+                Some((_, lines)) => lines.extend_from_slice(message.payload),
+                None => page.push((message.key.to_vec(), message.payload.to_vec())),
+            }
+        }
+        if !batch.more {
+            for (head, lines) in page.drain(..) {
+                stdout.write_all(&head)?;
+                stdout.write_all(&lines)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn requests(
+    messages: &Messages,
+    protocol: request::Protocol,
+    compression: Compression,
+    stdout: &mut StdoutLock<'_>,
+) -> io::Result<()> {
+    for message in messages.iter() {
+        let body = compression.decompress(message.payload).ok_or_else(|| io::Error::other("a request that is none"))?;
+        let (samples, sent, bytes) = (message.samples, message.payload.len(), body.len());
+        let word = compression.word().unwrap_or("not compressed");
+        writeln!(stdout, "# request: {samples} samples, {bytes} bytes, {sent} as they are sent ({word})")?;
+        stdout.write_all(request::text(protocol, &body).as_bytes())?;
+    }
+    Ok(())
 }

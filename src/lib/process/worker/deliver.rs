@@ -116,7 +116,7 @@ impl Worker {
             let open = Open { destinations, waiting_for, dropped: false, confirmed, settles: false, figures };
             self.open.insert(epoch, open);
             if destinations == 0 {
-                // All had it, and it could not be removed then.
+                // All had it, and it could not be removed then; or there are none.
                 self.open.remove(&epoch);
                 return self.say(&ToParent::Done { epoch, dropped: false }).await;
             }

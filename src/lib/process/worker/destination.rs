@@ -61,7 +61,8 @@ impl Destination {
     }
 }
 
-/// Whether a further snapshot should be taken: by all destinations, or by those that are not away.
+/// Whether a further snapshot should be taken: by all destinations, or by those that are not away. Without any, snapshots are for
+/// the page of those who scrape.
 pub(super) fn wants_more(destinations: &mut [Destination], now: Moment) -> bool {
     for destination in &mut *destinations {
         if destination.dispatcher.has_room() {
@@ -70,7 +71,7 @@ pub(super) fn wants_more(destinations: &mut [Destination], now: Moment) -> bool 
             destination.full_since.get_or_insert(now);
         }
     }
-    destinations.iter().any(Destination::has_room)
+    (destinations.is_empty() || destinations.iter().any(Destination::has_room))
         && destinations.iter().all(|destination| destination.has_room() || destination.is_away(now))
 }
 
