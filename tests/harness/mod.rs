@@ -13,6 +13,7 @@
 pub mod agent;
 pub mod carbon;
 pub mod certificate;
+pub mod collector;
 pub mod discovery;
 pub mod graphite;
 pub mod graphite_web;

@@ -56,6 +56,8 @@ pub struct Behaviour {
     pub rejects: Option<u64>,
     /// Wants this line among the headers, and answers 401 otherwise.
     pub wants: Option<String>,
+    /// Takes samples that are older than others of their series.
+    pub any_order: bool,
 }
 
 /// What it has got.
@@ -118,6 +120,11 @@ impl Receiver {
             }
         });
         Self { protocol, port, shared }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Its section of the configuration, without what is in [`Receiver::start`] anyway.
@@ -320,7 +327,7 @@ fn take(protocol: Protocol, head: &str, body: &[u8], stream: &TcpStream, shared:
     let mut again = 0;
     for sample in &samples {
         match taken.newest.get(sample.series) {
-            Some(newest) if *newest > sample.time => {
+            Some(newest) if *newest > sample.time && !behaviour.any_order => {
                 // One that was given up has been sent again meanwhile, and the next ones as well: nobody hears of it.
                 taken.out_of_order += usize::from(!is_given_up(stream));
                 return refused(400, "out of order sample");

@@ -1,11 +1,12 @@
 //! Real receivers: what is read back through PromQL is what was sent, sample by sample, and what HAProxy said.
 
 use super::expected;
+use crate::harness::collector::Collector;
 use crate::harness::incoming::{FIRST, Incoming, snapshots};
 use crate::harness::receiver::Receiver;
 use crate::harness::site::Site;
 use crate::harness::stores::{Kind, Point, Store};
-use crate::harness::{Daemon, SOON, process, pull, wait_until, with_config, write};
+use crate::harness::{Daemon, SOON, process, pull, wait_for, wait_until, with_config, write};
 use haproxystats::prometheus::request::Protocol;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,6 +69,20 @@ fn every_sample_of_otlp_is_read_back() {
     daemon.stop(SOON);
 }
 
+#[test]
+fn every_point_of_otlp_is_handed_on_by_a_collector() {
+    let wanted = expected(Protocol::Otlp, 0..20);
+    let receiver = Receiver::start(Protocol::Otlp);
+    let Some(collector) = Collector::start(&receiver) else { return };
+    let setup = Incoming::without_graphite(&format!("workers = 2\n{}", collector.section()));
+    let mut daemon = setup.daemon();
+    setup.publish(0..20);
+    setup.wait_until_empty();
+    wait_until(SOON, "all points", || receiver.of_haproxy().len() >= wanted.len());
+    assert_eq!(receiver.of_haproxy(), wanted);
+    daemon.stop(SOON);
+}
+
 /// Values by name and time, in order.
 fn by_name(points: &BTreeSet<Point>) -> BTreeMap<(String, i64), Vec<u64>> {
     let mut values: BTreeMap<(String, i64), Vec<u64>> = BTreeMap::new();
@@ -100,6 +115,27 @@ const FIELDS: [(&str, &str, &str); 14] = [
 #[test]
 fn what_haproxy_says_is_what_a_store_answers() {
     let Some(store) = Store::start(Kind::Prometheus) else { return };
+    assert_said(&store.remote_write(), |first, last, _| store.points("haproxy_", first - 1, last));
+}
+
+#[test]
+fn what_haproxy_says_is_what_a_collector_hands_on() {
+    let receiver = Receiver::start(Protocol::Otlp);
+    let Some(collector) = Collector::start(&receiver) else { return };
+    assert_said(&collector.section(), |_, _, objects| {
+        // What it has accepted it may not have handed on yet.
+        wait_for(SOON, "the points of all objects", || {
+            let found = points(&receiver.of_haproxy());
+            let sessions = found.iter().filter(|(series, ..)| series.contains("_sessions_total{"));
+            (sessions.count() >= objects).then_some(found)
+        })
+    });
+}
+
+/// What HAProxy has said, snapshot by snapshot, is what is `found` with the destination of this section, between the first second
+/// and the last; so many rows were about an object.
+#[track_caller]
+fn assert_said(section: &str, found: impl FnOnce(u64, u64, usize) -> BTreeSet<Point>) {
     let site = Site::start(1, 0);
     for (frontend, path) in [("www", "/"), ("www", "/a"), ("www", "/fail"), ("api.v1", "/")] {
         site.request(0, frontend, path);
@@ -113,7 +149,6 @@ fn what_haproxy_says_is_what_a_store_answers() {
         "[pull]\nsocket-dir = {sockets}\npull-interval = 1\ndst-dir = {base}/incoming\ntmp-dst-dir = {base}/incoming.tmp\n\
          [process]\nsrc-dir = {base}/incoming\nworkers = 2\n[graphite]\nenabled = false\n{section}",
         sockets = site.socket_dir().display(),
-        section = store.remote_write(),
     );
     let config = write(directory.path(), "haproxystats.conf", text);
     let incoming = directory.path().join("incoming");
@@ -125,43 +160,46 @@ fn what_haproxy_says_is_what_a_store_answers() {
         .map(|name| {
             let files = crate::harness::names(&incoming.join(name));
             let stat = files.iter().find(|file| file.ends_with("_stat")).unwrap();
-            (name.parse().unwrap(), rows(&std::fs::read_to_string(incoming.join(name).join(stat)).unwrap()))
+            let rows = rows(&std::fs::read_to_string(incoming.join(name).join(stat)).unwrap());
+            (name.parse().unwrap(), rows.into_iter().filter(|row| kind(row).is_some()).collect())
         })
         .collect();
     let mut daemon = Daemon::spawn(with_config(process(), &config));
     wait_until(SOON, "an empty queue", || snapshots(&incoming).is_empty());
 
-    let (first, last) = (said.first().unwrap().0, said.last().unwrap().0);
-    let found = store.points("haproxy_", first - 1, last);
+    let objects: usize = said.iter().map(|(_, rows)| rows.len()).sum();
+    let found = found(said.first().unwrap().0, said.last().unwrap().0, objects);
     let mut compared = 0;
-    for (epoch, rows) in &said {
-        for row in rows {
-            let kind = match row["type"].as_str() {
-                "0" => "frontend",
-                "1" => "backend",
-                "2" => "server",
-                _ => continue,
+    for (epoch, row) in said.iter().flat_map(|(epoch, rows)| rows.iter().map(move |row| (epoch, row))) {
+        let kind = kind(row).unwrap();
+        for (field, name, label) in FIELDS {
+            let Some(value) = row.get(field).filter(|value| !value.is_empty()) else { continue };
+            let name = format!("haproxy_{kind}_{name}{{");
+            let is_it = |(series, time, _): &&Point| {
+                let server = format!("server=\"{}\"", row["svname"]);
+                series.starts_with(&name)
+                    && *time == i64::try_from(epoch * 1000).unwrap()
+                    && series.contains(&format!("proxy=\"{}\"", row["pxname"]))
+                    && (kind != "server" || series.contains(&server))
+                    && series.contains(label)
             };
-            for (field, name, label) in FIELDS {
-                let Some(value) = row.get(field).filter(|value| !value.is_empty()) else { continue };
-                let name = format!("haproxy_{kind}_{name}{{");
-                let is_it = |(series, time, _): &&Point| {
-                    let server = format!("server=\"{}\"", row["svname"]);
-                    series.starts_with(&name)
-                        && *time == i64::try_from(epoch * 1000).unwrap()
-                        && series.contains(&format!("proxy=\"{}\"", row["pxname"]))
-                        && (kind != "server" || series.contains(&server))
-                        && series.contains(label)
-                };
-                let Some((series, _, bits)) = found.iter().find(is_it) else { continue };
-                assert_eq!(f64::from_bits(*bits), value.parse::<f64>().unwrap(), "{series}");
-                compared += 1;
-            }
+            let Some((series, _, bits)) = found.iter().find(is_it) else { continue };
+            assert_eq!(f64::from_bits(*bits), value.parse::<f64>().unwrap(), "{series}");
+            compared += 1;
         }
     }
-    let objects: usize = said.iter().map(|(_, rows)| rows.len()).sum();
     assert!(compared > 8 * objects, "{compared} values of {objects} objects");
     daemon.stop(SOON);
+}
+
+/// What a row of `show stat` is about, as names of metrics have it.
+fn kind(row: &BTreeMap<String, String>) -> Option<&'static str> {
+    match row["type"].as_str() {
+        "0" => Some("frontend"),
+        "1" => Some("backend"),
+        "2" => Some("server"),
+        _ => None,
+    }
 }
 
 fn rows(reply: &str) -> Vec<BTreeMap<String, String>> {
