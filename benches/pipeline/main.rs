@@ -6,7 +6,7 @@
 //! cargo bench --bench pipeline -- steady --seconds 300      a longer steady run
 //! ```
 //!
-//! Parts: `floor` and `process` (together), `formats`, `backlog`, `pull`, `counting`, `latency`, `steady`, `peers`, `instructions`, `carried`, `start`. What is compared takes
+//! Parts: `floor` and `process` (together), `formats`, `backlog`, `turns`, `pull`, `counting`, `latency`, `steady`, `peers`, `instructions`, `carried`, `start`. What is compared takes
 //! turns. Figures are medians, in brackets the smallest and the largest; CPU time is what the kernel has counted.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a broken machine may fail the benchmark")]
 
@@ -33,12 +33,13 @@ use std::time::Duration;
 
 /// Processes of each kind and size.
 const ROUNDS: usize = 5;
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 12] = [
     "process",
     "formats",
     "instructions",
     "carried",
     "backlog",
+    "turns",
     "start",
     "pull",
     "counting",
@@ -88,6 +89,7 @@ fn table(words: &[&str]) {
             "instructions" => instructions(&sizes),
             "carried" => carried(&sizes),
             "backlog" => backlog(),
+            "turns" => turns(),
             "start" => start(),
             "pull" => pull(),
             "counting" => counting::table(&place().join("counting")),
@@ -105,22 +107,27 @@ fn cpu_model() -> String {
     line.map_or_else(|| "unknown processor".to_owned(), |line| line.trim_start_matches([' ', '\t', ':']).to_owned())
 }
 
-/// The destinations that a worker has alone, beside Graphite in plaintext; all of them take turns.
-fn formats(sizes: &[Size]) {
-    println!("| one destination alone | | CPU ms | over Graphite | peak MiB | MB sent |");
-    println!("|---|---|---|---|---|---|");
-    let (sink, receiver, base) = (Sink::start(), Receiver::start(), place().join("formats"));
+/// The destinations that a worker has alone, by name, and their sections.
+fn destinations(sink: &Sink, receiver: &Receiver) -> [(&'static str, String); 4] {
     let graphite =
         format!("[graphite]\nserver = 127.0.0.1\nport = {}\nsettle = 0\nacknowledge = kernel\n", sink.port());
     let to = |section: &str, path: &str, more: &str| {
         format!("[graphite]\nenabled = false\n[{section}]\nurl = {}\n{more}", receiver.url(path))
     };
-    let formats = [
+    [
         ("Graphite", graphite),
         ("remote write", to("remote-write", "/api/v1/write", "")),
         ("OTLP", to("otlp", "/v1/metrics", "compression = none\n")),
         ("OTLP, gzip", to("otlp", "/v1/metrics", "")),
-    ];
+    ]
+}
+
+/// What each costs, beside Graphite in plaintext; all of them take turns.
+fn formats(sizes: &[Size]) {
+    println!("| one destination alone | | CPU ms | over Graphite | peak MiB | MB sent |");
+    println!("|---|---|---|---|---|---|");
+    let (sink, receiver, base) = (Sink::start(), Receiver::start(), place().join("formats"));
+    let formats = destinations(&sink, &receiver);
     for size in sizes {
         let dir = snapshot(*size);
         let times = if size.name == "S" {
@@ -256,6 +263,29 @@ fn backlog() {
     }
     for (workers, [wall, cpu, gain, peak]) in [1, 2, 4].into_iter().zip(rounds) {
         println!("| {workers} workers | {wall} | {cpu} | {gain} | {peak} |");
+    }
+}
+
+/// What it costs that snapshots go in the order of their time: Graphite takes them in any.
+fn turns() {
+    println!("| backlog of 120 M | workers | wall s | CPU s | over one worker |\n|---|---|---|---|---|");
+    let (sink, receiver, base, dir) = (Sink::start(), Receiver::start(), place().join("turns"), snapshot(size("M")));
+    for (name, destination) in destinations(&sink, &receiver) {
+        let mut rounds: [[Spread; 3]; 3] = Default::default();
+        for _ in 0..3 {
+            let mut alone = f64::NAN;
+            for (workers, spreads) in [1, 2, 4].into_iter().zip(&mut rounds) {
+                let bytes = || sink.bytes() + receiver.bytes();
+                let [wall, cpu] = worker::drained(&base, &dir, 120, workers, &destination, bytes);
+                alone = if workers == 1 { wall } else { alone };
+                for (spread, value) in spreads.iter_mut().zip([wall, cpu, alone / wall]) {
+                    spread.0.push(value);
+                }
+            }
+        }
+        for (workers, [wall, cpu, gain]) in [1, 2, 4].into_iter().zip(rounds) {
+            println!("| {name} | {workers} | {wall} | {cpu} | {gain} |");
+        }
     }
 }
 

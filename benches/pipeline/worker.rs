@@ -137,6 +137,29 @@ pub(crate) fn backlog(base: &Path, snapshot: &Path, count: u64, workers: usize, 
     [wall.as_secs_f64(), cpu.as_secs_f64(), peak]
 }
 
+/// Seconds from the first byte of a backlog until nothing of it is left on disk, with these destinations, and CPU seconds of all
+/// workers. `bytes` says how many have arrived.
+pub(crate) fn drained(
+    base: &Path,
+    snapshot: &Path,
+    count: u64,
+    workers: usize,
+    destinations: &str,
+    bytes: impl Fn() -> u64,
+) -> [f64; 2] {
+    let command = Process::prepare_with(base, workers, destinations);
+    publish(base, snapshot, FIRST, count);
+    std::thread::sleep(SETTLE + Duration::from_secs(1));
+    let before = bytes();
+    let process = Process::launch(command, base, workers);
+    os::wait("the first byte", LIMIT, || bytes() > before);
+    let start = Instant::now();
+    os::wait("an empty source directory", LIMIT, || fs::read_dir(base.join("incoming")).unwrap().next().is_none());
+    let wall = start.elapsed();
+    let cpu: Duration = os::children(process.child.id()).iter().map(|worker| os::cpu(*worker)).sum();
+    [wall.as_secs_f64(), cpu.as_secs_f64()]
+}
+
 /// Milliseconds from the start of the program until its worker asks for work, that is, until a line arrives there; and
 /// MiB of an idle worker.
 pub(crate) fn start(base: &Path, sink: &Sink) -> [f64; 2] {

@@ -10,6 +10,7 @@ use crate::world::{QUEUE_SIZE, Setting, World};
 use haproxystats::batch::Output;
 use haproxystats::config::Config;
 use haproxystats::process::pipeline::Pipeline;
+use haproxystats::prometheus::compression::Compression;
 use haproxystats::prometheus::request::{Protocol, text};
 use haproxystats::snapshot::Epoch;
 use std::collections::BTreeSet;
@@ -116,7 +117,8 @@ impl World {
             let directory = self.kept.path().join(epoch.to_string());
             pipeline.run(&directory, Epoch(*epoch), &mut Vec::new()).expect("the snapshot is sound");
             for message in pipeline.messages_for(output).iter() {
-                let text = text(protocol, message.payload);
+                let message = Compression::of(protocol, true).decompress(message.payload).expect("a whole body");
+                let text = text(protocol, &message);
                 samples.extend(text.lines().filter(|line| is_of_haproxy(line)).map(plain));
             }
         }

@@ -6,6 +6,7 @@ use crate::harness::made::is_made;
 use haproxystats::batch::Output;
 use haproxystats::config::{Program, load};
 use haproxystats::process::pipeline::Pipeline;
+use haproxystats::prometheus::compression::Compression;
 use haproxystats::prometheus::request::{Protocol, text};
 use haproxystats::snapshot::Epoch;
 use std::fs;
@@ -45,8 +46,10 @@ fn told(options: &str, output: Output) -> String {
         pipeline.run(place.path(), Epoch(EPOCH), &mut Vec::new()).unwrap();
         let batch = pipeline.batch(output).expect("what is configured is made");
         let words = |message: haproxystats::batch::messages::Message<'_>| match output {
-            Output::Otlp => text(Protocol::Otlp, message.payload),
-            Output::RemoteWrite => text(Protocol::RemoteWrite, message.payload),
+            Output::Otlp => text(Protocol::Otlp, &Compression::Gzip.decompress(message.payload).unwrap()),
+            Output::RemoteWrite => {
+                text(Protocol::RemoteWrite, &Compression::Snappy.decompress(message.payload).unwrap())
+            }
             _ => String::from_utf8([message.key, message.payload].concat()).unwrap(),
         };
         let told: String = batch.messages.iter().map(words).collect();

@@ -17,6 +17,7 @@ struct Place {
     key: Range<usize>,
     payload: Range<usize>,
     stamp: Epoch,
+    samples: usize,
 }
 
 /// One message.
@@ -28,6 +29,8 @@ pub struct Message<'a> {
     pub payload: &'a [u8],
     /// The moment that it is about.
     pub stamp: Epoch,
+    /// How many samples are in a request; 0 in messages that are none.
+    pub samples: usize,
 }
 
 impl Messages {
@@ -37,7 +40,7 @@ impl Messages {
         self.bytes.extend_from_slice(key);
         let middle = self.bytes.len();
         parts.into_iter().for_each(|part| self.bytes.extend_from_slice(part));
-        self.places.push(Place { key: start..middle, payload: middle..self.bytes.len(), stamp });
+        self.places.push(Place { key: start..middle, payload: middle..self.bytes.len(), stamp, samples: 0 });
     }
 
     /// Where the payload of a further message is appended, which has no key; [`Messages::close`] ends it.
@@ -45,17 +48,25 @@ impl Messages {
         &mut self.bytes
     }
 
-    /// Bytes of the message that is open.
+    /// The message that is open.
     #[must_use]
-    pub fn open_bytes(&self) -> usize {
-        self.bytes.len() - self.closed()
+    pub fn opened(&self) -> &[u8] {
+        self.bytes.get(self.closed()..).unwrap_or_default()
     }
 
-    /// Ends the message that is open; nothing where it is empty.
-    pub fn close(&mut self, stamp: Epoch) {
+    /// Puts another one in its place.
+    pub fn reopen(&mut self, message: &[u8]) {
+        self.bytes.truncate(self.closed());
+        self.bytes.extend_from_slice(message);
+    }
+
+    /// Ends the message that is open, a request with so many samples; nothing where it is empty. What has to stand in front
+    /// of it and was not known before is `head`.
+    pub fn close(&mut self, stamp: Epoch, samples: usize, head: &[u8]) {
         let start = self.closed();
         if start < self.bytes.len() {
-            self.places.push(Place { key: start..start, payload: start..self.bytes.len(), stamp });
+            self.bytes.splice(start..start, head.iter().copied());
+            self.places.push(Place { key: start..start, payload: start..self.bytes.len(), stamp, samples });
         }
     }
 
@@ -75,7 +86,7 @@ impl Messages {
     pub fn get(&self, index: usize) -> Option<Message<'_>> {
         let place = self.places.get(index)?;
         let (key, payload) = (self.bytes.get(place.key.clone())?, self.bytes.get(place.payload.clone())?);
-        Some(Message { key, payload, stamp: place.stamp })
+        Some(Message { key, payload, stamp: place.stamp, samples: place.samples })
     }
 
     /// All of them.

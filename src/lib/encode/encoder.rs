@@ -1,4 +1,4 @@
-//! What a format is for whoever tells of a snapshot.
+//! What a format is for the sink.
 
 use super::object::{Host, Object};
 use super::prefix::Prefix;
@@ -51,7 +51,7 @@ pub trait Encoder: Debug {
     }
 
     /// A histogram of the object: all that was counted since `since`, in milliseconds. It only grows, but for a server that is
-    /// forgotten; whoever cannot tell histograms ignores it, since percentiles come as metrics besides.
+    /// forgotten; a format without histograms ignores it, since percentiles come as metrics besides.
     fn histogram(&mut self, _name: &[u8], _histogram: &Histogram, _since: Epoch) {}
 
     /// Whether it takes lines of clusters, too: those who roll up by themselves do not.

@@ -9,11 +9,13 @@ pub(super) struct Family {
     pub(super) head: Box<[u8]>,
     /// The samples, as they are written.
     pub(super) content: Vec<u8>,
+    /// Where the samples are a field of the metric: which, and what stands behind them in it.
+    pub(super) around: (u8, &'static [u8]),
 }
 
 impl Family {
     pub(super) fn new(head: Vec<u8>) -> Self {
-        Self { head: head.into_boxed_slice(), content: Vec::new() }
+        Self { head: head.into_boxed_slice(), content: Vec::new(), around: (0, &[]) }
     }
 }
 
@@ -39,9 +41,9 @@ impl Families {
         self.all.get_mut(place)
     }
 
-    /// Those that have samples, with their places.
-    pub(super) fn filled(&mut self) -> impl Iterator<Item = (usize, &mut Family)> {
-        self.all.iter_mut().enumerate().filter(|(_, family)| !family.content.is_empty())
+    /// Those that have samples.
+    pub(super) fn filled(&mut self) -> impl Iterator<Item = &mut Family> {
+        self.all.iter_mut().filter(|family| !family.content.is_empty())
     }
 
     /// Forgets the samples.

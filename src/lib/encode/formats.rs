@@ -4,9 +4,8 @@ use super::documents::Documents;
 use super::encoder::Encoder;
 use super::graphite::{self, Graphite};
 use super::keyed::Keyed;
-use super::otlp::Otlp;
-use super::page::Page;
-use super::remote_write::RemoteWrite;
+#[cfg(feature = "process")]
+use super::{otlp::Otlp, page::Page, remote_write::RemoteWrite};
 use crate::config::{Config, KafkaFormat};
 
 /// Whether anything of this configuration takes lines in plaintext.
@@ -27,14 +26,17 @@ pub fn encoders(config: &Config) -> Vec<Box<dyn Encoder>> {
         Some(kafka) => encoders.push(Box::new(Documents::new(kafka))),
         None => {}
     }
-    if let Some(remote) = &config.otlp {
-        encoders.push(Box::new(Otlp::new(&remote.naming, remote.max_samples)));
-    }
-    if let Some(remote) = &config.remote_write {
-        encoders.push(Box::new(RemoteWrite::new(&remote.naming, remote.max_samples)));
-    }
-    if config.exporter.statistics {
-        encoders.push(Box::new(Page::new(!config.hosts.is_empty())));
+    #[cfg(feature = "process")]
+    {
+        if let Some(remote) = &config.otlp {
+            encoders.push(Box::new(Otlp::encoder(&remote.naming, remote.max_samples, remote.compress)));
+        }
+        if let Some(remote) = &config.remote_write {
+            encoders.push(Box::new(RemoteWrite::encoder(&remote.naming, remote.max_samples)));
+        }
+        if config.exporter.statistics {
+            encoders.push(Box::new(Page::encoder(!config.hosts.is_empty())));
+        }
     }
     encoders
 }

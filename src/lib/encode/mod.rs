@@ -7,15 +7,17 @@
 //! | Kafka, `format = graphite` | lines, packed into messages | `keyed` |
 //! | Kafka, `format = json`, `influx` | a document, or a line, for each object | `documents` |
 //! | OTLP | requests, the points of a metric together | `otlp` |
-//! | remote write | requests, a time series for each sample | `remote_write` |
+//! | remote write | requests, a time series for each sample | `remote_write`, compressed by `snappy` |
 //! | the page for those who scrape | lines, those of a metric together | `page` |
 //!
-//! Whoever tells of a snapshot speaks to the [`sink::Sink`] alone. A further format is a file here and an entry in
-//! [`formats`].
+//! The last three know series: `series` finds the metric of each value for them. The pipeline speaks to the [`sink::Sink`]
+//! alone. A further format is a file here and an entry in [`formats`].
 
+#[cfg(feature = "process")]
 mod catalogue;
 pub mod documents;
 pub mod encoder;
+#[cfg(feature = "process")]
 mod families;
 pub mod formats;
 pub mod graphite;
@@ -24,16 +26,24 @@ pub mod json;
 pub mod keyed;
 pub mod line;
 pub mod object;
-pub mod otlp;
+#[cfg(feature = "process")]
+mod otlp;
 mod packs;
-pub mod page;
+#[cfg(feature = "process")]
+mod page;
 pub mod pickle;
 pub mod prefix;
 mod records;
-pub mod remote_write;
+#[cfg(feature = "process")]
+mod remote_write;
+#[cfg(feature = "process")]
 mod requests;
 pub mod ring;
+#[cfg(feature = "process")]
+mod series;
 pub mod short_bytes;
 pub mod sink;
+#[cfg(feature = "process")]
+mod snappy;
 pub mod tally;
 pub mod unchanged;

@@ -2,9 +2,9 @@
 //! metrics, the key what is said of the metric, the payload lines.
 
 use super::catalogue::{Catalogue, parts};
-use super::encoder::Encoder;
 use super::families::{Families, Family};
-use super::object::{Host, Object, ObjectKind};
+use super::object::{Host, ObjectKind};
+use super::series::{Format, Series};
 use crate::batch::messages::Messages;
 use crate::batch::{Batch, Output};
 use crate::config::NameStyle;
@@ -14,10 +14,9 @@ use crate::snapshot::Epoch;
 use crate::telemetry::{Kind, as_f64};
 use crate::value::Value;
 
-/// The encoder.
+/// The format.
 #[derive(Debug)]
-pub struct Page {
-    catalogue: Catalogue<Known>,
+pub(super) struct Page {
     families: Families,
     /// Whether series say of which host they are: where they come from one, the scraper knows.
     several_hosts: bool,
@@ -30,8 +29,9 @@ pub struct Page {
     count: usize,
 }
 
+/// A metric, as it is written.
 #[derive(Debug)]
-struct Known {
+pub(super) struct Known {
     family: usize,
     name: Box<[u8]>,
     label: Box<[u8]>,
@@ -82,45 +82,56 @@ fn pair(name: &str, value: &str, out: &mut Vec<u8>) {
 }
 
 impl Page {
-    /// `several_hosts` gives series the host that they are of.
-    #[must_use]
-    pub fn new(several_hosts: bool) -> Self {
-        Self {
-            catalogue: Catalogue::new(NameStyle::Promex),
-            families: Families::default(),
-            several_hosts,
-            labels: Vec::new(),
-            silent: false,
-            stamp: Epoch(0),
-            size: 0,
-            count: 0,
+    /// Its encoder. `several_hosts` gives series the host that they are of.
+    pub(super) fn encoder(several_hosts: bool) -> Series<Self> {
+        let (families, labels) = (Families::default(), Vec::new());
+        let format = Self { families, several_hosts, labels, silent: false, stamp: Epoch(0), size: 0, count: 0 };
+        Series::of(NameStyle::Promex, format)
+    }
+}
+
+impl Format for Page {
+    type Metric = Known;
+    const ENDS: bool = false;
+
+    fn begin(&mut self) {
+        self.families.clear();
+        (self.size, self.count, self.silent) = (0, 0, false);
+    }
+
+    fn object(&mut self, kind: ObjectKind, labels: &[(&str, &str)], host: &Host, stamp: Epoch) {
+        self.silent = kind == ObjectKind::Own;
+        if !self.silent {
+            self.stamp = stamp;
+        }
+        self.labels.clear();
+        let host_name = if self.several_hosts { host.name.as_str() } else { "" };
+        let of_host = [("instance", host_name), ("cluster", host.cluster.as_deref().unwrap_or_default())];
+        for (label, value) in of_host.iter().filter(|(_, value)| !value.is_empty()).chain(labels) {
+            pair(label, value, &mut self.labels);
         }
     }
 
-    fn sample(
-        &mut self,
-        find: impl for<'a> FnOnce(&'a mut Catalogue<Known>, &mut Families) -> Option<&'a Known>,
-        value: Value,
-    ) {
-        if self.silent {
-            return;
-        }
-        let Some(known) = find(&mut self.catalogue, &mut self.families) else { return };
-        let Some(family) = self.families.get(known.family) else { return };
-        let value = match known.scale {
+    fn metric(&mut self, metric: &Metric) -> Known {
+        Known::new(metric, &mut self.families)
+    }
+
+    fn sample(&mut self, metric: &Known, value: Value) {
+        let Some(family) = self.families.get(metric.family).filter(|_| !self.silent) else { return };
+        let value = match metric.scale {
             Scale::Same => value,
             scale => Value::Float(scale.of(value.as_f64())),
         };
         let out = &mut family.content;
         let before = out.len();
-        out.extend_from_slice(&known.name);
-        if !self.labels.is_empty() || !known.label.is_empty() {
+        out.extend_from_slice(&metric.name);
+        if !self.labels.is_empty() || !metric.label.is_empty() {
             out.push(b'{');
             out.extend_from_slice(&self.labels);
-            if !self.labels.is_empty() && !known.label.is_empty() {
+            if !self.labels.is_empty() && !metric.label.is_empty() {
                 out.push(b',');
             }
-            out.extend_from_slice(&known.label);
+            out.extend_from_slice(&metric.label);
             out.push(b'}');
         }
         out.push(b' ');
@@ -132,85 +143,31 @@ impl Page {
         self.size += out.len() - before;
         self.count += 1;
     }
-}
 
-impl Encoder for Page {
-    fn begin(&mut self) {
-        self.families.clear();
-        (self.size, self.count, self.silent) = (0, 0, false);
-    }
-
-    fn object(&mut self, object: &Object<'_>, host: &Host, stamp: Epoch) {
-        self.silent = object.kind == ObjectKind::Own;
-        if !self.silent {
-            self.stamp = stamp;
-        }
-        let (proxy, name) = self.catalogue.object(object.kind, host.name.is_empty());
-        self.labels.clear();
-        let host_name = if self.several_hosts { host.name.as_str() } else { "" };
-        let cluster = host.cluster.as_deref().unwrap_or_default();
-        for (label, value) in
-            [("instance", host_name), ("cluster", cluster), (proxy, object.proxy), (name, object.name)]
-        {
-            if !label.is_empty() && !value.is_empty() {
-                pair(label, value, &mut self.labels);
-            }
-        }
-    }
-
-    fn field(&mut self, name: &[u8], value: Value) {
-        self.sample(|catalogue, families| catalogue.field(name, |metric| Known::new(metric, families)), value);
-    }
-
-    fn states(&mut self, field: &str, states: &[(&'static str, i64)]) {
-        for (state, value) in states {
-            self.sample(
-                |catalogue, families| catalogue.state(field, state, |metric| Known::new(metric, families)),
-                Value::Int(*value),
-            );
-        }
-    }
-
-    fn histogram(&mut self, name: &[u8], histogram: &Histogram, _: Epoch) {
-        let timer = String::from_utf8_lossy(name);
+    fn histogram(&mut self, catalogue: &mut Catalogue<Known>, timer: &str, histogram: &Histogram, _: Epoch) {
         // The family is the histogram, whose parts have names of their own.
-        let whole = |catalogue: &mut Catalogue<Known>, families: &mut Families| {
-            let whole = |metric: &Metric| Known::of(metric, "histogram", families);
-            catalogue.histogram(&timer, "", None, whole).map(|known| known.family)
-        };
-        let Some(family) = whole(&mut self.catalogue, &mut self.families) else { return };
+        let whole = |metric: &Metric| Known::of(metric, "histogram", &mut self.families);
+        let Some(family) = catalogue.histogram(timer, "", None, whole).map(|known| known.family) else { return };
         parts(histogram, |part, bound, value| {
-            self.sample(
-                |catalogue, _| catalogue.histogram(&timer, part, bound, |metric| Known::in_family(metric, family)),
-                Value::Float(as_f64(value)),
-            );
+            let known = catalogue.histogram(timer, part, bound, |metric| Known::in_family(metric, family));
+            if let Some(known) = known {
+                self.sample(known, Value::Float(as_f64(value)));
+            }
         });
-    }
-
-    fn takes_clusters(&self) -> bool {
-        true
-    }
-
-    fn takes_lines(&self) -> bool {
-        false
-    }
-
-    fn divides_anywhere(&self) -> bool {
-        true
     }
 
     fn size(&self) -> usize {
         self.size
     }
 
-    fn take(&mut self, batch: &Batch) -> Vec<(Output, Batch)> {
+    fn take(&mut self, batch: &Batch) -> (Output, Batch) {
         let mut messages = Messages::default();
-        for (_, family) in self.families.filled() {
+        for family in self.families.filled() {
             messages.push(&family.head, self.stamp, [family.content.as_slice()]);
             family.content.clear();
         }
         self.size = 0;
         let lines = std::mem::take(&mut self.count);
-        vec![(Output::Page, Batch { messages, lines, ..batch.clone() })]
+        (Output::Page, Batch { messages, lines, ..batch.clone() })
     }
 }

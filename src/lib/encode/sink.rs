@@ -37,7 +37,7 @@ pub struct Sink {
     unchanged: Option<Unchanged>,
     /// Whether lines in plaintext are wanted.
     plain: bool,
-    /// Whether somebody takes the files of the snapshot.
+    /// Whether a destination takes the files of the snapshot.
     files: bool,
     /// Whether these are the only lines, and all of them: they are written by the shortest way then.
     only_plain: bool,
@@ -71,7 +71,7 @@ impl Sink {
         Self { files, ..Self::with(is_plaintext_wanted(config), encoders(config), unchanged) }
     }
 
-    /// For lines in plaintext, whoever else wants something.
+    /// For lines in plaintext, and for what this configuration wants besides.
     #[must_use]
     pub fn plaintext(config: &Config) -> Self {
         Self::with(true, encoders(config), None)
@@ -184,7 +184,7 @@ impl Sink {
         self.ended
     }
 
-    /// Whether anybody wants to know of objects that are no more.
+    /// Whether an encoder wants to know of objects that are no more.
     #[must_use]
     pub fn tells_ended(&self) -> bool {
         self.encoders.iter().any(|encoder| encoder.tells_ended())
@@ -358,7 +358,7 @@ impl Told<'_> {
         }
     }
 
-    /// Whether anybody takes fields.
+    /// Whether there is an encoder, which takes fields.
     #[must_use]
     pub fn has_encoders(&self) -> bool {
         !self.sink.encoders.is_empty()

@@ -181,7 +181,7 @@ mod tests {
 
     proptest! {
         /// Snapshots go to any of three workers, which now and then die; batches of those that had not arrived are
-        /// rendered once more. In the end whoever carries values forward has them all, and no gap is too long.
+        /// rendered once more. In the end a store that carries values forward has them all, and no gap is too long.
         #[test]
         fn nothing_is_lost_whoever_renders_and_whoever_dies(
             snapshots in proptest::collection::vec((proptest::collection::vec(0_u8..3, 4), 0_usize..3, 0_u8..12), 1..60),

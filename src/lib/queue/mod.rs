@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 /// Failures after which a snapshot is quarantined: it crashed this many workers, or was refused this often.
 pub const FAILURES: u32 = 2;
-/// Workers killed from outside (an operator, the kernel for lack of memory) over one snapshot after which that is told.
+/// Workers killed from outside (an operator, the kernel for lack of memory) over one snapshot after which the log says so.
 /// A kill never condemns a snapshot: it says little about it, and delivery must not depend on who kills what. From the
 /// second kill on the snapshot is held for a while, twice as long each time, up to [`HOLD_MAX`]: one for which memory
 /// is short does not take the rest with it, and goes out by itself when there is more.
@@ -90,7 +90,7 @@ impl Queue {
     /// in the making.
     pub fn present(&mut self, there: &BTreeSet<Epoch>) -> Vec<Epoch> {
         self.stuck.retain(|epoch| there.contains(epoch));
-        // Somebody took them away, as the log has asked for.
+        // They were taken away, as the log has asked for.
         let taken_away: Vec<Epoch> = self.aside.epochs().filter(|epoch| !there.contains(epoch)).collect();
         let waiting = self.ready.iter().copied().chain(self.held.epochs());
         let gone: Vec<Epoch> = waiting.filter(|epoch| !there.contains(epoch)).collect();

@@ -95,7 +95,7 @@ impl Client {
         headers.insert(HOST, host);
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("haproxystats/", env!("CARGO_PKG_VERSION"))));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        if let Some(encoding) = format.encoding() {
+        if let Some(encoding) = format.compression().word() {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
         if format.protocol == Protocol::RemoteWrite {
@@ -183,7 +183,7 @@ impl Client {
         let stream = self.endpoint.secure(stream).await.map_err(|error| failed(format!("TLS: {}", Chain(&error))))?;
         let (sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.no_answer(&error))?;
-        // It ends with its sender; what goes wrong is seen by whoever waits for the answer.
+        // It ends with its sender; what goes wrong is seen where the answer is waited for.
         tokio::task::spawn_local(async move { drop(connection.await) });
         Ok(sender)
     }

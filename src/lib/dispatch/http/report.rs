@@ -15,7 +15,7 @@ fn is_same(one: &str, other: &str) -> bool {
     one == other || without_numbers(one) == without_numbers(other)
 }
 
-/// What was told last.
+/// What the log said last.
 #[derive(Debug)]
 pub(super) struct Report {
     /// Whose lines they are. Of the highest level, so that no log level is without.

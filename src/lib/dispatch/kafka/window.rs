@@ -64,7 +64,9 @@ impl Held {
     fn message(&self, index: usize) -> Option<Message<'_>> {
         match index.checked_sub(self.batch.messages.len()) {
             None => self.batch.messages.get(index),
-            Some(half) => self.halves.get(half).map(|(key, payload, stamp)| Message { key, payload, stamp: *stamp }),
+            Some(half) => {
+                self.halves.get(half).map(|(key, payload, stamp)| Message { key, payload, stamp: *stamp, samples: 0 })
+            }
         }
     }
 }

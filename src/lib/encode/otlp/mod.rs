@@ -1,20 +1,22 @@
 //! OTLP metrics: requests in which the points of a metric stand together, and the metrics of a host.
 //!
 //! The message is `opentelemetry.proto.collector.metrics.v1.ExportMetricsServiceRequest`; field numbers stand where bytes are
-//! written. tests/process/otlp.rs reads it with the structs of the crate opentelemetry-proto.
+//! written. tests/process/remote/peers.rs has it read by VictoriaMetrics and by Rotel, a collector.
 
 use super::catalogue::Catalogue;
-use super::encoder::Encoder;
 use super::families::{Families, Family};
-use super::object::{Host, Object};
+use super::object::{Host, ObjectKind};
 use super::requests::Requests;
+use super::series::{Format, Series};
 use crate::batch::{Batch, Output};
 use crate::config::Naming;
 use crate::latency::histogram::Histogram;
+use crate::prometheus::compression::Compression;
 use crate::prometheus::names::{Metric, Scale};
+use crate::prometheus::request::Protocol;
 use crate::prometheus::wire::{Fields, Wire, begin_bytes, bytes, bytes_len, fixed64, number};
 use crate::snapshot::Epoch;
-use crate::telemetry::{Definition, Kind, as_f64};
+use crate::telemetry::{Kind, as_f64};
 use crate::value::Value;
 use std::num::NonZeroUsize;
 
@@ -24,15 +26,17 @@ const TIME: u8 = 3;
 const AS_DOUBLE: u8 = 4;
 const ATTRIBUTES: u8 = 7;
 const FLAGS: u8 = 8;
+/// Bytes of a value, its key included.
+const VALUE: usize = 9;
 /// `DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK`
 const NO_VALUE: u64 = 1;
 /// Fields of `Metric`.
 const GAUGE: u8 = 5;
 const SUM: u8 = 7;
 const HISTOGRAM: u8 = 9;
-/// `AGGREGATION_TEMPORALITY_CUMULATIVE`, and for sums that they only grow.
-const CUMULATIVE: &[u8] = &[2 << 3, 2];
+/// What stands behind the points of sums and of histograms: `AGGREGATION_TEMPORALITY_CUMULATIVE`, and for sums that they only grow.
 const MONOTONIC: &[u8] = &[2 << 3, 2, 3 << 3, 1];
+const CUMULATIVE: &[u8] = &[2 << 3, 2];
 /// Fields of `HistogramDataPoint`; START and TIME are the same.
 const COUNT: u8 = 4;
 const BUCKET_SUM: u8 = 5;
@@ -43,13 +47,10 @@ const HISTOGRAM_FLAGS: u8 = 10;
 /// Nanoseconds of a second.
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// The encoder.
+/// The format.
 #[derive(Debug)]
-pub struct Otlp {
-    catalogue: Catalogue<Known>,
+pub(super) struct Otlp {
     families: Families,
-    /// What each of them is.
-    data: Vec<Data>,
     /// Attributes that every resource has.
     fixed: Vec<(String, String)>,
     host: Host,
@@ -57,77 +58,28 @@ pub struct Otlp {
     attributes: Vec<u8>,
     /// The time of points, as it is written.
     time: Vec<u8>,
-    /// When counters began to count, the same.
-    start: Vec<u8>,
+    /// When counters began to count, and the time behind it, the same.
+    since: Vec<u8>,
+    start: Option<Epoch>,
+    /// All that stands in front of the value of a point without a label of its own: of gauges, and of counters.
+    heads: [Vec<u8>; 2],
     /// Points of this resource, and their bytes.
     points: usize,
     bytes: usize,
-    max_samples: usize,
     ended: bool,
+    compression: Compression,
     requests: Requests,
-}
-
-/// What the points of a metric are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Data {
-    #[default]
-    Gauge,
-    Sum,
-    Histogram,
-}
-
-impl Data {
-    /// The field that holds the points, and what stands behind them.
-    fn around(self) -> (u8, &'static [u8]) {
-        match self {
-            Self::Gauge => (GAUGE, &[]),
-            Self::Sum => (SUM, MONOTONIC),
-            Self::Histogram => (HISTOGRAM, CUMULATIVE),
-        }
-    }
-}
-
-/// Notes what a metric is.
-fn note(data: &mut Vec<Data>, known: &Known) {
-    if data.len() <= known.family {
-        data.resize(known.family + 1, Data::default());
-    }
-    if let Some(data) = data.get_mut(known.family) {
-        *data = known.data;
-    }
 }
 
 /// A metric, as it is written.
 #[derive(Debug)]
-struct Known {
+pub(super) struct Known {
     family: usize,
     /// The attribute beside those of the object.
     attribute: Box<[u8]>,
-    data: Data,
     /// Whether it is known since when it counts.
     counts: bool,
     scale: Scale,
-}
-
-impl Known {
-    fn new(metric: &Metric, families: &mut Families) -> Self {
-        let family = families.of(&metric.name, || {
-            let mut head = Vec::new();
-            bytes(1, metric.name.as_bytes(), &mut head);
-            bytes(2, metric.about.as_bytes(), &mut head);
-            // No unit: receivers would make it a part of the name.
-            Family::new(head)
-        });
-        let mut attribute = Vec::new();
-        if let Some((name, value)) = &metric.label {
-            pair(ATTRIBUTES, name, value, &mut attribute);
-        }
-        let (data, counts) = match metric.kind {
-            Kind::Counter => (Data::Sum, true),
-            Kind::Gauge => (Data::Gauge, false),
-        };
-        Self { family, attribute: attribute.into_boxed_slice(), data, counts, scale: metric.scale }
-    }
 }
 
 /// Appends an attribute: a key and a text.
@@ -140,24 +92,24 @@ fn pair(field: u8, key: &str, value: &str, out: &mut Vec<u8>) {
 }
 
 impl Otlp {
-    /// Named like this, in requests of at most so many points.
-    #[must_use]
-    pub fn new(naming: &Naming, max_samples: NonZeroUsize) -> Self {
-        Self {
-            catalogue: Catalogue::new(naming.style),
+    /// Its encoder: metrics named like this, in requests of at most so many points, compressed or not.
+    pub(super) fn encoder(naming: &Naming, max_samples: NonZeroUsize, compress: bool) -> Series<Self> {
+        let format = Self {
             families: Families::default(),
-            data: Vec::new(),
             fixed: naming.labels.clone(),
             host: Host::default(),
             attributes: Vec::new(),
             time: Vec::new(),
-            start: Vec::new(),
+            since: Vec::new(),
+            start: None,
+            heads: Default::default(),
             points: 0,
             bytes: 0,
-            max_samples: max_samples.get(),
             ended: false,
+            compression: Compression::of(Protocol::Otlp, compress),
             requests: Requests::new(max_samples),
-        }
+        };
+        Series::of(naming.style, format)
     }
 
     /// Appends the points of this host so far to the request.
@@ -166,28 +118,38 @@ impl Otlp {
             return;
         }
         let (scope, resource) = (scope(), self.resource());
-        let Self { families, data, requests, .. } = self;
-        let around = |place: usize| data.get(place).copied().unwrap_or_default().around();
-        let points = |family: &Family, tail: &[u8]| family.content.len() + tail.len();
-        let metric = |family: &Family, tail: &[u8]| family.head.len() + bytes_len(points(family, tail));
-        let metrics = families.filled().map(|(place, family)| bytes_len(metric(family, around(place).1)));
-        let length = scope.len() + metrics.sum::<usize>();
+        let Self { families, requests, .. } = self;
+        let points = |family: &Family| family.content.len() + family.around.1.len();
+        let metric = |family: &Family| family.head.len() + bytes_len(points(family));
+        let length = scope.len() + families.filled().map(|family| bytes_len(metric(family))).sum::<usize>();
+        let whole = bytes_len(resource.len()) + bytes_len(length);
         let body = requests.body();
-        begin_bytes(1, bytes_len(resource.len()) + bytes_len(length), body);
+        begin_bytes(1, whole, body);
         bytes(1, &resource, body);
         begin_bytes(2, length, body);
         body.extend_from_slice(&scope);
-        for (place, family) in families.filled() {
-            let (field, tail) = around(place);
-            begin_bytes(2, metric(family, tail), body);
+        for family in families.filled() {
+            let (field, behind) = family.around;
+            begin_bytes(2, metric(family), body);
             body.extend_from_slice(&family.head);
-            begin_bytes(field, points(family, tail), body);
+            begin_bytes(field, points(family), body);
             body.extend_from_slice(&family.content);
-            body.extend_from_slice(tail);
+            body.extend_from_slice(behind);
             family.content.clear();
         }
-        self.requests.count(self.points);
+        requests.count(self.points, bytes_len(whole));
         (self.points, self.bytes) = (0, 0);
+        if self.requests.is_full() {
+            self.end();
+        }
+    }
+
+    /// The request is full, or the last.
+    fn end(&mut self) {
+        if self.compression != Compression::None {
+            self.requests.compress(self.compression);
+        }
+        self.requests.end(&[]);
     }
 
     /// The host as a resource. What the operator says of it comes first.
@@ -213,41 +175,42 @@ impl Otlp {
         out
     }
 
-    fn point(
-        &mut self,
-        find: impl for<'a> FnOnce(&'a mut Catalogue<Known>, &mut Families) -> Option<&'a Known>,
-        value: f64,
-    ) {
-        let Some(known) = find(&mut self.catalogue, &mut self.families) else { return };
-        let value = known.scale.of(value);
-        let Some(family) = self.families.get(known.family) else { return };
-        note(&mut self.data, known);
-        if !value.is_finite() {
-            return;
+    /// What is kept of a metric, whose points are this field of it.
+    fn known(&mut self, metric: &Metric, around: (u8, &'static [u8]), counts: bool) -> Known {
+        let family = self.families.of(&metric.name, || {
+            let mut head = Vec::new();
+            bytes(1, metric.name.as_bytes(), &mut head);
+            bytes(2, metric.about.as_bytes(), &mut head);
+            // No unit: receivers would make it a part of the name.
+            Family { around, ..Family::new(head) }
+        });
+        let mut attribute = Vec::new();
+        if let Some((name, value)) = &metric.label {
+            pair(ATTRIBUTES, name, value, &mut attribute);
         }
-        let start = if known.counts { self.start.as_slice() } else { b"" };
-        let told = if self.ended { 2 } else { 9 };
-        let length = start.len() + self.time.len() + told + self.attributes.len() + known.attribute.len();
-        let out = &mut family.content;
-        begin_bytes(1, length, out);
-        out.extend_from_slice(start);
-        out.extend_from_slice(&self.time);
-        if !self.ended {
-            fixed64(AS_DOUBLE, value.to_bits(), out);
+        Known { family, attribute: attribute.into_boxed_slice(), counts, scale: metric.scale }
+    }
+
+    /// What points of the present object begin with.
+    fn begin_points(&mut self) {
+        self.since.clear();
+        if let Some(start) = self.start {
+            fixed64(START, start.0.saturating_mul(NANOSECONDS), &mut self.since);
         }
-        out.extend_from_slice(&self.attributes);
-        out.extend_from_slice(&known.attribute);
-        if self.ended {
-            number(FLAGS, NO_VALUE, out);
+        self.since.extend_from_slice(&self.time);
+        for (head, time) in self.heads.iter_mut().zip([&self.time, &self.since]) {
+            head.clear();
+            begin_bytes(1, time.len() + VALUE + self.attributes.len(), head);
+            head.extend_from_slice(time);
+            head.push(AS_DOUBLE << 3 | 1);
         }
-        self.count(bytes_len(length));
     }
 
     /// One more point, of so many bytes.
     fn count(&mut self, bytes: usize) {
         self.points += 1;
         self.bytes += bytes;
-        if self.requests.samples() + self.points >= self.max_samples {
+        if self.points >= self.requests.room() {
             self.end_resource();
         }
     }
@@ -281,15 +244,17 @@ fn scope() -> Vec<u8> {
     out
 }
 
-impl Encoder for Otlp {
+impl Format for Otlp {
+    type Metric = Known;
+    const ENDS: bool = true;
+
     fn begin(&mut self) {
         self.requests.clear();
         self.families.clear();
-        (self.points, self.bytes, self.ended) = (0, 0, false);
-        self.start.clear();
+        (self.points, self.bytes, self.ended, self.start) = (0, 0, false, None);
     }
 
-    fn object(&mut self, object: &Object<'_>, host: &Host, stamp: Epoch) {
+    fn object(&mut self, _: ObjectKind, labels: &[(&str, &str)], host: &Host, stamp: Epoch) {
         if self.host != *host {
             self.end_resource();
             self.host.clone_from(host);
@@ -297,37 +262,60 @@ impl Encoder for Otlp {
         self.time.clear();
         fixed64(TIME, stamp.0.saturating_mul(NANOSECONDS), &mut self.time);
         self.requests.stamp(stamp);
-        let (proxy, name) = self.catalogue.object(object.kind, host.name.is_empty());
         self.attributes.clear();
-        for (key, value) in [(proxy, object.proxy), (name, object.name)] {
-            if !key.is_empty() && !value.is_empty() {
-                pair(ATTRIBUTES, key, value, &mut self.attributes);
-            }
+        for (key, value) in labels {
+            pair(ATTRIBUTES, key, value, &mut self.attributes);
+        }
+        self.begin_points();
+    }
+
+    fn metric(&mut self, metric: &Metric) -> Known {
+        match metric.kind {
+            Kind::Counter => self.known(metric, (SUM, MONOTONIC), true),
+            Kind::Gauge => self.known(metric, (GAUGE, &[]), false),
         }
     }
 
-    fn field(&mut self, name: &[u8], value: Value) {
-        self.point(|catalogue, families| catalogue.field(name, |metric| Known::new(metric, families)), value.as_f64());
+    fn figure(&mut self, metric: &Metric) -> Known {
+        // Since when it counts, its program knows.
+        Known { counts: false, ..self.metric(metric) }
     }
 
-    fn states(&mut self, field: &str, states: &[(&'static str, i64)]) {
-        for (state, value) in states {
-            self.point(
-                |catalogue, families| catalogue.state(field, state, |metric| Known::new(metric, families)),
-                Value::Int(*value).as_f64(),
-            );
+    #[inline]
+    fn sample(&mut self, metric: &Known, value: Value) {
+        let value = metric.scale.of(value.as_f64());
+        let Some(family) = self.families.get(metric.family).filter(|_| value.is_finite()) else { return };
+        let out = &mut family.content;
+        if metric.attribute.is_empty() && !self.ended {
+            let [of_gauge, of_counter] = &self.heads;
+            let head = if metric.counts { of_counter } else { of_gauge };
+            out.extend_from_slice(head);
+            out.extend_from_slice(&value.to_le_bytes());
+            out.extend_from_slice(&self.attributes);
+            return self.count(head.len() + 8 + self.attributes.len());
         }
+        let time = if metric.counts { self.since.as_slice() } else { &self.time };
+        let told = if self.ended { 2 } else { VALUE };
+        let length = time.len() + told + self.attributes.len() + metric.attribute.len();
+        begin_bytes(1, length, out);
+        out.extend_from_slice(time);
+        if !self.ended {
+            fixed64(AS_DOUBLE, value.to_bits(), out);
+        }
+        out.extend_from_slice(&self.attributes);
+        out.extend_from_slice(&metric.attribute);
+        if self.ended {
+            number(FLAGS, NO_VALUE, out);
+        }
+        self.count(bytes_len(length));
     }
 
-    fn histogram(&mut self, name: &[u8], histogram: &Histogram, since: Epoch) {
-        let timer = String::from_utf8_lossy(name);
-        let Self { catalogue, families, .. } = self;
-        let found = catalogue.histogram(&timer, "", None, |metric| {
+    fn histogram(&mut self, catalogue: &mut Catalogue<Known>, timer: &str, histogram: &Histogram, since: Epoch) {
+        let found = catalogue.histogram(timer, "", None, |metric| {
             let seconds = if metric.name.ends_with("_seconds") { Scale::Thousandths } else { Scale::Same };
-            Known { data: Data::Histogram, scale: seconds, ..Known::new(metric, families) }
+            Known { scale: seconds, ..self.known(metric, (HISTOGRAM, CUMULATIVE), false) }
         });
         let Some(known) = found else { return };
-        note(&mut self.data, known);
         let mut point = Vec::new();
         fixed64(START, since.0.saturating_mul(NANOSECONDS), &mut point);
         point.extend_from_slice(&self.time);
@@ -347,52 +335,23 @@ impl Encoder for Otlp {
         self.count(bytes_len(point.len()));
     }
 
-    fn figure(&mut self, figure: &'static Definition, destination: Option<&str>, value: f64) {
-        self.point(
-            |catalogue, families| {
-                catalogue.figure(figure, destination, |metric| {
-                    // Since when it counts, its program knows.
-                    Known { counts: false, ..Known::new(metric, families) }
-                })
-            },
-            value,
-        );
-    }
-
     fn since(&mut self, start: Option<Epoch>) {
-        self.start.clear();
-        if let Some(start) = start {
-            fixed64(START, start.0.saturating_mul(NANOSECONDS), &mut self.start);
-        }
+        self.start = start;
+        self.begin_points();
     }
 
     fn ended(&mut self, ended: bool) {
         self.ended = ended;
     }
 
-    fn tells_ended(&self) -> bool {
-        true
-    }
-
-    fn takes_clusters(&self) -> bool {
-        true
-    }
-
-    fn takes_lines(&self) -> bool {
-        false
-    }
-
-    fn divides_anywhere(&self) -> bool {
-        true
-    }
-
     fn size(&self) -> usize {
         self.requests.size() + self.bytes
     }
 
-    fn take(&mut self, batch: &Batch) -> Vec<(Output, Batch)> {
+    fn take(&mut self, batch: &Batch) -> (Output, Batch) {
         self.end_resource();
-        vec![(Output::Otlp, self.requests.take(batch))]
+        self.end();
+        (Output::Otlp, self.requests.take(batch))
     }
 }
 

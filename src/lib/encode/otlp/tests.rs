@@ -1,15 +1,17 @@
 use super::*;
 use crate::config::NameStyle;
+use crate::encode::encoder::Encoder;
+use crate::encode::object::Object;
 use crate::encode::object::ObjectKind;
-use crate::prometheus::request::{Protocol, halves, samples, text};
+use crate::prometheus::request::{halves, samples, text};
 use proptest::prelude::*;
 
 const STAMP: Epoch = Epoch(1_457_298_067);
 
-fn encoder(attributes: &[(&str, &str)], max_samples: usize) -> Otlp {
+fn encoder(attributes: &[(&str, &str)], max_samples: usize) -> Series<Otlp> {
     let labels = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let naming = Naming { style: NameStyle::Promex, labels };
-    let mut encoder = Otlp::new(&naming, NonZeroUsize::new(max_samples).unwrap());
+    let mut encoder = Otlp::encoder(&naming, NonZeroUsize::new(max_samples).unwrap(), true);
     encoder.begin();
     encoder
 }
@@ -18,9 +20,11 @@ fn host(name: &str) -> Host {
     Host { name: name.to_owned(), cluster: None }
 }
 
-fn bodies(encoder: &mut Otlp) -> Vec<Vec<u8>> {
+fn bodies(encoder: &mut Series<Otlp>) -> Vec<Vec<u8>> {
     let (_, batch) = encoder.take(&Batch::default()).pop().unwrap();
-    let bodies: Vec<Vec<u8>> = batch.messages.iter().map(|message| message.payload.to_vec()).collect();
+    assert_eq!(batch.messages.iter().map(|message| message.samples).sum::<usize>(), batch.lines);
+    let plain = batch.messages.iter().map(|message| Compression::Gzip.decompress(message.payload).unwrap());
+    let bodies: Vec<Vec<u8>> = plain.collect();
     assert_eq!(bodies.iter().map(|body| samples(Protocol::Otlp, body)).sum::<usize>(), batch.lines);
     bodies
 }
@@ -148,5 +152,28 @@ proptest! {
         told.sort_unstable();
         wanted.sort_unstable();
         prop_assert_eq!(told, wanted);
+    }
+
+    #[test]
+    fn compression_changes_nothing(
+        objects in proptest::collection::vec((0..3_usize, "[a-z]{0,9}", proptest::collection::vec((0..5_usize, 0..3_i64), 0..12)), 0..12),
+        max_samples in 1_usize..40,
+    ) {
+        let told = |compression: Compression| {
+            let naming = Naming { style: NameStyle::Promex, labels: Vec::new() };
+            let samples = NonZeroUsize::new(max_samples).unwrap();
+            let mut encoder = Otlp::encoder(&naming, samples, compression == Compression::Gzip);
+            encoder.begin();
+            for (of, name, values) in &objects {
+                let object = Object { kind: ObjectKind::Server, proxy: "shop", name };
+                encoder.object(&object, &host(["a", "b", "c"][*of]), STAMP);
+                for (field, value) in values {
+                    encoder.field([&b"scur"[..], b"hrsp_2xx", b"ssl_sess", b"stot", b"hrsp_3xx"][*field], Value::Int(*value));
+                }
+            }
+            let (_, batch) = encoder.take(&Batch::default()).pop().unwrap();
+            batch.messages.iter().map(|message| compression.decompress(message.payload).unwrap()).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(told(Compression::Gzip), told(Compression::None));
     }
 }

@@ -1,0 +1,139 @@
+//! Prometheus' remote write 1.0: requests with a time series for each sample, its labels in the order of their names.
+//!
+//! The message is that of the specification (prometheus.io/docs/specs/prw/remote_write_spec, `prometheus.WriteRequest`); field
+//! numbers stand where bytes are written. tests/process/remote/peers.rs has it read by Prometheus and by VictoriaMetrics.
+
+mod labels;
+mod stream;
+
+use super::catalogue::{Catalogue, parts};
+use super::object::{Host, ObjectKind};
+use super::requests::Requests;
+use super::series::{Format, Series};
+use crate::batch::{Batch, Output};
+use crate::config::Naming;
+use crate::latency::histogram::Histogram;
+use crate::prometheus::STALE;
+use crate::prometheus::names::{LABELS, Metric, Scale};
+use crate::prometheus::wire::{number, varint};
+use crate::snapshot::Epoch;
+use crate::telemetry::as_f64;
+use crate::value::Value;
+use labels::Labels;
+use std::cell::Cell;
+use std::num::NonZeroUsize;
+use stream::{Seen, Stream};
+
+/// The format.
+#[derive(Debug)]
+pub(super) struct RemoteWrite {
+    /// Labels that every series has.
+    fixed: Vec<(String, String)>,
+    labels: Labels,
+    /// The time of samples, as it is written; kept for its memory.
+    time: Vec<u8>,
+    ended: bool,
+    stream: Stream,
+    requests: Requests,
+}
+
+/// A metric, as it is written.
+#[derive(Debug)]
+pub(super) struct Known {
+    name: Box<[u8]>,
+    /// The label beside those of the object: which it is of [`LABELS`], and all of it as it is written.
+    label: Option<(usize, Box<[u8]>)>,
+    scale: Scale,
+    /// Where it was last written.
+    seen: Cell<Seen>,
+}
+
+impl RemoteWrite {
+    /// Its encoder: metrics named like this, in requests of at most so many samples.
+    pub(super) fn encoder(naming: &Naming, max_samples: NonZeroUsize) -> Series<Self> {
+        let mut fixed = naming.labels.clone();
+        fixed.retain(|(name, _)| !LABELS.contains(&name.as_str()));
+        let (labels, time, stream) = (Labels::default(), Vec::new(), Stream::new());
+        let format = Self { fixed, labels, time, ended: false, stream, requests: Requests::new(max_samples) };
+        Series::of(naming.style, format)
+    }
+
+    /// The body is full, or the last.
+    fn end(&mut self) {
+        let mut length = Vec::new();
+        varint(self.stream.end(self.requests.body()) as u64, &mut length);
+        self.requests.end(&length);
+    }
+}
+
+impl Format for RemoteWrite {
+    type Metric = Known;
+    const ENDS: bool = true;
+
+    fn begin(&mut self) {
+        self.requests.clear();
+        self.stream.clear();
+        self.ended = false;
+    }
+
+    fn object(&mut self, _: ObjectKind, labels: &[(&str, &str)], host: &Host, stamp: Epoch) {
+        self.time.clear();
+        number(2, stamp.0.saturating_mul(1000), &mut self.time);
+        self.requests.stamp(stamp);
+        self.stream.object(&self.time, self.requests.body());
+        let of_host = [("instance", host.name.as_str()), ("cluster", host.cluster.as_deref().unwrap_or_default())];
+        let mut all = Vec::with_capacity(labels.len() + of_host.len() + self.fixed.len());
+        all.extend(of_host.into_iter().filter(|(_, value)| !value.is_empty()));
+        all.extend_from_slice(labels);
+        for (name, value) in &self.fixed {
+            if !all.iter().any(|(known, _)| known == name) {
+                all.push((name, value));
+            }
+        }
+        self.labels.set(&mut all);
+    }
+
+    fn metric(&mut self, metric: &Metric) -> Known {
+        let label = metric.label.as_ref().map(|(name, value)| (labels::place(name), labels::of_metric(name, value)));
+        Known { name: labels::of_name(&metric.name), label, scale: metric.scale, seen: Cell::default() }
+    }
+
+    #[inline]
+    fn sample(&mut self, metric: &Known, value: Value) {
+        let value = value.as_f64();
+        if !value.is_finite() {
+            // What had no value has no series that could end.
+            return;
+        }
+        let value = if self.ended { f64::from_bits(STALE) } else { metric.scale.of(value) };
+        let bytes = self.stream.push(metric, &self.labels, value, self.requests.body());
+        self.requests.count(1, bytes);
+        if self.requests.is_full() {
+            self.end();
+        }
+    }
+
+    fn histogram(&mut self, catalogue: &mut Catalogue<Known>, timer: &str, histogram: &Histogram, _: Epoch) {
+        parts(histogram, |part, bound, value| {
+            if let Some(metric) = catalogue.histogram(timer, part, bound, |metric| self.metric(metric)) {
+                self.sample(metric, Value::Float(as_f64(value)));
+            }
+        });
+    }
+
+    fn ended(&mut self, ended: bool) {
+        self.ended = ended;
+    }
+
+    fn size(&self) -> usize {
+        self.requests.size()
+    }
+
+    fn take(&mut self, batch: &Batch) -> (Output, Batch) {
+        self.end();
+        (Output::RemoteWrite, self.requests.take(batch))
+    }
+}
+
+#[cfg(test)]
+mod tests;

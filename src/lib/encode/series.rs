@@ -1,0 +1,148 @@
+//! Formats that know series: which metric each value is, what labels it has, and whether it has ended. What such a format writes
+//! of that is all it has to say itself.
+
+use super::catalogue::Catalogue;
+use super::encoder::Encoder;
+use super::object::{Host, Object, ObjectKind};
+use crate::batch::{Batch, Output};
+use crate::config::NameStyle;
+use crate::latency::histogram::Histogram;
+use crate::prometheus::names::Metric;
+use crate::snapshot::Epoch;
+use crate::telemetry::Definition;
+use crate::value::Value;
+use std::fmt::Debug;
+
+/// A format that writes samples of series.
+pub(super) trait Format: Debug {
+    /// What it keeps of a metric.
+    type Metric: Debug;
+
+    /// Whether it says of a series that it has ended.
+    const ENDS: bool;
+
+    /// A snapshot begins; what is left of another is forgotten.
+    fn begin(&mut self);
+
+    /// What follows is of this object. The labels are those of the object itself: which proxy, which server; none is empty.
+    fn object(&mut self, kind: ObjectKind, labels: &[(&str, &str)], host: &Host, stamp: Epoch);
+
+    /// A metric that comes for the first time.
+    fn metric(&mut self, metric: &Metric) -> Self::Metric;
+
+    /// The same of a figure of haproxystats itself.
+    fn figure(&mut self, metric: &Metric) -> Self::Metric {
+        self.metric(metric)
+    }
+
+    /// A sample, finite or not.
+    fn sample(&mut self, metric: &Self::Metric, value: Value);
+
+    /// A histogram that has counted since `since`, in milliseconds.
+    fn histogram(&mut self, catalogue: &mut Catalogue<Self::Metric>, timer: &str, histogram: &Histogram, since: Epoch);
+
+    /// Counters of what follows count from this moment on.
+    fn since(&mut self, _start: Option<Epoch>) {}
+
+    /// Whether series that follow have ended.
+    fn ended(&mut self, _ended: bool) {}
+
+    /// Bytes so far.
+    fn size(&self) -> usize;
+
+    /// Takes out what there is so far.
+    fn take(&mut self, batch: &Batch) -> (Output, Batch);
+}
+
+/// The encoder of such a format.
+#[derive(Debug)]
+pub(super) struct Series<F: Format> {
+    catalogue: Catalogue<F::Metric>,
+    format: F,
+}
+
+impl<F: Format> Series<F> {
+    /// Metrics are named in this style.
+    pub(super) fn of(style: NameStyle, format: F) -> Self {
+        Self { catalogue: Catalogue::new(style), format }
+    }
+}
+
+impl<F: Format> Encoder for Series<F> {
+    fn begin(&mut self) {
+        self.format.begin();
+    }
+
+    fn object(&mut self, object: &Object<'_>, host: &Host, stamp: Epoch) {
+        let (proxy, name) = self.catalogue.object(object.kind, host.name.is_empty());
+        let both = [(proxy, object.proxy), (name, object.name)];
+        let is_there = |(label, value): &(&str, &str)| !label.is_empty() && !value.is_empty();
+        let labels = match both.each_ref().map(is_there) {
+            [true, true] => &both[..],
+            [true, false] => &both[..1],
+            [false, true] => &both[1..],
+            [false, false] => &[],
+        };
+        self.format.object(object.kind, labels, host, stamp);
+    }
+
+    fn field(&mut self, name: &[u8], value: Value) {
+        let Self { catalogue, format } = self;
+        if let Some(metric) = catalogue.field(name, |metric| format.metric(metric)) {
+            format.sample(metric, value);
+        }
+    }
+
+    fn states(&mut self, field: &str, states: &[(&'static str, i64)]) {
+        let Self { catalogue, format } = self;
+        for (state, value) in states {
+            if let Some(metric) = catalogue.state(field, state, |metric| format.metric(metric)) {
+                format.sample(metric, Value::Int(*value));
+            }
+        }
+    }
+
+    fn figure(&mut self, figure: &'static Definition, destination: Option<&str>, value: f64) {
+        let Self { catalogue, format } = self;
+        if let Some(metric) = catalogue.figure(figure, destination, |metric| format.figure(metric)) {
+            format.sample(metric, Value::Float(value));
+        }
+    }
+
+    fn histogram(&mut self, name: &[u8], histogram: &Histogram, since: Epoch) {
+        let Self { catalogue, format } = self;
+        format.histogram(catalogue, &String::from_utf8_lossy(name), histogram, since);
+    }
+
+    fn since(&mut self, start: Option<Epoch>) {
+        self.format.since(start);
+    }
+
+    fn ended(&mut self, ended: bool) {
+        self.format.ended(ended);
+    }
+
+    fn tells_ended(&self) -> bool {
+        F::ENDS
+    }
+
+    fn takes_clusters(&self) -> bool {
+        true
+    }
+
+    fn takes_lines(&self) -> bool {
+        false
+    }
+
+    fn divides_anywhere(&self) -> bool {
+        true
+    }
+
+    fn size(&self) -> usize {
+        self.format.size()
+    }
+
+    fn take(&mut self, batch: &Batch) -> Vec<(Output, Batch)> {
+        vec![self.format.take(batch)]
+    }
+}
