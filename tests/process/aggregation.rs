@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The fields of the made-up HAProxy: some of every nature, in an order of its own.
-const FIELDS: [&str; 24] = [
+const FIELDS: [&str; 25] = [
     "scur",
     "smax",
     "stot",
@@ -34,6 +34,7 @@ const FIELDS: [&str; 24] = [
     "check_health",
     "req_tot",
     "eint",
+    "slim",
 ];
 
 #[derive(Debug, Clone)]
@@ -157,7 +158,7 @@ fn reference(rows: &[Row], weighted: bool) -> BTreeMap<String, f64> {
             let default = columns::is_default(*kind, column.name);
             let present = FIELDS.contains(&column.name);
             // Not asked for: `all` selects what HAProxy has, but a sum of the default list.
-            if !(present || default && rule == Combine::Sum) {
+            if !(present || default && matches!(rule, Combine::Sum | Combine::Limit)) {
                 continue;
             }
             if rule == Combine::Sum && rows.iter().any(|row| row.lacks(column)) {
@@ -175,6 +176,7 @@ fn reference(rows: &[Row], weighted: bool) -> BTreeMap<String, f64> {
             }
             let sum: f64 = values.iter().sum();
             let value = match rule {
+                Combine::Limit if values.contains(&0.0) => 0.0,
                 Combine::Sum | Combine::Limit => sum,
                 Combine::Mean => sum / values.len() as f64,
                 Combine::BusyMean | Combine::WeightedMean => {

@@ -113,7 +113,7 @@ const DEVIATIONS: &[Deviation] = &[
     ),
     deviation(
         "no-limit-is-no-number",
-        "adds 0, which means no limit, to the limits of other processes (`ConnRateLimit`, `SessRateLimit`, `SslRateLimit`, `MaxSslConns`, `CompressBpsRateLim`, `MaxZlibMemUsage`, `Memmax_MB`)",
+        "adds 0, which means no limit, to the limits of other processes (`ConnRateLimit`, `SessRateLimit`, `SslRateLimit`, `MaxSslConns`, `CompressBpsRateLim`, `MaxZlibMemUsage`, `Memmax_MB`; `slim`, `rate_lim`)",
         "sends 0 where one of the processes has no limit, and no percentage of it",
         "100 and no limit are no limit",
     ),

@@ -73,11 +73,16 @@ fn stacked(
     (sums, largest): (&mut Stack, &mut Stack),
 ) -> Wanted {
     match combine {
-        Combine::Sum | Combine::Limit if gaps => {
+        Combine::Sum if gaps => {
             let counts = sums.push(present(&ints).collect());
             Wanted::Sum(sums.push(zeroed(ints)), Some(counts))
         }
-        Combine::Sum | Combine::Limit => Wanted::Sum(sums.push(ints), None),
+        Combine::Sum => Wanted::Sum(sums.push(ints), None),
+        Combine::Limit => {
+            let none = sums.push(ints.iter().map(|value| i64::from(*value == 0)).collect());
+            let counts = gaps.then(|| sums.push(present(&ints).collect()));
+            Wanted::Limit { sum: sums.push(if gaps { zeroed(ints) } else { ints }), counts, none }
+        }
         Combine::Mean | Combine::BusyMean | Combine::WeightedMean if gaps => {
             let counted = present(&ints).zip(&rows.weights);
             let counted = counted.map(|(present, weight)| present * combine.divisor(*weight));
@@ -120,6 +125,12 @@ enum Wanted {
     Nothing,
     /// A sum, and how many values are in it: no value where there is none in any process.
     Sum(usize, Option<usize>),
+    /// A sum as well, and in how many processes it is 0.
+    Limit {
+        sum: usize,
+        counts: Option<usize>,
+        none: usize,
+    },
     /// A sum, and the number of rows that it is divided by; that of processes where there is none.
     Mean(usize, Option<usize>),
     Largest(usize),
@@ -135,6 +146,15 @@ impl Wanted {
             Self::Sum(sum, Some(counts)) => {
                 let counted = taken(sums, sum).into_iter().zip(taken(sums, counts));
                 Values::Ints(counted.map(|(sum, count)| if count == 0 { ABSENT } else { sum }).collect())
+            }
+            Self::Limit { sum, counts, none } => {
+                let mut limits = taken(sums, sum);
+                // Without a limit in one of them, there is none.
+                let unlimited = limits.iter_mut().zip(taken(sums, none)).filter(|(_, none)| *none > 0);
+                unlimited.for_each(|(limit, _)| *limit = 0);
+                let counts = counts.map(|counts| taken(sums, counts)).into_iter().flatten();
+                limits.iter_mut().zip(counts).filter(|(_, count)| *count == 0).for_each(|(limit, _)| *limit = ABSENT);
+                Values::Ints(limits)
             }
             #[expect(clippy::cast_precision_loss, reason = "Graphite stores doubles")]
             Self::Mean(sum, rows) => {

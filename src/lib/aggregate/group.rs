@@ -330,13 +330,13 @@ pub(super) fn plain<T: PolarsNumericType>(column: &ChunkedArray<T>, absent: T::N
 /// How polars combines a column.
 fn rule(field: &Field, gaps: bool, name: PlSmallStr) -> Expr {
     let values = || col(name.clone());
+    // A sum of nothing would be 0, where nothing is to be sent.
+    let some_sum = || when(values().count().gt(lit(0))).then(values().sum()).otherwise(lit(NULL));
     match field.combine {
-        // A sum of nothing would be 0, where nothing is to be sent.
-        Combine::Sum | Combine::Limit if gaps => {
-            when(values().count().gt(lit(0))).then(values().sum()).otherwise(lit(NULL))
-        }
-        // No column of these tables is a limit of this kind.
-        Combine::Sum | Combine::Limit => values().sum(),
+        Combine::Sum if gaps => some_sum(),
+        Combine::Sum => values().sum(),
+        // Without a limit in one of the rows, there is none.
+        Combine::Limit => when(values().eq(lit(0)).sum().gt(lit(0))).then(lit(0)).otherwise(some_sum()),
         // Exact sums make the mean independent of the order of the rows, which a running mean of doubles is not. 0 / 0
         // is not a number and never sent.
         Combine::Mean => values().sum().cast(DataType::Float64) / values().count().cast(DataType::Float64),

@@ -14,8 +14,9 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const ALL: [Combine; 7] = [
+const ALL: [Combine; 8] = [
     Combine::Sum,
+    Combine::Limit,
     Combine::Mean,
     Combine::BusyMean,
     Combine::WeightedMean,
@@ -25,17 +26,17 @@ const ALL: [Combine; 7] = [
 ];
 
 /// Columns whose cells may be anything, one for each way to combine.
-const COLUMNS: [&str; 7] = ["qcur", "weight", "rtime", "ttime", "smax", "qlimit", "lastsess"];
+const COLUMNS: [&str; 8] = ["qcur", "slim", "weight", "rtime", "ttime", "smax", "qlimit", "lastsess"];
 
 /// A server of a process: its backend, its name, its sessions, and its cells.
-type Row = (usize, usize, i64, [Option<i64>; 7]);
+type Row = (usize, usize, i64, [Option<i64>; 8]);
 
 /// What one host has of an object, and the weight of that.
 type Part = (Vec<Option<Value>>, i64);
 
 fn rows() -> impl Strategy<Value = Vec<Row>> {
     let cell = proptest::option::weighted(0.8, prop_oneof![-1_i64..50, Just(1_i64 << 40)]);
-    let row = (0_usize..3, 0_usize..3, prop_oneof![Just(0_i64), 1_i64..3000], proptest::array::uniform7(cell));
+    let row = (0_usize..3, 0_usize..3, prop_oneof![Just(0_i64), 1_i64..3000], proptest::array::uniform8(cell));
     proptest::collection::vec(row, 1..12).prop_map(|rows| {
         // A process has a server once.
         let once: BTreeMap<(usize, usize), Row> = rows.into_iter().map(|row| ((row.0, row.1), row)).collect();

@@ -174,6 +174,8 @@ impl Figure {
                 (ABSENT, _) => Some(value),
                 (before, Combine::Max) => Some(before.max(value)),
                 (before, Combine::Min | Combine::MinPresent) => Some(before.min(value)),
+                // Without a limit in one of the rows, there is none.
+                (before, Combine::Limit) if before == 0 || value == 0 => Some(0),
                 (before, Combine::Sum | Combine::Limit | Combine::Mean | Combine::BusyMean | Combine::WeightedMean) => {
                     before.checked_add(value)
                 }
@@ -195,6 +197,7 @@ impl Figure {
             _ if cell.is_nan() => value,
             Combine::Max => cell.max(value),
             Combine::Min | Combine::MinPresent => cell.min(value),
+            Combine::Limit if *cell == 0.0 || value == 0.0 => 0.0,
             Combine::Sum | Combine::Limit | Combine::Mean | Combine::BusyMean | Combine::WeightedMean => *cell + value,
         };
     }

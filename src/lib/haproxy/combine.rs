@@ -66,8 +66,10 @@ impl Combine {
         match self {
             Self::Sum => values.map(|(value, _)| value).reduce(|sum, value| sum + value).map(Value::from_i128),
             Self::Limit => {
-                let sum = |sum: i128, value: i128| if sum == 0 || value == 0 { 0 } else { sum + value };
-                values.map(|(value, _)| value).reduce(sum).map(Value::from_i128)
+                let mut unlimited = false;
+                let values = values.map(|(value, _)| value).inspect(|value| unlimited |= *value == 0);
+                let sum = values.reduce(|sum, value| sum + value);
+                sum.map(|sum| Value::from_i128(if unlimited { 0 } else { sum }))
             }
             Self::Mean | Self::BusyMean | Self::WeightedMean => {
                 let (mut sum, mut weights) = (0, 0);

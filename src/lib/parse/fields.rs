@@ -62,6 +62,8 @@ impl Fields {
                     }
                 }
                 None if field.default && field.combine == Combine::Sum => fields.missing.push((index, 0)),
+                // Without the field there is no limit; a worker that is leaving has no say in it.
+                None if field.default && field.combine == Combine::Limit && taken => fields.missing.push((index, 0)),
                 None => fields.missing.push((index, ABSENT)),
             }
             match field.combine {

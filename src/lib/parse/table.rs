@@ -34,7 +34,7 @@ impl Column {
     /// Whether there is anything to combine: a sum of the default list is sent even when no file has the field.
     #[must_use]
     pub fn counts(&self, field: &Field) -> bool {
-        self.present || (field.default && field.combine == Combine::Sum)
+        self.present || (field.default && matches!(field.combine, Combine::Sum | Combine::Limit))
     }
 
     fn clear(&mut self) {

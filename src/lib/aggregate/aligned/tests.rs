@@ -12,6 +12,7 @@ fn rows(plan: &KindPlan, seed: u64, keys: &[u32], full: bool) -> Vec<Row> {
     let mut cell = |combine: Combine, weight: i64| match combine {
         _ if !full && random.u8(..4) == 0 => ABSENT,
         Combine::BusyMean | Combine::WeightedMean => random.i64(0..50) * combine.divisor(weight),
+        Combine::Limit => random.i64(0..4) * 100,
         _ => random.i64(-20..1_000_000_000),
     };
     let row = |(index, key): (usize, &u32)| {
@@ -41,6 +42,7 @@ fn reference(combine: Combine, field: usize, rows: &[&Row]) -> Option<Value> {
     let values = || there().map(|(value, _)| value);
     let mean = |divisor: i64| Some(Value::Float(values().sum::<i64>() as f64 / divisor as f64));
     match combine {
+        Combine::Limit if values().any(|value| value == 0) => Some(Value::Int(0)),
         Combine::Sum | Combine::Limit => values().next().map(|_| Value::Int(values().sum())),
         Combine::Mean | Combine::BusyMean | Combine::WeightedMean => {
             mean(there().map(|(_, weight)| combine.divisor(weight)).sum())
