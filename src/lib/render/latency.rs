@@ -42,7 +42,7 @@ impl Latency<'_> {
         for (timer, sums) in timers.each() {
             let name = name(timer);
             count += self.metrics(&name, sums, told);
-            told.histogram(name.as_bytes(), &sums.total, since);
+            told.histogram(timer.word().as_bytes(), &sums.total, since);
         }
         count
     }
