@@ -51,7 +51,8 @@ fn the_shipped_file_shows_the_table() {
 /// What the file says when its comments are left out. An upgrade of a package must not change what an untouched file means.
 #[test]
 fn the_shipped_file_sets_what_it_has_always_set() {
-    const WANTED: &str = "[DEFAULT]\n[paths]\n[pull]\nsocket-dir = /run/haproxy\n[process]\ntime-averages = weighted\n[graphite]\n\
+    const WANTED: &str = "[DEFAULT]\n[paths]\n[pull]\nsocket-dir = /run/haproxy\n[process]\nstatus-metrics = true\ntime-averages = weighted\n\
+        [graphite]\n\
         [exporter]\n[agent]\n[discovery]\n[discovery-server]\n[discovery-client]\n[discovery-backend]\n";
     let text = shipped();
     let said = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
@@ -77,7 +78,7 @@ fn switched_on() -> String {
 }
 
 /// Options whose default is the original's, and worse than what the shipped file sets.
-const IS_BETTER: [&str; 1] = ["time-averages"];
+const IS_BETTER: [&str; 2] = ["time-averages", "status-metrics"];
 
 #[test]
 fn the_shipped_file_starts_every_program() {
@@ -85,7 +86,8 @@ fn the_shipped_file_starts_every_program() {
         let loaded = load::from_text(program, &shipped(), "haproxystats.conf").unwrap();
         assert_eq!(loaded.warnings, [], "{program:?}");
         assert!(loaded.config.local_store.is_none() && loaded.config.kafka.is_none());
-        // What it sets beyond the defaults is where sockets are, that there is a Graphite, and what was worse in the original.
+        // What it sets beyond the defaults is where sockets are, that there is a Graphite, what was worse in the original, and the states that the
+        // dashboards show.
         let mut pull = loaded.config.pull;
         assert_eq!(pull.socket_dir.take(), Some("/run/haproxy".into()));
         let defaults = load::from_text(program, "", "nothing").unwrap().config;
@@ -93,6 +95,8 @@ fn the_shipped_file_starts_every_program() {
         let mut process = loaded.config.process;
         assert_eq!(process.time_averages, TimeAverages::Weighted);
         process.time_averages = TimeAverages::Plain;
+        assert!(process.status_metrics);
+        process.status_metrics = false;
         assert_eq!(format!("{process:?}"), format!("{:?}", defaults.process));
         assert_eq!(format!("{:?}", loaded.config.graphite), format!("{:?}", defaults.graphite));
         let mut agent = loaded.config.agent;

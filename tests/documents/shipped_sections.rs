@@ -56,8 +56,9 @@ pub const SECTIONS: &[Section] = &[
         name: "process",
         about: "haproxystats-process: what is made of the snapshots. docs/fields.md lists the names for frontend-metrics, \
                 backend-metrics, server-metrics and daemon-metrics.",
-        // The default is the original's: the mean of processes with traffic, in which one request weighs as much as a thousand.
-        set: &[("time-averages", "weighted")],
+        // The default is the original's: the mean of processes with traffic, in which one request weighs as much as a thousand. The
+        // states of servers are what the dashboards and most alerts begin with.
+        set: &[("time-averages", "weighted"), ("status-metrics", "true")],
         examples: &[
             ("loglevel", "info"),
             ("frontend-metrics", "scur stot bin bout hrsp_5xx"),
