@@ -13,7 +13,7 @@ use tempfile::TempDir;
 pub struct GraphiteWeb {
     _directory: TempDir,
     port: u16,
-    _daemon: Daemon,
+    daemon: Daemon,
 }
 
 /// The WSGI application behind the server of Python's library, several requests at a time.
@@ -43,12 +43,21 @@ impl GraphiteWeb {
             assert!(daemon.is_running(), "graphite-web ended:\n{}", daemon.output());
             listens(port)
         });
-        Self { _directory: directory, port, _daemon: daemon }
+        Self { _directory: directory, port, daemon }
     }
 
     /// Where its pages begin, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// CPU time that it has taken since its start, in hundredths of a second.
+    #[track_caller]
+    pub fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.daemon.pid())).expect("it runs");
+        let (_, fields) = stat.rsplit_once(") ").expect("the name of the program");
+        let ticks: u64 = fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
+        Duration::from_millis(ticks * 10)
     }
 
     /// The body of a page; `path` begins with a slash. Fails unless the status is 200.
@@ -85,7 +94,8 @@ fn write_settings(root: &Path, whisper: &Path) {
         "SECRET_KEY = 'test'; ALLOWED_HOSTS = ['*']; TIME_ZONE = 'UTC'; LOG_ROTATION = False\n\
          LOG_DIR = STORAGE_DIR = CONF_DIR = '{root_name}'\n\
          WHISPER_DIR = '{whisper}'; STANDARD_DIRS = [WHISPER_DIR]; INDEX_FILE = '{root_name}/index'\n\
-         CARBONLINK_HOSTS = []; FUNCTION_PLUGINS = []; FIND_CACHE_DURATION = 0; DEFAULT_CACHE_DURATION = 0\n\
+         CARBONLINK_HOSTS = []; FUNCTION_PLUGINS = []; FIND_CACHE_DURATION = 0; DEFAULT_CACHE_DURATION = 0; \
+         FIND_TIMEOUT = FETCH_TIMEOUT = 60\n\
          GRAPHITE_ROOT = '/usr/share/graphite-web'; STATIC_ROOT = '/usr/share/graphite-web/static'\n\
          DATABASES = {{'default': {{'ENGINE': 'django.db.backends.sqlite3', 'NAME': '{root_name}/database', 'USER': '', \
          'PASSWORD': '', 'HOST': '', 'PORT': ''}}}}\n"

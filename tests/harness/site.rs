@@ -29,6 +29,8 @@ pub struct Site {
     instances: Vec<Instance>,
     /// The server of connections that last.
     server: Option<u16>,
+    /// Files of certificates with their keys, of sites that have something of each family.
+    certificates: Vec<PathBuf>,
 }
 
 struct Instance {
@@ -48,17 +50,29 @@ impl Site {
     /// As [`start`](Self::start), with another HAProxy than Debian's.
     #[track_caller]
     pub fn start_with(haproxy: Haproxy, unix: usize, tcp: usize) -> Self {
-        Self::start_serving(haproxy, unix, tcp, None)
+        Self::start_serving(haproxy, unix, tcp, None, Vec::new())
+    }
+
+    /// One process which also has these certificates, a stick table with entries, and a server with a limit.
+    #[track_caller]
+    pub fn start_complete(haproxy: Haproxy, certificates: Vec<PathBuf>) -> Self {
+        Self::start_serving(haproxy, 1, 0, None, certificates)
     }
 
     /// `unix` processes which each have a frontend `lasting` as well, for connections that last.
     #[track_caller]
     pub fn start_lasting(unix: usize) -> Self {
-        Self::start_serving(own_haproxy(), unix, 0, Some(super::lasting::server()))
+        Self::start_serving(own_haproxy(), unix, 0, Some(super::lasting::server()), Vec::new())
     }
 
     #[track_caller]
-    fn start_serving(haproxy: Haproxy, unix: usize, tcp: usize, server: Option<u16>) -> Self {
+    fn start_serving(
+        haproxy: Haproxy,
+        unix: usize,
+        tcp: usize,
+        server: Option<u16>,
+        certificates: Vec<PathBuf>,
+    ) -> Self {
         let directory = tempfile::tempdir().expect("a directory for HAProxy");
         for folder in ["stats", "http", "masters"] {
             std::fs::create_dir(directory.path().join(folder)).expect("a folder for HAProxy");
@@ -66,7 +80,7 @@ impl Site {
         let stats = (0..unix).map(|_| Stats::Unix).chain((0..tcp).map(|_| Stats::Tcp(free_port())));
         let instance = |stats| Instance { stats, daemon: None, lasting: server.map(|_| free_port()) };
         let instances = stats.map(instance).collect();
-        let mut site = Self { haproxy, directory, instances, server };
+        let mut site = Self { haproxy, directory, instances, server, certificates };
         for number in 0..site.instances.len() {
             site.launch(number);
         }
@@ -223,11 +237,26 @@ impl Site {
         (table, rules.map(|line| format!("{line}\n")).collect())
     }
 
+    /// What a complete site has more: lines of a frontend, of a server, and a section.
+    fn complete(&self, number: usize) -> (String, &'static str, &'static str) {
+        if self.certificates.is_empty() {
+            return (String::new(), "", "");
+        }
+        let bind = unix_bind(&self.directory.path().join(format!("http/lb{number}-tls.sock")));
+        let certificates = self.certificates.iter().map(|file| format!(" crt {}", file.display()));
+        let lines = format!(
+            "\tbind {bind} ssl{}\n\thttp-request track-sc0 hdr(host) table hosts\n",
+            certificates.collect::<String>()
+        );
+        (lines, " maxconn 20", "backend hosts\n\tstick-table type string len 32 size 100 store http_req_cnt\n")
+    }
+
     fn configuration(&self, number: usize) -> String {
         let http = self.directory.path().join("http");
         let bind = |name: &str| unix_bind(&http.join(format!("lb{number}-{name}.sock")));
         let (www, api, app) = (bind("www"), bind("api.v1"), bind("app"));
         let (table, rules) = self.latency();
+        let (tls, limit, hosts) = self.complete(number);
         let stats = match self.instances[number].stats {
             Stats::Unix => format!("{} mode 600", self.socket_path(number).display()),
             Stats::Tcp(port) => format!("ipv4@127.0.0.1:{port}"),
@@ -259,16 +288,18 @@ impl Site {
              \ttimeout server 10s\n\
              frontend www\n\
              \tbind {www}\n\
+             {tls}\
              \toption socket-stats\n\
              \tdefault_backend shop\n\
              frontend api.v1\n\
              \tbind {api}\n\
              \tdefault_backend api.v1\n\
              {table}\
+             {hosts}\
              backend shop\n\
              {rules}\
              \toption httpchk GET /health\n\
-             \tserver s.1 {app} check inter 1s weight 10\n\
+             \tserver s.1 {app} check inter 1s weight 10{limit}\n\
              \tserver s.2 {app} check inter 1s weight 30\n\
              backend api.v1\n\
              {rules}\

@@ -109,6 +109,26 @@ impl Store {
         answer["data"]["result"].as_array().expect("a list").iter().flat_map(points).collect()
     }
 
+    /// How many series a query in PromQL has with a number in these seconds, asked as a dashboard asks it.
+    #[track_caller]
+    pub fn series(&self, query: &str, from: u64, until: u64) -> usize {
+        if self.kind == Kind::VictoriaMetrics {
+            let _ = self.get("/internal/force_flush");
+        }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+        let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+        let query: String = query.bytes().map(one).collect();
+        let path = format!("/api/v1/query_range?query={query}&start={from}&end={until}&step=1");
+        let reply = self.get(&path).expect("it answers");
+        let (head, body) = reply.split_once("\r\n\r\n").expect("a head");
+        assert!(head.starts_with("HTTP/1.1 200"), "{query}: {reply}");
+        let answer: Json = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"));
+        let number =
+            |value: &Json| value[1].as_str().and_then(|text| text.parse::<f64>().ok()).is_some_and(f64::is_finite);
+        let has = |series: &&Json| series["values"].as_array().expect("values").iter().any(number);
+        answer["data"]["result"].as_array().expect("a list").iter().filter(has).count()
+    }
+
     fn get(&self, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         stream.set_read_timeout(Some(SOON)).ok()?;

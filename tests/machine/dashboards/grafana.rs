@@ -1,6 +1,6 @@
 //! Dashboards in the form that Grafana imports (classic dashboard JSON), for the data sources Graphite and Prometheus.
 
-use super::panels::{Choice, Dashboard, Panel};
+use super::panels::{Choice, Dashboard, MARKS, Mark, Panel, Unit};
 use super::promql;
 use serde_json::{Value, json};
 
@@ -28,6 +28,11 @@ impl Source {
         if self == Self::Graphite { "Graphite" } else { "Prometheus" }
     }
 
+    /// The pattern for everything.
+    fn all(self) -> &'static str {
+        if self == Self::Graphite { "*" } else { ".*" }
+    }
+
     /// As it is said of this one.
     fn words(self, text: &str) -> String {
         if self == Self::Graphite { text.to_owned() } else { promql::words(text) }
@@ -50,7 +55,7 @@ fn variable(source: Source, name: &str, label: &str, query: &str, many: bool) ->
         "options": [],
     });
     if many {
-        variable["allValue"] = if source == Source::Graphite { "*" } else { ".*" }.into();
+        variable["allValue"] = source.all().into();
         variable["current"] = json!({ "text": "All", "value": "$__all" });
     }
     variable
@@ -61,21 +66,60 @@ fn variables(source: Source, dashboard: &Dashboard) -> Vec<Value> {
     let mut list = vec![
         json!({ "type": "datasource", "name": "datasource", "label": label, "query": kind, "hide": 0, "options": [] }),
     ];
-    if source == Source::Prometheus {
-        let variables = promql::variables(dashboard).into_iter();
-        list.extend(variables.map(|(name, label, query, many)| variable(source, name, label, query, many)));
-        return list;
+    if source == Source::Graphite {
+        list.push(textbox("namespace", "Namespace", "loadbalancers"));
     }
-    list.push(json!({
-        "type": "textbox", "name": "namespace", "label": "Namespace", "query": "loadbalancers", "hide": 0,
-        "current": { "text": "loadbalancers", "value": "loadbalancers" }, "options": [],
-    }));
-    list.extend(dashboard.choices.iter().map(|choice| match choice {
-        Choice::LoadBalancer => variable(source, "lb", "Load balancer", "$namespace.*", false),
-        Choice::LoadBalancers => variable(source, "lb", "Load balancers", "$namespace.*", true),
-        Choice::Backend => variable(source, "backend", "Backend", "$namespace.$lb.haproxy.backend.*", false),
+    list.extend(dashboard.choices.iter().map(|choice| {
+        let (name, label, many) = match choice {
+            Choice::LoadBalancer => ("lb", "Load balancer", false),
+            Choice::LoadBalancers => ("lb", "Load balancers", true),
+            Choice::Backend => ("backend", "Backend", false),
+            Choice::Servers => ("server", "Servers", false),
+        };
+        match values(source, *choice) {
+            Some(query) => variable(source, name, label, query, many),
+            None => textbox(name, label, source.all()),
+        }
     }));
     list
+}
+
+/// What Grafana asks for the values of a choice; `None` where they are typed in.
+fn values(source: Source, choice: Choice) -> Option<&'static str> {
+    match (source, choice) {
+        (Source::Prometheus, choice) => promql::values(choice),
+        (_, Choice::LoadBalancer | Choice::LoadBalancers) => Some("$namespace.*"),
+        (_, Choice::Backend) => Some("$namespace.$lb.haproxy.backend.*"),
+        (_, Choice::Servers) => None,
+    }
+}
+
+fn textbox(name: &str, label: &str, value: &str) -> Value {
+    json!({
+        "type": "textbox", "name": name, "label": label, "query": value, "hide": 0,
+        "current": { "text": value, "value": value }, "options": [],
+    })
+}
+
+/// What Grafana draws into every panel.
+fn marks(source: Source, dashboard: &Dashboard) -> Vec<Value> {
+    let of_some = dashboard.choices.iter().any(|choice| matches!(choice, Choice::LoadBalancer | Choice::LoadBalancers));
+    let mark = |(mark, colour): (&Mark, &str)| {
+        let mut value = json!({
+            "name": mark.title, "datasource": source.datasource(), "enable": true, "hide": false, "iconColor": colour,
+        });
+        if source == Source::Graphite {
+            value["target"] =
+                json!({ "refId": "Anno", "target": mark.query, "textEditor": true, "fromAnnotations": true });
+        } else {
+            value["expr"] = promql::mark(mark).into();
+            value["step"] = "60s".into();
+            value["titleFormat"] = mark.title.into();
+            value["textFormat"] = "{{instance}}".into();
+        }
+        value
+    };
+    MARKS.iter().zip(["blue", "purple"]).filter(|_| of_some).map(mark).collect()
 }
 
 fn targets(source: Source, panel: &Panel) -> Vec<Value> {
@@ -98,7 +142,7 @@ fn targets(source: Source, panel: &Panel) -> Vec<Value> {
 fn panel(source: Source, panel: &Panel, id: usize, x: usize, y: usize) -> Value {
     let targets = targets(source, panel);
     let unit = if source == Source::Graphite { panel.unit.grafana() } else { promql::unit(panel.unit) };
-    json!({
+    let mut made = json!({
         "id": id,
         "type": "timeseries",
         "title": source.words(panel.title),
@@ -114,18 +158,32 @@ fn panel(source: Source, panel: &Panel, id: usize, x: usize, y: usize) -> Value 
                     "lineWidth": 1,
                     "fillOpacity": if panel.stacked { 40 } else { 0 },
                     "showPoints": "never",
-                    "spanNulls": 60_000,
+                    // Longer than the time between two points, in milliseconds.
+                    "spanNulls": if panel.is_rare() { 900_000 } else { 60_000 },
                     "stacking": { "mode": if panel.stacked { "normal" } else { "none" }, "group": "A" },
                 },
             },
             "overrides": [],
         },
         "options": {
-            "legend": { "displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": ["mean", "max", "lastNotNull"] },
+            "legend": { "displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": ["mean", "max", "lastNotNull"],
+                "sortBy": "Last *", "sortDesc": !panel.ascends(),
+            },
             "tooltip": { "mode": "multi", "sort": "desc" },
         },
         "targets": targets,
-    })
+    });
+    if panel.unit == Unit::Days {
+        // What has expired is below 0; red from two weeks before.
+        let defaults = &mut made["fieldConfig"]["defaults"];
+        defaults["min"] = Value::Null;
+        defaults["custom"]["thresholdsStyle"] = json!({ "mode": "line" });
+        defaults["thresholds"] = json!({
+            "mode": "absolute",
+            "steps": [{ "color": "red", "value": null }, { "color": "green", "value": 14 }],
+        });
+    }
+    made
 }
 
 /// The whole dashboard, for Graphite.
@@ -178,7 +236,7 @@ fn made(source: Source, dashboard: &Dashboard) -> Value {
         "timezone": "browser",
         "refresh": "10s",
         "templating": { "list": variables(source, dashboard) },
-        "annotations": { "list": [] },
+        "annotations": { "list": marks(source, dashboard) },
         "links": [{
             "type": "dashboards", "tags": ["haproxystats"], "title": "HAProxy", "asDropdown": true, "icon": "external link",
             "includeVars": true, "keepTime": true, "targetBlank": false, "tooltip": "", "url": "",

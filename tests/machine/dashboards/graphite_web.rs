@@ -1,7 +1,7 @@
 //! Dashboards in the form that graphite-web saves. Its dashboards have no variables; one that has to know a name is a
 //! template, in which `__VALUE__` stands for it.
 
-use super::panels::{Choice, Dashboard, Panel};
+use super::panels::{Choice, Dashboard, MARKS, Panel, Unit};
 use serde_json::{Map, Value, json};
 
 /// A query with everything filled in but the name that graphite-web puts in the place of `__VALUE__`.
@@ -12,6 +12,15 @@ pub fn query(dashboard: &Dashboard, query: &str) -> String {
         .replace("$namespace", "loadbalancers")
         .replace("$lb", lb)
         .replace("$backend", value(Choice::Backend).unwrap_or("*"))
+        .replace("$server", "*")
+}
+
+/// The queries of a panel, those of marks included.
+pub fn queries(dashboard: &Dashboard, panel: &Panel) -> Vec<String> {
+    let marks = MARKS.iter().filter(|_| panel.marked);
+    let marks = marks.map(|mark| format!("alias(drawAsInfinite(maxSeries({})), '{}')", mark.query, mark.title));
+    let queries = panel.queries.iter().map(|text| (*text).to_owned()).chain(marks);
+    queries.map(|text| query(dashboard, &text)).collect()
 }
 
 /// Parameters of graphite-web's renderer for a panel with these queries.
@@ -20,7 +29,10 @@ pub fn parameters(panel: &Panel, targets: &[String]) -> Map<String, Value> {
     parameters.insert("target".to_owned(), json!(targets));
     parameters.insert("title".to_owned(), panel.title.into());
     parameters.insert("vtitle".to_owned(), panel.unit.words().into());
-    parameters.insert("yMin".to_owned(), "0".into());
+    // What has expired is below 0.
+    if panel.unit != Unit::Days {
+        parameters.insert("yMin".to_owned(), "0".into());
+    }
     parameters.insert("hideLegend".to_owned(), "false".into());
     parameters.insert("areaMode".to_owned(), if panel.stacked { "stacked" } else { "none" }.into());
     // Whole points of Graphite, and no gap for a single one that is missing.
@@ -44,7 +56,7 @@ pub fn dashboard(dashboard: &Dashboard) -> Value {
     let panels = dashboard.rows.iter().flat_map(|row| row.panels);
     let graphs: Vec<Value> = panels
         .map(|panel| {
-            let targets: Vec<String> = panel.queries.iter().map(|text| query(dashboard, text)).collect();
+            let targets = queries(dashboard, panel);
             let identity = identity(&targets);
             json!([identity, parameters(panel, &targets), format!("/render?{identity}")])
         })

@@ -1,6 +1,6 @@
 //! The images of docs/images: every panel as graphite-web draws it, side by side.
 
-use super::graphite_web::{encode, parameters, query};
+use super::graphite_web::{encode, parameters, queries};
 use super::panels::DASHBOARDS;
 use super::{Place, contrib};
 use crate::harness::{run, write};
@@ -23,11 +23,16 @@ for number, image in enumerate(images):
 whole.write_to_png(target)
 ";
 
-/// As a day in some minutes: two waves of requests, failures now and then.
+/// As a day in some minutes: two waves of requests, failures now and then, a reload after two thirds.
 fn work(place: &Place, length: Duration) {
     let start = Instant::now();
+    let mut reloaded = false;
     while start.elapsed() < length {
         let time = start.elapsed().as_secs_f64();
+        if !reloaded && start.elapsed() > length * 2 / 3 {
+            place.balancers[0].site.reload(0);
+            reloaded = true;
+        }
         for (balancer, shift) in place.balancers.iter().zip([0.0, 0.6, 1.9]) {
             let wave = 2.0 + (time / 47.0 + shift).sin() + 0.6 * (time / 11.0 + 2.0 * shift).sin();
             for _ in 0..(3.0 * wave) as usize {
@@ -56,7 +61,7 @@ fn images_for_the_documents() {
         command.arg(&compose).arg("3").arg(&target);
         for (number, panel) in dashboard.rows.iter().flat_map(|row| row.panels).enumerate() {
             let queries: Vec<String> =
-                panel.queries.iter().map(|text| query(dashboard, text).replace("__VALUE__", value)).collect();
+                queries(dashboard, panel).iter().map(|query| query.replace("__VALUE__", value)).collect();
             let mut path =
                 "/render?from=-5min&until=-10s&width=320&height=190&bgcolor=white&fgcolor=black&fontSize=8".to_owned();
             path += "&majorGridLineColor=%23cccccc&minorGridLineColor=%23eeeeee";

@@ -6,8 +6,10 @@ mod grafana;
 mod graphite_web;
 mod images;
 mod panels;
+mod prometheus;
 mod promql;
 mod relay;
+mod size;
 mod structure;
 
 use crate::harness::carbon::Carbon;
@@ -17,7 +19,7 @@ use crate::harness::relay::Relay;
 use crate::harness::{SOON, missing, peer, root, wait_until};
 use fleet::{LoadBalancer, has};
 use haproxystats::haproxy::columns::{self, Kind};
-use panels::DASHBOARDS;
+use panels::{DASHBOARDS, MARKS};
 use relay::Rule;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,7 +76,10 @@ impl Place {
             let rules = rules.replace("graphite.example.com:2003", &format!("127.0.0.1:{}", carbon.port()));
             rules.replace("every 10 seconds", "every 1 seconds").replace("expire after 30", "expire after 6")
         });
-        let start = |(host, options)| LoadBalancer::start(host, relay.port(), options);
+        let start = |(host, options)| {
+            let graphite = format!("[graphite]\nserver = 127.0.0.1\nport = {}\nsettle = 0.1\n", relay.port());
+            LoadBalancer::start(host, &format!("{options}\n{graphite}"))
+        };
         let hosts = [("edge-01", "backend-metrics = all"), ("edge-02", "backend-metrics = all"), ("core-01", "")];
         let balancers = hosts.into_iter().map(start).collect();
         Some(Self { balancers, _relay: relay, carbon, web })
@@ -84,7 +89,9 @@ impl Place {
     fn fill(&mut self, points: usize) {
         let series: Vec<String> = ["loadbalancers.edge-01", "loadbalancers.edge-02", "loadbalancers.core-01"]
             .into_iter()
-            .map(|base| format!("{base}.haproxy.haproxystats.DeliveryLatency"))
+            .flat_map(|base| {
+                ["haproxystats.DeliveryLatency", "table.hosts.fill_pct"].map(|of| format!("{base}.haproxy.{of}"))
+            })
             .chain(["edge", "core"].map(|cluster| format!("clusters.{cluster}.haproxy.backend.shop.LoadBalancers")))
             .collect();
         wait_until(SOON, "points of every load balancer and cluster", || {
@@ -124,7 +131,9 @@ fn grafana_queries(dashboard: &Value) -> Vec<String> {
 
 fn graphite_web_queries(dashboard: &Value) -> Vec<String> {
     let graphs = dashboard["graphs"].as_array().unwrap().iter();
-    graphs.flat_map(|graph| graph[1]["target"].as_array().unwrap()).map(|t| t.as_str().unwrap().to_owned()).collect()
+    let queries = graphs.flat_map(|graph| graph[1]["target"].as_array().unwrap()).map(|t| t.as_str().unwrap());
+    // Marks have data only where something has happened.
+    queries.filter(|query| !query.contains("drawAsInfinite")).map(str::to_owned).collect()
 }
 
 #[test]
@@ -133,7 +142,21 @@ fn every_panel_has_data_and_a_cluster_is_the_sum_of_its_load_balancers() {
     place.fill(6);
     every_query_of_grafana_has_data(&place);
     every_graph_of_graphite_web_has_data(&place);
+    reloads_and_cleared_counters_are_marked(&place);
     clusters_are_what_their_load_balancers_are(&place);
+}
+
+fn reloads_and_cleared_counters_are_marked(place: &Place) {
+    let marked = |number: usize| -> BTreeSet<String> {
+        let query = MARKS[number].query.replace("$namespace", "loadbalancers").replace("$lb", "*");
+        place.render(&query).0
+    };
+    assert_eq!([marked(0), marked(1)], [BTreeSet::new(), BTreeSet::new()]);
+    place.balancers[0].site.reload(0);
+    place.balancers[1].site.ask(0, "clear counters");
+    wait_until(SOON, "a mark of the reload and of the cleared counters", || {
+        [marked(0), marked(1)] == ["edge-01", "edge-02"].map(|host| BTreeSet::from([host.to_owned()]))
+    });
 }
 
 fn every_query_of_grafana_has_data(place: &Place) {
@@ -158,7 +181,8 @@ fn every_query_of_grafana_has_data(place: &Place) {
         for query in grafana_queries(&file).into_iter().filter(|query| !place.lacks(query)) {
             // As Grafana fills in one name, several, and all of them.
             for lb in ["edge-01", "{edge-01,core-01}", "*"] {
-                let one = query.replace("$namespace", "loadbalancers").replace("$lb", lb).replace("$backend", "shop");
+                let one = query.replace("$namespace", "loadbalancers").replace("$lb", lb);
+                let one = one.replace("$backend", "shop").replace("$server", "*");
                 assert!(!one.contains('$'), "{one}");
                 let (full, empty) = place.render(&one);
                 assert!(!full.is_empty() && empty.is_empty(), "{}: {one}: {full:?}, empty: {empty:?}", dashboard.name);
@@ -208,7 +232,9 @@ fn every_graph_of_graphite_web_has_data(place: &Place) {
     // A cluster has the form of a load balancer, so that the same dashboards show it.
     let state = load("/dashboard/load_template/haproxystats-load-balancer-clusters/edge");
     let of_proxies = graphite_web_queries(&state);
-    let of_proxies = of_proxies.iter().filter(|query| !query.contains(".daemon."));
+    let not_there =
+        [".daemon.", ".haproxystats.", ".certificate.", ".table.", ".servers_", ".TotalServers", ".latency_"];
+    let of_proxies = of_proxies.iter().filter(|query| !not_there.iter().any(|part| query.contains(part)));
     assert!(of_proxies.clone().count() > 10);
     for query in of_proxies {
         let (full, empty) = place.render(query);

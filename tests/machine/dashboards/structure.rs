@@ -27,7 +27,9 @@ fn files() -> Vec<(String, Value)> {
 fn queries(dashboard: &Value) -> Vec<String> {
     let targets = dashboard["panels"].as_array().unwrap().iter().filter_map(|panel| panel["targets"].as_array());
     let text = |target: &Value| ["target", "expr"].into_iter().find_map(|key| target[key].as_str().map(str::to_owned));
-    targets.flatten().map(|target| text(target).unwrap()).collect()
+    let marks = dashboard["annotations"]["list"].as_array().unwrap().iter();
+    let marks = marks.map(|mark| mark["expr"].as_str().or(mark["target"]["target"].as_str()).unwrap().to_owned());
+    targets.flatten().map(|target| text(target).unwrap()).chain(marks).collect()
 }
 
 #[test]
