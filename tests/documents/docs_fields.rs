@@ -21,20 +21,20 @@ name with dots as underscores, or its first label with `fqdn = false`.
 | path | what |
 |---|---|
 | `<base>.daemon.<field>` | `show info`, all processes together |
-| `<base>.daemon.process.<number>.<field>` | the same for each process (`per-process-metrics`); where two processes have the same number, the name of the socket stands in its place |
+| `<base>.daemon.process.<number>.<field>` | the same for each process (`per-process-metrics`); where two processes have the same number, the name of the socket is used instead |
 | `<base>.frontend.<frontend>.<field>` | a frontend |
 | `<base>.backend.<backend>.<field>` | a backend; `TotalServers` counts its servers |
 | `<base>.backend.<backend>.server.<server>.<field>` | a server in its backend |
 | `<base>.server.<server>.<field>` | a server over all backends (`aggr-server-metrics`) |
 | `<base>.frontend.<frontend>.listener.<listener>.<field>` | a listener ([families](families.md): `listeners`) |
-| `<base>.table.<table>.<field>`, `<base>.certificate.<file>.<field>` and others | what else HAProxy tells: [families](families.md) |
+| `<base>.table.<table>.<field>`, `<base>.certificate.<file>.<field>` and others | more of HAProxy's statistics: [families](families.md) |
 | `<base>.haproxystats.<name>` | haproxystats about itself: [metrics.md](metrics.md) |
 
 With `group-namespace`, `<base>` is followed by `.<group-namespace>.<group>` where a name matches a group. Servers in a backend follow
 the backend's group.
 
-Names are made safe for Graphite before anything else, so that patterns and exclusions see what Graphite sees, and two names
-that become the same are summed together:
+Names are made safe for Graphite first, so that patterns and exclusions apply to the names in Graphite, and the metrics of two names
+that become the same are added up:
 
 | in the name | in the path | why |
 |---|---|---|
@@ -165,7 +165,7 @@ fn page() -> String {
         let info::Percentage { name, value, limit } = p;
         let _ = writeln!(
             text,
-            "| `{name}` | `calculate-percentages` | `{value}` in percent of `{limit}`, cut to a whole number; 0 without a limit, none where some processes have one |"
+            "| `{name}` | `calculate-percentages` | `{value}` in percent of `{limit}`, rounded down to a whole number; 0 without a limit, none where some processes have one |"
         );
     }
     text += "\n## States\n\nWith `status-metrics = true`, or `states` among the `families`. Where processes disagree about a server, the state of the highest severity is sent. Codes \
