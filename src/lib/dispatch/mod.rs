@@ -25,6 +25,7 @@ pub mod http;
 pub mod kafka;
 mod keep;
 pub mod local_store;
+#[cfg(feature = "process")]
 pub mod probe;
 #[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
 mod resolve;

@@ -1,7 +1,6 @@
 //! Access to the page: open, or only with a token; and its encryption.
 
 use crate::config::Exporter;
-use crate::logging::Chain;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use std::path::Path;
 
@@ -33,7 +32,8 @@ impl Access {
 
     #[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
     fn encrypt(&mut self, certificate: &Path, key: &Path) -> Result<(), String> {
-        let acceptor = crate::tls::acceptor(certificate, key).map_err(|error| Chain(&error).to_string())?;
+        let acceptor =
+            crate::tls::acceptor(certificate, key).map_err(|error| crate::logging::Chain(&error).to_string())?;
         self.tls = Some(acceptor);
         Ok(())
     }

@@ -16,6 +16,7 @@ use super::program::{OTLP, REMOTE_WRITE};
 use super::section::{Section, gather};
 use super::tls::Tls;
 pub use authentication::Authentication;
+#[cfg(feature = "process")]
 pub(crate) use headers::parse as parse_headers;
 use rows::Rows;
 use std::num::NonZeroUsize;
