@@ -110,7 +110,7 @@ fn ours(dir: &str, brokers: &str, format: &str, compression: &str, times: &str) 
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
         let (sender, mut notices) = tokio::sync::mpsc::unbounded_channel();
-        let kafka = Kafka::start(config.kafka.as_ref().unwrap(), sender);
+        let kafka = Kafka::start(config.kafka.as_ref().unwrap(), &config, "lb", sender);
         let (cpu_before, start) = (cpu(UsageWho::RUSAGE_SELF), Instant::now());
         let (mut delivered, mut waiting) = (0, batches.into_iter());
         let mut next = waiting.next();

@@ -22,13 +22,14 @@
 //! value
 //! version
 //! archive    snapshot
+//! parcel     snapshot
 //! daemon     injection
 //! haproxy    value
 //! latency    snapshot
-//! config     escape haproxy latency net snapshot
+//! config     escape haproxy latency net parcel snapshot
 //! telemetry  snapshot
 //! backoff    config
-//! batch      config snapshot
+//! batch      config parcel snapshot
 //! cli        config snapshot
 //! logging    config escape injection
 //! names      config
@@ -38,7 +39,8 @@
 //! exporter   config logging net telemetry tls
 //! encode     batch config haproxy latency prometheus snapshot telemetry value
 //! http       config net secrets tls
-//! dispatch   archive backoff batch config encode http injection logging looked prometheus secrets snapshot telemetry tls
+//! dispatch   archive backoff batch config encode http injection logging looked parcel prometheus secrets snapshot telemetry tls
+//! consume    backoff config logging parcel snapshot
 //! parse      haproxy names plan value
 //! queue      logging snapshot
 //! status     cli config haproxy snapshot version
@@ -50,7 +52,7 @@
 //! discovery  backoff cli config daemon dispatch exit exporter haproxy http logging names net reporter secrets startup telemetry tls
 //! pull       cli config daemon exit exporter haproxy injection latency logging parse snapshot startup telemetry version
 //! render     aggregate batch config encode haproxy latency names plan snapshot value
-//! process    aggregate archive batch cli config daemon dispatch encode exit exporter haproxy injection latency logging looked names parse plan prometheus queue render snapshot startup telemetry value version
+//! process    aggregate archive batch cli config consume daemon dispatch encode exit exporter haproxy injection latency logging looked names parse plan prometheus queue render snapshot startup telemetry value version
 //! top        archive cli config daemon exit haproxy injection logging parse pull snapshot startup value
 //! ```
 //!
@@ -66,6 +68,8 @@ pub mod backoff;
 pub mod batch;
 pub(crate) mod cli;
 pub mod config;
+#[cfg(feature = "kafka")]
+pub mod consume;
 pub mod daemon;
 #[cfg(feature = "discovery")]
 pub mod discovery;
@@ -86,6 +90,7 @@ pub mod looked;
 mod metrics_document;
 pub mod names;
 pub mod net;
+pub mod parcel;
 pub mod parse;
 pub mod plan;
 #[cfg(feature = "process")]

@@ -259,7 +259,7 @@ fn the_version_and_what_the_program_is_made_of() {
 }
 
 /// Options that the original does not have, and which are therefore not in its recordings.
-const NEW: [&str; 31] = [
+const NEW: [&str; 32] = [
     "acknowledge",
     "cluster-metrics",
     "connection-lifetime",
@@ -283,6 +283,7 @@ const NEW: [&str; 31] = [
     "settle",
     "skip-unused-slots",
     "skip-zero",
+    "source",
     "state-series",
     "status-metrics",
     "tagged",

@@ -115,13 +115,14 @@ fn every_option_of_the_shipped_file_is_good_and_shows_its_default() {
         let expected = |warning: &String| {
             warning.contains("[server-groups]: has no effect without aggr-server-metrics")
                 || (warning.contains("] tls-") && warning.contains("has no effect without tls = true"))
+                || warning.contains("[kafka-source]: has no effect without source = kafka")
                 || warning.contains("has no effect: no URL of Consul or etcd begins with https")
                 || warning.contains("[graphite] server = \"127.0.0.1\": has no effect, since servers is set")
                 || warning.contains(
                     "bearer-token-file = \"/etc/haproxystats/token\": takes precedence; user and password-file have no effect",
                 )
         };
-        assert!(warnings.len() == 13 && warnings.iter().all(expected), "{warnings:#?}");
+        assert!(warnings.len() == 17 && warnings.iter().all(expected), "{warnings:#?}");
         for spec in options::all().filter(|spec| !is_obsolete(spec) && !spec.name.ends_with('*')) {
             let own = loaded.ini.raw(spec.section, spec.name).filter(|raw| raw.place.is_some());
             assert!(own.is_some(), "[{}] {} is missing", spec.section, spec.name);

@@ -146,6 +146,23 @@ pub const SECTIONS: &[Section] = &[
         ..NOTHING
     },
     Section {
+        name: "kafka-source",
+        is_there: false,
+        about: "A Kafka topic that snapshots are read from, with source = kafka in [process]; docs/kafka.md has the details. Not \
+                present by default.",
+        examples: &[
+            ("tls-ca-file", "/etc/haproxystats/ca.pem"),
+            ("tls-certificate-file", "/etc/haproxystats/client.pem"),
+            ("tls-key-file", "/etc/haproxystats/client.key"),
+            ("sasl-mechanism", "SCRAM-SHA-512"),
+            ("sasl-username", "haproxystats"),
+            ("sasl-password-file", "/etc/haproxystats/kafka-password"),
+            ("properties-file", "/etc/haproxystats/kafka.properties"),
+            ("librdkafka.session.timeout.ms", "10000"),
+        ],
+        ..NOTHING
+    },
+    Section {
         name: "otlp",
         is_there: false,
         about: "A receiver of OpenTelemetry metrics as a further destination, such as an OpenTelemetry collector. url enables it. Not \

@@ -1,6 +1,6 @@
 //! Brokers, and an independent reader of what they have.
 //!
-//! [`Brokers`] is the mock cluster of librdkafka: real TCP ports and Kafka's own protocol, with brokers that can be taken
+//! [`Tansu`] is a broker that shares no code with librdkafka. [`Brokers`] is the mock cluster of librdkafka: real TCP ports and Kafka's own protocol, with brokers that can be taken
 //! down and told to refuse. [`Reader`] is kcat, which follows a topic from its beginning; [`Message::points`] decodes each
 //! format back to the points that Graphite would have got.
 
@@ -107,6 +107,51 @@ fn hold(port: u16) -> Option<OwnedFd> {
     setsockopt(&held, sockopt::ReuseAddr, &true).ok()?;
     bind(held.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port)).ok()?;
     Some(held)
+}
+
+/// A broker that shares no code with librdkafka, with nothing in it. It keeps everything in memory.
+pub struct Tansu {
+    program: String,
+    address: String,
+    _broker: Daemon,
+}
+
+impl Tansu {
+    /// `None`, with a word about it, where it is not unpacked.
+    #[track_caller]
+    pub fn start() -> Option<Self> {
+        let script = super::root().join("scripts/kafka-broker");
+        let found = output(Command::new(script).arg("--find")).expect("scripts/kafka-broker runs");
+        let text = String::from_utf8_lossy(&found.stdout).into_owned();
+        let Some((_, program)) = text.trim().split_once(' ') else {
+            super::leave_out("what needs it", "tansu is not there; ./test packages unpacks it");
+            return None;
+        };
+        let address = format!("127.0.0.1:{}", super::free_port());
+        let mut command = Command::new(program);
+        let url = format!("tcp://{address}");
+        command.args(["broker", "--listener-url", &url, "--advertised-listener-url", &url]);
+        command.args(["--storage-engine", "memory://tansu/"]);
+        let broker = Daemon::spawn(command);
+        let tansu = Self { program: program.to_owned(), address, _broker: broker };
+        let port = tansu.address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        super::wait_until(super::SOON, "the broker", || super::listens(port));
+        Some(tansu)
+    }
+
+    /// Where to begin.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Makes a topic.
+    pub fn create_topic(&self, topic: &str, partitions: i32) {
+        let mut command = Command::new(&self.program);
+        command.args(["topic", "create", topic, "--partitions", &partitions.to_string()]);
+        command.args(["--broker", &format!("tcp://{}", self.address)]);
+        let output = output(&mut command).expect("tansu runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 /// What kcat read.

@@ -15,6 +15,8 @@ pub mod carbon;
 pub mod certificate;
 pub mod collector;
 pub mod discovery;
+#[cfg(feature = "kafka")]
+pub mod fleet;
 pub mod graphite;
 pub mod graphite_web;
 pub mod haproxy;

@@ -43,3 +43,5 @@ mod resources;
 mod roll_ups;
 mod run;
 mod supervision;
+#[cfg(feature = "kafka")]
+mod through_kafka;

@@ -1,6 +1,7 @@
 //! Messages: what a snapshot becomes for a destination that takes records with a key in place of a stream of lines.
 
 use crate::config::KafkaFormat;
+use crate::parcel;
 use crate::snapshot::Epoch;
 use serde_json::Value as Json;
 use std::ops::Range;
@@ -16,6 +17,7 @@ pub struct Messages {
 struct Place {
     key: Range<usize>,
     payload: Range<usize>,
+    headers: Range<usize>,
     stamp: Epoch,
     samples: usize,
 }
@@ -31,6 +33,8 @@ pub struct Message<'a> {
     pub stamp: Epoch,
     /// How many samples are in a request; 0 in messages that are none.
     pub samples: usize,
+    /// Its headers, as [`parcel::encode`] makes them; often none.
+    pub headers: &'a [u8],
 }
 
 impl Messages {
@@ -40,7 +44,24 @@ impl Messages {
         self.bytes.extend_from_slice(key);
         let middle = self.bytes.len();
         parts.into_iter().for_each(|part| self.bytes.extend_from_slice(part));
-        self.places.push(Place { key: start..middle, payload: middle..self.bytes.len(), stamp, samples: 0 });
+        self.places.push(Place {
+            key: start..middle,
+            payload: middle..self.bytes.len(),
+            headers: start..start,
+            stamp,
+            samples: 0,
+        });
+    }
+
+    /// Appends a message with headers.
+    pub fn push_labelled(&mut self, key: &[u8], stamp: Epoch, headers: &[u8], payload: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(headers);
+        let behind = self.bytes.len();
+        self.push(key, stamp, [payload]);
+        if let Some(place) = self.places.last_mut() {
+            place.headers = start..behind;
+        }
     }
 
     /// Where the payload of a further message is appended, which has no key; [`Messages::close`] ends it.
@@ -66,7 +87,8 @@ impl Messages {
         let start = self.closed();
         if start < self.bytes.len() {
             self.bytes.splice(start..start, head.iter().copied());
-            self.places.push(Place { key: start..start, payload: start..self.bytes.len(), stamp, samples });
+            let payload = start..self.bytes.len();
+            self.places.push(Place { key: start..start, payload, headers: start..start, stamp, samples });
         }
     }
 
@@ -85,8 +107,9 @@ impl Messages {
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Message<'_>> {
         let place = self.places.get(index)?;
-        let (key, payload) = (self.bytes.get(place.key.clone())?, self.bytes.get(place.payload.clone())?);
-        Some(Message { key, payload, stamp: place.stamp, samples: place.samples })
+        let [key, payload, headers] =
+            [&place.key, &place.payload, &place.headers].map(|range| self.bytes.get(range.clone()));
+        Some(Message { key: key?, payload: payload?, stamp: place.stamp, samples: place.samples, headers: headers? })
     }
 
     /// All of them.
@@ -129,6 +152,18 @@ pub fn whole_lines(lines: &[u8], room: usize) -> usize {
 #[must_use]
 pub fn first_line(lines: &[u8]) -> usize {
     memchr::memchr(b'\n', lines).map_or(lines.len(), |newline| newline + 1)
+}
+
+/// Headers and payload of a message.
+pub type Half = (Vec<u8>, Vec<u8>);
+
+/// Two messages that say the same as this one; `None` where it cannot be divided.
+#[must_use]
+pub fn halves_of(format: KafkaFormat, message: &Message<'_>) -> Option<[Half; 2]> {
+    if format == KafkaFormat::Snapshot {
+        return parcel::halves(message.headers, message.payload);
+    }
+    halves(format, message.payload).map(|(one, other)| [one, other].map(|half| (message.headers.to_vec(), half)))
 }
 
 /// Two payloads that say the same as this one; `None` where it cannot be divided.

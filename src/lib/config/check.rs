@@ -9,7 +9,8 @@ use super::nearest::did_you_mean;
 use super::option::OptionSpec;
 use super::options;
 use super::problem::{Problem, Report};
-use super::program::{self, AGENT, ARCHIVE, DISCOVERY, LOCAL_STORE, OPTIONAL_SECTIONS, Program, Reader};
+use super::process::Source;
+use super::program::{self, AGENT, ARCHIVE, DISCOVERY, KAFKA_SOURCE, LOCAL_STORE, OPTIONAL_SECTIONS, Program, Reader};
 use super::reader::DEFAULT_SECTION;
 use super::secret;
 use super::whole::Sections;
@@ -107,6 +108,7 @@ fn references(ini: &Ini) -> HashSet<(String, String)> {
 /// Values of different sections that do not fit together.
 pub(super) fn pairs(program: Program, ini: &Ini, written: &Sections, report: &mut Report) {
     directories(ini, written, report);
+    source(ini, written, report);
     room_while_settling(ini, written, report);
     // A file for haproxystats-process alone has no such section, and says nothing wrong.
     let pulls = program == Program::Pull || ini.section_place("pull").is_some();
@@ -175,6 +177,22 @@ fn directories(ini: &Ini, written: &Sections, report: &mut Report) {
     for (section, _) in store.chain(archive).filter(|(_, dir)| **dir == process.src_dir) {
         let message = "is src-dir of [process]: stored files would be processed as snapshots; write another directory";
         report.error(Problem::of(ini, section, "dir", message));
+    }
+}
+
+/// Whether there is a topic to read from.
+fn source(ini: &Ini, written: &Sections, report: &mut Report) {
+    let (Some(process), Some(source)) = (&written.process, &written.kafka_source) else { return };
+    match (process.source, source) {
+        (Source::Kafka, None) => {
+            let message = "needs the section [kafka-source]; write it, with brokers and topic";
+            report.error(Problem::of(ini, "process", "source", message));
+        }
+        (Source::Directory, Some(_)) => {
+            let message = "has no effect without source = kafka in [process]";
+            report.warn(Problem::of_section(ini, KAFKA_SOURCE, message));
+        }
+        _ => {}
     }
 }
 

@@ -88,7 +88,9 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Hosts> {
         });
     }
     let clusters = hosts.as_ref().map(|hosts| hosts.clusters().len());
-    if clusters == Some(0) && ini.get("process", "cluster-metrics").is_ok_and(|text| text.as_deref() == Some("true")) {
+    let is = |option, word| ini.get("process", option).is_ok_and(|text| text.as_deref() == Some(word));
+    // Messages of Kafka say themselves whose they are.
+    if clusters == Some(0) && is("cluster-metrics", "true") && !is("source", "kafka") {
         let mut process = Section::new("process", ini, report);
         process.warn("cluster-metrics", "has no effect: no host of [hosts] is part of a cluster");
     }

@@ -58,7 +58,7 @@ pub use graphite::{Acknowledge, Endpoint, Graphite, GroupNamespace, Mode, Protoc
 pub use groups::{Group, Groups};
 pub use hosts::{HostName, Hosts};
 pub use ini::Ini;
-pub use kafka::{Kafka, KafkaFormat, KeyTemplate};
+pub use kafka::{Kafka, KafkaFormat, KafkaSource, KeyTemplate};
 pub use keep::Keep;
 pub use local_store::LocalStore;
 pub use log::LogFormat;
@@ -67,7 +67,7 @@ pub use naming::{NameStyle, Naming};
 pub(crate) use nearest::did_you_mean;
 pub use nearest::nearest;
 pub use permissions::check_permissions;
-pub use process::{Process, TimeAverages};
+pub use process::{Process, Source, TimeAverages};
 pub use program::Program;
 pub use pull::{OnSocketFailure, Pull, UnknownFields};
 pub use remote::{Authentication, Remote};

@@ -4,8 +4,8 @@
 use super::ini::Ini;
 pub use super::option::OptionSpec;
 use super::program::{
-    AGENT, ARCHIVE, DISCOVERY, DISCOVERY_BACKEND, DISCOVERY_CLIENT, DISCOVERY_SERVER, EXPORTER, KAFKA, LOCAL_STORE,
-    OPTIONAL_SECTIONS, OTLP, REMOTE_WRITE,
+    AGENT, ARCHIVE, DISCOVERY, DISCOVERY_BACKEND, DISCOVERY_CLIENT, DISCOVERY_SERVER, EXPORTER, KAFKA, KAFKA_SOURCE,
+    LOCAL_STORE, OPTIONAL_SECTIONS, OTLP, REMOTE_WRITE,
 };
 pub use super::program::{GROUP_SECTIONS, Program, Reader, base};
 use super::reader::DEFAULT_SECTION;
@@ -53,6 +53,10 @@ static GENERAL: &[&OptionSpec] = &[
         section: KAFKA, name: "librdkafka.*", kind: Type::Text, default: None, reader: Reader::Process,
         about: "Any librdkafka property, as in librdkafka.linger.ms = 100.",
     },
+    &OptionSpec {
+        section: KAFKA_SOURCE, name: "librdkafka.*", kind: Type::Text, default: None, reader: Reader::Process,
+        about: "Any librdkafka property, as in librdkafka.session.timeout.ms = 10000.",
+    },
 ];
 
 /// The lists of rows, each in the file of its section.
@@ -64,6 +68,7 @@ static TABLES: [&[&[&OptionSpec]]; 4] = [
         super::local_store::ROWS,
         super::archive::ROWS,
         super::kafka::ROWS,
+        super::kafka::SOURCE_ROWS,
         super::exporter::ROWS,
         GENERAL,
         super::log::ROWS,
@@ -79,7 +84,7 @@ fn rows() -> impl Iterator<Item = &'static OptionSpec> {
 }
 
 /// The sections, in the order of haproxystats.conf.
-const SECTIONS: [&str; 20] = [
+const SECTIONS: [&str; 21] = [
     DEFAULT_SECTION,
     "paths",
     "pull",
@@ -92,6 +97,7 @@ const SECTIONS: [&str; 20] = [
     LOCAL_STORE,
     ARCHIVE,
     KAFKA,
+    KAFKA_SOURCE,
     OTLP,
     REMOTE_WRITE,
     EXPORTER,

@@ -18,6 +18,9 @@ options! {
             "Log level of haproxystats-process; unset: that of [DEFAULT].";
         SRC_DIR: PathBuf = value::DIRECTORY, "src-dir", Some("/var/lib/haproxystats/incoming"),
             "Directory watched for snapshots: dst-dir of [pull]. It must exist.";
+        SOURCE: Source = choice![("directory", Source::Directory), ("kafka", Source::Kafka)], "source", Some("directory"),
+            "Where snapshots come from: haproxystats-pull puts them into src-dir (directory), or they are read from the topic of \
+             [kafka-source] and put together there (kafka).";
         WORKERS: NonZeroUsize = value::WORKERS, "workers", Some("4"),
             "Number of worker processes, at most 1024.";
         FRONTEND_METRICS: Selection = Reading::new(Type::Metrics, |text| selection::of_kind(text, Kind::Frontend)), "frontend-metrics", None,
@@ -96,6 +99,8 @@ pub struct Process {
     pub loglevel: LogLevel,
     /// The directory to watch: `dst-dir` of `[pull]`.
     pub src_dir: PathBuf,
+    /// Where snapshots come from.
+    pub source: Source,
     /// Number of worker processes, at most 1024.
     pub workers: NonZeroUsize,
     /// Metrics of frontends.
@@ -142,6 +147,15 @@ pub struct Process {
     pub self_metrics: bool,
 }
 
+/// `source`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The directory that haproxystats-pull writes to.
+    Directory,
+    /// A topic of Kafka.
+    Kafka,
+}
+
 /// Reads the section; `None` when a value cannot be right, which is in the report then.
 pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Process> {
     let section = &mut Section::new("process", ini, report);
@@ -149,6 +163,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Process> {
         Process {
             loglevel: section.get(&LOGLEVEL),
             src_dir: section.get(&SRC_DIR),
+            source: section.get(&SOURCE),
             workers: section.get(&WORKERS),
             frontend_metrics: metrics(section, &FRONTEND_METRICS),
             backend_metrics: metrics(section, &BACKEND_METRICS),

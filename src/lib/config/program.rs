@@ -108,6 +108,9 @@ pub(crate) const ARCHIVE: &str = "archive";
 /// The same for Kafka.
 pub(crate) const KAFKA: &str = "kafka";
 
+/// The same for the topic of Kafka that snapshots are read from.
+pub(crate) const KAFKA_SOURCE: &str = "kafka-source";
+
 /// Receivers of OpenTelemetry metrics; the defaults exist together with the section, and its URL switches it on.
 pub(crate) const OTLP: &str = "otlp";
 
@@ -115,7 +118,7 @@ pub(crate) const OTLP: &str = "otlp";
 pub(crate) const REMOTE_WRITE: &str = "remote-write";
 
 /// Sections whose defaults exist only together with them.
-pub(crate) const OPTIONAL_SECTIONS: [&str; 5] = [ARCHIVE, KAFKA, LOCAL_STORE, OTLP, REMOTE_WRITE];
+pub(crate) const OPTIONAL_SECTIONS: [&str; 6] = [ARCHIVE, KAFKA, KAFKA_SOURCE, LOCAL_STORE, OTLP, REMOTE_WRITE];
 
 /// Sections of which every option is a group.
 pub const GROUP_SECTIONS: [&str; 3] = ["frontend-groups", "backend-groups", "server-groups"];

@@ -9,7 +9,7 @@ use super::graphite::{self, Graphite};
 use super::groups::{self, Groups};
 use super::hosts::{self, Hosts};
 use super::ini::Ini;
-use super::kafka::{self, Kafka};
+use super::kafka::{self, Kafka, KafkaSource};
 use super::local_store::{self, LocalStore};
 use super::log::{self, LogFormat};
 use super::problem::Report;
@@ -36,6 +36,8 @@ pub struct Config {
     pub archive: Option<Archive>,
     /// `[kafka]`; `None` when the section is not there.
     pub kafka: Option<Kafka>,
+    /// `[kafka-source]`; `None` when the section is not there.
+    pub kafka_source: Option<KafkaSource>,
     /// `[otlp]`; `None` without its URL.
     pub otlp: Option<Remote>,
     /// `[remote-write]`; `None` without its URL.
@@ -61,6 +63,7 @@ pub(super) struct Sections {
     pub(super) local_store: Option<Option<LocalStore>>,
     pub(super) archive: Option<Option<Archive>>,
     kafka: Option<Option<Kafka>>,
+    pub(super) kafka_source: Option<Option<KafkaSource>>,
     otlp: Option<Option<Remote>>,
     remote_write: Option<Option<Remote>>,
     groups: Option<Groups>,
@@ -85,6 +88,7 @@ impl Sections {
             exporter: exporter::read(program, ini, report),
             discovery: discovery::read(ini, report),
             kafka: kafka::read(ini, report),
+            kafka_source: kafka::read_source(ini, report),
             otlp: remote::read_otlp(ini, report),
             remote_write: remote::read_remote_write(ini, report),
             hosts: hosts::read(ini, report),
@@ -105,6 +109,7 @@ impl Sections {
             exporter: self.exporter.or_else(|| built_in.exporter.clone())?,
             discovery: self.discovery.or_else(|| built_in.discovery.clone())?,
             kafka: self.kafka.or_else(|| built_in.kafka.clone())?,
+            kafka_source: self.kafka_source.or_else(|| built_in.kafka_source.clone())?,
             otlp: self.otlp.or_else(|| built_in.otlp.clone())?,
             remote_write: self.remote_write.or_else(|| built_in.remote_write.clone())?,
             hosts: self.hosts.or_else(|| built_in.hosts.clone())?,

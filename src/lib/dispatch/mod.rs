@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! graphite::start(&config.graphite, &notices)      Http::start(protocol, &config.otlp, notices)
-//! Kafka::start(&config.kafka, notices)             LocalStore::start(&config.local_store, notices)
+//! Kafka::start(kafka, &config, &hostname, notices)  LocalStore::start(&config.local_store, notices)
 //! Archive::start(&config.archive, &src_dir, &hostname, notices)
 //! ```
 

@@ -42,7 +42,7 @@ impl Documents {
     fn messages(&self, more: bool) -> Messages {
         match self.format {
             KafkaFormat::Influx => self.influx(more),
-            KafkaFormat::Json | KafkaFormat::Graphite => self.json(more),
+            KafkaFormat::Json | KafkaFormat::Graphite | KafkaFormat::Snapshot => self.json(more),
         }
     }
 
@@ -109,7 +109,7 @@ impl Encoder for Documents {
     fn field(&mut self, name: &[u8], value: Value) {
         self.records.field(|fields| match self.format {
             KafkaFormat::Influx => influx::field(name, value, fields),
-            KafkaFormat::Json | KafkaFormat::Graphite => json::field(name, value, fields),
+            KafkaFormat::Json | KafkaFormat::Graphite | KafkaFormat::Snapshot => json::field(name, value, fields),
         });
     }
 

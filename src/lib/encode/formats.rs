@@ -6,6 +6,8 @@ use super::graphite::{self, Graphite};
 use super::keyed::Keyed;
 #[cfg(feature = "process")]
 use super::{otlp::Otlp, page::Page, remote_write::RemoteWrite};
+#[cfg(feature = "process")]
+use crate::config::Source;
 use crate::config::{Config, KafkaFormat};
 
 /// Whether anything of this configuration takes lines in plaintext.
@@ -22,6 +24,8 @@ pub fn encoders(config: &Config) -> Vec<Box<dyn Encoder>> {
         encoders.push(Box::new(Graphite::new(&config.graphite)));
     }
     match &config.kafka {
+        // It takes files, and nothing that is made of them.
+        Some(kafka) if kafka.format == KafkaFormat::Snapshot => {}
         Some(kafka) if kafka.format == KafkaFormat::Graphite => encoders.push(Box::new(Keyed::new(kafka))),
         Some(kafka) => encoders.push(Box::new(Documents::new(kafka))),
         None => {}
@@ -35,7 +39,8 @@ pub fn encoders(config: &Config) -> Vec<Box<dyn Encoder>> {
             encoders.push(Box::new(RemoteWrite::encoder(&remote.naming, remote.max_samples)));
         }
         if config.exporter.statistics {
-            encoders.push(Box::new(Page::encoder(!config.hosts.is_empty())));
+            let several = !config.hosts.is_empty() || config.process.source == Source::Kafka;
+            encoders.push(Box::new(Page::encoder(several)));
         }
     }
     encoders

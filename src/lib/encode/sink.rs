@@ -11,7 +11,7 @@ use super::object::{Host, Object, ObjectKind};
 use super::prefix::{Prefix, Prefixes};
 use super::unchanged::Unchanged;
 use crate::batch::{Batch, Output, Piece};
-use crate::config::{self, Config};
+use crate::config::{self, Config, KafkaFormat};
 use crate::latency::histogram::Histogram;
 use crate::snapshot::Epoch;
 use crate::telemetry::Definition;
@@ -67,7 +67,8 @@ impl Sink {
     /// take messages get them nevertheless.
     #[must_use]
     pub fn new(config: &Config, unchanged: Option<Unchanged>) -> Self {
-        let files = config.archive.is_some();
+        let snapshots = config.kafka.as_ref().is_some_and(|kafka| kafka.format == KafkaFormat::Snapshot);
+        let files = config.archive.is_some() || snapshots;
         Self { files, ..Self::with(is_plaintext_wanted(config), encoders(config), unchanged) }
     }
 
@@ -114,6 +115,12 @@ impl Sink {
             text: Vec::new(),
             skipped: Skipped::default(),
         }
+    }
+
+    /// Whether nobody wants anything that is made of a snapshot.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.plain && self.encoders.is_empty()
     }
 
     /// Begins a snapshot; what is left of another is forgotten. Lines go to `buffer`, which is to be empty.

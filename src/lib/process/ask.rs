@@ -1,6 +1,8 @@
 //! `--check --ask`: reaches every destination, and says in a table what works.
 
 use crate::config::Config;
+#[cfg(feature = "kafka")]
+use crate::config::Source;
 use crate::dispatch::probe::{Probed, probe};
 use crate::exit;
 use crate::startup::{aligned, complain, say};
@@ -9,13 +11,28 @@ use tokio::task::LocalSet;
 /// Names of the columns.
 const HEAD: [&str; 4] = ["destination", "address", "tried", "answer"];
 
+/// The topic that snapshots are read from, where there is one.
+#[cfg(feature = "kafka")]
+fn source(config: &Config) -> Option<Probed> {
+    let source = config.kafka_source.as_ref().filter(|_| config.process.source == Source::Kafka)?;
+    let place = source.properties.get("bootstrap.servers").cloned().unwrap_or_default();
+    let answer = crate::consume::probe(source);
+    Some(Probed { section: "kafka-source", place, tried: "ask for topic and group", answer })
+}
+
+#[cfg(not(feature = "kafka"))]
+fn source(_: &Config) -> Option<Probed> {
+    None
+}
+
 /// Prints the table; the exit code says whether everything works.
 pub(super) fn run(config: &Config) -> u8 {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("cannot ask: {error}\n"), exit::FAILURE),
     };
-    let probed = LocalSet::new().block_on(&runtime, probe(config));
+    let mut probed = LocalSet::new().block_on(&runtime, probe(config));
+    probed.extend(source(config));
     if probed.is_empty() {
         return say("there is no destination on the network to ask\n");
     }

@@ -47,7 +47,8 @@ fn look(loaded: &Loaded, purpose: Purpose) -> Report {
 fn broken_files(config: &Config) -> Vec<Problem> {
     let graphite = graphite::check(config).err().map(|error| Chain(&error).to_string());
     let kafka = config.kafka.as_ref().and_then(|kafka| kafka.all_properties().err());
-    let kafka = kafka.map(|error| Chain(&error).to_string());
+    let source = config.kafka_source.as_ref().and_then(|source| source.all_properties().err());
+    let kafka = kafka.into_iter().chain(source).map(|error| Chain(&error).to_string());
     let http = http::check(config).err().map(|error| Chain(&error).to_string());
     graphite.into_iter().chain(kafka).chain(http).map(Problem::new).collect()
 }

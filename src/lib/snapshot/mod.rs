@@ -15,6 +15,7 @@
 //! | `<socket>_carriedlatency` | what the rows of such tables have come to, and by how much since the snapshot before |
 //! | `.pull` | pull's own counters, one `name value` line each; hidden, so that nothing else reads it |
 //! | `.origin` | only in an archived snapshot: the host on which it was processed ([`origin`]) |
+//! | `.members` | only in a snapshot that was put together of those of several hosts: whose files they are ([`members`]) |
 //!
 //! What pull has on disk at each moment, and what a crash leaves: [`stage`].
 //!
@@ -26,6 +27,7 @@
 
 pub mod disk;
 pub mod list;
+pub mod members;
 pub mod moment;
 pub mod name;
 pub mod origin;
@@ -67,6 +69,10 @@ pub const WORKER_MARK: char = '@';
 pub const PULL_COUNTERS: &str = ".pull";
 /// Name of the file that says where an archived snapshot comes from.
 pub const ORIGIN: &str = ".origin";
+/// Name of the file that says which hosts the files of a snapshot are of.
+pub const MEMBERS: &str = ".members";
+/// Name of the directory in which snapshots are put together; hidden, so that nothing takes it for a snapshot.
+pub const ASSEMBLING_DIR: &str = ".assembling";
 /// Begin of the name of a snapshot that is being deleted.
 pub const DONE_PREFIX: &str = ".done-";
 /// Begin of the name of a snapshot that is being taken out of the queue.

@@ -1,6 +1,5 @@
 //! `librdkafka.<name>`: properties that are passed on as they are.
 
-use crate::config::program::KAFKA;
 use crate::config::section::Section;
 use crate::config::value;
 use std::collections::BTreeMap;
@@ -9,7 +8,7 @@ use std::collections::BTreeMap;
 pub(crate) const LIBRDKAFKA: &str = "librdkafka.";
 
 /// Properties that have an option of their own here.
-const OURS: [(&str, &str); 13] = [
+const OURS: [(&str, &str); 17] = [
     ("bootstrap.servers", "brokers"),
     ("client.id", "client-id"),
     ("compression.codec", "compression"),
@@ -22,6 +21,10 @@ const OURS: [(&str, &str); 13] = [
     ("ssl.ca.location", "tls-ca-file"),
     ("ssl.certificate.location", "tls-certificate-file"),
     ("ssl.key.location", "tls-key-file"),
+    ("group.id", "group of [kafka-source]"),
+    ("auto.offset.reset", "start of [kafka-source]"),
+    ("enable.auto.commit", "nothing: offsets are committed when everything before them is delivered"),
+    ("enable.auto.offset.store", "nothing: offsets are committed when everything before them is delivered"),
     ("message.timeout.ms", "nothing: messages are retried until they are delivered"),
 ];
 
@@ -39,7 +42,7 @@ const SECRETS: [(&str, &str); 6] = [
 pub(super) fn read(section: &mut Section<'_>) -> Option<BTreeMap<String, String>> {
     let ini = section.ini;
     let (mut properties, mut good) = (BTreeMap::new(), true);
-    for option in ini.own_options(KAFKA).filter(|option| option.starts_with(LIBRDKAFKA)) {
+    for option in ini.own_options(section.name).filter(|option| option.starts_with(LIBRDKAFKA)) {
         let Some(name) = option.strip_prefix(LIBRDKAFKA) else { continue };
         if let Some((_, ours)) = OURS.iter().find(|(property, _)| *property == name) {
             section.error(option, format!("is set by this program; write {ours} instead"));
@@ -87,7 +90,7 @@ pub(super) fn check(section: &mut Section<'_>, properties: &BTreeMap<String, Str
     let property = |name: &str| properties.get(name).map(String::as_str).unwrap_or_default();
     let written = |section: &Section<'_>, name: &str| {
         let option = format!("{LIBRDKAFKA}{name}");
-        section.ini.has_own(KAFKA, &option).then_some(option)
+        section.ini.has_own(section.name, &option).then_some(option)
     };
     let mut good = true;
     let idempotent = property("enable.idempotence") == "true";

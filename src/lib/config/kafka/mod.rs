@@ -1,8 +1,10 @@
 //! `[kafka]`: the topic that metrics are written to. The section switches it on.
 
+mod connection;
 mod key;
 mod librdkafka;
 mod secrets;
+mod source;
 
 use crate::config::ini::Ini;
 use crate::config::option::{choice, options};
@@ -11,9 +13,13 @@ use crate::config::program::KAFKA;
 use crate::config::reading::{Reading, Refusal, Type};
 use crate::config::section::{Section, gather};
 use crate::config::value;
+use crate::parcel::Label;
+use connection::{Rows, Sasl, brokers};
 pub use key::KeyTemplate;
 pub(crate) use librdkafka::LIBRDKAFKA;
 pub(crate) use secrets::SecretError;
+pub use source::KafkaSource;
+pub(super) use source::{ROWS as SOURCE_ROWS, read as read_source};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -27,16 +33,17 @@ options! {
             "Topic that messages are written to.";
         CLIENT_ID: String = value::TEXT, "client-id", Some("haproxystats"),
             "Name under which this program appears in the brokers' quotas and logs.";
-        FORMAT: KafkaFormat = choice![("json", KafkaFormat::Json), ("graphite", KafkaFormat::Graphite), ("influx", KafkaFormat::Influx)], "format", Some("json"),
-            "A message is a JSON document for one object, or lines of Graphite's plaintext protocol or of InfluxDB's \
-             line protocol.";
+        FORMAT: KafkaFormat = choice![("json", KafkaFormat::Json), ("graphite", KafkaFormat::Graphite), ("influx", KafkaFormat::Influx), ("snapshot", KafkaFormat::Snapshot)], "format", Some("json"),
+            "A message is a JSON document for one object, lines of Graphite's plaintext protocol, of InfluxDB's line \
+             protocol, or (snapshot) a file of the snapshot as it is, for source = kafka of [process].";
         KEY: KeyTemplate = Reading::new(Type::Text, KeyTemplate::parse), "key", Some("{host}/{proxy}"),
             "Key of messages, which determines their partition; {host}, {cluster}, {kind}, {proxy} and {server} are \
-             replaced.";
+             replaced. With format = snapshot {cluster} unless it is set, and the host where that is empty.";
         CLUSTER: String = value::TEXT, "cluster", None,
             "Name of the cluster that this host belongs to, for messages and keys.";
         COMPRESSION: &'static str = choice![("none", "none"), ("gzip", "gzip"), ("snappy", "snappy"), ("lz4", "lz4"), ("zstd", "zstd")], "compression", Some("lz4"),
-            "Compression of messages: all consumers support lz4; zstd takes less space.";
+            "Compression of messages: all consumers support lz4; zstd takes less space. With format = snapshot zstd unless it \
+             is set.";
         MAX_MESSAGE_SIZE: NonZeroUsize = Reading::new(Type::Bytes, message_size), "max-message-size", Some("500000"),
             "Largest message before compression; at most the topic's max.message.bytes.";
         QUEUE_SIZE: NonZeroUsize = value::COUNT, "queue-size", Some("1000000"),
@@ -74,17 +81,8 @@ pub enum KafkaFormat {
     Graphite,
     /// Lines of InfluxDB's line protocol.
     Influx,
-}
-
-/// SASL.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sasl {
-    /// As librdkafka names it.
-    pub mechanism: String,
-    /// Credentials; mechanisms without a password need none.
-    pub username: Option<String>,
-    /// File with the password.
-    pub password_file: Option<PathBuf>,
+    /// The files of the snapshot.
+    Snapshot,
 }
 
 /// `[kafka]`
@@ -120,10 +118,7 @@ impl Kafka {
     /// # Errors
     /// A file that cannot be used.
     pub fn all_properties(&self) -> Result<BTreeMap<String, String>, SecretError> {
-        let mut all = self.properties.clone();
-        let password_file = self.sasl.as_ref().and_then(|sasl| sasl.password_file.as_deref());
-        secrets::add(&mut all, self.properties_file.as_deref(), password_file)?;
-        Ok(all)
+        secrets::all(&self.properties, self.properties_file.as_deref(), self.sasl.as_ref())
     }
 }
 
@@ -140,23 +135,47 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Option<Kafka>> {
         );
         return None;
     }
-    let sasl = Sasl::read(section);
+    let sasl = Sasl::read(section, &CONNECTION);
+    let format = section.get(&FORMAT);
+    // What the table says of these two is for the other formats.
+    let files = format == Some(KafkaFormat::Snapshot);
+    let key = if files && !ini.is_written(KAFKA, KEY.name()) {
+        KeyTemplate::parse("{cluster}").ok()
+    } else {
+        section.get(&KEY)
+    };
     let kafka = gather!(Kafka {
         topic: section.get(&TOPIC),
-        format: section.get(&FORMAT),
-        key: section.get(&KEY),
+        format,
+        key,
         cluster: section.optional(&CLUSTER),
         max_message_size: section.get(&MAX_MESSAGE_SIZE),
         queue_size: section.get(&QUEUE_SIZE),
         stall: section.get(&STALL_TIMEOUT),
         delay: section.get(&DELAY),
         properties_file: section.optional(&PROPERTIES_FILE),
-        properties: properties(section, max_message_size, sasl.as_ref()),
+        properties: properties(section, files, max_message_size, sasl.as_ref()),
         sasl,
     })?;
+    if let Some(cluster) = kafka.cluster.as_deref().filter(|cluster| files && !Label::can_name("host", Some(cluster))) {
+        section.error(CLUSTER.name(), format!("{cluster:?} cannot be sent: it has control characters, or is too long"));
+        return None;
+    }
     let sends_password = kafka.sasl.as_ref().is_some_and(|sasl| sasl.mechanism == "PLAIN");
     librdkafka::check(section, &kafka.properties, sends_password).then_some(Some(kafka))
 }
+
+static CONNECTION: Rows = Rows {
+    brokers: &BROKERS,
+    client_id: &CLIENT_ID,
+    tls: &TLS,
+    tls_ca_file: &TLS_CA_FILE,
+    tls_certificate_file: &TLS_CERTIFICATE_FILE,
+    tls_key_file: &TLS_KEY_FILE,
+    sasl_mechanism: &SASL_MECHANISM,
+    sasl_username: &SASL_USERNAME,
+    sasl_password_file: &SASL_PASSWORD_FILE,
+};
 
 /// Properties that are the same everywhere, unless `librdkafka.<name>` says something else.
 const ALWAYS: [(&str, &str); 7] = [
@@ -176,76 +195,24 @@ const ALWAYS: [(&str, &str); 7] = [
 /// What the options mean to librdkafka.
 fn properties(
     section: &mut Section<'_>,
+    files: bool,
     max_message_size: Option<NonZeroUsize>,
     sasl: Option<&Option<Sasl>>,
 ) -> Option<BTreeMap<String, String>> {
-    let brokers = section.get(&BROKERS);
-    let client_id = section.get(&CLIENT_ID);
     let compression = section.get(&COMPRESSION);
-    let tls = section.get(&TLS);
-    let files = [
-        (&TLS_CA_FILE, "ssl.ca.location"),
-        (&TLS_CERTIFICATE_FILE, "ssl.certificate.location"),
-        (&TLS_KEY_FILE, "ssl.key.location"),
-    ];
-    let files = files.map(|(option, property)| (option.name(), property, section.optional(option)));
+    let compression =
+        if files && !section.ini.is_written(KAFKA, COMPRESSION.name()) { Some("zstd") } else { compression };
+    let connection = connection::properties(section, &CONNECTION, sasl);
     let own = librdkafka::read(section);
 
     let mut all: BTreeMap<String, String> = ALWAYS.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    all.extend(connection?);
     let mut set = |name: &str, value: &str| drop(all.insert(name.to_owned(), value.to_owned()));
-    set("bootstrap.servers", &brokers?);
-    set("client.id", &client_id?);
     set("compression.codec", compression?);
     // Room for the key and the record around it.
     set("message.max.bytes", &(max_message_size?.get() + 100_000).max(1_000_000).to_string());
-    let (tls, sasl) = (tls?, sasl?);
-    let protocol = match (tls, sasl.is_some()) {
-        (false, false) => "plaintext",
-        (true, false) => "ssl",
-        (false, true) => "sasl_plaintext",
-        (true, true) => "sasl_ssl",
-    };
-    set("security.protocol", protocol);
-    for (option, name, path) in files {
-        if let Some(path) = path? {
-            set(name, &path.display().to_string());
-            if !tls {
-                section.warn(option, "has no effect without tls = true");
-            }
-        }
-    }
-    if let Some(Sasl { mechanism, username, .. }) = sasl {
-        set("sasl.mechanism", mechanism);
-        if let Some(username) = username {
-            set("sasl.username", username);
-        }
-    }
     all.extend(own?);
     Some(all)
-}
-
-impl Sasl {
-    fn read(section: &mut Section<'_>) -> Option<Option<Self>> {
-        let mechanism = section.optional(&SASL_MECHANISM);
-        let username = section.optional(&SASL_USERNAME);
-        let password_file = section.optional(&SASL_PASSWORD_FILE);
-        let (mechanism, username, password_file) = (mechanism?, username?, password_file?);
-        let Some(mechanism) = mechanism else {
-            for (option, written) in
-                [("sasl-username", username.is_some()), ("sasl-password-file", password_file.is_some())]
-            {
-                if written {
-                    section.warn(option, "has no effect without sasl-mechanism");
-                }
-            }
-            return Some(None);
-        };
-        if mechanism != "OAUTHBEARER" && (username.is_none() || password_file.is_none()) {
-            section.error("sasl-mechanism", "needs sasl-username and sasl-password-file");
-            return None;
-        }
-        Some(Some(Self { mechanism: mechanism.to_owned(), username, password_file }))
-    }
 }
 
 /// `max-message-size`
@@ -253,18 +220,6 @@ fn message_size(text: &str) -> Result<NonZeroUsize, Refusal> {
     let size = value::count(text)?;
     let most = 1_000_000_000;
     if (1000..=most).contains(&size.get()) { Ok(size) } else { Err(format!("not from 1000 to {most} bytes")) }
-}
-
-/// `host:port`, separated by commas.
-fn brokers(text: &str) -> Result<String, Refusal> {
-    let brokers: Vec<&str> = text.split(',').map(str::trim).collect();
-    for broker in &brokers {
-        let (host, port) = broker.rsplit_once(':').unwrap_or((broker, "9092"));
-        if host.is_empty() || broker.contains(char::is_whitespace) || value::port(port).is_err() {
-            return Err(format!("{broker:?} is not a broker; write host:port, several separated by commas"));
-        }
-    }
-    Ok(brokers.join(","))
 }
 
 /// What Kafka allows.

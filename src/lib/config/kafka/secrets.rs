@@ -1,5 +1,6 @@
 //! Properties that stand in files of their own, since not everybody may read them.
 
+use super::connection::Sasl;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -17,8 +18,18 @@ pub enum SecretError {
     Line { path: PathBuf, line: usize },
 }
 
-/// Adds what stands in the file of properties, and the password.
-pub(super) fn add(
+/// The properties, with what stands in the file of properties, and the password.
+pub(super) fn all(
+    properties: &BTreeMap<String, String>,
+    properties_file: Option<&Path>,
+    sasl: Option<&Sasl>,
+) -> Result<BTreeMap<String, String>, SecretError> {
+    let mut all = properties.clone();
+    add(&mut all, properties_file, sasl.and_then(|sasl| sasl.password_file.as_deref()))?;
+    Ok(all)
+}
+
+fn add(
     all: &mut BTreeMap<String, String>,
     properties_file: Option<&Path>,
     password_file: Option<&Path>,

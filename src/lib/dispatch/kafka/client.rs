@@ -1,11 +1,14 @@
 //! librdkafka: what it is told, and what it says.
 
 use super::window::{Outcome, Token};
+use crate::batch::messages::Message;
 use crate::config;
 use crate::config::kafka::SecretError;
+use crate::parcel;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::statistics::Statistics;
 use std::time::Duration;
@@ -134,10 +137,15 @@ impl Client {
     }
 
     /// Hands over a message; never waits.
-    pub(crate) fn send(&self, token: Token, key: &[u8], payload: &[u8], seconds: u64) -> Sent {
-        let milliseconds = i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
-        let record =
+    pub(crate) fn send(&self, token: Token, message: &Message<'_>) -> Sent {
+        let Message { key, payload, stamp, headers, .. } = *message;
+        let milliseconds = i64::try_from(stamp.0.saturating_mul(1000)).unwrap_or(i64::MAX);
+        let mut record =
             BaseRecord::with_opaque_to(&self.topic, Box::new(token)).key(key).payload(payload).timestamp(milliseconds);
+        if !headers.is_empty() {
+            let add = |all: OwnedHeaders, (key, value)| all.insert(Header { key, value: Some(value) });
+            record = record.headers(parcel::pairs(headers).fold(OwnedHeaders::new(), add));
+        }
         match self.producer.send(record) {
             Ok(()) => Sent::Yes,
             Err((error, _)) => match error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown) {

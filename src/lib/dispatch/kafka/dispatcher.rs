@@ -1,12 +1,13 @@
 //! The dispatcher.
 
+use super::files::Files;
 use super::name::NAME;
 use super::report::Report;
 use super::shared::Shared;
 use super::task::Task;
 use super::window::Window;
 use crate::batch::Output;
-use crate::config;
+use crate::config::{self, Config, KafkaFormat};
 use crate::dispatch::bounds::Bounds;
 use crate::dispatch::{Batch, Counters, Dispatcher, Notices};
 use std::cell::{Cell, RefCell};
@@ -22,16 +23,24 @@ use tokio::time::{Instant, timeout_at};
 #[derive(Debug)]
 pub struct Kafka {
     shared: Rc<Shared>,
+    /// Whether it takes the files of snapshots.
+    files: bool,
     task: JoinHandle<()>,
 }
 
 impl Kafka {
-    /// Starts a client. To be called inside a tokio `LocalSet`.
+    /// Starts a client for the snapshots of this host, which has this name. To be called inside a tokio `LocalSet`.
     #[must_use]
-    pub fn start(config: &config::Kafka, notices: Notices) -> Self {
+    pub fn start(kafka: &config::Kafka, config: &Config, hostname: &str, notices: Notices) -> Self {
+        let files = (kafka.format == KafkaFormat::Snapshot).then(|| Files::new(kafka, config, hostname));
+        Self::with(kafka, files, notices)
+    }
+
+    fn with(config: &config::Kafka, files: Option<Files>, notices: Notices) -> Self {
         let brokers = config.properties.get("bootstrap.servers").map(String::as_str).unwrap_or_default();
         let shared = Rc::new(Shared {
             window: RefCell::new(Window::new(config.format)),
+            files: RefCell::default(),
             counters: Cell::default(),
             well: Cell::new(false),
             had_room: Cell::new((true, true)),
@@ -42,8 +51,9 @@ impl Kafka {
             submitted: Notify::new(),
             changed: Notify::new(),
         });
-        let task = tokio::task::spawn_local(Task::new(config, Rc::clone(&shared)).run());
-        Self { shared, task }
+        let takes_files = files.is_some();
+        let task = tokio::task::spawn_local(Task::new(config, Rc::clone(&shared), files).run());
+        Self { shared, files: takes_files, task }
     }
 }
 
@@ -53,11 +63,16 @@ impl Dispatcher for Kafka {
     }
 
     fn output(&self) -> Output {
-        Output::Kafka
+        if self.files { Output::Files } else { Output::Kafka }
     }
 
     fn submit(&self, batch: Arc<Batch>) {
-        self.shared.window.borrow_mut().push(batch);
+        match (self.files, batch.more) {
+            // It could still turn out to be unreadable.
+            (true, true) => return,
+            (true, false) => self.shared.files.borrow_mut().push_back(batch.epoch),
+            (false, _) => self.shared.window.borrow_mut().push(batch),
+        }
         self.shared.had_room.set(self.shared.room());
         self.shared.submitted.notify_one();
     }
@@ -69,13 +84,15 @@ impl Dispatcher for Kafka {
     }
 
     fn takes_more(&self) -> bool {
-        self.shared.takes_more()
+        // Pieces cost nothing where files are sent.
+        self.files || self.shared.takes_more()
     }
 
     fn counters(&self) -> Counters {
         let window = self.shared.window.borrow();
         let mut counters = self.shared.counters.get();
         (counters.queued_batches, counters.queued_lines) = (window.batches() as u64, window.lines() as u64);
+        counters.queued_batches += self.shared.files.borrow().len() as u64;
         counters.up = u64::from(!self.shared.report.is_troubled());
         counters.messages_in_flight = window.flying() as u64;
         counters.messages_parked = window.refused() as u64;
@@ -86,7 +103,7 @@ impl Dispatcher for Kafka {
     /// Ends early while Kafka does not take anything.
     fn drain(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = ()> + '_>> {
         Box::pin(async move {
-            while !self.shared.window.borrow().is_empty() && !self.shared.report.is_troubled() {
+            while !self.shared.is_empty() && !self.shared.report.is_troubled() {
                 if timeout_at(deadline, self.shared.changed.notified()).await.is_err() {
                     break;
                 }

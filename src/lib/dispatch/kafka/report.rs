@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 use tracing::{Span, error_span};
 
+use super::files::ReadError;
 use super::name::NAME;
 
 /// What was told last.
@@ -15,6 +16,8 @@ pub(crate) struct Report {
     /// Why nothing is delivered; `None` while something is.
     trouble: RefCell<Option<String>>,
     divided: Cell<bool>,
+    /// The files of a snapshot cannot be read.
+    unreadable: Cell<bool>,
     brokers: String,
     topic: String,
 }
@@ -22,8 +25,8 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn new(brokers: &str, topic: &str) -> Self {
         let of_dispatcher = error_span!("dispatcher", dispatcher = NAME);
-        let (trouble, divided) = (RefCell::default(), Cell::default());
-        Self { of_dispatcher, trouble, divided, brokers: brokers.to_owned(), topic: topic.to_owned() }
+        let (trouble, divided, unreadable) = (RefCell::default(), Cell::default(), Cell::default());
+        Self { of_dispatcher, trouble, divided, unreadable, brokers: brokers.to_owned(), topic: topic.to_owned() }
     }
 
     /// The dispatcher, for lines that come from elsewhere.
@@ -102,6 +105,23 @@ impl Report {
                 "Kafka acknowledges nothing; snapshots wait on disk"
             );
         });
+    }
+
+    /// The files of a snapshot cannot be read.
+    pub(crate) fn unreadable(&self, error: &ReadError) {
+        let error = error as &dyn std::error::Error;
+        if self.unreadable.replace(true) {
+            tracing::debug!(parent: &self.of_dispatcher, error, "the files still cannot be read");
+        } else {
+            tracing::error!(parent: &self.of_dispatcher, error, "the files of a snapshot are not sent; trying again");
+        }
+    }
+
+    /// They can.
+    pub(crate) fn readable(&self) {
+        if self.unreadable.replace(false) {
+            tracing::info!(parent: &self.of_dispatcher, "the files of snapshots can be read again");
+        }
     }
 
     /// There is no client, or a new one is needed.

@@ -4,16 +4,23 @@ use super::name::NAME;
 use super::report::Report;
 use super::window::Window;
 use crate::dispatch::{Counters, Notice, Notices};
+use crate::snapshot::Epoch;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use tokio::sync::Notify;
 
 /// Bytes of messages without an answer, beyond which another piece of a snapshot is not rendered yet.
 const ENOUGH_HELD: usize = 4 * 1024 * 1024;
 
+/// Snapshots whose files may wait to be read.
+const FILES_WAIT: usize = 8;
+
 /// What the worker's end and the task have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) window: RefCell<Window>,
+    /// Snapshots whose files are to be sent, oldest first; the first may be in the window in part.
+    pub(super) files: RefCell<VecDeque<Epoch>>,
     pub(super) counters: Cell<Counters>,
     /// Whether something was delivered, and nothing went wrong since.
     pub(super) well: Cell<bool>,
@@ -31,13 +38,19 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn has_room(&self) -> bool {
-        let window = self.window.borrow();
-        window.is_empty() || (self.well.get() && window.lines() < self.queue_size && window.unsent() < self.unsent)
+        let (window, files) = (self.window.borrow(), self.files.borrow().len());
+        let room = window.lines() < self.queue_size && window.unsent() < self.unsent && files < FILES_WAIT;
+        (window.is_empty() && files == 0) || (self.well.get() && room)
     }
 
     pub(super) fn takes_more(&self) -> bool {
         let window = self.window.borrow();
         window.unsent() < self.unsent && window.bytes() < ENOUGH_HELD
+    }
+
+    /// Whether nothing is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.window.borrow().is_empty() && self.files.borrow().is_empty()
     }
 
     pub(super) fn room(&self) -> (bool, bool) {

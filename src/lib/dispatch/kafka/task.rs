@@ -1,16 +1,18 @@
 //! Sends what waits, hears what became of it.
 
 use super::client::{Client, Event, Sent};
+use super::files::{Files, ReadError, Reading};
 use super::name::NAME;
 use super::shared::Shared;
 use super::window::{Delivered, Outcome, Token};
 use crate::backoff::{Backoff, jitter};
 use crate::config;
-use crate::dispatch::{Notice, aside};
+use crate::dispatch::{Batch, Notice, aside};
 use crate::looked::{self, Moment};
 use rdkafka::error::RDKafkaErrorCode;
 use std::future::pending;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, sleep_until};
@@ -37,10 +39,12 @@ pub(super) struct Task {
     heard: Moment,
     /// librdkafka holds as much as it may.
     full: bool,
+    /// Reads the files of snapshots, where they are what is sent.
+    pub(super) reading: Option<Reading>,
 }
 
 impl Task {
-    pub(super) fn new(config: &config::Kafka, shared: Rc<Shared>) -> Self {
+    pub(super) fn new(config: &config::Kafka, shared: Rc<Shared>, files: Option<Files>) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
         Self {
             config: config.clone(),
@@ -53,12 +57,14 @@ impl Task {
             retry_at: None,
             heard: Moment::now(),
             full: false,
+            reading: files.map(Reading::new),
         }
     }
 
     pub(super) async fn run(mut self) {
         self.connect();
         loop {
+            self.read();
             let more = self.send();
             self.settle();
             if more {
@@ -84,6 +90,7 @@ impl Task {
                     }
                 }
                 () = until(self.retry_at) => self.try_again(),
+                read = done(&mut self.reading) => if let Some(read) = read { self.take_in(read) },
                 () = moment(stalls) => {
                     // What has been said counts first.
                     while let Ok(event) = self.events.try_recv() {
@@ -95,6 +102,35 @@ impl Task {
                     }
                 }
             }
+        }
+    }
+
+    /// Begins to read the next files, if there is room for them.
+    fn read(&mut self) {
+        let Some(reading) = self.reading.as_mut().filter(|_| self.shared.takes_more()) else { return };
+        let next = self.shared.files.borrow().front().copied();
+        if let Some(epoch) = next {
+            reading.begin(epoch);
+        }
+    }
+
+    /// What was read is sent, or read again later.
+    fn take_in(&mut self, read: Result<Batch, ReadError>) {
+        let batch = match read {
+            Ok(batch) => batch,
+            Err(error) => {
+                self.shared.report.unreadable(&error);
+                self.shared.unwell();
+                return;
+            }
+        };
+        if !batch.more {
+            self.shared.files.borrow_mut().pop_front();
+        }
+        self.shared.report.readable();
+        self.shared.window.borrow_mut().push(Arc::new(batch));
+        if self.shared.window.borrow().flying() == 0 {
+            self.heard = Moment::now();
         }
     }
 
@@ -119,7 +155,7 @@ impl Task {
         let mut window = self.shared.window.borrow_mut();
         for _ in 0..AT_A_TIME {
             let Some((token, message)) = window.next() else { break };
-            match client.send(token, message.key, message.payload, message.stamp.0) {
+            match client.send(token, &message) {
                 Sent::Yes => window.sent(token, now),
                 Sent::Full => {
                     self.full = true;
@@ -251,6 +287,13 @@ impl Task {
         });
         self.shared.unwell();
         self.later();
+    }
+}
+
+async fn done(reading: &mut Option<Reading>) -> Option<Result<Batch, ReadError>> {
+    match reading {
+        Some(reading) => reading.done().await,
+        None => pending().await,
     }
 }
 

@@ -8,7 +8,7 @@
 //!
 //! A message that is too large is sent by itself first, because brokers limit the whole batch that a message travels in.
 
-use crate::batch::messages::{Message, halves};
+use crate::batch::messages::{Half, Message, halves_of};
 use crate::config::KafkaFormat;
 use crate::dispatch::Batch;
 use crate::snapshot::Epoch;
@@ -52,7 +52,7 @@ enum State {
 struct Held {
     batch: Arc<Batch>,
     /// Halves of messages that were too large; their places follow those of the batch.
-    halves: Vec<(Vec<u8>, Vec<u8>, Epoch)>,
+    halves: Vec<(Vec<u8>, Half, Epoch)>,
     states: Vec<State>,
     /// Everything before this place has been sent.
     next: usize,
@@ -65,7 +65,8 @@ impl Held {
         match index.checked_sub(self.batch.messages.len()) {
             None => self.batch.messages.get(index),
             Some(half) => {
-                self.halves.get(half).map(|(key, payload, stamp)| Message { key, payload, stamp: *stamp, samples: 0 })
+                let (key, (headers, payload), stamp) = self.halves.get(half)?;
+                Some(Message { key, payload, stamp: *stamp, samples: 0, headers })
             }
         }
     }
@@ -173,7 +174,8 @@ impl Window {
         }
         if let Some(held) = self.held_mut(token.serial) {
             held.since.get_or_insert(now);
-            let bytes = held.message(token.index).map_or(0, |message| message.key.len() + message.payload.len());
+            let size = |message: Message<'_>| message.key.len() + message.payload.len() + message.headers.len();
+            let bytes = held.message(token.index).map_or(0, size);
             if let Some(state) = held.states.get_mut(token.index) {
                 *state = if large { State::FlyingAlone } else { State::Flying };
             }
@@ -228,9 +230,9 @@ impl Window {
         let Some(held) = self.held_mut(token.serial) else { return false };
         let Some(message) = held.message(token.index) else { return false };
         let (key, stamp) = (message.key.to_vec(), message.stamp);
-        let Some((one, other)) = halves(format, message.payload) else { return false };
+        let Some(halves) = halves_of(format, &message) else { return false };
         let places = [held.states.len(), held.states.len() + 1];
-        held.halves.extend([(key.clone(), one, stamp), (key, other, stamp)]);
+        held.halves.extend(halves.map(|half| (key.clone(), half, stamp)));
         held.states.extend([State::Large; 2]);
         if let Some(state) = held.states.get_mut(token.index) {
             *state = State::Done;

@@ -54,12 +54,14 @@ impl Parent<'_> {
         );
         systemd::stopping();
         self.leaving = true;
+        self.source.drain();
         self.supervisor.drain(Moment::now(), GRACE);
         self.pool.drain(GRACE);
     }
 
     /// The last word.
     pub(super) fn end(&mut self, code: u8) -> u8 {
+        self.source.end();
         let queue = self.custody.queue();
         let left = queue.depth() + queue.in_flight();
         let delivered = self.totals.get(Figure::SnapshotsDelivered);

@@ -74,6 +74,63 @@ figures! {
             "Workers replaced because they did not respond for worker-timeout.";
         WatchRescues "events" Counter
             "Times that src-dir was replaced or the kernel lost events, so that the whole directory had to be scanned.";
+        SourceUp "state" Gauge
+            "1 while snapshots can be read from Kafka, 0 while they cannot. This figure and those below are sent with source = kafka.";
+        SourcePartitions "partitions" Gauge
+            "Partitions of the topic that this member of the group reads.";
+        SourcePartitionsPaused "partitions" Gauge
+            "Those of them that are not read now: destinations do not have what was read, or seconds wait for their hosts.";
+        SourceLag "messages" Gauge
+            "Messages of these partitions that are not committed, which is done when all before them is delivered.";
+        SourceAssembling "snapshots" Gauge
+            "Seconds that wait for files or hosts.";
+        SourceBufferedBytes "bytes" Gauge
+            "Memory for files of which a part is missing.";
+        SourceAssembled "hosts" Counter
+            "Snapshots of hosts that were read and put together, repetitions included.";
+        SourceIncomplete "hosts" Counter
+            "Snapshots of hosts of which a file never came; those with a file of which a part never came are given up.";
+        SourceLate "snapshots" Counter
+            "Seconds that were sent once more since a host of them came late.";
+        SourceRefused "messages" Counter
+            "Messages that were left out: of another program, damaged, contradicting others, or too large.";
+        SourceRebalances "events" Counter
+            "Times that partitions came to this member or went away.";
+    }
+}
+
+/// What is counted of snapshots that come from Kafka.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Consumed {
+    pub(super) up: u64,
+    pub(super) partitions: u64,
+    pub(super) paused: u64,
+    pub(super) lag: u64,
+    pub(super) assembling: u64,
+    pub(super) buffered: u64,
+    pub(super) assembled: u64,
+    pub(super) incomplete: u64,
+    pub(super) late: u64,
+    pub(super) refused: u64,
+    pub(super) rebalances: u64,
+}
+
+impl Consumed {
+    fn get(&self, figure: Figure) -> Option<u64> {
+        Some(match figure {
+            Figure::SourceUp => self.up,
+            Figure::SourcePartitions => self.partitions,
+            Figure::SourcePartitionsPaused => self.paused,
+            Figure::SourceLag => self.lag,
+            Figure::SourceAssembling => self.assembling,
+            Figure::SourceBufferedBytes => self.buffered,
+            Figure::SourceAssembled => self.assembled,
+            Figure::SourceIncomplete => self.incomplete,
+            Figure::SourceLate => self.late,
+            Figure::SourceRefused => self.refused,
+            Figure::SourceRebalances => self.rebalances,
+            _ => return None,
+        })
     }
 }
 
@@ -87,6 +144,8 @@ pub struct Totals {
     live: BTreeMap<(Slot, String), Counters>,
     /// Destinations that have confirmed nothing for a while.
     pub unconfirmed: usize,
+    /// Where snapshots come from Kafka, what is counted of that.
+    pub consumed: Option<Consumed>,
     /// Longest delivery since the last report.
     latency: Option<Duration>,
 }
@@ -160,6 +219,7 @@ impl Totals {
             Figure::DestinationsUnconfirmed => Some(size(self.unconfirmed)),
             Figure::Workers => Some(size(workers)),
             Figure::DeliveryLatency => self.latency.map(|latency| (latency.as_secs_f64() * 1000.0).round() / 1000.0),
+            figure if Consumed::default().get(figure).is_some() => self.consumed?.get(figure).map(as_f64),
             counter => Some(as_f64(self.get(counter))),
         };
         Figure::ALL.iter().filter_map(|figure| Some((*figure, value(*figure)?))).collect()
@@ -250,7 +310,8 @@ mod tests {
         totals.delivered(Duration::from_millis(300));
 
         let first = totals.report(Epoch(130), at(130), &queue, 4);
-        assert_eq!(first.values.len(), Figure::ALL.len() + Counters::DISPATCHER.len());
+        let of_source = Figure::ALL.iter().filter(|figure| Consumed::default().get(**figure).is_some()).count();
+        assert_eq!(first.values.len(), Figure::ALL.len() - of_source + Counters::DISPATCHER.len());
         for (name, expected) in [
             ("QueueDepth", 1.0),
             ("QueueOldestAge", 30.0),

@@ -15,6 +15,8 @@ mod pool;
 mod processor;
 mod record;
 mod renewal;
+#[cfg_attr(not(feature = "kafka"), path = "no_source.rs")]
+mod source;
 pub(super) mod spawn;
 mod sums;
 mod supervisor;
@@ -44,6 +46,7 @@ use heartbeat::Heartbeat;
 use page::page;
 use pool::{Event, Pool, WorkerEvent};
 use renewal::Renewal;
+use source::Source;
 use spawn::Spawner;
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
@@ -115,6 +118,7 @@ struct Parent<'f> {
     door: Door,
     scrapes: Scrapes,
     renewal: Renewal,
+    source: Source,
     feed: Option<&'f mut dyn Feed>,
 }
 
@@ -129,8 +133,10 @@ impl<'f> Parent<'f> {
         let now = Instant::now();
         statistics::tidy(&process.src_dir, config.exporter.statistics);
         let (scrapes, door) = exporter::start(&config.exporter);
+        let custody = Custody::open(&process.src_dir, now)?;
         Ok(Self {
-            custody: Custody::open(&process.src_dir, now)?,
+            source: Source::open(config),
+            custody,
             supervisor: Supervisor::new(policy(process), Moment::now()),
             pool: Pool::new(spawner),
             totals: Totals::default(),
@@ -170,6 +176,8 @@ impl<'f> Parent<'f> {
                 return self.end(code);
             }
             self.renew();
+            self.source.look();
+            self.totals.consumed = self.source.figures();
             let fed = self.feed(now);
             self.assign(now);
             self.tell_turns();

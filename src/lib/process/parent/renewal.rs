@@ -73,6 +73,7 @@ impl Parent<'_> {
         self.pool.configure(spawner);
         self.supervisor.configure(policy(process), Moment::now());
         self.turns.configure(config);
+        self.source.configure(config);
         self.self_metrics = process.self_metrics;
         self.interval = config.pull.pull_interval;
         if !config.exporter.statistics {

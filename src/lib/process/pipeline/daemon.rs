@@ -11,6 +11,7 @@ use crate::parse::info::{self, Info};
 use crate::parse::part::Part;
 use crate::plan::is_daemon_counter;
 use crate::render::path::{About, Paths};
+use crate::snapshot::members::unmarked;
 use crate::snapshot::{Epoch, INFO_SUFFIX};
 use crate::value::Value;
 use std::collections::HashMap;
@@ -169,7 +170,7 @@ pub(super) fn process_names(processes: &[(&str, Info)]) -> Vec<String> {
         .iter()
         .map(|(socket, info)| match number(info) {
             Some(number) if uses.get(&number) == Some(&1) => number.to_string(),
-            _ => sanitize(socket.as_bytes()),
+            _ => sanitize(unmarked(socket).as_bytes()),
         })
         .collect()
 }

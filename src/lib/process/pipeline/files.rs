@@ -38,6 +38,11 @@ pub(super) struct Further {
 }
 
 impl Files {
+    /// Whether there is such a directory, of which nothing else is to be known.
+    pub(super) fn is_there(dir: &Path) -> std::io::Result<()> {
+        std::fs::read_dir(dir).map(drop)
+    }
+
     /// Regular files whose names end as ours do; hidden files, links and anything else are not read.
     pub(super) fn list(dir: &Path) -> std::io::Result<Self> {
         let mut files = Self::default();

@@ -2,14 +2,16 @@
 
 use super::daemon;
 use super::files::Files;
-use super::own::SnapshotFigure;
+use super::own::{self, SnapshotFigure};
 use super::run::{PipelineError, Run, Share};
 use super::sites::{ClusterState, Sites};
 use super::twins::Twins;
 use crate::encode::object::Host;
 use crate::haproxy::columns::Kind;
 use crate::render::objects::Selected;
+use crate::render::path::About;
 use crate::render::pieces::{self, Outlet};
+use crate::value::Value;
 use std::collections::HashSet;
 use std::time::Instant;
 
@@ -75,9 +77,17 @@ impl Run<'_> {
     fn clusters(&mut self, sites: &mut Sites) {
         let skip_zero = self.plans.iter().any(|plan| plan.skip_zero);
         self.sink.clusters(true);
-        for (name, ClusterState { hosts, paths, objects }) in sites.clusters() {
+        for (name, ClusterState { hosts, paths, objects, missing, count, .. }) in sites.clusters() {
             self.sink.host(&Host { name: String::new(), cluster: Some(name.clone()) });
             self.sink.since(None);
+            if let Some(missing) = missing {
+                let prefixes = paths.of(About::Own);
+                for (figure, value) in
+                    [(SnapshotFigure::ClusterHosts, *count), (SnapshotFigure::ClusterHostsMissing, *missing)]
+                {
+                    own::own(&prefixes, figure, Value::Int(i64::try_from(value).unwrap_or(i64::MAX)), self.sink);
+                }
+            }
             daemon::of_cluster(hosts.daemon(), skip_zero, paths, self.sink);
             objects.begin(&hosts.names, 0);
             for (kind, plan) in Kind::ALL.into_iter().zip(self.plans) {

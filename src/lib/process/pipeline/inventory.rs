@@ -8,6 +8,7 @@ use crate::haproxy::columns::Kind;
 use crate::parse::info::Info;
 use crate::parse::part::Part;
 use crate::render::path::Paths;
+use crate::snapshot::members::Members;
 use crate::snapshot::{INFO_SUFFIX, STAT_SUFFIX};
 use std::collections::BTreeMap;
 use std::io;
@@ -37,6 +38,7 @@ impl Pipeline {
     /// The directory cannot be read.
     pub fn inventory(&mut self, config: &Config, hostname: &str, dir: &Path) -> io::Result<Vec<Holding>> {
         let files = Files::list(dir)?;
+        self.sites.members = Members::read(dir)?;
         let mut holdings = Vec::new();
         let mut clusters: BTreeMap<String, Holding> = BTreeMap::new();
         for (host, mut files) in self.sites.divide(&files) {

@@ -40,6 +40,7 @@ use crate::plan::{DaemonPlan, KindPlan};
 use crate::render::path::{About, Paths};
 use crate::render::pieces::{self, Outlet};
 use crate::snapshot::Epoch;
+use crate::snapshot::members::{Member, Members};
 use bounds::Bounds;
 use exclude::Excluded;
 use families::Unknowns;
@@ -103,7 +104,8 @@ impl Pipeline {
     fn with(config: &Config, hostname: &str, sink: Sink) -> Self {
         let process = &config.process;
         let paths = Paths::new(config, hostname);
-        let messages = config.kafka.as_ref().is_some_and(|kafka| kafka.format != KafkaFormat::Graphite);
+        let messages =
+            config.kafka.as_ref().is_some_and(|kafka| matches!(kafka.format, KafkaFormat::Json | KafkaFormat::Influx));
         let samples = config.exporter.statistics || config.otlp.is_some() || config.remote_write.is_some();
         let plans = Arc::new(PerKind::new(|kind| match KindPlan::new(kind, process) {
             plan if process.cluster_metrics || messages || samples => plan.and_beyond(),
@@ -164,7 +166,13 @@ impl Pipeline {
     /// # Errors
     /// When the directory cannot be read; what went to `outlet` is void then.
     pub async fn render(&mut self, dir: &Path, outlet: &Outlet) -> Result<Report, PipelineError> {
-        let files = Files::list(dir).map_err(|source| PipelineError::Directory { path: dir.to_owned(), source })?;
+        let failed = |source| PipelineError::Directory { path: dir.to_owned(), source };
+        if self.sink.is_idle() {
+            // All destinations take the files as they are.
+            return Files::is_there(dir).map(|()| Report::default()).map_err(failed);
+        }
+        let files = Files::list(dir).map_err(failed)?;
+        self.sites.members = Members::read(dir).map_err(failed)?;
         self.render_files(dir, &files, outlet).await
     }
 
@@ -198,6 +206,21 @@ impl Pipeline {
     pub fn own_metric(&mut self, name: &str, value: f64, stamp: Epoch) {
         self.sink.stamp(stamp);
         own::named(&self.own, &mut self.figures, name, value, &mut self.sink);
+    }
+
+    /// The hosts that the last snapshot was put together of, by the marks of their files; none where it was not.
+    #[must_use]
+    pub fn members(&self) -> Vec<(String, Member)> {
+        let hosts = self.sites.members.iter().flat_map(|members| &members.hosts);
+        hosts.map(|(mark, member)| (mark.clone(), member.clone())).collect()
+    }
+
+    /// The same as [`Pipeline::own_metric`] about haproxystats on another host.
+    pub fn metric_of(&mut self, member: &Member, name: &str, value: f64) {
+        let Some(paths) = self.sites.enter_own(member, &mut self.sink) else { return };
+        self.sink.stamp(self.epoch);
+        own::named(&paths, &mut self.figures, name, value, &mut self.sink);
+        self.sites.leave(&mut self.sink);
     }
 
     /// A time that the processing took, with three decimals.

@@ -38,6 +38,10 @@ figures! {
             "Metrics of servers in this snapshot, this one included.";
         MetricsFamilies "metrics" Gauge
             "Metrics of families in this snapshot, this one included; absent without families.";
+        ClusterHosts "hosts" Gauge
+            "Hosts that the roll-up of this cluster is made of; only with source = kafka, on the path of the cluster.";
+        ClusterHostsMissing "hosts" Gauge
+            "Hosts of this cluster that were seen in the seconds before, and are not in the roll-up; only with source = kafka.";
     }
 }
 

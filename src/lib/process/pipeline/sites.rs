@@ -5,15 +5,20 @@ use super::files::{Files, socket};
 use crate::aggregate::cluster::Cluster;
 use crate::config::{Config, HostName, Hosts};
 use crate::encode::object::Host;
+use crate::encode::prefix::Prefixes;
 use crate::encode::sink::Sink;
 use crate::haproxy::family::Family;
 use crate::haproxy::per_kind::PerKind;
 use crate::parse::stat::Stats;
 use crate::plan::KindPlan;
 use crate::render::objects::Objects;
-use crate::render::path::Paths;
+use crate::render::path::{About, Paths};
+use crate::snapshot::members::{Member, Members};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+
+/// Snapshots after which a host that was in none of them is forgotten, where they say themselves whose they are.
+const REMEMBERED: u64 = 1000;
 
 /// What is kept of a host from one snapshot to the next.
 #[derive(Debug)]
@@ -23,6 +28,8 @@ pub(super) struct HostState {
     pub(super) objects: Objects,
     /// Files of the last snapshot with a header and no row: those HAProxies have no proxy.
     pub(super) bare: BTreeSet<String>,
+    /// Number of the last snapshot that it was in.
+    seen: u64,
 }
 
 /// A cluster, and what renders it.
@@ -31,6 +38,12 @@ pub(super) struct ClusterState {
     pub(super) hosts: Cluster,
     pub(super) paths: Paths,
     pub(super) objects: Objects,
+    /// How many hosts of it are missing, where that is known.
+    pub(super) missing: Option<u64>,
+    /// Hosts that are there.
+    pub(super) count: u64,
+    /// Number of the last snapshot that it was in.
+    seen: u64,
 }
 
 /// All hosts.
@@ -51,6 +64,10 @@ pub(super) struct Sites {
     make: Option<Make>,
     /// Sources of which no host is known; told once each.
     unknown: HashSet<String>,
+    /// Whose files the snapshot has, where it was put together of those of several hosts.
+    pub(super) members: Option<Members>,
+    /// Counts such snapshots.
+    number: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -69,9 +86,15 @@ impl Make {
         Stats::new(Arc::clone(&self.plans), self.status())
     }
 
+    fn cluster(&self, name: &str) -> ClusterState {
+        let paths = Paths::of_cluster(&self.config, name);
+        let (hosts, objects) = (Cluster::new(&self.plans), Objects::new(paths.clone(), self.status()));
+        ClusterState { hosts, paths, objects, missing: None, count: 0, seen: 0 }
+    }
+
     fn site(&self, paths: Paths, stats: Stats) -> HostState {
         let status = self.status();
-        HostState { stats, objects: Objects::new(paths.clone(), status), paths, bare: BTreeSet::new() }
+        HostState { stats, objects: Objects::new(paths.clone(), status), paths, bare: BTreeSet::new(), seen: 0 }
     }
 }
 
@@ -82,9 +105,7 @@ impl Sites {
         let mut sites = Self { hosts: config.hosts.clone(), ..Self::default() };
         if config.process.cluster_metrics {
             for cluster in config.hosts.clusters() {
-                let paths = Paths::of_cluster(config, cluster);
-                let objects = Objects::new(paths.clone(), make.status());
-                sites.totals.insert(cluster.to_owned(), ClusterState { hosts: Cluster::new(plans), paths, objects });
+                sites.totals.insert(cluster.to_owned(), make.cluster(cluster));
             }
         }
         let name = if config.graphite.fqdn { hostname } else { hostname.split('.').next().unwrap_or(hostname) };
@@ -97,6 +118,11 @@ impl Sites {
 
     /// The files of each host, in the order of the hosts' names; those of no known host are this one's, and come first.
     pub(super) fn divide(&mut self, files: &Files) -> Vec<(Option<HostName>, Files)> {
+        if let Some(members) = self.members.take() {
+            let parts = self.divide_members(files, &members);
+            self.members = Some(members);
+            return parts;
+        }
         let mut parts: BTreeMap<Option<HostName>, Files> = BTreeMap::new();
         if self.hosts.is_empty() {
             return vec![(None, files.clone())];
@@ -115,9 +141,49 @@ impl Sites {
         parts.into_iter().collect()
     }
 
+    /// The same of a snapshot that says whose its files are. Hosts and clusters that have not been there for long are forgotten.
+    fn divide_members(&mut self, files: &Files, members: &Members) -> Vec<(Option<HostName>, Files)> {
+        self.number += 1;
+        let number = self.number;
+        let is_over = |seen: u64| seen > 0 && number - seen > REMEMBERED;
+        self.others.retain(|_, host| !is_over(host.seen));
+        self.totals.retain(|_, total| !is_over(total.seen));
+        if self.lent.as_ref().is_some_and(|lent| !self.others.contains_key(lent)) {
+            // The memory to read into went with it.
+            (self.lent, self.shared) = (None, None);
+        }
+        if let Some(make) = self.make.as_ref().filter(|make| make.config.process.cluster_metrics) {
+            for (name, missing) in &members.clusters {
+                let total = self.totals.entry(name.clone()).or_insert_with(|| make.cluster(name));
+                (total.missing, total.seen) = (Some(*missing), number);
+            }
+        }
+        let mut parts: BTreeMap<Option<HostName>, Files> = BTreeMap::new();
+        for file in files.all() {
+            // A file of no host is none of ours.
+            let Some(Member { name, cluster }) = members.of(file) else { continue };
+            let host = HostName { name: name.clone(), cluster: cluster.clone() };
+            parts.entry(Some(host)).or_default().add(file.clone());
+        }
+        if parts.is_empty() {
+            parts.insert(None, Files::default());
+        }
+        parts.into_iter().collect()
+    }
+
     /// Before the hosts of a snapshot.
     pub(super) fn begin(&mut self) {
-        self.totals.values_mut().for_each(|total| total.hosts.clear());
+        for total in self.totals.values_mut() {
+            total.hosts.clear();
+            total.count = 0;
+        }
+    }
+
+    /// What haproxystats on a host is called; what is told from now on is this host's.
+    pub(super) fn enter_own(&self, member: &Member, sink: &mut Sink) -> Option<Prefixes> {
+        let make = self.make.as_ref()?;
+        sink.host(&Host { name: member.name.clone(), cluster: member.cluster.clone() });
+        Some(Paths::of_host(&make.config, &member.name).of(About::Own))
     }
 
     /// What belongs to a host, and its cluster. What is rendered from now on is noted as this host's.
@@ -139,8 +205,18 @@ impl Sites {
             self.others.insert(host.clone(), site);
         }
         self.lend(host);
-        let cluster = host.cluster.as_ref().and_then(|cluster| self.totals.get_mut(cluster));
-        Some((self.others.get_mut(host)?, cluster.map(|total| &mut total.hosts)))
+        let put_together = self.members.is_some();
+        let rolled_up = |cluster: &&String| self.members.as_ref().is_none_or(|of| of.clusters.contains_key(*cluster));
+        let cluster = host.cluster.as_ref().filter(rolled_up).and_then(|cluster| self.totals.get_mut(cluster));
+        let site = self.others.get_mut(host)?;
+        if put_together && std::mem::replace(&mut site.seen, self.number) == self.number {
+            return Some((site, cluster.map(|total| &mut total.hosts)));
+        }
+        let counted = cluster.map(|total| {
+            total.count += 1;
+            &mut total.hosts
+        });
+        Some((site, counted))
     }
 
     /// Gives a host the memory to read into, which another one has had.
@@ -164,6 +240,7 @@ impl Sites {
 
     /// The clusters, and what they have so far.
     pub(super) fn clusters(&mut self) -> impl Iterator<Item = (&String, &mut ClusterState)> {
-        self.totals.iter_mut()
+        let members = self.members.as_ref();
+        self.totals.iter_mut().filter(move |(name, _)| members.is_none_or(|of| of.clusters.contains_key(*name)))
     }
 }

@@ -29,6 +29,8 @@ pub(super) fn load(front: &Front, arguments: &Arguments, asked: &Replay, scratch
 }
 
 fn change(ini: &mut Ini, asked: &Replay, scratch: &Scratch, level: LogLevel) {
+    ini.set(ORIGIN, "process", "source", "directory");
+    ini.remove("kafka-source");
     ini.set(ORIGIN, "process", "src-dir", &src_dir(scratch).display().to_string());
     // One after the other, in order.
     ini.set(ORIGIN, "process", "workers", "1");

@@ -2,18 +2,28 @@
 
 use crate::process::pipeline::PipelineError;
 use crate::snapshot::PULL_COUNTERS;
+use crate::snapshot::members::marked;
 use crate::telemetry::pull;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Longest `.pull` file that is read; a real one has some twenty lines.
 const MAX_PULL_COUNTERS: u64 = 16 * 1024;
 
 /// The figures that pull has left in a snapshot: those of its table that can be read, others are left out.
 pub(in crate::process) fn pull_counters(dir: &Path) -> Result<Vec<(&'static str, f64)>, PipelineError> {
-    let (path, mut text) = (dir.join(PULL_COUNTERS), String::new());
+    figures(dir.join(PULL_COUNTERS))
+}
+
+/// The same of a host whose files have this mark.
+pub(in crate::process) fn pull_counters_of(dir: &Path, mark: &str) -> Result<Vec<(&'static str, f64)>, PipelineError> {
+    figures(dir.join(marked(mark, PULL_COUNTERS)))
+}
+
+fn figures(path: PathBuf) -> Result<Vec<(&'static str, f64)>, PipelineError> {
+    let mut text = String::new();
     match open(&path).and_then(|file| file.take(MAX_PULL_COUNTERS).read_to_string(&mut text)) {
         Ok(_) => {}
         Err(source) if !is_none_of_pulls(&source) => return Err(PipelineError::File { path, source }),

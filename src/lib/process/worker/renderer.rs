@@ -2,7 +2,7 @@
 //! that snapshot only.
 
 use super::panics;
-use super::pull_counters::pull_counters;
+use super::pull_counters::{pull_counters, pull_counters_of};
 use super::trap::Trap;
 use crate::batch::Piece;
 use crate::config::Config;
@@ -136,6 +136,11 @@ async fn render(
     if config.process.self_metrics {
         for (name, value) in pull_counters(dir)? {
             pipeline.own_metric(name, value, epoch);
+        }
+        for (mark, member) in pipeline.members() {
+            for (name, value) in pull_counters_of(dir, &mark)? {
+                pipeline.metric_of(&member, name, value);
+            }
         }
     }
     for (name, value) in figures.iter().flat_map(|figures| figures.values.iter()) {

@@ -144,7 +144,7 @@ impl Worker {
         }
         #[cfg(feature = "kafka")]
         if let Some(kafka) = &config.kafka {
-            dispatchers.push(Box::new(crate::dispatch::kafka::Kafka::start(kafka, sender.clone())));
+            dispatchers.push(Box::new(crate::dispatch::kafka::Kafka::start(kafka, config, &hostname, sender.clone())));
         }
         for (protocol, remote) in [(Protocol::Otlp, &config.otlp), (Protocol::RemoteWrite, &config.remote_write)] {
             if let Some(remote) = remote {

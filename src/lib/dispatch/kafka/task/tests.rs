@@ -25,6 +25,7 @@ impl Bench {
         let (sender, notices) = mpsc::unbounded_channel();
         let shared = Rc::new(Shared {
             window: RefCell::new(Window::new(config.format)),
+            files: RefCell::default(),
             counters: Cell::default(),
             well: Cell::new(true),
             had_room: Cell::new((true, true)),
@@ -35,7 +36,7 @@ impl Bench {
             submitted: Notify::new(),
             changed: Notify::new(),
         });
-        let mut task = Task::new(&config, shared);
+        let mut task = Task::new(&config, shared, None);
         task.connect();
         assert!(task.client.is_some());
         let mut bench = Self { task, notices };

@@ -1,0 +1,264 @@
+//! librdkafka as a member of a consumer group: what it is told, and what it says.
+
+use super::places::{Position, note, read_note};
+use crate::config::KafkaSource;
+use crate::config::kafka::SecretError;
+use crate::parcel::{Label, Refused};
+use crate::snapshot::Epoch;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::statistics::Statistics;
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How often librdkafka says how far the partitions go.
+const STATISTICS_MS: &str = "2000";
+
+/// How long the brokers are asked for what was committed.
+const ASK: Duration = Duration::from_secs(5);
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClientError {
+    #[error("cannot log in")]
+    Secret(#[from] SecretError),
+    #[error("librdkafka refuses its configuration")]
+    Refused(#[source] KafkaError),
+}
+
+/// What librdkafka says, while it is asked for messages.
+#[derive(Debug)]
+pub(super) enum Event {
+    Assigned(Vec<i32>),
+    Revoked(Vec<i32>),
+    /// Something is wrong with a connection, or with all of them.
+    Trouble(RDKafkaErrorCode, String),
+    /// Where the partitions end.
+    Ends(BTreeMap<i32, i64>),
+    /// Offsets were not committed.
+    NotCommitted(String),
+}
+
+/// What is to be committed when a partition is given up.
+type Positions = Arc<Mutex<Vec<Position>>>;
+
+struct Context {
+    events: Sender<Event>,
+    positions: Positions,
+    topic: String,
+}
+
+impl Context {
+    fn tell(&self, event: Event) {
+        // Without a receiver the program is on its way out.
+        let _ = self.events.send(event);
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "CONFWARN" {
+            tracing::warn!(facility, "{message}");
+        } else {
+            tracing::debug!(facility, ?level, "{message}");
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        self.tell(Event::Trouble(code, reason.to_owned()));
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let Some(topic) = statistics.topics.get(&self.topic) else { return };
+        let ends = topic.partitions.iter().filter(|(number, of)| **number >= 0 && of.hi_offset >= 0);
+        self.tell(Event::Ends(ends.map(|(number, of)| (*number, of.hi_offset)).collect()));
+    }
+}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let Rebalance::Revoke(list) = rebalance else { return };
+        let revoked = numbers(list);
+        // The next one begins there. Where this fails it begins further back.
+        let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        let of: Vec<Position> =
+            positions.iter().filter(|position| revoked.contains(&position.partition)).cloned().collect();
+        drop(positions);
+        if !of.is_empty()
+            && let Err(error) = commit(consumer, &self.topic, &of, CommitMode::Sync)
+        {
+            tracing::debug!(%error, "not committed when partitions were given up");
+        }
+        self.tell(Event::Revoked(revoked));
+    }
+
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) => self.tell(Event::Assigned(numbers(list))),
+            Rebalance::Revoke(_) => {}
+            Rebalance::Error(error) => tracing::debug!(%error, "rebalance"),
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        match result.map_err(|error| (error.rdkafka_error_code(), error)) {
+            Ok(()) | Err((Some(RDKafkaErrorCode::NoOffset), _)) => {}
+            Err((_, error)) => self.tell(Event::NotCommitted(error.to_string())),
+        }
+    }
+}
+
+fn numbers(list: &TopicPartitionList) -> Vec<i32> {
+    list.elements().iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::partition).collect()
+}
+
+fn commit(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    positions: &[Position],
+    mode: CommitMode,
+) -> Result<(), KafkaError> {
+    let mut list = TopicPartitionList::with_capacity(positions.len());
+    for position in positions {
+        let mut element = list.add_partition(topic, position.partition);
+        element.set_offset(Offset::Offset(position.offset))?;
+        element.set_metadata(note(position.settled));
+    }
+    consumer.commit(&list, mode)
+}
+
+/// A message, as far as it is understood.
+pub(super) struct Read<'a> {
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    pub(super) label: Result<Label, Refused>,
+    message: BorrowedMessage<'a>,
+}
+
+impl Read<'_> {
+    pub(super) fn payload(&self) -> &[u8] {
+        self.message.payload().unwrap_or_default()
+    }
+}
+
+/// A member of the group.
+pub(super) struct Client {
+    consumer: BaseConsumer<Context>,
+    events: Receiver<Event>,
+    positions: Positions,
+    topic: String,
+    paused: BTreeSet<i32>,
+}
+
+impl Client {
+    /// Joins the group; it connects by itself.
+    pub(super) fn new(config: &KafkaSource) -> Result<Self, ClientError> {
+        let mut properties: ClientConfig = config.all_properties()?.into_iter().collect();
+        if properties.get("statistics.interval.ms").is_none() {
+            properties.set("statistics.interval.ms", STATISTICS_MS);
+        }
+        properties.set_log_level(RDKafkaLogLevel::Debug);
+        let (sender, events) = channel();
+        let positions = Positions::default();
+        let (topic, kept) = (config.topic.clone(), Arc::clone(&positions));
+        let context = Context { events: sender, positions: kept, topic: topic.clone() };
+        let consumer: BaseConsumer<Context> = properties.create_with_context(context).map_err(ClientError::Refused)?;
+        consumer.subscribe(&[&topic]).map_err(ClientError::Refused)?;
+        Ok(Self { consumer, events, positions, topic, paused: BTreeSet::new() })
+    }
+
+    /// The next message, if one comes within this time. What else is said meanwhile is had with [`Client::event`].
+    pub(super) fn poll(&self, time: Duration) -> Option<Result<Read<'_>, KafkaError>> {
+        let message = match self.consumer.poll(time)? {
+            Ok(message) => message,
+            Err(error) => return Some(Err(error)),
+        };
+        // The crate panics where the name of a header is no text.
+        let label = catch_unwind(AssertUnwindSafe(|| label(&message))).unwrap_or(Err(Refused::Foreign));
+        Some(Ok(Read { partition: message.partition(), offset: message.offset(), label, message }))
+    }
+
+    /// What librdkafka has said.
+    pub(super) fn event(&self) -> Option<Event> {
+        self.events.try_recv().ok()
+    }
+
+    /// Up to which second these partitions are settled, as far as it was committed.
+    pub(super) fn settled(&self, partitions: &[i32]) -> Result<BTreeMap<i32, Option<Epoch>>, KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition(&self.topic, *partition);
+        }
+        let committed = self.consumer.committed_offsets(list, ASK)?;
+        // The same about the note, which anybody may have written.
+        let read = || committed.elements().iter().map(|one| (one.partition(), read_note(one.metadata()))).collect();
+        Ok(catch_unwind(AssertUnwindSafe(read)).unwrap_or_default())
+    }
+
+    /// What is to be committed at the next opportunity, or when a partition is given up.
+    pub(super) fn note(&self, positions: &[Position]) {
+        positions.clone_into(&mut self.positions.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Commits these.
+    pub(super) fn commit(&self, positions: &[Position], wait: bool) -> Result<(), KafkaError> {
+        let mode = if wait { CommitMode::Sync } else { CommitMode::Async };
+        if positions.is_empty() { Ok(()) } else { commit(&self.consumer, &self.topic, positions, mode) }
+    }
+
+    /// Reads these partitions no further for now, and all others.
+    pub(super) fn pause(&mut self, wanted: &BTreeSet<i32>) -> Result<(), KafkaError> {
+        let list = |partitions: &BTreeSet<i32>, but: &BTreeSet<i32>| {
+            let mut list = TopicPartitionList::new();
+            for partition in partitions.difference(but) {
+                list.add_partition(&self.topic, *partition);
+            }
+            list
+        };
+        let (pause, resume) = (list(wanted, &self.paused), list(&self.paused, wanted));
+        if pause.count() > 0 {
+            self.consumer.pause(&pause)?;
+        }
+        if resume.count() > 0 {
+            self.consumer.resume(&resume)?;
+        }
+        self.paused.clone_from(wanted);
+        Ok(())
+    }
+
+    /// A partition that comes again is read.
+    pub(super) fn forget(&mut self, partition: i32) {
+        self.paused.remove(&partition);
+    }
+}
+
+fn label(message: &BorrowedMessage<'_>) -> Result<Label, Refused> {
+    let headers = message.headers().into_iter().flat_map(Headers::iter);
+    let pairs = headers.map(|header| (header.key, header.value.unwrap_or_default()));
+    Label::parse(pairs, message.payload().map_or(0, <[u8]>::len))
+}
+
+/// Whether nothing can be read while it lasts.
+pub(super) fn is_trouble(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::SSL
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownPartition
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::Fatal
+    )
+}

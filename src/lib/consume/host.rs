@@ -1,0 +1,161 @@
+//! The files of one host and second, as far as they have come.
+
+use super::places::Token;
+use crate::parcel::Label;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// What a part costs besides its bytes.
+const OVERHEAD: usize = 512;
+
+/// What does not fit to what has come of the same host and second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Contradiction {
+    /// Another length of the file.
+    #[error("header size is not that of other parts of the file")]
+    Size,
+    /// Another number of files.
+    #[error("header files is not that of other files of the host")]
+    Files,
+    /// More files than there are.
+    #[error("more files than header files says")]
+    TooMany,
+}
+
+/// A file.
+#[derive(Debug)]
+struct Parts {
+    size: u64,
+    /// By where they begin.
+    parts: BTreeMap<u64, Vec<u8>>,
+}
+
+impl Parts {
+    /// Whether every byte is there.
+    fn is_whole(&self) -> bool {
+        let mut next = 0;
+        for (offset, part) in &self.parts {
+            if *offset > next {
+                return false;
+            }
+            next = next.max(offset + part.len() as u64);
+        }
+        next >= self.size
+    }
+
+    /// The file; parts may overlap.
+    fn join(self) -> Vec<u8> {
+        let mut file = Vec::new();
+        for (offset, part) in self.parts {
+            let known = (file.len() as u64).saturating_sub(offset);
+            let fresh = usize::try_from(known).ok().and_then(|known| part.get(known..));
+            file.extend_from_slice(fresh.unwrap_or_default());
+        }
+        file
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Host {
+    files: BTreeMap<String, Parts>,
+    /// How many there are to be.
+    count: usize,
+    /// When the first part came.
+    pub(super) since: Instant,
+    /// The partitions that parts came from.
+    pub(super) tokens: Vec<Token>,
+    /// Bytes in memory.
+    pub(super) bytes: usize,
+}
+
+impl Host {
+    pub(super) fn new(count: usize, since: Instant) -> Self {
+        Self { files: BTreeMap::new(), count, since, tokens: Vec::new(), bytes: 0 }
+    }
+
+    /// Adds a part.
+    pub(super) fn add(&mut self, label: &Label, payload: &[u8]) -> Result<(), Contradiction> {
+        if label.files != self.count {
+            return Err(Contradiction::Files);
+        }
+        if !self.files.contains_key(&label.file) && self.files.len() == self.count {
+            return Err(Contradiction::TooMany);
+        }
+        let file = self.files.entry(label.file.clone());
+        let file = file.or_insert_with(|| Parts { size: label.size, parts: BTreeMap::new() });
+        if file.size != label.size {
+            return Err(Contradiction::Size);
+        }
+        // What came before and is longer says more.
+        let known = file.parts.get(&label.offset).map_or(0, Vec::len);
+        if known == 0 || known < payload.len() {
+            let before = if known == 0 { 0 } else { known + OVERHEAD };
+            self.bytes = self.bytes + payload.len() + OVERHEAD - before;
+            file.parts.insert(label.offset, payload.to_vec());
+        }
+        Ok(())
+    }
+
+    /// Whether every file is there, and whole.
+    pub(super) fn is_whole(&self) -> bool {
+        self.files.len() == self.count && self.has_whole_files()
+    }
+
+    /// Whether every file of which anything came is whole.
+    pub(super) fn has_whole_files(&self) -> bool {
+        self.files.values().all(Parts::is_whole)
+    }
+
+    /// The files.
+    pub(super) fn files(self) -> Vec<(String, Vec<u8>)> {
+        self.files.into_iter().map(|(name, parts)| (name, parts.join())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parcel::cuts;
+    use crate::snapshot::Epoch;
+    use proptest::prelude::*;
+
+    fn label(file: &str, files: usize, offset: usize, size: usize) -> Label {
+        let (offset, size) = (offset as u64, size as u64);
+        let (host, file) = ("lb".to_owned(), file.to_owned());
+        Label { host, cluster: None, time: Epoch(10), interval: 10, file, files, offset, size }
+    }
+
+    proptest! {
+        #[test]
+        fn a_file_is_put_together_however_it_was_divided(
+            text in "[a-z\n]{1,60}",
+            sizes in proptest::collection::vec(1_usize..40, 1..3),
+            order in any::<u64>(),
+        ) {
+            let mut parts: Vec<_> = sizes.iter().flat_map(|most| cuts(text.as_bytes(), *most)).collect();
+            fastrand::Rng::with_seed(order).shuffle(&mut parts);
+            let mut host = Host::new(1, Instant::now());
+            for part in parts {
+                host.add(&label("a_stat", 1, part.start, text.len()), &text.as_bytes()[part]).unwrap();
+            }
+            prop_assert!(host.is_whole());
+            prop_assert_eq!(host.files(), vec![("a_stat".to_owned(), text.into_bytes())]);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_does_not_fit_is_noticed() {
+        let mut host = Host::new(2, Instant::now());
+        host.add(&label("a_stat", 2, 0, 6), b"abc").unwrap();
+        assert!(!host.is_whole() && !host.has_whole_files());
+        assert_eq!(host.add(&label("a_stat", 2, 3, 7), b"def"), Err(Contradiction::Size));
+        assert_eq!(host.add(&label("a_stat", 3, 3, 6), b"def"), Err(Contradiction::Files));
+        host.add(&label("a_stat", 2, 3, 6), b"def").unwrap();
+        assert!(host.has_whole_files() && !host.is_whole());
+        host.add(&label("a_info", 2, 0, 0), b"").unwrap();
+        assert!(host.is_whole());
+        assert_eq!(host.add(&label("b_info", 2, 0, 0), b""), Err(Contradiction::TooMany));
+        assert_eq!(host.bytes, 6 + 3 * OVERHEAD);
+    }
+}

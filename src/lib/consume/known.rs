@@ -1,0 +1,126 @@
+//! What is known of a partition: its hosts, and which of their seconds are through.
+
+use super::places::{Places, Token};
+use crate::config::HostName;
+use crate::snapshot::Epoch;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// For so many intervals a host is waited for that does not come.
+const PATIENCE: u64 = 3;
+
+/// After so many it is forgotten.
+const FORGOTTEN: u64 = 100;
+
+/// Hosts of a partition beyond these are not waited for.
+const MOST: usize = 100_000;
+
+/// A host.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// The first and the last second of which something came.
+    first: Epoch,
+    last: Epoch,
+    interval: u64,
+}
+
+impl Known {
+    /// Whether it is still to come in this second: it pulls then, and was there in one of the last few.
+    fn is_due(&self, second: Epoch) -> bool {
+        let since = second.0.saturating_sub(self.last.0);
+        since > 0 && since.is_multiple_of(self.interval) && since <= PATIENCE.saturating_mul(self.interval)
+    }
+
+    /// Whether it should have been there.
+    fn belongs(&self, second: Epoch) -> bool {
+        let left_out = self.first < second && second < self.last;
+        self.is_due(second) || (left_out && (self.last.0 - second.0).is_multiple_of(self.interval))
+    }
+}
+
+/// A partition that is this member's.
+#[derive(Debug)]
+pub(super) struct Partition {
+    pub(super) token: Token,
+    pub(super) places: Places,
+    hosts: HashMap<HostName, Known>,
+    /// When the first message came.
+    began: Option<Instant>,
+    /// The last second of each cluster that went out.
+    through: HashMap<Option<String>, Epoch>,
+    /// A message is there that this version does not understand.
+    pub(super) held: bool,
+}
+
+impl Partition {
+    pub(super) fn new(token: Token, settled: Option<Epoch>) -> Self {
+        Self {
+            token,
+            places: Places::new(settled),
+            hosts: HashMap::new(),
+            began: None,
+            through: HashMap::new(),
+            held: false,
+        }
+    }
+
+    /// Something of a host has come.
+    pub(super) fn saw(&mut self, host: &HostName, second: Epoch, interval: u64, now: Instant) {
+        self.began.get_or_insert(now);
+        let room = self.hosts.len() < MOST;
+        match self.hosts.get_mut(host) {
+            Some(known) => {
+                (known.first, known.last) = (known.first.min(second), known.last.max(second));
+                known.interval = interval;
+            }
+            None if room => drop(self.hosts.insert(host.clone(), Known { first: second, last: second, interval })),
+            None => {}
+        }
+    }
+
+    /// Whether all hosts have had the time to come once.
+    pub(super) fn is_settled_in(&self, deadline: Duration, now: Instant) -> bool {
+        self.began.is_some_and(|began| now.duration_since(began) >= deadline)
+    }
+
+    /// Hosts that are still to come in this second.
+    pub(super) fn due(&self, second: Epoch) -> impl Iterator<Item = &HostName> {
+        self.hosts.iter().filter(move |(_, known)| known.is_due(second)).map(|(host, _)| host)
+    }
+
+    /// Hosts of a cluster that should have been there in this second.
+    pub(super) fn members<'a>(&'a self, cluster: &'a str, second: Epoch) -> impl Iterator<Item = &'a HostName> {
+        let of =
+            move |host: &HostName, known: &Known| host.cluster.as_deref() == Some(cluster) && known.belongs(second);
+        self.hosts.iter().filter(move |(host, known)| of(host, known)).map(|(host, _)| host)
+    }
+
+    /// Whether this second of the cluster went out before.
+    pub(super) fn is_through(&self, cluster: &Option<String>, second: Epoch) -> bool {
+        Some(second) <= self.places.settled() || self.through.get(cluster).is_some_and(|last| second <= *last)
+    }
+
+    /// It went out now. Hosts that have not come for long are forgotten.
+    pub(super) fn went_out(&mut self, cluster: &Option<String>, second: Epoch) {
+        match self.through.get_mut(cluster) {
+            Some(last) => *last = second.max(*last),
+            None => drop(self.through.insert(cluster.clone(), second)),
+        }
+        let newest = self.places.newest().map_or(0, |newest| newest.0);
+        self.hosts.retain(|_, host| newest.saturating_sub(host.last.0) <= FORGOTTEN.saturating_mul(host.interval));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_waited_for_on_their_own_grid_and_for_a_while() {
+        let host = Known { first: Epoch(100), last: Epoch(120), interval: 10 };
+        let due: Vec<u64> = (100..200).filter(|second| host.is_due(Epoch(*second))).collect();
+        assert_eq!(due, [130, 140, 150]);
+        let belongs: Vec<u64> = (90..200).filter(|second| host.belongs(Epoch(*second))).collect();
+        assert_eq!(belongs, [110, 130, 140, 150], "and those that it has left out");
+    }
+}

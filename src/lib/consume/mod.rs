@@ -1,0 +1,128 @@
+//! Snapshots from a topic of Kafka, as a member of a consumer group: read, put together, and moved into `src-dir`, from where on
+//! they are snapshots like any other.
+//!
+//! ```text
+//! topic ─► client ─► seconds (what belongs together) ─► spool (disk) ─► src-dir/<second>/ ─► queue, workers, destinations
+//!                      └─ places: what may be committed ◄─ the directory is gone: every destination has it
+//! ```
+//!
+//! All of it runs on one thread of its own in the parent of haproxystats-process. It knows of delivery what every program can see:
+//! that the directory it has made is not there any more. Offsets are committed behind that, so that whatever dies, what was not
+//! delivered is read again, by this member or another one.
+
+mod client;
+mod figures;
+mod host;
+mod known;
+mod places;
+mod probe;
+mod report;
+mod second;
+mod seconds;
+mod spool;
+mod task;
+
+pub use figures::Figures;
+pub use probe::probe;
+
+use crate::config::KafkaSource;
+use crate::logging::Chain;
+use figures::Shared;
+use spool::Spool;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use task::Task;
+
+/// How long the end of the thread is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the thread is to do in place of reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Wish {
+    /// Read nothing more.
+    Drain = 1,
+    /// Commit what is delivered, and leave the group.
+    Leave = 2,
+}
+
+/// What the thread is told.
+#[derive(Debug, Clone, Default)]
+struct Wishes(Arc<AtomicU8>);
+
+impl Wishes {
+    fn say(&self, wish: Wish) {
+        self.0.fetch_max(wish as u8, Ordering::Relaxed);
+    }
+
+    fn is(&self, wish: Wish) -> bool {
+        self.0.load(Ordering::Relaxed) >= wish as u8
+    }
+}
+
+/// The thread.
+#[derive(Debug)]
+pub struct Source {
+    wishes: Wishes,
+    figures: Shared,
+    thread: JoinHandle<()>,
+}
+
+impl Source {
+    /// Joins the group. Snapshots go into `src_dir`, which no other program fills; `roll_ups` says whether roll-ups of clusters
+    /// are made of them.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn start(config: &KafkaSource, src_dir: &Path, roll_ups: bool) -> io::Result<Self> {
+        let (wishes, figures) = (Wishes::default(), Shared::default());
+        let task = Task::new(config.clone(), src_dir, roll_ups, wishes.clone(), figures.clone());
+        let thread = std::thread::Builder::new().name("kafka-source".to_owned()).spawn(move || task.run())?;
+        Ok(Self { wishes, figures, thread })
+    }
+
+    /// Reads nothing more; goes on to commit what is delivered.
+    pub fn drain(&self) {
+        self.wishes.say(Wish::Drain);
+    }
+
+    /// Commits what is delivered, and leaves the group, so that others take over at once. Does not wait for it.
+    pub fn leave(&self) {
+        self.wishes.say(Wish::Leave);
+    }
+
+    /// The same, and waits for a while: brokers that are away can make it long.
+    pub fn end(self) {
+        self.leave();
+        let until = Instant::now() + PATIENCE;
+        while !self.has_ended() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The figures so far.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.figures.get()
+    }
+
+    /// Whether the thread has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+}
+
+/// Removes the snapshots that an earlier run has put together in `src_dir`: they are not committed, and come again. To be called
+/// before anything else looks there.
+pub fn clean(src_dir: &Path) {
+    match Spool::clean(src_dir) {
+        Ok(0) => {}
+        Ok(snapshots) => tracing::info!(snapshots, "removed what was put together before; it is read from Kafka again"),
+        Err(error) => tracing::error!(error = %Chain(&error), "snapshots that were put together before are sent again"),
+    }
+}

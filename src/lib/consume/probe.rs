@@ -1,0 +1,61 @@
+//! Whether the topic and the group can be read, without joining the group.
+
+use super::client::ClientError;
+use crate::config::KafkaSource;
+use crate::logging::Chain;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+use std::time::Duration;
+
+/// Time for the brokers to answer each question.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What the brokers say of topic and group.
+///
+/// # Errors
+/// What does not work, in words.
+pub fn probe(config: &KafkaSource) -> Result<String, String> {
+    let said = |error: &dyn std::error::Error| Chain(error).to_string();
+    let properties = config.all_properties().map_err(|error| said(&ClientError::Secret(error)))?;
+    let properties: ClientConfig = properties.into_iter().collect();
+    let consumer: BaseConsumer = properties.create().map_err(|error| said(&ClientError::Refused(error)))?;
+    let topic = &config.topic;
+    // All topics, since brokers may make one that is asked for by name.
+    let metadata = consumer.fetch_metadata(None, LIMIT).map_err(|error| said(&error))?;
+    let found = metadata.topics().iter().find(|one| one.name() == topic);
+    let partitions: Vec<i32> =
+        found.map(|topic| topic.partitions().iter().map(|one| one.id()).collect()).unwrap_or_default();
+    if partitions.is_empty() {
+        return Err(format!(
+            "the brokers have no topic {topic}, or do not show it to this client; create it, or allow it"
+        ));
+    }
+    let group = &config.group;
+    let behind = behind(&consumer, topic, &partitions)
+        .map_err(|error| format!("group {group} or topic {topic} cannot be read: {}", said(&error)))?;
+    let partitions = match partitions.len() {
+        1 => "1 partition".to_owned(),
+        count => format!("{count} partitions"),
+    };
+    Ok(format!("topic {topic} has {partitions}; group {group} is {behind} messages behind"))
+}
+
+/// Messages that the group has not committed.
+fn behind(consumer: &BaseConsumer, topic: &str, partitions: &[i32]) -> Result<i64, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition(topic, *partition);
+    }
+    let mut behind = 0;
+    for element in consumer.committed_offsets(list, LIMIT)?.elements() {
+        let (first, end) = consumer.fetch_watermarks(topic, element.partition(), LIMIT)?;
+        let place = match element.offset() {
+            Offset::Offset(offset) => offset.max(first),
+            _ => first,
+        };
+        behind += (end - place).max(0);
+    }
+    Ok(behind)
+}

@@ -1,0 +1,199 @@
+//! Tells of changes, once each.
+
+use crate::parcel::Refused;
+use rdkafka::error::RDKafkaErrorCode;
+use std::collections::BTreeSet;
+use std::error::Error;
+
+/// Messages that are refused are told one by one up to so many.
+const REFUSALS_TOLD: u64 = 10;
+
+/// So many commits that fail one after the other are worth a word.
+const FAILURES_TOLD: u32 = 10;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Report {
+    brokers: String,
+    topic: String,
+    group: String,
+    trouble: Option<String>,
+    disk: bool,
+    /// Failures, one after the other.
+    commits_failed: u32,
+    refused: u64,
+    full: bool,
+    not_unpacked: bool,
+}
+
+impl Report {
+    pub(super) fn new(brokers: &str, topic: &str, group: &str) -> Self {
+        let [brokers, topic, group] = [brokers, topic, group].map(ToOwned::to_owned);
+        Self {
+            brokers,
+            topic,
+            group,
+            trouble: None,
+            disk: false,
+            commits_failed: 0,
+            refused: 0,
+            full: false,
+            not_unpacked: false,
+        }
+    }
+
+    /// Whether the brokers answer.
+    pub(super) fn is_well(&self) -> bool {
+        self.trouble.is_none()
+    }
+
+    /// Something was read.
+    pub(super) fn well(&mut self) {
+        if self.trouble.take().is_some() {
+            tracing::info!(brokers = self.brokers, topic = self.topic, "snapshots are read from Kafka again");
+        }
+    }
+
+    /// Nothing can be read.
+    pub(super) fn trouble(&mut self, code: RDKafkaErrorCode, reason: &str) {
+        if code == RDKafkaErrorCode::AllBrokersDown && self.trouble.is_some() {
+            return;
+        }
+        let (brokers, topic, group) = (&self.brokers, &self.topic, &self.group);
+        let error = code.to_string();
+        if self.trouble.as_ref() == Some(&error) {
+            tracing::debug!(error, reason, "still the same");
+            return;
+        }
+        tracing::error!(
+            brokers,
+            topic,
+            group,
+            error,
+            reason,
+            advice = advice(code),
+            "snapshots cannot be read from Kafka; they wait there, trying again"
+        );
+        self.trouble = Some(error);
+    }
+
+    /// There is no client.
+    pub(super) fn no_client(&mut self, error: &(dyn Error + 'static)) {
+        let error = crate::logging::Chain(error).to_string();
+        if self.trouble.as_ref() != Some(&error) {
+            tracing::error!(brokers = self.brokers, error, "cannot read snapshots from Kafka; trying again");
+        }
+        self.trouble = Some(error);
+    }
+
+    /// The disk does not take a snapshot.
+    pub(super) fn disk(&mut self, error: &(dyn Error + 'static)) {
+        if std::mem::replace(&mut self.disk, true) {
+            tracing::debug!(error, "snapshots still cannot be put together");
+        } else {
+            tracing::error!(error, "snapshots cannot be put together in src-dir; nothing more is read, trying again");
+        }
+    }
+
+    /// It does.
+    pub(super) fn disk_is_well(&mut self) {
+        if std::mem::replace(&mut self.disk, false) {
+            tracing::info!("snapshots can be put together again");
+        }
+    }
+
+    /// Offsets are not committed: another member would begin further back.
+    pub(super) fn not_committed(&mut self, error: &str) {
+        self.commits_failed = self.commits_failed.saturating_add(1);
+        // A few fail with every rebalance.
+        if self.commits_failed == FAILURES_TOLD {
+            tracing::warn!(group = self.group, error, "offsets are not committed; trying again");
+        } else {
+            tracing::debug!(error, "offsets were not committed");
+        }
+    }
+
+    /// They are.
+    pub(super) fn committed(&mut self) {
+        self.commits_failed = 0;
+    }
+
+    /// A message is left out.
+    pub(super) fn refused(&mut self, partition: i32, offset: i64, reason: &(dyn Error + 'static)) {
+        self.refused += 1;
+        let (topic, refused) = (&self.topic, self.refused);
+        if refused <= REFUSALS_TOLD || refused.is_power_of_two() {
+            tracing::error!(topic, partition, offset, reason, refused, "message left out");
+        } else {
+            tracing::debug!(topic, partition, offset, reason, "message left out");
+        }
+    }
+
+    /// A set of messages stops its partition.
+    pub(super) fn not_unpacked(&mut self, error: &(dyn Error + 'static)) {
+        if std::mem::replace(&mut self.not_unpacked, true) {
+            tracing::debug!(error, "messages still cannot be unpacked");
+        } else {
+            tracing::error!(
+                topic = self.topic,
+                group = self.group,
+                error,
+                "messages cannot be unpacked, or are larger than librdkafka.receive.message.max.bytes: their partition is read no \
+                 further; skip them with kafka-consumer-groups.sh --reset-offsets while no member runs"
+            );
+        }
+    }
+
+    /// A message stops its partition.
+    pub(super) fn held(&self, partition: i32, offset: i64, reason: &Refused) {
+        let reason = reason as &dyn Error;
+        tracing::error!(
+            topic = self.topic,
+            partition,
+            offset,
+            reason,
+            "the partition is read no further until a member of the group understands the message"
+        );
+    }
+
+    /// Files of a host never came.
+    pub(super) fn incomplete(&self, host: &str, second: u64) {
+        tracing::warn!(host, second, "not all files of a snapshot have come; those that have are processed");
+    }
+
+    /// What came of some hosts is of no use.
+    pub(super) fn given_up(&self, hosts: u64) {
+        tracing::error!(
+            hosts,
+            "files of snapshots have come in part only, and are left out; see assemble-timeout and buffer-size"
+        );
+    }
+
+    /// Partitions have come or gone.
+    pub(super) fn partitions(&self, partitions: &BTreeSet<i32>) {
+        tracing::info!(topic = self.topic, group = self.group, ?partitions, "reads these partitions");
+    }
+
+    /// Whether destinations have what they can hold.
+    pub(super) fn full(&mut self, full: bool) {
+        if std::mem::replace(&mut self.full, full) != full {
+            if full {
+                tracing::warn!("queue-size snapshots wait in src-dir; further ones wait in Kafka");
+            } else {
+                tracing::info!("there is room in src-dir; reading on");
+            }
+        }
+    }
+}
+
+/// What helps.
+fn advice(code: RDKafkaErrorCode) -> &'static str {
+    match code {
+        RDKafkaErrorCode::UnknownTopic
+        | RDKafkaErrorCode::UnknownTopicOrPartition
+        | RDKafkaErrorCode::UnknownPartition => "create the topic",
+        RDKafkaErrorCode::TopicAuthorizationFailed => "allow this client to read the topic",
+        RDKafkaErrorCode::GroupAuthorizationFailed => "allow this client to read the group",
+        _ => "see the log of the brokers",
+    }
+}

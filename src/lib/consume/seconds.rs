@@ -1,0 +1,322 @@
+//! Puts seconds together: all parts of all files of a host, and all hosts of a second. Decides, and does nothing.
+//!
+//! ```text
+//! message ─► host and second ─► whole: its files go to disk ─► second: all hosts that are known ─► src-dir ─► delivered
+//!               └► assemble-timeout                               └► cluster-deadline
+//! ```
+//!
+//! A second goes out when every host is there that was in the seconds before, or when its time is over. What comes of it then
+//! is late: it goes out as a further snapshot of the same second.
+
+mod ready;
+
+use super::host::Host;
+use super::known::Partition;
+use super::places::{Position, Token};
+use super::second::{AHEAD, FUTURE, Going, Limits, Poison, Waiting, Whole};
+use crate::config::HostName;
+use crate::parcel::Label;
+use crate::snapshot::Epoch;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Seconds {
+    limits: Limits,
+    partitions: BTreeMap<i32, Partition>,
+    coming: HashMap<(Epoch, HostName), Host>,
+    waiting: BTreeMap<Epoch, Waiting>,
+    /// What went out and is not delivered.
+    out: BTreeMap<Epoch, Vec<(Token, usize)>>,
+    /// Hosts of seconds that went out and may be rolled up again.
+    kept: BTreeMap<Epoch, BTreeSet<HostName>>,
+    /// Partitions that are not read now, though they could be.
+    paused: BTreeSet<i32>,
+    serial: u64,
+    bytes: usize,
+}
+
+impl Seconds {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            partitions: BTreeMap::new(),
+            coming: HashMap::new(),
+            waiting: BTreeMap::new(),
+            out: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            paused: BTreeSet::new(),
+            serial: 0,
+            bytes: 0,
+        }
+    }
+
+    /// A partition is this member's from now on.
+    pub(super) fn assigned(&mut self, partition: i32, settled: Option<Epoch>) {
+        self.serial += 1;
+        let token = Token { partition, generation: self.serial };
+        self.partitions.insert(partition, Partition::new(token, settled));
+    }
+
+    /// It is not any more: what is not out is forgotten. Returns directories and hosts in them that are void.
+    pub(super) fn revoked(&mut self, partition: i32) -> Vec<(u64, HostName)> {
+        self.partitions.remove(&partition);
+        let is_of = |tokens: &[Token]| tokens.iter().any(|token| token.partition == partition);
+        let bytes = &mut self.bytes;
+        let waiting = &mut self.waiting;
+        self.coming.retain(|(second, _), host| {
+            let gone = is_of(&host.tokens);
+            if gone {
+                *bytes = bytes.saturating_sub(host.bytes);
+                if let Some(waiting) = waiting.get_mut(second) {
+                    waiting.coming = waiting.coming.saturating_sub(1);
+                }
+            }
+            !gone
+        });
+        let mut void = Vec::new();
+        for second in self.waiting.values_mut() {
+            let gone: Vec<HostName> =
+                second.hosts.iter().filter(|(_, tokens)| is_of(tokens)).map(|(host, _)| host.clone()).collect();
+            for host in gone {
+                second.hosts.remove(&host);
+                void.push((second.serial, host));
+            }
+            second.partitions.remove(&partition);
+            second.changed = true;
+        }
+        self.tidy();
+        void
+    }
+
+    /// Takes a message. Returns the host that is whole with it. A message of a partition that is not this member's, or is held, is
+    /// none.
+    pub(super) fn take(
+        &mut self,
+        (partition, offset): (i32, i64),
+        label: &Label,
+        payload: &[u8],
+        now: Instant,
+        wall_clock: Duration,
+    ) -> Result<Option<Whole>, Poison> {
+        let Some(of) = self.partitions.get_mut(&partition).filter(|of| !of.held) else { return Ok(None) };
+        if label.time.0 > wall_clock.as_secs().saturating_add(FUTURE) || payload.len() > self.limits.buffer {
+            of.places.read(offset, None);
+            return Err(if payload.len() > self.limits.buffer { Poison::TooLarge } else { Poison::Future });
+        }
+        let (second, host) = (label.time, HostName { name: label.host.clone(), cluster: label.cluster.clone() });
+        let token = of.token;
+        of.places.read(offset, Some(second));
+        of.saw(&host, second, label.interval, now);
+        if self.waiting.get(&second).is_some_and(|waiting| waiting.hosts.contains_key(&host)) {
+            // Sent twice.
+            return Ok(None);
+        }
+        let serial = &mut self.serial;
+        let waiting = self.waiting.entry(second).or_insert_with(|| {
+            *serial += 1;
+            Waiting::new(*serial, now)
+        });
+        waiting.partitions.insert(partition);
+        let key = (second, host);
+        if !self.coming.contains_key(&key) {
+            waiting.coming += 1;
+            // It may have been waited for in one of these.
+            self.waiting.range_mut(..second).for_each(|(_, older)| older.changed = true);
+        }
+        let coming = self.coming.entry(key.clone()).or_insert_with(|| Host::new(label.files, now));
+        if !coming.tokens.contains(&token) {
+            coming.tokens.push(token);
+            of.places.open(second);
+        }
+        let before = coming.bytes;
+        coming.add(label, payload)?;
+        self.bytes = (self.bytes + coming.bytes).saturating_sub(before);
+        if !coming.is_whole() {
+            return Ok(None);
+        }
+        Ok(self.coming.remove(&key).map(|host| self.whole(key, host, false)))
+    }
+
+    /// A message that is none of ours was read.
+    pub(super) fn pass(&mut self, partition: i32, offset: i64) {
+        if let Some(partition) = self.partitions.get_mut(&partition).filter(|of| !of.held) {
+            partition.places.read(offset, None);
+        }
+    }
+
+    /// A message of a later version is there: the partition waits for one who understands it. True when that is news.
+    pub(super) fn hold(&mut self, partition: i32) -> bool {
+        self.partitions.get_mut(&partition).is_some_and(|partition| !std::mem::replace(&mut partition.held, true))
+    }
+
+    fn whole(&mut self, (second, name): (Epoch, HostName), host: Host, incomplete: bool) -> Whole {
+        self.bytes = self.bytes.saturating_sub(host.bytes);
+        let tokens = host.tokens.clone();
+        Whole { host: name, second, tokens, files: host.files(), incomplete }
+    }
+
+    /// Number of the directory of a second.
+    pub(super) fn serial(&self, second: Epoch) -> Option<u64> {
+        self.waiting.get(&second).map(|waiting| waiting.serial)
+    }
+
+    /// The files of a host are on disk. False when it is not wanted any more.
+    pub(super) fn stored(&mut self, whole: &Whole) -> bool {
+        let ours = |token: &Token| self.partitions.get(&token.partition).is_some_and(|of| of.token == *token);
+        let wanted = whole.tokens.iter().all(ours);
+        let Some(waiting) = self.waiting.get_mut(&whole.second) else { return false };
+        waiting.changed = true;
+        waiting.coming = waiting.coming.saturating_sub(1);
+        if wanted {
+            waiting.hosts.insert(whole.host.clone(), whole.tokens.clone());
+        }
+        wanted
+    }
+
+    /// Hosts whose time is over: those of which every file that came is whole, and the number of those that are given up.
+    pub(super) fn overdue(&mut self, now: Instant) -> (Vec<Whole>, u64) {
+        let mut over: Vec<(Instant, (Epoch, HostName))> = self
+            .coming
+            .iter()
+            .filter(|(_, host)| now.duration_since(host.since) >= self.limits.assemble)
+            .map(|(key, host)| (host.since, key.clone()))
+            .collect();
+        if self.is_over_full() {
+            over = self.coming.iter().map(|(key, host)| (host.since, key.clone())).collect();
+        }
+        over.sort_unstable();
+        let (mut rest, mut given_up) = (Vec::new(), 0);
+        for (since, key) in over {
+            if now.duration_since(since) < self.limits.assemble && !self.is_over_full() {
+                break;
+            }
+            let Some(host) = self.coming.remove(&key) else { continue };
+            if host.has_whole_files() {
+                rest.push(self.whole(key, host, true));
+                continue;
+            }
+            given_up += 1;
+            self.bytes = self.bytes.saturating_sub(host.bytes);
+            self.close(key.0, &host.tokens);
+            if let Some(waiting) = self.waiting.get_mut(&key.0) {
+                waiting.coming = waiting.coming.saturating_sub(1);
+                waiting.changed = true;
+            }
+        }
+        self.tidy();
+        (rest, given_up)
+    }
+
+    /// A second is in `src-dir`.
+    pub(super) fn went(&mut self, going: &Going, kept: bool) {
+        let Some(waiting) = self.waiting.remove(&going.second) else { return };
+        let mut tokens: BTreeMap<Token, usize> = BTreeMap::new();
+        for (host, of) in &waiting.hosts {
+            for token in of {
+                *tokens.entry(*token).or_default() += 1;
+                if let Some(partition) = self.partitions.get_mut(&token.partition) {
+                    partition.went_out(&host.cluster, going.second);
+                }
+            }
+        }
+        self.out.insert(going.second, tokens.into_iter().collect());
+        if waiting.coming > 0 {
+            // Their second begins anew when the first of them is whole.
+            self.serial += 1;
+            let mut rest = Waiting::new(self.serial, waiting.first);
+            (rest.coming, rest.partitions) = (waiting.coming, waiting.partitions);
+            self.waiting.insert(going.second, rest);
+        }
+        if kept && self.keeps() {
+            self.kept.entry(going.second).or_default().extend(going.hosts.iter().cloned());
+        }
+    }
+
+    /// Whether what goes out may be rolled up again.
+    pub(super) fn keeps(&self) -> bool {
+        self.limits.roll_ups && self.limits.late > 0
+    }
+
+    /// Seconds that cannot be rolled up again any more.
+    pub(super) fn forget(&mut self) -> Vec<Epoch> {
+        let newest = self.partitions.values().filter_map(|partition| partition.places.newest()).max();
+        let Some(newest) = newest else { return Vec::new() };
+        let over = |second: &Epoch| newest.0.saturating_sub(second.0) > self.limits.late;
+        let over: Vec<Epoch> = self.kept.keys().copied().filter(over).collect();
+        over.iter().for_each(|second| drop(self.kept.remove(second)));
+        over
+    }
+
+    /// Notes which seconds have left `src-dir`: every destination has them. Returns how many.
+    pub(super) fn delivered(&mut self, is_there: impl Fn(Epoch) -> bool) -> usize {
+        let gone: Vec<Epoch> = self.out.keys().copied().filter(|second| !is_there(*second)).collect();
+        for second in &gone {
+            for (token, hosts) in self.out.remove(second).unwrap_or_default() {
+                (0..hosts).for_each(|_| self.close(*second, &[token]));
+            }
+        }
+        gone.len()
+    }
+
+    fn close(&mut self, second: Epoch, tokens: &[Token]) {
+        for token in tokens {
+            // Of an earlier time it is not counted here.
+            let partition = self.partitions.get_mut(&token.partition).filter(|of| of.token == *token);
+            if let Some(partition) = partition {
+                partition.places.close(second);
+            }
+        }
+    }
+
+    /// Seconds of which nothing is left.
+    fn tidy(&mut self) {
+        self.waiting.retain(|_, waiting| waiting.coming > 0 || !waiting.hosts.is_empty());
+    }
+
+    /// What is to be committed.
+    pub(super) fn positions(&mut self) -> Vec<Position> {
+        let late = if self.limits.roll_ups { self.limits.late } else { 0 };
+        let partitions = self.partitions.iter_mut();
+        partitions.filter_map(|(number, partition)| partition.places.position(*number, late)).collect()
+    }
+
+    /// Partitions of which nothing more should be read now.
+    pub(super) fn full(&self) -> BTreeSet<i32> {
+        let mut ahead: BTreeMap<i32, usize> = BTreeMap::new();
+        for partition in self.waiting.values().flat_map(|waiting| &waiting.partitions) {
+            *ahead.entry(*partition).or_default() += 1;
+        }
+        let held = self.partitions.iter().filter(|(_, partition)| partition.held).map(|(number, _)| *number);
+        ahead.into_iter().filter(|(_, seconds)| *seconds >= AHEAD).map(|(number, _)| number).chain(held).collect()
+    }
+
+    /// All partitions, and where each is read next.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = (i32, Option<i64>)> {
+        self.partitions.iter().map(|(number, partition)| (*number, partition.places.next()))
+    }
+
+    /// Seconds in `src-dir`.
+    pub(super) fn out(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Seconds that are being put together.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether more is in memory than may be.
+    pub(super) fn is_over_full(&self) -> bool {
+        self.bytes > self.limits.buffer
+    }
+
+    /// Bytes of files of which a part is missing.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests;

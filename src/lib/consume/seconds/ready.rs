@@ -1,0 +1,114 @@
+//! Which seconds can go out, and with what.
+
+use super::Seconds;
+use crate::config::HostName;
+use crate::consume::known::Partition;
+use crate::consume::places::Token;
+use crate::consume::second::{AHEAD, Going};
+use crate::snapshot::Epoch;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+impl Seconds {
+    /// Seconds that can go out now, provided that nothing of the same name is in `src-dir`.
+    pub(in crate::consume) fn ready(&mut self, now: Instant, is_free: impl Fn(Epoch) -> bool) -> Vec<Going> {
+        let mut blocked: BTreeSet<i32> = BTreeSet::new();
+        let mut ready = Vec::new();
+        for second in self.waiting.keys().copied().collect::<Vec<_>>() {
+            let late = self.is_late(second);
+            let complete = late || self.is_complete(second, now);
+            let Some(waiting) = self.waiting.get(&second) else { continue };
+            let in_turn = late || waiting.partitions.is_disjoint(&blocked);
+            let in_part_only = complete && waiting.hosts.is_empty();
+            if complete && in_turn && !waiting.hosts.is_empty() && !self.out.contains_key(&second) && is_free(second) {
+                ready.extend(self.going(second, late));
+            } else if !late && !in_part_only {
+                // What comes after it of the same partition waits, so that the order of each host is kept.
+                blocked.extend(waiting.partitions.iter().copied());
+            }
+        }
+        ready
+    }
+
+    /// Whether every cluster of it went out before.
+    fn is_late(&self, second: Epoch) -> bool {
+        let Some(waiting) = self.waiting.get(&second) else { return false };
+        !waiting.hosts.is_empty() && waiting.hosts.iter().all(|(host, tokens)| self.went_out(host, tokens, second))
+    }
+
+    fn went_out(&self, host: &HostName, tokens: &[Token], second: Epoch) -> bool {
+        let mut partitions = tokens.iter().filter_map(|token| self.partitions.get(&token.partition));
+        partitions.any(|partition| partition.is_through(&host.cluster, second))
+    }
+
+    fn is_complete(&mut self, second: Epoch, now: Instant) -> bool {
+        let deadline = self.limits.deadline;
+        let Some(waiting) = self.waiting.get(&second) else { return false };
+        let is_over = now.duration_since(waiting.first) >= deadline;
+        if waiting.complete || (is_over && !self.is_cut_off(second, &waiting.partitions)) {
+            return true;
+        }
+        if !waiting.changed {
+            return false;
+        }
+        let known = |partition: &i32| {
+            self.partitions.get(partition).is_none_or(|partition| partition.is_settled_in(deadline, now))
+        };
+        // One that is not settled in is looked at again: time alone changes that.
+        let settled_in = waiting.partitions.iter().all(known);
+        let all = settled_in
+            && waiting.coming == 0
+            && self.partitions.values().all(|of| of.due(second).all(|host| waiting.hosts.contains_key(host)));
+        if let Some(waiting) = self.waiting.get_mut(&second) {
+            (waiting.complete, waiting.changed) = (all, !settled_in);
+        }
+        all
+    }
+
+    /// Whether the rest of it may not have been read since we have stopped to read.
+    fn is_cut_off(&self, second: Epoch, partitions: &BTreeSet<i32>) -> bool {
+        let last_read = |partition: &&i32| {
+            let after = self.waiting.range(second..).skip(1);
+            after.filter(|(_, waiting)| waiting.partitions.contains(partition)).count() < AHEAD / 2
+        };
+        partitions.intersection(&self.paused).any(|partition| last_read(&partition))
+    }
+
+    /// Only these partitions are not read from now on. What was not complete when they stopped has its time anew.
+    pub(in crate::consume) fn pause(&mut self, wanted: &BTreeSet<i32>, now: Instant) {
+        let held = |number: &i32| self.partitions.get(number).is_some_and(|partition| partition.held);
+        let paused: BTreeSet<i32> = wanted.iter().copied().filter(|number| !held(number)).collect();
+        for waiting in self.waiting.values_mut().filter(|waiting| !waiting.complete) {
+            if self.paused.difference(&paused).any(|partition| waiting.partitions.contains(partition)) {
+                waiting.first = now;
+            }
+        }
+        self.paused = paused;
+    }
+
+    fn going(&self, second: Epoch, late: bool) -> Option<Going> {
+        let waiting = self.waiting.get(&second)?;
+        let hosts: BTreeSet<HostName> = waiting.hosts.keys().cloned().collect();
+        let mut going =
+            Going { second, serial: waiting.serial, hosts, again: BTreeSet::new(), clusters: BTreeMap::new(), late };
+        if !self.limits.roll_ups {
+            return Some(going);
+        }
+        for (host, tokens) in &waiting.hosts {
+            let Some(cluster) = &host.cluster else { continue };
+            if self.went_out(host, tokens, second) {
+                // Of all of its hosts, or not at all: a part would take the place of the whole.
+                let Some(kept) = self.kept.get(&second) else { continue };
+                let others = kept.iter().filter(|other| other.cluster == host.cluster && !going.hosts.contains(*other));
+                going.again.extend(others.cloned());
+            }
+            going.clusters.insert(cluster.clone(), 0);
+        }
+        for (cluster, missing) in &mut going.clusters {
+            let there = |host: &&HostName| !going.hosts.contains(*host) && !going.again.contains(*host);
+            let of = |partition: &Partition| partition.members(cluster, second).filter(there).count();
+            *missing = self.partitions.values().map(of).sum::<usize>() as u64;
+        }
+        Some(going)
+    }
+}

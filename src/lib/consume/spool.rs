@@ -1,0 +1,279 @@
+//! The disk: where seconds are put together, and the way into `src-dir`.
+//!
+//! ```text
+//! src-dir/.assembling/<number>/       grows: a host's files when all of them are there
+//! src-dir/<second>/                   renamed from there, never touched again here
+//! src-dir/.assembling/kept-<second>/  links to what went out, while its roll-ups may be made again
+//! ```
+//!
+//! Nothing of it outlives a restart: what is not committed comes from Kafka again, to this member or another one. So what an
+//! earlier run has left is removed, in `src-dir` as well: there it is known by its `.members`. Snapshots of haproxystats-pull that
+//! lie there are not touched.
+
+use super::second::{Going, Whole};
+use crate::config::HostName;
+use crate::snapshot::list::list;
+use crate::snapshot::members::{self, MARK, Member, Members, marked};
+use crate::snapshot::{ASSEMBLING_DIR, Epoch, MEMBERS, disk};
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// What cannot be done on the disk.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SpoolError {
+    #[error("cannot write {}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot remove {}", path.display())]
+    Remove { path: PathBuf, source: io::Error },
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot move {} to {}", from.display(), to.display())]
+    Publish { from: PathBuf, to: PathBuf, source: io::Error },
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Spool {
+    src_dir: PathBuf,
+    /// What the files of each host begin with. The same for as long as this runs: workers tell files apart by their names.
+    marks: HashMap<HostName, String>,
+    /// The file system has no links: nothing is kept.
+    keeps: bool,
+}
+
+impl Spool {
+    /// Removes what an earlier run has left in `src_dir`, before anything there is looked at. Returns how many snapshots that were.
+    pub(super) fn clean(src_dir: &Path) -> Result<usize, SpoolError> {
+        let listing = list(src_dir).map_err(|source| SpoolError::Read { path: src_dir.to_owned(), source })?;
+        let paths = listing.snapshots.iter().map(|second| src_dir.join(second.to_string()));
+        let ours: Vec<PathBuf> = paths.filter(|path| path.join(MEMBERS).exists()).collect();
+        ours.iter().try_for_each(|path| removed(path))?;
+        Ok(ours.len())
+    }
+
+    /// Begins with nothing.
+    pub(super) fn open(src_dir: &Path) -> Result<Self, SpoolError> {
+        let base = src_dir.join(ASSEMBLING_DIR);
+        removed(&base)?;
+        disk::make(&base).map_err(|source| SpoolError::Write { path: base, source })?;
+        Ok(Self { src_dir: src_dir.to_owned(), marks: HashMap::new(), keeps: true })
+    }
+
+    fn base(&self) -> PathBuf {
+        self.src_dir.join(ASSEMBLING_DIR)
+    }
+
+    fn staged(&self, serial: u64) -> PathBuf {
+        self.base().join(serial.to_string())
+    }
+
+    fn kept(&self, second: Epoch) -> PathBuf {
+        self.base().join(format!("kept-{second}"))
+    }
+
+    /// Where a second goes.
+    pub(super) fn path(&self, second: Epoch) -> PathBuf {
+        self.src_dir.join(second.to_string())
+    }
+
+    /// Whether there is a snapshot of this second.
+    pub(super) fn has(&self, second: Epoch) -> bool {
+        fs::symlink_metadata(self.path(second)).is_ok()
+    }
+
+    fn mark(&mut self, host: &HostName) -> String {
+        let next = self.marks.len();
+        self.marks.entry(host.clone()).or_insert_with(|| members::mark(next)).clone()
+    }
+
+    /// Writes the files of a host.
+    pub(super) fn store(&mut self, serial: u64, whole: &Whole) -> Result<(), SpoolError> {
+        let mark = self.mark(&whole.host);
+        let dir = self.staged(serial);
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| SpoolError::Write { path, source }
+        };
+        disk::make_all(&dir).map_err(failed(&dir))?;
+        for (name, bytes) in &whole.files {
+            let path = dir.join(marked(&mark, name));
+            disk::create_file(&path).and_then(|mut file| file.write_all(bytes)).map_err(failed(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the files of a host, and the directory if nothing else is in it.
+    pub(super) fn remove(&mut self, serial: u64, host: &HostName) -> Result<(), SpoolError> {
+        let (mark, dir) = (self.mark(host), self.staged(serial));
+        let failed = |source| SpoolError::Remove { path: dir.clone(), source };
+        for name in files(&dir, &mark).map_err(failed)? {
+            fs::remove_file(dir.join(name)).map_err(failed)?;
+        }
+        // It stays where others have files in it.
+        let _ = fs::remove_dir(&dir);
+        Ok(())
+    }
+
+    /// Moves a second into `src-dir`; with `keep` its files can be had again.
+    pub(super) fn publish(&mut self, going: &Going, keep: bool) -> Result<(), SpoolError> {
+        let (dir, kept) = (self.staged(going.serial), self.kept(going.second));
+        let mut all = Members { clusters: going.clusters.clone(), ..Members::default() };
+        for host in &going.hosts {
+            self.enlist(&mut all, host);
+        }
+        let failed = |source| SpoolError::Write { path: dir.clone(), source };
+        for host in &going.again {
+            let mark = self.enlist(&mut all, host);
+            for name in files(&kept, &mark).map_err(failed)? {
+                link(&kept.join(&name), &dir.join(&name)).map_err(failed)?;
+            }
+        }
+        if keep && self.keeps {
+            self.keep(&dir, &kept);
+        }
+        let path = dir.join(MEMBERS);
+        let written = disk::create_file(&path).and_then(|mut file| file.write_all(all.text().as_bytes()));
+        written.map_err(|source| SpoolError::Write { path, source })?;
+        let to = self.path(going.second);
+        disk::rename_new(&dir, &to).map_err(|source| SpoolError::Publish { from: dir, to, source })
+    }
+
+    fn enlist(&mut self, all: &mut Members, host: &HostName) -> String {
+        let mark = self.mark(host);
+        let member = Member { name: host.name.clone(), cluster: host.cluster.clone() };
+        all.hosts.insert(mark.clone(), member);
+        mark
+    }
+
+    /// Without it, a roll-up is not made again; so nothing depends on it.
+    fn keep(&mut self, dir: &Path, kept: &Path) {
+        let linked = disk::make_all(kept).and_then(|()| {
+            for entry in fs::read_dir(dir)? {
+                let name = entry?.file_name();
+                link(&dir.join(&name), &kept.join(&name))?;
+            }
+            Ok(())
+        });
+        if let Err(error) = linked {
+            self.keeps = false;
+            tracing::warn!(directory = %dir.display(), %error,
+                "files cannot be linked: roll-ups are not made again when a host is late");
+        }
+    }
+
+    /// Whether what goes out is kept.
+    pub(super) fn keeps(&self) -> bool {
+        self.keeps
+    }
+
+    /// Removes what was kept of a second.
+    pub(super) fn forget(&self, second: Epoch) {
+        let kept = self.kept(second);
+        if let Err(error) = disk::remove_directory(&kept) {
+            tracing::debug!(directory = %kept.display(), %error, "cannot be removed");
+        }
+    }
+}
+
+fn removed(path: &Path) -> Result<(), SpoolError> {
+    disk::remove_directory(path).map_err(|source| SpoolError::Remove { path: path.to_owned(), source })
+}
+
+/// A link; one that is there is as good.
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    }
+}
+
+/// Names of the files of a host; none where there is no such directory.
+fn files(dir: &Path, mark: &str) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        if let Ok(name) = entry?.file_name().into_string()
+            && name.strip_prefix(mark).is_some_and(|rest| rest.starts_with(MARK))
+        {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    fn host(name: &str) -> HostName {
+        HostName { name: name.to_owned(), cluster: Some("ams".to_owned()) }
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn whole(name: &str, text: &str) -> Whole {
+        let files = vec![("a_stat".to_owned(), text.as_bytes().to_vec()), (".pull".to_owned(), Vec::new())];
+        Whole { host: host(name), second: Epoch(10), files, tokens: Vec::new(), incomplete: false }
+    }
+
+    fn going(serial: u64, hosts: &[&str], again: &[&str]) -> Going {
+        Going {
+            second: Epoch(10),
+            serial,
+            hosts: hosts.iter().copied().map(host).collect(),
+            again: again.iter().copied().map(host).collect::<BTreeSet<_>>(),
+            clusters: BTreeMap::from([("ams".to_owned(), 0)]),
+            late: false,
+        }
+    }
+
+    #[test]
+    fn a_second_goes_out_whole_and_again_with_one_that_is_late() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(dir.path()).unwrap();
+        for name in ["one", "two", "void"] {
+            spool.store(1, &whole(name, name)).unwrap();
+        }
+        spool.remove(1, &host("void")).unwrap();
+        assert!(!spool.has(Epoch(10)));
+        spool.publish(&going(1, &["one", "two"], &[]), true).unwrap();
+        let out = dir.path().join("10");
+        assert_eq!(names(&out), [".members", "h0~.pull", "h0~a_stat", "h1~.pull", "h1~a_stat"]);
+        let members = Members::read(&out).unwrap().unwrap();
+        assert_eq!(members.of("h1~a_stat").unwrap().name, "two");
+        spool.store(2, &whole("late", "late")).unwrap();
+        assert!(matches!(spool.publish(&going(2, &["late"], &["one", "two"]), true), Err(SpoolError::Publish { .. })));
+        disk::remove_directory(&out).unwrap();
+        spool.publish(&going(2, &["late"], &["one", "two"]), true).unwrap();
+        assert_eq!(names(&out).len(), 7);
+        assert_eq!(fs::read_to_string(out.join("h0~a_stat")).unwrap(), "one");
+        spool.forget(Epoch(10));
+        assert_eq!(names(&dir.path().join(ASSEMBLING_DIR)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_start_removes_what_comes_again_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("5")).unwrap();
+        fs::write(dir.path().join("5/a_stat"), "of pull").unwrap();
+        let mut spool = Spool::open(dir.path()).unwrap();
+        spool.store(1, &whole("one", "x")).unwrap();
+        spool.publish(&going(1, &["one"], &[]), false).unwrap();
+        spool.store(2, &whole("one", "x")).unwrap();
+        assert_eq!(Spool::clean(dir.path()).unwrap(), 1);
+        Spool::open(dir.path()).unwrap();
+        assert_eq!(names(dir.path()), [ASSEMBLING_DIR, "5"]);
+        assert_eq!(names(&dir.path().join(ASSEMBLING_DIR)), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,26 @@
+//! In place of the thread that reads from Kafka, in a build without it; the configuration is refused then.
+
+use super::figures::Consumed;
+use crate::config::Config;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Source;
+
+impl Source {
+    pub(super) fn open(_: &Config) -> Self {
+        Self
+    }
+
+    pub(super) fn configure(&mut self, _: &Config) {}
+
+    pub(super) fn look(&mut self) {}
+
+    pub(super) fn drain(&mut self) {}
+
+    pub(super) fn end(&mut self) {}
+
+    pub(super) fn figures(&self) -> Option<Consumed> {
+        None
+    }
+}

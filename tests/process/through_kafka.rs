@@ -1,0 +1,394 @@
+//! Snapshots through Kafka: a producer that sends files as they are, members of a group that put them together, and what arrives
+//! in Graphite, which must be what one process sends that has all of it.
+
+use crate::harness::fleet::{Fleet, INTERVAL, Writer};
+use crate::harness::graphite::Recorder;
+use crate::harness::incoming::{FIRST, Incoming, snapshots};
+use crate::harness::kafka::{Brokers, Points, Tansu, missing, points_of_lines};
+use crate::harness::{Daemon, SOON, names, poll, run, wait_until, with_config};
+use nix::sys::signal::Signal;
+use std::time::Duration;
+
+const TOPIC: &str = "snapshots";
+
+/// A member of the group, and what is beside it. The deadline is one that is not reached.
+fn member(brokers: &str, graphite: u16, options: &str) -> Incoming {
+    Incoming::new(
+        graphite,
+        &format!(
+            "source = kafka\nworkers = 1\ncluster-metrics = true\n[kafka-source]\nbrokers = {brokers}\ntopic = {TOPIC}\n\
+             librdkafka.session.timeout.ms = 6000\nlibrdkafka.heartbeat.interval.ms = 500\n\
+             librdkafka.reconnect.backoff.max.ms = 200\nlibrdkafka.topic.metadata.refresh.interval.ms = 300\n{options}\n"
+        ),
+    )
+}
+
+/// What has arrived, without figures about haproxystats itself: of each point the value that is expected, if it is among those that
+/// came. A roll-up may have come before of the hosts that were there in time; the last one is that of all.
+fn arrived(graphite: &Recorder, expected: &Points) -> Points {
+    let record = graphite.record();
+    assert_eq!(record.malformed, Vec::<String>::new());
+    let mut points = Points::new();
+    for (line, count) in record.lines.iter().filter(|(line, _)| !line.contains(".haproxystats.")) {
+        for (point, (value, _)) in points_of_lines([line.as_str()]) {
+            let right = missing(&Points::from([(point.clone(), (value, 1))]), expected).is_empty();
+            let known = points.entry(point).or_insert((value, 0));
+            known.0 = if right { value } else { known.0 };
+            known.1 += count;
+        }
+    }
+    points
+}
+
+/// Waits until every point is there with its value, and nothing that none implies.
+#[track_caller]
+fn wait_for(graphite: &Recorder, expected: &Points, limit: Duration) -> Points {
+    let there = poll(limit, || missing(expected, &arrived(graphite, expected)).is_empty().then_some(()));
+    let arrived = arrived(graphite, expected);
+    let lost = missing(expected, &arrived);
+    assert!(there.is_some(), "{} of {} points are missing or wrong: {:?}", lost.len(), expected.len(), lost.first());
+    let foreign: Vec<&String> = arrived.keys().filter(|point| !expected.contains_key(*point)).collect();
+    assert!(foreign.is_empty(), "{} points that no snapshot implies: {:?}", foreign.len(), foreign.first());
+    arrived
+}
+
+/// No point of a host has come with two values.
+#[track_caller]
+fn assert_one_value_each(graphite: &Recorder) {
+    let record = graphite.record();
+    let mut values = std::collections::BTreeMap::new();
+    for line in record.lines.keys().filter(|line| !line.contains(".haproxystats.") && !line.contains(".cluster.")) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let other = values.insert((words[0], words[2]), words[1]);
+        assert_eq!(other, None, "{line}");
+    }
+}
+
+#[test]
+fn what_goes_through_kafka_is_what_one_process_sends() {
+    for options in ["", "max-message-size = 1000\ncompression = none"] {
+        let (brokers, graphite) = (Brokers::start(2), Recorder::start());
+        brokers.create_topic(TOPIC, 4);
+        let fleet = Fleet::new(10, 2);
+        let edges: Vec<Incoming> = (0..2)
+            .map(|_| {
+                Incoming::without_graphite(&format!(
+                    "workers = 2\n{}\n[kafka]\nformat = snapshot\nbrokers = {}\ntopic = {TOPIC}\n{options}\n",
+                    fleet.hosts_section(),
+                    brokers.address()
+                ))
+            })
+            .collect();
+        let member = member(&brokers.address(), graphite.port(), "");
+        let mut daemons: Vec<Daemon> = edges.iter().chain([&member]).map(Incoming::daemon).collect();
+        let mut expected = Points::new();
+        for second in (0..5).map(|tick| FIRST + tick * INTERVAL) {
+            for (edge, hosts) in edges.iter().zip([0..6, 6..10]) {
+                let staged = edge.beside("incoming.tmp").join(second.to_string());
+                std::fs::create_dir(&staged).unwrap();
+                fleet.fill(&staged, hosts, second);
+                std::fs::write(staged.join(".pull"), "PullTicks 7\n").unwrap();
+                std::fs::rename(&staged, edge.path().join(second.to_string())).unwrap();
+            }
+            expected.extend(fleet.expected(0..10, second));
+        }
+        edges.iter().for_each(Incoming::wait_until_empty);
+        wait_for(&graphite, &expected, SOON);
+        assert_one_value_each(&graphite);
+        let ticks = |line: &String| line.contains(".haproxystats.PullTicks 7 ");
+        wait_until(SOON, "what pull says of itself there", || graphite.record().lines.keys().any(ticks));
+        wait_until(SOON, "an empty directory", || snapshots(&member.path()).is_empty());
+        for daemon in &mut daemons {
+            daemon.stop(SOON);
+        }
+        // What was delivered is committed: another start has nothing to do.
+        let before = graphite.record().lines.values().map(|count| *count as usize).sum::<usize>();
+        let mut daemon = member.daemon();
+        daemon.wait_for_output("reads these partitions", SOON);
+        Writer::new(&brokers.address(), TOPIC).hosts(&fleet, 0..10, FIRST + 5 * INTERVAL);
+        expected.extend(fleet.expected(0..10, FIRST + 5 * INTERVAL));
+        wait_for(&graphite, &expected, SOON);
+        daemon.stop(SOON);
+        let own = graphite.record().lines.keys().filter(|line| line.contains(".haproxystats.")).count();
+        let after = graphite.record().lines.values().map(|count| *count as usize).sum::<usize>();
+        // Roll-ups of the last minute could be made again, and come once more.
+        assert!(after <= 2 * before + own + expected.len(), "{before} lines, then {after}");
+    }
+}
+
+/// Values of a figure of the member, as they arrived.
+fn figure(graphite: &Recorder, name: &str) -> f64 {
+    let record = graphite.record();
+    let wanted = format!(".haproxystats.{name} ");
+    let values = record.lines.keys().filter(|line| line.contains(&wanted));
+    values.filter_map(|line| line.split(' ').nth(1)?.parse::<f64>().ok()).fold(0.0, f64::max)
+}
+
+#[test]
+fn poison_is_counted_told_and_left_out() {
+    let (brokers, graphite) = (Brokers::start(1), Recorder::start());
+    brokers.create_topic(TOPIC, 1);
+    let fleet = Fleet::new(2, 1);
+    let writer = Writer::new(&brokers.address(), TOPIC);
+    let (label, payload) = fleet.messages(0, FIRST, 1_000_000).remove(0);
+    let headers = label.headers();
+    let with = |name: &str, value: &str| {
+        let changed =
+            |(of, text): &(&'static str, String)| (*of, if *of == name { value.to_owned() } else { text.clone() });
+        let headers: Vec<(&str, String)> = headers.iter().map(changed).collect();
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        writer.raw(Some(0), "k", &headers, payload.as_bytes());
+    };
+    writer.raw(Some(0), "k", &[], b"garbage");
+    writer.raw(Some(0), "k", &[("haproxystats", "1")], b"garbage");
+    with("haproxystats", "one");
+    with("file", "../../evil_stat");
+    with("time", "99999999999");
+    with("size", "1");
+    with("files", "0");
+    // One host with two opinions of how many files it has: the first counts.
+    let (of_one, text) = fleet.messages(1, FIRST, 1_000_000).remove(0);
+    writer.part(&of_one, &text);
+    let contradicts = haproxystats::parcel::Label { files: 3, ..of_one };
+    writer.part(&contradicts, &text);
+    writer.flush();
+    let mut expected = Points::new();
+    let member = member(&brokers.address(), graphite.port(), "");
+    let mut daemon = member.daemon();
+    for second in (0..4).map(|tick| FIRST + tick * INTERVAL) {
+        writer.hosts(&fleet, 0..2, second);
+        expected.extend(fleet.expected(0..2, second));
+    }
+    wait_for(&graphite, &expected, SOON);
+    assert_one_value_each(&graphite);
+    daemon.wait_for_output("header file is not what it should be", SOON);
+    daemon.wait_for_output("it has no header haproxystats", SOON);
+    daemon.wait_for_output("header files is not that of other files of the host", SOON);
+    let mut second = 4;
+    wait_until(SOON, "the figure", || {
+        writer.hosts(&fleet, 0..2, FIRST + second * INTERVAL);
+        second += 1;
+        figure(&graphite, "SourceRefused") >= 8.0
+    });
+    daemon.stop(SOON);
+    assert!(!member.beside("evil_stat").exists());
+}
+
+/// Compressed to nothing, and larger than anything that is taken.
+#[test]
+fn what_is_too_large_unpacked_stops_its_partition_and_costs_no_memory() {
+    let (brokers, graphite) = (Brokers::start(1), Recorder::start());
+    brokers.create_topic(TOPIC, 2);
+    let fleet = Fleet::new(2, 1);
+    let mut writer = Writer::new(&brokers.address(), TOPIC);
+    writer.raw(Some(0), "k", &[("haproxystats", "1")], &vec![b'0'; 300_000_000]);
+    writer.flush();
+    writer.partition = Some(1);
+    let member = member(&brokers.address(), graphite.port(), "");
+    let mut daemon = member.daemon();
+    let mut expected = Points::new();
+    for second in (0..4).map(|tick| FIRST + tick * INTERVAL) {
+        writer.hosts(&fleet, 0..2, second);
+        expected.extend(fleet.expected(0..2, second));
+    }
+    daemon.wait_for_output("messages cannot be unpacked", SOON);
+    wait_for(&graphite, &expected, SOON);
+    assert!(daemon.rss_kib().unwrap() < 200_000, "{:?} KiB", daemon.rss_kib());
+    daemon.stop(SOON);
+}
+
+#[test]
+fn a_later_version_waits_for_one_who_understands_it() {
+    let (brokers, graphite) = (Brokers::start(1), Recorder::start());
+    brokers.create_topic(TOPIC, 2);
+    let fleet = Fleet::new(2, 1);
+    let writer = Writer::new(&brokers.address(), TOPIC);
+    writer.hosts(&fleet, 0..2, FIRST);
+    let member = member(&brokers.address(), graphite.port(), "");
+    let mut daemon = member.daemon();
+    wait_for(&graphite, &fleet.expected(0..2, FIRST), SOON);
+    let cluster = fleet.cluster(0).to_owned();
+    writer.raw(None, &cluster, &[("haproxystats", "2"), ("later", "words")], b"?");
+    writer.hosts(&fleet, 0..2, FIRST + INTERVAL);
+    daemon.wait_for_output("version 2 of the format", SOON);
+    daemon.stop(SOON);
+    let mut daemon = member.daemon();
+    daemon.wait_for_output("version 2 of the format", SOON);
+    daemon.stop(SOON);
+    let mut command = with_config(crate::harness::process(), member.config());
+    command.args(["--check", "--ask"]);
+    let (_, table) = run(command, SOON);
+    assert!(table.contains("topic snapshots has 2 partitions; group haproxystats is "), "{table}");
+    assert!(!table.contains("is 0 messages behind"), "{table}");
+    wait_for(&graphite, &fleet.expected(0..2, FIRST), SOON);
+}
+
+#[test]
+fn while_graphite_is_away_snapshots_wait_in_kafka() {
+    let (brokers, mut graphite) = (Brokers::start(1), Recorder::away());
+    brokers.create_topic(TOPIC, 2);
+    let fleet = Fleet::new(4, 2);
+    let writer = Writer::new(&brokers.address(), TOPIC);
+    let member = member(&brokers.address(), graphite.port(), "queue-size = 3");
+    let mut daemon = member.daemon();
+    let mut expected = Points::new();
+    for second in (0..30).map(|tick| FIRST + tick * INTERVAL) {
+        writer.hosts(&fleet, 0..4, second);
+        expected.extend(fleet.expected(0..4, second));
+    }
+    daemon.wait_for_output("further ones wait in Kafka", SOON);
+    assert!(snapshots(&member.path()).len() <= 3, "{:?}", names(&member.path()));
+    // Killed with what is not committed; the next start reads it again.
+    daemon.signal(Signal::SIGKILL);
+    daemon.wait(SOON);
+    let mut daemon = member.daemon();
+    daemon.wait_for_output("it is read from Kafka again", SOON);
+    graphite.come_back();
+    wait_for(&graphite, &expected, SOON);
+    assert_one_value_each(&graphite);
+    daemon.stop(SOON);
+}
+
+#[test]
+fn a_host_that_is_late_is_added_to_its_cluster() {
+    let (brokers, graphite) = (Brokers::start(1), Recorder::start());
+    brokers.create_topic(TOPIC, 1);
+    let fleet = Fleet::new(4, 2);
+    let writer = Writer::new(&brokers.address(), TOPIC);
+    let member = member(&brokers.address(), graphite.port(), "cluster-deadline = 1");
+    let mut daemon = member.daemon();
+    for tick in 0..2 {
+        writer.hosts(&fleet, 0..4, FIRST + tick * INTERVAL);
+    }
+    let second = FIRST + 2 * INTERVAL;
+    writer.hosts(&fleet, 1..4, second);
+    let mut expected = fleet.expected(0..4, FIRST);
+    expected.extend(fleet.expected(0..4, FIRST + INTERVAL));
+    let mut without = expected.clone();
+    without.extend(fleet.expected(1..4, second));
+    wait_for(&graphite, &without, SOON);
+    wait_until(SOON, "the missing host is counted", || {
+        let line = format!("ClusterHostsMissing 1 {second}");
+        graphite.record().lines.keys().any(|found| found.ends_with(&line) && found.contains(".c0."))
+    });
+    // The last value of a point is what Graphite has.
+    writer.hosts(&fleet, 0..1, second);
+    expected.extend(fleet.expected(0..4, second));
+    let lines = |points: &Points, graphite: &Recorder| {
+        let record = graphite.record();
+        let there = |(point, (value, _)): (&String, &(f64, u32))| {
+            let (path, time) = point.split_once(' ').unwrap();
+            record.lines.keys().any(|line| {
+                let words: Vec<&str> = line.split(' ').collect();
+                words[0] == path && words[2] == time && words[1].parse::<f64>().unwrap() == *value
+            })
+        };
+        points.iter().all(there)
+    };
+    wait_until(SOON, "the roll-up of all four", || lines(&fleet.expected(0..4, second), &graphite));
+    let record = graphite.record();
+    let of_other = |line: &&String| line.contains(".c1.") && line.ends_with(&format!(" {second}"));
+    assert!(record.lines.iter().filter(|(line, _)| of_other(line)).all(|(_, count)| *count == 1));
+    daemon.stop(SOON);
+}
+
+#[test]
+fn members_that_die_lose_nothing_and_make_no_roll_up_of_a_part() {
+    let (brokers, graphite) = (Brokers::start(3), Recorder::start());
+    brokers.create_topic(TOPIC, 6);
+    let fleet = Fleet::new(40, 5);
+    let writer = Writer::new(&brokers.address(), TOPIC);
+    let members: Vec<Incoming> =
+        (0..3).map(|_| member(&brokers.address(), graphite.port(), "cluster-deadline = 8")).collect();
+    let mut daemons: Vec<Daemon> = members.iter().map(Incoming::daemon).collect();
+    let mut expected = Points::new();
+    let mut random = fastrand::Rng::with_seed(22);
+    for tick in 0..60 {
+        let second = FIRST + tick * INTERVAL;
+        // Not in order, and some of the next second before the rest of this one.
+        let mut hosts: Vec<usize> = (0..fleet.len()).collect();
+        random.shuffle(&mut hosts);
+        writer.hosts(&fleet, hosts, second);
+        expected.extend(fleet.expected(0..fleet.len(), second));
+        if tick % 15 == 5 {
+            let dies = random.usize(0..3);
+            daemons[dies].signal(Signal::SIGKILL);
+            daemons[dies].wait(SOON);
+            daemons[dies] = members[dies].daemon();
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let arrived = wait_for(&graphite, &expected, 2 * SOON);
+    assert_one_value_each(&graphite);
+    let twice = arrived.values().filter(|(_, times)| *times > 1).count();
+    println!("{} points, {twice} of them more than once", arrived.len());
+    daemons.iter_mut().for_each(|daemon| daemon.stop(SOON));
+}
+
+/// A broker that shares no code with the client: groups, notes of commits, headers and zstd as another one understands them.
+#[test]
+fn an_independent_broker_understands_it_too() {
+    let Some(broker) = Tansu::start() else { return };
+    broker.create_topic(TOPIC, 3);
+    let graphite = Recorder::start();
+    let fleet = Fleet::new(12, 3);
+    let edge = Incoming::without_graphite(&format!(
+        "workers = 1\n{}\n[kafka]\nformat = snapshot\nbrokers = {}\ntopic = {TOPIC}\nmax-message-size = 1000\n",
+        fleet.hosts_section(),
+        broker.address()
+    ));
+    let members: Vec<Incoming> =
+        (0..2).map(|_| member(broker.address(), graphite.port(), "cluster-deadline = 8")).collect();
+    let mut daemons: Vec<Daemon> = members.iter().map(Incoming::daemon).collect();
+    let mut sender = edge.daemon();
+    let mut expected = Points::new();
+    for tick in 0..20 {
+        let second = FIRST + tick * INTERVAL;
+        let staged = edge.beside("incoming.tmp").join(second.to_string());
+        std::fs::create_dir(&staged).unwrap();
+        fleet.fill(&staged, 0..12, second);
+        std::fs::rename(&staged, edge.path().join(second.to_string())).unwrap();
+        expected.extend(fleet.expected(0..12, second));
+        edge.wait_until_empty();
+        if tick == 10 {
+            daemons[0].signal(Signal::SIGKILL);
+            daemons[0].wait(SOON);
+            daemons[0] = members[0].daemon();
+        }
+    }
+    wait_for(&graphite, &expected, 2 * SOON);
+    assert_one_value_each(&graphite);
+    sender.stop(SOON);
+    daemons.iter_mut().for_each(|daemon| daemon.stop(SOON));
+}
+
+#[test]
+fn the_check_says_what_is_wrong_with_the_source() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("in")).unwrap();
+    let check = |text: &str| {
+        let text = format!("[process]\nsrc-dir = {}/in\n{text}\n", directory.path().display());
+        let mut command =
+            with_config(crate::harness::process(), &crate::harness::write(directory.path(), "x.conf", text));
+        command.arg("--check");
+        let (status, output) = run(command, SOON);
+        (status.code(), output)
+    };
+    for (text, words) in [
+        ("source = kafka", "needs the section [kafka-source]"),
+        ("source = rabbit", "[process] source"),
+        ("source = kafka\n[kafka-source]\ngroup =", "[kafka-source] group"),
+        ("source = kafka\n[kafka-source]\nbuffer-size = 10", "[kafka-source] buffer-size"),
+        ("source = kafka\n[kafka-source]\nlibrdkafka.enable.auto.commit = true", "offsets are committed when"),
+        ("source = kafka\n[kafka-source]\nlibrdkafka.group.id = x", "write group of [kafka-source] instead"),
+        ("source = kafka\n[kafka-source]\nsasl-mechanism = PLAIN", "needs sasl-username and sasl-password-file"),
+    ] {
+        let (code, output) = check(text);
+        assert_eq!(code, Some(78), "{text}: {output}");
+        assert!(output.contains(words), "{text}: {output}");
+    }
+    let (code, output) = check("[kafka-source]\ntopic = t");
+    assert!(code == Some(0) && output.contains("has no effect without source = kafka"), "{output}");
+    let (code, output) = check("source = kafka\n[kafka-source]\ntopic = t");
+    assert!(code == Some(0) && !output.contains("warning"), "{output}");
+}
