@@ -144,7 +144,7 @@ impl Slow {
                     None
                 }
                 Some(value) => value.ok()?.or(field.default.then_some(0)),
-                None => (field.default && field.combine == Combine::Sum).then_some(0),
+                None => (field.default && matches!(field.combine, Combine::Sum | Combine::Limit)).then_some(0),
             };
             values.push(match field.combine {
                 Combine::MinPresent => value.filter(|value| *value >= 0),
