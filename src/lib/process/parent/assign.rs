@@ -16,7 +16,8 @@ impl Parent<'_> {
         if self.leaving || self.renewal.moves() {
             return;
         }
-        let mut slots: Vec<Slot> = self.pool.with_room().collect();
+        // One that was given a snapshot unasked may have asked just before: its turn comes when that is rendered.
+        let mut slots: Vec<Slot> = self.pool.with_room().filter(|slot| !self.custody.queue().is_busy(*slot)).collect();
         slots.sort_by_key(|slot| (self.custody.queue().held_by(*slot), *slot));
         for slot in slots {
             if !self.give(slot, now) {

@@ -15,7 +15,7 @@ use crate::process::wire::channel::Channel;
 use crate::process::wire::message::{Figures, ToParent, ToWorker};
 use crate::prometheus::request::Protocol;
 use crate::snapshot::Epoch;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
@@ -91,8 +91,9 @@ pub(super) struct Worker {
     pub(super) current: Option<Current>,
     /// The parent knows that there is room.
     pub(super) asked: bool,
-    /// What it gave while another snapshot was rendered once more.
-    pub(super) given: Option<Step>,
+    /// What it gave while another snapshot was rendered once more. Seldom two: one unasked, and one for which the worker had
+    /// asked just before.
+    pub(super) given: VecDeque<Step>,
     /// Until when the parent wants it to leave, if it does.
     pub(super) leave_at: Option<tokio::time::Instant>,
     /// Since when there has been nothing to do; `None` when memory was released already.
@@ -168,7 +169,7 @@ impl Worker {
             open: BTreeMap::new(),
             current: None,
             asked: false,
-            given: None,
+            given: VecDeque::new(),
             leave_at: None,
             idle_since: Some(Instant::now()),
             told: BTreeMap::new(),
@@ -187,7 +188,7 @@ impl Worker {
             if let Some(deadline) = self.leave_at {
                 return Ok(Step::Drain(deadline));
             }
-            if let Some(given) = self.given.take() {
+            if let Some(given) = self.given.pop_front() {
                 return Ok(given);
             }
             let again = self.put_off();
@@ -230,7 +231,7 @@ impl Worker {
     pub(super) async fn hear(&mut self, packet: &[u8]) -> Result<(), WorkerError> {
         match ToWorker::decode(packet)? {
             ToWorker::Take { epoch, figures, before, had } => {
-                self.given = Some(Step::Take { epoch, figures, before, had });
+                self.given.push_back(Step::Take { epoch, figures, before, had });
             }
             ToWorker::Go { dispatcher, epoch } => go(&self.destinations, &dispatcher, epoch),
             ToWorker::Drain(grace) => self.leave_at = Some(tokio::time::Instant::now() + grace),
@@ -270,5 +271,48 @@ impl Worker {
 pub(super) fn go(destinations: &[Destination], dispatcher: &str, epoch: Epoch) {
     for destination in destinations.iter().filter(|destination| destination.dispatcher.name() == dispatcher) {
         destination.dispatcher.go(epoch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::wire::channel;
+
+    fn worker(end: OwnedFd) -> Worker {
+        Worker {
+            hostname: String::new(),
+            channel: Channel::new(end).unwrap(),
+            destinations: Vec::new(),
+            ordered: BTreeSet::new(),
+            notices: mpsc::unbounded_channel().1,
+            open: BTreeMap::new(),
+            current: None,
+            asked: true,
+            given: VecDeque::new(),
+            leave_at: None,
+            idle_since: None,
+            told: BTreeMap::new(),
+            buffers: Buffers::default(),
+            page: None,
+            gave_up: false,
+        }
+    }
+
+    #[test]
+    fn what_comes_while_a_snapshot_is_rendered_once_more_is_kept() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (end, _parent) = channel::pair().unwrap();
+            let mut worker = worker(end);
+            for epoch in [7, 8] {
+                let take = ToWorker::Take { epoch: Epoch(epoch), figures: None, before: None, had: Vec::new() };
+                worker.hear(take.encode().as_bytes()).await.unwrap();
+            }
+            for given in [7, 8] {
+                let next = worker.next().await.unwrap();
+                assert!(matches!(next, Step::Take { epoch: Epoch(epoch), .. } if epoch == given));
+            }
+        });
     }
 }
