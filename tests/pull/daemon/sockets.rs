@@ -359,7 +359,7 @@ fn check_and_status_say_which_socket_stands_for_which_process() {
     let mut status = place.command(&[]);
     status.args(["--status", "--json"]);
     let (_, output) = crate::harness::run(status, SOON);
-    assert!(output.contains("\"sockets\": [") && output.contains("asked through a.sock"), "{output}");
+    assert!(output.contains("\"sockets\": [") && output.contains("pulled through a.sock"), "{output}");
     pull.stop(SOON);
 }
 
