@@ -33,7 +33,7 @@ pub enum Whereabouts {
 pub enum Verdict {
     /// It stays in the queue and is tried again.
     Again,
-    /// Move it away. It is aside until [`Queue::forget`] is called, or until it is tried once more.
+    /// Move it away. It is aside until [`Queue::forget`](super::Queue::forget) is called, or until it is tried once more.
     Quarantine,
 }
 
@@ -44,6 +44,6 @@ pub struct Returned {
     pub ready: Vec<Epoch>,
     /// Snapshots to move away; at most one from a worker that takes one at a time.
     pub quarantine: Vec<Epoch>,
-    /// Snapshots over which [`KILLS`] workers were killed by now; each is named once.
+    /// Snapshots over which [`KILLS`](super::KILLS) workers were killed by now; each is named once.
     pub suspect: Vec<Epoch>,
 }

@@ -6,8 +6,8 @@
 //! snapshots ──────┘
 //! ```
 //!
-//! [`source`] asks or reads, [`read`] makes a tick of the files of a snapshot, [`model`] makes rates, states, shares and sentences of
-//! two ticks, [`table`] says what stands in which column, [`screen`] draws. Nothing is written, and nothing is changed in HAProxy.
+//! `source` asks or reads, `read` makes a tick of the files of a snapshot, `model` makes rates, states, shares and sentences of
+//! two ticks, `table` says what stands in which column, `screen` draws. Nothing is written, and nothing is changed in HAProxy.
 
 mod document;
 mod model;
