@@ -36,6 +36,7 @@ mod error;
 mod failover;
 mod link;
 mod name;
+#[cfg(feature = "process")]
 mod probe;
 mod progress;
 mod proof;
@@ -51,5 +52,6 @@ mod window;
 pub use dispatcher::{Graphite, start};
 pub use error::{TlsError, check};
 pub use name::NAME;
+#[cfg(feature = "process")]
 pub(crate) use probe::probe;
 pub use reports::Reports;
