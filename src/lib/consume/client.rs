@@ -1,4 +1,4 @@
-//! librdkafka as a member of a consumer group: what it is told, and what it says.
+//! librdkafka as a member of a consumer group: its configuration, and the events it reports.
 
 use super::places::{Position, note, read_note};
 use crate::config::KafkaSource;

@@ -50,7 +50,7 @@ enum Wish {
     Leave = 2,
 }
 
-/// What the thread is told.
+/// Messages to the thread.
 #[derive(Debug, Clone, Default)]
 struct Wishes(Arc<AtomicU8>);
 

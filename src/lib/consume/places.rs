@@ -7,7 +7,7 @@
 //!                   ▲ committed: the first message of any second that is not settled
 //! ```
 //!
-//! A second is settled when all of it is delivered, all before it are, and no roll-up of it will be made again. Whoever reads on
+//! A second is settled when all of it is delivered, all before it are, and no roll-up of it will be made again. A member that reads on
 //! from the committed offset gets every message of every second that is not settled; those of settled ones that lie among them
 //! come again. How far seconds are settled is committed along with the offset, so that no roll-up is made of such a rest.
 

@@ -5,7 +5,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use std::collections::BTreeSet;
 use std::error::Error;
 
-/// Messages that are refused are told one by one up to so many.
+/// So many refused messages are logged one by one.
 const REFUSALS_TOLD: u64 = 10;
 
 /// So many commits that fail one after the other are worth a word.

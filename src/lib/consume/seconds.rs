@@ -223,7 +223,7 @@ impl Seconds {
         }
         self.out.insert(going.second, tokens.into_iter().collect());
         if waiting.coming > 0 {
-            // Their second begins anew when the first of them is whole.
+            // Their second starts over once the first of them is whole.
             self.serial += 1;
             let mut rest = Waiting::new(self.serial, waiting.first);
             (rest.coming, rest.partitions) = (waiting.coming, waiting.partitions);

@@ -74,7 +74,7 @@ impl Seconds {
         partitions.intersection(&self.paused).any(|partition| last_read(&partition))
     }
 
-    /// Only these partitions are not read from now on. What was not complete when they stopped has its time anew.
+    /// Only these partitions are not read from now on. What was not complete when they stopped gets the full time again.
     pub(in crate::consume) fn pause(&mut self, wanted: &BTreeSet<i32>, now: Instant) {
         let held = |number: &i32| self.partitions.get(number).is_some_and(|partition| partition.held);
         let paused: BTreeSet<i32> = wanted.iter().copied().filter(|number| !held(number)).collect();

@@ -1,4 +1,4 @@
-//! librdkafka: what it is told, and what it says.
+//! librdkafka: its configuration, and the events it reports.
 
 use super::window::{Outcome, Token};
 use crate::batch::messages::Message;

@@ -9,7 +9,7 @@ use super::{Facts, leading, number_after, number_before};
 use crate::haproxy::facts::Thing;
 use std::collections::BTreeMap;
 
-/// So many pools are told one by one, those with the most memory.
+/// So many pools are reported one by one, those with the most memory.
 const LARGEST: usize = 20;
 
 pub(super) fn read(text: &str, facts: &mut Facts) {

@@ -179,7 +179,7 @@ impl Sites {
         }
     }
 
-    /// What haproxystats on a host is called; what is told from now on is this host's.
+    /// What haproxystats on a host is called; what is rendered from now on belongs to this host.
     pub(super) fn enter_own(&self, member: &Member, sink: &mut Sink) -> Option<Prefixes> {
         let make = self.make.as_ref()?;
         sink.host(&Host { name: member.name.clone(), cluster: member.cluster.clone() });

@@ -169,7 +169,7 @@ impl Blocks {
         index
     }
 
-    /// Makes the file anew, with what is in it.
+    /// Rewrites the file with its present content.
     fn copy(&mut self) -> io::Result<()> {
         let Some(before) = &self.file else { return Ok(()) };
         let file = nameless(&self.directory)?;
