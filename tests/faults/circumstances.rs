@@ -1,8 +1,8 @@
 //! Faults for which the world has to be a special one from its beginning.
 
-use crate::clients::sample;
 use crate::data;
 use crate::faults::time_goes_by;
+use crate::harness::clients::sample;
 use crate::harness::{names, output};
 use crate::mounts::can_mount;
 use crate::report::Report;

@@ -11,7 +11,6 @@
 mod harness;
 
 mod circumstances;
-mod clients;
 mod data;
 mod faults;
 #[cfg(feature = "kafka")]

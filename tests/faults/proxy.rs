@@ -2,7 +2,7 @@
 //! in order when there is none.
 
 use crate::data;
-use crate::faults::{self, Fault, time_goes_by};
+use crate::faults::{self, Fault};
 use crate::harness::graphite::Recorder;
 use crate::harness::{Daemon, SOON, debian, free_port, listens, wait_until, write};
 use crate::report::Report;
@@ -293,25 +293,11 @@ fn restart(world: &mut World) {
 
 /// Sequences of faults behind a proxy.
 pub fn sequence(seed: u64) -> Report {
-    let mut world = world(seed, SHORT);
+    let world = world(seed, SHORT);
     let mut possible: Vec<Fault> = [PROXY, PROXY, faults::GRAPHITE, faults::PROCESSES].concat();
     possible.retain(|fault| !HIDDEN.contains(&fault.name));
-    let mut injected = Vec::new();
-    while injected.len() < LENGTH {
-        crate::sequence::inject_one(&mut world, &possible, &mut injected);
-        // Connections of the proxy that were cut by the fault may each repeat what they held.
-        world.allow(10);
-        if world.rng.u8(0..4) == 0 {
-            world.recover();
-        } else {
-            time_goes_by(&mut world);
-        }
-    }
-    let mut report = world.finish();
-    if !report.failures.is_empty() {
-        report.fail(format!("the sequence was {injected:?}; {}={seed} injects it again", crate::options::SEED));
-    }
-    report
+    // Connections of the proxy that were cut by the fault may each repeat what they held.
+    crate::sequence::inject_all(world, seed, LENGTH, &possible, |world| world.allow(10))
 }
 
 /// What a Graphite that breaks single connections, and stays, has not read of them: the proxy ends ours in order, and nothing shows.

@@ -4,7 +4,7 @@
 //! copies it, and publishes it again by a rename.
 
 use crate::circumstances::{Clock, without_faketime};
-use crate::clients::sample;
+use crate::harness::clients::sample;
 use crate::harness::haproxy::{Fake, Script};
 use crate::harness::lasting::Sessions;
 use crate::harness::site::Site;

@@ -1,6 +1,6 @@
 //! Faults of haproxystats-pull, of its directories, and of what it pulls from.
 
-use crate::clients::unanswered;
+use crate::harness::clients::unanswered;
 use crate::harness::haproxy::{Fake, Script};
 use crate::harness::{Daemon, names, pull, starved, with_config, write};
 use crate::pull::{BACK, Chain, QUEUE};

@@ -1,11 +1,11 @@
 //! Receivers of OTLP and of remote write as further destinations: the same invariant, and none of their series goes backwards.
 
-use crate::faults::{PROCESSES, REMOTE, time_goes_by};
+use crate::faults::{PROCESSES, REMOTE};
 use crate::harness::receiver::{Receiver, is_of_haproxy};
 use crate::harness::{config, names};
 use crate::report::Report;
 use crate::scenes::try_each;
-use crate::sequence::{LENGTH, inject_one};
+use crate::sequence::{LENGTH, inject_all};
 use crate::world::{QUEUE_SIZE, Setting, World};
 use haproxystats::batch::Output;
 use haproxystats::config::Config;
@@ -50,21 +50,7 @@ pub fn sequence(seed: u64) -> Report {
     let mut world = World::new(seed, &Setting { remote: true, ..Setting::default() });
     world.allow(1_000);
     let possible = [REMOTE, REMOTE, PROCESSES].concat();
-    let mut injected = Vec::new();
-    while injected.len() < LENGTH {
-        inject_one(&mut world, &possible, &mut injected);
-        if world.rng.u8(0..4) == 0 {
-            world.heal();
-            world.recover();
-        } else {
-            time_goes_by(&mut world);
-        }
-    }
-    let mut report = world.finish();
-    if !report.failures.is_empty() {
-        report.fail(format!("the sequence was {injected:?}; {}={seed} injects it again", crate::options::SEED));
-    }
-    report
+    inject_all(world, seed, LENGTH, &possible, |_| {})
 }
 
 impl World {

@@ -31,7 +31,7 @@ pub fn pull(seed: u64) -> Scene {
 }
 
 /// Injects one of `possible`, and sometimes a fault of the processes within it; notes their names.
-pub fn inject_one(world: &mut World, possible: &[Fault], injected: &mut Vec<&'static str>) {
+fn inject_one(world: &mut World, possible: &[Fault], injected: &mut Vec<&'static str>) {
     let one = possible[world.rng.usize(..possible.len())];
     injected.push(one.name);
     let second = world.rng.u8(0..3) == 0;
@@ -54,11 +54,24 @@ fn run(seed: u64) -> Report {
     let store = seed.is_multiple_of(3);
     let more = if store { faults::STORE } else { &[] };
     let possible: Vec<Fault> = faults::all().iter().chain(more).copied().filter(can).collect();
-    let mut world = World::new(seed, &Setting { store, ..Setting::default() });
+    let world = World::new(seed, &Setting { store, ..Setting::default() });
+    inject_all(world, seed, LENGTH, &possible, |_| {})
+}
+
+/// Injects about `length` faults out of `possible` one after the other, calls `after_each`, and ends the world.
+pub fn inject_all(
+    mut world: World,
+    seed: u64,
+    length: usize,
+    possible: &[Fault],
+    after_each: impl Fn(&mut World),
+) -> Report {
     let mut injected = Vec::new();
-    while injected.len() < LENGTH {
-        inject_one(&mut world, &possible, &mut injected);
+    while injected.len() < length {
+        inject_one(&mut world, possible, &mut injected);
+        after_each(&mut world);
         if world.rng.u8(0..4) == 0 {
+            world.heal();
             world.recover();
         } else {
             time_goes_by(&mut world);

@@ -1,8 +1,8 @@
 //! Faults that need a world in which a worker may take its time, or a disk of a certain kind.
 
-use crate::clients::sample;
 use crate::faults::can_trace;
 use crate::faults::disk::{delayed, fill_more};
+use crate::harness::clients::sample;
 use crate::harness::graphite::{Behaviour, Recorder};
 use crate::report::Report;
 use crate::scenes::forbid_in_ci;

@@ -1,7 +1,7 @@
 //! What loses nothing, and would go on for ever without a word: it has to be told after a while, and counted.
 
-use crate::clients::sample;
 use crate::faults::{STORE, store};
+use crate::harness::clients::sample;
 use crate::harness::graphite::Behaviour;
 use crate::harness::{SOON, names, output, process, with_config, write};
 use crate::report::Report;

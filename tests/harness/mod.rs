@@ -13,6 +13,7 @@
 pub mod agent;
 pub mod carbon;
 pub mod certificate;
+pub mod clients;
 pub mod collector;
 pub mod discovery;
 #[cfg(feature = "kafka")]

@@ -104,7 +104,7 @@ fn what_goes_through_kafka_is_what_one_process_sends() {
         // What was delivered is committed: another start has nothing to do.
         let before = graphite.record().lines.values().map(|count| *count as usize).sum::<usize>();
         let mut daemon = member.daemon();
-        daemon.wait_for_output("reads these partitions", SOON);
+        daemon.wait_for_output("partitions assigned", SOON);
         Writer::new(&brokers.address(), TOPIC).hosts(&fleet, 0..10, FIRST + 5 * INTERVAL);
         expected.extend(fleet.expected(0..10, FIRST + 5 * INTERVAL));
         wait_for(&graphite, &expected, SOON);
@@ -161,7 +161,7 @@ fn poison_is_counted_told_and_left_out() {
     }
     wait_for(&graphite, &expected, SOON);
     assert_one_value_each(&graphite);
-    daemon.wait_for_output("header file is not what it should be", SOON);
+    daemon.wait_for_output("header file is malformed", SOON);
     daemon.wait_for_output("it has no header haproxystats", SOON);
     daemon.wait_for_output("header files is not that of other files of the host", SOON);
     let mut second = 4;

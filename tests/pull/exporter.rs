@@ -1,13 +1,13 @@
 //! The page of metrics of pull and process, as Prometheus sees it. That of the agent is in `agent::metrics`.
 
 use crate::harness::certificate::certificate;
+use crate::harness::clients::unanswered;
 use crate::harness::haproxy::ManySockets;
 use crate::harness::prometheus::{exchange, scrape, wait_for_sample};
 use crate::harness::{Daemon, SOON, free_port, peer, process, pull, run, with_config, write};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -103,40 +103,7 @@ fn slow_clients_that_come_back_never_keep_the_scraper_out() {
     let port = free_port();
     let _pull = idle(port);
     scrape(port);
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for client in 0..20 {
-            let done = &done;
-            scope.spawn(move || {
-                while !done.load(Ordering::Relaxed) {
-                    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { continue };
-                    // Some say nothing, some half a request, some ask and do not read.
-                    let words: &[u8] =
-                        [&b""[..], b"GET /metrics HTTP/1.1\r\n", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"]
-                            [client % 3];
-                    let _ = stream.write_all(words);
-                    let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
-                    let mut byte = [0];
-                    while !done.load(Ordering::Relaxed) && client % 3 != 2 {
-                        match stream.read(&mut byte) {
-                            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                            _ => break,
-                        }
-                    }
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-            });
-        }
-        let unanswered = (0..30)
-            .filter(|_| {
-                std::thread::sleep(Duration::from_millis(100));
-                let reply = exchange(port, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
-                !reply.is_some_and(|reply| reply.starts_with("HTTP/1.1 200 "))
-            })
-            .count();
-        done.store(true, Ordering::Relaxed);
-        assert_eq!(unanswered, 0, "of 30");
-    });
+    assert_eq!(unanswered(port, 30), 0, "of 30");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Faults of those who read the page of metrics.
 
 use super::{During, Fault, burst, fault};
-use crate::clients::{answers, unanswered};
+use crate::harness::clients::{answers, unanswered};
 use crate::world::{RECOVERY, World};
 
 /// Faults of the page.

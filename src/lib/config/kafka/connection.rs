@@ -55,6 +55,27 @@ impl Sasl {
     }
 }
 
+/// Whether this build has Kafka; an error if not.
+pub(super) fn is_supported(section: &mut Section<'_>) -> bool {
+    if cfg!(not(feature = "kafka")) {
+        let remedy = "this build does not support Kafka; use one with the cargo feature kafka, or remove the section";
+        section.error("brokers", remedy);
+    }
+    cfg!(feature = "kafka")
+}
+
+/// Warns of a password that anybody on the way can read.
+pub(super) fn warn_of_plain_password(
+    section: &mut Section<'_>,
+    sasl: Option<&Sasl>,
+    properties: &BTreeMap<String, String>,
+) {
+    let is_sent = sasl.is_some_and(|sasl| sasl.mechanism == "PLAIN");
+    if is_sent && properties.get("security.protocol").is_some_and(|protocol| protocol == "sasl_plaintext") {
+        section.warn("sasl-mechanism", "the password is sent unencrypted; also set tls = true");
+    }
+}
+
 /// What the options of the connection mean to librdkafka.
 pub(super) fn properties(
     section: &mut Section<'_>,

@@ -86,7 +86,7 @@ fn refused(_: &str, _: &str) -> Option<String> {
 }
 
 /// Pairs of values that librdkafka would refuse, or that weaken what is promised.
-pub(super) fn check(section: &mut Section<'_>, properties: &BTreeMap<String, String>, sends_password: bool) -> bool {
+pub(super) fn check(section: &mut Section<'_>, properties: &BTreeMap<String, String>) -> bool {
     let property = |name: &str| properties.get(name).map(String::as_str).unwrap_or_default();
     let written = |section: &Section<'_>, name: &str| {
         let option = format!("{LIBRDKAFKA}{name}");
@@ -113,9 +113,6 @@ pub(super) fn check(section: &mut Section<'_>, properties: &BTreeMap<String, Str
     }
     if let Some(option) = written(section, "enable.idempotence").filter(|_| !idempotent && all) {
         section.warn(&option, "messages may arrive twice, and out of order, when a connection fails");
-    }
-    if sends_password && property("security.protocol") == "sasl_plaintext" {
-        section.warn("sasl-mechanism", "the password is sent unencrypted; also set tls = true");
     }
     good
 }

@@ -128,11 +128,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Option<Kafka>> {
         return Some(None);
     }
     let section = &mut Section::new(KAFKA, ini, report);
-    if cfg!(not(feature = "kafka")) {
-        section.error(
-            "brokers",
-            "this build does not support Kafka; use one with the cargo feature kafka, or remove the section",
-        );
+    if !connection::is_supported(section) {
         return None;
     }
     let sasl = Sasl::read(section, &CONNECTION);
@@ -161,8 +157,8 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Option<Kafka>> {
         section.error(CLUSTER.name(), format!("{cluster:?} cannot be sent: it has control characters, or is too long"));
         return None;
     }
-    let sends_password = kafka.sasl.as_ref().is_some_and(|sasl| sasl.mechanism == "PLAIN");
-    librdkafka::check(section, &kafka.properties, sends_password).then_some(Some(kafka))
+    connection::warn_of_plain_password(section, kafka.sasl.as_ref(), &kafka.properties);
+    librdkafka::check(section, &kafka.properties).then_some(Some(kafka))
 }
 
 static CONNECTION: Rows = Rows {

@@ -136,9 +136,7 @@ pub(in crate::config) fn read(ini: &Ini, report: &mut Report) -> Option<Option<K
         return Some(None);
     }
     let section = &mut Section::new(KAFKA_SOURCE, ini, report);
-    if cfg!(not(feature = "kafka")) {
-        section
-            .error("brokers", "this build has no Kafka; take one with the cargo feature kafka, or remove the section");
+    if !connection::is_supported(section) {
         return None;
     }
     let sasl = Sasl::read(section, &CONNECTION);
@@ -163,11 +161,7 @@ pub(in crate::config) fn read(ini: &Ini, report: &mut Report) -> Option<Option<K
             "is less than cluster-deadline: files that come in between are not waited for",
         );
     }
-    let sends_password = source.sasl.as_ref().is_some_and(|sasl| sasl.mechanism == "PLAIN");
-    if sends_password && source.properties.get("security.protocol").is_some_and(|protocol| protocol == "sasl_plaintext")
-    {
-        section.warn("sasl-mechanism", "the password goes over the network as it is; write tls = true as well");
-    }
+    connection::warn_of_plain_password(section, source.sasl.as_ref(), &source.properties);
     Some(Some(source))
 }
 

@@ -9,13 +9,13 @@ use super::window::Window;
 use crate::batch::Output;
 use crate::config::{self, Config, KafkaFormat};
 use crate::dispatch::bounds::Bounds;
+use crate::dispatch::condition::Condition;
 use crate::dispatch::{Batch, Counters, Dispatcher, Notices};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -41,15 +41,10 @@ impl Kafka {
         let shared = Rc::new(Shared {
             window: RefCell::new(Window::new(config.format)),
             files: RefCell::default(),
-            counters: Cell::default(),
-            well: Cell::new(false),
-            had_room: Cell::new((true, true)),
+            condition: Condition::new(NAME, notices),
             unsent: Bounds::get().unsent,
             report: Report::new(brokers, &config.topic),
             queue_size: config.queue_size.get(),
-            notices,
-            submitted: Notify::new(),
-            changed: Notify::new(),
         });
         let takes_files = files.is_some();
         let task = tokio::task::spawn_local(Task::new(config, Rc::clone(&shared), files).run());
@@ -73,24 +68,24 @@ impl Dispatcher for Kafka {
             (true, false) => self.shared.files.borrow_mut().push_back(batch.epoch),
             (false, _) => self.shared.window.borrow_mut().push(batch),
         }
-        self.shared.had_room.set(self.shared.room());
-        self.shared.submitted.notify_one();
+        self.shared.condition.know_room(self.shared.room());
+        self.shared.condition.submitted.notify_one();
     }
 
     /// Before anything was delivered, and after something went wrong until something is delivered again, there is room for
     /// one batch: the snapshots wait on disk.
     fn has_room(&self) -> bool {
-        self.shared.has_room()
+        self.shared.room().snapshot
     }
 
     fn takes_more(&self) -> bool {
         // Pieces cost nothing where files are sent.
-        self.files || self.shared.takes_more()
+        self.files || self.shared.room().piece
     }
 
     fn counters(&self) -> Counters {
         let window = self.shared.window.borrow();
-        let mut counters = self.shared.counters.get();
+        let mut counters = self.shared.condition.counters();
         (counters.queued_batches, counters.queued_lines) = (window.batches() as u64, window.lines() as u64);
         counters.queued_batches += self.shared.files.borrow().len() as u64;
         counters.up = u64::from(!self.shared.report.is_troubled());
@@ -104,7 +99,7 @@ impl Dispatcher for Kafka {
     fn drain(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = ()> + '_>> {
         Box::pin(async move {
             while !self.shared.is_empty() && !self.shared.report.is_troubled() {
-                if timeout_at(deadline, self.shared.changed.notified()).await.is_err() {
+                if timeout_at(deadline, self.shared.condition.changed.notified()).await.is_err() {
                     break;
                 }
             }

@@ -78,7 +78,7 @@ impl Task {
             let stalls = (self.shared.window.borrow().flying() > 0 && !self.shared.report.is_troubled())
                 .then(|| self.heard + self.config.stall);
             tokio::select! {
-                () = self.shared.submitted.notified() => {
+                () = self.shared.condition.submitted.notified() => {
                     if self.shared.window.borrow().flying() == 0 {
                         self.heard = Moment::now();
                     }
@@ -98,7 +98,7 @@ impl Task {
                     }
                     if self.heard + self.config.stall <= Moment::now() {
                         self.shared.report.stalled(self.config.stall);
-                        self.shared.unwell();
+                        self.shared.condition.unwell();
                     }
                 }
             }
@@ -107,7 +107,7 @@ impl Task {
 
     /// Begins to read the next files, if there is room for them.
     fn read(&mut self) {
-        let Some(reading) = self.reading.as_mut().filter(|_| self.shared.takes_more()) else { return };
+        let Some(reading) = self.reading.as_mut().filter(|_| self.shared.room().piece) else { return };
         let next = self.shared.files.borrow().front().copied();
         if let Some(epoch) = next {
             reading.begin(epoch);
@@ -120,7 +120,7 @@ impl Task {
             Ok(batch) => batch,
             Err(error) => {
                 self.shared.report.unreadable(&error);
-                self.shared.unwell();
+                self.shared.condition.unwell();
                 return;
             }
         };
@@ -140,8 +140,8 @@ impl Task {
             Ok(client) => self.client = Some(client),
             Err(error) => {
                 self.shared.report.no_client(&error);
-                self.shared.count(|counters| counters.retries += 1);
-                self.shared.unwell();
+                self.shared.condition.count(|counters| counters.retries += 1);
+                self.shared.condition.unwell();
                 self.later();
             }
         }
@@ -185,11 +185,11 @@ impl Task {
                 | RDKafkaErrorCode::SaslAuthenticationFailed
                 | RDKafkaErrorCode::SSL => {
                     self.shared.report.trouble(code, &reason);
-                    self.shared.unwell();
+                    self.shared.condition.unwell();
                 }
                 _ => self.shared.report.uneasy(code, &reason),
             },
-            Event::Retries(retries) => self.shared.count(|counters| counters.requests_retried = retries),
+            Event::Retries(retries) => self.shared.condition.count(|counters| counters.requests_retried = retries),
         }
     }
 
@@ -203,17 +203,17 @@ impl Task {
         self.full = false;
         match (outcome, code) {
             (Outcome::Delivered, _) => {
-                self.shared.count(|counters| counters.messages_sent += 1);
+                self.shared.condition.count(|counters| counters.messages_sent += 1);
                 self.shared.report.well();
-                self.shared.well.set(true);
+                self.shared.condition.well();
             }
             (Outcome::TooLarge | Outcome::MuchTooLarge, _) if self.shared.window.borrow().refused() == 0 => {
-                self.shared.count(|counters| counters.messages_failed += 1);
+                self.shared.condition.count(|counters| counters.messages_failed += 1);
                 self.shared.report.too_large(self.config.max_message_size.get());
             }
             // The client gives up all that it has.
             (_, Some(code @ RDKafkaErrorCode::Fatal)) => {
-                self.shared.count(|counters| counters.messages_failed += 1);
+                self.shared.condition.count(|counters| counters.messages_failed += 1);
                 self.replace(&code.to_string());
             }
             (_, Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)) => {
@@ -222,13 +222,13 @@ impl Task {
                 }
             }
             (_, code) => {
-                self.shared.count(|counters| counters.messages_failed += 1);
+                self.shared.condition.count(|counters| counters.messages_failed += 1);
                 if self.retry_at.is_none() {
                     self.later();
                 }
                 let delay = self.retry_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
                 self.shared.report.refused(code.unwrap_or(RDKafkaErrorCode::Unknown), delay);
-                self.shared.unwell();
+                self.shared.condition.unwell();
             }
         }
     }
@@ -237,7 +237,7 @@ impl Task {
     fn settle(&mut self) {
         let delivered = self.shared.window.borrow_mut().delivered();
         for Delivered { batch, since } in delivered {
-            self.shared.count(|counters| {
+            self.shared.condition.count(|counters| {
                 counters.delivered_lines += batch.lines as u64;
                 if let Some(since) = since {
                     // To the millisecond.
@@ -249,11 +249,11 @@ impl Task {
                 self.failures = 0;
             }
             if !batch.more {
-                self.shared.tell(Notice::Delivered { dispatcher: NAME, epoch: batch.epoch });
+                self.shared.condition.tell(Notice::Delivered { dispatcher: NAME, epoch: batch.epoch });
             }
-            self.shared.changed.notify_one();
+            self.shared.condition.changed.notify_one();
         }
-        self.shared.note_room();
+        self.shared.condition.note_room(self.shared.room());
     }
 
     fn later(&mut self) {
@@ -270,7 +270,7 @@ impl Task {
             return;
         }
         let again = self.shared.window.borrow_mut().try_again();
-        self.shared.count(|counters| counters.messages_retried += again as u64);
+        self.shared.condition.count(|counters| counters.messages_retried += again as u64);
     }
 
     /// librdkafka cannot go on: its sequence of messages is broken. Another client starts a new one.
@@ -281,11 +281,11 @@ impl Task {
         // It waits for its threads.
         drop(aside::run("kafka-end", move || drop(client)));
         let again = self.shared.window.borrow_mut().give_up();
-        self.shared.count(|counters| {
+        self.shared.condition.count(|counters| {
             counters.messages_retried += again as u64;
             counters.reconnects += 1;
         });
-        self.shared.unwell();
+        self.shared.condition.unwell();
         self.later();
     }
 }

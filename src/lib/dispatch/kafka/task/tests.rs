@@ -4,12 +4,12 @@ use super::*;
 use crate::batch::messages::Messages;
 use crate::config::{Program, load};
 use crate::dispatch::Batch;
+use crate::dispatch::condition::Condition;
 use crate::dispatch::kafka::report::Report;
 use crate::dispatch::kafka::window::Window;
 use crate::snapshot::Epoch;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 struct Bench {
@@ -26,16 +26,12 @@ impl Bench {
         let shared = Rc::new(Shared {
             window: RefCell::new(Window::new(config.format)),
             files: RefCell::default(),
-            counters: Cell::default(),
-            well: Cell::new(true),
-            had_room: Cell::new((true, true)),
+            condition: Condition::new(NAME, sender),
             unsent: 1_000_000,
             report: Report::new("127.0.0.1:1", "t"),
             queue_size: 1_000_000,
-            notices: sender,
-            submitted: Notify::new(),
-            changed: Notify::new(),
         });
+        shared.condition.well();
         let mut task = Task::new(&config, shared, None);
         task.connect();
         assert!(task.client.is_some());
@@ -67,11 +63,11 @@ impl Bench {
     }
 
     fn counters(&self) -> crate::dispatch::Counters {
-        self.task.shared.counters.get()
+        self.task.shared.condition.counters()
     }
 
     fn is_well(&self) -> bool {
-        self.task.shared.well.get()
+        self.task.shared.condition.is_well()
     }
 
     /// The snapshots of which it was told that they are delivered.

@@ -1,6 +1,6 @@
 //! Those who read a page of metrics: the scraper, and twenty who are slow.
 
-use crate::harness::prometheus::exchange;
+use super::prometheus::exchange;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
