@@ -95,7 +95,7 @@ impl ConsumerContext for Context {
         if !of.is_empty()
             && let Err(error) = commit(consumer, &self.topic, &of, CommitMode::Sync)
         {
-            tracing::debug!(%error, "not committed when partitions were given up");
+            tracing::debug!(%error, "offsets not committed when partitions were revoked");
         }
         self.tell(Event::Revoked(revoked));
     }

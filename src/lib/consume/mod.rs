@@ -122,7 +122,9 @@ impl Source {
 pub fn clean(src_dir: &Path) {
     match Spool::clean(src_dir) {
         Ok(0) => {}
-        Ok(snapshots) => tracing::info!(snapshots, "removed what was put together before; it is read from Kafka again"),
-        Err(error) => tracing::error!(error = %Chain(&error), "snapshots that were put together before are sent again"),
+        Ok(snapshots) => {
+            tracing::info!(snapshots, "removed snapshots assembled before the restart; they are read from Kafka again")
+        }
+        Err(error) => tracing::error!(error = %Chain(&error), "sending snapshots assembled before the restart again"),
     }
 }

@@ -50,7 +50,7 @@ impl Report {
     /// Something was read.
     pub(super) fn well(&mut self) {
         if self.trouble.take().is_some() {
-            tracing::info!(brokers = self.brokers, topic = self.topic, "snapshots are read from Kafka again");
+            tracing::info!(brokers = self.brokers, topic = self.topic, "reading snapshots from Kafka again");
         }
     }
 
@@ -72,7 +72,7 @@ impl Report {
             error,
             reason,
             advice = advice(code),
-            "snapshots cannot be read from Kafka; they wait there, trying again"
+            "cannot read snapshots from Kafka; retrying, they stay in the topic"
         );
         self.trouble = Some(error);
     }
@@ -81,7 +81,7 @@ impl Report {
     pub(super) fn no_client(&mut self, error: &(dyn Error + 'static)) {
         let error = crate::logging::Chain(error).to_string();
         if self.trouble.as_ref() != Some(&error) {
-            tracing::error!(brokers = self.brokers, error, "cannot read snapshots from Kafka; trying again");
+            tracing::error!(brokers = self.brokers, error, "cannot read snapshots from Kafka; retrying");
         }
         self.trouble = Some(error);
     }
@@ -89,16 +89,16 @@ impl Report {
     /// The disk does not take a snapshot.
     pub(super) fn disk(&mut self, error: &(dyn Error + 'static)) {
         if std::mem::replace(&mut self.disk, true) {
-            tracing::debug!(error, "snapshots still cannot be put together");
+            tracing::debug!(error, "still cannot write snapshots to src-dir");
         } else {
-            tracing::error!(error, "snapshots cannot be put together in src-dir; nothing more is read, trying again");
+            tracing::error!(error, "cannot write snapshots to src-dir; reading is suspended, retrying");
         }
     }
 
     /// It does.
     pub(super) fn disk_is_well(&mut self) {
         if std::mem::replace(&mut self.disk, false) {
-            tracing::info!("snapshots can be put together again");
+            tracing::info!("src-dir can be written again; reading resumes");
         }
     }
 
@@ -107,7 +107,7 @@ impl Report {
         self.commits_failed = self.commits_failed.saturating_add(1);
         // A few fail with every rebalance.
         if self.commits_failed == FAILURES_TOLD {
-            tracing::warn!(group = self.group, error, "offsets are not committed; trying again");
+            tracing::warn!(group = self.group, error, "cannot commit offsets; retrying");
         } else {
             tracing::debug!(error, "offsets were not committed");
         }
@@ -123,9 +123,9 @@ impl Report {
         self.refused += 1;
         let (topic, refused) = (&self.topic, self.refused);
         if refused <= REFUSALS_TOLD || refused.is_power_of_two() {
-            tracing::error!(topic, partition, offset, reason, refused, "message left out");
+            tracing::error!(topic, partition, offset, reason, refused, "message skipped");
         } else {
-            tracing::debug!(topic, partition, offset, reason, "message left out");
+            tracing::debug!(topic, partition, offset, reason, "message skipped");
         }
     }
 
@@ -152,35 +152,36 @@ impl Report {
             partition,
             offset,
             reason,
-            "the partition is read no further until a member of the group understands the message"
+            "partition stopped at this message until the group has a member that understands it"
         );
     }
 
     /// Files of a host never came.
     pub(super) fn incomplete(&self, host: &str, second: u64) {
-        tracing::warn!(host, second, "not all files of a snapshot have come; those that have are processed");
+        tracing::warn!(
+            host,
+            second,
+            "snapshot still incomplete after assemble-timeout; processing the files that arrived"
+        );
     }
 
     /// What came of some hosts is of no use.
     pub(super) fn given_up(&self, hosts: u64) {
-        tracing::error!(
-            hosts,
-            "files of snapshots have come in part only, and are left out; see assemble-timeout and buffer-size"
-        );
+        tracing::error!(hosts, "incomplete files of snapshots dropped; see assemble-timeout and buffer-size");
     }
 
     /// Partitions have come or gone.
     pub(super) fn partitions(&self, partitions: &BTreeSet<i32>) {
-        tracing::info!(topic = self.topic, group = self.group, ?partitions, "reads these partitions");
+        tracing::info!(topic = self.topic, group = self.group, ?partitions, "partitions assigned");
     }
 
     /// Whether destinations have what they can hold.
     pub(super) fn full(&mut self, full: bool) {
         if std::mem::replace(&mut self.full, full) != full {
             if full {
-                tracing::warn!("queue-size snapshots wait in src-dir; further ones wait in Kafka");
+                tracing::warn!("src-dir holds queue-size snapshots; partitions paused until they are delivered");
             } else {
-                tracing::info!("there is room in src-dir; reading on");
+                tracing::info!("src-dir has room again; partitions resumed");
             }
         }
     }

@@ -159,7 +159,7 @@ impl Spool {
         if let Err(error) = linked {
             self.keeps = false;
             tracing::warn!(directory = %dir.display(), %error,
-                "files cannot be linked: roll-ups are not made again when a host is late");
+                "cannot create hard links in src-dir: roll-ups are not repeated for late hosts");
         }
     }
 

@@ -94,7 +94,7 @@ impl Task {
         if self.report.is_well()
             && let Err(error) = client.commit(&positions, true)
         {
-            tracing::debug!(%error, "not committed at the end");
+            tracing::debug!(%error, "offsets not committed at shutdown");
         }
     }
 
@@ -219,7 +219,7 @@ impl Task {
             settled = client.settled(partitions);
         }
         let settled = settled.unwrap_or_else(|error| {
-            tracing::warn!(%error, "what was committed is not known: roll-ups of a second that was sent before may be made of a part");
+            tracing::warn!(%error, "committed offsets unknown: roll-ups of a second sent before may be repeated with fewer hosts");
             BTreeMap::new()
         });
         for partition in partitions {
@@ -316,7 +316,7 @@ impl Task {
             match spool.publish(&going, keep) {
                 Ok(()) => {
                     let hosts = going.hosts.len() + going.again.len();
-                    tracing::debug!(second = %going.second, hosts, late = going.late, "put together");
+                    tracing::debug!(second = %going.second, hosts, late = going.late, "assembled");
                     self.figures.change(|figures| figures.late += u64::from(going.late));
                     self.seconds.went(&going, spool.keeps());
                 }

@@ -44,7 +44,7 @@ pub struct Label {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// It is of another program.
-    #[error("no message of haproxystats: it has no header haproxystats")]
+    #[error("not a message of haproxystats: header haproxystats is missing")]
     Foreign,
     /// It is of a later version, which may mean anything.
     #[error("written in version {0} of the format, and this program reads up to {VERSION}; upgrade it")]
@@ -53,7 +53,7 @@ pub enum Refused {
     #[error("header {0} is missing")]
     Missing(&'static str),
     /// A header says nothing that could be right.
-    #[error("header {0} is not what it should be")]
+    #[error("header {0} is malformed")]
     Malformed(&'static str),
 }
 

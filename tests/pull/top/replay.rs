@@ -52,7 +52,7 @@ fn stored_snapshots_have_exact_rates() {
         .flat_map(|document| document["changes"].as_array().unwrap())
         .filter_map(|c| c["text"].as_str())
         .collect();
-    assert_eq!(changes, ["shop/s2 is down since 3 s: L4CON"]);
+    assert_eq!(changes, ["shop/s2 is down (for 3 s): L4CON"]);
     assert_eq!(all[2]["time"], "2026-11-30T08:00:30Z");
     assert_eq!(item(&all[3], "servers", "shop", Some("s1"))["request_share"], 1);
 

@@ -130,7 +130,7 @@ fn a_live_view_is_drilled_into_and_left() {
     terminal.press(&["p"]);
     terminal.wait("a pause", |text| text.contains("PAUSED"));
     terminal.press(&["?"]);
-    terminal.wait("keys", |text| text.contains("only what is in trouble"));
+    terminal.wait("keys", |text| text.contains("show only what is in trouble"));
     terminal.tmux(&["resize-window", "-x", "50", "-y", "12"]);
     terminal.press(&["q"]);
     terminal.press(&["q"]);

@@ -133,7 +133,8 @@ fn changed(object: &Object, past: &Past, changes: &mut Vec<Change>) {
         let gravity = gravity(object.state);
         push(gravity, What::State, format!("{} {}", subject(object), state(object)));
     } else if object.state.word.starts_with("UP") && object.get(Field::Downs).is_some_and(|downs| downs > 0.0) {
-        let text = format!("{} went down and is up again since {}", subject(object), ago(object));
+        let ago = object.since.map(|since| format!(" {} ago", time(since))).unwrap_or_default();
+        let text = format!("{} went down and came back{ago}", subject(object));
         push(Gravity::Bad, What::Flap, text);
     }
     if let (Rank::Server, Some(before), Some(now)) = (object.key.kind, past.weight(), object.get(Field::Weight))
@@ -159,11 +160,6 @@ fn subject(object: &Object) -> String {
     }
 }
 
-/// Since when an object is in its state, as far as it is known.
-fn ago(object: &Object) -> String {
-    object.since.map(time).unwrap_or_default()
-}
-
 /// The state of an object, as the rest of a sentence.
 pub(in crate::top) fn state(object: &Object) -> String {
     let said = object.said.as_deref().unwrap_or(object.state.word);
@@ -171,7 +167,7 @@ pub(in crate::top) fn state(object: &Object) -> String {
         "UP" => "is up".to_owned(),
         "DOWN" | "DOWN n/m" => "is down".to_owned(),
         "UP n/m" => format!("fails its check ({said})"),
-        "NOLB" => "takes no new sessions, as its check says".to_owned(),
+        "NOLB" => "takes no new sessions (its check says so)".to_owned(),
         "DRAIN" => "is set to drain".to_owned(),
         "MAINT" => "is in maintenance".to_owned(),
         "no check" => "is not checked".to_owned(),
@@ -187,7 +183,7 @@ pub(in crate::top) fn state(object: &Object) -> String {
         text.push_str(&format!(" in {alike} of {all} processes"));
     }
     if let Some(since) = object.since {
-        text.push_str(&format!(" since {}", time(since)));
+        text.push_str(&format!(" (for {})", time(since)));
     }
     if let Some(reason) = reason(object) {
         text.push_str(&format!(": {reason}"));
@@ -203,7 +199,7 @@ fn reason(object: &Object) -> Option<String> {
         (Rank::Server, "DOWN" | "DOWN n/m" | "DRAIN" | "MAINT")
             if said.is_some_and(|said| said.contains("(agent)")) =>
         {
-            Some(object.agent.as_deref().map_or("as its agent says".to_owned(), |agent| format!("agent {agent}")))
+            Some(object.agent.as_deref().map_or("set by its agent".to_owned(), |agent| format!("agent {agent}")))
         }
         (Rank::Server, "DOWN" | "DOWN n/m" | "UP n/m" | "NOLB") => object.check.clone(),
         (Rank::Server, "MAINT") => said.and_then(|said| Some(said.split_once('(')?.1.trim_end_matches(')').to_owned())),
@@ -246,7 +242,7 @@ fn processes(before: &Tick, now: &Tick, pairs: &[Pair<'_>], within: &dyn Fn(&str
             Part::Live if pair.replaced => {
                 let uptime = process.uptime.map_or(0, u64::cast_signed);
                 let text = format!(
-                    "{} ({}): another process, {}, answers since {}; its rates follow with the next tick",
+                    "{} ({}): now answered by process {}, started {} ago; its rates resume with the next tick",
                     process.socket,
                     process.host,
                     pid(process),
@@ -289,7 +285,7 @@ fn certificates(before: &Tick, now: &Tick, within: &dyn Fn(&str) -> bool, change
         let change = match () {
             () if was > 0 && is <= 0 => (Gravity::Bad, of("has expired")),
             () if was >= NEAR && is < NEAR => (Gravity::Notable, of(&format!("expires in {}", time(is)))),
-            () if known.end > past.end => (Gravity::Good, of(&format!("was renewed; it is good for {}", time(is)))),
+            () if known.end > past.end => (Gravity::Good, of(&format!("was renewed and expires in {}", time(is)))),
             () => continue,
         };
         changes.push(of_host(change.0, What::Certificate, change.1));

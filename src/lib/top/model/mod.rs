@@ -44,7 +44,7 @@ pub(super) struct Model {
     pub(super) parts: Vec<Part>,
 }
 
-/// A certificate, and how long it is still good.
+/// A certificate, and the time until it expires.
 #[derive(Debug, Clone)]
 pub(super) struct Expiry {
     pub(super) host: Arc<str>,

@@ -72,7 +72,7 @@ fn counters_that_step_back_give_no_rate() {
     assert_eq!((server.requests(), server.known), (Some(2.0), Known::Part));
     assert_eq!(
         texts(&replaced),
-        ["a.sock (lb-01): another process, 8, answers since 100 s; its rates follow with the next tick"]
+        ["a.sock (lb-01): now answered by process 8, started 100 s ago; its rates resume with the next tick"]
     );
 }
 
@@ -188,15 +188,15 @@ fn changes_are_sentences() {
     assert_eq!(
         texts(&model),
         [
-            "backend web is down since 3 s: no server takes traffic",
-            "web/web2 went down and is up again since 4 s",
-            "web/web3 is down since 12 s: L4TOUT in 2001ms",
-            "web/web5 fails its check (UP 1/3) since 12 s: L7STS/503 in 2001ms: Service Unavailable",
+            "backend web is down (for 3 s): no server takes traffic",
+            "web/web2 went down and came back 4 s ago",
+            "web/web3 is down (for 12 s): L4TOUT in 2001ms",
+            "web/web5 fails its check (UP 1/3) (for 12 s): L7STS/503 in 2001ms: Service Unavailable",
             "web/web1 has weight 50 instead of 100",
-            "web/web6 is in maintenance since 12 s: via web/web1",
+            "web/web6 is in maintenance (for 12 s): via web/web1",
             "server web/new is new: no check",
             "server web/gone is gone",
-            "web/web4 is up since 12 s",
+            "web/web4 is up (for 12 s)",
         ]
     );
     assert_eq!((model.counts.up, model.counts.down, model.counts.maint, model.counts.unchecked), (5, 1, 1, 1));
@@ -210,7 +210,7 @@ fn processes_that_disagree_are_counted() {
         [("a.sock_info", info(7, 0)), ("a.sock_stat", row(a)), ("c.sock_info", info(9, 0)), ("c.sock_stat", row(b))]
     };
     let model = Model::of(Some(&tick(100, &of("UP", "UP"))), &tick(110, &of("UP", "DOWN")), None);
-    assert_eq!(texts(&model), ["web/s1 is down in 1 of 2 processes since 12 s"]);
+    assert_eq!(texts(&model), ["web/s1 is down in 1 of 2 processes (for 12 s)"]);
     let server = find(&model.servers, "web/s1");
     assert_eq!(server.agree, (1, 2));
 }

@@ -20,7 +20,7 @@ pub(in crate::top) struct Totals {
     pub(in crate::top) limit: Option<f64>,
     /// Requests that wait.
     pub(in crate::top) queued: f64,
-    /// Percent of the time without work, of the busiest process.
+    /// Idle time of the busiest process, in percent.
     pub(in crate::top) idle: Option<f64>,
     /// Servers that are down, of the process that sees most.
     pub(in crate::top) down: usize,

@@ -92,7 +92,7 @@ fn head(canvas: &mut Canvas<'_>, feed: &Feed, view: &View, origin: &Origin, pale
         (Some(note), _, _) => note.clone(),
         (None, Some(silent), _) => silent,
         (None, None, None) if feed.is_empty() => "asking the sockets".to_owned(),
-        (None, None, None) => "rates follow with the next look".to_owned(),
+        (None, None, None) => "rates appear with the next refresh".to_owned(),
         (None, None, Some(_)) => sorted(view).unwrap_or_default(),
     };
     canvas.write(3, 0, &text, usize::MAX, palette.tone(Tone::Warning));
@@ -291,7 +291,7 @@ fn changes(canvas: &mut Canvas<'_>, (first, lines): Lines, feed: &Feed, palette:
 
 fn foot(canvas: &mut Canvas<'_>, line: u16, count: usize, view: &View, origin: &Origin, palette: Palette) {
     let text = match &view.input {
-        Some(Input::Filter) => format!("filter: {}_   Enter keeps it, Esc leaves it", view.filter),
+        Some(Input::Filter) => format!("filter: {}_   Enter applies, Esc cancels", view.filter),
         Some(Input::Time(text)) => format!("go to (such as 2026-11-30T08:00:00Z): {text}_"),
         None => match origin {
             Origin::Live { .. } => {

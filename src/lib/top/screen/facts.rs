@@ -14,7 +14,7 @@ pub(super) fn lines(model: &Model, key: &Key) -> Vec<(Tone, String)> {
         Rank::Server => &model.servers,
     };
     let Some(object) = objects.iter().find(|object| object.key == *key) else {
-        return vec![(Tone::Warning, format!("{} is no more", name(key)))];
+        return vec![(Tone::Warning, format!("{} is gone", name(key)))];
     };
     let tone = if matches!(object.state.word, "UP" | "OPEN" | "no check") { Tone::Plain } else { Tone::Warning };
     let mut lines = vec![(tone, format!("{} {}", name(key), state(object)))];
@@ -38,7 +38,7 @@ fn weight(object: &Object) -> Option<String> {
             text.push_str(&format!(", {} of the requests", percent(requests)));
         }
     } else {
-        text.push_str(", takes no part in balancing now");
+        text.push_str(", not part of load balancing now");
     }
     Some(text)
 }

@@ -6,40 +6,37 @@ use crate::top::table::Tone;
 /// Keys and what they do; docs/top.md has the same.
 pub(super) const KEYS: &[(&str, &str)] = &[
     ("Up, Down, PgUp, PgDn, Home, End", "select a row (also j and k)"),
-    ("Enter, Right", "into the host, the backend or the server"),
-    ("Esc, Left, Backspace", "clear the filter; then back"),
+    ("Enter, Right", "open the host, backend or server"),
+    ("Esc, Left, Backspace", "clear the filter, then go back"),
     ("1 2 3", "hosts; frontends and backends; servers"),
     ("4 5 6, Tab", "processes; certificates; changes; the next"),
-    ("s, S", "sort by the next column, by the one before"),
-    ("r, w", "reverse the order; worst first again"),
+    ("s, S", "sort by the next or previous column"),
+    ("r, w", "reverse the order; back to worst first"),
     ("/", "filter by name"),
-    ("!", "only what is in trouble"),
+    ("!", "show only what is in trouble"),
     ("?, h", "this screen"),
     ("q, Ctrl-C", "quit"),
-    ("Ctrl-Z", "stop; the shell's fg goes on"),
+    ("Ctrl-Z", "suspend; fg in the shell resumes"),
 ];
 
 /// Those of sockets.
-pub(super) const LIVE: &[(&str, &str)] = &[
-    ("p, Space", "pause: nothing is asked meanwhile"),
-    ("+, -", "look half as often, twice as often"),
-    ("l", "look now"),
-];
+pub(super) const LIVE: &[(&str, &str)] =
+    &[("p, Space", "pause: HAProxy is not queried"), ("+, -", "refresh half or twice as often"), ("l", "refresh now")];
 
 /// Those of stored snapshots.
 pub(super) const REPLAY: &[(&str, &str)] = &[
-    (". ,", "one snapshot on, one back (Space: on)"),
-    ("> <", "ten on, ten back"),
-    ("] [", "the last, the first"),
+    (". ,", "one snapshot forward or back (Space: forward)"),
+    ("> <", "ten forward or back"),
+    ("] [", "the last or first snapshot"),
     ("g", "go to a time"),
-    ("m", "compare with this snapshot, or no longer"),
+    ("m", "compare with this snapshot; again to stop"),
 ];
 
 /// What marks mean.
 pub(super) const MARKS: &[(&str, &str)] = &[
-    ("~12", "rate without processes that began anew"),
-    ("-", "not known, or there is none"),
-    ("DOWN*", "not all processes see it so"),
+    ("~12", "rate without processes that have restarted"),
+    ("-", "unknown or none"),
+    ("DOWN*", "not all processes agree"),
 ];
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, replay: bool, palette: Palette) {

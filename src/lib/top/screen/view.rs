@@ -249,7 +249,7 @@ impl View {
                 Some(epoch) => return Effect::Seek(epoch),
                 None => {
                     self.note =
-                        Some(format!("{text:?} is no time; write 2026-11-30T08:00:00Z or seconds since the epoch"));
+                        Some(format!("{text:?} is not a time; write 2026-11-30T08:00:00Z or seconds since the epoch"));
                 }
             },
             Some(Input::Filter) | None => {}

@@ -1,10 +1,9 @@
 //! Hosts, and the processes on them.
 
-use super::{Align, Cell, Column, Tone, descending, errors, number, rate};
+use super::{Cell, Column, Tone, descending, errors, number, rate};
 use crate::parse::part::Part;
 use crate::top::model::{HostLine, ProcessLine, Totals};
 use crate::top::text::{percent, short_time};
-use std::cmp::Ordering;
 
 trait Summed {
     fn totals(&self) -> &Totals;
@@ -22,56 +21,45 @@ impl Summed for ProcessLine {
     }
 }
 
-const fn right<T>(
-    title: &'static str,
-    about: &'static str,
-    width: usize,
-    leaves: u8,
-    cell: fn(&T) -> Cell,
-    order: fn(&T, &T) -> Ordering,
-) -> Column<T> {
-    Column { title, about, width, align: Align::Right, leaves, cell, order }
-}
-
 /// What processes and their sums have alike.
 struct Sums<T>(std::marker::PhantomData<T>);
 
 impl<T: Summed> Sums<T> {
-    const REQUESTS: Column<T> = right(
+    const REQUESTS: Column<T> = Column::figures(
         "REQ/S",
-        "requests of clients per second, sessions where no HTTP is spoken",
+        "client requests per second; sessions where it is not HTTP",
         6,
         1,
         |line| rate(line.totals().requests, line.totals().known),
         |a, b| descending(a.totals().requests, b.totals().requests),
     );
-    const ERRORS: Column<T> = right(
+    const ERRORS: Column<T> = Column::figures(
         "ERR/S",
-        "answers with a status of 5xx per second",
+        "5xx responses per second",
         6,
         0,
         |line| errors(line.totals().errors, line.totals().known),
         |a, b| descending(a.totals().errors, b.totals().errors),
     );
-    const QUEUE: Column<T> = right(
+    const QUEUE: Column<T> = Column::figures(
         "QUEUE",
-        "requests that wait",
+        "queued requests",
         5,
         4,
         |line| number(Some(line.totals().queued), Tone::Warning),
         |a, b| descending(Some(a.totals().queued), Some(b.totals().queued)),
     );
-    const CONNECTIONS: Column<T> = right(
+    const CONNECTIONS: Column<T> = Column::figures(
         "CONN",
-        "connections that are open",
+        "open connections",
         6,
         3,
         |line| number(Some(line.totals().sessions), Tone::Plain),
         |a, b| descending(Some(a.totals().sessions), Some(b.totals().sessions)),
     );
-    const USED: Column<T> = right(
+    const USED: Column<T> = Column::figures(
         "USED",
-        "connections as part of their limit",
+        "connections as a share of the limit",
         5,
         5,
         |line| {
@@ -81,7 +69,7 @@ impl<T: Summed> Sums<T> {
         },
         |a, b| descending(used(a.totals()), used(b.totals())),
     );
-    const IN: Column<T> = right(
+    const IN: Column<T> = Column::figures(
         "IN/S",
         "bytes received from clients per second",
         6,
@@ -89,7 +77,7 @@ impl<T: Summed> Sums<T> {
         |line| rate(line.totals().bytes_in, line.totals().known),
         |a, b| descending(a.totals().bytes_in, b.totals().bytes_in),
     );
-    const OUT: Column<T> = right(
+    const OUT: Column<T> = Column::figures(
         "OUT/S",
         "bytes sent to clients per second",
         6,
@@ -97,9 +85,9 @@ impl<T: Summed> Sums<T> {
         |line| rate(line.totals().bytes_out, line.totals().known),
         |a, b| descending(a.totals().bytes_out, b.totals().bytes_out),
     );
-    const IDLE: Column<T> = right(
+    const IDLE: Column<T> = Column::figures(
         "IDLE",
-        "time without work, of the busiest process",
+        "idle time of the busiest process",
         4,
         5,
         |line| {
@@ -110,7 +98,7 @@ impl<T: Summed> Sums<T> {
         // The busiest first.
         |a, b| descending(b.totals().idle, a.totals().idle),
     );
-    const DOWN: Column<T> = right(
+    const DOWN: Column<T> = Column::figures(
         "DOWN",
         "servers that are down",
         4,
@@ -134,16 +122,15 @@ type OfProcess = Sums<ProcessLine>;
 
 /// Columns of hosts.
 pub(in crate::top) static HOSTS: &[Column<HostLine>] = &[
-    Column {
-        title: "HOST",
-        about: "name of the host, from [hosts]",
-        width: 14,
-        align: Align::Text,
-        leaves: 0,
-        cell: |host| Cell::plain(&*host.name),
-        order: |a, b| a.name.cmp(&b.name),
-    },
-    right(
+    Column::text(
+        "HOST",
+        "name of the host, from [hosts]",
+        14,
+        0,
+        |host| Cell::plain(&*host.name),
+        |a, b| a.name.cmp(&b.name),
+    ),
+    Column::figures(
         "PROC",
         "processes that take connections",
         4,
@@ -151,7 +138,7 @@ pub(in crate::top) static HOSTS: &[Column<HostLine>] = &[
         |host| Cell::plain(host.processes.to_string()),
         |a, b| b.processes.cmp(&a.processes),
     ),
-    right(
+    Column::figures(
         "OLD",
         "workers that are leaving",
         3,
@@ -172,47 +159,37 @@ pub(in crate::top) static HOSTS: &[Column<HostLine>] = &[
 
 /// Columns of processes.
 pub(in crate::top) static PROCESSES: &[Column<ProcessLine>] = &[
-    Column {
-        title: "SOCKET",
-        about: "socket that was asked; of a worker that is leaving, its master and its pid",
-        width: 14,
-        align: Align::Text,
-        leaves: 0,
-        cell: |process| Cell::plain(&*process.socket),
-        order: |a, b| a.socket.cmp(&b.socket),
-    },
-    Column {
-        title: "HOST",
-        about: "its host",
-        width: 8,
-        align: Align::Text,
-        leaves: 6,
-        cell: |process| Cell::plain(&*process.host),
-        order: |a, b| a.host.cmp(&b.host),
-    },
-    Column {
-        title: "STATE",
-        about: "whether it takes connections",
-        width: 7,
-        align: Align::Left,
-        leaves: 3,
-        cell: |process| match process.part {
+    Column::text(
+        "SOCKET",
+        "socket that was asked; of a worker that is leaving, its master and its pid",
+        14,
+        0,
+        |process| Cell::plain(&*process.socket),
+        |a, b| a.socket.cmp(&b.socket),
+    ),
+    Column::text("HOST", "its host", 8, 6, |process| Cell::plain(&*process.host), |a, b| a.host.cmp(&b.host)),
+    Column::words(
+        "STATE",
+        "whether it accepts connections",
+        7,
+        3,
+        |process| match process.part {
             Part::Leaving => Cell::toned("leaving", Tone::Warning),
             Part::Live | Part::Carried => Cell::toned("live", Tone::Good),
         },
-        order: |a, b| (b.part == Part::Leaving).cmp(&(a.part == Part::Leaving)),
-    },
-    right(
+        |a, b| (b.part == Part::Leaving).cmp(&(a.part == Part::Leaving)),
+    ),
+    Column::figures(
         "UPTIME",
-        "since when it runs",
+        "time since it started",
         6,
         4,
         |process| process.uptime.map_or_else(Cell::none, |uptime| Cell::plain(short_time(uptime.cast_signed()))),
         |a, b| a.uptime.cmp(&b.uptime),
     ),
-    right(
+    Column::figures(
         "PID",
-        "its process id",
+        "process ID",
         7,
         9,
         |process| process.pid.map_or_else(Cell::none, |pid| Cell::plain(pid.to_string())),
@@ -225,13 +202,12 @@ pub(in crate::top) static PROCESSES: &[Column<ProcessLine>] = &[
     OfProcess::USED,
     OfProcess::IDLE,
     OfProcess::OUT,
-    Column {
-        title: "VERSION",
-        about: "release of HAProxy",
-        width: 8,
-        align: Align::Left,
-        leaves: 9,
-        cell: |process| Cell::faint(process.version.split('-').next().unwrap_or_default()),
-        order: |a, b| a.version.cmp(&b.version),
-    },
+    Column::words(
+        "VERSION",
+        "version of HAProxy",
+        8,
+        9,
+        |process| Cell::faint(process.version.split('-').next().unwrap_or_default()),
+        |a, b| a.version.cmp(&b.version),
+    ),
 ];

@@ -65,6 +65,44 @@ pub(super) struct Column<T> {
     pub(super) order: fn(&T, &T) -> Ordering,
 }
 
+impl<T> Column<T> {
+    /// A column of names and other texts.
+    const fn text(
+        title: &'static str,
+        about: &'static str,
+        width: usize,
+        leaves: u8,
+        cell: fn(&T) -> Cell,
+        order: fn(&T, &T) -> Ordering,
+    ) -> Self {
+        Self { title, about, width, align: Align::Text, leaves, cell, order }
+    }
+
+    /// A column of words such as states.
+    const fn words(
+        title: &'static str,
+        about: &'static str,
+        width: usize,
+        leaves: u8,
+        cell: fn(&T) -> Cell,
+        order: fn(&T, &T) -> Ordering,
+    ) -> Self {
+        Self { align: Align::Left, ..Self::text(title, about, width, leaves, cell, order) }
+    }
+
+    /// A column of figures.
+    const fn figures(
+        title: &'static str,
+        about: &'static str,
+        width: usize,
+        leaves: u8,
+        cell: fn(&T) -> Cell,
+        order: fn(&T, &T) -> Ordering,
+    ) -> Self {
+        Self { align: Align::Right, ..Self::text(title, about, width, leaves, cell, order) }
+    }
+}
+
 /// Where the text of a column stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {

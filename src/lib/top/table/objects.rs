@@ -1,50 +1,35 @@
 //! Frontends, backends and servers.
 
-use super::{Align, Cell, Column, Tone, descending, errors, number, rate};
+use super::{Cell, Column, Tone, descending, errors, number, rate};
 use crate::top::model::Object;
 use crate::top::read::field::Field;
 use crate::top::read::tick::Rank;
 use crate::top::text::{count, milliseconds, percent, short_time};
-use std::cmp::Ordering;
 
-const fn right(
-    title: &'static str,
-    about: &'static str,
-    width: usize,
-    leaves: u8,
-    cell: fn(&Object) -> Cell,
-    order: fn(&Object, &Object) -> Ordering,
-) -> Column<Object> {
-    Column { title, about, width, align: Align::Right, leaves, cell, order }
-}
-
-const PROXY: Column<Object> = Column {
-    title: "PROXY",
-    about: "frontend or backend",
-    width: 14,
-    align: Align::Text,
-    leaves: 0,
-    cell: |object| Cell::plain(&*object.key.proxy),
-    order: |a, b| a.key.proxy.cmp(&b.key.proxy),
-};
-const KIND: Column<Object> = Column {
-    title: "KIND",
-    about: "which of both",
-    width: 5,
-    align: Align::Left,
-    leaves: 3,
-    cell: |object| Cell::faint(if object.key.kind == Rank::Frontend { "front" } else { "back" }),
-    order: |a, b| a.key.kind.cmp(&b.key.kind),
-};
-const SERVER: Column<Object> = Column {
-    title: "SERVER",
-    about: "server of the backend",
-    width: 14,
-    align: Align::Text,
-    leaves: 0,
-    cell: |object| Cell::plain(&*object.key.name),
-    order: |a, b| (&a.key.name, &a.key.proxy).cmp(&(&b.key.name, &b.key.proxy)),
-};
+const PROXY: Column<Object> = Column::text(
+    "PROXY",
+    "frontend or backend",
+    14,
+    0,
+    |object| Cell::plain(&*object.key.proxy),
+    |a, b| a.key.proxy.cmp(&b.key.proxy),
+);
+const KIND: Column<Object> = Column::words(
+    "KIND",
+    "whether it is a frontend or a backend",
+    5,
+    3,
+    |object| Cell::faint(if object.key.kind == Rank::Frontend { "front" } else { "back" }),
+    |a, b| a.key.kind.cmp(&b.key.kind),
+);
+const SERVER: Column<Object> = Column::text(
+    "SERVER",
+    "server of the backend",
+    14,
+    0,
+    |object| Cell::plain(&*object.key.name),
+    |a, b| (&a.key.name, &a.key.proxy).cmp(&(&b.key.name, &b.key.proxy)),
+);
 const FULL_NAME: Column<Object> = Column {
     about: "backend and server",
     width: 18,
@@ -52,73 +37,68 @@ const FULL_NAME: Column<Object> = Column {
     order: |a, b| a.key.cmp(&b.key),
     ..SERVER
 };
-const STATE: Column<Object> = Column {
-    title: "STATE",
-    about: "state in HAProxy's words, the worst of all processes",
-    width: 8,
-    align: Align::Left,
-    leaves: 1,
-    cell: state,
-    order: |a, b| b.state.severity.cmp(&a.state.severity),
-};
-const SINCE: Column<Object> = right(
+const STATE: Column<Object> =
+    Column::words("STATE", "state in HAProxy's words, the worst of all processes", 8, 1, state, |a, b| {
+        b.state.severity.cmp(&a.state.severity)
+    });
+const SINCE: Column<Object> = Column::figures(
     "SINCE",
-    "how long it is in that state",
+    "time in this state",
     5,
     7,
     |object| object.since.map_or_else(Cell::none, |since| Cell::plain(short_time(since))),
     // What has changed last is looked for.
     |a, b| a.since.unwrap_or(i64::MAX).cmp(&b.since.unwrap_or(i64::MAX)),
 );
-const REQUESTS: Column<Object> = right(
+const REQUESTS: Column<Object> = Column::figures(
     "REQ/S",
-    "requests per second, sessions where it does not speak HTTP",
+    "requests per second; sessions where it is not HTTP",
     6,
     1,
     |object| rate(object.requests(), object.known),
     |a, b| descending(a.requests(), b.requests()),
 );
-const ERRORS: Column<Object> = right(
+const ERRORS: Column<Object> = Column::figures(
     "ERR/S",
-    "errors per second: 5xx, and of servers failed connections and responses",
+    "errors per second: 5xx; of servers also failed connections and responses",
     6,
     0,
     |object| errors(object.errors(), object.known),
     |a, b| descending(a.errors(), b.errors()),
 );
-const TIME: Column<Object> = right(
+const TIME: Column<Object> = Column::figures(
     "TIME",
-    "time to the response, to the connection where it does not speak HTTP",
+    "response time; connect time where it is not HTTP",
     6,
     2,
     |object| object.latency().map_or_else(Cell::none, |time| Cell::plain(milliseconds(time))),
     |a, b| descending(a.latency(), b.latency()),
 );
-const QUEUE: Column<Object> = right(
+const QUEUE: Column<Object> = Column::figures(
     "QUEUE",
-    "requests that wait; of backends with those of their servers",
+    "queued requests; of backends with those of their servers",
     5,
     4,
     |object| number(Some(object.waiting).filter(|_| object.key.kind != Rank::Frontend), Tone::Warning),
     |a, b| descending(Some(a.waiting), Some(b.waiting)),
 );
-const SESSIONS: Column<Object> = right(
+const SESSIONS: Column<Object> = Column::figures(
     "SESS",
-    "sessions that are open",
+    "open sessions",
     5,
     5,
     |object| number(object.get(Field::Sessions), Tone::Plain),
     |a, b| descending(a.get(Field::Sessions), b.get(Field::Sessions)),
 );
-const LIMIT: Column<Object> = right(
+const LIMIT: Column<Object> = Column::figures(
     "LIMIT",
-    "most sessions",
+    "limit of sessions",
     5,
     9,
     |object| number(object.get(Field::SessionLimit), Tone::Faint),
     |a, b| descending(a.get(Field::SessionLimit), b.get(Field::SessionLimit)),
 );
-const IN: Column<Object> = right(
+const IN: Column<Object> = Column::figures(
     "IN/S",
     "bytes received from clients per second",
     6,
@@ -126,7 +106,7 @@ const IN: Column<Object> = right(
     |object| rate(object.get(Field::BytesIn), object.known),
     |a, b| descending(a.get(Field::BytesIn), b.get(Field::BytesIn)),
 );
-const OUT: Column<Object> = right(
+const OUT: Column<Object> = Column::figures(
     "OUT/S",
     "bytes sent to clients per second",
     6,
@@ -134,7 +114,7 @@ const OUT: Column<Object> = right(
     |object| rate(object.get(Field::BytesOut), object.known),
     |a, b| descending(a.get(Field::BytesOut), b.get(Field::BytesOut)),
 );
-const SERVING: Column<Object> = right(
+const SERVING: Column<Object> = Column::figures(
     "SRV",
     "servers in use",
     4,
@@ -146,9 +126,9 @@ const SERVING: Column<Object> = right(
     },
     |a, b| descending(serving(b), serving(a)),
 );
-const SHARE: Column<Object> = right(
+const SHARE: Column<Object> = Column::figures(
     "SHARE",
-    "share in the requests of the servers that take traffic",
+    "share of the requests of all servers that take traffic",
     5,
     6,
     |object| match object.share {
@@ -159,23 +139,22 @@ const SHARE: Column<Object> = right(
     },
     |a, b| descending(a.share.and_then(|share| share.requests), b.share.and_then(|share| share.requests)),
 );
-const WEIGHT: Column<Object> = right(
+const WEIGHT: Column<Object> = Column::figures(
     "OF WGT",
-    "share in their weight, to be compared with SHARE",
+    "share of their weight, to compare with SHARE",
     6,
     6,
     |object| object.share.map_or_else(Cell::none, |share| Cell::plain(percent(share.weight))),
     |a, b| descending(a.share.map(|share| share.weight), b.share.map(|share| share.weight)),
 );
-const CHECK: Column<Object> = Column {
-    title: "LAST CHECK",
-    about: "what the last check of this server said",
-    width: 12,
-    align: Align::Text,
-    leaves: 10,
-    cell: |object| object.check.as_deref().map_or_else(Cell::none, Cell::faint),
-    order: |a, b| a.check.cmp(&b.check),
-};
+const CHECK: Column<Object> = Column::text(
+    "LAST CHECK",
+    "result of the last check",
+    12,
+    10,
+    |object| object.check.as_deref().map_or_else(Cell::none, Cell::faint),
+    |a, b| a.check.cmp(&b.check),
+);
 
 /// Columns of frontends and backends.
 pub(in crate::top) static PROXIES: &[Column<Object>] =
