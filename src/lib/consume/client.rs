@@ -18,13 +18,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How often librdkafka says how far the partitions go.
+/// How often librdkafka reports the end offsets of the partitions.
 const STATISTICS_MS: &str = "2000";
 
-/// How long the brokers are asked for what was committed.
+/// How long to wait for the brokers to return committed offsets.
 const ASK: Duration = Duration::from_secs(5);
 
-/// Why there is no client.
+/// Why a client cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
     #[error("cannot log in")]
@@ -33,20 +33,20 @@ pub(super) enum ClientError {
     Refused(#[source] KafkaError),
 }
 
-/// What librdkafka says, while it is asked for messages.
+/// What librdkafka reports while it is polled for messages.
 #[derive(Debug)]
 pub(super) enum Event {
     Assigned(Vec<i32>),
     Revoked(Vec<i32>),
-    /// Something is wrong with a connection, or with all of them.
+    /// A connection failed, or all of them.
     Trouble(RDKafkaErrorCode, String),
-    /// Where the partitions end.
+    /// End offsets of the partitions.
     Ends(BTreeMap<i32, i64>),
     /// Offsets were not committed.
     NotCommitted(String),
 }
 
-/// What is to be committed when a partition is given up.
+/// What to commit when a partition is revoked.
 type Positions = Arc<Mutex<Vec<Position>>>;
 
 struct Context {
@@ -57,7 +57,7 @@ struct Context {
 
 impl Context {
     fn tell(&self, event: Event) {
-        // Without a receiver the program is on its way out.
+        // Without a receiver, the program is shutting down.
         let _ = self.events.send(event);
     }
 }
@@ -87,7 +87,7 @@ impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let Rebalance::Revoke(list) = rebalance else { return };
         let revoked = numbers(list);
-        // The next one begins there. Where this fails it begins further back.
+        // The next owner continues there. If the commit fails, it starts further back.
         let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
         let of: Vec<Position> =
             positions.iter().filter(|position| revoked.contains(&position.partition)).cloned().collect();
@@ -135,7 +135,7 @@ fn commit(
     consumer.commit(&list, mode)
 }
 
-/// A message, as far as it is understood.
+/// A message, with its label if that is valid.
 pub(super) struct Read<'a> {
     pub(super) partition: i32,
     pub(super) offset: i64,
@@ -159,7 +159,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Joins the group; it connects by itself.
+    /// Joins the group. librdkafka connects in the background.
     pub(super) fn new(config: &KafkaSource) -> Result<Self, ClientError> {
         let mut properties: ClientConfig = config.all_properties()?.into_iter().collect();
         if properties.get("statistics.interval.ms").is_none() {
@@ -175,46 +175,46 @@ impl Client {
         Ok(Self { consumer, events, positions, topic, paused: BTreeSet::new() })
     }
 
-    /// The next message, if one comes within this time. What else is said meanwhile is had with [`Client::event`].
+    /// The next message, if one arrives within this time. [`Client::event`] returns what else librdkafka has reported.
     pub(super) fn poll(&self, time: Duration) -> Option<Result<Read<'_>, KafkaError>> {
         let message = match self.consumer.poll(time)? {
             Ok(message) => message,
             Err(error) => return Some(Err(error)),
         };
-        // The crate panics where the name of a header is no text.
+        // rdkafka panics if the name of a header is not UTF-8.
         let label = catch_unwind(AssertUnwindSafe(|| label(&message))).unwrap_or(Err(Refused::Foreign));
         Some(Ok(Read { partition: message.partition(), offset: message.offset(), label, message }))
     }
 
-    /// What librdkafka has said.
+    /// The next event that librdkafka has reported, if any.
     pub(super) fn event(&self) -> Option<Event> {
         self.events.try_recv().ok()
     }
 
-    /// Up to which second these partitions are settled, as far as it was committed.
+    /// The last settled second of these partitions, as committed.
     pub(super) fn settled(&self, partitions: &[i32]) -> Result<BTreeMap<i32, Option<Epoch>>, KafkaError> {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
             list.add_partition(&self.topic, *partition);
         }
         let committed = self.consumer.committed_offsets(list, ASK)?;
-        // The same about the note, which anybody may have written.
+        // The same for the metadata, which any program may have written.
         let read = || committed.elements().iter().map(|one| (one.partition(), read_note(one.metadata()))).collect();
         Ok(catch_unwind(AssertUnwindSafe(read)).unwrap_or_default())
     }
 
-    /// What is to be committed at the next opportunity, or when a partition is given up.
+    /// Sets what is committed if a partition is revoked.
     pub(super) fn note(&self, positions: &[Position]) {
         positions.clone_into(&mut self.positions.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Commits these.
+    /// Commits these positions; with `wait`, returns when the brokers have answered.
     pub(super) fn commit(&self, positions: &[Position], wait: bool) -> Result<(), KafkaError> {
         let mode = if wait { CommitMode::Sync } else { CommitMode::Async };
         if positions.is_empty() { Ok(()) } else { commit(&self.consumer, &self.topic, positions, mode) }
     }
 
-    /// Reads these partitions no further for now, and all others.
+    /// Pauses these partitions, and resumes all others.
     pub(super) fn pause(&mut self, wanted: &BTreeSet<i32>) -> Result<(), KafkaError> {
         let list = |partitions: &BTreeSet<i32>, but: &BTreeSet<i32>| {
             let mut list = TopicPartitionList::new();
@@ -234,7 +234,7 @@ impl Client {
         Ok(())
     }
 
-    /// A partition that comes again is read.
+    /// Forgets that a partition is paused: it is not when it is assigned again.
     pub(super) fn forget(&mut self, partition: i32) {
         self.paused.remove(&partition);
     }
@@ -246,7 +246,7 @@ fn label(message: &BorrowedMessage<'_>) -> Result<Label, Refused> {
     Label::parse(pairs, message.payload().map_or(0, <[u8]>::len))
 }
 
-/// Whether nothing can be read while it lasts.
+/// Whether nothing can be read while this error lasts.
 pub(super) fn is_trouble(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,

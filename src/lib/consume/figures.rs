@@ -1,4 +1,4 @@
-//! What is counted here, for the daemon to tell.
+//! Figures about reading from Kafka, which the daemon publishes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,29 +7,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Figures {
     /// Whether the brokers answer.
     pub up: bool,
-    /// Partitions that are this member's.
+    /// Partitions that are assigned to this member.
     pub partitions: u64,
-    /// Those that are not read for now.
+    /// Partitions that are paused.
     pub paused: u64,
-    /// Messages that are not committed.
+    /// Messages that are not committed yet.
     pub lag: u64,
-    /// Seconds that are being put together.
+    /// Seconds that are being assembled.
     pub assembling: u64,
-    /// Bytes of files of which a part is missing.
+    /// Bytes in memory of files that are not complete.
     pub buffered: u64,
-    /// Snapshots of hosts that were whole.
+    /// Snapshots of hosts that were assembled.
     pub assembled: u64,
-    /// Those of which files never came, processed or given up.
+    /// Snapshots of hosts with missing files, whether processed or dropped.
     pub incomplete: u64,
-    /// Seconds that went out once more since a host was late.
+    /// Seconds that were published again because a host was late.
     pub late: u64,
-    /// Messages that are none of ours, or contradict others.
+    /// Messages that are not from haproxystats, or contradict others.
     pub refused: u64,
-    /// Times that partitions came or went.
+    /// Number of assignments and revocations of partitions.
     pub rebalances: u64,
 }
 
-/// The figures, for the thread that counts and the one that tells.
+/// The figures, shared by the thread that counts and the one that publishes them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shared(Arc<Mutex<Figures>>);
 

@@ -1,32 +1,32 @@
-//! The files of one host and second, as far as they have come.
+//! The files of one host and second that have arrived so far.
 
 use super::places::Token;
 use crate::parcel::Label;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// What a part costs besides its bytes.
+/// Memory that a part takes in addition to its bytes.
 const OVERHEAD: usize = 512;
 
-/// What does not fit to what has come of the same host and second.
+/// A part that contradicts what has arrived of the same host and second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Contradiction {
-    /// Another length of the file.
+    /// The file has another length.
     #[error("header size is not that of other parts of the file")]
     Size,
-    /// Another number of files.
+    /// The host has another number of files.
     #[error("header files is not that of other files of the host")]
     Files,
-    /// More files than there are.
+    /// There are more files than the host has.
     #[error("more files than header files says")]
     TooMany,
 }
 
-/// A file.
+/// A file in parts.
 #[derive(Debug)]
 struct Parts {
     size: u64,
-    /// By where they begin.
+    /// By offset.
     parts: BTreeMap<u64, Vec<u8>>,
 }
 
@@ -43,7 +43,7 @@ impl Parts {
         next >= self.size
     }
 
-    /// The file; parts may overlap.
+    /// Joins the parts, which may overlap, into the file.
     fn join(self) -> Vec<u8> {
         let mut file = Vec::new();
         for (offset, part) in self.parts {
@@ -59,11 +59,11 @@ impl Parts {
 #[derive(Debug)]
 pub(super) struct Host {
     files: BTreeMap<String, Parts>,
-    /// How many there are to be.
+    /// Expected number of files.
     count: usize,
-    /// When the first part came.
+    /// When the first part arrived.
     pub(super) since: Instant,
-    /// The partitions that parts came from.
+    /// The partitions that parts were read from.
     pub(super) tokens: Vec<Token>,
     /// Bytes in memory.
     pub(super) bytes: usize,
@@ -87,7 +87,7 @@ impl Host {
         if file.size != label.size {
             return Err(Contradiction::Size);
         }
-        // What came before and is longer says more.
+        // Of two parts at the same offset, keep the longer one.
         let known = file.parts.get(&label.offset).map_or(0, Vec::len);
         if known == 0 || known < payload.len() {
             let before = if known == 0 { 0 } else { known + OVERHEAD };
@@ -97,12 +97,12 @@ impl Host {
         Ok(())
     }
 
-    /// Whether every file is there, and whole.
+    /// Whether all files are there and complete.
     pub(super) fn is_whole(&self) -> bool {
         self.files.len() == self.count && self.has_whole_files()
     }
 
-    /// Whether every file of which anything came is whole.
+    /// Whether every file of which a part has arrived is complete.
     pub(super) fn has_whole_files(&self) -> bool {
         self.files.values().all(Parts::is_whole)
     }

@@ -1,4 +1,4 @@
-//! What is known of a partition: its hosts, and which of their seconds are through.
+//! What is known about a partition: its hosts, and which of their seconds have been published.
 
 use super::places::{Places, Token};
 use crate::config::HostName;
@@ -6,49 +6,49 @@ use crate::snapshot::Epoch;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// For so many intervals a host is waited for that does not come.
+/// How many intervals to wait for a host that does not arrive.
 const PATIENCE: u64 = 3;
 
-/// After so many it is forgotten.
+/// After how many intervals such a host is forgotten.
 const FORGOTTEN: u64 = 100;
 
-/// Hosts of a partition beyond these are not waited for.
+/// How many hosts of a partition are remembered; further ones are not waited for.
 const MOST: usize = 100_000;
 
-/// A host.
+/// When a host was seen.
 #[derive(Debug, Clone, Copy)]
 struct Known {
-    /// The first and the last second of which something came.
+    /// The first and the last second that messages were read of.
     first: Epoch,
     last: Epoch,
     interval: u64,
 }
 
 impl Known {
-    /// Whether it is still to come in this second: it pulls then, and was there in one of the last few.
+    /// Whether it is still expected in this second: this is one of its pulls, and it was there in one of the last few.
     fn is_due(&self, second: Epoch) -> bool {
         let since = second.0.saturating_sub(self.last.0);
         since > 0 && since.is_multiple_of(self.interval) && since <= PATIENCE.saturating_mul(self.interval)
     }
 
-    /// Whether it should have been there.
+    /// Whether it belongs to this second, even if it was left out.
     fn belongs(&self, second: Epoch) -> bool {
         let left_out = self.first < second && second < self.last;
         self.is_due(second) || (left_out && (self.last.0 - second.0).is_multiple_of(self.interval))
     }
 }
 
-/// A partition that is this member's.
+/// A partition that is assigned to this member.
 #[derive(Debug)]
 pub(super) struct Partition {
     pub(super) token: Token,
     pub(super) places: Places,
     hosts: HashMap<HostName, Known>,
-    /// When the first message came.
+    /// When the first message arrived.
     began: Option<Instant>,
-    /// The last second of each cluster that went out.
+    /// The last published second of each cluster.
     through: HashMap<Option<String>, Epoch>,
-    /// A message is there that this version does not understand.
+    /// Whether it is stopped by a message that this version does not understand.
     pub(super) held: bool,
 }
 
@@ -64,7 +64,7 @@ impl Partition {
         }
     }
 
-    /// Something of a host has come.
+    /// Notes that a message of a host has arrived.
     pub(super) fn saw(&mut self, host: &HostName, second: Epoch, interval: u64, now: Instant) {
         self.began.get_or_insert(now);
         let room = self.hosts.len() < MOST;
@@ -78,12 +78,12 @@ impl Partition {
         }
     }
 
-    /// Whether all hosts have had the time to come once.
+    /// Whether every host has had time to arrive once.
     pub(super) fn is_settled_in(&self, deadline: Duration, now: Instant) -> bool {
         self.began.is_some_and(|began| now.duration_since(began) >= deadline)
     }
 
-    /// Hosts that are still to come in this second.
+    /// Hosts that are still expected in this second.
     pub(super) fn due(&self, second: Epoch) -> impl Iterator<Item = &HostName> {
         self.hosts.iter().filter(move |(_, known)| known.is_due(second)).map(|(host, _)| host)
     }
@@ -95,12 +95,12 @@ impl Partition {
         self.hosts.iter().filter(move |(host, known)| of(host, known)).map(|(host, _)| host)
     }
 
-    /// Whether this second of the cluster went out before.
+    /// Whether this second of the cluster has been published.
     pub(super) fn is_through(&self, cluster: &Option<String>, second: Epoch) -> bool {
         Some(second) <= self.places.settled() || self.through.get(cluster).is_some_and(|last| second <= *last)
     }
 
-    /// It went out now. Hosts that have not come for long are forgotten.
+    /// Notes that a second of the cluster was published, and forgets hosts that have not been seen for long.
     pub(super) fn went_out(&mut self, cluster: &Option<String>, second: Epoch) {
         match self.through.get_mut(cluster) {
             Some(last) => *last = second.max(*last),

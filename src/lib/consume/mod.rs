@@ -1,14 +1,14 @@
-//! Snapshots from a topic of Kafka, as a member of a consumer group: read, put together, and moved into `src-dir`, from where on
-//! they are snapshots like any other.
+//! Reads snapshots from a Kafka topic as a member of a consumer group: assembles them and moves them into `src-dir`, where they
+//! become snapshots like any other.
 //!
 //! ```text
 //! topic ─► client ─► seconds (what belongs together) ─► spool (disk) ─► src-dir/<second>/ ─► queue, workers, destinations
 //!                      └─ places: what may be committed ◄─ the directory is gone: every destination has it
 //! ```
 //!
-//! All of it runs on one thread of its own in the parent of haproxystats-process. It knows of delivery what every program can see:
-//! that the directory it has made is not there any more. Offsets are committed behind that, so that whatever dies, what was not
-//! delivered is read again, by this member or another one.
+//! Everything here runs on one separate thread in the parent of haproxystats-process. It learns about delivery from what every
+//! program can see: the directory that it created is gone. Offsets are committed only after that. So if anything dies, what was
+//! not delivered is read again, by this member or another one.
 
 mod client;
 mod figures;
@@ -37,16 +37,16 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use task::Task;
 
-/// How long the end of the thread is waited for.
+/// How long to wait for the thread to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the thread is to do in place of reading.
+/// What the thread should do instead of reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Wish {
     /// Read nothing more.
     Drain = 1,
-    /// Commit what is delivered, and leave the group.
+    /// Commit what has been delivered, and leave the group.
     Leave = 2,
 }
 
@@ -73,11 +73,11 @@ pub struct Source {
 }
 
 impl Source {
-    /// Joins the group. Snapshots go into `src_dir`, which no other program fills; `roll_ups` says whether roll-ups of clusters
-    /// are made of them.
+    /// Joins the group. Snapshots go into `src_dir`, to which no other program may write; `roll_ups` says whether they are rolled
+    /// up by cluster.
     ///
     /// # Errors
-    /// There is no thread to be had.
+    /// The thread cannot be started.
     pub fn start(config: &KafkaSource, src_dir: &Path, roll_ups: bool) -> io::Result<Self> {
         let (wishes, figures) = (Wishes::default(), Shared::default());
         let task = Task::new(config.clone(), src_dir, roll_ups, wishes.clone(), figures.clone());
@@ -85,17 +85,17 @@ impl Source {
         Ok(Self { wishes, figures, thread })
     }
 
-    /// Reads nothing more; goes on to commit what is delivered.
+    /// Stops reading, but keeps committing what is delivered.
     pub fn drain(&self) {
         self.wishes.say(Wish::Drain);
     }
 
-    /// Commits what is delivered, and leaves the group, so that others take over at once. Does not wait for it.
+    /// Commits what is delivered, and leaves the group, so that others take over at once. Does not wait for that.
     pub fn leave(&self) {
         self.wishes.say(Wish::Leave);
     }
 
-    /// The same, and waits for a while: brokers that are away can make it long.
+    /// Like [`Self::leave`], but waits up to [`PATIENCE`], since it can take long if brokers are unavailable.
     pub fn end(self) {
         self.leave();
         let until = Instant::now() + PATIENCE;
@@ -117,8 +117,8 @@ impl Source {
     }
 }
 
-/// Removes the snapshots that an earlier run has put together in `src_dir`: they are not committed, and come again. To be called
-/// before anything else looks there.
+/// Removes the snapshots that an earlier run assembled in `src_dir`: they are not committed, and will be read again. Must be
+/// called before anything else looks there.
 pub fn clean(src_dir: &Path) {
     match Spool::clean(src_dir) {
         Ok(0) => {}

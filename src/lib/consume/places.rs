@@ -1,27 +1,28 @@
-//! How far a partition may be committed.
+//! Up to which offset a partition may be committed.
 //!
 //! ```text
 //! offsets   0   1   2   3   4   5   6
 //! second    10  10  20  10  20  30  30
-//!           └─ delivered ─┘      └ being put together
+//!           └─ delivered ─┘      └ being assembled
 //!                   ▲ committed: the first message of any second that is not settled
 //! ```
 //!
-//! A second is settled when all of it is delivered, all before it are, and no roll-up of it will be made again. A member that reads on
-//! from the committed offset gets every message of every second that is not settled; those of settled ones that lie among them
-//! come again. How far seconds are settled is committed along with the offset, so that no roll-up is made of such a rest.
+//! A second is settled when it is completely delivered, all seconds before it are settled, and no roll-up of it will be repeated.
+//! A member that continues at the committed offset reads every message of every second that is not settled, along with
+//! interleaved messages of settled seconds. The last settled second is therefore committed together with the offset, so that no
+//! roll-up is made of such leftovers.
 
 use crate::snapshot::Epoch;
 use std::collections::BTreeMap;
 
-/// A partition, in one of the times that it was this member's.
+/// One assignment of a partition to this member. The generation distinguishes it from earlier and later assignments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Token {
     pub(super) partition: i32,
     pub(super) generation: u64,
 }
 
-/// What is to be committed.
+/// The offset to commit for a partition, and the last settled second.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Position {
     pub(super) partition: i32,
@@ -29,19 +30,19 @@ pub(super) struct Position {
     pub(super) settled: Option<Epoch>,
 }
 
-/// A second of which messages were read.
+/// A second that messages were read of.
 #[derive(Debug, Clone, Copy)]
 struct Second {
-    /// The first of them.
+    /// Offset of its first message.
     first: i64,
-    /// Hosts that are not delivered.
+    /// Number of hosts that are not delivered yet.
     open: usize,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    /// Behind the last message that was read.
+    /// Offset after the last message that was read.
     next: Option<i64>,
     seconds: BTreeMap<Epoch, Second>,
     settled: Option<Epoch>,
@@ -49,12 +50,12 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Seconds up to this one were settled before.
+    /// `settled` is the last second that was settled before the assignment.
     pub(super) fn new(settled: Option<Epoch>) -> Self {
         Self { settled, ..Self::default() }
     }
 
-    /// A message was read; of no second if it is none of ours.
+    /// Notes that a message was read. `second` is `None` if it is not a message of haproxystats.
     pub(super) fn read(&mut self, offset: i64, second: Option<Epoch>) {
         self.next = self.next.max(Some(offset.saturating_add(1)));
         if let Some(second) = second {
@@ -64,21 +65,22 @@ impl Places {
         }
     }
 
-    /// A host of this second is to be delivered.
+    /// Notes that a host of this second has to be delivered.
     pub(super) fn open(&mut self, second: Epoch) {
         if let Some(place) = self.seconds.get_mut(&second) {
             place.open += 1;
         }
     }
 
-    /// It is.
+    /// Notes that a host of this second has been delivered.
     pub(super) fn close(&mut self, second: Epoch) {
         if let Some(place) = self.seconds.get_mut(&second) {
             place.open = place.open.saturating_sub(1);
         }
     }
 
-    /// What is to be committed, if anything was read. Roll-ups of seconds that are `late` older than the newest are not made again.
+    /// What to commit, if anything was read. Roll-ups are not repeated for seconds that are `late` or more older than the newest
+    /// one.
     pub(super) fn position(&mut self, partition: i32, late: u64) -> Option<Position> {
         let newest = self.newest.map_or(0, |newest| newest.0);
         while let Some((second, place)) = self.seconds.first_key_value() {
@@ -93,28 +95,28 @@ impl Places {
         Some(Position { partition, offset, settled: self.settled })
     }
 
-    /// Up to where seconds are settled.
+    /// The last settled second.
     pub(super) fn settled(&self) -> Option<Epoch> {
         self.settled
     }
 
-    /// The newest second of which something was read.
+    /// The newest second that messages were read of.
     pub(super) fn newest(&self) -> Option<Epoch> {
         self.newest
     }
 
-    /// Behind the last message that was read.
+    /// Offset after the last message that was read.
     pub(super) fn next(&self) -> Option<i64> {
         self.next
     }
 }
 
-/// Text that goes with a committed offset.
+/// Metadata to commit with an offset.
 pub(super) fn note(settled: Option<Epoch>) -> String {
     settled.map_or_else(String::new, |settled| format!("settled={settled}"))
 }
 
-/// What it says.
+/// The inverse of [`note`].
 pub(super) fn read_note(text: &str) -> Option<Epoch> {
     text.strip_prefix("settled=").and_then(Epoch::from_name)
 }
@@ -147,7 +149,7 @@ mod tests {
         places.read(6, None);
         places.close(Epoch(30));
         assert_eq!(at(places.position(0, 0)), Some((7, Some(30))));
-        // A rest of a settled second holds its place until it is delivered.
+        // Leftovers of a settled second block the offset until they are delivered.
         places.read(7, Some(Epoch(10)));
         places.open(Epoch(10));
         assert_eq!(at(places.position(0, 60)), Some((7, Some(30))));

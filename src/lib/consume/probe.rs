@@ -1,4 +1,4 @@
-//! Whether the topic and the group can be read, without joining the group.
+//! Checks that the topic and the group can be read, without joining the group.
 
 use super::client::ClientError;
 use crate::config::KafkaSource;
@@ -9,20 +9,20 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 use std::time::Duration;
 
-/// Time for the brokers to answer each question.
+/// How long to wait for the brokers' answer to each request.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What the brokers say of topic and group.
+/// Describes the topic and the group, as the brokers report them.
 ///
 /// # Errors
-/// What does not work, in words.
+/// A description of what failed.
 pub fn probe(config: &KafkaSource) -> Result<String, String> {
     let said = |error: &dyn std::error::Error| Chain(error).to_string();
     let properties = config.all_properties().map_err(|error| said(&ClientError::Secret(error)))?;
     let properties: ClientConfig = properties.into_iter().collect();
     let consumer: BaseConsumer = properties.create().map_err(|error| said(&ClientError::Refused(error)))?;
     let topic = &config.topic;
-    // All topics, since brokers may make one that is asked for by name.
+    // Ask for all topics, since brokers may create one that is requested by name.
     let metadata = consumer.fetch_metadata(None, LIMIT).map_err(|error| said(&error))?;
     let found = metadata.topics().iter().find(|one| one.name() == topic);
     let partitions: Vec<i32> =
@@ -42,7 +42,7 @@ pub fn probe(config: &KafkaSource) -> Result<String, String> {
     Ok(format!("topic {topic} has {partitions}; group {group} is {behind} messages behind"))
 }
 
-/// Messages that the group has not committed.
+/// Number of messages that the group has not committed.
 fn behind(consumer: &BaseConsumer, topic: &str, partitions: &[i32]) -> Result<i64, KafkaError> {
     let mut list = TopicPartitionList::new();
     for partition in partitions {

@@ -1,14 +1,14 @@
-//! Tells of changes, once each.
+//! Logs each change once.
 
 use crate::parcel::Refused;
 use rdkafka::error::RDKafkaErrorCode;
 use std::collections::BTreeSet;
 use std::error::Error;
 
-/// So many refused messages are logged one by one.
+/// How many refused messages are logged individually.
 const REFUSALS_TOLD: u64 = 10;
 
-/// So many commits that fail one after the other are worth a word.
+/// After how many failed commits in a row a warning is logged.
 const FAILURES_TOLD: u32 = 10;
 
 /// See the module.
@@ -19,7 +19,7 @@ pub(super) struct Report {
     group: String,
     trouble: Option<String>,
     disk: bool,
-    /// Failures, one after the other.
+    /// Number of failures in a row.
     commits_failed: u32,
     refused: u64,
     full: bool,
@@ -47,7 +47,7 @@ impl Report {
         self.trouble.is_none()
     }
 
-    /// Something was read.
+    /// A message was read: clears and logs the end of any trouble.
     pub(super) fn well(&mut self) {
         if self.trouble.take().is_some() {
             tracing::info!(brokers = self.brokers, topic = self.topic, "reading snapshots from Kafka again");
@@ -77,7 +77,7 @@ impl Report {
         self.trouble = Some(error);
     }
 
-    /// There is no client.
+    /// The client cannot be created.
     pub(super) fn no_client(&mut self, error: &(dyn Error + 'static)) {
         let error = crate::logging::Chain(error).to_string();
         if self.trouble.as_ref() != Some(&error) {
@@ -86,7 +86,7 @@ impl Report {
         self.trouble = Some(error);
     }
 
-    /// The disk does not take a snapshot.
+    /// A snapshot cannot be written to disk.
     pub(super) fn disk(&mut self, error: &(dyn Error + 'static)) {
         if std::mem::replace(&mut self.disk, true) {
             tracing::debug!(error, "still cannot write snapshots to src-dir");
@@ -95,14 +95,14 @@ impl Report {
         }
     }
 
-    /// It does.
+    /// The disk can be written again.
     pub(super) fn disk_is_well(&mut self) {
         if std::mem::replace(&mut self.disk, false) {
             tracing::info!("src-dir can be written again; reading resumes");
         }
     }
 
-    /// Offsets are not committed: another member would begin further back.
+    /// Offsets were not committed, so another member would start further back.
     pub(super) fn not_committed(&mut self, error: &str) {
         self.commits_failed = self.commits_failed.saturating_add(1);
         // A few fail with every rebalance.
@@ -113,12 +113,12 @@ impl Report {
         }
     }
 
-    /// They are.
+    /// Offsets were committed.
     pub(super) fn committed(&mut self) {
         self.commits_failed = 0;
     }
 
-    /// A message is left out.
+    /// A message is skipped.
     pub(super) fn refused(&mut self, partition: i32, offset: i64, reason: &(dyn Error + 'static)) {
         self.refused += 1;
         let (topic, refused) = (&self.topic, self.refused);
@@ -129,7 +129,7 @@ impl Report {
         }
     }
 
-    /// A set of messages stops its partition.
+    /// A set of messages that cannot be unpacked stops its partition.
     pub(super) fn not_unpacked(&mut self, error: &(dyn Error + 'static)) {
         if std::mem::replace(&mut self.not_unpacked, true) {
             tracing::debug!(error, "messages still cannot be unpacked");
@@ -144,7 +144,7 @@ impl Report {
         }
     }
 
-    /// A message stops its partition.
+    /// A message of a later version stops its partition.
     pub(super) fn held(&self, partition: i32, offset: i64, reason: &Refused) {
         let reason = reason as &dyn Error;
         tracing::error!(
@@ -156,7 +156,7 @@ impl Report {
         );
     }
 
-    /// Files of a host never came.
+    /// Some files of a host never arrived; the others are processed.
     pub(super) fn incomplete(&self, host: &str, second: u64) {
         tracing::warn!(
             host,
@@ -165,17 +165,17 @@ impl Report {
         );
     }
 
-    /// What came of some hosts is of no use.
+    /// The incomplete files of some hosts are dropped.
     pub(super) fn given_up(&self, hosts: u64) {
         tracing::error!(hosts, "incomplete files of snapshots dropped; see assemble-timeout and buffer-size");
     }
 
-    /// Partitions have come or gone.
+    /// Partitions were assigned or revoked.
     pub(super) fn partitions(&self, partitions: &BTreeSet<i32>) {
         tracing::info!(topic = self.topic, group = self.group, ?partitions, "partitions assigned");
     }
 
-    /// Whether destinations have what they can hold.
+    /// `full` says whether as many snapshots as allowed wait for destinations.
     pub(super) fn full(&mut self, full: bool) {
         if std::mem::replace(&mut self.full, full) != full {
             if full {
@@ -187,7 +187,7 @@ impl Report {
     }
 }
 
-/// What helps.
+/// What to do about the error.
 fn advice(code: RDKafkaErrorCode) -> &'static str {
     match code {
         RDKafkaErrorCode::UnknownTopic

@@ -1,4 +1,4 @@
-//! A second on its way: what it waits for, and what goes out of it.
+//! A second in progress: what it waits for, and what is published of it.
 
 use super::host::Contradiction;
 use super::places::Token;
@@ -7,25 +7,25 @@ use crate::snapshot::Epoch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// Seconds of a partition that may wait to go out, beyond which nothing more of it is read.
+/// How many seconds of a partition may wait to be published before the partition is paused.
 pub(super) const AHEAD: usize = 20;
 
-/// How much later than now a second may be.
+/// How many seconds in the future a message may be.
 pub(super) const FUTURE: u64 = 86_400;
 
-/// What is decided by.
+/// Limits from the configuration.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) deadline: Duration,
     pub(super) assemble: Duration,
-    /// Seconds in which roll-ups are made again.
+    /// How many seconds late a host may be for a roll-up to be repeated.
     pub(super) late: u64,
     pub(super) buffer: usize,
-    /// Whether roll-ups are made at all.
+    /// Whether clusters are rolled up at all.
     pub(super) roll_ups: bool,
 }
 
-/// A message that is not taken.
+/// Why a message is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Poison {
     #[error(transparent)]
@@ -36,43 +36,43 @@ pub(super) enum Poison {
     TooLarge,
 }
 
-/// A host of which everything is there.
+/// A host whose files are complete, or as complete as they will get.
 #[derive(Debug)]
 pub(super) struct Whole {
     pub(super) host: HostName,
     pub(super) second: Epoch,
     pub(super) files: Vec<(String, Vec<u8>)>,
     pub(super) tokens: Vec<Token>,
-    /// Files of it never came.
+    /// Some of its files never arrived.
     pub(super) incomplete: bool,
 }
 
 /// A second that waits for its hosts.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    /// Number of the directory in which it is put together.
+    /// Number of the directory in which it is assembled.
     pub(super) serial: u64,
     pub(super) first: Instant,
-    /// Those that are on disk.
+    /// Hosts that are on disk.
     pub(super) hosts: BTreeMap<HostName, Vec<Token>>,
-    /// Those that are not yet whole, or not yet on disk.
+    /// Number of hosts that are not yet complete, or not yet on disk.
     pub(super) coming: usize,
     pub(super) partitions: BTreeSet<i32>,
     pub(super) changed: bool,
     pub(super) complete: bool,
 }
 
-/// A second that goes out.
+/// A second that can be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Going {
     pub(super) second: Epoch,
     pub(super) serial: u64,
     pub(super) hosts: BTreeSet<HostName>,
-    /// Hosts that went out before, and are sent once more for the sake of the roll-up of their cluster.
+    /// Hosts that were published before, and are included again for the roll-up of their cluster.
     pub(super) again: BTreeSet<HostName>,
     /// Clusters to roll up, and how many of their hosts are missing.
     pub(super) clusters: BTreeMap<String, u64>,
-    /// Whether all of it is late.
+    /// Whether all of its hosts are late.
     pub(super) late: bool,
 }
 

@@ -1,12 +1,12 @@
-//! Puts seconds together: all parts of all files of a host, and all hosts of a second. Decides, and does nothing.
+//! Decides when a second is complete: all parts of all files of a host, and all hosts of a second. Has no side effects.
 //!
 //! ```text
-//! message ─► host and second ─► whole: its files go to disk ─► second: all hosts that are known ─► src-dir ─► delivered
-//!               └► assemble-timeout                               └► cluster-deadline
+//! message ─► host and second ─► complete: its files go to disk ─► second: all known hosts ─► src-dir ─► delivered
+//!               └► assemble-timeout                                  └► cluster-deadline
 //! ```
 //!
-//! A second goes out when every host is there that was in the seconds before, or when its time is over. What comes of it then
-//! is late: it goes out as a further snapshot of the same second.
+//! A second is published ("goes out") when every host is there that was in the seconds before, or when its time is over. Hosts
+//! that arrive later are late: they are published as another snapshot of the same second.
 
 mod ready;
 
@@ -27,11 +27,11 @@ pub(super) struct Seconds {
     partitions: BTreeMap<i32, Partition>,
     coming: HashMap<(Epoch, HostName), Host>,
     waiting: BTreeMap<Epoch, Waiting>,
-    /// What went out and is not delivered.
+    /// Seconds that were published and are not delivered yet.
     out: BTreeMap<Epoch, Vec<(Token, usize)>>,
-    /// Hosts of seconds that went out and may be rolled up again.
+    /// Hosts of published seconds that may be rolled up again.
     kept: BTreeMap<Epoch, BTreeSet<HostName>>,
-    /// Partitions that are not read now, though they could be.
+    /// Partitions that are paused, except those that are stopped by a message of a later version.
     paused: BTreeSet<i32>,
     serial: u64,
     bytes: usize,
@@ -52,14 +52,15 @@ impl Seconds {
         }
     }
 
-    /// A partition is this member's from now on.
+    /// A partition was assigned to this member. `settled` is the last second that was settled before.
     pub(super) fn assigned(&mut self, partition: i32, settled: Option<Epoch>) {
         self.serial += 1;
         let token = Token { partition, generation: self.serial };
         self.partitions.insert(partition, Partition::new(token, settled));
     }
 
-    /// It is not any more: what is not out is forgotten. Returns directories and hosts in them that are void.
+    /// A partition was revoked: forgets what was not published. Returns the directories and the hosts whose files have to be
+    /// removed from them.
     pub(super) fn revoked(&mut self, partition: i32) -> Vec<(u64, HostName)> {
         self.partitions.remove(&partition);
         let is_of = |tokens: &[Token]| tokens.iter().any(|token| token.partition == partition);
@@ -90,8 +91,8 @@ impl Seconds {
         void
     }
 
-    /// Takes a message. Returns the host that is whole with it. A message of a partition that is not this member's, or is held, is
-    /// none.
+    /// Takes a message, and returns the host that it completes, if any. Ignores messages of partitions that are not assigned, or
+    /// stopped.
     pub(super) fn take(
         &mut self,
         (partition, offset): (i32, i64),
@@ -122,7 +123,7 @@ impl Seconds {
         let key = (second, host);
         if !self.coming.contains_key(&key) {
             waiting.coming += 1;
-            // It may have been waited for in one of these.
+            // One of these may have been waiting for this host.
             self.waiting.range_mut(..second).for_each(|(_, older)| older.changed = true);
         }
         let coming = self.coming.entry(key.clone()).or_insert_with(|| Host::new(label.files, now));
@@ -139,14 +140,14 @@ impl Seconds {
         Ok(self.coming.remove(&key).map(|host| self.whole(key, host, false)))
     }
 
-    /// A message that is none of ours was read.
+    /// Notes a message that is not from haproxystats.
     pub(super) fn pass(&mut self, partition: i32, offset: i64) {
         if let Some(partition) = self.partitions.get_mut(&partition).filter(|of| !of.held) {
             partition.places.read(offset, None);
         }
     }
 
-    /// A message of a later version is there: the partition waits for one who understands it. True when that is news.
+    /// Stops a partition at a message of a later version, until a member understands it. True if it was not stopped before.
     pub(super) fn hold(&mut self, partition: i32) -> bool {
         self.partitions.get_mut(&partition).is_some_and(|partition| !std::mem::replace(&mut partition.held, true))
     }
@@ -162,7 +163,7 @@ impl Seconds {
         self.waiting.get(&second).map(|waiting| waiting.serial)
     }
 
-    /// The files of a host are on disk. False when it is not wanted any more.
+    /// Notes that the files of a host are on disk. False if they are no longer wanted.
     pub(super) fn stored(&mut self, whole: &Whole) -> bool {
         let ours = |token: &Token| self.partitions.get(&token.partition).is_some_and(|of| of.token == *token);
         let wanted = whole.tokens.iter().all(ours);
@@ -175,7 +176,8 @@ impl Seconds {
         wanted
     }
 
-    /// Hosts whose time is over: those of which every file that came is whole, and the number of those that are given up.
+    /// Hosts whose time is over: those whose files that arrived are all complete, and the number of the others, which are
+    /// dropped.
     pub(super) fn overdue(&mut self, now: Instant) -> (Vec<Whole>, u64) {
         let mut over: Vec<(Instant, (Epoch, HostName))> = self
             .coming
@@ -209,7 +211,7 @@ impl Seconds {
         (rest, given_up)
     }
 
-    /// A second is in `src-dir`.
+    /// Notes that a second was published in `src-dir`.
     pub(super) fn went(&mut self, going: &Going, kept: bool) {
         let Some(waiting) = self.waiting.remove(&going.second) else { return };
         let mut tokens: BTreeMap<Token, usize> = BTreeMap::new();
@@ -223,7 +225,7 @@ impl Seconds {
         }
         self.out.insert(going.second, tokens.into_iter().collect());
         if waiting.coming > 0 {
-            // Their second starts over once the first of them is whole.
+            // The remaining hosts form another snapshot of this second, with another directory.
             self.serial += 1;
             let mut rest = Waiting::new(self.serial, waiting.first);
             (rest.coming, rest.partitions) = (waiting.coming, waiting.partitions);
@@ -234,12 +236,12 @@ impl Seconds {
         }
     }
 
-    /// Whether what goes out may be rolled up again.
+    /// Whether published seconds may be rolled up again.
     pub(super) fn keeps(&self) -> bool {
         self.limits.roll_ups && self.limits.late > 0
     }
 
-    /// Seconds that cannot be rolled up again any more.
+    /// Removes and returns the seconds that can no longer be rolled up again.
     pub(super) fn forget(&mut self) -> Vec<Epoch> {
         let newest = self.partitions.values().filter_map(|partition| partition.places.newest()).max();
         let Some(newest) = newest else { return Vec::new() };
@@ -249,7 +251,7 @@ impl Seconds {
         over
     }
 
-    /// Notes which seconds have left `src-dir`: every destination has them. Returns how many.
+    /// Notes which seconds have left `src-dir`, because every destination has them. Returns how many.
     pub(super) fn delivered(&mut self, is_there: impl Fn(Epoch) -> bool) -> usize {
         let gone: Vec<Epoch> = self.out.keys().copied().filter(|second| !is_there(*second)).collect();
         for second in &gone {
@@ -262,7 +264,7 @@ impl Seconds {
 
     fn close(&mut self, second: Epoch, tokens: &[Token]) {
         for token in tokens {
-            // Of an earlier time it is not counted here.
+            // Hosts of an earlier assignment are not counted here.
             let partition = self.partitions.get_mut(&token.partition).filter(|of| of.token == *token);
             if let Some(partition) = partition {
                 partition.places.close(second);
@@ -270,19 +272,19 @@ impl Seconds {
         }
     }
 
-    /// Seconds of which nothing is left.
+    /// Removes seconds of which nothing is left.
     fn tidy(&mut self) {
         self.waiting.retain(|_, waiting| waiting.coming > 0 || !waiting.hosts.is_empty());
     }
 
-    /// What is to be committed.
+    /// What to commit, for each partition.
     pub(super) fn positions(&mut self) -> Vec<Position> {
         let late = if self.limits.roll_ups { self.limits.late } else { 0 };
         let partitions = self.partitions.iter_mut();
         partitions.filter_map(|(number, partition)| partition.places.position(*number, late)).collect()
     }
 
-    /// Partitions of which nothing more should be read now.
+    /// Partitions that should be paused.
     pub(super) fn full(&self) -> BTreeSet<i32> {
         let mut ahead: BTreeMap<i32, usize> = BTreeMap::new();
         for partition in self.waiting.values().flat_map(|waiting| &waiting.partitions) {
@@ -292,27 +294,27 @@ impl Seconds {
         ahead.into_iter().filter(|(_, seconds)| *seconds >= AHEAD).map(|(number, _)| number).chain(held).collect()
     }
 
-    /// All partitions, and where each is read next.
+    /// All partitions, with the offset at which each is read next.
     pub(super) fn partitions(&self) -> impl Iterator<Item = (i32, Option<i64>)> {
         self.partitions.iter().map(|(number, partition)| (*number, partition.places.next()))
     }
 
-    /// Seconds in `src-dir`.
+    /// Number of seconds in `src-dir`.
     pub(super) fn out(&self) -> usize {
         self.out.len()
     }
 
-    /// Seconds that are being put together.
+    /// Number of seconds that are being assembled.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether more is in memory than may be.
+    /// Whether more is in memory than `buffer-size` allows.
     pub(super) fn is_over_full(&self) -> bool {
         self.bytes > self.limits.buffer
     }
 
-    /// Bytes of files of which a part is missing.
+    /// Bytes in memory of files that are not complete.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -1,14 +1,14 @@
-//! The disk: where seconds are put together, and the way into `src-dir`.
+//! Assembles seconds on disk, and moves them into `src-dir`.
 //!
 //! ```text
-//! src-dir/.assembling/<number>/       grows: a host's files when all of them are there
-//! src-dir/<second>/                   renamed from there, never touched again here
-//! src-dir/.assembling/kept-<second>/  links to what went out, while its roll-ups may be made again
+//! src-dir/.assembling/<number>/       a second in progress; gets the files of a host once all of them have arrived
+//! src-dir/<second>/                   renamed from there; not changed here after that
+//! src-dir/.assembling/kept-<second>/  links to what was published, while roll-ups of it may have to be repeated
 //! ```
 //!
-//! Nothing of it outlives a restart: what is not committed comes from Kafka again, to this member or another one. So what an
-//! earlier run has left is removed, in `src-dir` as well: there it is known by its `.members`. Snapshots of haproxystats-pull that
-//! lie there are not touched.
+//! None of this survives a restart: what is not committed is read from Kafka again, by this member or another one. So everything
+//! that an earlier run left behind is removed, also in `src-dir`, where it is recognized by its `.members`. Snapshots of
+//! haproxystats-pull there are left alone.
 
 use super::second::{Going, Whole};
 use crate::config::HostName;
@@ -20,7 +20,7 @@ use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// What cannot be done on the disk.
+/// A disk operation that failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SpoolError {
     #[error("cannot write {}", path.display())]
@@ -37,14 +37,16 @@ pub(super) enum SpoolError {
 #[derive(Debug)]
 pub(super) struct Spool {
     src_dir: PathBuf,
-    /// What the files of each host begin with. The same for as long as this runs: workers tell files apart by their names.
+    /// Prefix of the file names of each host. It stays the same for the lifetime of the program, since workers distinguish files
+    /// by their names.
     marks: HashMap<HostName, String>,
-    /// The file system has no links: nothing is kept.
+    /// Whether published files are kept; false once the file system turns out not to support hard links.
     keeps: bool,
 }
 
 impl Spool {
-    /// Removes what an earlier run has left in `src_dir`, before anything there is looked at. Returns how many snapshots that were.
+    /// Removes the snapshots that an earlier run left in `src_dir`, and returns how many there were. Must be called before
+    /// anything reads there.
     pub(super) fn clean(src_dir: &Path) -> Result<usize, SpoolError> {
         let listing = list(src_dir).map_err(|source| SpoolError::Read { path: src_dir.to_owned(), source })?;
         let paths = listing.snapshots.iter().map(|second| src_dir.join(second.to_string()));
@@ -53,7 +55,7 @@ impl Spool {
         Ok(ours.len())
     }
 
-    /// Begins with nothing.
+    /// Starts with an empty directory.
     pub(super) fn open(src_dir: &Path) -> Result<Self, SpoolError> {
         let base = src_dir.join(ASSEMBLING_DIR);
         removed(&base)?;
@@ -73,12 +75,12 @@ impl Spool {
         self.base().join(format!("kept-{second}"))
     }
 
-    /// Where a second goes.
+    /// Path of the snapshot of a second.
     pub(super) fn path(&self, second: Epoch) -> PathBuf {
         self.src_dir.join(second.to_string())
     }
 
-    /// Whether there is a snapshot of this second.
+    /// Whether `src-dir` has a snapshot of this second.
     pub(super) fn has(&self, second: Epoch) -> bool {
         fs::symlink_metadata(self.path(second)).is_ok()
     }
@@ -111,12 +113,12 @@ impl Spool {
         for name in files(&dir, &mark).map_err(failed)? {
             fs::remove_file(dir.join(name)).map_err(failed)?;
         }
-        // It stays where others have files in it.
+        // Fails, as it should, while other hosts have files in it.
         let _ = fs::remove_dir(&dir);
         Ok(())
     }
 
-    /// Moves a second into `src-dir`; with `keep` its files can be had again.
+    /// Moves a second into `src-dir`; with `keep`, its files stay available for repeated roll-ups.
     pub(super) fn publish(&mut self, going: &Going, keep: bool) -> Result<(), SpoolError> {
         let (dir, kept) = (self.staged(going.serial), self.kept(going.second));
         let mut all = Members { clusters: going.clusters.clone(), ..Members::default() };
@@ -147,7 +149,7 @@ impl Spool {
         mark
     }
 
-    /// Without it, a roll-up is not made again; so nothing depends on it.
+    /// Links the files of a second for repeated roll-ups. If that fails, roll-ups are simply not repeated.
     fn keep(&mut self, dir: &Path, kept: &Path) {
         let linked = disk::make_all(kept).and_then(|()| {
             for entry in fs::read_dir(dir)? {
@@ -163,12 +165,12 @@ impl Spool {
         }
     }
 
-    /// Whether what goes out is kept.
+    /// Whether published files are kept for repeated roll-ups.
     pub(super) fn keeps(&self) -> bool {
         self.keeps
     }
 
-    /// Removes what was kept of a second.
+    /// Removes the kept files of a second.
     pub(super) fn forget(&self, second: Epoch) {
         let kept = self.kept(second);
         if let Err(error) = disk::remove_directory(&kept) {
@@ -181,7 +183,7 @@ fn removed(path: &Path) -> Result<(), SpoolError> {
     disk::remove_directory(path).map_err(|source| SpoolError::Remove { path: path.to_owned(), source })
 }
 
-/// A link; one that is there is as good.
+/// Creates a hard link, unless it already exists.
 fn link(from: &Path, to: &Path) -> io::Result<()> {
     match fs::hard_link(from, to) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -189,7 +191,7 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Names of the files of a host; none where there is no such directory.
+/// Names of the files of a host; none if the directory does not exist.
 fn files(dir: &Path, mark: &str) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),

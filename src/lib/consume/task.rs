@@ -1,4 +1,4 @@
-//! The thread: reads, does what [`super::seconds`] decides, and commits.
+//! The thread: reads messages, does what [`super::seconds`] decides, and commits offsets.
 
 use super::client::{Client, Event, Read, is_trouble};
 use super::figures::Shared;
@@ -17,19 +17,19 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Messages that are read before anything else is done.
+/// How many messages are read in a row before other work is done.
 const AT_A_TIME: usize = 500;
 
-/// How long a message is waited for.
+/// How long to wait for a message.
 const WAIT: Duration = Duration::from_millis(50);
 
 /// How often offsets are committed.
 const COMMIT: Duration = Duration::from_millis(500);
 
-/// Pause before the disk is tried again.
+/// Pause before writing to the disk is retried.
 const DISK: Duration = Duration::from_secs(1);
 
-/// Pauses between attempts to have a client.
+/// Pauses between attempts to create a client: first one, factor, longest.
 const PAUSES: (Duration, f64, Duration) = (Duration::from_secs(1), 2.0, Duration::from_secs(30));
 
 /// See the module.
@@ -42,7 +42,7 @@ pub(super) struct Task {
     figures: Shared,
     /// Hosts whose files could not be written yet.
     unsaved: VecDeque<Whole>,
-    /// Not before then is the disk tried again.
+    /// When writing to the disk is retried.
     disk_at: Option<Instant>,
     ends: BTreeMap<i32, i64>,
     committed: Vec<Position>,
@@ -90,7 +90,7 @@ impl Task {
         self.seconds.delivered(|second| spool.has(second));
         let positions = self.seconds.positions();
         client.note(&positions);
-        // Brokers that are away are not waited for.
+        // Do not wait for brokers that are unavailable.
         if self.report.is_well()
             && let Err(error) = client.commit(&positions, true)
         {
@@ -98,7 +98,7 @@ impl Task {
         }
     }
 
-    /// Tries until it succeeds; `None` when it is time to leave.
+    /// Repeats `attempt` until it succeeds; `None` if the thread should stop first.
     fn persist<T>(&mut self, mut attempt: impl FnMut(&mut Self) -> Result<T, ()>) -> Option<T> {
         let backoff = Backoff::new(PAUSES.0, PAUSES.1, PAUSES.2);
         let mut failures = 0_u32;
@@ -115,7 +115,7 @@ impl Task {
         None
     }
 
-    /// Reads what is there, and does what follows from it.
+    /// Reads the messages that are available, and does everything that follows from them.
     fn turn(&mut self, client: &mut Client, spool: &mut Spool) {
         let drains = self.wishes.is(Wish::Drain);
         let mut time = WAIT;
@@ -130,7 +130,7 @@ impl Task {
                     None
                 }
             };
-            // What is said of partitions comes before the messages that follow from it.
+            // Assignments of partitions must be handled before the messages from those partitions.
             self.listen(client, spool);
             if let Some(whole) = whole {
                 self.save(whole, spool);
@@ -184,7 +184,7 @@ impl Task {
             None | Some(RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::AutoOffsetReset) => {
                 tracing::debug!(%error, "while reading");
             }
-            // librdkafka tries such a set of messages again and again, and does not say whose it is.
+            // librdkafka retries such a set of messages forever, and does not say which partition it is from.
             Some(RDKafkaErrorCode::BadCompression | RDKafkaErrorCode::BadMessage) => self.report.not_unpacked(error),
             Some(code) if is_trouble(code) => self.report.trouble(code, &error.to_string()),
             Some(_) => tracing::debug!(%error, "while reading"),
@@ -247,7 +247,7 @@ impl Task {
         self.report.partitions(&self.seconds.partitions().map(|(number, _)| number).collect());
     }
 
-    /// Writes the files of a host, in order.
+    /// Writes the files of a host, after those of hosts that are still waiting for the disk.
     fn save(&mut self, whole: Whole, spool: &mut Spool) {
         self.unsaved.push_back(whole);
         if self.disk_at.is_none() {

@@ -1,10 +1,9 @@
-//! Where a file is divided: between two proxies, between two rows if a proxy has more of them than fit, anywhere else if there
-//! is no row that fits.
+//! Where a file is divided: between two proxies; between two rows if a proxy is too long; anywhere if a row is too long.
 
 use super::{Label, encode, pairs};
 use std::ops::Range;
 
-/// The parts of `bytes`, each of at most `most` bytes; one that is empty where there are none.
+/// The parts of `bytes`, each of at most `most` bytes; a single empty one if there are no bytes.
 #[must_use]
 pub fn cuts(bytes: &[u8], most: usize) -> Vec<Range<usize>> {
     let (mut parts, mut start) = (Vec::new(), 0);
@@ -19,12 +18,12 @@ pub fn cuts(bytes: &[u8], most: usize) -> Vec<Range<usize>> {
     parts
 }
 
-/// Length of the first part of what is longer than `most`.
+/// Length of the first part of `bytes` that are longer than `most`.
 fn first_part(bytes: &[u8], most: usize) -> usize {
     let within = bytes.get(..most).unwrap_or(bytes);
     let Some(newline) = memchr::memrchr(b'\n', within) else { return most };
     let rows = newline + 1;
-    // From the last row that fits back to one whose proxy is another than that of the row after it.
+    // From the last row that fits, go back to the last one of a proxy.
     let mut after = proxy(bytes.get(rows..).unwrap_or_default());
     let mut border = rows;
     loop {
@@ -47,7 +46,7 @@ fn proxy(row: &[u8]) -> &[u8] {
     row.get(..end).unwrap_or_default()
 }
 
-/// Two messages that say the same as this one, as headers and payload; `None` where it cannot be divided.
+/// Divides a message into two that together mean the same, each as headers and payload; `None` if it cannot be divided.
 #[must_use]
 pub fn halves(headers: &[u8], payload: &[u8]) -> Option<[(Vec<u8>, Vec<u8>); 2]> {
     if payload.len() < 2 {

@@ -1,32 +1,32 @@
-//! What the payload of a message is of.
+//! The headers of a message, which say what its payload is.
 
 use crate::snapshot::{Epoch, PULL_COUNTERS};
 use std::str::FromStr;
 
-/// Version of the format. A reader takes this one and earlier ones; headers that it does not know are for later versions that
-/// did not need another number.
+/// Version of the format. A reader accepts this version and earlier ones, and ignores unknown headers, so that optional headers
+/// do not need a new version.
 pub const VERSION: u32 = 1;
 
-/// A number above this is no version.
+/// A number above this is not a version.
 const LAST_VERSION: u32 = 999;
 
-/// Most files that a host has in one second.
+/// Maximum number of files of a host in one second.
 pub const MOST_FILES: usize = 10_000;
 
-/// Longest name of a host, of a cluster, and of a file.
+/// Maximum length of the name of a host, a cluster or a file.
 const LONGEST: usize = 200;
 
-/// Longest time between two pulls.
+/// Maximum number of seconds between two pulls.
 const LONGEST_INTERVAL: u64 = 86_400;
 
-/// What the payload of a message is of.
+/// What the payload of a message is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
-    /// The host whose statistics they are.
+    /// The host that the statistics are from.
     pub host: String,
-    /// The cluster that it is part of.
+    /// The cluster of the host.
     pub cluster: Option<String>,
-    /// When they were pulled.
+    /// Second of the pull.
     pub time: Epoch,
     /// Seconds between two pulls.
     pub interval: u64,
@@ -40,25 +40,25 @@ pub struct Label {
     pub size: u64,
 }
 
-/// Why a message is not taken.
+/// Why a message is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It is of another program.
+    /// It is from another program.
     #[error("not a message of haproxystats: header haproxystats is missing")]
     Foreign,
-    /// It is of a later version, which may mean anything.
+    /// It has a later version, whose meaning is unknown.
     #[error("written in version {0} of the format, and this program reads up to {VERSION}; upgrade it")]
     Newer(u32),
     /// A header is missing.
     #[error("header {0} is missing")]
     Missing(&'static str),
-    /// A header says nothing that could be right.
+    /// A header has an invalid value.
     #[error("header {0} is malformed")]
     Malformed(&'static str),
 }
 
 impl Label {
-    /// The headers.
+    /// The headers, as names and values.
     #[must_use]
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("haproxystats", VERSION.to_string()), ("host", self.host.clone())];
@@ -74,10 +74,10 @@ impl Label {
         headers
     }
 
-    /// What the headers of a message with a payload of so many bytes say. Nothing is believed that could do harm.
+    /// Parses the headers of a message whose payload has `payload` bytes. Refuses all values that could do harm, such as paths.
     ///
     /// # Errors
-    /// When it is no message of ours, one of a later version, or not consistent.
+    /// The message is not from haproxystats, has a later version, or is inconsistent.
     pub fn parse<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>, payload: usize) -> Result<Self, Refused> {
         let headers: Vec<(&str, &[u8])> = headers.collect();
         let text = |name: &'static str| {
@@ -120,13 +120,13 @@ impl Label {
         }
     }
 
-    /// Whether these can be names in a message.
+    /// Whether a message can carry these names of a host and a cluster.
     #[must_use]
     pub fn can_name(host: &str, cluster: Option<&str>) -> bool {
         is_name(host) && cluster.is_none_or(is_name)
     }
 
-    /// Whether a file can be in a message.
+    /// Whether a message can carry a file of this name.
     #[must_use]
     pub fn can_carry(file: &str) -> bool {
         is_file(file)
@@ -142,12 +142,12 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST && !text.contains(char::is_control)
 }
 
-/// A plain file name. Hidden ones are none of a snapshot, but for what haproxystats-pull says of itself.
+/// Whether this is a plain file name. Hidden files do not belong to a snapshot, except the figures of haproxystats-pull.
 fn is_file(text: &str) -> bool {
     is_name(text) && !text.contains('/') && (!text.starts_with('.') || text == PULL_COUNTERS)
 }
 
-/// Headers as one piece of memory.
+/// Headers as one sequence of bytes.
 #[must_use]
 pub fn encode(headers: &[(&'static str, String)]) -> Vec<u8> {
     headers.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]).fold(Vec::new(), |mut bytes, text| {
@@ -157,7 +157,7 @@ pub fn encode(headers: &[(&'static str, String)]) -> Vec<u8> {
     })
 }
 
-/// What [`encode`] has made, as names and values.
+/// The inverse of [`encode`]: names and values.
 pub fn pairs(bytes: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
     let mut texts = bytes.split(|byte| *byte == 0);
     std::iter::from_fn(move || {

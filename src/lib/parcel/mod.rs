@@ -1,19 +1,19 @@
-//! A file of a snapshot, or a part of one, as a message of Kafka: `format = snapshot` writes them, `source = kafka` reads them.
+//! A file of a snapshot, or a part of one, as a Kafka message: `format = snapshot` writes them, `source = kafka` reads them.
 //!
-//! The payload is bytes of the file as they are. What they are of stands in headers, all of them text:
+//! The payload is the unchanged bytes of the file. The headers, all of them text, say what they are:
 //!
 //! | header | meaning |
 //! |---|---|
 //! | `haproxystats` | version of this format: [`VERSION`] |
-//! | `host`, `cluster` | whose statistics they are; a host without a cluster has no such header |
+//! | `host`, `cluster` | where the statistics are from; a host without a cluster has no header `cluster` |
 //! | `time` | second of the pull, since the epoch |
 //! | `interval` | seconds between two pulls of that host |
 //! | `file` | name of the file |
 //! | `files` | how many files the host has in that second |
 //! | `offset`, `size` | where the payload begins in the file, and the length of the whole file |
 //!
-//! A part says where it belongs, not which of how many it is: so a file is whole when its bytes are there, however often and
-//! however differently it was divided, and a part can be divided again wherever that is needed.
+//! A part says where it belongs, not which of how many it is. So a file is complete when all of its bytes are there, however
+//! often and however differently it was divided, and a part can be divided again where necessary.
 
 mod cut;
 mod label;

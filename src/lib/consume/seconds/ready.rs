@@ -1,4 +1,4 @@
-//! Which seconds can go out, and with what.
+//! Which seconds can be published, and with which hosts.
 
 use super::Seconds;
 use crate::config::HostName;
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 impl Seconds {
-    /// Seconds that can go out now, provided that nothing of the same name is in `src-dir`.
+    /// Seconds that can be published now. `is_free` says whether `src-dir` has no snapshot of that name.
     pub(in crate::consume) fn ready(&mut self, now: Instant, is_free: impl Fn(Epoch) -> bool) -> Vec<Going> {
         let mut blocked: BTreeSet<i32> = BTreeSet::new();
         let mut ready = Vec::new();
@@ -23,14 +23,14 @@ impl Seconds {
             if complete && in_turn && !waiting.hosts.is_empty() && !self.out.contains_key(&second) && is_free(second) {
                 ready.extend(self.going(second, late));
             } else if !late && !in_part_only {
-                // What comes after it of the same partition waits, so that the order of each host is kept.
+                // Later seconds of the same partitions wait, so that each host stays in order.
                 blocked.extend(waiting.partitions.iter().copied());
             }
         }
         ready
     }
 
-    /// Whether every cluster of it went out before.
+    /// Whether this second of all of its clusters has been published before.
     fn is_late(&self, second: Epoch) -> bool {
         let Some(waiting) = self.waiting.get(&second) else { return false };
         !waiting.hosts.is_empty() && waiting.hosts.iter().all(|(host, tokens)| self.went_out(host, tokens, second))
@@ -54,7 +54,7 @@ impl Seconds {
         let known = |partition: &i32| {
             self.partitions.get(partition).is_none_or(|partition| partition.is_settled_in(deadline, now))
         };
-        // One that is not settled in is looked at again: time alone changes that.
+        // Look again if a partition has not settled in: that changes with time alone.
         let settled_in = waiting.partitions.iter().all(known);
         let all = settled_in
             && waiting.coming == 0
@@ -65,7 +65,7 @@ impl Seconds {
         all
     }
 
-    /// Whether the rest of it may not have been read since we have stopped to read.
+    /// Whether the rest of this second may be unread because its partitions are paused.
     fn is_cut_off(&self, second: Epoch, partitions: &BTreeSet<i32>) -> bool {
         let last_read = |partition: &&i32| {
             let after = self.waiting.range(second..).skip(1);
@@ -74,7 +74,7 @@ impl Seconds {
         partitions.intersection(&self.paused).any(|partition| last_read(&partition))
     }
 
-    /// Only these partitions are not read from now on. What was not complete when they stopped gets the full time again.
+    /// Notes which partitions are paused from now on. Incomplete seconds of partitions that resume get the full deadline again.
     pub(in crate::consume) fn pause(&mut self, wanted: &BTreeSet<i32>, now: Instant) {
         let held = |number: &i32| self.partitions.get(number).is_some_and(|partition| partition.held);
         let paused: BTreeSet<i32> = wanted.iter().copied().filter(|number| !held(number)).collect();
@@ -97,7 +97,7 @@ impl Seconds {
         for (host, tokens) in &waiting.hosts {
             let Some(cluster) = &host.cluster else { continue };
             if self.went_out(host, tokens, second) {
-                // Of all of its hosts, or not at all: a part would take the place of the whole.
+                // Roll up all of its hosts, or none: a partial roll-up would replace the complete one.
                 let Some(kept) = self.kept.get(&second) else { continue };
                 let others = kept.iter().filter(|other| other.cluster == host.cluster && !going.hosts.contains(*other));
                 going.again.extend(others.cloned());

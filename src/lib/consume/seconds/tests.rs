@@ -1,4 +1,4 @@
-//! Seconds, without a disk and without Kafka.
+//! Tests of [`Seconds`], without a disk and without Kafka.
 
 use super::*;
 
@@ -10,10 +10,10 @@ const LIMITS: Limits = Limits {
     roll_ups: true,
 };
 
-/// A second, its hosts, those that go out again, and how many are missing of which cluster.
+/// A second, its hosts, those that are included again, and how many are missing from which cluster.
 type Out = (u64, Vec<String>, Vec<String>, Vec<(String, u64)>);
 
-/// Seconds with partitions that have settled in, and the time.
+/// Seconds with assigned partitions, and the time.
 struct Bench {
     seconds: Seconds,
     now: Instant,
@@ -42,14 +42,14 @@ impl Bench {
         self.seconds.take(at, &label, b"x", self.now, Duration::from_secs(second)).unwrap()
     }
 
-    /// All of a host, written to disk.
+    /// All files of a host arrive and are written to disk.
     fn host(&mut self, partition: i32, host: (&str, &str), second: u64) {
         if let Some(whole) = self.part(partition, host, second, "a_stat", 1) {
             assert!(self.seconds.serial(whole.second).is_some() && self.seconds.stored(&whole));
         }
     }
 
-    /// What goes out now: the second, its hosts, those that go out again, and how many are missing of which cluster.
+    /// Publishes what can be published now.
     fn out(&mut self) -> Vec<Out> {
         let src_dir = self.src_dir.clone();
         let ready = self.seconds.ready(self.now, |second| !src_dir.contains(&second));
@@ -65,7 +65,7 @@ impl Bench {
             .collect()
     }
 
-    /// As [`Bench::out`], which hosts of which second.
+    /// Like [`Bench::out`], but only the seconds and their hosts.
     fn hosts_out(&mut self) -> Vec<(u64, Vec<String>)> {
         self.out().into_iter().map(|(second, hosts, ..)| (second, hosts)).collect()
     }
@@ -80,7 +80,7 @@ impl Bench {
         self.seconds.positions().into_iter().map(|position| (position.partition, position.offset)).collect()
     }
 
-    /// The hosts of these seconds go out, so that they are known.
+    /// Publishes these seconds with these hosts, so that the hosts are known.
     fn begin(&mut self, hosts: &[(i32, (&str, &str))], seconds: &[u64]) {
         for second in seconds {
             hosts.iter().for_each(|(partition, host)| self.host(*partition, *host, *second));
@@ -224,7 +224,7 @@ fn what_is_given_up_with_a_partition_counts_no_more() {
     assert_eq!(bench.seconds.bytes(), 0);
     bench.wait(5);
     assert_eq!(bench.hosts_out(), [(100, names(&["far"]))]);
-    // Back again, what was out in the time before does not count in this one.
+    // What was published during the previous assignment does not count in the new one.
     bench.seconds.revoked(1);
     bench.seconds.assigned(1, None);
     bench.offset = 0;
