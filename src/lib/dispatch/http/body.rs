@@ -1,24 +1,24 @@
-//! Bodies of requests, which come compressed from the encoders, and how one becomes two.
+//! Request bodies, which the encoders deliver compressed, and how to divide one into two.
 
 use crate::batch::messages::Message;
 use crate::prometheus::compression::Compression;
 use crate::prometheus::request::{self, Protocol};
 use hyper::body::Bytes;
 
-/// How bodies are made.
+/// Protocol and compression of bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Format {
     pub(super) protocol: Protocol,
-    /// Remote write is compressed whatever this says.
+    /// Ignored by remote write, which is always compressed.
     pub(super) compress: bool,
 }
 
-/// A body that is sent.
+/// The body of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Body {
-    /// As it is sent.
+    /// The bytes to send, compressed.
     pub(super) bytes: Bytes,
-    /// Samples in it.
+    /// Number of samples in it.
     pub(super) samples: usize,
 }
 
@@ -34,13 +34,13 @@ impl Format {
         Some([one, other].map(|half| self.body(&half)))
     }
 
-    /// A body from what it says.
+    /// A body for this message, compressed.
     pub(super) fn body(self, message: &[u8]) -> Body {
         let samples = request::samples(self.protocol, message);
         Body { bytes: self.compression().compress(message).into(), samples }
     }
 
-    /// Bodies of at most so many bytes before compression, as far as that is possible.
+    /// Bodies for this message, of at most `most` bytes before compression where it can be divided.
     pub(super) fn bodies(self, message: Message<'_>, most: Option<usize>) -> Vec<Body> {
         let body = Body { bytes: Bytes::copy_from_slice(message.payload), samples: message.samples };
         match most {
@@ -56,12 +56,12 @@ impl Format {
         }
     }
 
-    /// How many bytes a body has before compression.
+    /// Number of bytes before compression.
     pub(super) fn length(self, body: &Body) -> usize {
         self.decode(body).map_or(body.bytes.len(), |message| message.len())
     }
 
-    /// What a body says, a line for each sample.
+    /// The samples as text, one per line.
     pub(super) fn text(self, body: &Body) -> String {
         self.decode(body).map(|message| request::text(self.protocol, &message)).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Requests to the receiver, over connections that are kept.
+//! Sends requests to the receiver, over persistent connections.
 
 use super::body::Format;
 use super::credentials::{self, CredentialsError};
@@ -19,16 +19,16 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
-/// Most bytes of an answer: a receiver says little.
+/// Maximum size of an answer; receivers send short ones.
 const LARGEST: usize = 1 << 20;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
-    /// The name of the receiver leads nowhere.
+    /// The name of the receiver cannot be resolved.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
-    /// Nobody accepts the connection.
+    /// The connection was not accepted.
     #[error("{peer} cannot be reached: {reason}")]
     Connect {
         /// Host and port.
@@ -36,7 +36,7 @@ pub(crate) enum SendError {
         /// Why.
         reason: String,
     },
-    /// The connection was accepted; what followed was no answer.
+    /// The connection was accepted, but no valid answer followed.
     #[error("no answer from {peer}: {reason}")]
     Answer {
         /// Host and port.
@@ -44,7 +44,7 @@ pub(crate) enum SendError {
         /// Why.
         reason: String,
     },
-    /// The time is over.
+    /// There was no answer in time.
     #[error("no answer from {peer} within {limit:?}")]
     Timeout {
         /// Host and port.
@@ -57,13 +57,13 @@ pub(crate) enum SendError {
     Credentials(#[from] CredentialsError),
 }
 
-/// Why requests cannot be made at all.
+/// Why no requests can be sent at all.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// The URL, or a file for TLS, cannot be used.
     #[error(transparent)]
     Setup(#[from] SetupError),
-    /// The URL cannot stand in a request.
+    /// The URL is not valid in a request.
     #[error("{url} cannot be used")]
     Url {
         /// The URL.
@@ -71,21 +71,21 @@ pub(crate) enum ClientError {
     },
 }
 
-/// A receiver, and the connections to it that nobody uses at present.
+/// A receiver, and the idle connections to it.
 pub(super) struct Client {
     config: Remote,
     endpoint: Endpoint,
     resolver: Mutex<Resolver>,
     path: Uri,
-    /// What all requests say, secrets excepted.
+    /// Headers of all requests, except secrets.
     headers: HeaderMap,
-    /// What stands in files; `None` until it is read, again.
+    /// Headers from secret files; `None` before they are read, and when they must be read again.
     secrets: RefCell<Option<HeaderMap>>,
     idle: RefCell<Vec<SendRequest<Full<Bytes>>>>,
 }
 
 impl Client {
-    /// Reads the files for TLS; connects to nobody.
+    /// Reads the TLS files; does not connect.
     pub(super) fn open(format: Format, config: &Remote) -> Result<Self, ClientError> {
         let endpoint = Endpoint::open(&config.url, &config.tls)?;
         let wrong = || ClientError::Url { url: config.url.clone() };
@@ -114,14 +114,14 @@ impl Client {
         answer.unwrap_or_else(|| Err(SendError::Timeout { peer: self.endpoint.authority.clone(), limit }))
     }
 
-    /// What stands in files is read again, for the next request.
+    /// Makes the next request read the secret files again.
     pub(super) fn forget_secrets(&self) {
         self.secrets.take();
     }
 
     async fn attempt(&self, body: Bytes) -> Result<Reply, SendError> {
         while let Some(mut sender) = self.pop() {
-            // The peer may close a connection that nobody uses just as it is used.
+            // The peer may close an idle connection at the moment when it is used.
             if sender.ready().await.is_err() {
                 continue;
             }
@@ -137,7 +137,7 @@ impl Client {
         Ok(reply)
     }
 
-    /// The connection that was used last: those of busier times are closed by the receiver in the end.
+    /// Takes the connection that was used last, so that the receiver eventually closes those that are no longer needed.
     fn pop(&self) -> Option<SendRequest<Full<Bytes>>> {
         let mut idle = self.idle.borrow_mut();
         idle.retain(|sender| !sender.is_closed());
@@ -178,12 +178,12 @@ impl Client {
         }
         let failed = |reason| SendError::Connect { peer: self.endpoint.authority.clone(), reason };
         let stream = open.ok_or_else(|| failed(reason))?;
-        // A request waits for its answer. Without it that only takes longer.
+        // Each request waits for its answer. If this fails, requests only take longer.
         let _ = stream.set_nodelay(true);
         let stream = self.endpoint.secure(stream).await.map_err(|error| failed(format!("TLS: {}", Chain(&error))))?;
         let (sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.no_answer(&error))?;
-        // It ends with its sender; what goes wrong is seen where the answer is waited for.
+        // Ends with its sender. Errors are seen by whichever request waits for an answer.
         tokio::task::spawn_local(async move { drop(connection.await) });
         Ok(sender)
     }

@@ -1,5 +1,5 @@
-//! What a request says of who sends it, as far as that stands in files. It is read again for each connection, and when it
-//! was refused: tokens are replaced while we run.
+//! Credentials from files. They are read again for each connection, and after a refusal, since tokens can be replaced while the
+//! program runs.
 
 use crate::config::remote::parse_headers;
 use crate::config::{Authentication, Remote};
@@ -9,32 +9,32 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use std::path::PathBuf;
 
-/// Why a request cannot be made.
+/// Why the credentials of a request cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CredentialsError {
     /// A file cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A file with headers holds something else.
+    /// A file with headers is malformed.
     #[error("headers-file {}: {reason}", path.display())]
     Headers {
         /// The file.
         path: PathBuf,
-        /// What is wrong, without what is in it.
+        /// What is wrong, without the content of the file.
         reason: String,
     },
-    /// What is in a file cannot stand in a header.
+    /// The content of a file is not valid in a header.
     #[error("{option} contains characters that are not allowed in a header")]
     Value {
-        /// Where the file is named.
+        /// The option that names the file.
         option: &'static str,
     },
 }
 
-/// Reads the files.
+/// Reads the files, and returns the headers.
 ///
 /// # Errors
-/// One of them cannot be used.
+/// One of the files cannot be used.
 pub(super) fn read(config: &Remote) -> Result<HeaderMap, CredentialsError> {
     let mut headers = HeaderMap::new();
     if let Some(path) = &config.headers_file {

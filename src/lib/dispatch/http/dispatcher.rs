@@ -1,4 +1,4 @@
-//! The dispatcher.
+//! The dispatcher for receivers of HTTP requests.
 
 use super::body::Format;
 use super::client::{Client, ClientError};
@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-/// When everything ends, snapshots whose turn does not come within this time stay on disk.
+/// At shutdown, snapshots whose turn does not come within this time stay on disk.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why the configuration of a destination cannot be used.
@@ -35,10 +35,10 @@ pub struct HttpError {
     source: ClientError,
 }
 
-/// Reads the files for TLS of all destinations of this kind, and forgets them.
+/// Checks the TLS files of all destinations of this kind.
 ///
 /// # Errors
-/// One of them cannot be used.
+/// One of the files cannot be used.
 pub fn check(config: &Config) -> Result<(), HttpError> {
     for (protocol, remote) in [(Protocol::Otlp, &config.otlp), (Protocol::RemoteWrite, &config.remote_write)] {
         if let Some(remote) = remote {
@@ -49,7 +49,7 @@ pub fn check(config: &Config) -> Result<(), HttpError> {
     Ok(())
 }
 
-/// The dispatcher; its connections live as long as it does.
+/// The dispatcher. It owns its connections.
 #[derive(Debug)]
 pub struct Http {
     shared: Rc<Shared>,
@@ -57,7 +57,8 @@ pub struct Http {
 }
 
 impl Http {
-    /// Starts without a connection. What is refused is kept beside `src_dir`. To be called inside a tokio `LocalSet`.
+    /// Starts without a connection. Refused samples are kept in a directory next to `src_dir`. Must be called inside a tokio
+    /// `LocalSet`.
     #[must_use]
     pub fn start(protocol: Protocol, config: &Remote, src_dir: &Path, notices: Notices) -> Self {
         let bounds = Bounds::get();
@@ -101,8 +102,8 @@ impl Dispatcher for Http {
         shared.condition.submitted.notify_one();
     }
 
-    /// Before anything was accepted, and after something went wrong until something is accepted again, there is room for
-    /// one snapshot: the others wait on disk.
+    /// Until the receiver accepts something, at the start and after an error, there is room for one snapshot; the others wait on
+    /// disk.
     fn has_room(&self) -> bool {
         self.shared.room().snapshot
     }
@@ -119,7 +120,7 @@ impl Dispatcher for Http {
     fn go(&self, epoch: Epoch) {
         self.shared.window.borrow_mut().go(epoch);
         self.shared.condition.submitted.notify_one();
-        // There is room for this one, which may be on disk.
+        // The snapshot may still be on disk; there is always room for the one whose turn it is.
         self.shared.condition.tell(Notice::Room { dispatcher: self.shared.name() });
     }
 
@@ -135,7 +136,7 @@ impl Dispatcher for Http {
         counters
     }
 
-    /// Ends early while nothing is accepted, and when the turn of what is held does not come.
+    /// Ends early if the receiver accepts nothing, or if the turn of the held snapshots does not come.
     fn drain(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = ()> + '_>> {
         Box::pin(async move {
             let shared = &self.shared;

@@ -1,17 +1,18 @@
-//! Metrics to a receiver that is sent to by HTTP requests: OTLP, and Prometheus remote write.
+//! Sends metrics to receivers by HTTP requests: OTLP, and Prometheus remote write.
 //!
 //! ```text
 //! batch ─► bodies, compressed ─► held until its turn ─► requests, several at once ─► accepted, all of them ─► delivered
-//!                                                            ├► not now: again, after a pause, without end
-//!                                                            └► refused, too large: in halves; what is refused by itself
+//!                                                            ├► not now: again after a pause, without limit
+//!                                                            └► refused, too large: in halves; a single refused sample
 //!                                                               is counted, kept as text, and not sent again
 //! ```
 //!
-//! Receivers refuse samples that are older than others of the same series. Snapshots are rendered by several workers at the same
-//! time; so each is sent when the parent says that all before it are delivered, see `process::parent::order`.
+//! Receivers refuse samples that are older than others of the same series, but several workers render snapshots at the same time.
+//! So each snapshot is only sent when the parent says that all before it are delivered; see `process::parent::order`.
 //!
-//! `window` knows what is held and whose turn it is, `verdict` what an answer means, both without doing anything; `client` makes
-//! requests, `task` does as they say, `body` compresses and divides, `refused` keeps what is refused, and `report` tells of it.
+//! `window` tracks what is held and whose turn it is, and `verdict` decides what an answer means, both without side effects.
+//! `client` makes requests, `task` acts on the decisions, `body` compresses and divides, `refused` stores refused samples, and
+//! `report` logs.
 
 mod body;
 mod client;

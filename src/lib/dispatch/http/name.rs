@@ -1,14 +1,14 @@
-//! What the dispatchers are called.
+//! Names of the dispatchers.
 
 use crate::prometheus::request::Protocol;
 
-/// Name of the dispatcher that speaks OTLP.
+/// Name of the dispatcher for OTLP.
 pub const OTLP: &str = "otlp";
 
-/// Name of the dispatcher that speaks remote write.
+/// Name of the dispatcher for remote write.
 pub const REMOTE_WRITE: &str = "remote-write";
 
-/// Name of the dispatcher that speaks this.
+/// Name of the dispatcher for this protocol.
 pub(super) const fn name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Otlp => OTLP,

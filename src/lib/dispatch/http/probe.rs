@@ -1,4 +1,4 @@
-//! A request without metrics to each receiver: it shows the address, TLS, the path, and who may write.
+//! Sends a request without metrics to each receiver, to check the address, TLS, the path, and the permission to write.
 
 use super::body::Format;
 use super::client::Client;
@@ -28,7 +28,7 @@ async fn one(protocol: Protocol, remote: &Remote) -> Result<String, String> {
     let answer = Answer { status: reply.status, headers: &reply.headers, body: &reply.body };
     match judge(protocol, &answer, SystemTime::now()) {
         Verdict::Accepted { .. } => Ok("accepted".to_owned()),
-        // Some receivers refuse a request without samples; they have read it, and who sent it may write.
+        // Some receivers refuse a request without samples; but they have read it, so the client may write.
         Verdict::Refused { words } => Ok(format!("answers an empty request with {words}")),
         Verdict::Again { words, advice: "", .. } | Verdict::TooLarge { words } => Err(words),
         Verdict::Again { words, advice, .. } => Err(format!("{words}: {advice}")),

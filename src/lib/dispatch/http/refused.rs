@@ -1,5 +1,5 @@
-//! Samples that the receiver refuses for good, kept as text: `failed/<dispatcher>/<epoch>.txt`, beside the snapshots that cannot
-//! be processed.
+//! Keeps samples that the receiver refuses permanently as text: `failed/<dispatcher>/<epoch>.txt`, next to the snapshots that
+//! cannot be processed.
 
 use super::body::Format;
 use super::name::name;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Why samples cannot be kept.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KeepError {
-    /// There are enough.
+    /// There are already as many files as may be kept.
     #[error("{} has {MOST} files already", place.display())]
     Full {
         /// Where they are.
@@ -27,24 +27,24 @@ pub(super) enum KeepError {
         /// Why.
         source: io::Error,
     },
-    /// The work was not done.
+    /// The thread that writes the file failed.
     #[error("a thread panicked")]
     Thread,
 }
 
-/// Where the samples of one snapshot go.
+/// Where the samples of one snapshot are written.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) src_dir: PathBuf,
     pub(super) epoch: Epoch,
-    /// What an earlier attempt to send the snapshot has left is not to be added to.
+    /// Whether to replace the file, since it is from an earlier attempt to send the snapshot.
     pub(super) first: bool,
 }
 
-/// Writes what was put aside.
+/// Writes the samples that were set aside.
 ///
 /// # Errors
-/// There is enough already, or it cannot be written.
+/// There are too many files already, or the file cannot be written.
 pub(super) fn keep(format: Format, place: &Place, aside: &[Aside]) -> Result<(), KeepError> {
     let mut text = String::new();
     let mut words = "";

@@ -1,4 +1,4 @@
-//! Tells of changes, once each.
+//! Logs each change once.
 
 use super::name::name;
 use super::verdict;
@@ -9,21 +9,21 @@ use std::error::Error;
 use std::time::Duration;
 use tracing::{Span, error_span};
 
-/// Whether two messages say the same: receivers put times, values and numbers of requests into them.
+/// Whether two messages are the same except for the times, values and request numbers in them.
 fn is_same(one: &str, other: &str) -> bool {
     let without_numbers = |text: &str| text.replace(|c: char| c.is_ascii_digit() || c == '.', "");
     one == other || without_numbers(one) == without_numbers(other)
 }
 
-/// What the log said last.
+/// What was logged last.
 #[derive(Debug)]
 pub(super) struct Report {
-    /// Whose lines they are. Of the highest level, so that no log level is without.
+    /// Names the dispatcher in each line. At the highest level, so that it is present at every log level.
     of_dispatcher: Span,
     url: String,
-    /// Why nothing is accepted; `None` while something is.
+    /// Why nothing is accepted; `None` if all is well.
     trouble: RefCell<Option<String>>,
-    /// Why samples are refused; forgotten when a snapshot passes without a refusal.
+    /// Why samples are refused; reset when a snapshot is delivered without a refusal.
     refused: RefCell<Option<String>>,
     divided: Cell<bool>,
     not_kept: Cell<bool>,
@@ -48,12 +48,12 @@ impl Report {
         }
     }
 
-    /// There is no answer.
+    /// A request got no answer.
     pub(super) fn fails(&self, error: &dyn Error, pause: Duration) {
         self.trouble(&Chain(error).to_string(), "", pause);
     }
 
-    /// The receiver does not accept a request now. `advice` is for a human.
+    /// The receiver does not accept requests now. `advice` is for the operator.
     pub(super) fn trouble(&self, error: &str, advice: &str, pause: Duration) {
         let mut trouble = self.trouble.borrow_mut();
         let retry_s = pause.as_secs_f64();
@@ -70,7 +70,7 @@ impl Report {
         *trouble = Some(error.to_owned());
     }
 
-    /// Samples are refused for good.
+    /// Samples are refused permanently.
     pub(super) fn refused(&self, samples: u64, words: &str) {
         let mut told = self.refused.borrow_mut();
         if told.as_deref().is_some_and(|told| is_same(told, words)) {
@@ -94,14 +94,14 @@ impl Report {
         *told = Some(words.to_owned());
     }
 
-    /// A snapshot went without a refusal.
+    /// A snapshot was delivered without a refusal.
     pub(super) fn nothing_refused(&self) {
         if self.refused.take().is_some() {
             tracing::info!(parent: &self.of_dispatcher, "samples are no longer refused");
         }
     }
 
-    /// A request was divided since it was too large.
+    /// A request was divided because it was too large.
     pub(super) fn too_large(&self, samples: usize, words: &str) {
         if !self.divided.replace(true) {
             tracing::warn!(
@@ -123,12 +123,12 @@ impl Report {
         }
     }
 
-    /// They can.
+    /// Refused samples can be kept again.
     pub(super) fn can_keep(&self) {
         self.not_kept.set(false);
     }
 
-    /// Whether something is wrong.
+    /// Whether nothing is accepted at present.
     pub(super) fn is_troubled(&self) -> bool {
         self.trouble.borrow().is_some()
     }

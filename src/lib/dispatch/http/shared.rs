@@ -1,4 +1,4 @@
-//! What the worker's end and the task have in common.
+//! State that is shared by the dispatcher and its task.
 
 use super::body::Format;
 use super::name::name;
@@ -8,22 +8,22 @@ use crate::dispatch::condition::{Condition, Room};
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 
-/// Bytes of compressed requests, beyond which another piece of a snapshot is not rendered yet. Before compression they are five
-/// to ten times as many.
+/// While this many bytes of compressed requests are held, no further piece of a snapshot is rendered. Uncompressed, they are five
+/// to ten times as large.
 const ENOUGH_HELD: usize = 256 * 1024;
 
-/// What the worker's end and the task have in common.
+/// State that is shared by the dispatcher and its task.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) format: Format,
     pub(super) window: RefCell<Window>,
     pub(super) condition: Condition,
-    /// Bodies of more bytes before compression are divided before they are sent, since the receiver did not take one.
+    /// Bodies with more bytes before compression are divided before they are sent, because the receiver refused one as too large.
     pub(super) limit: Cell<Option<usize>>,
     pub(super) unsent: usize,
     pub(super) report: Report,
     pub(super) queue_size: usize,
-    /// Beside it lies what is refused.
+    /// Refused samples are kept next to this directory.
     pub(super) src_dir: PathBuf,
 }
 

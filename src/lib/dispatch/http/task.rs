@@ -1,4 +1,4 @@
-//! Sends what waits and may be sent, and heeds the answers.
+//! Sends the requests that may be sent, and acts on the answers.
 
 use super::client::{Client, SendError};
 use super::refused::{KeepError, Place, keep};
@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-/// An answer, or none.
+/// The result of a request.
 type Outcome = (Token, Result<Reply, SendError>);
 
 /// See the module.
@@ -30,11 +30,11 @@ pub(super) struct Task {
     failures: u32,
     /// When to try again.
     retry_at: Option<Instant>,
-    /// The snapshot of which something was kept as text already.
+    /// The snapshot of which some refused samples are already on disk.
     keeping: Option<Epoch>,
-    /// When to try again to keep refused samples.
+    /// When to retry writing refused samples.
     keep_at: Option<Instant>,
-    /// Something of the present snapshot was refused.
+    /// Whether samples of the present snapshot were refused.
     refused: bool,
 }
 
@@ -74,7 +74,7 @@ impl Task {
         }
     }
 
-    /// Sends what may be sent: one request where it is not known that the receiver accepts any, otherwise several.
+    /// Sends requests: a single one while it is unknown whether the receiver accepts any, otherwise several at once.
     fn send(&mut self) {
         if self.retry_at.is_some() || !self.shared.window.borrow().has_turn() {
             return;
@@ -102,7 +102,7 @@ impl Task {
     }
 
     fn heed(&mut self, done: Result<Outcome, tokio::task::JoinError>) {
-        // One that panicked is in the log, and ends the worker.
+        // A panic is logged, and ends the worker.
         let Ok((token, outcome)) = done else { return };
         let reply = match outcome {
             Ok(reply) => reply,
@@ -149,7 +149,7 @@ impl Task {
         self.answers();
     }
 
-    /// The receiver answers, and can be sent more.
+    /// Notes that the receiver answers, so that more can be sent.
     fn answers(&mut self) {
         self.failures = 0;
         self.shared.report.well();
@@ -188,7 +188,7 @@ impl Task {
         }
     }
 
-    /// Keeps what was refused, as text.
+    /// Writes refused samples as text.
     async fn put_aside(&mut self) {
         if self.keep_at.is_some() {
             return;
@@ -208,7 +208,7 @@ impl Task {
                 self.keeping = Some(epoch);
                 self.shared.report.can_keep();
             }
-            // They are counted, and the log has said why: there is enough to look at.
+            // They are counted and logged; the existing files are enough to see what is wrong.
             Err(error @ KeepError::Full { .. }) => self.shared.report.cannot_keep(&error),
             Err(error) => {
                 self.shared.report.cannot_keep(&error);
@@ -219,14 +219,14 @@ impl Task {
         self.shared.window.borrow_mut().kept(epoch, count);
     }
 
-    /// Tells of what is delivered.
+    /// Reports a delivered snapshot.
     fn settle(&mut self) {
         let finished = self.shared.window.borrow_mut().finished();
         if let Some(Finished { epoch, lines, since }) = finished {
             self.shared.condition.count(|counters| {
                 counters.delivered_lines += lines as u64;
                 if let Some(since) = since {
-                    // To the millisecond.
+                    // In milliseconds.
                     let time = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
                     counters.send_time = time.saturating_mul(1000);
                 }
@@ -241,14 +241,14 @@ impl Task {
         self.shared.condition.note_room(self.shared.room());
     }
 
-    /// Nothing is sent for a while: as long as the receiver says, or longer with each failure.
+    /// Pauses sending, for as long as the receiver asks, or longer with each failure.
     fn later(&mut self, after: Option<Duration>) -> Duration {
         self.shared.condition.unwell();
         if self.retry_at.is_none() {
             self.failures = self.failures.saturating_add(1);
         }
         let pause = jitter(self.backoff.after(self.failures), fastrand::f64());
-        // What the receiver asks for is the least.
+        // Wait at least as long as the receiver asks for.
         let pause = after.map_or(pause, |after| after.max(SHORTEST_PAUSE));
         let at = Instant::now() + pause;
         self.retry_at = Some(self.retry_at.map_or(at, |before| before.max(at)));

@@ -6,7 +6,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use serde_json::Value as Json;
 use std::time::{Duration, SystemTime};
 
-/// Longest text of a receiver that is repeated.
+/// Maximum length of a receiver's text in our own messages.
 const LONGEST: usize = 300;
 
 /// Longest pause that a receiver may ask for.
@@ -15,24 +15,24 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// What an answer means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The receiver has it, `rejected` of its samples excepted.
+    /// The receiver has accepted it, except `rejected` of its samples.
     Accepted { rejected: u64, words: String },
-    /// The same request is to be sent again, after a pause. That may need a human.
+    /// The same request must be sent again after a pause. `advice` is what an operator may have to do.
     Again { after: Option<Duration>, words: String, advice: &'static str },
-    /// Something in it is not taken, and never will be.
+    /// Something in the request is refused permanently.
     Refused { words: String },
-    /// There is too much in it.
+    /// The request is too large.
     TooLarge { words: String },
 }
 
-/// What an answer is judged by.
+/// The parts of an answer that matter.
 pub(super) struct Answer<'a> {
     pub(super) status: u16,
     pub(super) headers: &'a HeaderMap,
     pub(super) body: &'a [u8],
 }
 
-/// Judges an answer that came at this time.
+/// Judges an answer that arrived at this time.
 pub(super) fn judge(protocol: Protocol, answer: &Answer<'_>, now: SystemTime) -> Verdict {
     let words = || words(answer);
     let again = |advice| Verdict::Again { after: retry_after(answer.headers, now), words: words(), advice };
@@ -50,7 +50,7 @@ pub(super) fn judge(protocol: Protocol, answer: &Answer<'_>, now: SystemTime) ->
     }
 }
 
-/// A receiver says little when all is well; who says much is something else.
+/// Judges an answer with a status of success. If its body is not what a receiver sends, something else answers at this URL.
 fn accepted(protocol: Protocol, answer: &Answer<'_>) -> Verdict {
     let kind = answer.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let strange = || {
@@ -85,7 +85,7 @@ fn of_protobuf(body: &[u8]) -> Option<(u64, String)> {
     Some((rejected, words))
 }
 
-/// The same in JSON, which some receivers answer whatever they were asked in. Its 64-bit numbers are texts.
+/// The same in JSON, which some receivers send whatever the format of the request. Its 64-bit numbers are strings.
 fn of_json(body: &[u8]) -> Option<(u64, String)> {
     let answer: Json = serde_json::from_slice(body).ok()?;
     let partial = answer.as_object()?.get("partialSuccess").unwrap_or(&Json::Null);
@@ -102,7 +102,7 @@ fn words(answer: &Answer<'_>) -> String {
     let (to, kind) = (header(LOCATION), header(CONTENT_TYPE).unwrap_or_default());
     let text = match (to, answer.body) {
         (Some(to), _) => format!("redirects to {to}"),
-        // `google.rpc.Status`, as OTLP has it.
+        // `google.rpc.Status`, as specified by OTLP.
         (None, body) if kind.starts_with("application/x-protobuf") => status(body).unwrap_or_default(),
         (None, body) => String::from_utf8_lossy(body.get(..4 * LONGEST).unwrap_or(body)).into_owned(),
     };
@@ -133,8 +133,9 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(pause.min(LONGEST_PAUSE))
 }
 
-/// Whether a receiver refuses a sample since it has another one of the same series and moment. It has been sent before, then:
-/// what HAProxy says of a moment is always the same, and of figures about ourselves the first is as good as the second.
+/// Whether a receiver refuses a sample because it has another one with the same series and time. Then the sample has been sent
+/// before: HAProxy's values for a given time are always the same, and for our own metrics the first value is as good as the
+/// second.
 pub(super) fn is_duplicate(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
     ["duplicate sample for timestamp", "duplicate-timestamp", "duplicate timestamp"]
@@ -142,7 +143,7 @@ pub(super) fn is_duplicate(words: &str) -> bool {
         .any(|known| words.contains(known))
 }
 
-/// Whether a receiver refuses a sample for its age: it has newer ones, of this series or at all.
+/// Whether a receiver refuses a sample because it is older than others, of the same series or of any.
 pub(super) fn is_late(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
     ["out of order", "out-of-order", "out of bounds", "too old", "too-old", "too far in the past"]

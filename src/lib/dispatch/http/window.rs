@@ -1,55 +1,56 @@
-//! Which snapshots are held, which of their requests wait or are under way, and whose turn it is. Decides, and does nothing.
+//! Keeps track of which snapshots are held, which of their requests wait or are in flight, and whose turn it is. Has no side
+//! effects.
 //!
 //! ```text
-//! waiting ─► under way ─► accepted
+//! waiting ─► in flight ─► accepted
 //!    ▲         ├► not now: waits again, before all others
-//!    └─────────┴► refused, or too large: two halves in its place, down to a single sample ─► put aside
+//!    └─────────┴► refused, or too large: replaced by two halves, down to a single sample ─► set aside
 //! ```
 //!
-//! Requests are sent of one snapshot at a time, the one whose turn it is: a receiver takes no sample that is older than one of
-//! the same series that it has. Snapshots that are held before their turn come to nothing but what they hold in memory, and are
-//! given up where that becomes too much.
+//! Only requests of the snapshot whose turn it is are sent, since receivers refuse samples that are older than others of the same
+//! series. Snapshots that are held before their turn only take memory, and are dropped if they take too much; they can be
+//! rendered again.
 
 use super::body::Body;
 use crate::snapshot::Epoch;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
-/// So many refusals of one snapshot, with nothing of it accepted in between, say that there is nothing to be found by dividing.
+/// After this many refusals of a snapshot, with nothing accepted in between, dividing requests further is pointless.
 const IN_A_ROW: u32 = 100;
 
-/// So many requests of one snapshot are divided, and no more: a receiver that refuses one sample in ten would get thousands of
-/// requests for each snapshot.
+/// How many requests of one snapshot are divided at most: a receiver that refuses one sample in ten would otherwise get thousands
+/// of requests per snapshot.
 const DIVISIONS: u32 = 1000;
 
-/// Says which request an answer is to.
+/// Identifies the request that an answer belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Token(u64);
 
-/// What was put aside: samples that the receiver refuses for good.
+/// A body that was set aside: samples that the receiver refuses permanently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Aside {
     pub(super) body: Body,
-    /// Why, in the receiver's words.
+    /// The reason, in the receiver's words.
     pub(super) words: String,
 }
 
-/// A snapshot of which every request was accepted, or put aside.
+/// A snapshot whose requests were all accepted or set aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Finished {
     pub(super) epoch: Epoch,
     pub(super) lines: usize,
-    /// When its first request was sent; none where it had none.
+    /// When its first request was sent, if it had any.
     pub(super) since: Option<Instant>,
 }
 
-/// What became of a piece that was handed over.
+/// What happened to a piece that was handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pushed {
     Kept,
-    /// It goes on with what is not held any more.
+    /// It continues a snapshot that is no longer held.
     Ignored,
-    /// Its snapshot was given up: there is too much of it to wait for its turn in memory.
+    /// Its snapshot was dropped: it is too large to wait for its turn in memory.
     TooMuch,
 }
 
@@ -71,7 +72,7 @@ struct Held {
     flying: BTreeMap<Token, Body>,
     aside: Vec<Aside>,
     lines: usize,
-    /// Bytes that were handed over, sent or not.
+    /// Bytes that were handed over, whether sent or not.
     handed: usize,
     since: Option<Instant>,
     /// Refusals since something was accepted.
@@ -94,24 +95,24 @@ impl Held {
 pub(super) struct Window {
     held: BTreeMap<Epoch, Held>,
     turn: Option<Epoch>,
-    /// Given up since they were too large to wait in memory.
+    /// Snapshots that were dropped because they were too large to wait in memory.
     given_up: BTreeSet<Epoch>,
-    /// Snapshots are as large at present: none is to be held before its turn.
+    /// Whether snapshots are that large at present, so that none should be held before its turn.
     large: bool,
-    /// The snapshot whose pieces are coming.
+    /// The snapshot whose pieces are being handed over.
     coming: Option<Epoch>,
     last: u64,
-    /// Bytes of a snapshot that waits for its turn.
+    /// Maximum number of bytes of a snapshot that waits for its turn.
     most: usize,
 }
 
 impl Window {
-    /// A snapshot whose turn has not come may hold so many bytes.
+    /// A snapshot may hold at most `most` bytes before its turn.
     pub(super) fn new(most: usize) -> Self {
         Self { held: BTreeMap::new(), turn: None, given_up: BTreeSet::new(), large: false, coming: None, last: 0, most }
     }
 
-    /// Takes a piece. The first of a snapshot takes the place of what is held of it.
+    /// Takes a piece. The first piece of a snapshot replaces whatever is held of it.
     pub(super) fn push(&mut self, piece: Piece, bodies: Vec<Body>) -> Pushed {
         let Piece { epoch, number, more, lines } = piece;
         if number == 0 {
@@ -140,13 +141,13 @@ impl Window {
         Pushed::Kept
     }
 
-    /// From now on requests of this snapshot are sent.
+    /// Gives this snapshot its turn: its requests may be sent from now on.
     pub(super) fn go(&mut self, epoch: Epoch) {
         self.turn = Some(epoch);
         self.given_up.remove(&epoch);
     }
 
-    /// The request to be sent now, if any.
+    /// The request to send now, if any.
     pub(super) fn send(&mut self, now: Instant) -> Option<(Token, Body)> {
         let held = self.held.get_mut(&self.turn?)?;
         let body = held.waiting.pop_front()?;
@@ -157,25 +158,25 @@ impl Window {
         Some((token, body))
     }
 
-    /// Samples of a request that is under way.
+    /// Number of samples in a request that is in flight.
     pub(super) fn samples(&self, token: Token) -> Option<usize> {
         self.held.values().find_map(|held| held.flying.get(&token)).map(|body| body.samples)
     }
 
-    /// It was accepted. Nothing comes of an answer to what is not held any more.
+    /// Notes that a request was accepted; `None` if it is no longer held.
     pub(super) fn accepted(&mut self, token: Token) -> Option<Body> {
         let (held, body) = self.landed(token)?;
         held.refusals = 0;
         Some(body)
     }
 
-    /// It is to be sent again, before all others.
+    /// Puts a request back, to be sent again before all others; false if it is no longer held.
     pub(super) fn again(&mut self, token: Token) -> bool {
         self.landed(token).map(|(held, body)| held.waiting.push_front(body)).is_some()
     }
 
-    /// Something in it is not taken, or it is too large: it is divided, or put aside where that is not possible or leads to
-    /// nothing. Returns how many samples were put aside; `None` for an answer to what is not held any more.
+    /// Handles a request that was refused or too large: divides it, or sets it aside if it cannot be divided or that is
+    /// pointless. Returns the number of samples that were set aside; `None` if the request is no longer held.
     pub(super) fn refused(
         &mut self,
         token: Token,
@@ -196,27 +197,27 @@ impl Window {
         Some(samples)
     }
 
-    /// Nothing is kept of it, though it was refused: the receiver has it from before.
+    /// Notes that a refused request is done, because the receiver already had its samples; `None` if it is no longer held.
     pub(super) fn had(&mut self, token: Token) -> Option<Body> {
         let (held, body) = self.landed(token)?;
         held.refusals = 0;
         Some(body)
     }
 
-    /// What was put aside of the present snapshot; it is to be said when that is kept.
+    /// What was set aside of the present snapshot; call [`Self::kept`] when it is on disk.
     pub(super) fn put_aside(&self) -> Option<(Epoch, &[Aside])> {
         let epoch = self.turn?;
         self.held.get(&epoch).map(|held| (epoch, held.aside.as_slice())).filter(|(_, aside)| !aside.is_empty())
     }
 
-    /// So much of that is kept.
+    /// Notes that the first `count` of the bodies set aside are on disk.
     pub(super) fn kept(&mut self, epoch: Epoch, count: usize) {
         if let Some(held) = self.held.get_mut(&epoch) {
             held.aside.drain(..count.min(held.aside.len()));
         }
     }
 
-    /// The snapshot whose turn it is, if all of it is done. It is forgotten, and no other has its turn yet.
+    /// Removes and returns the snapshot whose turn it is, if it is done. No other snapshot has its turn yet.
     pub(super) fn finished(&mut self) -> Option<Finished> {
         let epoch = self.turn?;
         let held = self.held.get(&epoch).filter(|held| held.is_done())?;
@@ -226,8 +227,8 @@ impl Window {
         Some(Finished { epoch, lines, since })
     }
 
-    /// Whether another snapshot should be handed over, which may or may not be the next in turn: one to be sent, and one that
-    /// waits for its turn meanwhile.
+    /// Whether another snapshot should be handed over, whether or not it is next in turn. At most one is held to be sent, and one
+    /// more that waits for its turn.
     pub(super) fn has_room(&self, well: bool) -> bool {
         let turn = self.turn.filter(|turn| self.held.contains_key(turn));
         let before_their_turn = self.held.len() - usize::from(turn.is_some()) + self.given_up.len();
@@ -239,33 +240,34 @@ impl Window {
         self.turn == Some(epoch) || (!self.given_up.contains(&epoch) && self.has_room(well))
     }
 
-    /// Bytes that wait of the snapshot whose pieces are coming, if it is its turn. Another one waits for no piece.
+    /// Waiting bytes of the snapshot whose pieces are being handed over, if it is its turn; otherwise 0, since its pieces need
+    /// not be delayed.
     pub(super) fn unsent(&self) -> usize {
         let coming = self.coming.filter(|coming| self.turn == Some(*coming)).and_then(|epoch| self.held.get(&epoch));
         coming.map_or(0, |held| held.waiting.iter().map(|body| body.bytes.len()).sum())
     }
 
-    /// Lines of what is held.
+    /// Number of lines of the held snapshots.
     pub(super) fn lines(&self) -> usize {
         self.held.values().map(|held| held.lines).sum()
     }
 
-    /// Bytes of requests that are held.
+    /// Bytes of the held requests.
     pub(super) fn bytes(&self) -> usize {
         self.held.values().map(Held::bytes).sum()
     }
 
-    /// Snapshots that are held.
+    /// Number of held snapshots.
     pub(super) fn snapshots(&self) -> usize {
         self.held.len()
     }
 
-    /// Requests under way.
+    /// Number of requests in flight.
     pub(super) fn flying(&self) -> usize {
         self.held.values().map(|held| held.flying.len()).sum()
     }
 
-    /// Whether a snapshot is held whose turn it is.
+    /// Whether the snapshot whose turn it is is held.
     pub(super) fn has_turn(&self) -> bool {
         self.turn.is_some_and(|turn| self.held.contains_key(&turn))
     }
@@ -274,7 +276,7 @@ impl Window {
         self.held.is_empty()
     }
 
-    /// A request is not under way any more.
+    /// Removes a request from those in flight.
     fn landed(&mut self, token: Token) -> Option<(&mut Held, Body)> {
         self.held.values_mut().find_map(|held| held.flying.remove(&token).map(|body| (held, body)))
     }

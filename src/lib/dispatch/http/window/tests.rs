@@ -108,15 +108,15 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
     prop::collection::vec(action, 0..200)
 }
 
-/// What is outside of a window, and what it knows to be true.
+/// The surroundings of a window: worker, receiver and parent.
 #[derive(Default)]
 struct World {
-    /// Pieces handed over of each snapshot, and whether that is all; samples of it.
+    /// For each snapshot: pieces handed over, whether those are all, and its samples.
     handed: BTreeMap<Epoch, (usize, bool, BTreeSet<u16>)>,
     flying: Vec<(Token, Body)>,
     has: BTreeSet<u16>,
     kept: BTreeSet<u16>,
-    /// The snapshot that was named last, until it is finished.
+    /// The snapshot whose turn it is, until it is finished.
     turn: Option<Epoch>,
     finished: Option<Epoch>,
     next: u16,
