@@ -1,4 +1,4 @@
-//! Which worker gets which snapshot.
+//! Decides which worker gets which snapshot.
 
 use super::Parent;
 use super::figures::stamp;
@@ -10,13 +10,14 @@ use crate::snapshot::list::wall_clock;
 use std::time::{Duration, Instant};
 
 impl Parent<'_> {
-    /// Hands out snapshots: one to each worker that asked, the least laden first. Where the next snapshot of a destination that
-    /// takes them in order waits, and no worker asks since all hold later ones, one that has nothing to do gets it unasked.
+    /// Assigns snapshots: one to each worker that asked, the least busy one first. If the next snapshot of a destination that
+    /// needs them in order is in the queue, and no worker asks because all hold later ones, an idle worker gets it without
+    /// asking.
     pub(super) fn assign(&mut self, now: Instant) {
         if self.leaving || self.renewal.moves() {
             return;
         }
-        // One that was given a snapshot unasked may have asked just before: its turn comes when that is rendered.
+        // A worker that got a snapshot without asking may have asked just before; it gets the next one when that is rendered.
         let mut slots: Vec<Slot> = self.pool.with_room().filter(|slot| !self.custody.queue().is_busy(*slot)).collect();
         slots.sort_by_key(|slot| (self.custody.queue().held_by(*slot), *slot));
         for slot in slots {
@@ -33,7 +34,7 @@ impl Parent<'_> {
         }
     }
 
-    /// Gives the oldest snapshot that is ready to a worker. False when there is none.
+    /// Gives the oldest ready snapshot to a worker. False if there is none.
     fn give(&mut self, slot: Slot, now: Instant) -> bool {
         let Some(epoch) = self.custody.claim(slot, now, &mut self.totals) else { return false };
         let figures = self.figures(epoch);
@@ -46,7 +47,7 @@ impl Parent<'_> {
         }
         let directory = self.custody.directory(epoch).unwrap_or_default();
         let had = self.turns.order.had(epoch, &directory);
-        // Before it begins with it: it knows then that there is room.
+        // Before the worker starts on it, so that it knows whether there is room.
         self.tell_turns();
         match self.pool.say(slot, &ToWorker::Take { epoch, figures, before, had }) {
             Ok(()) => self.supervisor.asked(slot, Moment::now()),
@@ -62,9 +63,9 @@ impl Parent<'_> {
         true
     }
 
-    /// The figures of the daemon that go along with a snapshot. Where some destination takes nothing that is older than what it
-    /// has, they have the time of the snapshot, or do not go along: at a later time they would go before the snapshots in
-    /// between, and some receivers refuse those then for being much older than the newest that they have of anything.
+    /// The figures of the daemon to send along with a snapshot. If some destination refuses older samples, they are only sent
+    /// with the time of the snapshot. With a later time they would come before the snapshots in between, and some receivers would
+    /// refuse those for being much older than the newest sample of any series.
     fn figures(&mut self, epoch: Epoch) -> Option<Figures> {
         if !self.self_metrics {
             return None;

@@ -1,6 +1,6 @@
-//! The parent's care for snapshots: which are there, who has them, and what becomes of their directories. Only the
-//! parent changes anything in the source directory; workers read. So a worker may die at any moment without leaving
-//! a question open.
+//! The parent's custody of snapshots: which are there, which worker has them, and what happens to their directories. Only the
+//! parent changes anything in the source directory; workers only read. So a worker can die at any moment without leaving anything
+//! undecided.
 
 use super::figures::{Figure, Totals, oldest_age};
 use super::sums::Sums;
@@ -21,27 +21,27 @@ use std::time::{Duration, Instant};
 /// A snapshot that was given to a worker.
 #[derive(Debug, Clone, Copy)]
 struct Taken {
-    /// Which directory it was.
+    /// The directory that it was.
     identity: Identity,
-    /// How many lines it became, once that is known.
+    /// How many lines were rendered from it, once that is known.
     lines: u64,
-    /// How long after its pull every destination said that it has it.
+    /// How long after its pull every destination reported that it has it.
     latency: Option<Duration>,
 }
 
-/// All snapshots.
+/// The queue, and what is known about snapshots that workers have.
 #[derive(Debug)]
 pub(crate) struct Custody {
     src_dir: PathBuf,
     incoming: Incoming,
     queue: Queue,
-    /// What is to be remembered of snapshots that were given to workers.
+    /// What has to be remembered about snapshots that were given to workers.
     taken: HashMap<Epoch, Taken>,
-    /// Remains of removals that could not be deleted; said once.
+    /// Remains of removed snapshots that could not be deleted; each is logged once.
     remains: HashSet<Epoch>,
-    /// What was said of snapshots that cannot be read.
+    /// What was logged about snapshots that cannot be read.
     trouble: Trouble,
-    /// It was said that snapshots cannot be moved to quarantine.
+    /// Whether it was logged that snapshots cannot be moved to quarantine.
     refused: bool,
     sums: Sums,
 }
@@ -50,7 +50,7 @@ impl Custody {
     /// Opens the source directory.
     ///
     /// # Errors
-    /// When another daemon has it.
+    /// Another daemon uses it.
     pub(crate) fn open(src_dir: &Path, now: Instant) -> Result<Self, IncomingError> {
         Ok(Self {
             src_dir: src_dir.to_owned(),
@@ -81,19 +81,19 @@ impl Custody {
         self.queue.next_due()
     }
 
-    /// The state of the queue, for figures.
+    /// The queue, for figures.
     #[must_use]
     pub(crate) fn queue(&self) -> &Queue {
         &self.queue
     }
 
-    /// Snapshots that are there, and will be in the queue when they are complete.
+    /// Snapshots that are in the source directory, and will be in the queue when they are complete.
     #[must_use]
     pub(crate) fn coming(&self) -> Vec<Epoch> {
         self.incoming.unsettled().collect()
     }
 
-    /// Finds out what is new, and tries again what could not be done before.
+    /// Looks for new snapshots, and retries what could not be done before.
     pub(crate) fn look(&mut self, now: Instant, totals: &mut Totals) {
         let look = self.incoming.look(now, |epoch| self.queue.knows(epoch));
         for epoch in look.arrived {
@@ -135,7 +135,7 @@ impl Custody {
         }
     }
 
-    /// A snapshot is in the source directory, complete, without having been looked for.
+    /// Adds a snapshot that is known to be in the source directory and complete.
     pub(crate) fn announce(&mut self, epoch: Epoch) {
         self.queue.arrived(epoch);
     }
@@ -155,18 +155,18 @@ impl Custody {
         }
     }
 
-    /// Which directory a snapshot is that a worker has.
+    /// The directory of a snapshot that a worker has.
     #[must_use]
     pub(crate) fn directory(&self, epoch: Epoch) -> Option<String> {
         self.taken.get(&epoch).map(|taken| taken.identity.to_string())
     }
 
-    /// The worker did not hear of the snapshot that it was given.
+    /// Takes back a snapshot, because the worker could not be told about it.
     pub(crate) fn unclaim(&mut self, slot: Slot, epoch: Epoch) {
         self.queue.unclaim(slot, epoch);
     }
 
-    /// The worker has processed the snapshot. False when it does not hold it.
+    /// The worker has rendered the snapshot. False if it does not hold it.
     pub(crate) fn rendered(&mut self, slot: Slot, epoch: Epoch, lines: u64) -> bool {
         if let Some(taken) = self.taken.get_mut(&epoch) {
             taken.lines = lines;
@@ -176,7 +176,7 @@ impl Custody {
         holds
     }
 
-    /// Every destination says that it has the snapshot, or no longer says so. False when the worker does not hold it.
+    /// Every destination reports that it has the snapshot, or no longer reports that. False if the worker does not hold it.
     pub(crate) fn settles(&mut self, slot: Slot, epoch: Epoch, settles: bool) -> bool {
         if let Some(taken) = self.taken.get_mut(&epoch) {
             taken.latency = settles.then(|| wall_clock().saturating_sub(Duration::from_secs(epoch.0)));
@@ -184,14 +184,14 @@ impl Custody {
         self.queue.settles(slot, epoch, settles)
     }
 
-    /// Every destination has the snapshot. False when the worker does not hold it.
+    /// Every destination certainly has the snapshot. False if the worker does not hold it.
     pub(crate) fn done(&mut self, slot: Slot, epoch: Epoch, dropped: bool, totals: &mut Totals) -> bool {
         if !self.queue.finished(slot, epoch) {
             return false;
         }
         let taken = self.taken.get(&epoch);
         let lines = taken.map_or(0, |taken| taken.lines);
-        // When it was there, not when that was certain.
+        // The time of arrival, not of the confirmation.
         let latency = taken.and_then(|taken| taken.latency);
         let latency = latency.unwrap_or_else(|| wall_clock().saturating_sub(Duration::from_secs(epoch.0)));
         if dropped {
@@ -200,7 +200,7 @@ impl Custody {
         } else {
             totals.delivered(latency);
             let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
-            // Of the first one it is said that it goes well; the others are summed up.
+            // The first delivery gets a line of its own, which shows that all is well; the others are summed up.
             if self.sums.delivered(lines, latency) {
                 tracing::info!(snapshot = %epoch, worker = slot.0, lines, latency_ms, "delivered");
             } else {
@@ -211,7 +211,7 @@ impl Custody {
         true
     }
 
-    /// The snapshot is not on disk any more.
+    /// The snapshot is no longer on disk.
     pub(crate) fn gone(&mut self, slot: Slot, epoch: Epoch, totals: &mut Totals) {
         if self.queue.finished(slot, epoch) {
             self.taken.remove(&epoch);
@@ -230,7 +230,7 @@ impl Custody {
         now: Instant,
         totals: &mut Totals,
     ) {
-        // Where the parent cannot even see it, the trouble is not this snapshot's.
+        // If the parent cannot even see it, the cause is not this snapshot.
         match (failure, identity(&self.path(epoch))) {
             (_, Ok(None)) => return self.gone(slot, epoch, totals),
             (Failure::System, _) | (Failure::Snapshot, Err(_)) => {
@@ -272,14 +272,14 @@ impl Custody {
         }
     }
 
-    /// Says so when no snapshot is left that could not be read.
+    /// Logs when no unreadable snapshot is left.
     fn note_readable(&mut self) {
         if self.trouble.is_over(self.queue.unreadable()) {
             tracing::info!("all snapshots can be read again");
         }
     }
 
-    /// The worker is gone. Returns true when that moved a snapshot out of the way, which is progress of a kind.
+    /// The worker is gone. Returns whether a snapshot was moved to quarantine because of that, which counts as progress.
     pub(crate) fn died(&mut self, slot: Slot, blame: Blame, now: Instant, totals: &mut Totals) -> bool {
         let returned = self.queue.died(slot, blame, now);
         for epoch in &returned.quarantine {
@@ -297,12 +297,12 @@ impl Custody {
         !returned.quarantine.is_empty()
     }
 
-    /// Says now and then what was delivered; returns when it should be called again at the latest.
+    /// Logs deliveries from time to time; returns when to call this again at the latest.
     pub(crate) fn tell_sums(&mut self, now: Instant) -> Instant {
         self.sums.tell(now, &self.queue)
     }
 
-    /// One line of figures.
+    /// The status as one line.
     #[must_use]
     pub(crate) fn status(&self, workers: usize, totals: &Totals) -> String {
         let unavailable = match totals.unavailable().as_slice() {
@@ -320,7 +320,7 @@ impl Custody {
         )
     }
 
-    /// The daemon's figures, as they travel with a snapshot.
+    /// The daemon's figures, to be sent along with a snapshot.
     pub(crate) fn report(&self, stamp: Epoch, workers: usize, totals: &mut Totals) -> Figures {
         totals.report(stamp, wall_clock(), &self.queue, workers)
     }

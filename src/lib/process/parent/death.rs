@@ -1,4 +1,4 @@
-//! What the end of a worker means: for the counters, and for the snapshot that it was processing.
+//! What the end of a worker means for the counters, and for the snapshot that it was processing.
 
 use super::supervisor::KillReason;
 use crate::exit;
@@ -10,31 +10,31 @@ use std::process::ExitStatus;
 /// How a worker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Death {
-    /// It was told to leave, and left.
+    /// It was told to exit, and did.
     Left,
-    /// It ended by itself with this status.
+    /// It exited by itself with this status.
     Exit(i32),
-    /// A signal that a program brings upon itself, such as SIGSEGV or SIGABRT.
+    /// It was ended by a signal that a program causes itself, such as SIGSEGV or SIGABRT.
     Crash(i32),
-    /// A signal from outside: an operator, or the kernel for lack of memory, or since it cannot read the program's own pages
-    /// from their disk (SIGBUS), or since a limit is reached.
+    /// It was ended by a signal from outside: from an operator, or from the kernel because memory is short, the program's own
+    /// pages cannot be read from disk (SIGBUS), or a limit is reached.
     Killed(i32),
     /// It owed an answer for longer than `worker-timeout`, and was killed.
     Hang,
-    /// The same, but it had been stopped (SIGSTOP), or was waiting for a disk.
+    /// Like `Hang`, but it had been stopped (SIGSTOP), or was waiting for a disk.
     Stopped,
     /// It could not even be started.
     NotStarted,
 }
 
-/// The circumstances that the parent knows.
+/// What the parent knows about the end of a worker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Circumstances {
-    /// The parent killed it, for this.
+    /// Why the parent killed it, if it did.
     pub killed: Option<KillReason>,
-    /// It was stopped, or waited for a disk, when the parent killed it.
+    /// Whether it was stopped, or waited for a disk, when the parent killed it.
     pub stopped: bool,
-    /// It had been told to leave.
+    /// Whether it had been told to exit.
     pub told_to_leave: bool,
 }
 
@@ -59,7 +59,7 @@ fn is_own_fault(signal: i32) -> bool {
 }
 
 impl Death {
-    /// What it says about the snapshot in the making.
+    /// Whether the snapshot that was being processed is to blame.
     #[must_use]
     pub(crate) fn blame(self) -> Blame {
         match self {
@@ -70,7 +70,7 @@ impl Death {
         }
     }
 
-    /// In words, for the log.
+    /// A description for the log.
     #[must_use]
     pub(crate) fn words(self) -> String {
         let name = |signal| Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.to_string());
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(classify(ended(101), KNOWN).blame(), Blame::Snapshot);
         assert_eq!(classify(signal(Signal::SIGKILL), KNOWN), Death::Killed(9));
         assert_eq!(classify(signal(Signal::SIGKILL), KNOWN).blame(), Blame::Outside);
-        // A page of the program that cannot be read, a limit: neither is the snapshot's.
+        // The snapshot is not to blame for an unreadable page of the program, or for a limit.
         for system in [Signal::SIGBUS, Signal::SIGXCPU, Signal::SIGXFSZ, Signal::SIGSYS] {
             assert_eq!(classify(signal(system), KNOWN).blame(), Blame::Outside, "{system}");
         }

@@ -1,4 +1,4 @@
-//! How workers end, and the daemon itself.
+//! Handles the ends of workers, and of the daemon.
 
 use super::death::{Death, classify};
 use super::figures::Figure;
@@ -10,7 +10,7 @@ use crate::queue::Blame;
 use std::time::Instant;
 
 impl Parent<'_> {
-    /// Takes note of workers that are gone.
+    /// Handles workers that are gone.
     pub(super) fn reap(&mut self) {
         let now = Instant::now();
         for gone in self.pool.reap() {
@@ -33,7 +33,7 @@ impl Parent<'_> {
             } else {
                 self.supervisor.died(gone.slot, Moment::now());
             }
-            // While we leave, nobody is to blame: a kill of the whole group looks like anything.
+            // During shutdown, no snapshot is blamed: if the whole process group is killed, any worker may be killed first.
             let blame = if self.leaving { Blame::None } else { death.blame() };
             if self.custody.died(gone.slot, blame, now, &mut self.totals) {
                 self.supervisor.progress(gone.slot);
@@ -41,7 +41,7 @@ impl Parent<'_> {
         }
     }
 
-    /// Leaves once workers have delivered what they hold.
+    /// Starts the shutdown, which ends once workers have delivered what they hold.
     pub(super) fn leave(&mut self, told: Told) {
         let queue = self.custody.queue();
         let (settling, in_flight) = (queue.settling(), queue.in_flight() - queue.settling());
@@ -59,7 +59,7 @@ impl Parent<'_> {
         self.pool.drain(GRACE);
     }
 
-    /// The last word.
+    /// Ends the daemon: kills the workers, and returns the exit code.
     pub(super) fn end(&mut self, code: u8) -> u8 {
         self.source.end();
         let queue = self.custody.queue();

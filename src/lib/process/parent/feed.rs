@@ -1,4 +1,4 @@
-//! What puts snapshots into the source directory from within, and ends the daemon when all are done: a replay.
+//! A replay: puts snapshots into the source directory from within the daemon, and ends it when all are done.
 
 use super::figures::Figure;
 use super::{GRACE, Parent};
@@ -10,26 +10,26 @@ use std::time::Instant;
 
 /// See the module.
 pub(crate) trait Feed {
-    /// Looks at what has become of the snapshots so far, and says what is next.
+    /// Looks at the progress of the snapshots so far, and decides what is next.
     fn turn(&mut self, now: Instant, seen: Seen) -> Turn;
 
     /// Waits until [`Feed::turn`] may have something to do. Cancelling it loses nothing.
     fn ready(&mut self) -> Pin<Box<dyn Future<Output = ()> + '_>>;
 }
 
-/// What the daemon knows of its snapshots. Those that are done are not in the source directory any more.
+/// What the daemon knows about the snapshots. Those that are done are no longer in the source directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// Snapshots that no worker has taken yet.
     pub waiting: usize,
-    /// Lines that workers made out of snapshots so far.
+    /// Lines that workers have rendered so far.
     pub lines: u64,
 }
 
-/// What is next.
+/// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// This snapshot is in the source directory now, complete.
+    /// This snapshot was put into the source directory, and is complete.
     Fed(Epoch),
     /// There is nothing to do until then.
     Wait(Instant),
@@ -38,7 +38,7 @@ pub(crate) enum Turn {
 }
 
 impl Parent<'_> {
-    /// Takes in what the feed has; returns when to come back.
+    /// Takes what the feed has; returns when to call this again.
     pub(super) fn feed(&mut self, now: Instant) -> Option<Instant> {
         let feed = self.feed.as_deref_mut().filter(|_| !self.leaving)?;
         loop {

@@ -1,5 +1,5 @@
-//! The daemon's figures about itself: added up over all workers since the parent started, living and dead, and sent
-//! along with a snapshot now and then.
+//! The daemon's figures about itself: summed over all workers, living and dead, since the parent started, and sent along with a
+//! snapshot from time to time.
 
 use crate::dispatch::Counters;
 use crate::process::wire::message::{Figures, Rendered};
@@ -99,7 +99,7 @@ figures! {
     }
 }
 
-/// What is counted of snapshots that come from Kafka.
+/// Figures about reading snapshots from Kafka.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Consumed {
     pub(super) up: u64,
@@ -134,17 +134,17 @@ impl Consumed {
     }
 }
 
-/// The counters.
+/// The counters of the daemon and its workers.
 #[derive(Debug, Default)]
 pub struct Totals {
     counts: BTreeMap<Figure, u64>,
-    /// What dead workers had counted.
+    /// Counters of dead workers.
     dead: BTreeMap<String, Counters>,
-    /// What living workers have counted, as far as they have said.
+    /// The last reported counters of living workers.
     live: BTreeMap<(Slot, String), Counters>,
     /// Destinations that have confirmed nothing for a while.
     pub unconfirmed: usize,
-    /// Where snapshots come from Kafka, what is counted of that.
+    /// Figures about reading snapshots from Kafka, if they are read from there.
     pub consumed: Option<Consumed>,
     /// Longest delivery since the last report.
     latency: Option<Duration>,
@@ -175,12 +175,12 @@ impl Totals {
         self.counts.get(&figure).copied().unwrap_or_default()
     }
 
-    /// A worker's figures about one of its dispatchers.
+    /// Takes a worker's counters for one of its dispatchers.
     pub fn heard(&mut self, slot: Slot, dispatcher: String, counters: Counters) {
         self.live.insert((slot, dispatcher), counters);
     }
 
-    /// The worker is gone; what it had counted stays.
+    /// Keeps the counters of a worker that is gone.
     pub fn died(&mut self, slot: Slot) {
         let of_slot: Vec<(Slot, String)> = self.live.keys().filter(|(of, _)| *of == slot).cloned().collect();
         for key in of_slot {
@@ -196,7 +196,7 @@ impl Totals {
         self.latency = self.latency.max(Some(latency));
     }
 
-    /// The figures as they are to be sent. Begins a new span for the longest delivery.
+    /// The figures to send. Resets the longest delivery.
     pub fn report(&mut self, stamp: Epoch, now: Duration, queue: &Queue, workers: usize) -> Figures {
         let named = |(figure, value): (Figure, f64)| (figure.definition().name.to_owned(), value);
         let mut values: Vec<_> = self.values(now, queue, workers).into_iter().map(named).collect();
@@ -207,7 +207,7 @@ impl Totals {
         Figures { stamp, values }
     }
 
-    /// The daemon's own figures at this moment; one that there is not is left out.
+    /// The daemon's current figures, without those that have no value.
     #[must_use]
     pub fn values(&self, now: Duration, queue: &Queue, workers: usize) -> Vec<(Figure, f64)> {
         let value = |figure: Figure| match figure {
@@ -225,7 +225,7 @@ impl Totals {
         Figure::ALL.iter().filter_map(|figure| Some((*figure, value(*figure)?))).collect()
     }
 
-    /// Destinations that are unavailable to all workers that have said anything of them.
+    /// Destinations that are unavailable according to all workers that have reported on them.
     #[must_use]
     pub fn unavailable(&self) -> Vec<String> {
         let known = |name: &String| self.live.keys().any(|(_, of)| of == name);
@@ -243,17 +243,17 @@ impl Totals {
     }
 }
 
-/// How old the oldest snapshot is that some destination does not have.
+/// Age of the oldest snapshot that some destination does not have.
 #[must_use]
 pub fn oldest_age(queue: &Queue, now: Duration) -> Duration {
     queue.oldest().map_or(Duration::ZERO, |oldest| now.saturating_sub(Duration::from_secs(oldest.0)))
 }
 
-/// Which timestamp figures get that travel with the snapshot `epoch`, or `None` when they are not due.
+/// The timestamp of figures that are sent along with the snapshot `epoch`; `None` if they are not due.
 ///
-/// Figures describe the moment at which they are taken, so a backlog must not write them to last night's graph. A
-/// snapshot that is fresh, less than one interval old, carries them with its own timestamp: they then lie on the same
-/// grid as everything else. With an older one they get the present time, once per interval.
+/// Figures describe the moment when they are taken, so a backlog must not put them into last night's graph. With a fresh
+/// snapshot, less than one interval old, they get its timestamp, and are on the same grid as everything else. With an older one
+/// they get the present time, once per interval.
 #[must_use]
 pub fn stamp(epoch: Epoch, now: Duration, interval: Duration, last: Option<Epoch>) -> Option<Epoch> {
     let now = now.as_secs();
@@ -262,7 +262,7 @@ pub fn stamp(epoch: Epoch, now: Duration, interval: Duration, last: Option<Epoch
     let stamp = if fresh { epoch.0 } else { now };
     let due = match last {
         None => true,
-        // The clock went back.
+        // The clock was set back.
         Some(Epoch(last)) if last > now => true,
         Some(Epoch(last)) if fresh => stamp > last,
         Some(Epoch(last)) => stamp >= last + interval,

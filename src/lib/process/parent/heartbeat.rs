@@ -1,12 +1,13 @@
-//! Notifications to systemd while the daemon runs, by the main loop alone: a watchdog fed by a timer proves nothing.
+//! Notifications to systemd while the daemon runs. Only the main loop sends them: a watchdog that is fed by a timer proves
+//! nothing.
 
 use crate::daemon::systemd;
 use std::time::{Duration, Instant};
 
-/// Least time between two status lines.
+/// Minimum time between two status lines.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
-/// Status line and watchdog.
+/// Sends the status line and watchdog notifications.
 #[derive(Debug)]
 pub(crate) struct Heartbeat {
     watchdog: Option<Duration>,
@@ -16,13 +17,13 @@ pub(crate) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Nothing was said so far.
+    /// Nothing has been sent so far.
     #[must_use]
     pub(crate) fn new(now: Instant) -> Self {
         Self { watchdog: systemd::watchdog_interval(), next_watchdog: now, next_status: now, status: String::new() }
     }
 
-    /// Called when the main loop comes round; returns when it should at the latest.
+    /// Must be called in each turn of the main loop; returns when the next turn has to happen at the latest.
     pub(crate) fn tell(&mut self, now: Instant, status: impl FnOnce() -> String) -> Instant {
         if now >= self.next_status {
             self.next_status = now + STATUS_EVERY;

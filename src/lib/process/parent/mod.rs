@@ -1,5 +1,5 @@
-//! The parent: one thread that never processes anything itself. It watches the source directory, hands snapshots to
-//! workers one at a time, replaces workers, and leaves when it is told to.
+//! The parent: one thread that never processes anything itself. It watches the source directory, hands snapshots to workers one
+//! at a time, replaces workers, and shuts down when it is told to.
 
 mod assign;
 mod custody;
@@ -55,17 +55,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use turns::Turns;
 use unconfirmed::{Unconfirmed, Word};
 
-/// Time that workers have to deliver what they hold, after the first signal to leave. What is not delivered then
-/// stays on disk for the next start.
+/// How long workers have to deliver what they hold after the first signal to stop. What is not delivered by then stays on disk
+/// for the next start.
 pub const GRACE: Duration = Duration::from_secs(10);
-/// After so long in which nothing was listened to, all workers are heard before any is judged.
+/// If no messages were read for this long, all workers are heard before any is judged.
 const ABSENCE: Duration = Duration::from_millis(100);
 
-/// Runs the daemon until it is told to leave or gives up; returns the exit code. `arguments` is the command line,
-/// `text` the configuration as the workers will read it. With a `feed` it ends when that has nothing more, and reloads nothing.
+/// Runs the daemon until it is told to stop or gives up; returns the exit code. `arguments` is the command line, `text` the
+/// configuration as the workers will read it. With a `feed`, it ends when the feed is finished, and does not reload.
 ///
 /// # Errors
-/// When it cannot start.
+/// The daemon cannot start.
 pub(super) fn run(
     config: &Config,
     text: &str,
@@ -77,7 +77,7 @@ pub(super) fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(looked::parks).build()?;
     let spawner = Spawner::new(arguments.clone(), text)?;
     runtime.block_on(async {
-        // First of all, so that a signal during the start is not the end of it.
+        // Before anything else, so that a signal during startup does not kill the program.
         let mut signals = Signals::listen()?;
         let mut child = signal(SignalKind::child())?;
         let mut parent = Parent::new(config, spawner, arguments, feed)?;
@@ -87,7 +87,7 @@ pub(super) fn run(
     })
 }
 
-/// What the operator wants of the pool.
+/// The policy for the pool, from the configuration.
 fn policy(process: &config::Process) -> Policy {
     Policy {
         workers: process.workers.get(),
@@ -106,12 +106,12 @@ struct Parent<'f> {
     last_stamp: Option<Epoch>,
     /// The newest snapshot that a worker was given.
     newest: Option<Epoch>,
-    /// The same, as long as no older one was given after it.
+    /// The same, or `None` if an older one was given after it.
     before: Option<Epoch>,
-    /// Whose turn it is, where snapshots are sent in order.
+    /// Whose turn it is, for destinations that need snapshots in order.
     turns: Turns,
     leaving: bool,
-    /// The last attempt to start a worker failed.
+    /// Whether the last attempt to start a worker failed.
     short: bool,
     heartbeat: Heartbeat,
     unconfirmed: Unconfirmed,
@@ -229,7 +229,8 @@ impl<'f> Parent<'f> {
         }
     }
 
-    /// Hears what workers have said. Whatever that takes (a slow disk on which directories are removed) is not held against them.
+    /// Reads the messages of workers. The time that this takes (for example on a slow disk, when directories are removed) does
+    /// not count against the workers.
     fn listen(&mut self) {
         looked::leave();
         while let Some(event) = self.pool.event_now() {
@@ -239,17 +240,17 @@ impl<'f> Parent<'f> {
         looked::back();
     }
 
-    /// Performs what the supervisor decides. Returns an exit code when this is the end, and when to come back.
+    /// Performs what the supervisor decides. Returns the exit code if the daemon should end, and when to call this again.
     fn supervise(&mut self) -> (Option<u8>, Moment) {
         let now = Moment::now();
         let (actions, mut wake) = self.supervisor.step(now);
         for action in actions {
-            // What an action leads to is for the next step to see.
+            // Call this again at once, so that the supervisor sees the result of the action.
             wake = now;
             match action {
                 Action::Spawn(slot) => self.spawn(slot, now),
                 Action::Ping(slot) => {
-                    // One that cannot hear will not answer, and is killed for that.
+                    // A worker that does not get the message will not answer, and is then killed.
                     let _ = self.pool.say(slot, &ToWorker::Ping);
                     self.pool.mark(slot);
                     self.supervisor.pinged(slot, now);
@@ -315,7 +316,7 @@ impl<'f> Parent<'f> {
                 return self.pool.kill(slot, None, Duration::ZERO);
             }
             Event::Silent => {
-                // It has ended, or will have in a moment; if not, it is killed for the answer that it owes.
+                // The worker has ended or is about to; otherwise it is killed for the answer that it owes.
                 self.supervisor.asked(slot, moment);
                 return self.pool.silent(&from);
             }
@@ -367,7 +368,7 @@ impl<'f> Parent<'f> {
         }
     }
 
-    /// A worker refers to a snapshot that it does not have: nothing that it says can be trusted.
+    /// A worker refers to a snapshot that it does not have, so nothing that it reports can be trusted.
     fn surprised(&mut self, slot: Slot, epoch: Epoch) {
         tracing::error!(worker = slot.0, snapshot = %epoch, "refers to a snapshot that it was not given");
         self.pool.kill(slot, None, Duration::ZERO);

@@ -1,4 +1,4 @@
-//! In place of the thread that reads from Kafka, in a build without it; the configuration is refused then.
+//! Replaces the thread that reads from Kafka in builds without Kafka, which refuse such a configuration.
 
 use super::figures::Consumed;
 use crate::config::Config;

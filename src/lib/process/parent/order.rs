@@ -1,12 +1,13 @@
-//! Whose turn it is where snapshots are sent in the order of their time.
+//! Decides whose turn it is, for destinations that need snapshots in the order of their time.
 //!
-//! Workers render snapshots at the same time and in no order. Some receivers refuse a sample that is older than another one of the
-//! same series; for a destination of that kind a worker sends a snapshot only when it is told to go. That is said of one snapshot at
-//! a time, the oldest that the destination does not have, whichever worker has it. Which ones it has is certain, also after a crash: a
-//! snapshot that all destinations have is removed, and one that others lack is written down before the next one goes.
+//! Workers render snapshots at the same time and in any order. But some receivers refuse a sample that is older than another one
+//! of the same series. For a destination of that kind, a worker only sends a snapshot when the parent gives it its turn. One
+//! snapshot at a time has a turn: the oldest one that the destination does not have, whichever worker holds it. Which snapshots
+//! the destination has is known even after a crash: a snapshot that all destinations have is removed, and one that others lack is
+//! recorded on disk before the next turn begins.
 //!
-//! A snapshot that cannot be read now, or is not complete yet, is waited for, but not for ever: it would hold up all that come after
-//! it.
+//! A snapshot that cannot be read yet, or is not complete yet, is waited for, but only for [`PATIENCE`], since it delays all
+//! snapshots after it.
 
 use crate::looked::Moment;
 use crate::queue::{Queue, Slot, Whereabouts};
@@ -14,20 +15,20 @@ use crate::snapshot::Epoch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// So long a snapshot is waited for that cannot be read or processed now, or does not become complete.
+/// How long to wait for a snapshot that cannot be read or processed, or does not become complete.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Snapshots that a destination has, though they are still on disk, and which directories they were.
+/// For each destination, the snapshots that it has although they are still on disk, and the directories that they were.
 pub(crate) type Had = BTreeMap<String, BTreeMap<Epoch, String>>;
 
-/// A snapshot may be sent.
+/// The turn of a snapshot: it may be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Turn {
-    /// The worker that has it.
+    /// The worker that holds the snapshot.
     pub(crate) slot: Slot,
-    /// Where to.
+    /// The destination.
     pub(crate) dispatcher: &'static str,
-    /// Which.
+    /// The snapshot.
     pub(crate) epoch: Epoch,
 }
 
@@ -35,22 +36,22 @@ pub(crate) struct Turn {
 struct Destination {
     name: &'static str,
     has: BTreeMap<Epoch, String>,
-    /// What was told to go, and to whom.
+    /// The snapshot that has its turn, and the worker that holds it.
     gone: Option<(Epoch, Slot)>,
-    /// What is held back and waited for, and since when.
+    /// The snapshot that is waited for, and since when.
     waits: Option<(Epoch, Moment)>,
-    /// Those that were waited for long enough.
+    /// Snapshots that are no longer waited for.
     passed: BTreeSet<Epoch>,
 }
 
-/// The turns of all destinations that have some.
+/// The turns of all destinations that need snapshots in order.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
     destinations: Vec<Destination>,
 }
 
 impl Order {
-    /// For these destinations, of which it is known what they `had`.
+    /// Turns for these destinations; `had` says which snapshots they have.
     #[must_use]
     pub(crate) fn new(names: &[&'static str], mut had: Had) -> Self {
         let mut order = Self::default();
@@ -60,7 +61,8 @@ impl Order {
         order
     }
 
-    /// There is this destination as well. One that was taken away stays: workers that still have it are told to go.
+    /// Adds a destination. A destination that the configuration no longer has is not removed: workers that still have it get
+    /// their turns.
     pub(crate) fn add(&mut self, name: &'static str, has: BTreeMap<Epoch, String>) {
         if self.destinations.iter().all(|destination| destination.name != name) {
             let (gone, waits, passed) = (None, None, BTreeSet::new());
@@ -68,19 +70,19 @@ impl Order {
         }
     }
 
-    /// Whether no destination has an order.
+    /// Whether no destination needs snapshots in order.
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
         self.destinations.is_empty()
     }
 
-    /// The destinations that have the snapshot, which is this directory.
+    /// The destinations that have this snapshot, if it is this directory.
     pub(crate) fn had(&mut self, epoch: Epoch, directory: &str) -> Vec<String> {
         let mut names = Vec::new();
         for destination in &mut self.destinations {
             match destination.has.get(&epoch) {
                 Some(had) if had == directory => names.push(destination.name.to_owned()),
-                // Another one of the same name.
+                // Another directory of the same name.
                 Some(_) => drop(destination.has.remove(&epoch)),
                 None => {}
             }
@@ -88,14 +90,14 @@ impl Order {
         names
     }
 
-    /// A destination has a snapshot; without a name, all of them.
+    /// Notes that a destination has a snapshot; without a name, that all destinations have it.
     pub(crate) fn delivered(&mut self, name: Option<&str>, epoch: Epoch, directory: &str) {
         for destination in self.destinations.iter_mut().filter(|one| name.is_none_or(|name| name == one.name)) {
             destination.has.insert(epoch, directory.to_owned());
         }
     }
 
-    /// The snapshot is not on disk any more.
+    /// Forgets a snapshot that is no longer on disk.
     pub(crate) fn forget(&mut self, epoch: Epoch) {
         for destination in &mut self.destinations {
             destination.has.remove(&epoch);
@@ -103,7 +105,7 @@ impl Order {
         }
     }
 
-    /// Forgets all that do not pass.
+    /// Forgets all snapshots except those for which `is_there` is true.
     pub(crate) fn retain(&mut self, is_there: impl Fn(Epoch) -> bool) {
         for destination in &mut self.destinations {
             destination.has.retain(|epoch, _| is_there(*epoch));
@@ -111,29 +113,29 @@ impl Order {
         }
     }
 
-    /// What is to be written down.
+    /// What to record on disk.
     #[must_use]
     pub(crate) fn to_record(&self) -> Had {
         let some = self.destinations.iter().filter(|destination| !destination.has.is_empty());
         some.map(|destination| (destination.name.to_owned(), destination.has.clone())).collect()
     }
 
-    /// The worker is gone, with what it was told.
+    /// Ends the turns of a worker that is gone.
     pub(crate) fn died(&mut self, slot: Slot) {
         for destination in &mut self.destinations {
             destination.gone.take_if(|(_, to)| *to == slot);
         }
     }
 
-    /// Whether the oldest snapshot that waits for a worker is the next of some destination: that all workers have enough to do
-    /// is no reason then, for what they have comes after it.
+    /// Whether the next snapshot of some destination is in the queue and waits for a worker. Then it must be assigned even if all
+    /// workers have enough to do, because what they hold comes after it.
     #[must_use]
     pub(crate) fn is_held_up(&self, queue: &Queue, coming: &[Epoch]) -> bool {
         let free = self.destinations.iter().filter(|destination| !destination.is_gone(queue));
         free.into_iter().any(|destination| matches!(destination.next(queue, coming), Some((_, Whereabouts::Ready))))
     }
 
-    /// Turns that begin now. `coming` are snapshots that are not in the queue yet.
+    /// The turns that begin now. `coming` are snapshots that are not in the queue yet.
     pub(crate) fn turns(&mut self, queue: &Queue, coming: &[Epoch], now: Moment) -> Vec<Turn> {
         self.destinations.iter_mut().filter_map(|destination| destination.turn(queue, coming, now)).collect()
     }

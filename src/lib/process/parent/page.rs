@@ -1,4 +1,4 @@
-//! The daemon's figures as a page for Prometheus.
+//! The daemon's figures as a metrics page for Prometheus.
 
 use super::figures::Totals;
 use crate::dispatch::Counters;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Prefix of the names.
 const PREFIX: &str = "haproxystats_process_";
 
-/// The page at this moment. `now` is the time since the epoch.
+/// The current page. `now` is the time since the epoch.
 #[must_use]
 pub(crate) fn page(totals: &Totals, queue: &Queue, workers: usize, now: Duration) -> Page {
     let mut page = Page::of("process");
@@ -37,7 +37,7 @@ pub(crate) fn page(totals: &Totals, queue: &Queue, workers: usize, now: Duration
     page
 }
 
-/// Answers with the page, and the statistics of HAProxy behind it where they are to be there.
+/// Answers a scrape with the page, followed by the statistics of HAProxy if they are enabled.
 pub(super) fn answer(scrape: Scrape, mut page: Page, statistics: Option<&Path>) {
     let Some(src_dir) = statistics else { return scrape.answer(page) };
     match Statistics::open(src_dir) {

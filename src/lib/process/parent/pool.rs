@@ -1,4 +1,4 @@
-//! The worker processes that run: starts and kills them, and turns what they say and how they end into events.
+//! The running worker processes: starts and kills them, and turns their messages and their ends into events.
 
 use super::death::Circumstances;
 use super::processor::Times;
@@ -15,27 +15,27 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// Messages that may wait for the parent before their worker has to.
+/// How many messages may wait for the parent before workers block.
 const BACKLOG: usize = 256;
 
 /// What a worker did.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// It said something.
+    /// It sent a message.
     Said(ToParent),
-    /// It said something that is not a message.
+    /// It sent something that is not a message.
     Garbled(String),
-    /// It will say nothing more.
+    /// Its channel has ended.
     Silent,
 }
 
-/// An event and whose it is.
+/// An event, and the worker that it is from.
 #[derive(Debug)]
 pub(crate) struct WorkerEvent {
-    /// Which worker.
+    /// The slot of the worker.
     pub slot: Slot,
     generation: u64,
-    /// What.
+    /// The event.
     pub event: Event,
 }
 
@@ -46,16 +46,16 @@ pub(crate) struct Worker {
     channel: Arc<Channel>,
     reader: JoinHandle<()>,
     generation: u64,
-    /// Which configuration it has.
+    /// Number of its configuration.
     configuration: u64,
     known: Circumstances,
     status: Option<ExitStatus>,
     silent: bool,
-    /// Its times when it was last asked whether it lives.
+    /// Its CPU times when it was last pinged.
     times: Option<Times>,
-    /// It has said its first word.
+    /// Whether it has sent its first message.
     pub started: bool,
-    /// It has asked for a snapshot and not got one yet.
+    /// Whether it has asked for a snapshot and not got one yet.
     pub has_room: bool,
 }
 
@@ -68,15 +68,15 @@ impl Worker {
     fn drain(&mut self, grace: Duration) {
         self.known.told_to_leave = true;
         self.has_room = false;
-        // One that does not hear it is killed when the grace period is over.
+        // If the message does not reach it, it is killed when the grace period is over.
         let _ = self.channel.send_now(&ToWorker::Drain(grace).encode());
     }
 }
 
-/// A worker that is gone for good: everything that it said has been heard.
+/// A worker that has ended, and whose messages have all been read.
 #[derive(Debug)]
 pub(crate) struct Gone {
-    /// Its place.
+    /// Its slot.
     pub slot: Slot,
     /// Its process id.
     pub pid: u32,
@@ -86,13 +86,13 @@ pub(crate) struct Gone {
     pub known: Circumstances,
 }
 
-/// All of them.
+/// All worker processes.
 #[derive(Debug)]
 pub(crate) struct Pool {
     spawner: Spawner,
     workers: BTreeMap<Slot, Worker>,
     generation: u64,
-    /// Counts the configurations; workers are started with the last one.
+    /// Number of the current configuration, with which workers are started.
     configuration: u64,
     sender: mpsc::Sender<WorkerEvent>,
     receiver: mpsc::Receiver<WorkerEvent>,
@@ -106,19 +106,19 @@ impl Pool {
         Self { spawner, workers: BTreeMap::new(), generation: 0, configuration: 0, sender, receiver }
     }
 
-    /// From now on workers are started in this way; those that are there are outdated.
+    /// Starts workers with another configuration from now on; the existing ones become outdated.
     pub(crate) fn configure(&mut self, spawner: Spawner) {
         self.spawner = spawner;
         self.configuration += 1;
     }
 
-    /// Places whose worker has an earlier configuration, and whether it has been told to leave.
+    /// Slots of workers with an earlier configuration, and whether they have been told to exit.
     pub(crate) fn outdated(&self) -> impl Iterator<Item = (Slot, bool)> + '_ {
         let outdated = self.workers.iter().filter(|(_, worker)| worker.configuration != self.configuration);
         outdated.map(|(slot, worker)| (*slot, worker.known.told_to_leave))
     }
 
-    /// Number of workers that have begun with the last configuration.
+    /// Number of workers that are running with the current configuration.
     pub(crate) fn renewed(&self) -> usize {
         self.workers.values().filter(|worker| worker.configuration == self.configuration && worker.started).count()
     }
@@ -126,13 +126,13 @@ impl Pool {
     /// Starts a worker. Must be called on a tokio runtime.
     ///
     /// # Errors
-    /// When the system is short of something.
+    /// The system is short of memory, descriptors or processes.
     pub(crate) fn spawn(&mut self, slot: Slot) -> Result<u32, SpawnError> {
         let (mut child, end) = self.spawner.spawn()?;
         let channel = match Channel::new(end) {
             Ok(channel) => Arc::new(channel),
             Err(error) => {
-                // Without a channel it would end by itself; this is quicker and leaves no zombie.
+                // Without a channel it would exit by itself; this is quicker, and leaves no zombie.
                 let _ = child.kill();
                 let _ = child.wait();
                 return Err(SpawnError::Channel(error));
@@ -168,22 +168,22 @@ impl Pool {
         self.receiver.try_recv().ok()
     }
 
-    /// The worker that an event is about; `None` when it has been replaced since.
+    /// The worker that an event is from; `None` if it has been replaced since.
     pub(crate) fn of(&mut self, from: &WorkerEvent) -> Option<&mut Worker> {
         self.workers.get_mut(&from.slot).filter(|worker| worker.generation == from.generation)
     }
 
-    /// The worker in a place.
+    /// The worker in a slot.
     pub(crate) fn get_mut(&mut self, slot: Slot) -> Option<&mut Worker> {
         self.workers.get_mut(&slot)
     }
 
-    /// Places whose worker waits for a snapshot.
+    /// Slots of workers that wait for a snapshot.
     pub(crate) fn with_room(&self) -> impl Iterator<Item = Slot> + '_ {
         self.workers.iter().filter(|(_, worker)| worker.has_room && worker.status.is_none()).map(|(slot, _)| *slot)
     }
 
-    /// Places whose worker is ready for snapshots, whether it asks for one or not.
+    /// Slots of workers that are ready for snapshots, whether or not they ask for one.
     pub(crate) fn started(&self) -> impl Iterator<Item = Slot> + '_ {
         let leaves = |known: &Circumstances| known.told_to_leave || known.killed.is_some();
         let ready = move |worker: &Worker| {
@@ -192,24 +192,24 @@ impl Pool {
         self.workers.iter().filter(move |(_, worker)| ready(worker)).map(|(slot, _)| *slot)
     }
 
-    /// Says something to a worker, without waiting for it to listen.
+    /// Sends a message to a worker, without waiting for it to be read.
     ///
     /// # Errors
-    /// When it has ended, or has not read anything for a long time.
+    /// The worker has ended, or has not read anything for a long time.
     pub(crate) fn say(&self, slot: Slot, message: &ToWorker) -> io::Result<()> {
         let worker = self.workers.get(&slot).ok_or(io::ErrorKind::NotConnected)?;
         worker.channel.send_now(&message.encode())
     }
 
-    /// Takes note of its times: see [`Pool::starved`].
+    /// Records the CPU times of a worker for [`Pool::starved`].
     pub(crate) fn mark(&mut self, slot: Slot) {
         if let Some(worker) = self.workers.get_mut(&slot) {
             worker.times = Times::of(worker.child.id());
         }
     }
 
-    /// Of the time in which the worker has said nothing, as much as it got no processor, if that is worth speaking of. Next time
-    /// only what comes after this counts.
+    /// How much of the time `quiet` the worker was ready to run but got no CPU time, if that is significant. The next call only
+    /// counts the time after this one.
     pub(crate) fn starved(&mut self, slot: Slot, quiet: Duration) -> Option<Duration> {
         let worker = self.workers.get_mut(&slot)?;
         let now = Times::of(worker.child.id())?;
@@ -218,19 +218,19 @@ impl Pool {
         Some(starved)
     }
 
-    /// Tells every worker to leave.
+    /// Tells every worker to exit.
     pub(crate) fn drain(&mut self, grace: Duration) {
         self.workers.values_mut().for_each(|worker| worker.drain(grace));
     }
 
-    /// Tells one worker to leave.
+    /// Tells one worker to exit.
     pub(crate) fn drain_one(&mut self, slot: Slot, grace: Duration) {
         if let Some(worker) = self.workers.get_mut(&slot) {
             worker.drain(grace);
         }
     }
 
-    /// Kills a worker that has said nothing for so long; `why` decides what its end will mean.
+    /// Kills a worker that has been silent for `quiet`; `why` determines how its end is judged.
     pub(crate) fn kill(&mut self, slot: Slot, why: Option<KillReason>, quiet: Duration) {
         let Some(worker) = self.workers.get_mut(&slot) else { return };
         worker.has_room = false;
@@ -238,11 +238,11 @@ impl Pool {
             worker.known.stopped = is_stopped(worker.child.id(), worker.times, quiet);
             worker.known.killed = why;
         }
-        // It may have ended by itself a moment ago.
+        // It may just have ended by itself.
         let _ = worker.child.kill();
     }
 
-    /// Kills all of them and waits for their ends: SIGKILL cannot be put off.
+    /// Kills all workers and waits until they have ended, which SIGKILL guarantees.
     pub(crate) fn kill_all(&mut self) {
         for worker in self.workers.values_mut() {
             let _ = worker.child.kill();
@@ -253,7 +253,7 @@ impl Pool {
         }
     }
 
-    /// Notes that a worker will say nothing more.
+    /// Notes that the channel of a worker has ended.
     pub(crate) fn silent(&mut self, from: &WorkerEvent) {
         if let Some(worker) = self.of(from) {
             worker.silent = true;
@@ -261,7 +261,7 @@ impl Pool {
         }
     }
 
-    /// Looks which processes have ended, and takes out those of which everything has been heard.
+    /// Looks for processes that have ended, and removes those whose messages have all been read.
     pub(crate) fn reap(&mut self) -> Vec<Gone> {
         for worker in self.workers.values_mut() {
             if worker.status.is_none() {
@@ -286,7 +286,7 @@ impl Drop for Pool {
     }
 }
 
-/// Passes on what a worker says, until its end.
+/// Passes on the messages of a worker until its channel ends.
 async fn read(channel: Arc<Channel>, slot: Slot, generation: u64, to: mpsc::Sender<WorkerEvent>) {
     loop {
         let (event, last) = match channel.receive().await {
@@ -304,11 +304,11 @@ async fn read(channel: Arc<Channel>, slot: Slot, generation: u64, to: mpsc::Send
     }
 }
 
-/// Whether the process cannot answer for reasons outside of it: it was stopped (SIGSTOP, a debugger), or it
-/// waits for a disk: uninterruptibly, or, as with many network file systems, asleep in a call that reads. Or it runs, and has not
-/// for most of the time since `before`: it was one of these until a moment ago.
+/// Whether the process cannot answer for external reasons. It was stopped (SIGSTOP, a debugger), or it waits for a disk, either
+/// uninterruptibly or, with many network file systems, sleeping in a system call that reads. Or it is running now, but was not
+/// for most of the time since `before`, so that one of these applied until a moment ago.
 fn is_stopped(pid: u32, before: Option<Times>, time: Duration) -> bool {
-    // The name in parentheses may hold anything; the state is the first word after it.
+    // The name in parentheses can contain anything; the state is the first word after it.
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
     let rested = || before.zip(Times::of(pid)).is_some_and(|(before, now)| now.rested(before, time));
@@ -320,8 +320,8 @@ fn is_stopped(pid: u32, before: Option<Times>, time: Duration) -> bool {
     }
 }
 
-/// Whether the process is in a system call that reads a file or a directory. It reads nothing else that makes it wait: sockets
-/// and pipes are waited for by other calls.
+/// Whether the process is in a system call that reads a file or a directory. These calls never block on anything else in a
+/// worker: it waits for sockets and pipes with other calls.
 fn reads(pid: u32) -> bool {
     const CALLS: [i64; 8] = [
         libc::SYS_close,
@@ -343,7 +343,7 @@ mod tests {
     use std::process::{Command, Stdio};
     use std::time::Instant;
 
-    /// Whether the process, which does nothing for a minute, is soon found to be in this state.
+    /// Whether the process, which sleeps for a minute, is soon found to be in this state.
     fn soon(mut child: Child, stopped: bool) -> bool {
         let limit = Instant::now() + Duration::from_secs(20);
         let asleep = |pid| {

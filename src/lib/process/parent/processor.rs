@@ -1,32 +1,32 @@
-//! What the kernel says of the time of a worker: how long it ran, and how long it could have run and got no processor.
+//! The CPU times of a worker: how long it ran, and how long it was ready to run but got no processor.
 
 use std::time::Duration;
 
-/// Of its first thread, since it began.
+/// Times of the first thread of a process, since it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Times {
-    /// It ran.
+    /// Time for which it ran.
     ran: Duration,
-    /// It was ready to run, and others had the processors.
+    /// Time for which it was ready to run but got no processor.
     starved: Duration,
 }
 
 impl Times {
-    /// Reads `/proc/<pid>/schedstat`; `None` where the kernel does not have it, or the process is gone.
+    /// Reads `/proc/<pid>/schedstat`; `None` if the kernel does not have it, or the process is gone.
     #[must_use]
     pub(crate) fn of(pid: u32) -> Option<Self> {
         parse(&std::fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?)
     }
 
-    /// What of `time`, in which it said nothing, cannot be held against it, since it got no processor. Less than an eighth is
-    /// nothing unusual.
+    /// How much of `time`, for which it was silent, does not count because it got no processor. Less than an eighth is normal,
+    /// and ignored.
     #[must_use]
     pub(crate) fn excused(self, before: Self, time: Duration) -> Option<Duration> {
         let starved = self.starved.saturating_sub(before.starved).min(time);
         (starved > time / 8).then_some(starved)
     }
 
-    /// Whether it did not run for most of `time`. One that computes without end does.
+    /// Whether it did not run for most of `time`, unlike a process in an endless loop.
     #[must_use]
     pub(crate) fn rested(self, before: Self, time: Duration) -> bool {
         self.ran.saturating_sub(before.ran) < time / 2

@@ -1,5 +1,5 @@
-//! What is written down of [`Order`](super::order::Order): snapshots that some destination has and another has not. It is a hidden file
-//! in the source directory, of which every state is a whole one, and which is not there while there is nothing to say.
+//! The record of [`Order`](super::order::Order) on disk: snapshots that some destination has and another one lacks. It is a
+//! hidden file in the source directory, which is always replaced as a whole, and absent while there is nothing to record.
 
 use super::order::Had;
 use std::fs;
@@ -13,14 +13,14 @@ const NAME: &str = ".delivered";
 #[derive(Debug)]
 pub(crate) struct Record {
     path: PathBuf,
-    /// What it says.
+    /// The content of the file.
     written: Had,
-    /// The log says that it cannot be written.
+    /// Whether it was logged that the file cannot be written.
     failing: bool,
 }
 
 impl Record {
-    /// Reads the file of this source directory. One that is not there says nothing.
+    /// Reads the file in this source directory. If it does not exist, the record is empty.
     pub(crate) fn open(src_dir: &Path) -> Self {
         let path = src_dir.join(NAME);
         let written = match read(&path) {
@@ -33,19 +33,19 @@ impl Record {
         Self { path, written, failing: false }
     }
 
-    /// Whether it says anything.
+    /// Whether the record is empty.
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
         self.written.is_empty()
     }
 
-    /// What it says.
+    /// The recorded snapshots.
     #[must_use]
     pub(crate) fn had(&self) -> Had {
         self.written.clone()
     }
 
-    /// Makes it say this.
+    /// Replaces the record.
     pub(crate) fn write(&mut self, had: Had) {
         if had == self.written {
             return;

@@ -1,8 +1,8 @@
-//! A reload: the workers are replaced by others with the new configuration, one after the other, so that the queue never stands
-//! still. Each delivers what it holds, as at a stop; what it does not deliver in time stays on disk, and goes to another one.
+//! A reload: the workers are replaced one after the other by workers with the new configuration, so that processing never stops.
+//! Each delivers what it holds, as on shutdown; what it does not deliver in time stays on disk, and goes to another worker.
 //!
-//! Another `src-dir` is another queue. Then all workers leave at the same time, and the new queue is begun when the last one of
-//! them has left: nobody ever has snapshots of both.
+//! If `src-dir` changes, the queue changes. Then all workers exit at the same time, and the new queue starts when the last one
+//! has exited, so that no worker ever has snapshots of both queues.
 
 use super::custody::Custody;
 use super::spawn::Spawner;
@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// How far a reload has come.
+/// The progress of a reload.
 pub(super) struct Renewal {
     /// The command line, for workers.
     arguments: Vec<OsString>,
@@ -34,19 +34,19 @@ impl Renewal {
         Self { arguments, workers, src_dir, next: None, under_way: false }
     }
 
-    /// Where the queue is, or is about to be.
+    /// The directory of the queue, or of the next one.
     pub(super) fn src_dir(&self) -> &Path {
         &self.src_dir
     }
 
-    /// Whether another queue is about to be begun.
+    /// Whether the daemon is about to switch to another queue.
     pub(super) fn moves(&self) -> bool {
         self.next.is_some()
     }
 }
 
 impl Parent<'_> {
-    /// Reads the configuration again. Where anything is wrong with it, everything stays as it is.
+    /// Reads the configuration again. If it is invalid, everything stays as it is.
     pub(super) fn reload(&mut self) {
         let Some(loaded) = FRONT.reload(|loaded| broken_files(&loaded.config)) else { return };
         if let Err(error) = self.configure(&loaded) {
@@ -106,7 +106,7 @@ impl Parent<'_> {
         if outdated.iter().any(|(_, told)| *told) {
             return;
         }
-        // Where there are too many, they go first.
+        // Surplus workers go first.
         let renewed = self.pool.renewed();
         let kept = outdated.iter().filter(|(slot, _)| slot.0 < self.renewal.workers).count();
         match outdated.last() {

@@ -1,11 +1,11 @@
-//! The thread that reads snapshots from Kafka, where there is one: begun, replaced after a reload, and ended.
+//! The thread that reads snapshots from Kafka, if it is configured: starts it, replaces it after a reload, and stops it.
 
 use super::figures::Consumed;
 use crate::config::{Config, KafkaSource, Source as From};
 use crate::consume::{Source as Thread, clean};
 use std::path::PathBuf;
 
-/// What decides about the thread.
+/// The configuration of the thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Wanted {
     source: KafkaSource,
@@ -22,7 +22,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Begins to read, if the configuration wants that. To be called before anything looks into `src-dir`.
+    /// Starts reading, if that is configured. Must be called before anything reads `src-dir`.
     pub(super) fn open(config: &Config) -> Self {
         let wanted = Self::wanted(config);
         if let Some(wanted) = &wanted {
@@ -39,7 +39,7 @@ impl Source {
         Some(Wanted { source, src_dir, roll_ups })
     }
 
-    /// The configuration is another one.
+    /// Applies another configuration.
     pub(super) fn configure(&mut self, config: &Config) {
         let wanted = Self::wanted(config);
         if wanted == self.wanted {
@@ -52,7 +52,7 @@ impl Source {
         }
     }
 
-    /// Begins the thread that there should be, when the one before has ended.
+    /// Starts the thread for the current configuration, once the previous one has ended.
     pub(super) fn look(&mut self) {
         if self.leaving || self.thread.as_ref().is_some_and(|thread| !thread.has_ended()) {
             return;
@@ -65,7 +65,7 @@ impl Source {
         }
     }
 
-    /// Reads nothing more, and commits what is still delivered.
+    /// Stops reading, but keeps committing what is delivered.
     pub(super) fn drain(&mut self) {
         self.leaving = true;
         if let Some(thread) = &self.thread {
@@ -81,7 +81,7 @@ impl Source {
         }
     }
 
-    /// The figures, where snapshots come from Kafka.
+    /// The figures, if snapshots are read from Kafka.
     pub(super) fn figures(&self) -> Option<Consumed> {
         let figures = self.thread.as_ref()?.figures();
         Some(Consumed {

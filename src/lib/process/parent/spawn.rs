@@ -1,6 +1,6 @@
-//! Starts workers: this very program once more, with a hidden argument at the end of its command line.
+//! Starts workers: the same program again, with a hidden argument at the end of its command line.
 //!
-//! | descriptor of the worker | what it is |
+//! | descriptor in the worker | what it is |
 //! |---|---|
 //! | 0 | its end of the [`channel`] |
 //! | 1, 2 | the parent's standard output and error: one log |
@@ -18,19 +18,19 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-/// The executable of the calling process itself, also after the file was replaced by an upgrade.
+/// The executable of the calling process, even after the file was replaced by an upgrade.
 const SELF: &str = "/proc/self/exe";
 
 /// Why a worker could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
-    /// No memory for the configuration.
+    /// There is no memory for the configuration.
     #[error("cannot pass the configuration to a worker")]
     Config(#[source] io::Error),
-    /// No descriptors.
+    /// The channel cannot be created.
     #[error("cannot open a channel to a worker")]
     Channel(#[source] io::Error),
-    /// No process.
+    /// The process cannot be started.
     #[error("cannot start a worker")]
     Exec(#[source] io::Error),
 }
@@ -46,7 +46,7 @@ impl Spawner {
     /// Prepares for workers with this configuration. `arguments` is the command line of the parent, its name first.
     ///
     /// # Errors
-    /// When there is no memory for the configuration.
+    /// There is no memory for the configuration.
     pub(crate) fn new(arguments: Vec<OsString>, config: &str) -> Result<Self, SpawnError> {
         Ok(Self { arguments, config: sealed(config).map_err(SpawnError::Config)? })
     }
@@ -54,7 +54,7 @@ impl Spawner {
     /// Starts a worker; returns the process and the parent's end of the channel.
     ///
     /// # Errors
-    /// When the system is short of something.
+    /// The system is short of memory, descriptors or processes.
     pub(crate) fn spawn(&self) -> Result<(Child, OwnedFd), SpawnError> {
         let (ours, theirs) = channel::pair().map_err(SpawnError::Channel)?;
         let mut command = Command::new(SELF);
@@ -65,13 +65,13 @@ impl Spawner {
             .arg(WORKER)
             .arg(self.config.as_raw_fd().to_string())
             .stdin(Stdio::from(theirs))
-            // Its pool of threads would only hand work to and fro; read by polars when it is first used.
+            // Read by polars when it is first used. More threads would only pass work back and forth.
             .env("POLARS_MAX_THREADS", "1")
-            // systemd hears from the parent alone.
+            // Only the parent notifies systemd.
             .env_remove("NOTIFY_SOCKET")
             .env_remove("WATCHDOG_USEC")
             .env_remove("WATCHDOG_PID");
-        // Inheritable for this one exec. Nothing else in this process executes programs, so nobody else inherits it.
+        // Inheritable for this one exec. Nothing else in this process executes programs, so no other program inherits it.
         inherit(&self.config, true).map_err(SpawnError::Config)?;
         let child = command.spawn();
         inherit(&self.config, false).map_err(SpawnError::Config)?;

@@ -4,7 +4,7 @@ use crate::logging;
 use crate::queue::Queue;
 use std::time::{Duration, Instant};
 
-/// Since the last line.
+/// What was delivered since the last line.
 #[derive(Debug)]
 pub(crate) struct Sums {
     begun: Instant,
@@ -20,7 +20,7 @@ impl Sums {
         Self { begun: now, snapshots: 0, lines: 0, longest: Duration::ZERO, any: false }
     }
 
-    /// A snapshot was delivered, so long after its pull. Whether it is the first since the start.
+    /// Adds a snapshot that was delivered `latency` after its pull. Returns whether it is the first one since the start.
     pub(crate) fn delivered(&mut self, lines: u64, latency: Duration) -> bool {
         self.snapshots += 1;
         self.lines = self.lines.saturating_add(lines);
@@ -28,7 +28,7 @@ impl Sums {
         !std::mem::replace(&mut self.any, true)
     }
 
-    /// Writes the line when it is time; returns when that is the next time.
+    /// Writes the line when it is due; returns when the next one is due.
     pub(crate) fn tell(&mut self, now: Instant, queue: &Queue) -> Instant {
         let due = self.begun + logging::sums_every();
         if now < due {

@@ -1,56 +1,56 @@
-//! Decides when a worker is started, asked whether it lives, killed, and when all this is given up. No process, no
-//! clock: the caller reports what happened and performs what [`Supervisor::step`] returns.
+//! Decides when to start, ping and kill workers, and when to give up. It uses neither processes nor a clock: the caller reports
+//! what happened, and performs what [`Supervisor::step`] returns.
 
 use crate::looked::Moment;
 use crate::queue::Slot;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Pause before a worker is replaced, doubled for each death in a row of the same place in the pool.
+/// Pause before a worker is replaced, doubled for each further death in a row in the same slot.
 pub(crate) const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// Longest pause before a worker is replaced.
 pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// A worker that lived this long starts a new row.
+/// After a worker has lived this long, its death starts a new row.
 pub(crate) const HEALTHY_AFTER: Duration = Duration::from_secs(10);
-/// The parent gives up when this many deaths per worker of the pool...
+/// The parent gives up if this many deaths per worker of the pool...
 pub(crate) const DEATHS_PER_WORKER: usize = 10;
-/// ...fall into this time, and no worker processed a single snapshot meanwhile.
+/// ...happen within this time, while no worker processed a single snapshot.
 pub(crate) const DEATH_WINDOW: Duration = Duration::from_secs(60);
-/// A worker that is not busy answers in much less.
+/// A worker that has not answered for this long is considered silent; an idle one answers much faster.
 const SILENT: Duration = Duration::from_secs(2);
-/// After the grace period workers have this long to leave by themselves.
+/// After the grace period, workers have this long to exit by themselves.
 const DRAIN_SLACK: Duration = Duration::from_secs(1);
 
-/// What the operator wants.
+/// The configuration of the pool.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Policy {
     /// Number of workers.
     pub workers: usize,
     /// `liveness-check-interval`
     pub ask_every: Duration,
-    /// `worker-timeout`: a worker that owes an answer and says nothing for this long is killed.
+    /// `worker-timeout`: a worker that owes an answer and is silent for this long is killed.
     pub patience: Duration,
 }
 
-/// Something to be done.
+/// Something for the caller to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Start a worker in this place; then call [`Supervisor::spawned`] or [`Supervisor::not_started`].
+    /// Start a worker in this slot; then call [`Supervisor::spawned`] or [`Supervisor::not_started`].
     Spawn(Slot),
-    /// Ask this worker whether it lives; then call [`Supervisor::pinged`].
+    /// Ping this worker; then call [`Supervisor::pinged`].
     Ping(Slot),
     /// Kill this worker; then call [`Supervisor::killed`], and [`Supervisor::died`] when it is gone.
     Kill(Slot, KillReason),
-    /// Workers die faster than they are of use. End with [`crate::exit::WORKERS_FAIL`].
+    /// Workers keep dying before they process anything. Exit with [`crate::exit::WORKERS_FAIL`].
     GiveUp,
-    /// All workers have left, as they were told.
+    /// All workers have exited, as requested.
     Finished,
 }
 
 /// Why a worker is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KillReason {
-    /// It owes an answer for longer than `worker-timeout`.
+    /// It has owed an answer for longer than `worker-timeout`.
     Hang,
     /// The grace period is over.
     Grace,
@@ -66,13 +66,13 @@ enum State {
 #[derive(Debug, Clone, Copy)]
 struct Alive {
     since: Moment,
-    /// Answers that the worker owes.
+    /// Number of answers that the worker owes.
     owes: u32,
-    /// The last sign of life, or the first question since.
+    /// The last message from the worker, or the first request after that.
     quiet_since: Moment,
     asked_at: Moment,
     ping_open: bool,
-    /// It was told to leave by then, for another to take its place.
+    /// When the worker has to exit, because it is being replaced.
     leave_by: Option<Moment>,
 }
 
@@ -87,7 +87,7 @@ struct Place {
 pub(crate) struct Supervisor {
     policy: Policy,
     places: Vec<Place>,
-    /// Deaths since the last progress, within the window.
+    /// Deaths since the last progress, within [`DEATH_WINDOW`].
     deaths: VecDeque<Moment>,
     leave_by: Option<Moment>,
 }
@@ -100,7 +100,7 @@ impl Supervisor {
         Self { policy, places: vec![place; policy.workers], deaths: VecDeque::new(), leave_by: None }
     }
 
-    /// What is to be done now, and when to ask again at the latest.
+    /// What to do now, and when to call this again at the latest.
     #[must_use]
     pub(crate) fn step(&self, now: Moment) -> (Vec<Action>, Moment) {
         let recent = self.deaths.iter().filter(|death| now.since(**death) < DEATH_WINDOW).count();
@@ -140,7 +140,7 @@ impl Supervisor {
         (actions, wake)
     }
 
-    /// The worker was started. It owes its first word.
+    /// The worker was started. It owes its first message.
     pub(crate) fn spawned(&mut self, slot: Slot, now: Moment) {
         if let Some(place) = self.places.get_mut(slot.0) {
             let alive =
@@ -159,18 +159,18 @@ impl Supervisor {
         });
     }
 
-    /// The worker was asked whether it lives.
+    /// The worker was pinged.
     pub(crate) fn pinged(&mut self, slot: Slot, now: Moment) {
         self.asked(slot, now);
         self.alive(slot, |alive| (alive.ping_open, alive.asked_at) = (true, now));
     }
 
-    /// The worker said something.
+    /// The worker sent a message.
     pub(crate) fn heard(&mut self, slot: Slot, now: Moment) {
         self.alive(slot, |alive| alive.quiet_since = now);
     }
 
-    /// The worker said what it owed.
+    /// The worker sent an answer that it owed.
     pub(crate) fn answered(&mut self, slot: Slot, now: Moment) {
         self.alive(slot, |alive| {
             alive.owes = alive.owes.saturating_sub(1);
@@ -178,13 +178,13 @@ impl Supervisor {
         });
     }
 
-    /// The worker answered that it lives.
+    /// The worker answered a ping.
     pub(crate) fn ponged(&mut self, slot: Slot, now: Moment) {
         self.answered(slot, now);
         self.alive(slot, |alive| alive.ping_open = false);
     }
 
-    /// A snapshot got on by this worker.
+    /// The worker made progress with a snapshot.
     pub(crate) fn progress(&mut self, slot: Slot) {
         self.deaths.clear();
         if let Some(place) = self.places.get_mut(slot.0) {
@@ -192,7 +192,7 @@ impl Supervisor {
         }
     }
 
-    /// The worker was killed, and is not gone yet.
+    /// The worker was killed, but has not been reaped yet.
     pub(crate) fn killed(&mut self, slot: Slot) {
         if let Some(place) = self.places.get_mut(slot.0) {
             place.state = State::Dying;
@@ -208,8 +208,7 @@ impl Supervisor {
         }
     }
 
-    /// The worker could not be started. That the system is short of something says nothing about workers, so it is no reason to
-    /// give up.
+    /// The worker could not be started. A shortage in the system says nothing about workers, so it is no reason to give up.
     pub(crate) fn not_started(&mut self, slot: Slot, now: Moment) {
         let Some(place) = self.places.get_mut(slot.0) else { return };
         if let State::Alive(alive) = place.state
@@ -222,7 +221,7 @@ impl Supervisor {
         place.state = State::Empty { not_before: now + pause };
     }
 
-    /// Goes on with another policy. Places that are too many stay empty once their workers have left.
+    /// Continues with another policy. Surplus slots stay empty once their workers have exited.
     pub(crate) fn configure(&mut self, policy: Policy, now: Moment) {
         self.policy = policy;
         let place = Place { state: State::Empty { not_before: now }, deaths_in_a_row: 0 };
@@ -230,29 +229,29 @@ impl Supervisor {
         self.places.resize(places, place);
     }
 
-    /// The worker was told to leave within `grace`, for another to take its place.
+    /// The worker was told to exit within `grace`, because it is being replaced.
     pub(crate) fn replaced(&mut self, slot: Slot, now: Moment, grace: Duration) {
         self.alive(slot, |alive| alive.leave_by = Some(now + grace));
     }
 
-    /// The worker has exited for another to take its place, which is not a failure.
+    /// The worker has exited because it is being replaced, which is not a failure.
     pub(crate) fn left(&mut self, slot: Slot, now: Moment) {
         if let Some(place) = self.places.get_mut(slot.0) {
             *place = Place { state: State::Empty { not_before: now }, deaths_in_a_row: 0 };
         }
     }
 
-    /// The workers were told to leave within `grace`.
+    /// All workers were told to exit within `grace`.
     pub(crate) fn drain(&mut self, now: Moment, grace: Duration) {
         self.leave_by = Some(now + grace);
     }
 
-    /// Of the time in which the worker said nothing, so much is not held against it.
+    /// Does not count `time` of the time for which the worker was silent.
     pub(crate) fn excused(&mut self, slot: Slot, time: Duration, now: Moment) {
         self.alive(slot, |alive| alive.quiet_since = now.min(alive.quiet_since + time));
     }
 
-    /// How long the worker has owed an answer; none where it owes nothing.
+    /// How long the worker has been silent while it owes an answer; zero if it owes none.
     #[must_use]
     pub(crate) fn quiet(&self, slot: Slot, now: Moment) -> Duration {
         match self.places.get(slot.0).map(|place| place.state) {
@@ -261,14 +260,14 @@ impl Supervisor {
         }
     }
 
-    /// Whether some worker has been asked whether it lives and has not answered for a while: what it knows is not known here.
+    /// Whether some worker has been silent for a while although it owes an answer, so that its figures may be out of date.
     #[must_use]
     pub(crate) fn some_are_silent(&self, now: Moment) -> bool {
         let silent = |alive: &Alive| alive.ping_open && now.since(alive.quiet_since) >= SILENT;
         self.places.iter().any(|place| matches!(&place.state, State::Alive(alive) if silent(alive)))
     }
 
-    /// Number of workers that run.
+    /// Number of running workers.
     #[must_use]
     pub(crate) fn running(&self) -> usize {
         self.places.iter().filter(|place| matches!(place.state, State::Alive(_))).count()

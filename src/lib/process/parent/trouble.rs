@@ -1,12 +1,12 @@
-//! What the log says of snapshots that cannot be read: once when that begins, again when it is for another reason or has
-//! become much more, and once when it is over.
+//! Decides when to log that snapshots cannot be read: when that begins, when the reason changes or the number grows much, and
+//! when it is over.
 
 use std::collections::BTreeSet;
 
-/// It is said again when so many times more snapshots are concerned.
+/// It is logged again if this many times as many snapshots are affected.
 const MUCH_MORE: usize = 10;
 
-/// Whether there is trouble, and what was said of it.
+/// Whether there is trouble, and what was logged about it.
 #[derive(Debug, Default)]
 pub(super) struct Trouble {
     said: BTreeSet<String>,
@@ -14,9 +14,9 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    /// So many snapshots cannot be read now, the last one for this reason. Whether that is worth an error in the log.
+    /// Notes that `count` snapshots cannot be read, the last one for this reason. Returns whether to log an error.
     pub(super) fn has(&mut self, count: usize, reason: &str) -> bool {
-        // What the system says comes last, after names of files that differ.
+        // The system's error comes last, after file names, which differ.
         let cause = reason.rsplit(": ").next().unwrap_or(reason);
         let new = !self.said.contains(cause);
         if new {
@@ -29,7 +29,7 @@ impl Trouble {
         new || more
     }
 
-    /// So many snapshots cannot be read now. Whether there was trouble, and that is the end of it.
+    /// Notes that `count` snapshots cannot be read. Returns whether this is the end of the trouble.
     pub(super) fn is_over(&mut self, count: usize) -> bool {
         let over = count == 0 && self.most > 0;
         if over {

@@ -1,4 +1,4 @@
-//! Telling workers whose turn it is, and writing down what that depends on.
+//! Tells workers whose turn it is, and keeps the record that this depends on.
 
 use super::Parent;
 use super::order::{Order, Turn};
@@ -12,11 +12,11 @@ use crate::snapshot::Epoch;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The order of what is sent, and the record of it on disk.
+/// The order in which snapshots are sent, and its record on disk.
 #[derive(Debug)]
 pub(super) struct Turns {
     pub(super) order: Order,
-    /// The destinations that have an order.
+    /// The destinations that need snapshots in order.
     names: Vec<&'static str>,
     record: Record,
     src_dir: PathBuf,
@@ -32,7 +32,7 @@ impl Turns {
         Self { order: Order::new(&names, record.had()), names, record, src_dir: src_dir.to_owned() }
     }
 
-    /// The configuration is another one.
+    /// Applies another configuration.
     pub(super) fn configure(&mut self, config: &Config) {
         let had = self.record.had();
         for name in names(config) {
@@ -43,22 +43,22 @@ impl Turns {
         }
     }
 
-    /// The queue is another one.
+    /// Switches to another queue.
     pub(super) fn move_to(&mut self, src_dir: &Path) {
         *self = Self::of(std::mem::take(&mut self.names), src_dir);
     }
 
-    /// Every destination has the snapshot, which was this directory.
+    /// Notes that every destination has the snapshot, which was this directory.
     pub(super) fn done(&mut self, epoch: Epoch, directory: Option<String>, queue: &Queue) {
         match directory.filter(|_| queue.is_stuck(epoch)) {
-            // It is still there, and would be sent again after a crash.
+            // It is still on disk, and would be sent again after a crash.
             Some(directory) => {
                 self.order.delivered(None, epoch, &directory);
                 self.write(queue);
             }
             None => {
                 self.order.forget(epoch);
-                // What it says of snapshots that are gone does no harm; it is tidied up when there is nothing else.
+                // Records of snapshots that are gone do no harm; they are removed when there is nothing else to record.
                 let had = self.order.to_record();
                 if had.is_empty() && !self.record.is_empty() {
                     self.record.write(had);
@@ -67,7 +67,7 @@ impl Turns {
         }
     }
 
-    /// Before the next snapshot may go.
+    /// Writes the record, before the next snapshot gets its turn.
     fn write(&mut self, queue: &Queue) {
         let there = |epoch: Epoch| queue.knows(epoch) || self.src_dir.join(epoch.to_string()).exists();
         self.order.retain(there);
@@ -82,7 +82,7 @@ fn names(config: &Config) -> Vec<&'static str> {
 }
 
 impl Parent<'_> {
-    /// A destination has a snapshot that others lack. False when the worker does not hold it.
+    /// A destination has a snapshot that others lack. False if the worker does not hold it.
     pub(super) fn delivered(&mut self, slot: Slot, dispatcher: &str, epoch: Epoch) -> bool {
         let Some(directory) =
             self.custody.directory(epoch).filter(|_| self.custody.queue().holder(epoch) == Some(slot))

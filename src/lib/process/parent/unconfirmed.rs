@@ -1,24 +1,24 @@
-//! Tells when a destination takes lines and confirms none of them.
+//! Detects that a destination accepts lines and confirms none of them.
 //!
-//! A server that cannot be reached is logged where that is found out. One that accepts every connection, and half-closes it,
-//! cuts it off, or never answers, gives no such moment: its snapshots stay on disk, and that has to be said after a while.
+//! A server that cannot be reached is logged where the connection fails. But if a server accepts every connection, and then
+//! half-closes it, cuts it off or never answers, there is no such event. Its snapshots stay on disk, which is logged after a
+//! while.
 
 use crate::dispatch::Counters;
 use crate::looked::Moment;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// So long a destination may confirm nothing of what workers hold for it. Longer than any confirmation takes that only has
-/// to wait.
+/// How long a destination may confirm nothing of what workers hold for it: longer than any regular confirmation takes.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often it is looked at.
+/// How often the figures are checked.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Since when each destination has confirmed nothing.
+/// For each destination, since when it has confirmed nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Unconfirmed {
     spans: BTreeMap<String, Span>,
-    /// The last look.
+    /// The last check.
     last: Option<Moment>,
 }
 
@@ -32,27 +32,27 @@ struct Span {
 /// Something worth a log line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Word {
-    /// It has confirmed nothing for a while, though connections to it are made.
+    /// It has confirmed nothing for a while, although connections to it succeed.
     Nothing {
-        /// Which destination.
+        /// The destination.
         dispatcher: String,
         /// How long.
         time: Duration,
-        /// Connections that were opened in place of lost ones meanwhile.
+        /// Connections that were opened meanwhile to replace lost ones.
         reconnects: u64,
     },
     /// It has confirmed something again.
     Again {
-        /// Which destination.
+        /// The destination.
         dispatcher: String,
-        /// After so long.
+        /// How long it had confirmed nothing.
         time: Duration,
     },
 }
 
 impl Unconfirmed {
-    /// Takes the figures of all destinations, and returns what is to be said. Does nothing more often than once a second. There are
-    /// no figures while those who know them do not answer: that time is not held against any destination.
+    /// Checks the figures of all destinations at most once a second, and returns what to log. `figures` returns `None` while
+    /// workers do not answer; that time does not count against any destination.
     pub(crate) fn look(
         &mut self,
         figures: impl FnOnce() -> Option<BTreeMap<String, Counters>>,
@@ -82,7 +82,7 @@ impl Unconfirmed {
             }
             let begin = || Span { begun: now, at_begin: counters, told: false };
             let span = self.spans.entry(dispatcher.clone()).or_insert_with(begin);
-            // Where attempts to connect fail, the log says so already.
+            // If attempts to connect fail, that is logged elsewhere.
             if now.since(span.begun) >= PATIENCE && !span.told && counters.retries == span.at_begin.retries {
                 span.told = true;
                 let reconnects = counters.reconnects.saturating_sub(span.at_begin.reconnects);
@@ -100,7 +100,7 @@ impl Unconfirmed {
 }
 
 impl Word {
-    /// Writes it to the log.
+    /// Writes this to the log.
     pub(crate) fn log(&self) {
         match self {
             Self::Nothing { dispatcher, time, reconnects } => tracing::warn!(
@@ -144,7 +144,7 @@ mod tests {
         let again = Word::Again { dispatcher: "graphite".to_owned(), time: 100 * SECOND };
         assert_eq!(unconfirmed.look(|| figures(6, 100, 0, 80), start + 100 * SECOND), [again]);
         assert_eq!(unconfirmed.count(start + 100 * SECOND), 0);
-        // The next span begins with the confirmation.
+        // The next period starts with the confirmation.
         assert_eq!(unconfirmed.look(|| figures(6, 100, 0, 80), start + 159 * SECOND), []);
         assert_eq!(unconfirmed.look(|| figures(6, 100, 0, 80), start + 160 * SECOND).len(), 1);
     }

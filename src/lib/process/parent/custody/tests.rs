@@ -15,7 +15,7 @@ struct Place {
 }
 
 impl Place {
-    /// With one snapshot, which is complete.
+    /// A source directory with one complete snapshot.
     fn new() -> Self {
         let base = tempfile::tempdir().unwrap();
         let src_dir = base.path().join("incoming");
@@ -118,7 +118,7 @@ fn what_took_the_place_of_a_snapshot_is_a_snapshot_of_its_own() {
         fs::create_dir(&path).unwrap();
         if fails {
             place.fail(Failure::Snapshot);
-            // The new one has not failed before.
+            // The new snapshot has not failed before.
             assert_eq!(place.custody.queue().depth(), 1);
         } else {
             assert!(place.custody.done(ONE, A, false, &mut place.totals));

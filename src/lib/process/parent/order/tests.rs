@@ -95,7 +95,7 @@ enum Action {
 }
 
 proptest! {
-    /// Whatever dies, and whichever destination is slow: each gets snapshots in the order of their time, each once.
+    /// Whatever dies, and whichever destination is slow, each destination gets every snapshot once, in the order of their time.
     #[test]
     fn no_destination_goes_backwards(actions in prop::collection::vec(prop_oneof![
         2 => Just(Action::Arrive),
