@@ -230,7 +230,7 @@ fn silence_and_certificates_are_told() {
     assert_eq!(texts(&model), ["certificate x.pem on lb-01 expires in 29 days"]);
     assert_eq!(model.near_expiry().count(), 1);
     let renewed = Model::of(Some(&before), &at(now + 10, "Dec 31"), None);
-    assert_eq!(texts(&renewed), ["certificate x.pem on lb-01 was renewed; it is good for 30 days"]);
+    assert_eq!(texts(&renewed), ["certificate x.pem on lb-01 was renewed and expires in 30 days"]);
     let expired = Model::of(Some(&at(now - 10, "Nov 30")), &at(now + 10, "Nov 30"), None);
     assert_eq!(texts(&expired), ["certificate x.pem on lb-01 has expired"]);
     let silent = Silent { socket: "c.sock".to_owned(), reason: "no answer".to_owned() };

@@ -168,7 +168,7 @@ fn snapshots_are_stepped_through_and_sought() {
     assert_eq!(desk.press(Key::Enter), Effect::Seek(Epoch(1_796_025_600)));
     desk.letters("gyesterday");
     assert_eq!(desk.press(Key::Enter), Effect::Nothing);
-    assert!(desk.view.note.as_ref().is_some_and(|note| note.contains("\"yesterday\" is no time")));
+    assert!(desk.view.note.as_ref().is_some_and(|note| note.contains("\"yesterday\" is not a time")));
     desk.press(Key::Down);
     assert_eq!(desk.view.note, None);
 }
