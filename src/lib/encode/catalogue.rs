@@ -1,5 +1,5 @@
-//! Which metric a field is, for formats that have names and labels of their own. Found out once for each field of a kind of
-//! object: objects come with the same fields in the same order, again and again.
+//! Finds the metric for each field, for formats with their own names and labels. This is done once for each field of each kind of
+//! object; after that, the fact that objects have the same fields in the same order makes the lookup cheap.
 
 use super::object::ObjectKind;
 use crate::config::NameStyle;
@@ -9,7 +9,7 @@ use crate::telemetry::Definition;
 use std::collections::HashMap;
 use std::fmt::Debug;
 
-/// Stands between a field and a state of it in the key of a metric; no name has it.
+/// Separates a field from its state in the key of a metric; no name contains it.
 const OF: u8 = 0;
 
 /// The bound of a bucket.
@@ -17,7 +17,7 @@ const OF: u8 = 0;
 pub(super) enum Bound {
     /// In milliseconds.
     At(u32),
-    /// Of the last bucket, which has all.
+    /// The bound of the last bucket, which contains everything.
     Infinite,
 }
 
@@ -29,7 +29,7 @@ impl Bound {
         }
     }
 
-    /// In the unit of the style.
+    /// The bound as a label, in the unit of the style.
     fn label(self, style: NameStyle) -> String {
         match self {
             Self::At(bound) if style == NameStyle::Promex => Scale::Thousandths.of(f64::from(bound)).to_string(),
@@ -38,7 +38,7 @@ impl Bound {
     }
 }
 
-/// The parts of a histogram as they are written where each is a series: `each` is told part, bound, and value.
+/// The parts of a histogram, for formats in which each is a series: calls `each` with part, bound and value.
 pub(super) fn parts(histogram: &Histogram, mut each: impl FnMut(&'static str, Option<Bound>, u64)) {
     for (bound, count) in histogram.bounds().iter().zip(histogram.counts()) {
         each("bucket", Some(Bound::At(*bound)), *count);
@@ -48,14 +48,14 @@ pub(super) fn parts(histogram: &Histogram, mut each: impl FnMut(&'static str, Op
     each("count", None, histogram.count());
 }
 
-/// The metrics of all kinds of objects, each with what the format makes of it.
+/// The metrics of all kinds of objects, each with what the format keeps for it.
 #[derive(Debug)]
 pub(super) struct Catalogue<T> {
     style: NameStyle,
     kinds: Vec<Kind<T>>,
     /// The kind of the present object.
     present: usize,
-    /// The key at hand; kept for its memory.
+    /// The current key; kept to reuse its memory.
     key: Vec<u8>,
 }
 
@@ -63,10 +63,10 @@ pub(super) struct Catalogue<T> {
 struct Kind<T> {
     subject: Subject,
     of_cluster: bool,
-    /// In the order in which they came.
+    /// Keys and metrics, in the order in which they first occurred.
     metrics: Vec<(Box<[u8]>, T)>,
     places: HashMap<Box<[u8]>, usize, foldhash::fast::RandomState>,
-    /// Where the next is likely to stand.
+    /// Where the next metric probably is.
     next: usize,
 }
 
@@ -85,7 +85,7 @@ impl<T> Kind<T> {
     }
 }
 
-/// What a kind of object is about.
+/// The subject of a kind of object.
 fn subject(kind: ObjectKind) -> Subject {
     match kind {
         ObjectKind::Daemon => Subject::Process,
@@ -105,7 +105,7 @@ impl<T: Debug> Catalogue<T> {
         Self { style, kinds: Vec::new(), present: 0, key: Vec::new() }
     }
 
-    /// From now on metrics are of such an object; returns the labels that hold its names.
+    /// Switches to this kind of object; returns the labels for its names.
     pub(super) fn object(&mut self, kind: ObjectKind, of_cluster: bool) -> (&'static str, &'static str) {
         let subject = subject(kind);
         let known = self.kinds.iter().position(|kind| (kind.subject, kind.of_cluster) == (subject, of_cluster));
@@ -120,7 +120,7 @@ impl<T: Debug> Catalogue<T> {
         subject.labels(self.style)
     }
 
-    /// What the format made of the metric of a field; `None` for one that it has in another form.
+    /// What the format keeps for the metric of a field; `None` if the format expresses the field in another form.
     pub(super) fn field(&mut self, field: &[u8], make: impl FnOnce(&Metric) -> T) -> Option<&T> {
         let (style, kind) = (self.style, self.kinds.get_mut(self.present)?);
         let place = match kind.find(field) {
@@ -134,7 +134,7 @@ impl<T: Debug> Catalogue<T> {
         kind.metrics.get(place).map(|(_, made)| made)
     }
 
-    /// The same of one of the states of a field.
+    /// Like [`Self::field`], for one of the states of a field.
     pub(super) fn state(&mut self, field: &str, state: &'static str, make: impl FnOnce(&Metric) -> T) -> Option<&T> {
         let (style, kind) = (self.style, self.kinds.get_mut(self.present)?);
         self.key.clear();
@@ -152,7 +152,7 @@ impl<T: Debug> Catalogue<T> {
         kind.metrics.get(place).map(|(_, made)| made)
     }
 
-    /// The same of a histogram of times, or of one of its parts: a bucket has its bound, in milliseconds.
+    /// Like [`Self::field`], for a histogram of times, or for one of its parts; a bucket has its bound, in milliseconds.
     pub(super) fn histogram(
         &mut self,
         timer: &str,
@@ -178,7 +178,7 @@ impl<T: Debug> Catalogue<T> {
         kind.metrics.get(place).map(|(_, made)| made)
     }
 
-    /// The same of a figure of haproxystats itself.
+    /// Like [`Self::field`], for a figure of haproxystats itself.
     pub(super) fn figure(
         &mut self,
         figure: &'static Definition,

@@ -5,7 +5,8 @@
 //! | json | the document of one object | a message for each object |
 //! | influx | lines, up to `max-message-size` | a message, or as many as it takes |
 //!
-//! An object that comes in several turns (the number of a backend's servers comes with the servers) becomes one.
+//! If the values of an object arrive in several turns (the number of a backend's servers arrives with the servers), they are
+//! combined.
 
 use super::encoder::Encoder;
 use super::object::{Host, Object};
@@ -23,13 +24,13 @@ use crate::value::Value;
 pub struct Documents {
     format: KafkaFormat,
     key: KeyTemplate,
-    /// Most bytes of a message; only a single value that is longer exceeds it.
+    /// Maximum bytes of a message; only a single longer value exceeds it.
     limit: usize,
     records: Records,
 }
 
 impl Documents {
-    /// For this format, these keys, and messages of at most so many bytes.
+    /// An encoder with the format, keys and maximum message size of the configuration.
     #[must_use]
     pub fn new(config: &Kafka) -> Self {
         Self::with(config.format, config.key.clone(), config.max_message_size.get())

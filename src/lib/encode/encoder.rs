@@ -1,4 +1,4 @@
-//! What a format is for the sink.
+//! The interface between the sink and the formats.
 
 use super::object::{Host, Object};
 use super::prefix::Prefix;
@@ -9,38 +9,38 @@ use crate::telemetry::Definition;
 use crate::value::Value;
 use std::fmt::Debug;
 
-/// Turns objects and values into the bytes of a format. It is told of lines or of fields, whichever it asks for.
+/// Turns objects and values into the bytes of a format. It gets lines or fields, whichever it asks for.
 pub trait Encoder: Debug {
-    /// A snapshot begins; what is left of another is forgotten.
+    /// Begins a snapshot, and discards what is left of another one.
     fn begin(&mut self);
 
-    /// What follows is of this object, at this moment.
+    /// The following values are of this object and time.
     fn object(&mut self, object: &Object<'_>, host: &Host, stamp: Epoch);
 
-    /// Whether objects that follow are those of a cluster; told only to those who take these.
+    /// Whether the following objects are those of a cluster. Only called if the encoder takes clusters.
     fn clusters(&mut self, _clusters: bool) {}
 
-    /// A metric on one of the paths of the object. `text` is what a line shows of the value.
+    /// Adds a metric on one of the paths of the object. `text` is the value as a line shows it.
     fn line(&mut self, _prefix: Prefix<'_>, _metric: &[u8], _text: &[u8], _value: f64) {}
 
-    /// A value of the object, each once, finite or not: averages are those that can be added up beyond the host.
+    /// Adds a value of the object, each once, finite or not. Averages are those that can be combined across hosts.
     fn field(&mut self, _name: &[u8], _value: Value) {}
 
-    /// In which of these states the object is, or how many of its parts are in each: each state with a number. `field` is the
-    /// field of HAProxy that says it.
+    /// Adds the state of the object: 1 for the present state and 0 for the others, or how many of its parts are in each. `field`
+    /// is HAProxy's field for it.
     fn states(&mut self, _field: &str, _states: &[(&'static str, i64)]) {}
 
-    /// A figure of haproxystats itself, of one of its destinations where it is said which. Who takes these takes no other
-    /// values of it.
+    /// Adds a figure of haproxystats itself, or of one of its destinations if `destination` is given. An encoder that takes
+    /// figures must ignore other values of haproxystats itself.
     fn figure(&mut self, _figure: &'static Definition, _destination: Option<&str>, _value: f64) {}
 
-    /// Counters of what follows count from this moment on, as far as that is known.
+    /// The following counters have counted since this time, if it is known.
     fn since(&mut self, _start: Option<Epoch>) {}
 
-    /// Whether what follows is of objects that are no more: each series that has a value ends at this moment.
+    /// Whether the following objects no longer exist: each series that gets a value ends now.
     fn ended(&mut self, _ended: bool) {}
 
-    /// Whether it wants to know of those.
+    /// Whether it takes objects that no longer exist.
     fn tells_ended(&self) -> bool {
         false
     }
@@ -50,20 +50,20 @@ pub trait Encoder: Debug {
         self.takes_lines()
     }
 
-    /// A histogram of the object: all that was counted since `since`, in milliseconds. It only grows, but for a server that is
-    /// forgotten; a format without histograms ignores it, since percentiles come as metrics besides.
+    /// Adds a histogram of everything that was counted since `since`, in milliseconds. It only grows, unless a server is
+    /// forgotten. Formats without histograms ignore it, since they get percentiles as metrics.
     fn histogram(&mut self, _name: &[u8], _histogram: &Histogram, _since: Epoch) {}
 
-    /// Whether it takes lines of clusters, too: those who roll up by themselves do not.
+    /// Whether it takes clusters: destinations that roll up by themselves do not.
     fn takes_clusters(&self) -> bool;
 
-    /// Whether it takes lines. Who takes fields makes one thing of an object, whose values may come in several turns.
+    /// Whether it takes lines. If it takes fields, it combines the values of an object, which may arrive in several turns.
     fn takes_lines(&self) -> bool;
 
     /// Bytes so far.
     fn size(&self) -> usize;
 
-    /// Takes out what there is so far, as batches like `batch`, and who gets them. Where `batch` says that more will follow,
-    /// what there is one of for each snapshot may stay until then.
+    /// Takes what was written so far, as batches like `batch`, and the destination of each. If `batch` says that more pieces
+    /// follow, it may keep what occurs once per snapshot until the last one.
     fn take(&mut self, batch: &Batch) -> Vec<(Output, Batch)>;
 }

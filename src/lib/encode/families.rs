@@ -1,15 +1,15 @@
-//! The samples of each metric together, for formats that want it so.
+//! Collects the samples of each metric, for formats that require them to be together.
 
 use std::collections::HashMap;
 
 /// A metric, and its samples so far.
 #[derive(Debug)]
 pub(super) struct Family {
-    /// What is said of the metric itself, as it is written.
+    /// The description of the metric itself, encoded.
     pub(super) head: Box<[u8]>,
-    /// The samples, as they are written.
+    /// The samples, encoded.
     pub(super) content: Vec<u8>,
-    /// Where the samples are a field of the metric: which, and what stands behind them in it.
+    /// If the samples are a field of the metric: its number, and what follows them in it.
     pub(super) around: (u8, &'static [u8]),
 }
 
@@ -19,7 +19,7 @@ impl Family {
     }
 }
 
-/// All metrics, in the order in which they came. They stay, and their samples go.
+/// All metrics, in the order in which they first occurred. Metrics are kept, while their samples are taken out.
 #[derive(Debug, Default)]
 pub(super) struct Families {
     all: Vec<Family>,
@@ -27,7 +27,7 @@ pub(super) struct Families {
 }
 
 impl Families {
-    /// Where the family of this name is.
+    /// Index of the family of this name.
     pub(super) fn of(&mut self, name: &str, make: impl FnOnce() -> Family) -> usize {
         if let Some(place) = self.places.get(name) {
             return *place;
@@ -41,7 +41,7 @@ impl Families {
         self.all.get_mut(place)
     }
 
-    /// Those that have samples.
+    /// The families that have samples.
     pub(super) fn filled(&mut self) -> impl Iterator<Item = &mut Family> {
         self.all.iter_mut().filter(|family| !family.content.is_empty())
     }

@@ -1,4 +1,4 @@
-//! The formats that a configuration wants.
+//! The formats that a configuration requires.
 
 use super::documents::Documents;
 use super::encoder::Encoder;
@@ -10,13 +10,13 @@ use super::{otlp::Otlp, page::Page, remote_write::RemoteWrite};
 use crate::config::Source;
 use crate::config::{Config, KafkaFormat};
 
-/// Whether anything of this configuration takes lines in plaintext.
+/// Whether any destination of this configuration takes plaintext lines.
 #[must_use]
 pub fn is_plaintext_wanted(config: &Config) -> bool {
     config.local_store.is_some() || (config.graphite.enabled && graphite::is_plaintext(&config.graphite))
 }
 
-/// The encoders of all other formats that this configuration wants.
+/// The encoders for all other formats that this configuration requires.
 #[must_use]
 pub fn encoders(config: &Config) -> Vec<Box<dyn Encoder>> {
     let mut encoders: Vec<Box<dyn Encoder>> = Vec::new();
@@ -24,7 +24,7 @@ pub fn encoders(config: &Config) -> Vec<Box<dyn Encoder>> {
         encoders.push(Box::new(Graphite::new(&config.graphite)));
     }
     match &config.kafka {
-        // It takes files, and nothing that is made of them.
+        // It takes the files of snapshots, and needs no encoder.
         Some(kafka) if kafka.format == KafkaFormat::Snapshot => {}
         Some(kafka) if kafka.format == KafkaFormat::Graphite => encoders.push(Box::new(Keyed::new(kafka))),
         Some(kafka) => encoders.push(Box::new(Documents::new(kafka))),

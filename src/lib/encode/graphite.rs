@@ -1,4 +1,5 @@
-//! Metrics for Graphite in any other way than lines in plaintext for all: with tags, in pickles, shared out by a hash.
+//! Metrics for Graphite in any form other than the same plaintext lines for all servers: with tags, in pickles, or distributed by
+//! a hash.
 
 use super::encoder::Encoder;
 use super::object::{Host, Object};
@@ -9,13 +10,13 @@ use crate::batch::{Batch, Output};
 use crate::config::{self, Mode, Protocol};
 use crate::snapshot::Epoch;
 
-/// Whether all servers get lines in plaintext, and the same ones.
+/// Whether all servers get the same plaintext lines.
 #[must_use]
 pub fn is_plaintext(config: &config::Graphite) -> bool {
     config.protocol == Protocol::Plaintext && !config.tagged && config.mode != Mode::Hash
 }
 
-/// What the server at this place in `servers` gets.
+/// The output for the server at this index in `servers`.
 #[must_use]
 pub fn output(config: &config::Graphite, server: usize) -> Output {
     match config.mode {
@@ -25,7 +26,7 @@ pub fn output(config: &config::Graphite, server: usize) -> Output {
     }
 }
 
-/// What one server gets, or all of them.
+/// The output for one server, or for all of them.
 #[derive(Debug)]
 struct Share {
     bytes: Bytes,
@@ -47,12 +48,12 @@ pub struct Graphite {
     stamp: Epoch,
     /// ` <timestamp>\n`
     end: Vec<u8>,
-    /// The name at hand; kept for its memory.
+    /// The current name; kept to reuse its memory.
     name: Vec<u8>,
 }
 
 impl Graphite {
-    /// For these servers, their mode and their protocol.
+    /// An encoder for these servers, their mode and their protocol.
     #[must_use]
     pub fn new(config: &config::Graphite) -> Self {
         let ring = (config.mode == Mode::Hash).then(|| Ring::new(&config.servers));

@@ -4,8 +4,8 @@
 //! haproxy_server,cluster=ams,host=lb-01,proxy=shop,server=web-1 scur=3,rtime=0.5 1457298067000000000
 //! ```
 //!
-//! All values are floats. InfluxDB refuses a point whose field has another type than it once had, and a mean that happens
-//! to be whole, or a sum that outgrows 64 bits, must not be that.
+//! All values are floats. InfluxDB refuses a point if a field has another type than before, which must not happen because a mean
+//! is a whole number or a sum exceeds 64 bits.
 
 use super::object::{Host, Object, ObjectKind};
 use crate::snapshot::Epoch;
@@ -35,7 +35,7 @@ pub fn head(host: &Host, object: &Object<'_>, out: &mut Vec<u8>) {
     let mut tags = [("cluster", cluster), ("host", &host.name), (place, object.proxy), (name, object.name)];
     tags.sort_unstable();
     for (name, value) in tags {
-        // A tag without a value is not allowed.
+        // The protocol does not allow a tag without a value.
         if !value.is_empty() {
             out.push(b',');
             out.extend_from_slice(name.as_bytes());
@@ -46,14 +46,14 @@ pub fn head(host: &Host, object: &Object<'_>, out: &mut Vec<u8>) {
     out.push(b' ');
 }
 
-/// What follows the values: nanoseconds.
+/// The end of a line, after the values: the time in nanoseconds.
 #[must_use]
 pub fn tail(stamp: Epoch) -> String {
     format!(" {stamp}000000000\n")
 }
 
-/// Appends a key or the value of a tag, where comma, equals sign and blank are escaped. What cannot be said there becomes
-/// `_`: control characters, and a backslash at the end, which would escape what follows.
+/// Appends a key or the value of a tag, with commas, equals signs and blanks escaped. Control characters, which are not allowed,
+/// become `_`, and so does a backslash at the end, which would escape the next character.
 fn key(text: &str, out: &mut Vec<u8>) {
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
@@ -94,7 +94,7 @@ mod tests {
         text.replace("\\,", ",").replace("\\=", "=").replace("\\ ", " ")
     }
 
-    /// What is left of a name.
+    /// What a name becomes.
     fn kept(text: &str) -> String {
         let clean: Vec<char> = text.chars().collect();
         let odd = |c: Option<&char>| c.is_none_or(|c| ",= \\".contains(*c) || c.is_control());

@@ -1,4 +1,4 @@
-//! `format = json`: one document for each object and snapshot, as docs/kafka.schema.json says.
+//! `format = json`: one document for each object and snapshot, as specified by docs/kafka.schema.json.
 //!
 //! ```json
 //! {"host":"lb-01","cluster":"ams","kind":"server","proxy":"shop","server":"web-1","timestamp":1457298067,"fields":{"scur":3}}
@@ -18,7 +18,7 @@ pub fn field(name: &[u8], value: Value, out: &mut Vec<u8>) -> bool {
         string(&String::from_utf8_lossy(name), out);
     }
     out.push(b':');
-    // The text of a value, digits with perhaps a point and a minus, is a JSON number.
+    // The text of a value, digits with an optional point and minus sign, is a valid JSON number.
     let written = value.write(out);
     out.push(b',');
     written
@@ -47,7 +47,7 @@ pub fn head(host: &Host, object: &Object<'_>, stamp: Epoch, out: &mut Vec<u8>) {
     out.extend_from_slice(format!(",\"timestamp\":{stamp},\"fields\":{{").as_bytes());
 }
 
-/// What follows the values.
+/// The end of a document, after the values.
 pub const TAIL: &[u8] = b"}}";
 
 fn string(text: &str, out: &mut Vec<u8>) {
@@ -104,7 +104,7 @@ mod tests {
             for (name, value) in fields.iter().filter(|(_, value)| finite(value)) {
                 match value {
                     Value::Int(value) => prop_assert_eq!(read[name].as_i64(), Some(*value)),
-                    // Without the feature float_roundtrip the parser of these tests may be off by the last bit.
+                    // Without the feature float_roundtrip, the parser of these tests may differ in the last bit.
                     Value::Float(value) => {
                         let read = read[name].as_f64().unwrap();
                         prop_assert!((read - value).abs() <= value.abs() * 1e-15, "{} {}", read, value);

@@ -15,16 +15,16 @@ pub struct Keyed {
     key: KeyTemplate,
     limit: usize,
     packs: Packs,
-    /// That of the present object.
+    /// The pack of the present object.
     pack: usize,
     /// ` <timestamp>\n`
     end: Vec<u8>,
-    /// The line at hand; kept for its memory.
+    /// The current line; kept to reuse its memory.
     line: Vec<u8>,
 }
 
 impl Keyed {
-    /// For these keys, and messages of at most so many bytes.
+    /// An encoder with the keys and the maximum message size of the configuration.
     #[must_use]
     pub fn new(config: &Kafka) -> Self {
         let limit = config.max_message_size.get();

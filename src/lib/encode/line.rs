@@ -5,13 +5,13 @@ use crate::snapshot::Epoch;
 use crate::value::{self, Value};
 use std::mem::MaybeUninit;
 
-/// What is copied of the beginning of a line in one step.
+/// Number of bytes of the beginning of a line that are copied in one step.
 const BLOCK: usize = 32;
 
-/// Blocks of the longest beginning that is kept for the next line. Paths are some 60 to 90 bytes.
+/// Maximum length, in blocks, of a beginning that is kept for the next line. Paths have some 60 to 90 bytes.
 const BLOCKS: usize = 8;
 
-/// The beginning of a line, which stays from one metric of an object to the next.
+/// The beginning of a line, which is the same for all metrics of an object.
 #[derive(Debug)]
 struct Begun {
     blocks: Box<[[u8; BLOCK]; BLOCKS]>,
@@ -34,12 +34,12 @@ impl Begun {
     }
 }
 
-/// A place in which a line is put together: by copies of fixed lengths, each a few instructions, one over the end of the
-/// one before. It is larger than any line of a beginning, a metric and a value whose lengths are bytes, which spares the
-/// bounds checks.
+/// Where a line is assembled, from copies of fixed lengths, each a few instructions and each overwriting the padding of the one
+/// before. It is larger than any line whose beginning, metric and value have lengths that fit into a byte, so no bounds checks
+/// are needed.
 type Place = [MaybeUninit<u8>; 1024];
 
-/// Appends a line, put together where it is to stand.
+/// Appends a line by assembling it in place.
 #[inline(always)]
 fn append<const TEXT: usize>(
     out: &mut Vec<u8>,
@@ -54,7 +54,7 @@ fn append<const TEXT: usize>(
     }
     if let Some(place) = out.spare_capacity_mut().first_chunk_mut() {
         let put = put(place, begun, metric, value, end);
-        // SAFETY: as many bytes behind the old length have been written by `put`.
+        // SAFETY: `put` has written this many bytes after the old length.
         unsafe { out.set_len(length + put) };
     }
 }
@@ -65,7 +65,7 @@ fn more(out: &mut Vec<u8>) {
     out.reserve(size_of::<Place>());
 }
 
-/// Writes a line from the beginning of `place` without a gap, and returns its length, which fits.
+/// Writes a line at the beginning of `place`, without a gap, and returns its length, which always fits.
 #[inline(always)]
 fn put<const TEXT: usize>(
     place: &mut Place,
@@ -102,7 +102,7 @@ fn copy<const LENGTH: usize>(place: &mut Place, at: usize, bytes: [u8; LENGTH]) 
     }
 }
 
-/// Copies what of a long beginning is not copied yet.
+/// Copies the rest of a long beginning.
 #[cold]
 #[inline(never)]
 fn rest(place: &mut Place, begun: &Begun) {
@@ -118,23 +118,23 @@ pub struct Lines {
     /// ` <timestamp>\n`
     end: ShortBytes,
     count: usize,
-    /// One for each path of the present object.
+    /// The beginning of lines for each path of the present object.
     begun: Vec<Begun>,
 }
 
 impl Lines {
-    /// Appends to `out`; every line carries `stamp`.
+    /// Appends lines to `out`, with the timestamp `stamp`.
     #[must_use]
     pub fn new(out: Vec<u8>, stamp: Epoch) -> Self {
         Self { out, end: end(stamp), count: 0, begun: Vec::new() }
     }
 
-    /// The lines that follow carry this.
+    /// Sets the timestamp of the following lines.
     pub fn stamp(&mut self, stamp: Epoch) {
         self.end = end(stamp);
     }
 
-    /// Appends a line; nothing when the value is not finite.
+    /// Appends a line; nothing if the value is not finite.
     pub fn push(&mut self, prefix: &[u8], metric: &[u8], value: Value) {
         let out = &mut self.out;
         let before = out.len();
@@ -144,7 +144,7 @@ impl Lines {
         self.count += usize::from(finish(out, before, value, &self.end));
     }
 
-    /// The same with the text of the value.
+    /// Appends a line with the value as text.
     pub fn push_text(&mut self, prefix: &[u8], metric: &[u8], text: &[u8]) {
         for part in [prefix, metric, b" ", text] {
             self.out.extend_from_slice(part);
@@ -153,7 +153,7 @@ impl Lines {
         self.count += 1;
     }
 
-    /// Begins the lines of an object, each metric of which goes to all of these prefixes.
+    /// Begins the lines of an object; each of its metrics gets a line with each of these prefixes.
     #[must_use]
     pub fn object<'p>(&'p mut self, prefixes: &'p [Box<[u8]>]) -> ObjectLines<'p> {
         let mut fits = true;
@@ -182,12 +182,12 @@ impl Lines {
         self.out.len()
     }
 
-    /// The lines so far; those that follow go to `next`.
+    /// Takes the lines so far; the following ones are written to `next`.
     pub fn take(&mut self, next: Vec<u8>) -> Vec<u8> {
         std::mem::replace(&mut self.out, next)
     }
 
-    /// Number of lines so far, those that were taken included.
+    /// Number of lines so far, including those that were taken.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
@@ -198,7 +198,7 @@ fn end(stamp: Epoch) -> ShortBytes {
     ShortBytes::new(format!(" {stamp}\n").as_bytes())
 }
 
-/// Ends the line that began at `before`, or takes it back when its value is not finite.
+/// Ends the line that began at `before`, or removes it if its value is not finite.
 fn finish(out: &mut Vec<u8>, before: usize, value: Value, end: &ShortBytes) -> bool {
     let finite = value.write(out);
     if finite {
@@ -213,7 +213,7 @@ fn finish(out: &mut Vec<u8>, before: usize, value: Value, end: &ShortBytes) -> b
 #[derive(Debug)]
 pub struct ObjectLines<'p> {
     out: &'p mut Vec<u8>,
-    /// The beginnings of its lines; empty when one of them is too long.
+    /// The beginnings of its lines; empty if one of them is too long.
     begun: &'p [Begun],
     prefixes: &'p [Box<[u8]>],
     end: &'p ShortBytes,
@@ -221,7 +221,7 @@ pub struct ObjectLines<'p> {
 }
 
 impl ObjectLines<'_> {
-    /// Appends the lines of a metric, whose name has the blank behind it.
+    /// Appends the lines of a metric, whose name ends with a blank.
     #[inline(always)]
     pub fn integer(&mut self, metric: &ShortBytes, value: i64) {
         if let Some((text, length)) = value::digits(value)
@@ -237,7 +237,7 @@ impl ObjectLines<'_> {
         }
     }
 
-    /// The same of any value; nothing when it is not finite.
+    /// Like [`Self::integer`], for any value; nothing if it is not finite.
     #[inline(never)]
     pub fn push(&mut self, metric: &ShortBytes, value: Value) {
         if let Some(text) = value.short()

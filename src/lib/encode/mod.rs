@@ -1,17 +1,17 @@
-//! From objects and their values to the bytes that destinations take: one encoder for each format.
+//! Turns objects and their values into the bytes that destinations take, with one encoder for each format.
 //!
 //! | destination | takes | file |
 //! |---|---|---|
 //! | Graphite in plaintext, local store | lines | `line` |
-//! | Graphite with tags, in pickles, or shared out by a hash | lines or frames, for each server its own | `graphite` |
+//! | Graphite with tags, in pickles, or distributed by a hash | lines or frames, for each server separately | `graphite` |
 //! | Kafka, `format = graphite` | lines, packed into messages | `keyed` |
 //! | Kafka, `format = json`, `influx` | a document, or a line, for each object | `documents` |
-//! | OTLP | requests, the points of a metric together | `otlp` |
+//! | OTLP | requests, with the points of a metric together | `otlp` |
 //! | remote write | requests, a time series for each sample | `remote_write`, compressed by `snappy` |
-//! | the page for those who scrape | lines, those of a metric together | `page` |
+//! | the metrics page for scrapers | lines, those of a metric together | `page` |
 //!
-//! The last three know series: `series` finds the metric of each value for them. The pipeline speaks to the [`sink::Sink`]
-//! alone. A further format is a file here and an entry in [`formats`].
+//! The last three have series: `series` finds the metric of each value for them. The pipeline only uses the [`sink::Sink`]. To
+//! add a format, add a file here and an entry in [`formats`].
 
 #[cfg(feature = "process")]
 mod catalogue;

@@ -1,13 +1,13 @@
-//! What values belong to.
+//! The objects that values belong to.
 
 use crate::haproxy::facts::Thing;
 
-/// What an object is.
+/// The kind of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ObjectKind {
     /// All processes of HAProxy on a host.
     Daemon,
-    /// One of them.
+    /// One process of HAProxy.
     Process,
     /// A frontend.
     Frontend,
@@ -19,14 +19,14 @@ pub enum ObjectKind {
     ServerTotal,
     /// A listener of a frontend.
     Listener,
-    /// What a family is about.
+    /// An object of another family.
     Thing(Thing),
     /// haproxystats itself.
     Own,
 }
 
 impl ObjectKind {
-    /// The word for it in messages.
+    /// The name of the kind in messages.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl ObjectKind {
         }
     }
 
-    /// What the names of an object are called: what it is in, and the object itself.
+    /// What the two names of such an object are called: that of its container, and its own.
     #[must_use]
     pub const fn properties(self) -> (&'static str, &'static str) {
         match self {
@@ -57,11 +57,11 @@ impl ObjectKind {
 /// An object. Names are HAProxy's own, not path elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Object<'a> {
-    /// What it is.
+    /// Its kind.
     pub kind: ObjectKind,
-    /// The frontend or backend, or the section that it is in; empty where there is none.
+    /// The frontend, backend or section that it belongs to; empty if there is none.
     pub proxy: &'a str,
-    /// The server, the process, or whatever else it is; empty where there is none. See [`ObjectKind::properties`].
+    /// Its own name, such as that of a server or a process; empty if there is none. See [`ObjectKind::properties`].
     pub name: &'a str,
 }
 
@@ -73,11 +73,11 @@ impl Object<'_> {
     }
 }
 
-/// A host, and the cluster that it is part of.
+/// A host, and the cluster that it belongs to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Host {
-    /// Its name.
+    /// Name of the host.
     pub name: String,
-    /// The cluster's.
+    /// Name of its cluster.
     pub cluster: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Lines of the same key and moment, packed into messages.
+//! Packs lines with the same key and time into messages.
 
 use crate::batch::messages::{Messages, first_line, whole_lines};
 use crate::snapshot::Epoch;
@@ -16,12 +16,12 @@ pub(super) struct Packs {
 }
 
 impl Packs {
-    /// Messages have at most so many bytes; only a single line that is longer exceeds it.
+    /// Packs for messages of at most `limit` bytes; only a single longer line exceeds that.
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, places: HashMap::default(), packs: Vec::new(), messages: Messages::default(), open: 0 }
     }
 
-    /// The pack of this key and moment.
+    /// The pack for this key and time.
     pub(super) fn of(&mut self, key: Vec<u8>, stamp: Epoch) -> usize {
         let packs = &mut self.packs;
         *self.places.entry((key, stamp)).or_insert_with_key(|(key, stamp)| {
@@ -30,7 +30,7 @@ impl Packs {
         })
     }
 
-    /// Adds whole lines; what does not fit any more goes out before.
+    /// Adds complete lines. If they do not fit, the pack becomes a message first.
     pub(super) fn add(&mut self, pack: usize, mut lines: &[u8]) {
         let Some((key, stamp, pack)) = self.packs.get_mut(pack) else { return };
         self.open += lines.len();
@@ -43,7 +43,7 @@ impl Packs {
                 pack.clear();
                 continue;
             }
-            // A single line that is longer than the limit goes by itself.
+            // A single line that is longer than the limit becomes a message by itself.
             let taken = if fits == 0 { first_line(lines) } else { fits };
             let (now, later) = lines.split_at(taken.min(lines.len()));
             pack.extend_from_slice(now);
@@ -51,7 +51,7 @@ impl Packs {
         }
     }
 
-    /// Bytes of all there is.
+    /// Bytes of all messages and packs.
     pub(super) fn size(&self) -> usize {
         self.messages.bytes() + self.open
     }

@@ -1,5 +1,5 @@
-//! The page for those who scrape: Prometheus' text format, the lines of each metric together. The messages of a batch are
-//! metrics, the key what is said of the metric, the payload lines.
+//! The metrics page for scrapers: Prometheus' text format, with the lines of each metric together. Each message of a batch is a
+//! metric: its key has the lines about the metric, its payload the samples.
 
 use super::catalogue::{Catalogue, parts};
 use super::families::{Families, Family};
@@ -18,18 +18,18 @@ use crate::value::Value;
 #[derive(Debug)]
 pub(super) struct Page {
     families: Families,
-    /// Whether series say of which host they are: where they come from one, the scraper knows.
+    /// Whether series have a label for their host. With a single host, the scraper knows it.
     several_hosts: bool,
-    /// The labels of the present object, as they are written.
+    /// The labels of the present object, encoded.
     labels: Vec<u8>,
-    /// It is haproxystats itself, whose figures the page has anyway.
+    /// Whether the object is haproxystats itself, whose figures the page has anyway.
     silent: bool,
     stamp: Epoch,
     size: usize,
     count: usize,
 }
 
-/// A metric, as it is written.
+/// A metric, encoded.
 #[derive(Debug)]
 pub(super) struct Known {
     family: usize,
@@ -53,7 +53,7 @@ impl Known {
         Self::in_family(metric, family)
     }
 
-    /// One whose lines stand in this family.
+    /// A metric whose lines belong to this family.
     fn in_family(metric: &Metric, family: usize) -> Self {
         let mut label = Vec::new();
         if let Some((name, value)) = &metric.label {
@@ -63,7 +63,7 @@ impl Known {
     }
 }
 
-/// Appends a label, a comma in front of it where it is not the first.
+/// Appends a label, after a comma if it is not the first one.
 fn pair(name: &str, value: &str, out: &mut Vec<u8>) {
     if !out.is_empty() {
         out.push(b',');
@@ -82,7 +82,7 @@ fn pair(name: &str, value: &str, out: &mut Vec<u8>) {
 }
 
 impl Page {
-    /// Its encoder. `several_hosts` gives series the host that they are of.
+    /// The encoder. `several_hosts` adds a label for the host to each series.
     pub(super) fn encoder(several_hosts: bool) -> Series<Self> {
         let (families, labels) = (Families::default(), Vec::new());
         let format = Self { families, several_hosts, labels, silent: false, stamp: Epoch(0), size: 0, count: 0 };
@@ -145,7 +145,7 @@ impl Format for Page {
     }
 
     fn histogram(&mut self, catalogue: &mut Catalogue<Known>, timer: &str, histogram: &Histogram, _: Epoch) {
-        // The family is the histogram, whose parts have names of their own.
+        // The family is the histogram; its parts have different names.
         let whole = |metric: &Metric| Known::of(metric, "histogram", &mut self.families);
         let Some(family) = catalogue.histogram(timer, "", None, whole).map(|known| known.family) else { return };
         parts(histogram, |part, bound, value| {

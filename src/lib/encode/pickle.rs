@@ -1,20 +1,20 @@
-//! carbon's pickle protocol: frames of a length (four bytes, the highest first) and a list of `(path, (timestamp, value))`
+//! carbon's pickle protocol: frames that consist of a length (four bytes, big-endian) and a list of `(path, (timestamp, value))`
 //! in Python's pickle format, protocol 2, which every Python since 2.3 reads.
 
 use crate::value::Value;
 
-/// Points of a frame; the last of a batch has fewer. carbon takes frames of up to 1 MiB, and paths have at most some
-/// hundred bytes.
+/// Points in a frame; the last one of a batch has fewer. carbon accepts frames of up to 1 MiB, and paths have a few hundred bytes
+/// at most.
 pub const POINTS: usize = 500;
 
 /// Bytes of a frame's length.
 pub const LENGTH: usize = 4;
 
-/// Frames, the last of which is not ended.
+/// Frames, the last of which is open.
 #[derive(Debug, Default)]
 pub struct Frames {
     bytes: Vec<u8>,
-    /// Where the last frame begins, and how many points it has so far.
+    /// Start of the last frame, and number of its points so far.
     last: (usize, usize),
 }
 
@@ -52,7 +52,7 @@ impl Frames {
         self.bytes.is_empty()
     }
 
-    /// All of it, in whole frames.
+    /// Ends the last frame, and returns all of them.
     #[must_use]
     pub fn end(mut self) -> Vec<u8> {
         self.end_frame();
@@ -72,7 +72,7 @@ impl Frames {
     }
 }
 
-/// Four bytes, or as many as it takes after the year 2038.
+/// Appends an integer: in four bytes, or in more if necessary, as after the year 2038.
 fn integer(value: u64, out: &mut Vec<u8>) {
     match i32::try_from(value) {
         Ok(value) => {
@@ -80,7 +80,7 @@ fn integer(value: u64, out: &mut Vec<u8>) {
             out.extend_from_slice(&value.to_le_bytes());
         }
         Err(_) => {
-            // A byte more, so that the highest bit is not taken for a sign.
+            // One byte more, so that the highest bit is not interpreted as a sign.
             out.extend_from_slice(b"\x8a\x09");
             out.extend_from_slice(&value.to_le_bytes());
             out.push(0);
@@ -88,7 +88,7 @@ fn integer(value: u64, out: &mut Vec<u8>) {
     }
 }
 
-/// The points of whole frames as lines in plaintext, for people; `None` where these are no frames as they are made here.
+/// The points of complete frames as plaintext lines, to be read by people; `None` if these are not frames as written here.
 #[must_use]
 pub fn to_lines(frames: &[u8]) -> Option<Vec<u8>> {
     let (mut lines, mut start) = (Vec::new(), 0);
@@ -107,7 +107,7 @@ pub fn to_lines(frames: &[u8]) -> Option<Vec<u8>> {
     Some(lines)
 }
 
-/// A point, as [`Frames::push`] writes it, and what follows.
+/// Reads a point as [`Frames::push`] writes it; returns it and what follows.
 fn point(bytes: &[u8]) -> Option<(&[u8], u64, f64, &[u8])> {
     let bytes = bytes.strip_prefix(b"X")?;
     let (length, bytes) = bytes.split_first_chunk()?;
@@ -136,7 +136,7 @@ fn ends(frames: &[u8], start: usize) -> impl Iterator<Item = usize> + '_ {
     })
 }
 
-/// The end of the last frame that ends within `most` bytes from `start` on, or of the first if that is longer.
+/// The end of the last frame that ends within `most` bytes after `start`, or of the first one if that is longer.
 #[must_use]
 pub fn part(frames: &[u8], start: usize, most: usize) -> usize {
     let mut ends = ends(frames, start);
@@ -144,7 +144,7 @@ pub fn part(frames: &[u8], start: usize, most: usize) -> usize {
     ends.take_while(|end| end - start <= most).last().unwrap_or(first).max(first)
 }
 
-/// Number of points in whole frames between two places, the first of which is the start of a frame.
+/// Number of points in complete frames between two positions, the first of which is the start of a frame.
 #[must_use]
 pub fn points(frames: &[u8], from: usize, to: usize, all: usize) -> usize {
     let before = |place: usize| {

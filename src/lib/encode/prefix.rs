@@ -1,16 +1,16 @@
-//! How names of metrics begin: `<namespace>[.<host>].haproxy[...].backend.www.`, and with tags `haproxy.backend.` and
+//! The prefixes of metric names: `<namespace>[.<host>].haproxy[...].backend.www.`, and with tags `haproxy.backend.` and
 //! `;host=lb-01;backend=www`.
 
-/// Beginnings of the names of an object's metrics: one for each of its paths.
+/// The prefixes of an object's metrics: one for each of its paths.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prefixes {
-    /// Without tags, with the dot behind the last element.
+    /// Without tags, including the dot after the last element.
     pub plain: Box<[Box<[u8]>]>,
-    /// With tags; empty where those are not wanted.
+    /// With tags; empty if tags are not configured.
     pub tagged: Box<[Tagged]>,
 }
 
-/// What stands before and behind the metric in a name with tags.
+/// What comes before and after the metric in a name with tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tagged {
     /// `haproxy.backend.`
@@ -20,13 +20,13 @@ pub struct Tagged {
 }
 
 impl Tagged {
-    /// `kind` is the element of the name behind `haproxy`; tags are their keys and values.
+    /// `kind` is the element of the name after `haproxy`; `tags` are keys and values.
     #[must_use]
     pub fn new(kind: &str, tags: &[(&str, &str)]) -> Self {
         let mut text = String::new();
         for (tag, value) in tags {
             text.extend([";", tag, "="]);
-            // The one beginning that Graphite refuses.
+            // Graphite refuses values that begin with it.
             if value.starts_with('~') {
                 text.push('_');
             }
@@ -37,17 +37,17 @@ impl Tagged {
     }
 }
 
-/// One of them.
+/// The prefix for one path.
 #[derive(Debug, Clone, Copy)]
 pub struct Prefix<'a> {
     /// Without tags.
     pub plain: &'a [u8],
-    /// With tags, where those are wanted.
+    /// With tags, if they are configured.
     pub tagged: Option<&'a Tagged>,
 }
 
 impl Prefixes {
-    /// All of them.
+    /// The prefixes for all paths.
     pub fn each(&self) -> impl Iterator<Item = Prefix<'_>> {
         self.plain.iter().enumerate().map(|(place, plain)| Prefix { plain, tagged: self.tagged.get(place) })
     }

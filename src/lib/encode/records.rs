@@ -1,4 +1,4 @@
-//! What objects are told to have, until it becomes messages.
+//! The values of objects, until they become messages.
 
 use super::object::{Host, Object, ObjectKind};
 use crate::config::KeyTemplate;
@@ -6,14 +6,14 @@ use crate::snapshot::Epoch;
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// What one object was told to have in one turn.
+/// The values that one object got at a time.
 #[derive(Debug)]
 pub(super) struct Record {
     kind: ObjectKind,
     proxy: Box<str>,
     name: Box<str>,
     host: usize,
-    /// The moment that its values are of.
+    /// The time of its values.
     pub(super) stamp: Epoch,
     fields: Range<usize>,
 }
@@ -39,9 +39,9 @@ impl Records {
         self.fields.clear();
     }
 
-    /// From now on values are those of `object`.
+    /// The following values are those of `object`.
     pub(super) fn begin(&mut self, object: &Object<'_>, host: &Host, stamp: Epoch) {
-        // That of the object before, as a rule.
+        // Usually the host of the previous object.
         let host = self.hosts.iter().rposition(|known| known == host).unwrap_or_else(|| {
             self.hosts.push(host.clone());
             self.hosts.len() - 1
@@ -51,7 +51,8 @@ impl Records {
         self.records.push(Record { kind: object.kind, proxy, name, host, stamp, fields: start..start });
     }
 
-    /// A value of the present object, which `write` appends, a comma behind it; false when there is nothing to write.
+    /// Adds a value of the present object. `write` appends it, followed by a comma, or returns false if there is nothing to
+    /// write.
     pub(super) fn field(&mut self, write: impl FnOnce(&mut Vec<u8>) -> bool) {
         let before = self.fields.len();
         if !write(&mut self.fields) {
@@ -67,7 +68,7 @@ impl Records {
         self.fields.len()
     }
 
-    /// Forgets what has become messages: all but what [`Records::objects`] left to the last piece.
+    /// Forgets everything that has become messages, which is all except what [`Records::objects`] leaves for the last piece.
     pub(super) fn turn(&mut self) {
         let fields = std::mem::take(&mut self.fields);
         self.records.retain(|record| record.kind == ObjectKind::Own);
@@ -78,8 +79,8 @@ impl Records {
         }
     }
 
-    /// Each object and moment, in the order in which the objects first came, with its host and its values; haproxystats
-    /// itself only when no more follow.
+    /// Each object and time, in the order in which objects first occurred, with its host and its values. haproxystats itself is
+    /// only included if no more pieces follow.
     pub(super) fn objects(&self, more: bool) -> Vec<(&Record, &Host, Vec<&[u8]>)> {
         let mut places: HashMap<(usize, Object<'_>, Epoch), usize, foldhash::fast::RandomState> = HashMap::default();
         let mut objects: Vec<(&Record, &Host, Vec<&[u8]>)> = Vec::new();

@@ -1,4 +1,4 @@
-//! Requests under construction: each a body of bounded size, as it is sent, a message of the batch.
+//! Requests under construction: each is a message of the batch, with a body of limited size, encoded as it is sent.
 
 use crate::batch::Batch;
 use crate::batch::messages::Messages;
@@ -6,25 +6,25 @@ use crate::prometheus::compression::Compression;
 use crate::snapshot::Epoch;
 use std::num::NonZeroUsize;
 
-/// Most bytes of a body before compression, about. Receivers take 16 MiB and more.
+/// Approximate maximum size of a body before compression. Receivers accept 16 MiB and more.
 const MOST: usize = 2 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Requests {
     max_samples: usize,
-    /// Samples in the body.
+    /// Number of samples in the open body.
     samples: usize,
-    /// Bytes that the body stands for.
+    /// Bytes of the open body before compression.
     bytes: usize,
-    /// Samples in all bodies since they were last taken.
+    /// Number of samples in all bodies since they were last taken.
     all: usize,
     stamp: Epoch,
-    /// The last of them, which is open, is the body.
+    /// All bodies; the last one is open.
     messages: Messages,
 }
 
 impl Requests {
-    /// Each of at most so many samples.
+    /// Requests of at most `max_samples` samples each.
     pub(super) fn new(max_samples: NonZeroUsize) -> Self {
         let max_samples = max_samples.get();
         Self { max_samples, samples: 0, bytes: 0, all: 0, stamp: Epoch(0), messages: Messages::default() }
@@ -34,34 +34,34 @@ impl Requests {
         *self = Self { max_samples: self.max_samples, ..Self::new(NonZeroUsize::MIN) };
     }
 
-    /// The moment that the next are of.
+    /// Sets the time of the following samples.
     pub(super) fn stamp(&mut self, stamp: Epoch) {
         self.stamp = stamp;
     }
 
-    /// Where the body goes on, as it is sent.
+    /// The open body, to be appended to.
     pub(super) fn body(&mut self) -> &mut Vec<u8> {
         self.messages.open()
     }
 
-    /// So many samples have been appended, and so many bytes before compression.
+    /// Notes that this many samples were appended, with this many bytes before compression.
     pub(super) fn count(&mut self, samples: usize, bytes: usize) {
         self.samples += samples;
         self.bytes += bytes;
         self.all += samples;
     }
 
-    /// Whether the body is to end, before anything more is appended.
+    /// Whether the body must end before anything else is appended.
     pub(super) fn is_full(&self) -> bool {
         self.samples >= self.max_samples || self.bytes >= MOST
     }
 
-    /// How many samples still fit.
+    /// How many more samples fit into the body.
     pub(super) fn room(&self) -> usize {
         self.max_samples.saturating_sub(self.samples)
     }
 
-    /// Compresses the body, which is whole.
+    /// Compresses the complete body.
     pub(super) fn compress(&mut self, compression: Compression) {
         if !self.messages.opened().is_empty() {
             let compressed = compression.compress(self.messages.opened());
@@ -69,7 +69,7 @@ impl Requests {
         }
     }
 
-    /// The body becomes a message, `head` in front of it, if there is anything in it.
+    /// Ends the body: if it is not empty, it becomes a message, with `head` in front.
     pub(super) fn end(&mut self, head: &[u8]) {
         self.messages.close(self.stamp, self.samples, head);
         (self.samples, self.bytes) = (0, 0);
@@ -80,7 +80,7 @@ impl Requests {
         self.messages.bytes()
     }
 
-    /// All bodies that have ended, as a batch like `batch`.
+    /// All ended bodies, as a batch like `batch`.
     pub(super) fn take(&mut self, batch: &Batch) -> Batch {
         let expected = if batch.more { self.messages.bytes() + self.messages.bytes() / 16 } else { 0 };
         let mut messages = std::mem::replace(&mut self.messages, Messages::with_capacity(expected));

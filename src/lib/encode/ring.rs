@@ -1,22 +1,22 @@
-//! carbon's consistent hashing: which server a metric belongs to. The same choice as a `carbon_ch` cluster of
-//! carbon-c-relay (and `consistent-hashing` of carbon-relay, but for the few collisions that it resolves differently)
-//! with the same servers in the same order.
+//! carbon's consistent hashing: which server a metric belongs to. It makes the same choice as a `carbon_ch` cluster of
+//! carbon-c-relay with the same servers in the same order (and as `consistent-hashing` of carbon-relay, except for the few
+//! collisions that it resolves differently).
 
 use crate::config::Endpoint;
 use md5::{Digest, Md5};
 
-/// Places of each server on the ring, as carbon has them.
+/// Positions of each server on the ring, as in carbon.
 const REPLICAS: usize = 100;
 
-/// The ring: each server stands at many places, and a metric belongs to the next one from its own place on.
+/// The ring: each server has many positions, and a metric belongs to the first server at or after its own position.
 #[derive(Debug)]
 pub struct Ring(Vec<(u16, usize)>);
 
 impl Ring {
-    /// A ring of these servers. Ports are no part of the hash: servers of one host need instances.
+    /// A ring of these servers. Ports are not part of the hash, so several servers on one host need instances.
     #[must_use]
     pub fn new(servers: &[Endpoint]) -> Self {
-        // Python's way to write a tuple, since that is what carbon hashes.
+        // Carbon hashes a Python tuple as text.
         let name = |Endpoint { host, instance, .. }: &Endpoint| match instance {
             Some(instance) => format!("('{host}', '{instance}')"),
             None => format!("('{host}', None)"),
@@ -24,7 +24,7 @@ impl Ring {
         let names: Vec<String> = servers.iter().map(name).collect();
         let places = |(index, name)| (0..REPLICAS).map(move |replica| (place(format!("{name}:{replica}")), index));
         let mut points: Vec<(u16, usize)> = names.iter().enumerate().flat_map(places).collect();
-        // Of several servers at one place the first by name counts.
+        // If several servers have the same position, the first by name counts.
         points.sort_by_key(|(place, index)| (*place, names.get(*index)));
         Self(points)
     }

@@ -1,5 +1,5 @@
-//! Formats that know series: which metric each value is, what labels it has, and whether it has ended. What such a format writes
-//! of that is all it has to say itself.
+//! The common part of formats with series. It finds the metric and the labels of each value, and whether its series has ended;
+//! the format only has to write them.
 
 use super::catalogue::Catalogue;
 use super::encoder::Encoder;
@@ -15,42 +15,43 @@ use std::fmt::Debug;
 
 /// A format that writes samples of series.
 pub(super) trait Format: Debug {
-    /// What it keeps of a metric.
+    /// What the format keeps for a metric.
     type Metric: Debug;
 
-    /// Whether it says of a series that it has ended.
+    /// Whether the format can express that a series has ended.
     const ENDS: bool;
 
-    /// A snapshot begins; what is left of another is forgotten.
+    /// Begins a snapshot, and discards what is left of another one.
     fn begin(&mut self);
 
-    /// What follows is of this object. The labels are those of the object itself: which proxy, which server; none is empty.
+    /// The following samples are of this object. `labels` are those of the object itself, such as proxy and server; none is
+    /// empty.
     fn object(&mut self, kind: ObjectKind, labels: &[(&str, &str)], host: &Host, stamp: Epoch);
 
-    /// A metric that comes for the first time.
+    /// Prepares a metric that occurs for the first time.
     fn metric(&mut self, metric: &Metric) -> Self::Metric;
 
-    /// The same of a figure of haproxystats itself.
+    /// Prepares a metric about haproxystats itself.
     fn figure(&mut self, metric: &Metric) -> Self::Metric {
         self.metric(metric)
     }
 
-    /// A sample, finite or not.
+    /// Appends a sample, finite or not.
     fn sample(&mut self, metric: &Self::Metric, value: Value);
 
-    /// A histogram that has counted since `since`, in milliseconds.
+    /// Appends a histogram of times in milliseconds, which has counted since `since`.
     fn histogram(&mut self, catalogue: &mut Catalogue<Self::Metric>, timer: &str, histogram: &Histogram, since: Epoch);
 
-    /// Counters of what follows count from this moment on.
+    /// The following counters have counted since this time.
     fn since(&mut self, _start: Option<Epoch>) {}
 
-    /// Whether series that follow have ended.
+    /// Whether the following series have ended.
     fn ended(&mut self, _ended: bool) {}
 
     /// Bytes so far.
     fn size(&self) -> usize;
 
-    /// Takes out what there is so far.
+    /// Takes what was written so far.
     fn take(&mut self, batch: &Batch) -> (Output, Batch);
 }
 
@@ -62,7 +63,7 @@ pub(super) struct Series<F: Format> {
 }
 
 impl<F: Format> Series<F> {
-    /// Metrics are named in this style.
+    /// An encoder of this format that names metrics in this style.
     pub(super) fn of(style: NameStyle, format: F) -> Self {
         Self { catalogue: Catalogue::new(style), format }
     }

@@ -1,22 +1,22 @@
-//! Short constant parts of lines. A copy of a fixed sixteen bytes is one instruction, where a copy of a length that is known
-//! only at run time is a function call; a line has four parts, and a snapshot hundreds of thousands of lines.
+//! Short constant parts of lines. Copying a fixed number of sixteen bytes is one instruction, while copying a length that is only
+//! known at run time is a function call; a line has four parts, and a snapshot hundreds of thousands of lines.
 
-/// Longest part that is copied at a fixed length.
+/// Length of a fixed copy; longer parts are copied differently.
 const HEAD: usize = 16;
 
-/// A part of a line, made once and copied often.
+/// A part of a line, created once and copied often.
 #[derive(Debug, Clone)]
 pub struct ShortBytes {
     head: [u8; HEAD],
     length: u8,
-    /// All of it where it is longer than the head, which is not used then.
+    /// The whole part if it is longer than the head, which is then unused.
     long: Box<[u8]>,
 }
 
-/// The text of a short part at a fixed length.
+/// A short part, padded to a fixed length.
 #[derive(Debug, Clone, Copy)]
 pub struct Head<'a> {
-    /// What is behind the text does not count.
+    /// The text, followed by padding.
     pub bytes: &'a [u8; HEAD],
     /// Length of the text.
     pub length: u8,
@@ -36,7 +36,7 @@ impl ShortBytes {
         }
     }
 
-    /// Its bytes at a fixed length; `None` when it is longer.
+    /// The padded part; `None` if it is longer.
     #[inline(always)]
     #[must_use]
     pub fn head(&self) -> Option<Head<'_>> {
@@ -47,13 +47,13 @@ impl ShortBytes {
         self.head.get(..usize::from(self.length)).unwrap_or(&self.long)
     }
 
-    /// Its text without the blank that ends it.
+    /// The text without the blank at its end.
     #[must_use]
     pub fn word(&self) -> &[u8] {
         self.text().strip_suffix(b" ").unwrap_or(self.text())
     }
 
-    /// Appends it.
+    /// Appends the part.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.text());
     }

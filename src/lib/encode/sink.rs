@@ -1,7 +1,7 @@
-//! Where objects and their values are told, and what makes every destination's bytes of them.
+//! Takes objects and their values, and creates the bytes for every destination from them.
 //!
-//! Lines in plaintext are written here and now, without a detour: that is what the ordinary set-up, a single Graphite,
-//! lives of. Encoders are asked only where there are any, object by object.
+//! Plaintext lines are written directly, since the usual setup, a single Graphite, needs nothing else. Encoders, if there are
+//! any, get object by object.
 
 use super::encoder::Encoder;
 use super::formats::{encoders, is_plaintext_wanted};
@@ -18,7 +18,7 @@ use crate::telemetry::Definition;
 use crate::value::Value;
 use std::time::Duration;
 
-/// What was left out because the operator wants less to be sent.
+/// What was left out because of the `skip-` and `send-unchanged-every` options.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Skipped {
     /// Servers that are unused slots.
@@ -35,36 +35,36 @@ pub struct Sink {
     lines: Lines,
     encoders: Vec<Box<dyn Encoder>>,
     unchanged: Option<Unchanged>,
-    /// Whether lines in plaintext are wanted.
+    /// Whether some destination takes plaintext lines.
     plain: bool,
     /// Whether a destination takes the files of the snapshot.
     files: bool,
-    /// Whether these are the only lines, and all of them: they are written by the shortest way then.
+    /// Whether plaintext lines are the only output, and none is left out: they are written in the fastest way then.
     only_plain: bool,
-    /// Whether anything takes lines, or compares them.
+    /// Whether lines are needed, to be written or to be compared.
     takes_lines: bool,
     host: Host,
     stamp: Epoch,
-    /// Whether objects are those of a cluster.
+    /// Whether the present objects are those of a cluster.
     clusters: bool,
-    /// Whether objects are no more: only encoders hear of those.
+    /// Whether the present objects no longer exist: only encoders get those.
     ended: bool,
-    /// Lines, where they are not counted by [`Lines`].
+    /// Number of lines, if [`Lines`] does not count them.
     count: usize,
-    /// Pieces that were taken, and the lines in them.
+    /// Number of pieces that were taken, and of the lines in them.
     taken: (usize, usize),
     epoch: Epoch,
-    /// Whether it can be rendered again.
+    /// Whether the snapshot is on disk and can be rendered again.
     on_disk: bool,
-    /// The text of the value at hand; kept for its memory.
+    /// The text of the current value; kept to reuse its memory.
     text: Vec<u8>,
     /// What was left out so far.
     pub skipped: Skipped,
 }
 
 impl Sink {
-    /// For the destinations of this configuration. `unchanged` leaves out lines whose values stay the same; destinations that
-    /// take messages get them nevertheless.
+    /// A sink for the destinations of this configuration. `unchanged` leaves out lines whose values have not changed;
+    /// destinations that take messages still get them.
     #[must_use]
     pub fn new(config: &Config, unchanged: Option<Unchanged>) -> Self {
         let snapshots = config.kafka.as_ref().is_some_and(|kafka| kafka.format == KafkaFormat::Snapshot);
@@ -72,19 +72,19 @@ impl Sink {
         Self { files, ..Self::with(is_plaintext_wanted(config), encoders(config), unchanged) }
     }
 
-    /// For lines in plaintext, and for what this configuration wants besides.
+    /// A sink for plaintext lines, and for whatever else this configuration requires.
     #[must_use]
     pub fn plaintext(config: &Config) -> Self {
         Self::with(true, encoders(config), None)
     }
 
-    /// For this encoder alone, whatever is wanted.
+    /// A sink with only this encoder.
     #[must_use]
     pub fn only(encoder: Box<dyn Encoder>) -> Self {
         Self::with(false, vec![encoder], None)
     }
 
-    /// For the servers of a program that sends nothing but reports.
+    /// A sink for the servers of a program that only sends reports about itself.
     #[must_use]
     pub fn reports(config: &config::Graphite) -> Self {
         let plain = graphite::is_plaintext(config);
@@ -117,13 +117,13 @@ impl Sink {
         }
     }
 
-    /// Whether nobody wants anything that is made of a snapshot.
+    /// Whether no destination needs metrics from a snapshot.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         !self.plain && self.encoders.is_empty()
     }
 
-    /// Begins a snapshot; what is left of another is forgotten. Lines go to `buffer`, which is to be empty.
+    /// Begins a snapshot, and discards what is left of another one. Lines are written to `buffer`, which must be empty.
     pub fn begin(&mut self, epoch: Epoch, buffer: Vec<u8>) {
         self.lines = Lines::new(buffer, epoch);
         self.encoders.iter_mut().for_each(|encoder| encoder.begin());
@@ -131,35 +131,35 @@ impl Sink {
         (self.count, self.taken, self.skipped) = (0, (0, 0), Skipped::default());
     }
 
-    /// Leaves out what has not changed since `before`, the newest snapshot that any worker was given before this one.
+    /// Leaves out lines that have not changed since `before`, the newest snapshot that any worker was given before this one.
     pub fn compare(&mut self, before: Option<Epoch>) {
         if let Some(unchanged) = &mut self.unchanged {
             unchanged.begin(self.epoch, before);
         }
     }
 
-    /// Ends the snapshot: the next can be compared with it.
+    /// Ends the snapshot, so that the next one can be compared with it.
     pub fn end(&mut self) {
         if let Some(unchanged) = &mut self.unchanged {
             unchanged.end();
         }
     }
 
-    /// The next snapshot is told in full.
+    /// Sends the next snapshot in full.
     pub fn forget(&mut self) {
         if let Some(unchanged) = &mut self.unchanged {
             unchanged.forget();
         }
     }
 
-    /// From now on objects are of this host.
+    /// The following objects are of this host.
     pub fn host(&mut self, host: &Host) {
         if self.host != *host {
             self.host.clone_from(host);
         }
     }
 
-    /// From now on values are of this moment.
+    /// The following values are of this time.
     pub fn stamp(&mut self, stamp: Epoch) {
         if self.stamp != stamp {
             self.stamp = stamp;
@@ -167,37 +167,37 @@ impl Sink {
         }
     }
 
-    /// Whether objects are those of a cluster from now on, which is a host without a name. Destinations that roll up by
-    /// themselves get the hosts only.
+    /// Whether the following objects are those of a cluster, which is a host without a name. Destinations that roll up by
+    /// themselves only get hosts.
     pub fn clusters(&mut self, clusters: bool) {
         self.clusters = clusters;
         self.encoders.iter_mut().for_each(|encoder| encoder.clusters(clusters));
     }
 
-    /// Counters of what follows count from this moment on, as far as that is known.
+    /// The following counters have counted since this time, if it is known.
     pub fn since(&mut self, start: Option<Epoch>) {
         self.encoders.iter_mut().for_each(|encoder| encoder.since(start));
     }
 
-    /// Whether what follows is of objects that are no more. Only those who want to know hear of it.
+    /// Whether the following objects no longer exist. Only encoders that ask for such objects get them.
     pub fn ended(&mut self, ended: bool) {
         self.ended = ended;
         self.encoders.iter_mut().for_each(|encoder| encoder.ended(ended));
     }
 
-    /// Whether what is told is of objects that are no more.
+    /// Whether the present objects no longer exist.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.ended
     }
 
-    /// Whether an encoder wants to know of objects that are no more.
+    /// Whether some encoder asks for objects that no longer exist.
     #[must_use]
     pub fn tells_ended(&self) -> bool {
         self.encoders.iter().any(|encoder| encoder.tells_ended())
     }
 
-    /// Begins to tell of an object.
+    /// Begins an object, whose values the caller then adds.
     pub fn object<'s>(&'s mut self, object: Object<'_>, prefixes: &'s Prefixes) -> Told<'s> {
         if !self.encoders.is_empty() {
             let (clusters, ended) = (self.clusters, self.ended);
@@ -215,7 +215,7 @@ impl Sink {
         if self.only_plain { self.lines.count() } else { self.count }
     }
 
-    /// Whether a piece may end between any two objects, and not only where all of their kinds are complete.
+    /// Whether a piece may end between any two objects, and not only where all objects of a kind are complete.
     #[must_use]
     pub fn divides_anywhere(&self) -> bool {
         self.encoders.iter().all(|encoder| encoder.divides_anywhere())
@@ -227,7 +227,7 @@ impl Sink {
         self.encoders.iter().map(|encoder| encoder.size()).fold(self.lines.size(), usize::max)
     }
 
-    /// Takes out what there is so far; lines that follow go to `buffer`, which is to be empty.
+    /// Takes what was written so far; the following lines are written to `buffer`, which must be empty.
     pub fn take(&mut self, more: bool, buffer: Vec<u8>) -> Piece {
         let (number, before) = self.taken;
         let count = self.count();
@@ -253,14 +253,14 @@ impl Sink {
         piece
     }
 
-    /// A line on one path, for all who take lines.
+    /// Writes a line on one path, for all destinations that take lines.
     fn line(&mut self, prefix: Prefix<'_>, metric: &[u8], value: f64, own: bool) {
         if let Some(unchanged) = self.unchanged.as_mut().filter(|_| !own)
             && unchanged.leaves_out([prefix.plain, metric], &self.text)
         {
             self.skipped.unchanged += 1;
             let clusters = self.clusters;
-            // They compare nothing.
+            // These get lines whether or not they have changed.
             for encoder in self.encoders.iter_mut().filter(|encoder| !clusters && !encoder.takes_clusters()) {
                 encoder.line(prefix, metric, &self.text, value);
             }
@@ -277,12 +277,12 @@ impl Sink {
     }
 }
 
-/// Whether an encoder hears of objects of a cluster, or of such as are no more.
+/// Whether an encoder gets these objects, depending on whether they are of a cluster, or no longer exist.
 fn hears(encoder: &dyn Encoder, clusters: bool, ended: bool) -> bool {
     (!clusters || encoder.takes_clusters()) && (!ended || encoder.tells_ended())
 }
 
-/// An object that is being told of.
+/// An object whose values are being added.
 #[derive(Debug)]
 pub struct Told<'s> {
     sink: &'s mut Sink,
@@ -292,13 +292,13 @@ pub struct Told<'s> {
 }
 
 impl Told<'_> {
-    /// A metric, which is a value of the object as well.
+    /// Adds a value of the object, both as lines and as a field.
     pub fn metric(&mut self, metric: &[u8], value: Value) {
         self.field(metric, value);
         self.line(metric, value);
     }
 
-    /// A metric on each of the object's paths; nothing when it is not finite.
+    /// Adds a line on each of the object's paths; nothing if the value is not finite.
     pub fn line(&mut self, metric: &[u8], value: Value) {
         if self.sink.ended {
             return;
@@ -322,28 +322,29 @@ impl Told<'_> {
         }
     }
 
-    /// A value of the object, for those who take objects.
+    /// Adds a value of the object, for encoders that take fields.
     pub fn field(&mut self, name: &[u8], value: Value) {
         self.encoders().for_each(|encoder| encoder.field(name, value));
     }
 
-    /// In which of these states of `field` it is, or how many of its parts are in each; for those who have a form for it.
+    /// Adds the state of `field`: which of these it is, or how many parts of the object are in each. Only for formats that can
+    /// express this.
     pub fn states(&mut self, field: &str, states: &[(&'static str, i64)]) {
         self.encoders().for_each(|encoder| encoder.states(field, states));
     }
 
-    /// A figure of haproxystats itself, for those who tell figures apart; it is told as a metric besides.
+    /// Adds a figure of haproxystats itself, for encoders that treat figures separately; the others get it as a metric.
     pub fn figure(&mut self, figure: &'static Definition, destination: Option<&str>, value: f64) {
         self.encoders().for_each(|encoder| encoder.figure(figure, destination, value));
     }
 
-    /// Those who hear of this object.
+    /// The encoders that get this object.
     fn encoders(&mut self) -> impl Iterator<Item = &mut Box<dyn Encoder>> {
         let (clusters, ended) = (self.sink.clusters, self.sink.ended);
         self.sink.encoders.iter_mut().filter(move |encoder| hears(&***encoder, clusters, ended))
     }
 
-    /// A histogram of the object, for those who have a form for it: all that was counted since `since`.
+    /// Adds a histogram of everything that was counted since `since`, for formats that have histograms.
     pub fn histogram(&mut self, name: &[u8], histogram: &Histogram, since: Epoch) {
         let clusters = self.sink.clusters;
         for encoder in self.sink.encoders.iter_mut().filter(|encoder| !clusters || encoder.takes_clusters()) {
@@ -351,7 +352,7 @@ impl Told<'_> {
         }
     }
 
-    /// A time in seconds, with three decimals.
+    /// Adds a time in seconds, with three decimals.
     pub fn seconds(&mut self, metric: &[u8], time: Duration) {
         let seconds = (time.as_secs_f64() * 1000.0).round() / 1000.0;
         self.field(metric, Value::Float(seconds));
@@ -365,19 +366,19 @@ impl Told<'_> {
         }
     }
 
-    /// Whether there is an encoder, which takes fields.
+    /// Whether there is an encoder, so that fields are needed.
     #[must_use]
     pub fn has_encoders(&self) -> bool {
         !self.sink.encoders.is_empty()
     }
 
-    /// Where all lines are lines in plaintext, the place for them.
+    /// The place for plaintext lines, if these are the only output.
     #[must_use]
     pub fn plain_lines(&mut self) -> Option<ObjectLines<'_>> {
         (self.sink.only_plain && !self.sink.ended).then(|| self.sink.lines.object(&self.prefixes.plain))
     }
 
-    /// So many of its counters are 0, and left out.
+    /// Notes that this many counters of the object are left out because they are 0.
     pub fn skip_zeros(&mut self, counters: u64) {
         if self.sink.ended {
             return;

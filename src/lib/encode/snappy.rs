@@ -1,19 +1,19 @@
-//! Snappy's block format, for an encoder that knows what it repeats: nothing is searched.
+//! Writes snappy's block format, for an encoder that knows what repeats. Nothing is searched.
 //!
-//! A block is the length of what it stands for, and behind it elements: bytes as they are, and copies of bytes that came before
-//! (`format_description.txt` of google/snappy). Which copies are made is up to who compresses.
+//! A block is the uncompressed length, followed by elements: literal bytes, and copies of earlier bytes (`format_description.txt`
+//! of google/snappy). The encoder is free to choose which copies to use.
 
-/// The kind of an element stands in its lowest two bits.
+/// The kind of an element, in its lowest two bits.
 const LITERAL: u8 = 0;
 const COPY: u8 = 2;
-/// A literal of more bytes has its length in a byte of its own.
+/// A literal with more bytes has its length in a separate byte.
 const SHORT: usize = 60;
-/// Most bytes of a copy.
+/// Maximum length of a copy.
 const LONGEST: usize = 64;
-/// How far back a copy reaches.
+/// Maximum distance of a copy.
 pub(super) const FARTHEST: usize = u16::MAX as usize;
 
-/// Appends bytes as they are.
+/// Appends literal bytes.
 #[inline]
 pub(super) fn literal(bytes: &[u8], out: &mut Vec<u8>) {
     for part in bytes.chunks(1 << u8::BITS) {
@@ -28,7 +28,7 @@ pub(super) fn literal(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends so many of the bytes that came `distance` before, which is at most [`FARTHEST`].
+/// Appends a copy of `length` bytes from `distance` bytes before, which is at most [`FARTHEST`].
 #[inline]
 pub(super) fn copy(distance: usize, mut length: usize, out: &mut Vec<u8>) {
     let [low, high, ..] = distance.to_le_bytes();

@@ -1,4 +1,4 @@
-//! How many series there are, by family: for `--once --count`.
+//! Counts series by family, for `--once --count`.
 
 use super::encoder::Encoder;
 use super::object::{Host, Object, ObjectKind};
@@ -11,23 +11,23 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::BuildHasher;
 use std::rc::Rc;
 
-/// Objects and series of one family. Names are kept as hashes: there may be millions.
+/// Objects and series of one family. Names are stored as hashes, since there may be millions.
 #[derive(Debug, Default)]
 struct Family {
     objects: HashSet<u64>,
     series: HashSet<u64>,
 }
 
-/// What was counted.
+/// The counts.
 #[derive(Debug, Default)]
 pub struct Counts {
     hashes: RandomState,
-    /// By whether they are those of a cluster, and what they are of.
+    /// Families, by whether they are of a cluster, and by kind of object.
     families: BTreeMap<(bool, ObjectKind), Family>,
 }
 
 impl Counts {
-    /// Family, objects, series; the families in order.
+    /// Name, number of objects and number of series of each family, in order.
     pub fn rows(&self) -> impl Iterator<Item = (String, usize, usize)> {
         self.families.iter().map(|((clusters, kind), family)| {
             let word = kind.word();
@@ -46,7 +46,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts into this.
+    /// A tally that adds to `counts`.
     #[must_use]
     pub fn new(counts: Rc<RefCell<Counts>>) -> Self {
         Self { counts, clusters: false, present: ObjectKind::Own }
@@ -67,7 +67,7 @@ impl Encoder for Tally {
 
     fn line(&mut self, prefix: Prefix<'_>, metric: &[u8], _: &[u8], _: f64) {
         let mut counts = self.counts.borrow_mut();
-        // With tags there is one for each plain name as well.
+        // With tags, there is also one series for each plain name.
         let hash = counts.hashes.hash_one((prefix.plain, metric));
         counts.families.entry((self.clusters, self.present)).or_default().series.insert(hash);
     }

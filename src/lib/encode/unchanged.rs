@@ -1,13 +1,13 @@
-//! `send-unchanged-every`: lines whose value is that of the snapshot before are left out, save for every N-th.
+//! `send-unchanged-every`: leaves out lines whose value is that of the previous snapshot, except in every N-th snapshot.
 //!
-//! A line may be missing only where the value before it stands, or will. This is made sure of as follows.
+//! A line may only be left out if the destination has the previous value, or will certainly get it. This is ensured as follows.
 //!
-//! - A worker compares with the snapshot before, and only where it has rendered that one itself: the parent says which was
-//!   the newest that any worker was given. Otherwise, and after a restart, the whole snapshot is sent.
-//! - What a line is compared with was sent, or left out for the same reason: at the beginning of every such chain is a line
-//!   that this worker has put into a batch. Should the worker die before the batch has arrived, its snapshot is rendered
-//!   once more, by a worker that remembers nothing, in full.
-//! - Where a destination gave up a batch to make room, or a snapshot failed after a part of it, everything is forgotten.
+//! - A worker only compares with the previous snapshot, and only if it has rendered that one itself: the parent says which was
+//!   the newest one that any worker was given. Otherwise, and after a restart, the whole snapshot is sent.
+//! - The line that it is compared with was sent, or left out for the same reason. So at the beginning of every such chain is a
+//!   line that this worker has put into a batch. If the worker dies before the batch has arrived, its snapshot is rendered again
+//!   in full, by a worker that remembers nothing.
+//! - If a destination dropped a batch to make room, or a snapshot failed halfway, everything is forgotten.
 
 use crate::snapshot::Epoch;
 use foldhash::quality::FixedState;
@@ -15,14 +15,14 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
 use std::num::NonZeroU64;
 
-/// What becomes of the present snapshot.
+/// What is done with the present snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Present {
-    /// There is none.
+    /// There is no present snapshot.
     None,
-    /// It is sent as it is, and not remembered.
+    /// It is sent in full, and not remembered.
     Full,
-    /// It is compared with the one before, and remembered.
+    /// It is compared with the previous one, and remembered.
     Compared,
 }
 
@@ -32,18 +32,18 @@ pub struct Unchanged {
     every: NonZeroU64,
     /// The newest snapshot that was seen.
     last: Option<Epoch>,
-    /// What is to be done with the present snapshot.
+    /// What is done with the present snapshot.
     present: Present,
-    /// Grows with each snapshot.
+    /// Number of the snapshot.
     number: u64,
-    /// By path: the snapshot in which it was seen last, by number, and its value. Both are 64-bit hashes: of a million
-    /// paths, two are one in one of forty million cases.
+    /// By path: the number of the snapshot in which it was last seen, and its value. Path and value are 64-bit hashes: with a
+    /// million paths, the chance that two collide is one in forty million.
     values: HashMap<u64, (u64, u64), foldhash::fast::FixedState>,
     hash: FixedState,
 }
 
 impl Unchanged {
-    /// Sends a value that stays the same in one of so many snapshots.
+    /// Sends unchanged values in one of `every` snapshots.
     #[must_use]
     pub fn new(every: NonZeroU64) -> Self {
         Self {
@@ -66,11 +66,11 @@ impl Unchanged {
     /// Begins the snapshot `epoch`; `before` is the newest that any worker was given before this one.
     pub fn begin(&mut self, epoch: Epoch, before: Option<Epoch>) {
         if self.present == Present::Compared {
-            // It was not ended.
+            // The last snapshot was not ended.
             self.forget();
         }
         if self.last.is_some_and(|last| epoch <= last) {
-            // An older one, or the same once more: what is remembered is what comes after it.
+            // This is an older snapshot, or the same again. What is remembered is of a later one.
             self.present = Present::Full;
             return;
         }
@@ -82,7 +82,7 @@ impl Unchanged {
         self.number += 1;
     }
 
-    /// Ends the snapshot, all of whose lines were asked about: paths that were not in it are forgotten.
+    /// Ends the snapshot, and forgets paths that were not in it. [`Self::leaves_out`] must have been called for all of its lines.
     pub fn end(&mut self) {
         if self.present == Present::Compared {
             let number = self.number;
@@ -91,7 +91,7 @@ impl Unchanged {
         self.present = Present::None;
     }
 
-    /// Whether the line of this path can be left out; its value is remembered. `path` is in two parts.
+    /// Whether the line of this path, given in two parts, can be left out. Remembers its value.
     pub fn leaves_out(&mut self, path: [&[u8]; 2], value: &[u8]) -> bool {
         if self.present != Present::Compared {
             return false;
@@ -100,7 +100,7 @@ impl Unchanged {
         path.into_iter().for_each(|part| hasher.write(part));
         let (path, value) = (hasher.finish(), self.hash.hash_one(value));
         let before = self.values.insert(path, (self.number, value));
-        // By the path, so that not everything is due at the same time.
+        // Depends on the path, so that not everything is due at the same time.
         let due = self.number.wrapping_add(path) % self.every == 0;
         !due && before == Some((self.number - 1, value))
     }
@@ -116,7 +116,7 @@ mod tests {
         Unchanged::new(NonZeroU64::new(every).unwrap())
     }
 
-    /// Takes the lines out of a text that are unchanged, save for those of haproxystats itself; returns how many those are.
+    /// Removes unchanged lines from a text, except those of haproxystats itself; returns how many.
     fn filter_some(memory: &mut Unchanged, text: &mut Vec<u8>) -> usize {
         let lines: Vec<Vec<u8>> = text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
         let before = lines.len();
@@ -132,7 +132,7 @@ mod tests {
         before - kept.len()
     }
 
-    /// The whole of a snapshot.
+    /// Filters all lines of a snapshot.
     fn filter(memory: &mut Unchanged, epoch: Epoch, before: Option<Epoch>, text: &mut Vec<u8>) -> usize {
         memory.begin(epoch, before);
         let left_out = filter_some(memory, text);
@@ -180,8 +180,8 @@ mod tests {
     }
 
     proptest! {
-        /// Snapshots go to any of three workers, which now and then die; batches of those that had not arrived are
-        /// rendered once more. In the end a store that carries values forward has them all, and no gap is too long.
+        /// Snapshots go to any of three workers, which die from time to time; snapshots whose batches had not arrived are
+        /// rendered again. In the end, a store that carries values forward has all of them, and no gap is too long.
         #[test]
         fn nothing_is_lost_whoever_renders_and_whoever_dies(
             snapshots in proptest::collection::vec((proptest::collection::vec(0_u8..3, 4), 0_usize..3, 0_u8..12), 1..60),

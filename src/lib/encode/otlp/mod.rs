@@ -1,7 +1,7 @@
-//! OTLP metrics: requests in which the points of a metric stand together, and the metrics of a host.
+//! OTLP metrics: requests that group points by metric, and metrics by host.
 //!
-//! The message is `opentelemetry.proto.collector.metrics.v1.ExportMetricsServiceRequest`; field numbers stand where bytes are
-//! written. tests/process/remote/peers.rs has it read by VictoriaMetrics and by Rotel, a collector.
+//! The message is `opentelemetry.proto.collector.metrics.v1.ExportMetricsServiceRequest`; field numbers appear where bytes are
+//! written. In tests/process/remote/peers.rs, VictoriaMetrics and Rotel, a collector, read the requests.
 
 use super::catalogue::Catalogue;
 use super::families::{Families, Family};
@@ -26,7 +26,7 @@ const TIME: u8 = 3;
 const AS_DOUBLE: u8 = 4;
 const ATTRIBUTES: u8 = 7;
 const FLAGS: u8 = 8;
-/// Bytes of a value, its key included.
+/// Bytes of a value, including its key.
 const VALUE: usize = 9;
 /// `DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK`
 const NO_VALUE: u64 = 1;
@@ -34,7 +34,7 @@ const NO_VALUE: u64 = 1;
 const GAUGE: u8 = 5;
 const SUM: u8 = 7;
 const HISTOGRAM: u8 = 9;
-/// What stands behind the points of sums and of histograms: `AGGREGATION_TEMPORALITY_CUMULATIVE`, and for sums that they only grow.
+/// What follows the points of sums and of histograms: `AGGREGATION_TEMPORALITY_CUMULATIVE`, and for sums that they are monotonic.
 const MONOTONIC: &[u8] = &[2 << 3, 2, 3 << 3, 1];
 const CUMULATIVE: &[u8] = &[2 << 3, 2];
 /// Fields of `HistogramDataPoint`; START and TIME are the same.
@@ -44,26 +44,26 @@ const BUCKET_COUNTS: u8 = 6;
 const BOUNDS: u8 = 7;
 const HISTOGRAM_ATTRIBUTES: u8 = 9;
 const HISTOGRAM_FLAGS: u8 = 10;
-/// Nanoseconds of a second.
+/// Nanoseconds per second.
 const NANOSECONDS: u64 = 1_000_000_000;
 
 /// The format.
 #[derive(Debug)]
 pub(super) struct Otlp {
     families: Families,
-    /// Attributes that every resource has.
+    /// Attributes of every resource.
     fixed: Vec<(String, String)>,
     host: Host,
-    /// The attributes of the present object, as they are written.
+    /// The attributes of the present object, encoded.
     attributes: Vec<u8>,
-    /// The time of points, as it is written.
+    /// The time of points, encoded.
     time: Vec<u8>,
-    /// When counters began to count, and the time behind it, the same.
+    /// When counters started to count, followed by the time of points, both encoded.
     since: Vec<u8>,
     start: Option<Epoch>,
-    /// All that stands in front of the value of a point without a label of its own: of gauges, and of counters.
+    /// Everything in front of the value of a point whose metric has no label: for gauges, and for counters.
     heads: [Vec<u8>; 2],
-    /// Points of this resource, and their bytes.
+    /// Number of points of the present resource, and their bytes.
     points: usize,
     bytes: usize,
     ended: bool,
@@ -71,18 +71,18 @@ pub(super) struct Otlp {
     requests: Requests,
 }
 
-/// A metric, as it is written.
+/// A metric, encoded.
 #[derive(Debug)]
 pub(super) struct Known {
     family: usize,
-    /// The attribute beside those of the object.
+    /// The attribute in addition to those of the object.
     attribute: Box<[u8]>,
-    /// Whether it is known since when it counts.
+    /// Whether its start time is known.
     counts: bool,
     scale: Scale,
 }
 
-/// Appends an attribute: a key and a text.
+/// Appends an attribute: a key and a string.
 fn pair(field: u8, key: &str, value: &str, out: &mut Vec<u8>) {
     let text = bytes_len(value.len());
     begin_bytes(field, bytes_len(key.len()) + bytes_len(text), out);
@@ -92,7 +92,7 @@ fn pair(field: u8, key: &str, value: &str, out: &mut Vec<u8>) {
 }
 
 impl Otlp {
-    /// Its encoder: metrics named like this, in requests of at most so many points, compressed or not.
+    /// The encoder, for this naming of metrics, with at most `max_samples` points in each request.
     pub(super) fn encoder(naming: &Naming, max_samples: NonZeroUsize, compress: bool) -> Series<Self> {
         let format = Self {
             families: Families::default(),
@@ -112,7 +112,7 @@ impl Otlp {
         Series::of(naming.style, format)
     }
 
-    /// Appends the points of this host so far to the request.
+    /// Appends the collected points of this host to the request.
     fn end_resource(&mut self) {
         if self.points == 0 {
             return;
@@ -144,7 +144,7 @@ impl Otlp {
         }
     }
 
-    /// The request is full, or the last.
+    /// Ends the request, because it is full or the last one.
     fn end(&mut self) {
         if self.compression != Compression::None {
             self.requests.compress(self.compression);
@@ -152,12 +152,12 @@ impl Otlp {
         self.requests.end(&[]);
     }
 
-    /// The host as a resource. What the operator says of it comes first.
+    /// The host as a resource. Configured attributes take precedence.
     fn resource(&self) -> Vec<u8> {
         let (name, cluster) = (self.host.name.as_str(), self.host.cluster.as_deref().unwrap_or_default());
         let known = [
             ("service.name", "haproxy"),
-            // Receivers of Prometheus' kind make this the label `instance`; others keep attributes as they are.
+            // Prometheus and similar receivers turn this into the label `instance`; others keep attributes as they are.
             ("service.instance.id", name),
             ("host.name", name),
             ("instance", name),
@@ -175,13 +175,13 @@ impl Otlp {
         out
     }
 
-    /// What is kept of a metric, whose points are this field of it.
+    /// Prepares a metric. `around` is the field for its points, and what follows them.
     fn known(&mut self, metric: &Metric, around: (u8, &'static [u8]), counts: bool) -> Known {
         let family = self.families.of(&metric.name, || {
             let mut head = Vec::new();
             bytes(1, metric.name.as_bytes(), &mut head);
             bytes(2, metric.about.as_bytes(), &mut head);
-            // No unit: receivers would make it a part of the name.
+            // No unit, since receivers would add it to the name.
             Family { around, ..Family::new(head) }
         });
         let mut attribute = Vec::new();
@@ -191,7 +191,7 @@ impl Otlp {
         Known { family, attribute: attribute.into_boxed_slice(), counts, scale: metric.scale }
     }
 
-    /// What points of the present object begin with.
+    /// Prepares the beginning of points of the present object.
     fn begin_points(&mut self) {
         self.since.clear();
         if let Some(start) = self.start {
@@ -206,7 +206,7 @@ impl Otlp {
         }
     }
 
-    /// One more point, of so many bytes.
+    /// Counts another point of this many bytes.
     fn count(&mut self, bytes: usize) {
         self.points += 1;
         self.bytes += bytes;
@@ -216,7 +216,7 @@ impl Otlp {
     }
 }
 
-/// Appends what a histogram says: OTLP has in each bucket what is in no other.
+/// Appends the counts of a histogram. In OTLP, buckets are not cumulative.
 fn buckets(histogram: &Histogram, scale: Scale, out: &mut Vec<u8>) {
     fixed64(COUNT, histogram.count(), out);
     fixed64(BUCKET_SUM, scale.of(as_f64(histogram.sum())).to_bits(), out);
@@ -234,7 +234,7 @@ fn buckets(histogram: &Histogram, scale: Scale, out: &mut Vec<u8>) {
     bytes(BOUNDS, &bounds.collect::<Vec<u8>>(), out);
 }
 
-/// The scope, which says who tells.
+/// The instrumentation scope: this program.
 fn scope() -> Vec<u8> {
     let mut scope = Vec::new();
     bytes(1, b"haproxystats", &mut scope);
@@ -277,7 +277,7 @@ impl Format for Otlp {
     }
 
     fn figure(&mut self, metric: &Metric) -> Known {
-        // Since when it counts, its program knows.
+        // Only the program that counts knows its start time.
         Known { counts: false, ..self.metric(metric) }
     }
 
@@ -319,7 +319,7 @@ impl Format for Otlp {
         let mut point = Vec::new();
         fixed64(START, since.0.saturating_mul(NANOSECONDS), &mut point);
         point.extend_from_slice(&self.time);
-        // They stand in another field than those of a number.
+        // Attributes of histograms have another field number than those of numbers.
         for field in Fields::new(&self.attributes).flatten() {
             if let (_, Wire::Bytes(pair)) = field {
                 bytes(HISTOGRAM_ATTRIBUTES, pair, &mut point);

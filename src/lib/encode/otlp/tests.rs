@@ -60,7 +60,7 @@ fn points_of_a_metric_stand_together_and_the_metrics_of_a_host() {
     assert_eq!((lines(&bodies), bodies.len()), (wanted.to_vec(), 1));
 }
 
-/// The numbers in the fields of a message at the end of this path, those of the outermost first.
+/// The numbers in the fields of a message at the end of this path, in the order of the message.
 fn numbers(message: &[u8], path: &[u64]) -> Vec<u64> {
     let Some((field, rest)) = path.split_first() else { return Vec::new() };
     let each = Fields::new(message).flatten().filter(|(number, _)| number == field);

@@ -1,14 +1,14 @@
-//! Labels as they are written, in the order of their names.
+//! Encoded labels, sorted by name.
 
 use crate::prometheus::names::LABELS;
 use crate::prometheus::wire::{begin_bytes, bytes, bytes_len};
 
-/// The label that holds the name, which stands among the others.
+/// The label that holds the name; it is sorted among the others.
 const NAME: &str = "__name__";
 /// A field of `TimeSeries`.
 const LABEL: u8 = 1;
 
-/// Appends a label as it stands in a time series.
+/// Appends a label, encoded as in a time series.
 fn label(name: &str, value: &str, out: &mut Vec<u8>) {
     begin_bytes(LABEL, bytes_len(name.len()) + bytes_len(value.len()), out);
     bytes(1, name.as_bytes(), out);
@@ -27,34 +27,34 @@ pub(super) fn of_metric(name: &str, value: &str) -> Box<[u8]> {
     out.into_boxed_slice()
 }
 
-/// Which of [`LABELS`] it is.
+/// The place of a label in [`LABELS`].
 pub(super) fn place(name: &str) -> usize {
     LABELS.iter().position(|known| *known == name).unwrap_or_default()
 }
 
-/// The labels of the present object, in the order of their names, as they are written.
+/// The labels of the present object, sorted by name and encoded.
 #[derive(Debug, Default)]
 pub(super) struct Labels {
     bytes: Vec<u8>,
-    /// Where that of the name goes.
+    /// Position for the label with the name.
     name: usize,
-    /// Where each of [`LABELS`] goes.
+    /// Position for each of [`LABELS`].
     others: [usize; LABELS.len()],
 }
 
-/// What stands around the name of a metric and a label that is its own.
+/// The labels around the name of a metric and its own label.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Around<'a> {
-    /// In front of the name.
+    /// Before the name.
     pub(super) before: &'a [u8],
     /// Between both.
     pub(super) middle: &'a [u8],
-    /// Behind both.
+    /// After both.
     pub(super) behind: &'a [u8],
 }
 
 impl Labels {
-    /// Takes these; their order is made here.
+    /// Sets the labels, and sorts them.
     pub(super) fn set(&mut self, labels: &mut [(&str, &str)]) {
         labels.sort_unstable();
         self.bytes.clear();
@@ -62,12 +62,12 @@ impl Labels {
         for (name, value) in labels {
             label(name, value, &mut self.bytes);
             let places = LABELS.iter().zip(&mut self.others).chain([(&NAME, &mut self.name)]);
-            // Behind all that come before it.
+            // After all labels that sort before it.
             places.filter(|(known, _)| ***known > **name).for_each(|(_, place)| *place = self.bytes.len());
         }
     }
 
-    /// Around a name, and the label at this place of [`LABELS`] if there is one: all of them are behind the name.
+    /// The labels around a name and, if there is one, the label at this place in [`LABELS`]; all of those sort after the name.
     #[inline]
     pub(super) fn around(&self, own: Option<usize>) -> Around<'_> {
         let (before, behind) = self.bytes.split_at_checked(self.name).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Prometheus' remote write 1.0: requests with a time series for each sample, its labels in the order of their names.
+//! Prometheus' remote write 1.0: requests with one time series for each sample, with labels sorted by name.
 //!
-//! The message is that of the specification (prometheus.io/docs/specs/prw/remote_write_spec, `prometheus.WriteRequest`); field
-//! numbers stand where bytes are written. tests/process/remote/peers.rs has it read by Prometheus and by VictoriaMetrics.
+//! The message is `prometheus.WriteRequest` of the specification (prometheus.io/docs/specs/prw/remote_write_spec); field numbers
+//! appear where bytes are written. In tests/process/remote/peers.rs, Prometheus and VictoriaMetrics read the requests.
 
 mod labels;
 mod stream;
@@ -27,21 +27,21 @@ use stream::{Seen, Stream};
 /// The format.
 #[derive(Debug)]
 pub(super) struct RemoteWrite {
-    /// Labels that every series has.
+    /// Labels of every series.
     fixed: Vec<(String, String)>,
     labels: Labels,
-    /// The time of samples, as it is written; kept for its memory.
+    /// The time of samples, encoded; kept to reuse its memory.
     time: Vec<u8>,
     ended: bool,
     stream: Stream,
     requests: Requests,
 }
 
-/// A metric, as it is written.
+/// A metric, encoded.
 #[derive(Debug)]
 pub(super) struct Known {
     name: Box<[u8]>,
-    /// The label beside those of the object: which it is of [`LABELS`], and all of it as it is written.
+    /// The label in addition to those of the object: its place in [`LABELS`], and the label itself, encoded.
     label: Option<(usize, Box<[u8]>)>,
     scale: Scale,
     /// Where it was last written.
@@ -49,7 +49,7 @@ pub(super) struct Known {
 }
 
 impl RemoteWrite {
-    /// Its encoder: metrics named like this, in requests of at most so many samples.
+    /// The encoder, for this naming of metrics, with at most `max_samples` samples in each request.
     pub(super) fn encoder(naming: &Naming, max_samples: NonZeroUsize) -> Series<Self> {
         let mut fixed = naming.labels.clone();
         fixed.retain(|(name, _)| !LABELS.contains(&name.as_str()));
@@ -58,7 +58,7 @@ impl RemoteWrite {
         Series::of(naming.style, format)
     }
 
-    /// The body is full, or the last.
+    /// Ends the body, because it is full or the last one.
     fn end(&mut self) {
         let mut length = Vec::new();
         varint(self.stream.end(self.requests.body()) as u64, &mut length);
@@ -102,7 +102,7 @@ impl Format for RemoteWrite {
     fn sample(&mut self, metric: &Known, value: Value) {
         let value = value.as_f64();
         if !value.is_finite() {
-            // What had no value has no series that could end.
+            // Without a value, there is no series that could end.
             return;
         }
         let value = if self.ended { f64::from_bits(STALE) } else { metric.scale.of(value) };

@@ -1,6 +1,6 @@
-//! Time series one after the other, compressed as they are written. What repeats is known: the name of a metric stands in the
-//! series of the object before, the labels of an object in its first series. So a series is a copy of either, and a value; neither
-//! is anything searched, nor are the bytes written that the copies stand for.
+//! Writes time series one after the other, already compressed. It is known what repeats: the name of a metric is in the series of
+//! the previous object, and the labels of an object are in its first series. So a series is a copy of each, and a value. Nothing
+//! is searched, and the bytes that the copies stand for are never written.
 
 use super::Known;
 use super::labels::Labels;
@@ -10,7 +10,7 @@ use crate::prometheus::wire::{begin_bytes, varint_len};
 /// Fields of `WriteRequest` and `TimeSeries`.
 const TIMESERIES: u8 = 1;
 const SAMPLES: u8 = 2;
-/// Bytes of what stands before the value of a sample: two keys and a length.
+/// Bytes before the value of a sample: two keys and a length.
 const HEAD: usize = 3;
 /// Bytes of a value.
 const VALUE: usize = 8;
@@ -18,18 +18,18 @@ const VALUE: usize = 8;
 /// Where a metric was last written, before compression.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Seen {
-    /// The run of which it was; 0 before the first.
+    /// The run in which that was; 0 before the first one.
     run: u32,
-    /// Where its name stands, and its own label.
+    /// Positions of its name and of its own label.
     name: usize,
     label: usize,
     /// Length of the series.
     length: usize,
-    /// The value of the sample in front of it, if there is one.
+    /// The value of the preceding sample, if there is one.
     before: Option<u64>,
 }
 
-/// The value of a sample, of which so many bytes are written.
+/// The last value, whose end is not written yet.
 #[derive(Debug, Clone, Copy)]
 struct Pending {
     value: u64,
@@ -37,7 +37,7 @@ struct Pending {
 }
 
 impl Pending {
-    /// Appends what is not written as it is.
+    /// Appends the rest of the value without compression.
     #[inline]
     fn literal(self, out: &mut Vec<u8>) {
         literal(self.value.to_le_bytes().get(self.written..).unwrap_or_default(), out);
@@ -47,17 +47,17 @@ impl Pending {
 /// The series of the open body.
 #[derive(Debug)]
 pub(super) struct Stream {
-    /// Series of another run cannot be copied from: they are of another body, or another time.
+    /// Number of the run. Series of other runs cannot be copied from, since they have another body or another time.
     run: u32,
     /// Bytes of the body so far, before compression.
     at: usize,
-    /// The time of samples, as it is written.
+    /// The time of samples, encoded.
     time: Vec<u8>,
-    /// The last value: what is not written of it yet, and its time, are written with what follows.
+    /// The last value. The rest of it and its time are written together with what follows.
     pending: Option<Pending>,
-    /// Where the labels of the present object stand, without a label of a metric among them, and the value behind them.
+    /// Position of the labels of the present object, in a series without a label of the metric, and the value that follows them.
     whole: Option<(usize, u64)>,
-    /// The beginning of a series; kept for its memory.
+    /// The beginning of a series; kept to reuse its memory.
     first: Vec<u8>,
 }
 
@@ -66,13 +66,13 @@ impl Stream {
         Self { run: 1, at: 0, time: Vec::new(), pending: None, whole: None, first: Vec::new() }
     }
 
-    /// Forgets what is not written yet, and all that was: another body begins.
+    /// Starts another body: forgets what was written, and what was not written yet.
     pub(super) fn clear(&mut self) {
         self.run += 1;
         (self.at, self.pending, self.whole) = (0, None, None);
     }
 
-    /// Another object comes, at this time, as it is written.
+    /// Starts another object; `time` is the time of its samples, encoded.
     pub(super) fn object(&mut self, time: &[u8], out: &mut Vec<u8>) {
         self.whole = None;
         if self.time != time {
@@ -83,7 +83,7 @@ impl Stream {
         }
     }
 
-    /// Writes what is not written yet.
+    /// Writes what is still pending.
     pub(super) fn flush(&mut self, out: &mut Vec<u8>) {
         if let Some(pending) = self.pending.take() {
             pending.literal(out);
@@ -91,7 +91,7 @@ impl Stream {
         }
     }
 
-    /// The body ends here. Returns its length before compression.
+    /// Ends the body, and returns its length before compression.
     pub(super) fn end(&mut self, out: &mut Vec<u8>) -> usize {
         self.flush(out);
         let length = self.at;
@@ -121,7 +121,7 @@ impl Stream {
         bytes
     }
 
-    /// What is pending of the series before, the beginning of this one, and its name.
+    /// Writes what is pending of the previous series, and the beginning of this one up to its name.
     #[inline]
     fn begin(&mut self, known: &Known, before: &[u8], beginning: Beginning, out: &mut Vec<u8>) {
         let Beginning { length, begin, seen } = beginning;
@@ -131,7 +131,7 @@ impl Stream {
             && seen.length == length
             && let Some(value) = seen.before
         {
-            // The same time, beginning and name, and perhaps the same value, stood there one after the other.
+            // The same time, beginning and name, and perhaps the same value before them, are adjacent there.
             let value = if value == pending.value {
                 VALUE - pending.written
             } else {
@@ -152,8 +152,9 @@ impl Stream {
         }
     }
 
-    /// The labels behind the name, of which the second is the metric's own and stood at `own_at`, the head of the sample, and of
-    /// its value what is the same as behind the labels that are copied. Returns how many bytes that are.
+    /// Writes the labels after the name, of which the second is the metric's own and was written at `own_at`, the head of the
+    /// sample, and the first bytes of its value, as far as they are the same as after the copied labels. Returns how many bytes
+    /// of the value that is.
     #[inline]
     fn labels(
         &mut self,
@@ -165,7 +166,7 @@ impl Stream {
     ) -> usize {
         let Some((whole, there)) = self.whole.filter(|(whole, _)| at + middle.len() + own.len() - whole <= FARTHEST)
         else {
-            // As a number below 128: it is a value and a time.
+            // A sample, which is a value and a time, has less than 128 bytes, so the length is a single byte.
             let [sample, ..] = (1 + VALUE + self.time.len()).to_le_bytes();
             for part in [middle, own, behind, &[SAMPLES << 3 | 2, sample, 1 << 3 | 1]] {
                 literal(part, out);
@@ -173,7 +174,7 @@ impl Stream {
             self.whole = own.is_empty().then_some((at, value));
             return 0;
         };
-        // Of whole numbers the first bytes are 0.
+        // In whole numbers, the first bytes are 0.
         let same = ((value ^ there).trailing_zeros() / u8::BITS) as usize;
         let rest = behind.len() + HEAD + same;
         if own.is_empty() {
@@ -195,7 +196,7 @@ impl Stream {
 #[derive(Debug, Clone, Copy)]
 struct Beginning {
     length: usize,
-    /// Bytes in front of the name.
+    /// Number of bytes before the name.
     begin: usize,
     seen: Option<Seen>,
 }
