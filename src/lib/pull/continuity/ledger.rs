@@ -163,6 +163,14 @@ impl Ledger {
         self.accounts.values_mut().for_each(|account| account.forget(before));
     }
 
+    /// How many names there are, and how many of them are of objects that have not been seen since this second.
+    pub(super) fn names(&self, before: u64) -> (usize, usize) {
+        self.accounts.values().fold((0, 0), |(all, stale), account| {
+            let (names, old) = account.names(before);
+            (all + names, stale + old)
+        })
+    }
+
     /// Hosts for which something is carried.
     pub(super) fn hosts(&self) -> Vec<Host> {
         self.accounts.iter().filter(|(_, account)| account.carries()).map(|(host, _)| host.clone()).collect()

@@ -45,6 +45,9 @@ use std::time::Duration;
 use store::Store;
 use written::Written;
 
+/// So many names of forgotten objects are not worth reading everything again.
+const STALE_NAMES: usize = if cfg!(test) { 50 } else { 10_000 };
+
 /// What a pull found about counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Continued {
@@ -210,7 +213,7 @@ impl Continuity {
             Ok(()) if std::mem::take(&mut self.failing) => {
                 tracing::info!("the state of continuous counters can be saved again");
             }
-            Ok(()) => {}
+            Ok(()) => self.forget_names(epoch),
             Err(error) => self.fails(&error),
         }
         Step::Cleared.reached();
@@ -222,6 +225,20 @@ impl Continuity {
         let (next, damaged) = Self::from_store(self.store.clone(), self.hosts.clone(), self.forget_after);
         *self = Self { halfway: true, failing: self.failing, ..next };
         damaged
+    }
+
+    /// Names are not removed one by one. Once most of them are of objects that are forgotten, everything is read again from what
+    /// was just kept, as after a restart; the names that nobody needs are not there.
+    fn forget_names(&mut self, epoch: Epoch) {
+        let (names, stale) = self.ledger.names(self.forgets(epoch));
+        if stale < STALE_NAMES || stale < names / 2 {
+            return;
+        }
+        let (next, damaged) = Self::from_store(self.store.clone(), self.hosts.clone(), self.forget_after);
+        if !damaged {
+            tracing::debug!(names, stale, "names of objects that HAProxy no longer has are removed from memory");
+            *self = next;
+        }
     }
 
     /// What was seen last before this second is forgotten.

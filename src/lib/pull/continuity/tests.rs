@@ -195,3 +195,27 @@ fn after_a_pull_that_cannot_be_read_counters_go_on_from_what_was_kept() {
         }
     }
 }
+
+#[test]
+fn names_that_never_come_back_do_not_stay_in_memory() {
+    let root = tempfile::tempdir().unwrap();
+    let mut continuity = kept(root.path());
+    continuity.forget_after = Duration::from_secs(5);
+    let mut most = 0;
+    for round in 0..60 {
+        // The first process clears its counters now and then, so that something is carried all the time.
+        let (snapshot, outcomes) = begin(root.path(), 200 + round, Some(20 + u32::try_from(round).unwrap() % 7));
+        let folder = snapshot.folder();
+        let rows: String = (0..10).map(|server| format!("web,pod-{round}-{server},3,2,\n")).collect();
+        let stat = fs::read_to_string(folder.path("a.sock_stat")).unwrap();
+        fs::write(folder.path("a.sock_stat"), stat.trim_end().to_owned() + "\n" + &rows + "\n").unwrap();
+        continuity.tick(Epoch(200 + round), &folder, &outcomes, &Round::default()).unwrap();
+        most = most.max(continuity.ledger.names(0).0);
+        let carried = fs::read_to_string(folder.path("a.sock_carriedstat")).unwrap();
+        // One that was carried from the start, and what was reached before each time it was cleared.
+        let expected = 1 + 26 * (u32::try_from(round).unwrap() / 7);
+        assert_eq!(sessions(&carried), expected.to_string(), "in round {round}");
+    }
+    // Of 600 that there were.
+    assert!((100..250).contains(&most), "{most} names");
+}

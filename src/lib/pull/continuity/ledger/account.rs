@@ -129,6 +129,13 @@ impl Account {
         }
     }
 
+    /// How many names there are, and how many of them are of objects that have not been seen since this second.
+    pub(super) fn names(&self, before: u64) -> (usize, usize) {
+        // Those of 0 are known from others, and still needed.
+        let is_stale = |seen: &&u64| (1..before).contains(*seen);
+        (self.seen.len(), self.seen.iter().filter(is_stale).count())
+    }
+
     /// Forgets all that is carried.
     pub(super) fn forget_all(&mut self, scratch: &Scratch) {
         self.carried = Packed::new(scratch);
