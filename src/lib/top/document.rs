@@ -1,4 +1,4 @@
-//! What `--json` prints, a document for each tick. Names are stable: they are only added to. docs/top.md has them.
+//! What `--json` prints: a document for each tick. Names are stable, and may only be added; docs/top.md lists them.
 
 use super::model::{Change, Expiry, HostLine, Known, Model, Object, ProcessLine, Totals, What};
 use super::read::field::Field;
@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 pub(super) struct Document<'a> {
     time: String,
     epoch: u64,
-    /// Seconds over which rates are.
+    /// The period of rates in seconds.
     interval: Option<Rounded>,
     host: Option<&'a str>,
     sockets: usize,
@@ -31,7 +31,7 @@ pub(super) struct Document<'a> {
     changes: Vec<Sentence<'a>>,
 }
 
-/// A figure with three digits behind the point at most.
+/// A number with at most three decimals.
 #[derive(Debug, Clone, Copy)]
 struct Rounded(f64);
 

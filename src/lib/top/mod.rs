@@ -1,4 +1,4 @@
-//! haproxystats-top: what HAProxy does now, or did, on one screen.
+//! haproxystats-top: shows what HAProxy is doing, or did, on one screen.
 //!
 //! ```text
 //! sockets (pull) ─┐
@@ -6,8 +6,9 @@
 //! snapshots ──────┘
 //! ```
 //!
-//! `source` asks or reads, `read` makes a tick of the files of a snapshot, `model` makes rates, states, shares and sentences of
-//! two ticks, `table` says what stands in which column, `screen` draws. Nothing is written, and nothing is changed in HAProxy.
+//! `source` queries sockets or reads stored snapshots, `read` turns the files of a snapshot into a tick, `model` derives rates,
+//! states, shares and sentences from two ticks, `table` defines the columns, and `screen` draws. Nothing is written, and nothing
+//! is changed in HAProxy.
 
 mod document;
 mod model;
@@ -34,7 +35,7 @@ use std::process::ExitCode;
 
 const FRONT: Front = Front { program: Program::Top, look, failure: "sockets cannot be used" };
 
-/// There is nothing but the configuration.
+/// The checks of this program: only those of the configuration.
 fn look(_: &Loaded, _: Purpose) -> Report {
     Report::default()
 }
@@ -65,7 +66,7 @@ fn show(loaded: &Loaded, asked: &Top) -> u8 {
     if asked.once || asked.json { once::run(&loaded.config, asked) } else { screen::run(&loaded.config, asked) }
 }
 
-/// Says why nothing is shown.
+/// Prints why nothing is shown, and returns the exit code.
 fn refuse(reason: &str, code: u8) -> u8 {
     complain(&format!("{}: {reason}\n", Program::Top.name()), code)
 }

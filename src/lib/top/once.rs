@@ -15,10 +15,10 @@ use std::time::Duration;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
 
-/// Threads that resolve names.
+/// Number of threads that resolve names.
 const RESOLVERS: usize = 16;
 
-/// Prints what was asked for; the exit code.
+/// Prints what was asked for; returns the exit code.
 pub(super) fn run(config: &Config, asked: &Top) -> u8 {
     if asked.replay.is_some() {
         return replay(config, asked);
@@ -37,7 +37,7 @@ pub(super) fn run(config: &Config, asked: &Top) -> u8 {
     }
 }
 
-/// The event loop, as haproxystats-pull has it.
+/// The event loop, as in haproxystats-pull.
 pub(super) fn runtime(pace: &Pace) -> std::io::Result<tokio::runtime::Runtime> {
     let pace = pace.clone();
     tokio::runtime::Builder::new_current_thread()
@@ -70,7 +70,7 @@ async fn ticks(config: &Config, asked: &Top, pace: Pace) -> u8 {
         if asked.once && before.is_none() && tick.processes.is_empty() {
             return refuse(&nothing(&tick), exit::FAILURE);
         }
-        // Rates take two.
+        // Rates need two ticks.
         if before.is_some() {
             let code = print(&Model::of(before.as_ref(), &tick, asked.host.as_deref()), asked);
             if asked.once || code != exit::OK {
@@ -82,7 +82,7 @@ async fn ticks(config: &Config, asked: &Top, pace: Pace) -> u8 {
     }
 }
 
-/// Why there is nothing, and what to do about it.
+/// Why there is nothing to show, and what to do about it.
 fn nothing(tick: &Tick) -> String {
     let reasons = tick.silent.iter().map(|silent| format!("{}: {}", silent.socket, silent.reason));
     let reasons: Vec<String> = reasons.collect();
@@ -108,7 +108,7 @@ fn print(model: &Model, asked: &Top) -> u8 {
     }
 }
 
-/// Every stored snapshot, or the last one, each compared with the one before it.
+/// Prints every stored snapshot, or the last one, each compared with the one before it.
 fn replay(config: &Config, asked: &Top) -> u8 {
     let Some(place) = &asked.replay else { return exit::USAGE };
     let mut shelf = match Shelf::open(place, asked.span, config.hosts.clone(), host::name()) {

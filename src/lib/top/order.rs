@@ -1,4 +1,4 @@
-//! What is worst, of hosts and of processes.
+//! Orders hosts and processes by what is worst.
 
 use super::model::{HostLine, ProcessLine, Totals};
 use std::cmp::Ordering;
@@ -9,12 +9,12 @@ fn totals(one: &Totals, other: &Totals) -> Ordering {
     others_errors.total_cmp(&errors).then(others_queued.total_cmp(&queued)).then(other.down.cmp(&one.down))
 }
 
-/// Hosts: by errors, queue and servers that are down.
+/// Orders hosts by errors, queue and servers that are down.
 pub(super) fn hosts(one: &HostLine, other: &HostLine) -> Ordering {
     totals(&one.totals, &other.totals).then_with(|| one.name.cmp(&other.name))
 }
 
-/// Processes: the same.
+/// Orders processes in the same way.
 pub(super) fn processes(one: &ProcessLine, other: &ProcessLine) -> Ordering {
     totals(&one.totals, &other.totals).then_with(|| one.socket.cmp(&other.socket))
 }

@@ -1,4 +1,4 @@
-//! The table that `--once` prints: everything of one tick as text, the worst first.
+//! What `--once` prints: everything about one tick as text, the worst first.
 
 use super::model::{Model, Object};
 use super::sentence::{servers, summary};
@@ -7,7 +7,7 @@ use super::text::plural;
 use crate::snapshot::moment::Rfc3339;
 use std::fmt::Write;
 
-/// The text.
+/// The text for a model.
 pub(super) fn render(model: &Model) -> String {
     let mut text = format!("{}  {}\n", Rfc3339(model.epoch), summary(model));
     let _ = writeln!(text, "servers: {}", servers(model));
@@ -52,7 +52,7 @@ fn in_order<T>(mut items: Vec<&T>, order: fn(&T, &T) -> std::cmp::Ordering) -> V
     items
 }
 
-/// A table behind an empty line, its columns as wide as what stands in them.
+/// Appends an empty line and a table, with columns as wide as their contents.
 fn section<T>(text: &mut String, columns: &[Column<T>], items: &[&T]) {
     if items.is_empty() {
         return;

@@ -3,7 +3,7 @@
 use super::model::{Known, Model};
 use super::text::{count, percent, plural};
 
-/// Where it is about, and the sums.
+/// The scope of the model, and the sums.
 pub(super) fn summary(model: &Model) -> String {
     let place = match (&model.scope, model.hosts.as_slice()) {
         (Some(host), _) => host.clone(),
@@ -14,7 +14,7 @@ pub(super) fn summary(model: &Model) -> String {
     format!("{place}, {processes}: {}", sums(model))
 }
 
-/// The sums.
+/// The sums over all processes.
 pub(super) fn sums(model: &Model) -> String {
     let totals = &model.totals;
     let mark = if totals.known == Known::Part { "~" } else { "" };

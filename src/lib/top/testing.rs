@@ -1,4 +1,4 @@
-//! Ticks for tests, made of replies as HAProxy writes them.
+//! Ticks for tests, from replies in HAProxy's format.
 
 use super::read::tick::Tick;
 use super::read::{Draft, TickReader};
@@ -10,7 +10,7 @@ use crate::snapshot::Epoch;
 const HEADER: &str = "# pxname,svname,qcur,scur,slim,stot,bin,bout,econ,eresp,status,weight,act,bck,chkdown,lastchg,\
                       check_status,check_code,check_duration,last_chk,type,mode,hrsp_2xx,hrsp_5xx,req_tot,qtime,ctime,rtime,ttime,";
 
-/// A row of `show stat`, before figures are set.
+/// A row of `show stat`, with its cells.
 #[derive(Debug, Clone)]
 pub(in crate::top) struct RowText(Vec<(&'static str, String)>);
 
@@ -31,12 +31,12 @@ impl RowText {
         Self::of(proxy, "BACKEND", 1, state)
     }
 
-    /// A server of weight 1.
+    /// A server with weight 1.
     pub(in crate::top) fn server(proxy: &str, name: &str, state: &str) -> Self {
         Self::of(proxy, name, 2, state).set("weight", 1).set("act", 1).set("bck", 0)
     }
 
-    /// With another cell.
+    /// Sets another cell.
     pub(in crate::top) fn set(mut self, column: &'static str, value: impl ToString) -> Self {
         self.0.retain(|(known, _)| *known != column);
         self.0.push((column, value.to_string()));
@@ -70,7 +70,7 @@ pub(in crate::top) fn info(pid: u64, conns: u64) -> String {
     )
 }
 
-/// What was seen at a moment: names of files, and what is in them.
+/// A tick from names and contents of files.
 pub(in crate::top) fn tick(epoch: u64, files: &[(&str, String)]) -> Tick {
     let config = "[hosts]\nb.sock = lb-02\n";
     let hosts = load::from_text(Program::Top, config, "test").unwrap().config.hosts;
@@ -82,7 +82,7 @@ pub(in crate::top) fn tick(epoch: u64, files: &[(&str, String)]) -> Tick {
     reader.finish(draft, Epoch(epoch), epoch as f64)
 }
 
-/// One process behind `a.sock`, with these rows.
+/// A tick with one process on `a.sock`, with these rows.
 pub(in crate::top) fn one(epoch: u64, rows: &[RowText]) -> Tick {
     tick(epoch, &[("a.sock_info", info(7, 3)), ("a.sock_stat", stat(rows))])
 }

@@ -1,4 +1,4 @@
-//! Figures in few letters, for columns, and times in words, for sentences.
+//! Formats numbers briefly, for columns, and times in words, for sentences.
 
 /// A count or a rate: `0.3`, `12`, `345`, `1.2k`, `123k`, `4.5M`.
 pub(super) fn count(value: f64) -> String {
@@ -26,17 +26,17 @@ pub(super) fn milliseconds(value: f64) -> String {
     }
 }
 
-/// A part of one as percent.
+/// A fraction as a percentage.
 pub(super) fn percent(part: f64) -> String {
     let value = part * 100.0;
     if value > 0.0 && value < 0.95 { "<1%".to_owned() } else { format!("{value:.0}%") }
 }
 
-/// The largest unit of a time that leaves one or more of it, and how many.
+/// A time in the largest suitable unit: the number, and the index of the unit.
 fn largest(seconds: i64) -> (i64, usize) {
     const UNITS: [i64; 4] = [1, 60, 3600, 86_400];
     let seconds = seconds.max(0);
-    // Two of a unit at least, so that half of it is no error: 90 s are 90 s.
+    // Use a unit only from two of it on, so that rounding does not lose too much: 90 s stays 90 s.
     let place = UNITS.iter().rposition(|unit| seconds >= 2 * unit).unwrap_or_default();
     (seconds / UNITS.get(place).copied().unwrap_or(1), place)
 }
@@ -47,7 +47,7 @@ pub(super) fn short_time(seconds: i64) -> String {
     format!("{count}{}", ["s", "m", "h", "d"].get(unit).copied().unwrap_or_default())
 }
 
-/// The same in a sentence: `12 s`, `5 min`, `3 h`, `40 days`.
+/// A time in a sentence: `12 s`, `5 min`, `3 h`, `40 days`.
 pub(super) fn time(seconds: i64) -> String {
     let (count, unit) = largest(seconds);
     format!("{count} {}", ["s", "min", "h", "days"].get(unit).copied().unwrap_or_default())

@@ -1,4 +1,4 @@
-//! What has changed from one tick to the next, in sentences.
+//! Describes what has changed from one tick to the next, in sentences.
 
 use super::group::Pair;
 use super::object::Object;
@@ -16,12 +16,12 @@ use std::collections::HashMap;
 pub(in crate::top) struct Change {
     pub(in crate::top) gravity: Gravity,
     pub(in crate::top) what: What,
-    /// The frontend, backend or server, where it is one of these.
+    /// The frontend, backend or server, if the change is about one.
     pub(in crate::top) key: Option<Key>,
     pub(in crate::top) text: String,
 }
 
-/// What a change means.
+/// How serious a change is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::top) enum Gravity {
     Bad,
@@ -29,7 +29,7 @@ pub(in crate::top) enum Gravity {
     Good,
 }
 
-/// What has changed.
+/// The kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::top) enum What {
@@ -47,11 +47,11 @@ pub(in crate::top) enum What {
     Certificate,
 }
 
-/// What an object was.
+/// An object in the previous tick.
 struct Past {
-    /// The worst of all processes.
+    /// The worst state of all processes.
     state: &'static State,
-    /// The sum over them, and how many they are.
+    /// The sum of weights over processes, and the number of processes.
     weights: (i64, i64),
 }
 
@@ -73,7 +73,7 @@ pub(super) fn changes(
     let mut changes = Vec::new();
     silence(before, now, &mut changes);
     processes(before, now, pairs, within, &mut changes);
-    // Where a socket does not answer, what only it has is neither new nor gone.
+    // While a socket does not answer, the objects that only it has are neither new nor gone.
     let all_answer = before.silent.is_empty() && now.silent.is_empty();
     let mut past = past(before, within);
     for object in objects {
@@ -94,7 +94,7 @@ pub(super) fn changes(
     changes
 }
 
-/// Everything that there was, with its worst state.
+/// All objects of the previous tick, with their worst states.
 fn past<'a>(before: &'a Tick, within: &dyn Fn(&str) -> bool) -> HashMap<&'a Key, Past, foldhash::fast::RandomState> {
     let mut past: HashMap<&Key, Past, foldhash::fast::RandomState> = HashMap::default();
     let live = before.processes.iter().filter(|process| process.part == Part::Live && within(&process.host));
@@ -114,7 +114,7 @@ fn noun(kind: Rank) -> &'static str {
     kind.kind().word()
 }
 
-/// How an object is called: `web`, `web/web3`.
+/// The name of an object: `web`, `web/web3`.
 pub(in crate::top) fn name(key: &Key) -> String {
     if key.name.is_empty() { key.proxy.to_string() } else { format!("{}/{}", key.proxy, key.name) }
 }
@@ -191,7 +191,7 @@ pub(in crate::top) fn state(object: &Object) -> String {
     text
 }
 
-/// Why an object is in its state.
+/// The reason for the state of an object.
 fn reason(object: &Object) -> Option<String> {
     let said = object.said.as_deref();
     match (object.key.kind, object.state.word) {
@@ -266,7 +266,7 @@ fn processes(before: &Tick, now: &Tick, pairs: &[Pair<'_>], within: &dyn Fn(&str
     }
 }
 
-/// Whether counters of a process that goes on have stepped back.
+/// Whether counters of a process have decreased although it is still the same process.
 fn cleared(pair: &Pair<'_>) -> bool {
     let stepped = |(row, before): (&Row, &Option<&Row>)| {
         let total = |row: &Row| row.get(Field::SessionsTotal);
@@ -292,7 +292,7 @@ fn certificates(before: &Tick, now: &Tick, within: &dyn Fn(&str) -> bool, change
     }
 }
 
-/// So many changes as one line: `12 changes: 3 bad`.
+/// A line for changes that are left out: `12 changes: 3 bad`.
 pub(in crate::top) fn summary(left_out: usize) -> String {
     format!("and {}", plural(left_out, "other change", "other changes"))
 }

@@ -1,16 +1,16 @@
-//! Which processes and rows of two ticks are the same, and which rows of several processes are of one object.
+//! Finds which processes and rows of two ticks are the same, and which rows of several processes belong to one object.
 
 use crate::top::read::tick::{Key, Process, Row, Tick};
 use std::collections::HashMap;
 
-/// A process, and what it was at the tick before.
+/// A process, and the same process in the previous tick.
 #[derive(Debug)]
 pub(super) struct Pair<'a> {
     pub(super) now: &'a Process,
     pub(super) before: Option<&'a Process>,
-    /// For each row that of the tick before.
+    /// For each row, the same row in the previous tick.
     pub(super) rows: Vec<Option<&'a Row>>,
-    /// Whether another process was here before.
+    /// Whether it has replaced another process.
     pub(super) replaced: bool,
 }
 
@@ -24,20 +24,20 @@ pub(super) struct Group<'a> {
 /// A row of one process.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Member<'a> {
-    /// Position of its process.
+    /// Index of its process.
     pub(super) process: usize,
     pub(super) row: &'a Row,
     pub(super) before: Option<&'a Row>,
 }
 
-/// The processes of the hosts that are `within`, each with what it was.
+/// The processes of hosts for which `within` is true, each with itself in the previous tick.
 pub(super) fn pairs<'a>(before: Option<&'a Tick>, now: &'a Tick, within: &dyn Fn(&str) -> bool) -> Vec<Pair<'a>> {
     let earlier: &[Process] = before.map_or(&[], |tick| &tick.processes);
     let processes = now.processes.iter().filter(|process| within(&process.host));
     processes
         .map(|process| {
             let here = earlier.iter().find(|other| other.socket == process.socket);
-            // A worker that leaves is reached in another way than before.
+            // A leaving worker is reached in another way than before.
             let elsewhere = || earlier.iter().find(|other| other.host == process.host && process.is_later_of(other));
             let same = here.filter(|other| process.is_later_of(other));
             let same = same.or_else(|| elsewhere().filter(|_| process.pid.is_some()));
@@ -46,12 +46,12 @@ pub(super) fn pairs<'a>(before: Option<&'a Tick>, now: &'a Tick, within: &dyn Fn
         .collect()
 }
 
-/// For each row of a process that of an earlier moment.
+/// For each row of a process, the same row in an earlier tick.
 fn rows<'a>(now: &'a Process, before: Option<&'a Process>) -> Vec<Option<&'a Row>> {
     let Some(before) = before else { return vec![None; now.rows.len()] };
     let mut places: Option<HashMap<&Key, &Row>> = None;
     let of = |(index, row): (usize, &'a Row)| {
-        // HAProxy prints them in the same order every time, unless some come or go.
+        // HAProxy always prints them in the same order, unless some are added or removed.
         if let Some(same) = before.rows.get(index).filter(|other| other.key == row.key) {
             return Some(same);
         }
@@ -61,7 +61,7 @@ fn rows<'a>(now: &'a Process, before: Option<&'a Process>) -> Vec<Option<&'a Row
     now.rows.iter().enumerate().map(of).collect()
 }
 
-/// The objects, in the order in which they are seen first.
+/// The objects, in the order in which they first occur.
 pub(super) fn groups<'a>(pairs: &[Pair<'a>]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     let mut places: HashMap<&'a Key, usize, foldhash::fast::RandomState> = HashMap::default();

@@ -1,4 +1,4 @@
-//! Two ticks to what is shown: rates, states, shares, changes. A function of values; nothing is asked here.
+//! Derives what is shown from two ticks: rates, states, shares, changes. A pure function.
 
 mod changes;
 mod group;
@@ -16,16 +16,16 @@ use super::read::tick::{Key, Rank, Silent, Tick};
 use crate::snapshot::Epoch;
 use std::sync::Arc;
 
-/// Days before its end from which on a certificate is worth a word.
+/// Seconds before its expiry when a certificate is first mentioned.
 pub(super) const NEAR: i64 = 30 * 86_400;
 
-/// What is known at a moment.
+/// Everything that can be shown for a tick.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     pub(super) epoch: Epoch,
-    /// Seconds over which rates are; `None` where there is nothing to compare with.
+    /// The period of rates in seconds; `None` if there is nothing to compare with.
     pub(super) interval: Option<f64>,
-    /// The host that all of it is about, where it is about one.
+    /// The host, if the model is limited to one.
     pub(super) scope: Option<String>,
     pub(super) totals: Totals,
     /// Servers by their state.
@@ -40,7 +40,7 @@ pub(super) struct Model {
     pub(super) changes: Vec<Change>,
     pub(super) sockets: usize,
     pub(super) refused: u64,
-    /// One object as each process sees it, where it is looked at.
+    /// The selected object as each process sees it, if there is one.
     pub(super) parts: Vec<Part>,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Expiry {
 }
 
 impl Model {
-    /// What `now` shows, compared with `before`; of one host alone where `scope` names it.
+    /// The model of `now`, compared with `before`; limited to the host `scope`, if given.
     pub(super) fn of(before: Option<&Tick>, now: &Tick, scope: Option<&str>) -> Self {
         let interval = before.map(|before| now.seconds - before.seconds).filter(|seconds| *seconds > 0.0);
         let before = before.filter(|_| interval.is_some());
@@ -90,13 +90,13 @@ impl Model {
         model
     }
 
-    /// Workers that are leaving, and their sessions.
+    /// Number of workers that are leaving, and of their sessions.
     pub(super) fn leaving(&self) -> (usize, f64) {
         let leaving = self.processes.iter().filter(|process| process.is_leaving());
         leaving.fold((0, 0.0), |(count, sessions), process| (count + 1, sessions + process.totals.sessions))
     }
 
-    /// The certificates that are near their end.
+    /// The certificates that expire soon.
     pub(super) fn near_expiry(&self) -> impl Iterator<Item = &Expiry> {
         self.certificates.iter().filter(|certificate| certificate.left < NEAR)
     }

@@ -1,4 +1,4 @@
-//! A frontend, a backend or a server: its rows of all processes as one.
+//! A frontend, a backend or a server: its rows of all processes, combined.
 
 use super::group::{Group, Member, Pair};
 use super::share::Share;
@@ -9,14 +9,14 @@ use crate::top::read::field::{COUNT, Field, rules};
 use crate::top::read::tick::{Key, Rank};
 use std::cmp::Ordering;
 
-/// How much of its rates is known.
+/// For how many processes rates are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::top) enum Known {
-    /// Those of every process.
+    /// For all processes.
     All,
-    /// Those of some: another was replaced or began anew with its counters.
+    /// For some: another process was replaced, or its counters were cleared.
     Part,
-    /// None.
+    /// For none.
     Nothing,
 }
 
@@ -25,18 +25,18 @@ pub(in crate::top) enum Known {
 pub(in crate::top) struct Object {
     pub(in crate::top) key: Key,
     pub(in crate::top) http: bool,
-    /// By field: a rate for each counter, and what everything else is now; not a number where it is not known.
+    /// By field: a rate for each counter, and the present value of everything else; NaN if it is not known.
     figures: [f64; COUNT],
     pub(in crate::top) known: Known,
     /// The worst state of all processes.
     pub(in crate::top) state: &'static State,
-    /// As HAProxy writes it, where that says more.
+    /// The state as HAProxy writes it, if that is more specific.
     pub(in crate::top) said: Option<Box<str>>,
-    /// Seconds since it changed.
+    /// Seconds since the state changed.
     pub(in crate::top) since: Option<i64>,
-    /// In how many processes it is in that state, and of how many.
+    /// The number of processes in which it is in that state, and the number of all.
     pub(in crate::top) agree: (usize, usize),
-    /// What the last check said, where it is in that state.
+    /// The result of the last check, in a process where it is in that state.
     pub(in crate::top) check: Option<String>,
     pub(in crate::top) agent: Option<Box<str>>,
     pub(in crate::top) address: Option<Box<str>>,
@@ -49,7 +49,7 @@ impl Object {
     pub(super) fn of(group: &Group<'_>, pairs: &[Pair<'_>], interval: Option<f64>) -> Self {
         let part = |member: &Member<'_>| pairs.get(member.process).map_or(Part::Live, |pair| pair.now.part);
         let members: Vec<(Member<'_>, Part)> = group.members.iter().map(|member| (*member, part(member))).collect();
-        // Workers that are leaving have no say in states, unless there is nobody else.
+        // States of leaving workers do not count, unless there are no other processes.
         let live = members.iter().filter(|(_, part)| *part == Part::Live).map(|(member, _)| member);
         let mut voters: Vec<&Member<'_>> = live.collect();
         if voters.is_empty() {
@@ -79,7 +79,7 @@ impl Object {
         }
     }
 
-    /// A figure: a rate, if it is a counter.
+    /// The value of a field: a rate, if it is a counter.
     pub(in crate::top) fn get(&self, field: Field) -> Option<f64> {
         self.figures.get(field as usize).copied().filter(|value| value.is_finite())
     }
@@ -88,13 +88,13 @@ impl Object {
         fields.iter().filter_map(|field| self.get(*field)).reduce(|sum, value| sum + value)
     }
 
-    /// Requests in a second; sessions where it does not speak HTTP, or HAProxy does not count requests of servers.
+    /// Requests per second; sessions if it does not use HTTP, or HAProxy does not count requests of servers.
     pub(in crate::top) fn requests(&self) -> Option<f64> {
         let requests = self.get(Field::Requests).filter(|_| self.http);
         requests.or_else(|| self.get(Field::SessionsTotal))
     }
 
-    /// Errors in a second: what clients got as 5xx; of servers, connections and responses that failed as well, for which HAProxy
+    /// Errors per second: responses with status 5xx to clients; for servers also failed connections and responses, which HAProxy
     /// answers in their place.
     pub(in crate::top) fn errors(&self) -> Option<f64> {
         match (self.key.kind, self.http) {
@@ -105,8 +105,8 @@ impl Object {
         }
     }
 
-    /// Milliseconds to the response, or to the connection where it does not speak HTTP; only while there are requests, since
-    /// HAProxy's averages stay as they were.
+    /// Milliseconds to the response, or to the connection if it does not use HTTP. Only while there are requests, since HAProxy's
+    /// averages do not change without any.
     pub(in crate::top) fn latency(&self) -> Option<f64> {
         let busy = self.requests().is_some_and(|requests| requests > 0.0);
         let field = if self.http { Field::ResponseTime } else { Field::ConnectTime };
@@ -119,13 +119,13 @@ impl Object {
             && self.get(Field::Weight).is_some_and(|weight| weight > 0.0)
     }
 
-    /// Whether there is something to look at.
+    /// Whether it needs attention.
     pub(in crate::top) fn is_in_trouble(&self) -> bool {
         let fails = self.errors().is_some_and(|errors| errors > 0.0);
         fails || self.waiting > 0.0 || !matches!(self.state.word, "UP" | "OPEN" | "no check")
     }
 
-    /// The order of what is worst: errors, then latency, then the queue, then the state; names where all is alike.
+    /// Orders by what is worst: errors, then latency, then the queue, then the state; by name if all are equal.
     pub(in crate::top) fn worse(&self, other: &Self) -> Ordering {
         let ranks = |object: &Self| {
             [object.errors(), object.latency(), Some(object.waiting)].map(|value| value.unwrap_or_default())
@@ -141,7 +141,7 @@ impl Object {
     }
 }
 
-/// The state of what has no row, which cannot be.
+/// The state of an object without rows, which does not occur.
 static NONE: State = State { word: "unknown", code: 8, severity: 10, about: "no row" };
 
 fn figures(key: &Key, members: &[(Member<'_>, Part)], interval: Option<f64>) -> ([f64; COUNT], Known) {
@@ -184,12 +184,12 @@ fn combined(combine: Combine, values: impl Iterator<Item = (i128, i64)>) -> f64 
     combine.over(values).map_or(f64::NAN, |value| value.as_f64())
 }
 
-/// By how much a counter of a process has grown.
+/// The growth of a counter of a process.
 pub(super) enum Delta {
     Grown(f64),
-    /// It has stepped back, or its process was not there.
+    /// Unknown, since the counter has decreased, or the process was not there before.
     Unknown,
-    /// The row does not have it.
+    /// The row does not have the counter.
     Blank,
 }
 

@@ -1,4 +1,4 @@
-//! Processes, and hosts as the sums of theirs.
+//! Processes, and hosts as sums of their processes.
 
 use super::group::Pair;
 use super::object::{Delta, Known, delta};
@@ -27,7 +27,7 @@ pub(in crate::top) struct ProcessLine {
 pub(in crate::top) struct HostLine {
     pub(in crate::top) name: Arc<str>,
     pub(in crate::top) processes: usize,
-    /// Workers that are leaving.
+    /// Number of workers that are leaving.
     pub(in crate::top) leaving: usize,
     pub(in crate::top) totals: Totals,
 }
@@ -87,8 +87,8 @@ impl ProcessLine {
     }
 }
 
-/// What a row adds to the totals of its process: requests, errors, bytes in, bytes out. Clients are counted where they come in;
-/// what does not speak HTTP shows its errors at the backend alone.
+/// The fields that a row adds to the totals of its process: requests, errors, bytes in, bytes out. Clients are counted at
+/// frontends; proxies that do not use HTTP only show their errors at backends.
 const fn counted(kind: Rank, http: bool) -> [Option<Field>; 4] {
     let (into, out) = (Some(Field::BytesIn), Some(Field::BytesOut));
     match (kind, http) {

@@ -1,4 +1,4 @@
-//! The share of each server in the requests of its backend, against its share of the weight.
+//! Compares the share of each server in the requests of its backend with its share of the weight.
 
 use super::object::Object;
 use crate::top::read::field::Field;
@@ -6,31 +6,32 @@ use crate::top::read::tick::Rank;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Parts of one, over the servers of a backend that take traffic.
+/// Shares between 0 and 1, among the servers of a backend that take traffic.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::top) struct Share {
-    /// Of the requests; `None` where there are none.
+    /// Share of the requests; `None` if there are none.
     pub(in crate::top) requests: Option<f64>,
-    /// Of the weight.
+    /// Share of the weight.
     pub(in crate::top) weight: f64,
-    /// Whether the two are too far apart to be chance.
+    /// Whether the difference is too large to be chance.
     pub(in crate::top) off: bool,
 }
 
-/// So many requests in a second are expected at least before a share is called off its weight.
+/// Expected requests per second below which a share is never reported as off.
 const ENOUGH: f64 = 5.0;
 
 #[derive(Debug, Default)]
 struct Sums {
-    /// Whether a server takes traffic that is no backup.
+    /// Whether a server that is not a backup takes traffic.
     active: bool,
     requests: f64,
     weight: f64,
     queued: f64,
 }
 
-/// Sets the shares of servers, and what waits for those of each backend. Backups share only while no other server takes traffic,
-/// and then those that have requests: HAProxy uses the first one, unless `option allbackups` is set, which it does not tell.
+/// Sets the shares of servers, and the waiting requests of each backend. Backups only have shares while no other server takes
+/// traffic, and only those that get requests: HAProxy uses just the first one, unless `option allbackups` is set, which it does
+/// not report.
 pub(super) fn shares(objects: &mut [Object]) {
     let mut sums: HashMap<Arc<str>, Sums> = HashMap::new();
     let servers = || objects.iter().filter(|object| object.key.kind == Rank::Server);

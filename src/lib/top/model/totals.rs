@@ -7,22 +7,22 @@ use crate::haproxy::status;
 /// Sums over processes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::top) struct Totals {
-    /// In a second.
+    /// Requests per second.
     pub(in crate::top) requests: Option<f64>,
-    /// Answers with a status of 5xx, and failed connections of what does not speak HTTP, in a second.
+    /// Responses with status 5xx, and failed connections of proxies that do not use HTTP, per second.
     pub(in crate::top) errors: Option<f64>,
     pub(in crate::top) bytes_in: Option<f64>,
     pub(in crate::top) bytes_out: Option<f64>,
     pub(in crate::top) known: Known,
-    /// Connections that are open.
+    /// Open connections.
     pub(in crate::top) sessions: f64,
-    /// Most of them.
+    /// Maximum number of connections.
     pub(in crate::top) limit: Option<f64>,
-    /// Requests that wait.
+    /// Waiting requests.
     pub(in crate::top) queued: f64,
     /// Idle time of the busiest process, in percent.
     pub(in crate::top) idle: Option<f64>,
-    /// Servers that are down, of the process that sees most.
+    /// Servers that are down, in the process that sees most of them down.
     pub(in crate::top) down: usize,
 }
 
@@ -44,7 +44,7 @@ impl Default for Totals {
 }
 
 impl Totals {
-    /// Of these processes.
+    /// The sums over these processes.
     pub(super) fn of<'a>(processes: impl IntoIterator<Item = &'a ProcessLine>) -> Self {
         let all = processes.into_iter().map(|process| process.totals);
         all.reduce(|sum, other| Self {
@@ -77,9 +77,9 @@ pub(in crate::top) struct Counts {
     pub(in crate::top) down: usize,
     pub(in crate::top) drain: usize,
     pub(in crate::top) maint: usize,
-    /// Up, but set to take no new sessions by their own checks.
+    /// Up, but their own checks have stopped new sessions.
     pub(in crate::top) nolb: usize,
-    /// Of those that are up, those that nobody checks.
+    /// Those of the servers that are up that are not checked.
     pub(in crate::top) unchecked: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The fields of `show stat` that are looked at, and how each is combined.
+//! The fields of `show stat` that are used, and how each is combined.
 
 use crate::haproxy::columns::{self, Combine, Kind, Nature};
 use crate::haproxy::per_kind::PerKind;
@@ -11,7 +11,7 @@ macro_rules! fields {
         pub(in crate::top) enum Field { $($field,)* }
 
         impl Field {
-            /// All of them.
+            /// All fields.
             pub(in crate::top) const ALL: [Self; [$($name),*].len()] = [$(Self::$field),*];
 
             /// HAProxy's name.
@@ -54,13 +54,14 @@ fields! {
     TotalTime = "ttime",
 }
 
-/// How many fields there are.
+/// Number of fields.
 pub(in crate::top) const COUNT: usize = Field::ALL.len();
 
-/// What a field is, and how it is combined over processes and hosts.
+/// The nature of a field, and how it is combined over processes and hosts.
 pub(in crate::top) type Rule = Option<(Nature, Combine)>;
 
-/// The rules of the catalogue. Averages of times are weighted by requests, since they are combined over hosts as well.
+/// The rules of the catalogue, except that averages of times are weighted by requests, since they are combined over hosts as
+/// well.
 pub(in crate::top) fn rules(kind: Kind) -> &'static [Rule; COUNT] {
     static RULES: LazyLock<PerKind<[Rule; COUNT]>> =
         LazyLock::new(|| PerKind::new(|kind| Field::ALL.map(|f| rule(f, kind))));

@@ -1,4 +1,4 @@
-//! The files of a snapshot, from memory, a directory or an archive: one [`Tick`].
+//! Reads the files of a snapshot, from memory, a directory or an archive, into a [`Tick`].
 
 pub(super) mod field;
 mod rows;
@@ -20,14 +20,14 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use tick::{Certificate, Process, Tick};
 
-/// Most bytes of a reply about certificates.
+/// Maximum size of a reply about certificates.
 const MOST: u64 = 64 << 20;
 
 /// Reads ticks, one after the other.
 #[derive(Debug)]
 pub(super) struct TickReader {
     hosts: Hosts,
-    /// The machine on which this runs.
+    /// Name of this machine.
     own: String,
     rows: RowReader,
 }
@@ -41,22 +41,22 @@ pub(super) struct Draft {
     refused: u64,
 }
 
-/// The socket of a file and whether the process is leaving, if the file is one of these.
+/// The socket of a file, and whether its process is leaving, if the file has one of these suffixes.
 fn of_suffix<'a>(name: &'a str, live: &str, old: &str) -> Option<(&'a str, Part)> {
     let leaving = || name.strip_suffix(old).map(|socket| (socket, Part::Leaving));
     name.strip_suffix(live).map(|socket| (socket, Part::Live)).or_else(leaving)
 }
 
 impl TickReader {
-    /// `own` is the name of this machine, to which everything belongs that [hosts] does not name.
+    /// `own` is the name of this machine, to which all sockets belong that [hosts] does not list.
     pub(super) fn new(hosts: Hosts, own: String) -> Self {
         Self { hosts, own, rows: RowReader::default() }
     }
 
-    /// Takes in a file; one that is of no use is passed over.
+    /// Reads a file; files that are not needed are ignored.
     ///
     /// # Errors
-    /// What reading it said.
+    /// Reading the file failed.
     pub(super) fn file(&mut self, draft: &mut Draft, name: &str, input: &mut dyn Read, now: Epoch) -> io::Result<()> {
         if name == ORIGIN {
             let mut text = String::new();
@@ -79,7 +79,7 @@ impl TickReader {
         Ok(())
     }
 
-    /// The tick, when all files are there.
+    /// The tick, after all files were read.
     pub(super) fn finish(&self, draft: Draft, epoch: Epoch, seconds: f64) -> Tick {
         let own = draft.origin.as_deref().unwrap_or(&self.own);
         let mut names: BTreeMap<String, Arc<str>> = BTreeMap::new();
@@ -105,7 +105,7 @@ impl TickReader {
                 }));
             }
         }
-        // Several processes of a host have loaded the same files.
+        // Several processes of a host load the same files.
         tick.certificates.sort_by(|a, b| (&a.host, &a.file, a.end).cmp(&(&b.host, &b.file, b.end)));
         tick.certificates.dedup_by(|a, b| a.host == b.host && a.file == b.file);
         tick.processes = draft.processes.into_values().collect();

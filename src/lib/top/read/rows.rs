@@ -1,4 +1,4 @@
-//! Rows of `show stat`, with the texts that the pipeline of metrics has no use for.
+//! Reads rows of `show stat`, including the texts that the metrics pipeline does not need.
 
 use super::field::{COUNT, Field};
 use super::tick::{Key, Row};
@@ -12,10 +12,10 @@ use crate::value::ABSENT;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-/// Longest text that is kept of a cell; checks may return anything.
+/// Maximum length of the text of a cell; checks can return anything.
 const LONGEST: usize = 200;
 
-/// Reads files; keeps its memory between them.
+/// Reads files, and reuses its memory between them.
 #[derive(Debug, Default)]
 pub(super) struct RowReader {
     buffer: Buffer,
@@ -23,10 +23,10 @@ pub(super) struct RowReader {
     cells: Cells,
 }
 
-/// Where things are in the rows of a file.
+/// The positions of cells in the rows of a file.
 struct Places {
     width: usize,
-    /// Cells up to the last one that is looked at.
+    /// Number of cells up to the last one that is used.
     needed: usize,
     proxy: usize,
     name: usize,
@@ -35,7 +35,7 @@ struct Places {
     figures: Vec<(usize, usize)>,
 }
 
-/// Cells of text: their order is that of the constants below.
+/// Text cells, in the order of the constants below.
 const TEXTS: [&str; 7] = ["status", "check_status", "last_chk", "agent_status", "last_agt", "mode", "addr"];
 const STATUS: usize = 0;
 const CHECK: usize = 1;
@@ -80,11 +80,10 @@ impl Text for Plain<'_> {
 }
 
 impl RowReader {
-    /// The rows of a file, and how many could not be read. `rows` are those that this file had before, in whose names the new
-    /// ones share.
+    /// The rows of a file, and the number of those that could not be read.
     ///
     /// # Errors
-    /// What reading the file said.
+    /// Reading the file failed.
     pub(super) fn read(&mut self, input: impl Read) -> io::Result<(Vec<Row>, u64)> {
         let (mut buffer, mut found, mut refused) = (std::mem::take(&mut self.buffer), Vec::new(), 0);
         let mut rows = Rows::new(input, &mut buffer);
@@ -142,11 +141,11 @@ impl RowReader {
     }
 }
 
-/// A row of a frontend, a backend or a server; nothing for others.
+/// A row of a frontend, a backend or a server; `None` for others.
 fn row(cells: &dyn Text, places: &Places, proxy: &mut Arc<str>, none: &Arc<str>) -> Option<Row> {
     let svname = cells.cell(places.name);
     let kind = Kind::of_row(places.kind.map(|place| cells.cell(place)).filter(|cell| !cell.is_empty()), svname)?;
-    // Rows of one proxy follow one another, and share its name.
+    // The rows of a proxy are consecutive, and share its name.
     if proxy.as_bytes() != cells.cell(places.proxy) {
         *proxy = text(cells.cell(places.proxy)).unwrap_or_default().into();
     }
@@ -189,7 +188,7 @@ fn agent(word: &[u8], more: &[u8]) -> Option<Box<str>> {
     })
 }
 
-/// What a cell says, without anything that a terminal would carry out.
+/// The text of a cell, without control characters that a terminal would interpret.
 fn text(cell: &[u8]) -> Option<String> {
     if cell.is_empty() {
         return None;

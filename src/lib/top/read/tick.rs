@@ -1,4 +1,4 @@
-//! What was seen at one moment.
+//! Everything that was read at one time.
 
 use super::field::{COUNT, Field};
 use crate::haproxy::columns::Kind;
@@ -10,24 +10,24 @@ use crate::snapshot::Epoch;
 use crate::value::ABSENT;
 use std::sync::Arc;
 
-/// A moment, with everything that HAProxy has said.
+/// Everything that HAProxy has reported at one time.
 #[derive(Debug, Default)]
 pub(in crate::top) struct Tick {
-    /// When, as the clock on the wall has it.
+    /// The time, by the wall clock.
     pub(in crate::top) epoch: Epoch,
-    /// When, on a clock that is not set, in seconds: only differences mean anything.
+    /// The time in seconds, by a monotonic clock: only differences are meaningful.
     pub(in crate::top) seconds: f64,
     pub(in crate::top) processes: Vec<Process>,
     pub(in crate::top) certificates: Vec<Certificate>,
-    /// Sockets that were asked and count.
+    /// Number of sockets that were queried and count.
     pub(in crate::top) sockets: usize,
     /// Sockets that have not answered, and why.
     pub(in crate::top) silent: Vec<Silent>,
-    /// Files and rows that cannot be read.
+    /// Number of files and rows that could not be read.
     pub(in crate::top) refused: u64,
 }
 
-/// Something that should have answered.
+/// A socket that did not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::top) struct Silent {
     /// Name of the socket.
@@ -38,13 +38,13 @@ pub(in crate::top) struct Silent {
 /// A process of HAProxy.
 #[derive(Debug)]
 pub(in crate::top) struct Process {
-    /// The socket that was asked; of a worker that is leaving, its master, `@` and its pid.
+    /// The socket that was queried; for a worker that is leaving, its master, `@` and its pid.
     pub(in crate::top) socket: String,
     pub(in crate::top) host: Arc<str>,
     pub(in crate::top) part: Part,
     pub(in crate::top) version: String,
     pub(in crate::top) pid: Option<u64>,
-    /// Second of its start, where HAProxy says it (2.4 and later).
+    /// Second of its start, if HAProxy reports it (2.4 and later).
     pub(in crate::top) started: Option<u64>,
     pub(in crate::top) uptime: Option<u64>,
     pub(in crate::top) info: Option<Info>,
@@ -52,14 +52,14 @@ pub(in crate::top) struct Process {
 }
 
 impl Process {
-    /// A figure of `show info`.
+    /// A number from `show info`.
     pub(in crate::top) fn figure(&self, name: &str) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "it is looked at")]
         self.info.as_ref()?.get(name).map(|value| value as f64)
     }
 
-    /// Whether this is the process of an earlier tick. Old releases do not say when they were started; their time must not run
-    /// backwards.
+    /// Whether this is the same process as one of an earlier tick. Old releases do not report their start; their uptime must not
+    /// decrease.
     pub(in crate::top) fn is_later_of(&self, earlier: &Self) -> bool {
         self.pid == earlier.pid
             && match (self.started, earlier.started) {
@@ -69,16 +69,16 @@ impl Process {
     }
 }
 
-/// What a row is of.
+/// Identifies the object of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::top) struct Key {
     pub(in crate::top) kind: Rank,
     pub(in crate::top) proxy: Arc<str>,
-    /// Of a server; empty for the others.
+    /// Name of a server; empty for other objects.
     pub(in crate::top) name: Arc<str>,
 }
 
-/// A kind that can be put in order.
+/// A kind of object that can be sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::top) enum Rank {
     Frontend,
@@ -113,25 +113,25 @@ pub(in crate::top) struct Row {
     pub(in crate::top) figures: [i64; COUNT],
     pub(in crate::top) http: bool,
     pub(in crate::top) state: &'static State,
-    /// The state as HAProxy writes it, where it says more than the word.
+    /// The state as HAProxy writes it, if that is more specific.
     pub(in crate::top) said: Option<Box<str>>,
-    /// `check_status`, without the mark of a check that runs.
+    /// `check_status`, without the mark of a check in progress.
     pub(in crate::top) check: Option<Box<str>>,
     /// `last_chk`
     pub(in crate::top) check_text: Option<Box<str>>,
     /// `agent_status` and `last_agt`.
     pub(in crate::top) agent: Option<Box<str>>,
-    /// `addr`, which HAProxy shows to operators.
+    /// `addr`, which HAProxy only shows at level operator.
     pub(in crate::top) address: Option<Box<str>>,
 }
 
 impl Row {
-    /// A figure, where the row has it.
+    /// The value of a field, if the row has it.
     pub(in crate::top) fn get(&self, field: Field) -> Option<i64> {
         self.figures.get(field as usize).copied().filter(|value| *value != ABSENT)
     }
 
-    /// How many requests its averages are over.
+    /// Number of requests behind its averages.
     pub(in crate::top) fn traffic(&self) -> i64 {
         traffic::weight(|counter| {
             self.get(match counter {
@@ -142,7 +142,7 @@ impl Row {
         })
     }
 
-    /// The last check as HAProxy's own page writes it: `L7STS/503 in 2ms: Service Unavailable`.
+    /// The last check in the format of HAProxy's own page: `L7STS/503 in 2ms: Service Unavailable`.
     pub(in crate::top) fn last_check(&self) -> Option<String> {
         let mut text = self.check.as_deref()?.to_owned();
         if let Some(code) = self.get(Field::CheckCode).filter(|code| *code > 0) {
@@ -163,6 +163,6 @@ impl Row {
 pub(in crate::top) struct Certificate {
     pub(in crate::top) host: Arc<str>,
     pub(in crate::top) file: String,
-    /// Second in which it expires.
+    /// Second of its expiry.
     pub(in crate::top) end: i64,
 }

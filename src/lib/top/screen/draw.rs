@@ -1,4 +1,4 @@
-//! The picture: a function of the model and of what is chosen.
+//! Draws the screen: a function of the model and the view.
 
 use super::feed::Feed;
 use super::help;
@@ -17,16 +17,16 @@ use crate::top::text::{plural, time};
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::Rect;
 
-/// Where the ticks come from, in words for the first line.
+/// The source of the ticks, for the first line.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Origin {
-    /// Sockets, at this interval.
+    /// Sockets, with this interval.
     Live { interval: f64 },
-    /// Snapshot `number` of so many.
+    /// Snapshot `number` of `of`.
     Replay { number: usize, of: usize },
 }
 
-/// Lines above the table.
+/// Number of lines above the table.
 const ABOVE: u16 = 4;
 
 /// Draws everything.
@@ -61,7 +61,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, feed: &Feed, view: &mut View
     foot(canvas, room, items.len(), view, origin, palette);
 }
 
-/// Lines for what has changed, with their title.
+/// Number of lines for changes, including their title.
 fn below(height: u16, view: &View) -> u16 {
     match view.level() {
         Level::Changes => 0,
@@ -98,7 +98,7 @@ fn head(canvas: &mut Canvas<'_>, feed: &Feed, view: &View, origin: &Origin, pale
     canvas.write(3, 0, &text, usize::MAX, palette.tone(Tone::Warning));
 }
 
-/// By what the table is sorted, where it is not by what is worst.
+/// The column by which the table is sorted, if it is not the default order.
 fn sorted(view: &View) -> Option<String> {
     let column = view.sort().column?;
     let of = match view.level() {
@@ -119,7 +119,7 @@ fn titles<T>(columns: &[Column<T>]) -> Vec<(&'static str, &'static str)> {
     columns.iter().map(|column| (column.title, column.about)).collect()
 }
 
-/// Where this is, and what is chosen of it.
+/// The present place, with filter and order.
 fn place(view: &View) -> String {
     let mut text = format!("haproxystats-top  {}", view.path());
     if !view.filter.is_empty() {
@@ -137,7 +137,7 @@ fn clock(epoch: Epoch) -> String {
     text.get(11..).unwrap_or_default().to_owned()
 }
 
-/// What else is worth a word.
+/// Other things that the user should know.
 fn notices(feed: &Feed) -> Vec<(Tone, String)> {
     let model = &feed.model;
     let mut notices = Vec::new();
@@ -202,12 +202,12 @@ fn table(
     }
 }
 
-/// A table on some lines.
+/// Draws a table on some lines.
 struct Table<'a, 'b> {
     canvas: &'a mut Canvas<'b>,
-    /// The line of the titles, and how many rows there may be below it.
+    /// The line with the titles, and the number of rows that fit below it.
     lines: Lines,
-    /// The selected row, and the first.
+    /// Indexes of the selected row, and of the first one.
     place: (usize, usize),
     sort: Option<usize>,
     palette: Palette,
@@ -215,7 +215,7 @@ struct Table<'a, 'b> {
 
 impl Table<'_, '_> {
     fn draw<T>(&mut self, columns: &[Column<T>], items: &[&T]) {
-        // The mark of the selected row stands before them.
+        // The first character is for the mark of the selected row.
         let room = usize::from(self.canvas.area.width).saturating_sub(1);
         let fitting = fit(columns, room);
         let sorted = self.sort.and_then(|index| columns.get(index)).map(|column| column.title);
@@ -240,7 +240,7 @@ impl Table<'_, '_> {
         }
     }
 
-    /// Writes a cell; where the next one begins.
+    /// Writes a cell; returns where the next one begins.
     fn write(
         &mut self,
         line: u16,
@@ -259,7 +259,7 @@ impl Table<'_, '_> {
     }
 }
 
-/// A change on a line.
+/// Draws a change on a line.
 fn change(canvas: &mut Canvas<'_>, line: u16, logged: &super::feed::Logged, selected: bool, palette: Palette) {
     let (tone, mark) = match logged.change.gravity {
         Gravity::Bad => (Tone::Warning, '!'),
@@ -273,7 +273,7 @@ fn change(canvas: &mut Canvas<'_>, line: u16, logged: &super::feed::Logged, sele
     canvas.write(line, 1, &text, usize::MAX, palette.tone(tone));
 }
 
-/// The latest changes, below the table.
+/// Draws the latest changes, below the table.
 fn changes(canvas: &mut Canvas<'_>, (first, lines): Lines, feed: &Feed, palette: Palette) {
     canvas.write(first, 0, "changes", usize::MAX, palette.titles());
     let shown = usize::from(lines - 1);

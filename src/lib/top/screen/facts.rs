@@ -1,4 +1,4 @@
-//! What there is to say of one frontend, backend or server, above its processes.
+//! The lines about one frontend, backend or server, above its processes.
 
 use crate::top::model::{Model, Object, name, state};
 use crate::top::read::field::Field;
@@ -60,7 +60,7 @@ fn rates(object: &Object) -> String {
         ("bytes out", Field::BytesOut),
     ];
     let figures = all.iter().filter_map(|(name, field)| Some((*name, object.get(*field)?)));
-    // What does not happen is not worth a word, apart from what everybody looks for.
+    // Leave out what is 0, except the figures that everybody looks for.
     let figures = figures.filter(|(name, value)| *value > 0.0 || matches!(*name, "2xx" | "5xx"));
     let texts: Vec<String> =
         requests.into_iter().chain(figures).map(|(name, value)| format!("{name} {}", count(value))).collect();

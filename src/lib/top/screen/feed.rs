@@ -1,4 +1,4 @@
-//! The ticks that are compared, and what has changed so far.
+//! The ticks that are compared, and the changes so far.
 
 use super::level::Level;
 use super::view::View;
@@ -6,7 +6,7 @@ use crate::snapshot::Epoch;
 use crate::top::model::{Change, Model, parts};
 use crate::top::read::tick::Tick;
 
-/// Changes that are kept.
+/// How many changes are kept.
 const KEPT: usize = 1000;
 
 /// A change, and when it was seen.
@@ -21,7 +21,7 @@ pub(super) struct Logged {
 pub(super) struct Feed {
     before: Option<Tick>,
     now: Option<Tick>,
-    /// What is compared with in place of the tick before.
+    /// The tick to compare with instead of the previous one.
     mark: Option<Tick>,
     /// The latest first.
     pub(super) log: Vec<Logged>,
@@ -29,7 +29,7 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// The next tick of sockets: what has changed since the last one is kept.
+    /// Adds the next live tick, and keeps the changes since the last one.
     pub(super) fn push(&mut self, tick: Tick, view: &View) {
         self.before = self.now.take();
         let whole = Model::of(self.before.as_ref(), &tick, None);
@@ -44,19 +44,19 @@ impl Feed {
         }
     }
 
-    /// Any other moment, with the one before it: what has changed is between these alone.
+    /// Shows another tick and the one before it, with only the changes between the two.
     pub(super) fn replace(&mut self, before: Option<Tick>, now: Tick, view: &View) {
         (self.before, self.now) = (before, Some(now));
         self.again(view);
     }
 
-    /// Compares with this moment from now on; with none, with the one before each.
+    /// Compares with this tick from now on; with `None`, with the previous one.
     pub(super) fn compare_with(&mut self, mark: Option<Tick>, view: &View) {
         self.mark = mark;
         self.again(view);
     }
 
-    /// The moment that everything is compared with.
+    /// The time that everything is compared with.
     pub(super) fn mark(&self) -> Option<Epoch> {
         self.mark.as_ref().map(|tick| tick.epoch)
     }
@@ -67,10 +67,10 @@ impl Feed {
         self.log = self.model.changes.iter().map(|change| Logged { epoch, change: change.clone() }).collect();
     }
 
-    /// Makes the model anew, for another place.
+    /// Rebuilds the model, for example for another place.
     pub(super) fn model(&mut self, view: &View) {
         let Some(now) = &self.now else { return };
-        // What is earlier of the two is what the other one is compared with.
+        // The later tick is compared with the earlier one.
         let (before, now) = match (&self.mark, &self.before) {
             (Some(mark), _) if mark.seconds > now.seconds => (Some(now), mark),
             (Some(mark), _) if mark.seconds < now.seconds => (Some(mark), now),

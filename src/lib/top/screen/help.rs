@@ -1,9 +1,9 @@
-//! The screen of keys.
+//! The help screen.
 
 use super::paint::{Canvas, Palette};
 use crate::top::table::Tone;
 
-/// Keys and what they do; docs/top.md has the same.
+/// Keys and what they do, as in docs/top.md.
 pub(super) const KEYS: &[(&str, &str)] = &[
     ("Up, Down, PgUp, PgDn, Home, End", "select a row (also j and k)"),
     ("Enter, Right", "open the host, backend or server"),
@@ -19,11 +19,11 @@ pub(super) const KEYS: &[(&str, &str)] = &[
     ("Ctrl-Z", "suspend; fg in the shell resumes"),
 ];
 
-/// Those of sockets.
+/// Keys with live sockets.
 pub(super) const LIVE: &[(&str, &str)] =
     &[("p, Space", "pause: HAProxy is not queried"), ("+, -", "refresh half or twice as often"), ("l", "refresh now")];
 
-/// Those of stored snapshots.
+/// Keys with stored snapshots.
 pub(super) const REPLAY: &[(&str, &str)] = &[
     (". ,", "one snapshot forward or back (Space: forward)"),
     ("> <", "ten forward or back"),
@@ -32,7 +32,7 @@ pub(super) const REPLAY: &[(&str, &str)] = &[
     ("m", "compare with this snapshot; again to stop"),
 ];
 
-/// What marks mean.
+/// What the marks mean.
 pub(super) const MARKS: &[(&str, &str)] = &[
     ("~12", "rate without processes that have restarted"),
     ("-", "unknown or none"),

@@ -1,4 +1,4 @@
-//! What is shown at a place: filtered and in order.
+//! The rows of a place, filtered and sorted.
 
 use super::feed::Logged;
 use super::level::Level;
@@ -10,7 +10,7 @@ use crate::top::table::{CERTIFICATES, Column, HOSTS, PARTS, PROCESSES, PROXIES, 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-/// What tells a row from every other one.
+/// Identifies a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Id {
     Host(Arc<str>),
@@ -24,7 +24,7 @@ pub(super) enum Id {
 pub(super) enum Items<'a> {
     Hosts(Vec<&'a HostLine>),
     Proxies(Vec<&'a Object>),
-    /// Of one backend.
+    /// Servers of one backend.
     Servers(Vec<&'a Object>),
     ServersOfAll(Vec<&'a Object>),
     Processes(Vec<&'a ProcessLine>),
@@ -33,7 +33,7 @@ pub(super) enum Items<'a> {
     Parts(Vec<&'a Part>),
 }
 
-/// Those whose names have the text of the filter, and that are in trouble where only those are wanted; in order.
+/// The rows whose names contain the text of the filter and, if only those are wanted, that are in trouble; sorted.
 fn chosen<'a, T>(
     all: impl Iterator<Item = &'a T>,
     view: &View,
@@ -48,7 +48,7 @@ fn chosen<'a, T>(
     };
     let mut items: Vec<&T> = all.filter(fits).collect();
     let Sort { column, reverse } = view.sort();
-    // What is alike in a column stays in the order of what is worst.
+    // Rows that are equal in the column keep the default order, the worst first.
     items.sort_by(|a, b| worst(a, b));
     if let Some(column) = column.and_then(|column| columns.get(column)) {
         items.sort_by(|a, b| (column.order)(a, b));
@@ -60,7 +60,7 @@ fn chosen<'a, T>(
 }
 
 impl<'a> Items<'a> {
-    /// What the view shows of a model, and of what has changed so far.
+    /// The rows of a model, or of the changes so far, that the view shows.
     pub(super) fn of(model: &'a Model, log: &'a [Logged], view: &View) -> Self {
         let object = |object: &Object| name(&object.key);
         let in_trouble = Object::is_in_trouble;
@@ -118,7 +118,7 @@ impl<'a> Items<'a> {
         }
     }
 
-    /// How many columns there are to sort by.
+    /// Number of columns to sort by.
     pub(super) fn columns(&self) -> usize {
         match self {
             Self::Hosts(_) => HOSTS.len(),
@@ -131,7 +131,7 @@ impl<'a> Items<'a> {
         }
     }
 
-    /// What tells the row at this position from others.
+    /// The identity of the row at this index.
     pub(super) fn id(&self, index: usize) -> Option<Id> {
         match self {
             Self::Hosts(all) => all.get(index).map(|host| Id::Host(Arc::clone(&host.name))),
@@ -145,7 +145,7 @@ impl<'a> Items<'a> {
         }
     }
 
-    /// Where the row of this is.
+    /// The index of the row with this identity.
     pub(super) fn position(&self, id: &Id) -> Option<usize> {
         match (self, id) {
             (Self::Hosts(all), Id::Host(name)) => all.iter().position(|host| host.name == *name),

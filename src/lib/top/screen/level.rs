@@ -1,31 +1,31 @@
-//! The places of the screen: from all hosts down to one server.
+//! The places of the screen, from all hosts down to one server.
 
 use super::items::Id;
 use crate::top::model;
 use crate::top::read::tick::{Key, Rank};
 use std::sync::Arc;
 
-/// Which table is shown, and of what.
+/// A place: which table is shown, and of what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Level {
     Hosts,
-    /// Frontends and backends of a host, or of all.
+    /// Frontends and backends of a host, or of all hosts.
     Proxies(Option<String>),
-    /// Servers of a backend, or of all.
+    /// Servers of a backend, or of all backends.
     Servers(Option<Arc<str>>),
     /// One object in every process.
     Object(Key),
-    /// Processes of a host, or of all.
+    /// Processes of a host, or of all hosts.
     Processes,
     Certificates,
     Changes,
 }
 
 impl Level {
-    /// How many tables there are that are sorted.
+    /// Number of sorted tables.
     pub(super) const TABLES: usize = 7;
 
-    /// The number of its table.
+    /// The index of its table.
     pub(super) const fn table(&self) -> usize {
         match self {
             Self::Hosts => 0,
@@ -38,7 +38,7 @@ impl Level {
         }
     }
 
-    /// The one that a digit leads to.
+    /// The place for a digit key.
     pub(super) const fn numbered(number: usize) -> Self {
         match number {
             1 => Self::Hosts,
@@ -50,7 +50,7 @@ impl Level {
         }
     }
 
-    /// The next one.
+    /// The next place.
     pub(super) const fn next(&self) -> Self {
         match self {
             Self::Hosts => Self::Proxies(None),
@@ -62,7 +62,7 @@ impl Level {
         }
     }
 
-    /// The host that it is about.
+    /// The host of this place, if it is limited to one.
     pub(super) fn host(&self) -> Option<&str> {
         match self {
             Self::Proxies(host) => host.as_deref(),
@@ -70,7 +70,7 @@ impl Level {
         }
     }
 
-    /// What one finds below what is selected here.
+    /// The place below the selected row.
     pub(super) fn below(&self, id: &Id) -> Option<Self> {
         match (self, id) {
             (Self::Hosts, Id::Host(host)) => Some(Self::Proxies(Some(host.to_string()))),
@@ -82,7 +82,7 @@ impl Level {
         }
     }
 
-    /// What was selected to come here.
+    /// The row that leads to this place.
     pub(super) fn id(&self) -> Option<Id> {
         match self {
             Self::Proxies(host) => host.as_deref().map(|host| Id::Host(host.into())),
@@ -94,7 +94,7 @@ impl Level {
         }
     }
 
-    /// In words.
+    /// The title of the place.
     pub(super) fn title(&self) -> String {
         match self {
             Self::Hosts => "hosts".to_owned(),

@@ -1,4 +1,4 @@
-//! The screen: keys and ticks in, pictures out.
+//! The interactive screen: handles keys and ticks, and draws.
 
 mod draw;
 mod facts;
@@ -36,12 +36,12 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep_until};
 use view::{Effect, View};
 
-/// For tests only: a defect while the terminal is ours. See [`injection`].
+/// For tests only: a panic while the program controls the terminal. See [`injection`].
 const PANIC: &str = "HAPROXYSTATS_TEST_TOP_PANIC";
-/// Least and most seconds between two looks that keys lead to.
+/// The range of intervals, in seconds, that keys can set.
 const INTERVALS: std::ops::RangeInclusive<f64> = 0.5..=60.0;
 
-/// Why the screen ends.
+/// Why the screen ends with an error.
 #[derive(Debug, thiserror::Error)]
 enum ScreenError {
     #[error("the terminal cannot be used")]
@@ -52,7 +52,7 @@ enum ScreenError {
     Player(#[from] super::source::ShelfError),
 }
 
-/// Shows the screen until it is left; the exit code.
+/// Shows the screen until the user quits; returns the exit code.
 pub(super) fn run(config: &Config, asked: &Top) -> u8 {
     if let Some(reason) = terminal::unfit() {
         return refuse(reason, exit::USAGE);
@@ -74,7 +74,7 @@ pub(super) fn run(config: &Config, asked: &Top) -> u8 {
         }
     });
     drop(tasks);
-    // Neither a resolver that hangs nor the thread of the keys must delay the end.
+    // Neither a hanging resolver nor the thread that reads keys may delay the exit.
     runtime.shutdown_background();
     match ended {
         Ok(()) => exit::OK,
@@ -83,7 +83,7 @@ pub(super) fn run(config: &Config, asked: &Top) -> u8 {
     }
 }
 
-/// What the loops of both kinds have alike.
+/// What the loops for live and stored ticks have in common.
 struct Desk {
     screen: Screen,
     view: View,
@@ -103,7 +103,7 @@ impl Desk {
         Ok(())
     }
 
-    /// Takes in what came from the terminal.
+    /// Handles input from the terminal.
     fn news(&mut self, news: Option<News>) -> Effect {
         match news {
             Some(News::Key(key)) => {
@@ -123,7 +123,7 @@ impl Desk {
     }
 }
 
-/// What may happen beside ticks.
+/// The events that the loop waits for.
 enum Happening {
     News(Option<News>),
     Told,
@@ -133,7 +133,7 @@ enum Happening {
     Due,
 }
 
-/// The signals that are told to the screen.
+/// The signals that the screen handles.
 struct Told {
     end: Signals,
     stop: tokio::signal::unix::Signal,
@@ -158,7 +158,7 @@ impl Told {
     }
 }
 
-/// Asks whenever it is told to; keys are heeded meanwhile.
+/// Starts a task that queries the sockets on request, so that keys are handled meanwhile.
 fn asker(mut live: Live) -> (Sender<()>, Receiver<Result<Tick, GatherError>>) {
     let (ask, mut asked) = channel::<()>(1);
     let (answer, answers) = channel(1);
@@ -228,7 +228,8 @@ async fn replay(asked: &Top, mut player: Player) -> Result<(), ScreenError> {
     let mut news = terminal::news()?;
     let mut view = View::new(asked.host.clone(), true);
     let mut feed = Feed::default();
-    // The first that can be compared with another one; before the screen is taken, so that what fails here is told.
+    // Start with the first tick that has a previous one. This is done before the terminal is taken over, so that errors can be
+    // printed.
     player.go(1, &mut feed, &view)?;
     view.settle(feed.model.hosts.len());
     let mut desk =
@@ -257,7 +258,7 @@ async fn replay(asked: &Top, mut player: Player) -> Result<(), ScreenError> {
             }
             other => player.follow(other, &mut desk.feed, &desk.view),
         };
-        // One snapshot that is damaged does not end the replay.
+        // A damaged snapshot does not end the replay.
         if let Err(error) = gone {
             desk.view.note = Some(Chain(&error).to_string());
         }

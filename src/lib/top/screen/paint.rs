@@ -1,26 +1,26 @@
-//! Colours, and letters where they fit.
+//! Colours, and text that fits into its space.
 //!
-//! No meaning is in colour alone: states are words, the selected row has a mark, and what is bad is bold and inverse. The two
-//! colours beside that are blue and orange, which everybody can tell apart; with NO_COLOR there are none.
+//! Nothing is expressed by colour alone: states are words, the selected row has a mark, and bad values are bold and inverse. The
+//! only colours are blue and orange, which people with colour blindness can distinguish; with NO_COLOR, there are none.
 
 use crate::top::table::Tone;
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::Rect;
 use ratatui_core::style::{Color, Modifier, Style};
 
-/// Blue and orange of the 256 colours, which read well on dark and on light.
+/// Blue and orange from the 256 colours, which are readable on dark and light backgrounds.
 const BLUE: Color = Color::Indexed(33);
 const ORANGE: Color = Color::Indexed(172);
 
-/// How things look.
+/// The styles.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Palette {
-    /// Whether there are colours.
+    /// Whether colours are used.
     pub(super) colours: bool,
 }
 
 impl Palette {
-    /// By the environment: see no-color.org.
+    /// The palette for the environment: see no-color.org.
     pub(super) fn of_environment() -> Self {
         Self { colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) }
     }
@@ -29,7 +29,7 @@ impl Palette {
         if self.colours { style.fg(colour) } else { style }
     }
 
-    /// The look of a cell.
+    /// The style of a cell.
     pub(super) fn tone(self, tone: Tone) -> Style {
         let style = Style::new();
         match tone {
@@ -41,17 +41,17 @@ impl Palette {
         }
     }
 
-    /// The look of the line of titles.
+    /// The style of the line with titles.
     pub(super) const fn titles(self) -> Style {
         Style::new().add_modifier(Modifier::UNDERLINED)
     }
 
-    /// The look of the title by which a table is sorted.
+    /// The style of the title of the column by which a table is sorted.
     pub(super) const fn sorted(self) -> Style {
         Style::new().add_modifier(Modifier::UNDERLINED).add_modifier(Modifier::BOLD)
     }
 
-    /// The look of what is above and below the table.
+    /// The style of lines above and below the table.
     pub(super) const fn strong(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
@@ -65,7 +65,7 @@ pub(super) struct Canvas<'a> {
 }
 
 impl Canvas<'_> {
-    /// Writes a text from a column on, as far as there is room for `room` letters; where the next one stands.
+    /// Writes at most `room` characters of a text, starting at a column; returns the column after it.
     pub(super) fn write(&mut self, line: u16, column: u16, text: &str, room: usize, style: Style) -> u16 {
         if line >= self.area.height || column >= self.area.width {
             return column;
@@ -75,14 +75,14 @@ impl Canvas<'_> {
         self.buffer.set_stringn(x, y, text, room, style).0.saturating_sub(self.area.x)
     }
 
-    /// The same at the right edge.
+    /// Writes a text at the right edge.
     pub(super) fn write_right(&mut self, line: u16, text: &str, style: Style) {
         let length = u16::try_from(text.chars().count()).unwrap_or(u16::MAX).min(self.area.width);
         self.write(line, self.area.width - length, text, usize::MAX, style);
     }
 }
 
-/// A text in so many letters: the middle is left out where it is longer, since names differ at both ends.
+/// Shortens a text to `room` characters by leaving out the middle, since names differ at both ends.
 pub(super) fn shortened(text: &str, room: usize) -> String {
     let length = text.chars().count();
     if length <= room {

@@ -16,23 +16,23 @@ pub(super) struct Player {
 }
 
 impl Player {
-    /// At the snapshots of this span at `path`.
+    /// Opens the snapshots in this period at `path`.
     ///
     /// # Errors
-    /// There is none.
+    /// There are no snapshots.
     pub(super) fn open(path: &Path, span: Span, hosts: Hosts, own: String) -> Result<Self, ShelfError> {
         Ok(Self { shelf: Shelf::open(path, span, hosts, own)?, index: 0 })
     }
 
-    /// Where it is.
+    /// The present position.
     pub(super) fn origin(&self) -> Origin {
         Origin::Replay { number: self.index + 1, of: self.shelf.len() }
     }
 
-    /// Does what a key asks for.
+    /// Performs the effect of a key.
     ///
     /// # Errors
-    /// The snapshot is damaged; it stays where it is.
+    /// The snapshot is damaged; the position does not change.
     pub(super) fn follow(&mut self, effect: Effect, feed: &mut Feed, view: &View) -> Result<(), ShelfError> {
         match effect {
             Effect::Step(by) => {
@@ -54,16 +54,16 @@ impl Player {
         }
     }
 
-    /// Goes to a snapshot, the last one at most.
+    /// Goes to the snapshot with this index.
     ///
     /// # Errors
-    /// It is damaged.
+    /// The snapshot is damaged.
     pub(super) fn go(&mut self, index: usize, feed: &mut Feed, view: &View) -> Result<(), ShelfError> {
         let index = index.min(self.shelf.len().saturating_sub(1));
-        // Those that were deleted meanwhile are damaged as well.
+        // A snapshot that was deleted meanwhile counts as damaged.
         let Some(now) = self.shelf.read(index)? else { return Ok(()) };
         let before = match index.checked_sub(1) {
-            // What is wrong with the one before is told where one goes to it.
+            // If the one before is damaged, that is reported when the user goes to it.
             Some(before) => self.shelf.read(before).unwrap_or_default(),
             None => None,
         };

@@ -1,4 +1,4 @@
-//! The terminal: taken over at the beginning, and given back as it was, whatever ends the program.
+//! Takes over the terminal at the start, and restores it however the program ends.
 
 use super::view::Key;
 use ratatui_core::terminal::Terminal;
@@ -12,20 +12,20 @@ use std::io::{self, IsTerminal, Stdout, stdin, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// Whether the terminal is ours.
+/// Whether the program has taken over the terminal.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Something that came from the terminal.
+/// An event from the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum News {
     Key(Key),
-    /// Another size, or it is to be drawn anew.
+    /// The terminal has another size, or must be redrawn.
     Resized,
-    /// Nothing will come any more.
+    /// No more events will follow.
     Closed,
 }
 
-/// Why there can be no screen here, and what can be had instead.
+/// Why the screen cannot be shown here, and what to use instead; `None` if it can be shown.
 pub(super) fn unfit() -> Option<&'static str> {
     if !stdout().is_terminal() {
         return Some("standard output is not a terminal; use --once for a table, --json for documents");
@@ -41,17 +41,17 @@ pub(super) fn unfit() -> Option<&'static str> {
     }
 }
 
-/// The screen, taken over. It is given back when this value goes.
+/// The terminal, taken over. It is restored when this value is dropped.
 #[derive(Debug)]
 pub(super) struct Screen {
     pub(super) terminal: Terminal<CrosstermBackend<Stdout>>,
 }
 
 impl Screen {
-    /// Takes the terminal over. A panic gives it back before it is told.
+    /// Takes over the terminal. A panic restores it before its message is printed.
     ///
     /// # Errors
-    /// Those of the terminal.
+    /// The terminal returns an error.
     pub(super) fn take() -> io::Result<Self> {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
@@ -63,26 +63,26 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Gives the terminal back, stops the program as Ctrl-Z does, and takes the terminal over again when it goes on.
+    /// Restores the terminal, stops the program like Ctrl-Z, and takes over the terminal again when the program continues.
     ///
     /// # Errors
-    /// Those of the terminal.
+    /// The terminal returns an error.
     pub(super) fn suspend(&mut self) -> io::Result<()> {
         give_back();
-        // SIGSTOP and not SIGTSTP, which the program has a handler for.
+        // SIGSTOP instead of SIGTSTP, for which the program has a handler.
         nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP)?;
         self.again()
     }
 
-    /// Takes the terminal over again, whatever its modes are now.
+    /// Takes over the terminal again, whatever its modes are now.
     ///
     /// # Errors
-    /// Those of the terminal.
+    /// The terminal returns an error.
     pub(super) fn again(&mut self) -> io::Result<()> {
         give_back();
         enter()?;
-        // A new one knows nothing of what is on the screen. Clearing the old one would ask the terminal where its cursor is, and
-        // the thread that waits for keys would get the answer.
+        // A new `Terminal` assumes nothing about the content of the screen. Clearing the old one would ask the terminal for its
+        // cursor position, and the thread that waits for keys would get the answer.
         self.terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
         Ok(())
     }
@@ -100,7 +100,7 @@ fn enter() -> io::Result<()> {
     execute!(stdout(), EnterAlternateScreen, Clear(ClearType::All), cursor::Hide)
 }
 
-/// Gives the terminal back as it was, once. What cannot be done to a terminal that is gone is no loss.
+/// Restores the terminal, once. Errors are ignored, since the terminal may be gone.
 fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let _ = execute!(stdout(), LeaveAlternateScreen, cursor::Show);
@@ -108,10 +108,10 @@ fn give_back() {
     }
 }
 
-/// What comes from the terminal, read by a thread that ends with the program.
+/// The events from the terminal, read by a thread that ends with the program.
 ///
 /// # Errors
-/// The system has no thread left.
+/// The thread cannot be started.
 pub(super) fn news() -> io::Result<UnboundedReceiver<News>> {
     let (sender, receiver) = unbounded_channel();
     std::thread::Builder::new().name("keys".to_owned()).spawn(move || listen(&sender))?;

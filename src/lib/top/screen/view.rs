@@ -1,12 +1,12 @@
-//! What the operator has chosen: where he is, how it is sorted and filtered, what is selected. Keys change it; nothing is drawn
-//! or read here.
+//! What the operator has chosen: the place, the order, the filter and the selection. Keys change it; nothing is drawn or read
+//! here.
 
 use super::items::{Id, Items};
 use super::level::Level;
 use crate::snapshot::Epoch;
 use crate::snapshot::moment;
 
-/// A key, as far as it means anything.
+/// A key that has a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
     Char(char),
@@ -25,29 +25,29 @@ pub(super) enum Key {
     Tab,
 }
 
-/// What a key asks of the program, beyond another picture.
+/// What the program has to do after a key, in addition to redrawing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Effect {
     Nothing,
     Quit,
     Suspend,
-    /// So many snapshots on, or back.
+    /// Go this many snapshots forward, or back.
     Step(i64),
     First,
     Last,
     Seek(Epoch),
-    /// Compare with this moment from now on, or no longer.
+    /// Compare with the present tick from now on, or stop doing so.
     Mark,
-    /// Another interval, by this factor.
+    /// Multiply the interval by this factor.
     Pace(f64),
-    /// Look now.
+    /// Query now.
     Look,
 }
 
 /// How a table is sorted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Sort {
-    /// Position of the column; `None`: what is worst.
+    /// Index of the column; `None`: the worst first.
     pub(super) column: Option<usize>,
     pub(super) reverse: bool,
 }
@@ -63,19 +63,19 @@ pub(super) enum Input {
 #[derive(Debug)]
 pub(super) struct View {
     levels: Vec<Level>,
-    /// The only host, where the command line names one.
+    /// The only host, if the command line names one.
     host: Option<String>,
     pub(super) filter: String,
     pub(super) input: Option<Input>,
     pub(super) troubled: bool,
     pub(super) paused: bool,
     pub(super) help: bool,
-    /// Said once, until the next key.
+    /// A message that is shown until the next key.
     pub(super) note: Option<String>,
     sorts: [Sort; Level::TABLES],
     index: usize,
     selected: Option<Id>,
-    /// Whether a key has selected it; until then it is the first row that is selected, whichever it is.
+    /// Whether the selection follows its row. Until a key selects a row, the first row is selected, whatever it is.
     follows: bool,
     first: usize,
     page: usize,
@@ -84,7 +84,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// At frontends and backends, of `host` alone where the command line names one.
+    /// A view of frontends and backends; only of `host`, if the command line names one.
     pub(super) fn new(host: Option<String>, replay: bool) -> Self {
         Self {
             levels: vec![Level::Proxies(None)],
@@ -106,7 +106,7 @@ impl View {
         }
     }
 
-    /// Begins at the hosts where there are several, unless a key has led elsewhere.
+    /// Starts with the hosts if there are several, unless a key has already been pressed.
     pub(super) fn settle(&mut self, hosts: usize) {
         if hosts > 1 && !self.settled {
             self.jump(Level::Hosts);
@@ -114,18 +114,18 @@ impl View {
         self.settled = true;
     }
 
-    /// Where it is.
+    /// The present place.
     pub(super) fn level(&self) -> &Level {
         const ALL: &Level = &Level::Proxies(None);
         self.levels.last().unwrap_or(ALL)
     }
 
-    /// The host that is looked at, if it is one.
+    /// The host that is shown, if it is a single one.
     pub(super) fn scope(&self) -> Option<&str> {
         self.levels.iter().rev().find_map(Level::host).or(self.host.as_deref())
     }
 
-    /// The way here, as words.
+    /// The path to the present place, as text.
     pub(super) fn path(&self) -> String {
         self.levels.iter().map(Level::title).collect::<Vec<_>>().join(" > ")
     }
@@ -135,8 +135,8 @@ impl View {
         self.sorts.get(self.level().table()).copied().unwrap_or_default()
     }
 
-    /// Which row is selected and which is the first on the screen, of these items on so many lines. What is selected stays so
-    /// when the order changes.
+    /// The indexes of the selected row and of the first one on the screen, for these items on this many lines. The selection
+    /// stays on its row when the order changes.
     pub(super) fn place(&mut self, items: &Items<'_>, lines: usize) -> (usize, usize) {
         let last = items.len().saturating_sub(1);
         let place = self.selected.as_ref().filter(|_| self.follows).and_then(|id| items.position(id));
@@ -148,7 +148,7 @@ impl View {
         (self.index, self.first)
     }
 
-    /// Takes in a key; `items` are what is shown.
+    /// Handles a key; `items` are the rows that are shown.
     pub(super) fn key(&mut self, key: Key, items: &Items<'_>) -> Effect {
         self.note = None;
         self.settled = true;
@@ -221,7 +221,7 @@ impl View {
         }
     }
 
-    /// A key while a filter or a time is typed.
+    /// Handles a key while a filter or a time is being typed.
     fn typed(&mut self, key: Key) -> Effect {
         let Some(input) = &mut self.input else { return Effect::Nothing };
         let text = match input {
@@ -298,11 +298,11 @@ impl View {
         if let Some(sort) = self.sorts.get_mut(table) {
             change(sort);
         }
-        // The top is what the order is for.
+        // After a change of the order, go to the top.
         (self.index, self.first, self.follows) = (0, 0, false);
     }
 
-    /// Sorts by the next column, or the one before; behind the last one stands what is worst.
+    /// Sorts by the next or previous column; after the last one comes the default order, the worst first.
     fn sort_by(&mut self, items: &Items<'_>, step: i8) {
         let columns = items.columns();
         if columns == 0 {

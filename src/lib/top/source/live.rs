@@ -1,4 +1,4 @@
-//! Asks the sockets of the configuration.
+//! Queries the sockets of the configuration.
 
 use crate::config::{Config, Hosts};
 use crate::haproxy::family::{Families, Family};
@@ -15,15 +15,15 @@ pub(in crate::top) struct Live {
     gatherer: Gatherer,
     reader: TickReader,
     started: Instant,
-    /// They are asked for once in `families-interval`.
+    /// The last known certificates, which are only queried once per `families-interval`.
     certificates: Vec<Certificate>,
 }
 
 impl Live {
-    /// For this configuration; `pace` is that of the event loop, and `own` the name of this machine.
+    /// A source for this configuration; `pace` is that of the event loop, and `own` the name of this machine.
     pub(in crate::top) fn new(config: &Config, own: String, pace: Pace) -> Self {
         let mut pull = config.pull.clone();
-        // Nothing is asked that is not shown.
+        // Only query what is shown.
         let shown = |family: &Family| *family == Family::Certificates && config.pull.families.has(*family);
         pull.families = [Family::Certificates].into_iter().filter(shown).collect::<Families>();
         pull.latency_table = None;
@@ -37,10 +37,10 @@ impl Live {
         }
     }
 
-    /// What all sockets say now.
+    /// Queries all sockets.
     ///
     /// # Errors
-    /// There is no memory for it.
+    /// There is no memory for the replies.
     pub(in crate::top) async fn tick(&mut self) -> Result<Tick, GatherError> {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (epoch, seconds) = (Epoch(wall.as_secs()), self.started.elapsed().as_secs_f64());

@@ -1,4 +1,4 @@
-//! Where ticks come from: sockets that answer now, or snapshots that were stored.
+//! The sources of ticks: live sockets, or stored snapshots.
 
 mod live;
 mod stored;

@@ -1,4 +1,4 @@
-//! Snapshots on a shelf: a directory of them, an archive, or a single one.
+//! Stored snapshots: a directory of them, an archive, or a single one.
 
 use crate::archive::{ArchiveError, Listing, Stored, list};
 use crate::config::Hosts;
@@ -9,7 +9,7 @@ use crate::top::read::{Draft, TickReader};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why there is nothing to look at.
+/// Why there is nothing to show.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::top) enum ShelfError {
     #[error("{} cannot be read", path.display())]
@@ -30,10 +30,10 @@ pub(in crate::top) struct Shelf {
 }
 
 impl Shelf {
-    /// Lists the snapshots of this span at `path`.
+    /// Lists the snapshots in this period at `path`.
     ///
     /// # Errors
-    /// There is none, or it cannot be read.
+    /// There are none, or they cannot be read.
     pub(in crate::top) fn open(path: &Path, span: Span, hosts: Hosts, own: String) -> Result<Self, ShelfError> {
         let reader = TickReader::new(hosts, own);
         let mut shelf = Self { path: path.to_owned(), span, snapshots: Vec::new(), reader };
@@ -52,20 +52,20 @@ impl Shelf {
         Ok(())
     }
 
-    /// How many snapshots there are.
+    /// Number of snapshots.
     pub(in crate::top) fn len(&self) -> usize {
         self.snapshots.len()
     }
 
-    /// The last snapshot that is not after this moment; the first, where all are.
+    /// Index of the last snapshot that is not after this time; of the first one if all are after it.
     pub(in crate::top) fn at(&self, epoch: Epoch) -> usize {
         self.snapshots.partition_point(|stored| stored.epoch <= epoch).saturating_sub(1)
     }
 
-    /// Reads a snapshot; `None` where there is none with this number.
+    /// Reads a snapshot; `None` if there is none with this index.
     ///
     /// # Errors
-    /// It is damaged.
+    /// The snapshot is damaged.
     pub(in crate::top) fn read(&mut self, index: usize) -> Result<Option<Tick>, ShelfError> {
         let Some(stored) = self.snapshots.get(index) else { return Ok(None) };
         let (mut draft, epoch, reader) = (Draft::default(), stored.epoch, &mut self.reader);

@@ -1,4 +1,4 @@
-//! Hosts, and the processes on them.
+//! Tables of hosts, and of processes.
 
 use super::{Cell, Column, Tone, descending, errors, number, rate};
 use crate::parse::part::Part;
@@ -21,7 +21,7 @@ impl Summed for ProcessLine {
     }
 }
 
-/// What processes and their sums have alike.
+/// The columns that hosts and processes have in common.
 struct Sums<T>(std::marker::PhantomData<T>);
 
 impl<T: Summed> Sums<T> {

@@ -1,5 +1,5 @@
-//! Tables: which columns there are, what stands in them, how they are sorted, and which have room. The same for the screen and
-//! for `--once`.
+//! Tables: their columns, the content and order of these, and which fit into the available width. Used by both the screen and
+//! `--once`.
 
 mod hosts;
 mod objects;
@@ -13,7 +13,7 @@ use super::model::Known;
 use super::text;
 use std::cmp::Ordering;
 
-/// What a cell means, for its colour and, where there are none, its weight.
+/// The meaning of a cell, which determines its colour or, without colours, its weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tone {
     Plain,
@@ -23,7 +23,7 @@ pub(super) enum Tone {
     Bad,
 }
 
-/// What stands in a column.
+/// The content of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cell {
     pub(super) text: String,
@@ -43,25 +43,25 @@ impl Cell {
         Self { text: text.into(), tone }
     }
 
-    /// What is not known.
+    /// A cell for an unknown value.
     pub(super) fn none() -> Self {
         Self::faint("-")
     }
 }
 
-/// A column of a table of these.
+/// A column of a table of `T`.
 #[derive(Debug)]
 pub(super) struct Column<T> {
     pub(super) title: &'static str,
-    /// What it shows.
+    /// A description for the help.
     pub(super) about: &'static str,
-    /// Letters that it takes; that of texts at least.
+    /// Width in characters; for texts the minimum.
     pub(super) width: usize,
     pub(super) align: Align,
-    /// Those with the highest number leave first where there is no room.
+    /// In narrow terminals, columns with the highest number are left out first.
     pub(super) leaves: u8,
     pub(super) cell: fn(&T) -> Cell,
-    /// The first are what one looks for: the largest of figures, the worst of states.
+    /// Sorts the most interesting rows first: the largest numbers, the worst states.
     pub(super) order: fn(&T, &T) -> Ordering,
 }
 
@@ -90,7 +90,7 @@ impl<T> Column<T> {
         Self { align: Align::Left, ..Self::text(title, about, width, leaves, cell, order) }
     }
 
-    /// A column of figures.
+    /// A column of numbers.
     const fn figures(
         title: &'static str,
         about: &'static str,
@@ -103,17 +103,17 @@ impl<T> Column<T> {
     }
 }
 
-/// Where the text of a column stands.
+/// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
-    /// Texts, which take what room there is.
+    /// Texts, which take the remaining width.
     Text,
-    /// Words of known lengths.
+    /// Words of limited length.
     Left,
     Right,
 }
 
-/// A rate; with a mark where it is not that of all processes.
+/// A rate, with a mark if it is not known for all processes.
 fn rate(value: Option<f64>, known: Known) -> Cell {
     match (value, known) {
         (Some(0.0), Known::All) => Cell::faint("0"),
@@ -129,7 +129,7 @@ fn errors(value: Option<f64>, known: Known) -> Cell {
     if value.is_some_and(|value| value > 0.0) { Cell { tone: Tone::Bad, ..cell } } else { cell }
 }
 
-/// A number that is of no interest while it is 0.
+/// A number that is not interesting while it is 0.
 fn number(value: Option<f64>, tone: Tone) -> Cell {
     match value {
         None => Cell::none(),
@@ -138,13 +138,13 @@ fn number(value: Option<f64>, tone: Tone) -> Cell {
     }
 }
 
-/// The largest first, what is not known last.
+/// Sorts the largest first, and unknown values last.
 fn descending(one: Option<f64>, other: Option<f64>) -> Ordering {
     let rank = |value: Option<f64>| value.unwrap_or(f64::NEG_INFINITY);
     rank(other).total_cmp(&rank(one))
 }
 
-/// The columns for which there is room in so many letters, with what each may take. Between two there is a space.
+/// The columns that fit into `room` characters, with the width of each. Columns are separated by a space.
 pub(super) fn fit<'a, T>(columns: &'a [Column<T>], room: usize) -> Vec<(&'a Column<T>, usize)> {
     let mut kept: Vec<&'a Column<T>> = columns.iter().collect();
     let taken = |kept: &[&Column<T>]| kept.iter().map(|column| column.width + 1).sum::<usize>().saturating_sub(1);

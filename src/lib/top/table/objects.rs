@@ -47,7 +47,7 @@ const SINCE: Column<Object> = Column::figures(
     5,
     7,
     |object| object.since.map_or_else(Cell::none, |since| Cell::plain(short_time(since))),
-    // What has changed last is looked for.
+    // The most recent change comes first.
     |a, b| a.since.unwrap_or(i64::MAX).cmp(&b.since.unwrap_or(i64::MAX)),
 );
 const REQUESTS: Column<Object> = Column::figures(
@@ -174,7 +174,7 @@ fn serving(object: &Object) -> Option<f64> {
     Some(sum).filter(|_| backend)
 }
 
-/// A state, and in how many processes it is that where others see it otherwise. Words carry it; the colour only helps.
+/// A state, with the number of processes if they do not agree. The words are sufficient without the colour.
 pub(super) fn state(object: &Object) -> Cell {
     let word = match (object.state.word, object.said.as_deref()) {
         ("UP n/m" | "DOWN n/m", Some(said)) => said.to_owned(),

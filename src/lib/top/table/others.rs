@@ -1,4 +1,4 @@
-//! Certificates, and one object as each process sees it.
+//! Tables of certificates, and of one object in each process.
 
 use super::objects::state;
 use super::{Cell, Column, Tone, descending, errors, number, rate};

@@ -1,4 +1,5 @@
-//! Golden screens: tests/pull/top/golden has them, `HAPROXYSTATS_ACCEPT=1 cargo test --lib top::screen::draw` writes them anew.
+//! Compares screens with those in tests/pull/top/golden; `HAPROXYSTATS_ACCEPT=1 cargo test --lib top::screen::draw` rewrites
+//! them.
 
 use super::super::view::Key;
 use super::*;
@@ -67,7 +68,7 @@ fn files(more: u64, down: bool) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What a desk looks like after these keys, on a terminal of this size.
+/// The screen after these keys, on a terminal of this size.
 fn screen(keys: &[Key], (width, height): (u16, u16), origin: &Origin) -> String {
     let mut view = View::new(None, matches!(origin, Origin::Replay { .. }));
     let mut feed = Feed::default();

@@ -2,7 +2,7 @@ use super::super::feed::Feed;
 use super::*;
 use crate::top::testing::{RowText, info, one, stat, tick};
 
-/// A view and what it looks at.
+/// A view, and what it shows.
 struct Desk {
     feed: Feed,
     view: View,
@@ -45,7 +45,7 @@ impl Desk {
         letters.chars().map(|letter| self.press(Key::Char(letter))).last().unwrap_or(Effect::Nothing)
     }
 
-    /// The names of the rows, the selected one with a mark.
+    /// The names of the rows; the selected one has a mark.
     fn rows(&mut self) -> Vec<String> {
         let items = Items::of(&self.feed.model, &self.feed.log, &self.view);
         let (selected, _) = self.view.place(&items, 10);
