@@ -1,20 +1,20 @@
-//! What is carried for a host, as files that lie beside the replies, in their form.
+//! Writes the carried counters of a host as files next to the replies, in the same format.
 
 use super::ledger::{Host, Ledger};
 use super::packed::Sparse;
 use super::replies::{self, DAEMON, INFO, SEEN, STAT};
 use std::io::{self, Write};
 
-/// What the first line of what is carried of `show info` says: since when the counters of the host go on.
+/// The first line of carried counters of `show info`: since when the counters of the host have been continuous.
 const START: &str = "Start_time_sec: ";
 
-/// What it says.
+/// The start time in such a file.
 pub(super) fn start(text: &[u8]) -> Option<u64> {
     let line = text.split(|byte| *byte == b'\n').next()?.strip_prefix(START.as_bytes())?;
     std::str::from_utf8(line).ok()?.parse().ok()
 }
 
-/// What is carried of `show info`; `start` is since when the counters go on. Empty where there is nothing to say.
+/// The carried counters of `show info`; `start` is since when the counters have been continuous. Empty if there are none.
 pub(super) fn info(ledger: &Ledger, host: &Host, start: Option<u64>) -> String {
     let mut text = start.map_or_else(String::new, |start| format!("{START}{start}\n"));
     for (place, value) in ledger.carried_of(host, DAEMON) {
@@ -22,13 +22,13 @@ pub(super) fn info(ledger: &Ledger, host: &Host, start: Option<u64>) -> String {
         text.extend([name, ": ", itoa::Buffer::new().format(value), "\n"]);
     }
     if !text.is_empty() {
-        // As HAProxy ends a reply.
+        // A reply of HAProxy ends like this.
         text.push('\n');
     }
     text
 }
 
-/// The counters that are carried of `show stat` for this host: HAProxy knows of hundreds, of which a row has dozens.
+/// The places of the counters of `show stat` that are carried for this host: HAProxy has hundreds, a row usually dozens.
 pub(super) fn places(ledger: &Ledger, host: &Host) -> Vec<u8> {
     let mut places: Vec<u8> = Vec::new();
     ledger.carried(host, |object, values, _| {
@@ -39,11 +39,11 @@ pub(super) fn places(ledger: &Ledger, host: &Host) -> Vec<u8> {
     places
 }
 
-/// Writes what is carried of `show stat`: of each object these counters, and when it was last seen, where it is not in the
+/// Writes the carried counters of `show stat`: these counters of each object, and when it was last seen if it is not in the
 /// snapshot.
 ///
 /// # Errors
-/// What writing said.
+/// Writing failed.
 pub(super) fn stat(ledger: &Ledger, host: &Host, places: &[u8], mut out: impl Write) -> io::Result<()> {
     let mut written = out.write_all(&header(places));
     let mut text = Vec::new();
@@ -57,7 +57,7 @@ pub(super) fn stat(ledger: &Ledger, host: &Host, places: &[u8], mut out: impl Wr
         }
     });
     written?;
-    // As HAProxy ends a reply.
+    // A reply of HAProxy ends like this.
     out.write_all(b"\n")
 }
 
@@ -73,7 +73,7 @@ fn header(places: &[u8]) -> Vec<u8> {
     format!("{},\n", names.join(",")).into_bytes()
 }
 
-/// Values are in the order of their places, as columns are.
+/// Writes a row. Values are sorted by their places, like the columns.
 fn row(
     out: &mut Vec<u8>,
     (kind, proxy, server): (&[u8], &[u8], &[u8]),

@@ -1,17 +1,17 @@
-//! What the counters of processes that are gone had reached, so that a sum over processes never steps back.
+//! Keeps track of the final counters of processes that are gone, so that a sum over processes never decreases.
 //!
-//! Pure: replies in, corrections out. What is published of a counter is the sum over the processes of a snapshot, and the
-//! correction that this keeps. In the steady state the correction does not change; it changes when
+//! Pure: replies in, corrections out. The published value of a counter is the sum over the processes of a snapshot, plus the
+//! correction that is kept here (the "carried" counters). In the steady state the correction does not change; it changes if
 //!
 //! | event | the correction grows by |
 //! |---|---|
-//! | a process, or an object of it, is not in the snapshot any more | what it had reached |
-//! | it comes back, and is not behind what it had reached | minus that |
-//! | a counter of a process steps back: it was cleared, or its object was deleted and added | what it had reached |
-//! | a process begins with what its predecessor had reached: they share their counters | minus that |
-//! | a counter grows that a newer process shares | minus that growth |
+//! | a process, or an object of it, is no longer in the snapshot | its last value |
+//! | it comes back, with at least that value | minus its last value |
+//! | a counter of a process decreases: it was cleared, or its object was deleted and added | its last value |
+//! | a process begins with the values of its predecessor: they share their counters | minus these values |
+//! | a counter that a newer process shares grows | minus that growth |
 //!
-//! So a published counter is the sum of all increments that were seen, and never steps back. Objects are matched by type and
+//! So a published counter is the sum of all increments that were seen, and never decreases. Objects are matched by type and
 //! names, never by their numbers in HAProxy.
 
 mod account;
@@ -29,17 +29,17 @@ use std::io;
 /// The host that a process belongs to, by its name; `None` for this one.
 pub(super) type Host = Option<String>;
 
-/// A process whose socket shows another one now is remembered for so long, should it be seen once more.
+/// How many seconds a process is remembered after another one has taken over its socket, in case it is seen again.
 const REMEMBERED: u64 = 3600;
 /// The first release whose workers can share counters (`shm-stats-file`).
 const SHARING: (u32, u32) = (3, 3);
 
-/// What became of a snapshot.
+/// What was found in a snapshot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    /// Objects whose counters stepped back.
+    /// Objects whose counters decreased.
     pub(super) resets: u64,
-    /// Processes that are known, and not in the snapshot.
+    /// Known processes that are not in the snapshot.
     pub(super) absent: u64,
 }
 
@@ -48,23 +48,23 @@ pub(super) struct Counts {
 pub(super) struct Ledger {
     accounts: BTreeMap<Host, Account>,
     processes: HashMap<Identity, Process>,
-    /// Which process a socket showed last.
+    /// The last process that was seen on each socket.
     shown: HashMap<String, Identity>,
     counts: Counts,
     epoch: u64,
-    /// Of the present snapshot.
+    /// Number of the present snapshot.
     number: u32,
     scratch: Scratch,
 }
 
-/// The reply of one process, row by row.
+/// Takes the reply of one process, row by row.
 pub(super) struct Reply<'l> {
     ledger: &'l mut Ledger,
     identity: Identity,
     /// The socket that led to it.
     source: String,
     process: Process,
-    /// Of its host.
+    /// The account of its host.
     account: Account,
     /// What replaces [`Process::last`], and [`Process::order`].
     next: Packed,
@@ -79,7 +79,7 @@ pub(super) struct Reply<'l> {
 }
 
 impl Ledger {
-    /// Nothing is known; what takes much memory has its place there.
+    /// An empty ledger, which stores large data in `scratch`.
     pub(super) fn new(scratch: Scratch) -> Self {
         Self { scratch, ..Self::default() }
     }
@@ -91,7 +91,7 @@ impl Ledger {
         self.counts = Counts::default();
     }
 
-    /// Begins the reply of a process; those that leave come first.
+    /// Begins the reply of a process. Leaving processes must come first.
     pub(super) fn reply(&mut self, seen: &Seen<'_>) -> Reply<'_> {
         let known = self.processes.remove(&seen.identity);
         let is_new = known.is_none();
@@ -124,8 +124,8 @@ impl Ledger {
         }
     }
 
-    /// Ends the snapshot: what is not in it is carried. `has_ended` says whether the process of this pid is known to the master of
-    /// this name no more: that one does not come back, and what it had reached is not needed any more.
+    /// Ends the snapshot, and carries everything that is not in it. `has_ended` says whether the master of this name no longer
+    /// knows the process with this pid. Then the process will not come back, and its values need not be remembered separately.
     pub(super) fn end(&mut self, has_ended: impl Fn(&str, u64) -> bool) -> Counts {
         let number = self.number;
         let absent = self.processes.iter().filter(|(_, process)| process.number != number);
@@ -138,7 +138,7 @@ impl Ledger {
                 process.last.figures(object, &mut bytes, &mut last);
                 account.carry(object, &last, 1);
             }
-            // None of them is in a snapshot any more.
+            // None of its objects is in a snapshot now.
             process.number = 0;
             process.marks = Vec::new();
             process.order = Vec::new();
@@ -163,7 +163,7 @@ impl Ledger {
         self.accounts.values_mut().for_each(|account| account.forget(before));
     }
 
-    /// How many names there are, and how many of them are of objects that have not been seen since this second.
+    /// Number of names, and of those whose objects have not been seen since this second.
     pub(super) fn names(&self, before: u64) -> (usize, usize) {
         self.accounts.values().fold((0, 0), |(all, stale), account| {
             let (names, old) = account.names(before);
@@ -171,7 +171,7 @@ impl Ledger {
         })
     }
 
-    /// Hosts for which something is carried.
+    /// Hosts with carried counters.
     pub(super) fn hosts(&self) -> Vec<Host> {
         self.accounts.iter().filter(|(_, account)| account.carries()).map(|(host, _)| host.clone()).collect()
     }
@@ -198,17 +198,17 @@ impl Ledger {
         self.epoch
     }
 
-    /// Why something that is known could not be read, if that is so. Nothing that follows from it holds.
+    /// The error if stored data could not be read. Then nothing that was derived from it is valid.
     pub(super) fn lost(&self) -> Option<io::Error> {
         self.scratch.lost()
     }
 
-    /// Where what takes much memory has its place.
+    /// Where large data is stored.
     pub(super) fn scratch(&self) -> &Scratch {
         &self.scratch
     }
 
-    /// Takes over what an earlier program carried.
+    /// Restores counters that were carried before a restart.
     pub(super) fn restore(&mut self, host: &Host, object: &[u8], values: &Sparse, seen: u64) {
         let account = self.account(host);
         let object = account.note(object, seen);
@@ -221,7 +221,7 @@ impl Ledger {
 }
 
 impl Reply<'_> {
-    /// An object of the process, and what its counters have reached, those that are not 0.
+    /// Takes an object of the process, with its counters that are not 0.
     pub(super) fn object(&mut self, name: &[u8], now: &Sparse) {
         let object = self.number(name);
         let index = object as usize;
@@ -240,7 +240,7 @@ impl Reply<'_> {
         if present && known && self.bytes == self.encoded {
             return;
         }
-        // As it is nearly always.
+        // The usual case.
         if present && known && !superseded && !self.bytes.is_empty() && follows(&self.bytes, now) {
             return;
         }
@@ -250,7 +250,7 @@ impl Reply<'_> {
         self.before = before;
     }
 
-    /// An object is not what it was in the snapshot before, or was not in it.
+    /// Handles an object that is not what it was in the previous snapshot, or was not in it.
     fn has_changed(&mut self, object: u32, before: Option<&Sparse>, now: &Sparse, present: bool, superseded: bool) {
         match (before, present) {
             (before, _) if superseded => {
@@ -270,7 +270,7 @@ impl Reply<'_> {
         }
     }
 
-    /// The number of the object that comes next: that which came next the last time, as a rule.
+    /// The number of an object: usually the one that came at this position the last time.
     fn number(&mut self, name: &[u8]) -> u32 {
         let (expected, epoch) = (self.process.order.get(self.order.len()).copied(), self.ledger.epoch);
         if let Some(expected) = expected.filter(|expected| self.account.is(*expected, name, epoch)) {
@@ -279,7 +279,7 @@ impl Reply<'_> {
         self.account.note(name, epoch)
     }
 
-    /// Ends the reply: objects that are not in it are carried.
+    /// Ends the reply, and carries objects that are not in it.
     pub(super) fn end(mut self) {
         let (mut bytes, mut before) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.before));
         let gone = if self.process.number > 0 { self.process.objects() } else { Vec::new() };
@@ -287,14 +287,14 @@ impl Reply<'_> {
             self.process.last.figures(object, &mut bytes, &mut before);
             self.account.carry(object, &before, 1);
         }
-        // What is not here now is remembered, should it come back.
+        // Objects that are not in the reply are remembered, in case they come back.
         for object in self.process.last.objects().filter(|object| !self.process.has_now(*object, self.ledger.number)) {
             self.process.last.read(object, &mut bytes);
             self.next.push(object, &bytes);
         }
         self.next.settle();
         let last = std::mem::replace(&mut self.process.last, self.next);
-        // Its successor is compared with what it had reached before, when that is new, and later only where it shares counters.
+        // A new successor is compared with the previous values. After that, they are only needed if it shares counters.
         let matters = self.leaving && (self.process.master.is_none() || !self.process.superseded.is_empty());
         self.process.previous = if matters { last } else { Packed::new(&self.ledger.scratch) };
         if self.leaving {
@@ -308,7 +308,7 @@ impl Reply<'_> {
         self.ledger.processes.insert(self.identity, self.process);
     }
 
-    /// Carries what counters that have stepped back had reached.
+    /// Carries the last values of counters that have decreased.
     fn step_back(&mut self, object: u32, before: &Sparse, now: &Sparse) {
         let lost: Vec<(u8, i64)> = before.iter().copied().filter(|(place, before)| at(now, *place) < *before).collect();
         if !lost.is_empty() {
@@ -317,7 +317,8 @@ impl Reply<'_> {
         }
     }
 
-    /// An object of a new process: it shares its counters with that of the one before where it begins with what that had.
+    /// Compares an object of a new process with its predecessor: they share counters if the object begins with the predecessor's
+    /// values.
     fn compare(&mut self, object: u32, now: &Sparse) {
         self.with_predecessor(object, |reply, other| {
             let there = other.number == reply.ledger.number;
@@ -329,8 +330,8 @@ impl Reply<'_> {
         });
     }
 
-    /// An object that had nothing to compare when the process was new: both processes show the same from the first increment
-    /// on.
+    /// Compares an object that had no counters to compare when the process was new: if they are shared, both processes show the
+    /// same from the first increment on.
     fn compare_late(&mut self, object: u32) {
         if !self.process.shares {
             return;
@@ -341,7 +342,7 @@ impl Reply<'_> {
         });
     }
 
-    /// Where `shares` says so, the predecessor's counters of this object count no more: this process has them.
+    /// If `shares` says so, the predecessor's counters of this object no longer count, because this process has them.
     fn with_predecessor(&mut self, object: u32, shares: impl FnOnce(&mut Self, &Process) -> bool) {
         let Some(predecessor) = self.process.predecessor.take() else { return };
         if self.can_share

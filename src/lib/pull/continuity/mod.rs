@@ -1,15 +1,15 @@
-//! `continuous-counters`: a published counter never steps back, over reloads, restarts and crashes of HAProxy, `clear
-//! counters`, and restarts of this program.
+//! `continuous-counters`: published counters never decrease, across reloads, restarts and crashes of HAProxy, `clear counters`,
+//! and restarts of this program.
 //!
 //! ```text
-//! replies of this pull ─► ledger: what did processes that are gone reach? ─► files beside the replies
-//!                            ▲                                                     │
-//!                            └────────── the last snapshot, kept for the next start ◄┘
+//! replies of this pull ─► ledger: final counters of processes that are gone ─► files next to the replies
+//!                           ▲                                                    │
+//!                           └─────── the last snapshot, kept for the next start ◄┘
 //! ```
 //!
-//! A snapshot carries all that its metrics need: haproxystats-process adds what is carried as if it were one more process that
-//! has counters only, and remembers nothing. What is carried is one process for each host, however many there are: the sum over
-//! them is all that is published, and a worker reads and adds as little as it can be.
+//! A snapshot contains everything that its metrics need: haproxystats-process adds the carried counters like those of one more
+//! process that has only counters, and keeps no state. All processes of a host that are gone are carried as one, since only the
+//! sum over them is published, so that a worker has as little as possible to read and add.
 
 mod files;
 mod ledger;
@@ -45,17 +45,17 @@ use std::time::Duration;
 use store::Store;
 use written::Written;
 
-/// So many names of forgotten objects are not worth reading everything again.
+/// Up to this many names of forgotten objects, it is not worth reading everything again.
 const STALE_NAMES: usize = if cfg!(test) { 50 } else { 10_000 };
 
-/// What a pull found about counters.
+/// What was found about counters in a pull.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Continued {
-    /// Objects whose counters stepped back.
+    /// Objects whose counters decreased.
     pub(super) resets: u64,
-    /// Processes that are not in the snapshot, and of which it carries the counters.
+    /// Processes that are not in the snapshot, and whose counters are carried.
     pub(super) absent: u64,
-    /// States that could not be read.
+    /// Kept states that could not be read.
     pub(super) damaged: u64,
 }
 
@@ -65,25 +65,25 @@ pub(super) struct Continuity {
     ledger: Ledger,
     reader: Reader,
     store: Store,
-    /// What is in the store, by process.
+    /// Where each process is in the store.
     places: Places,
     hosts: Hosts,
-    /// The socket after which what is carried for a host is called.
+    /// The socket after which the files of carried counters are named, for each host.
     sockets: BTreeMap<Host, String>,
-    /// When the first process of each host that was seen started: since then its counters go on.
+    /// Since when the counters of each host have been continuous: the start of its first known process.
     starts: BTreeMap<Host, u64>,
-    /// By host, the last file of what is carried of `show stat`.
+    /// The last file with carried counters of `show stat`, for each host.
     written: BTreeMap<Host, Written>,
     forget_after: Duration,
-    /// Whether the last pull could be taken in only in part: what is known is not what it should be.
+    /// Whether the last pull was only taken in part, so that the state in memory is not valid.
     halfway: bool,
-    /// Whether it has been said that nothing can be kept.
+    /// Whether it was logged that the state cannot be kept.
     failing: bool,
 }
 
 impl Continuity {
-    /// Goes on from the last snapshot that was kept in `dst`. What cannot be read is set aside, and counters begin anew; the
-    /// second value says so.
+    /// Continues from the last snapshot that was kept in `dst`. If that cannot be read, it is set aside, counters start over, and
+    /// the second value is true.
     pub(super) fn open(dst: &Path, hosts: Hosts, forget_after: Duration) -> (Self, bool) {
         Self::from_store(Store::new(dst), hosts, forget_after)
     }
@@ -115,8 +115,8 @@ impl Continuity {
         (continuity.anew(), true)
     }
 
-    /// Goes on with another configuration: what counters have reached stays. Where processes belong to other hosts than before,
-    /// it does so as after a restart; the second value is that of [`Continuity::open`] then.
+    /// Applies another configuration, and keeps counters. If processes may belong to other hosts than before, it continues as
+    /// after a restart, and the second value is that of [`Continuity::open`].
     pub(super) fn go_on(self, dst: &Path, hosts: Hosts, forget_after: Duration) -> (Self, bool) {
         let (continuity, damaged) =
             if hosts == self.hosts { (self, false) } else { Self::from_store(self.store, hosts, forget_after) };
@@ -148,7 +148,7 @@ impl Continuity {
             self.ledger.begin(seen);
             places.note(self.take(&source, path, &mut HashSet::new())?, source, seen);
         }
-        // Before what is carried, so that objects are numbered in the order of the replies.
+        // Before the carried counters, so that objects are numbered in the order of the replies.
         let present = self.read(epoch, path, names.iter().filter_map(in_snapshot).collect())?;
         self.ledger.end(|_, _| false);
         present.into_iter().for_each(|(identity, source)| places.note(identity, source, epoch.0));
@@ -178,8 +178,8 @@ impl Continuity {
         Ok(())
     }
 
-    /// Takes in the replies of a pull, which lie in `folder`, writes beside them what is carried, and keeps all of it for the
-    /// next start.
+    /// Takes the replies of a pull from `folder`, writes the carried counters next to them, and keeps all of it for the next
+    /// start.
     ///
     /// # Errors
     /// A file cannot be read or written.
@@ -193,7 +193,7 @@ impl Continuity {
         Step::Answered.reached();
         let damaged = std::mem::replace(&mut self.halfway, true) && self.start_again();
         let live = outcomes.iter().filter(|outcome| outcome.result.is_ok() && outcome.standing == Standing::Counts);
-        // Those that leave come first.
+        // Leaving processes come first.
         let sources = leaving.workers.iter().map(Source::leaving).chain(live.map(Source::live)).collect();
         let directory = folder.path("");
         let failed = |source| StageError::Read { path: directory.clone(), source };
@@ -220,15 +220,15 @@ impl Continuity {
         Ok(Continued { resets: counts.resets, absent: counts.absent, damaged: u64::from(damaged) })
     }
 
-    /// Goes on from the last snapshot that was kept, as after a restart; whether it could not be read.
+    /// Continues from the last snapshot that was kept, as after a restart. Returns whether it could not be read.
     fn start_again(&mut self) -> bool {
         let (next, damaged) = Self::from_store(self.store.clone(), self.hosts.clone(), self.forget_after);
         *self = Self { halfway: true, failing: self.failing, ..next };
         damaged
     }
 
-    /// Names are not removed one by one. Once most of them are of objects that are forgotten, everything is read again from what
-    /// was just kept, as after a restart; the names that nobody needs are not there.
+    /// Frees the names of forgotten objects. They are not removed individually: once they are the majority, everything is read
+    /// again from what was just kept, as after a restart, which does not contain them.
     fn forget_names(&mut self, epoch: Epoch) {
         let (names, stale) = self.ledger.names(self.forgets(epoch));
         if stale < STALE_NAMES || stale < names / 2 {
@@ -241,12 +241,12 @@ impl Continuity {
         }
     }
 
-    /// What was seen last before this second is forgotten.
+    /// Objects that were last seen before this second are forgotten.
     fn forgets(&self, epoch: Epoch) -> u64 {
         epoch.0.saturating_sub(self.forget_after.as_secs())
     }
 
-    /// `states` are those of the files of each host.
+    /// Keeps the snapshot for the next start. `states` are those of the files of each host, with their names.
     fn keep(
         &mut self,
         epoch: Epoch,
@@ -282,7 +282,7 @@ impl Continuity {
         Ok(present)
     }
 
-    /// Takes in the replies of a process; `taken` are those that were taken in before.
+    /// Takes the replies of a process. `taken` are the processes of this snapshot so far.
     fn take(&mut self, source: &Source, directory: &Path, taken: &mut HashSet<Identity>) -> io::Result<Identity> {
         let key = source.reading.as_ref().and_then(|reading| reading.key.clone());
         let own = key.is_none().then(|| source.name.clone());
@@ -291,7 +291,7 @@ impl Continuity {
         }
         let mut identity = Identity { host: self.host(&source.socket), key, source: own };
         if !taken.insert(identity.clone()) {
-            // Two that say the same of themselves, and count both.
+            // Two processes with the same identity, which both count.
             identity.source = Some(source.name.clone());
             taken.insert(identity.clone());
         }
@@ -305,15 +305,15 @@ impl Continuity {
         });
         match read {
             Ok(()) => reply.end(),
-            // Not a reply: pull has found that it is one, so this is a HAProxy that prints less.
+            // Not a complete reply; but pull has accepted it, so this HAProxy just prints less.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => reply.end(),
             Err(error) => return Err(error),
         }
         Ok(identity)
     }
 
-    /// What is carried, beside the replies: the files of a host have the name of one of its sockets. Returns, for each host, what
-    /// the file of `show stat` says, and its name.
+    /// Writes the carried counters next to the replies. The files of a host are named after one of its sockets. Returns, for each
+    /// host, the state and the name of the file of `show stat`.
     fn write(&self, folder: &Folder) -> Result<Vec<(Host, u64, String)>, StageError> {
         let mut states = Vec::new();
         for host in self.ledger.hosts() {
@@ -356,13 +356,13 @@ fn write(
     written.map_err(|source| StageError::Write { path: folder.path(name), source })
 }
 
-/// Which socket gives its name to what is carried for each host: of those in this snapshot the first, else the one before.
+/// Chooses the socket after which the files of each host are named: the first one in this snapshot, otherwise the previous one.
 fn name_hosts(sockets: &mut BTreeMap<Host, String>, hosts: &Hosts, sources: &[Source]) {
     let mut present: BTreeMap<Host, &str> = BTreeMap::new();
     for source in sources {
         let host = hosts.of(&source.socket).map(|host| host.name.clone());
         if source.leaving {
-            // Its master is no socket of the snapshot.
+            // Its master is not a socket of the snapshot.
             sockets.entry(host).or_insert_with(|| source.socket.clone());
         } else {
             let first = present.entry(host).or_insert(&source.socket);

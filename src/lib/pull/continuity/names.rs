@@ -1,4 +1,5 @@
-//! What identifies objects, and the number of each. Names are stored once, one behind the other: there may be tens of thousands.
+//! The names (keys) of objects, and the number of each. Names are stored once, one after the other, since there may be tens of
+//! thousands.
 
 use foldhash::quality::FixedState;
 use std::collections::HashMap;
@@ -10,7 +11,7 @@ pub(super) struct Names {
     text: Vec<u8>,
     /// Where each name ends.
     ends: Vec<u32>,
-    /// By hash; a name whose place is taken by another one is at the next.
+    /// Numbers by hash; if the hash of a name is taken by another one, the name is at the next free one.
     numbers: HashMap<u64, u32, foldhash::fast::FixedState>,
 }
 
@@ -27,7 +28,7 @@ impl Names {
         self.look_for(name).ok()
     }
 
-    /// The number of a name, which gets one if it has none.
+    /// The number of a name; a new name gets one.
     pub(super) fn number(&mut self, name: &[u8]) -> u32 {
         let hash = match self.look_for(name) {
             Ok(number) => return number,
@@ -40,7 +41,7 @@ impl Names {
         number
     }
 
-    /// The number of a name, or the hash under which it is to be noted.
+    /// The number of a name, or the hash under which to store it.
     fn look_for(&self, name: &[u8]) -> Result<u32, u64> {
         let mut hash = FixedState::with_seed(0).hash_one(name);
         loop {

@@ -1,11 +1,11 @@
-//! Figures of many objects in little memory: most of them are 0, or small, and most objects are on disk.
+//! Stores the counters of many objects in little memory: most of them are 0 or small, and most objects are on disk.
 
 use super::scratch::{BLOCK, Block, Scratch};
 
-/// Figures that are not 0, by their places, in ascending order.
+/// Counters that are not 0, as pairs of place and value, sorted by place.
 pub(super) type Sparse = [(u8, i64)];
 
-/// Appends figures: the place of each, and its value (zigzag, LEB128).
+/// Appends counters: the place of each, and its value (zigzag, LEB128).
 pub(super) fn encode(figures: &Sparse, out: &mut Vec<u8>) {
     for (place, value) in figures {
         out.push(*place);
@@ -18,7 +18,7 @@ pub(super) fn encode(figures: &Sparse, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads figures back.
+/// Decodes counters.
 pub(super) fn decode(mut bytes: &[u8], figures: &mut Vec<(u8, i64)>) {
     figures.clear();
     while let Some(figure) = next(&mut bytes) {
@@ -26,7 +26,7 @@ pub(super) fn decode(mut bytes: &[u8], figures: &mut Vec<(u8, i64)>) {
     }
 }
 
-/// Takes the first figure from what is encoded.
+/// Decodes the first counter, and advances `bytes`.
 #[inline]
 fn next(bytes: &mut &[u8]) -> Option<(u8, i64)> {
     let (place, mut rest) = bytes.split_first()?;
@@ -43,7 +43,7 @@ fn next(bytes: &mut &[u8]) -> Option<(u8, i64)> {
     Some((*place, (value >> 1).cast_signed() ^ -((value & 1).cast_signed())))
 }
 
-/// The figure at a place; 0 where there is none.
+/// The counter at a place; 0 if there is none.
 pub(super) fn at(figures: &Sparse, place: u8) -> i64 {
     figures
         .binary_search_by_key(&place, |(place, _)| *place)
@@ -52,12 +52,12 @@ pub(super) fn at(figures: &Sparse, place: u8) -> i64 {
         .map_or(0, |f| f.1)
 }
 
-/// Whether nothing has stepped back.
+/// Whether no counter has decreased.
 pub(super) fn goes_on(before: &Sparse, now: &Sparse) -> bool {
     before.iter().all(|(place, before)| at(now, *place) >= *before)
 }
 
-/// Whether nothing has stepped back, of encoded figures above 0.
+/// Whether no counter has decreased, where `before` is encoded and all its counters are above 0.
 pub(super) fn follows(before: &[u8], now: &Sparse) -> bool {
     let (mut rest, mut now) = (before, now.iter());
     while let Some((place, value)) = next(&mut rest) {
@@ -69,38 +69,38 @@ pub(super) fn follows(before: &[u8], now: &Sparse) -> bool {
     true
 }
 
-/// The figures of objects, by the numbers of the objects. They lie one behind the other in blocks, of which only the last is in
-/// memory.
+/// The counters of objects, by object number. They are stored one object after the other in blocks, of which only the last one is
+/// in memory.
 #[derive(Debug)]
 pub(super) struct Packed {
     scratch: Scratch,
     blocks: Vec<Block>,
     tail: Vec<u8>,
-    /// Where those of each object begin; [`NONE`] for an object that is not here.
+    /// Where each object begins; [`NONE`] if it is not stored here.
     begins: Vec<u32>,
-    /// How many objects there are, and how many others have been there.
+    /// Number of objects, and of others that were replaced or removed.
     count: usize,
     gone: usize,
 }
 
 const NONE: u32 = u32::MAX;
-/// Bytes in front of the figures of an object, which say how many there are.
+/// Bytes of the length in front of the counters of an object.
 const LENGTH: usize = 2;
-/// The most that an object takes fits into a block.
+/// The largest possible object fits into a block.
 const _: () = assert!(cfg!(test) || LENGTH + 256 * 11 <= BLOCK);
 
 impl Packed {
-    /// None, with their place there.
+    /// An empty list that stores its blocks in `scratch`.
     pub(super) fn new(scratch: &Scratch) -> Self {
         Self { scratch: scratch.clone(), blocks: Vec::new(), tail: Vec::new(), begins: Vec::new(), count: 0, gone: 0 }
     }
 
-    /// Makes room for what another one has, and little more: growing by doubling would take up to twice as much.
+    /// Reserves memory for as many objects as `other` has, and little more; growing by doubling could take twice as much.
     pub(super) fn reserve_as(&mut self, other: &Self) {
         self.begins.reserve_exact(other.begins.len() + other.begins.len() / 16);
     }
 
-    /// The figures of an object, encoded, in place of those that it had.
+    /// Stores the encoded counters of an object, replacing earlier ones.
     pub(super) fn push(&mut self, object: u32, encoded: &[u8]) {
         let Ok(length) = u16::try_from(encoded.len()) else { return };
         if self.tail.len() + LENGTH + encoded.len() > BLOCK {
@@ -129,7 +129,7 @@ impl Packed {
         }
     }
 
-    /// Writes the encoded figures of an object into `out`; false where it is not here, which leaves it empty.
+    /// Reads the encoded counters of an object into `out`; false, with `out` empty, if it is not stored here.
     pub(super) fn read(&self, object: u32, out: &mut Vec<u8>) -> bool {
         out.clear();
         let Some(begin) = self.begins.get(object as usize).filter(|begin| **begin != NONE) else { return false };
@@ -145,7 +145,7 @@ impl Packed {
         true
     }
 
-    /// The figures of an object, none where it is not here; `bytes` is memory for it.
+    /// Reads the counters of an object into `figures`; none if it is not stored here. `bytes` is a buffer.
     pub(super) fn figures(&self, object: u32, bytes: &mut Vec<u8>, figures: &mut Vec<(u8, i64)>) {
         self.read(object, bytes);
         decode(bytes, figures);
@@ -155,12 +155,12 @@ impl Packed {
         self.count == 0
     }
 
-    /// The objects that are here.
+    /// The objects that are stored here.
     pub(super) fn objects(&self) -> impl Iterator<Item = u32> + '_ {
         (0..).zip(&self.begins).filter(|(_, begin)| **begin != NONE).map(|(object, _)| object)
     }
 
-    /// Gives back what is not needed, as long as nothing is added.
+    /// Frees memory that is only needed to add objects.
     pub(super) fn settle(&mut self) {
         if self.gone > self.count / 2 + 16 {
             let mut next = Self::new(&self.scratch);

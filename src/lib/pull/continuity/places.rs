@@ -1,6 +1,6 @@
-//! Where in what is kept the last replies of each process are: those of the snapshot, and those of processes that are not in it
-//! and may come back, as one does whose socket did not answer in time. Without those, its counters would be added once more to
-//! what is carried of them.
+//! Finds the last replies of each process in the store: of those in the snapshot, and of those that are not in it but may come
+//! back, for example because a socket did not answer in time. Without the latter, the counters of a process that comes back would
+//! count twice, as they are already carried.
 
 use super::seen::Identity;
 use super::source::Source;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone)]
 struct Place {
     source: Source,
-    /// The second in which it was in a snapshot last, and how many there were since.
+    /// The last second in which it was in a snapshot, and the number of snapshots since.
     seen: u64,
     missed: u32,
 }
@@ -18,13 +18,13 @@ struct Place {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    /// What is kept.
+    /// Directory of the kept snapshot.
     pub(super) directory: PathBuf,
     of: HashMap<Identity, Place>,
 }
 
 impl Places {
-    /// None, in this directory.
+    /// No processes, in this directory.
     pub(super) fn of(directory: PathBuf) -> Self {
         Self { directory, of: HashMap::new() }
     }
@@ -34,9 +34,9 @@ impl Places {
         self.of.insert(identity, Place { source, seen, missed: 0 });
     }
 
-    /// Those of the next snapshot, which has these processes; and the files of others that are to be kept beside it: where each
-    /// is, and its name there. Those that were seen last before `forget` are none any more, nor are those of which `may_return` says so,
-    /// by how many snapshots they have missed.
+    /// The places for the next snapshot, which has the processes `present`, and the files of absent processes to keep along with
+    /// it: where each is now, and its name there. Absent processes are dropped if they were last seen before `forget`, or if
+    /// `may_return`, given the number of snapshots that they have missed, says that they cannot come back.
     pub(super) fn next(
         &self,
         present: HashMap<Identity, Source>,
@@ -59,7 +59,7 @@ impl Places {
         (next, links)
     }
 
-    /// The name in what is kept of the reply to `show stat` of a process.
+    /// Name of the kept file with the reply of a process to `show stat`.
     pub(super) fn file(&self, identity: &Identity) -> Option<&str> {
         self.of.get(identity).map(|place| place.source.files[1].as_str())
     }

@@ -1,4 +1,4 @@
-//! The counters in replies, and in what was carried of them.
+//! Reads the counters in replies, and in files of carried counters.
 
 use super::packed::Sparse;
 use crate::haproxy::columns::{COLUMNS, Combine, Kind, Nature};
@@ -10,7 +10,7 @@ use crate::parse::rows::{Buffer, Row, Rows};
 use std::io::{self, Read};
 use std::sync::LazyLock;
 
-/// The counters of `show stat`: fields that only ever grow, and are added up over processes.
+/// The counters of `show stat`: fields that only grow, and are summed over processes.
 pub(super) static STAT: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let adds = |column: &&crate::haproxy::columns::Column| {
         Kind::ALL.into_iter().any(|kind| column.combine(kind) == Some(Combine::Sum))
@@ -19,25 +19,25 @@ pub(super) static STAT: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     counters.map(|column| column.name).collect()
 });
 
-/// Those of `show info`.
+/// The counters of `show info`.
 pub(super) static INFO: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let counters = info::FIELDS.iter().filter(|field| field.nature == Nature::Counter);
     counters.filter(|field| field.combine == Some(Combine::Sum)).map(|field| field.name).collect()
 });
 
-/// The name of the one object of `show info`, which no row of `show stat` has.
+/// The name of the only object of `show info`; no row of `show stat` has it.
 pub(super) const DAEMON: &[u8] = b"";
 
-/// The column that says when an object was last seen, in what was carried.
+/// The column of carried counters that says when an object was last seen.
 pub(super) const SEEN: &str = "seen";
 
-/// Where things stand in a row.
+/// The positions of cells in a row.
 struct Layout {
     width: usize,
     names: [usize; 3],
-    /// The counters that there are: place and position.
+    /// The counters that the reply has: place and position of each.
     counters: Vec<(u8, usize)>,
-    /// Of what was carried: when the object was last seen.
+    /// In carried counters: when the object was last seen.
     seen: Option<usize>,
     needed: usize,
 }
@@ -85,11 +85,11 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Tells `take` each row but those of listeners: what identifies the object, and its counters that are not 0, by their
-    /// places in [`STAT`]. Rows that cannot be read are left out: their objects count as not seen.
+    /// Passes each row to `take`, except those of listeners: the key of the object, and its counters that are not 0, by their
+    /// places in [`STAT`]. Rows that cannot be read are left out, so their objects count as not seen.
     ///
     /// # Errors
-    /// What reading said, or that this is no reply.
+    /// Reading failed, or this is not a reply.
     pub(super) fn stat(&mut self, input: impl Read, mut take: impl FnMut(&[u8], &Sparse)) -> io::Result<()> {
         let mut counters = Vec::new();
         self.rows(input, |key, line, layout| {
@@ -115,8 +115,8 @@ impl Reader {
         })
     }
 
-    /// The same of what was carried, whose numbers may be negative; the last is the second in which the object was last seen, where
-    /// it was not in the snapshot.
+    /// Like [`Reader::stat`], for carried counters, which can be negative. The last argument of `take` is the second in which the
+    /// object was last seen, if it was not in the snapshot.
     ///
     /// # Errors
     /// As [`Reader::stat`].
@@ -169,7 +169,7 @@ impl Reader {
     }
 }
 
-/// Writes into `key` what identifies an object: type, proxy and server as HAProxy spells them. False for what is none.
+/// Writes the key of an object into `key`: type, proxy and server as HAProxy spells them. False if this is not an object.
 fn identify(key: &mut Vec<u8>, [proxy, server, kind]: [&[u8]; 3]) -> bool {
     key.clear();
     if !matches!(kind, b"0" | b"1" | b"2") || proxy.is_empty() || server.is_empty() {
@@ -181,7 +181,7 @@ fn identify(key: &mut Vec<u8>, [proxy, server, kind]: [&[u8]; 3]) -> bool {
     true
 }
 
-/// What identifies the object of this type and these names.
+/// The key of the object with this type and these names.
 pub(super) fn key(kind: &str, proxy: &str, server: &str) -> Vec<u8> {
     [kind, proxy, "\0", server].concat().into_bytes()
 }
@@ -193,7 +193,7 @@ pub(super) fn parts(key: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((kind, names.get(..middle)?, names.get(middle + 1..)?))
 }
 
-/// A counter, above 0.
+/// Parses a counter; `None` unless it is above 0.
 fn read(cell: &[u8]) -> Option<i64> {
     match number::parse(cell) {
         Number::Int(value) => Some(value).filter(|value| *value > 0),
@@ -214,7 +214,7 @@ pub(super) fn info(text: &[u8]) -> Vec<(u8, i64)> {
     values(text, read)
 }
 
-/// The same of what was carried.
+/// Like [`info`], for carried counters.
 pub(super) fn carried_info(text: &[u8]) -> Vec<(u8, i64)> {
     values(text, whole)
 }

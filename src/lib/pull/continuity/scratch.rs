@@ -1,5 +1,5 @@
-//! A file for what would take too much memory. It has no name: it is gone when the program ends, however that happens. What is to
-//! survive lies elsewhere, see [`super::store`].
+//! A file for data that would take too much memory. It has no name, so it is gone when the program ends, however that happens.
+//! State that has to survive is kept elsewhere, see [`super::store`].
 
 use crate::snapshot::disk;
 use std::cell::RefCell;
@@ -9,14 +9,14 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// Bytes of a block, the unit of reading and writing. Larger ones cost a little less time, and memory for each process. Tests have
-/// small ones, so that even a few objects take several.
+/// Bytes of a block, the unit of reading and writing. Larger ones would take slightly less time, but more memory for each
+/// process. Tests use small ones, so that a few objects take several blocks.
 pub(super) const BLOCK: usize = if cfg!(test) { 128 } else { 8192 };
-/// Blocks that were read last: more than there are places from which objects are read in order at the same time.
+/// How many of the last read blocks are cached: more than there are lists that are read in order at the same time.
 const READ: usize = 8;
 /// The name of the file, as long as it has one.
 const NAME: &str = "haproxystats-scratch";
-/// No block has this number.
+/// A number that no block has.
 const NONE: u32 = u32::MAX;
 
 /// Blocks on disk.
@@ -26,25 +26,25 @@ pub(super) struct Scratch(Rc<RefCell<Blocks>>);
 #[derive(Debug)]
 struct Blocks {
     directory: PathBuf,
-    /// `None` as long as none was needed, and where none can be had.
+    /// `None` if it has not been needed yet, or cannot be created.
     file: Option<File>,
-    /// Blocks in the file, and those of them that are not in use.
+    /// Number of blocks in the file, and those that are free.
     count: u32,
     free: Vec<u32>,
     read: Vec<(u32, Box<[u8]>)>,
-    /// Which of those is replaced next.
+    /// Which cached block is replaced next.
     turn: usize,
-    /// Whether it has been said that blocks stay in memory.
+    /// Whether it was logged that blocks stay in memory.
     failing: bool,
     /// Why a block could not be read.
     lost: Option<io::Error>,
 }
 
-/// A block that was stored; its place is free when it is dropped.
+/// A stored block; its place in the file becomes free when it is dropped.
 #[derive(Debug)]
 pub(super) enum Block {
     OnDisk(Place),
-    /// Where it cannot be on disk.
+    /// If it cannot be written to disk.
     InMemory(Box<[u8]>),
 }
 
@@ -69,7 +69,7 @@ impl Default for Scratch {
 }
 
 impl Scratch {
-    /// In this directory, which is made when it is needed.
+    /// A scratch file in this directory, which is created when it is needed.
     pub(super) fn new(directory: &Path) -> Self {
         Self(Rc::new(RefCell::new(Blocks {
             directory: directory.to_owned(),
@@ -101,7 +101,7 @@ impl Scratch {
         }
     }
 
-    /// Tells `take` the bytes of a block, from this one on; none where they cannot be read, which [`Scratch::lost`] says.
+    /// Passes the bytes of a block to `take`, starting at `from`; none if they cannot be read, which [`Scratch::lost`] reports.
     pub(super) fn read<T>(&self, block: &Block, from: usize, take: impl FnOnce(&[u8]) -> T) -> T {
         match block {
             Block::InMemory(bytes) => take(bytes.get(from..).unwrap_or_default()),
@@ -109,12 +109,12 @@ impl Scratch {
         }
     }
 
-    /// Why a block could not be read, if there was one.
+    /// Why a block could not be read, if that has happened.
     pub(super) fn lost(&self) -> Option<io::Error> {
         self.0.borrow_mut().lost.take()
     }
 
-    /// Goes over to another directory. Where that cannot be, everything stays where it is.
+    /// Moves to another directory. If that fails, everything stays where it is.
     pub(super) fn move_to(&self, directory: &Path) {
         let mut blocks = self.0.borrow_mut();
         if blocks.directory != directory {
@@ -145,7 +145,7 @@ impl Blocks {
         Ok(number)
     }
 
-    /// The bytes of a block, up to what was stored, or more.
+    /// The bytes of a block, possibly followed by others that were not stored in it.
     fn read(&mut self, number: u32) -> &[u8] {
         let found = self.read.iter().position(|(read, _)| *read == number);
         let index = found.unwrap_or_else(|| self.load(number));
@@ -169,7 +169,7 @@ impl Blocks {
         index
     }
 
-    /// Rewrites the file with its present content.
+    /// Copies the present content into a new file.
     fn copy(&mut self) -> io::Result<()> {
         let Some(before) = &self.file else { return Ok(()) };
         let file = nameless(&self.directory)?;
@@ -187,7 +187,7 @@ fn start(number: u32) -> u64 {
     u64::from(number) * BLOCK as u64
 }
 
-/// Reads a block. The last one of a file may be short.
+/// Reads a block. The last one in the file may be short.
 fn fill(file: &File, mut bytes: &mut [u8], mut from: u64) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.read_at(bytes, from) {
@@ -203,7 +203,7 @@ fn fill(file: &File, mut bytes: &mut [u8], mut from: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// A new file without a name. One that has it still was left by a program that ended in that very moment.
+/// Creates a file without a name. If one with the name exists, a program was killed before it could remove the name.
 fn nameless(directory: &Path) -> io::Result<File> {
     disk::make_all(directory)?;
     let path = directory.join(NAME);
@@ -239,7 +239,7 @@ mod tests {
         }
         drop(blocks.split_off(10));
         blocks.extend((10..20).map(|number| scratch.store(&[number + 100; 3])));
-        // Those that were read last first.
+        // In the reverse order.
         let found: Vec<u8> = blocks.iter().rev().map(|block| bytes(&scratch, block)[0]).collect();
         assert_eq!(found, (0..10).chain(110..120).rev().collect::<Vec<u8>>());
         assert_eq!(scratch.0.borrow().count, 20);

@@ -1,8 +1,8 @@
-//! A process as a snapshot shows it.
+//! A process as it appears in a snapshot.
 
 use crate::haproxy::identity::ProcessKey;
 
-/// What tells one process from another: its host, and what it says of itself, or the socket of one that says too little.
+/// What identifies a process: its host, and what it reports about itself, or its socket if it reports too little.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
     pub(super) host: Option<String>,
@@ -14,10 +14,10 @@ pub(super) struct Identity {
 #[derive(Debug, Clone)]
 pub(super) struct Seen<'a> {
     pub(super) identity: Identity,
-    /// The socket that led to it.
+    /// The socket through which it was reached.
     pub(super) source: &'a str,
-    /// Whether it is leaving, and was asked through its master.
+    /// Whether it is leaving, and was reached through its master.
     pub(super) leaving: bool,
-    /// HAProxy's release line, where it says it.
+    /// HAProxy's release branch, if known.
     pub(super) release: Option<(u32, u32)>,
 }

@@ -1,8 +1,9 @@
-//! Which counters several processes share, for the next start: what they show does not say it once they have gone on.
+//! Stores which counters several processes share, for the next start: this cannot be seen from their values once they have
+//! changed.
 //!
-//! A line of two fields is a process and its predecessor, which share counters; one of four is a process, and an object of it
-//! that a newer process shows as well. Processes are called as their replies to `show stat` are. No name of an object has a
-//! slash, and no file.
+//! A line of two fields is a process and its predecessor, which share counters; a line of four fields is a process, and an object
+//! of it that a newer process reports as well. Processes are identified by the names of the files with their replies to `show
+//! stat`. Fields are separated by slashes, which occur neither in names of objects nor of files.
 
 use super::ledger::Ledger;
 use super::places::Places;
@@ -12,7 +13,7 @@ use std::collections::HashMap;
 /// The name of the file.
 pub(super) const FILE: &str = ".shared";
 
-/// The text of the file; empty where nothing is shared.
+/// The content of the file; empty if nothing is shared.
 pub(super) fn write(ledger: &Ledger, places: &Places) -> String {
     let mut text = String::new();
     for identity in places.identities() {
@@ -29,7 +30,7 @@ pub(super) fn write(ledger: &Ledger, places: &Places) -> String {
     text
 }
 
-/// Tells a ledger what the text says of these processes.
+/// Restores the content of the file into a ledger, for these processes.
 pub(super) fn read(text: &str, ledger: &mut Ledger, places: &Places) {
     let named = places.identities().filter_map(|one| Some((places.file(one)?.escape_default().to_string(), one)));
     let processes: HashMap<String, _> = named.collect();

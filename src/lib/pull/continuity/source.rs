@@ -1,4 +1,4 @@
-//! A process in a snapshot, or in what is kept of one, and the names of its files.
+//! A process in a snapshot, or in the store, and the names of its files.
 
 use crate::haproxy::identity::Reading;
 use crate::pull::masters::Leaving;
@@ -7,21 +7,22 @@ use crate::snapshot::{INFO_SUFFIX, OLD_INFO_SUFFIX, OLD_STAT_SUFFIX, STAT_SUFFIX
 use std::fs;
 use std::path::Path;
 
-/// Ends the names of the files of a process that was not in the snapshot which is kept: behind the second in which it was last.
+/// Suffixes of the files of a process that is absent from the kept snapshot. They follow the last second in which it was in a
+/// snapshot.
 const ABSENT: [&str; 2] = [".absentinfo", ".absentstat"];
-/// The same of a worker that was leaving.
+/// The same for a worker that was leaving.
 const ABSENT_OLD: [&str; 2] = [".absentoldinfo", ".absentoldstat"];
 
 /// A process and its files.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
-    /// The name that its files have in a snapshot, up to their suffix.
+    /// The name of its files in a snapshot, without their suffixes.
     pub(super) name: String,
     pub(super) leaving: bool,
-    /// The socket that led to it.
+    /// The socket through which it was reached.
     pub(super) socket: String,
     pub(super) reading: Option<Reading>,
-    /// Its replies to `show info` and `show stat`.
+    /// The files with its replies to `show info` and `show stat`.
     pub(super) files: [String; 2],
 }
 
@@ -43,7 +44,7 @@ impl Source {
         Self { name, leaving, socket, reading, files }
     }
 
-    /// The process whose reply to `show info` this file of a snapshot is.
+    /// The process to which this file of a snapshot belongs, if it is a reply to `show info`.
     pub(super) fn in_snapshot(directory: &Path, file: &str) -> Option<Self> {
         let (name, leaving) = match file.strip_suffix(OLD_INFO_SUFFIX) {
             Some(name) => (name, true),
@@ -52,7 +53,7 @@ impl Source {
         Self::named(directory, file, name, leaving)
     }
 
-    /// The same of a process that was not in the snapshot, and the second in which it was last.
+    /// Like [`Self::in_snapshot`], for a process that was absent, with the last second in which it was in a snapshot.
     pub(super) fn absent(directory: &Path, file: &str) -> Option<(u64, Self)> {
         let (stem, leaving) = match file.strip_suffix(ABSENT_OLD[0]) {
             Some(stem) => (stem, true),
@@ -71,7 +72,7 @@ impl Source {
         Some(Self::new(name.to_owned(), leaving, socket.to_owned(), Some(reading)))
     }
 
-    /// What its files are called while it is not in the snapshot, and was last in this second.
+    /// Names of its files while it is absent from the snapshot, and was last in the one of second `seen`.
     pub(super) fn absent_files(&self, seen: u64) -> [String; 2] {
         let suffixes = if self.leaving { ABSENT_OLD } else { ABSENT };
         suffixes.map(|suffix| format!("{}{WORKER_MARK}{seen}{suffix}", self.name))

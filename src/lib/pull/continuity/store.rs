@@ -1,8 +1,8 @@
-//! What is kept of the last snapshot, for the next start: `.continuity/<epoch>/` in dst-dir, with links to its files.
+//! Keeps the last snapshot for the next start: `.continuity/<epoch>/` in dst-dir, with links to its files.
 //!
-//! A snapshot and what is kept of it are the same files, so that keeping them costs some links. It is made beside, and takes its
-//! place before the snapshot is published: what was published is never ahead of what is known. Where the snapshot is not published
-//! after all, nothing is lost, since it says what was seen.
+//! The kept files are the same as those of the snapshot, so keeping them only costs some links. They are prepared in a separate
+//! directory, which is moved into place before the snapshot is published, so that published values are never ahead of the kept
+//! ones. If the snapshot is not published after all, nothing is lost, since the kept files contain what was seen.
 
 use crate::pull::step::Step;
 use crate::snapshot::Epoch;
@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 /// The directory in dst-dir.
 const DIRECTORY: &str = ".continuity";
-/// Where the next is made.
+/// Where the next directory is prepared.
 const NEXT: &str = "next";
-/// Begins the name of one that could not be read.
+/// Prefix of the name of a directory that could not be read.
 const DAMAGED: &str = "damaged-";
 
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ impl Store {
         Self { directory: dst.join(DIRECTORY) }
     }
 
-    /// Where everything is.
+    /// The directory that contains everything.
     pub(super) fn directory(&self) -> &Path {
         &self.directory
     }
@@ -38,7 +38,7 @@ impl Store {
         Ok(self.kept()?.into_iter().max())
     }
 
-    /// One, but for moments.
+    /// All kept snapshots: usually one.
     fn kept(&self) -> io::Result<Vec<(Epoch, PathBuf)>> {
         let entries = match fs::read_dir(&self.directory) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -53,8 +53,8 @@ impl Store {
         Ok(kept)
     }
 
-    /// Keeps what is in this directory, in place of the last snapshot, with `others`, of which each is a file and its name, and
-    /// `texts`, a name and what is to be written. Returns where it is.
+    /// Keeps the files of this directory instead of those of the last snapshot, along with `others`, pairs of a file and its
+    /// name, and `texts`, pairs of a name and content. Returns the directory.
     pub(super) fn keep(
         &self,
         epoch: Epoch,
@@ -71,13 +71,13 @@ impl Store {
             link(&entry.path(), &next.join(entry.file_name()))?;
         }
         for (file, name) in others {
-            // They may have been removed, with what was kept before.
+            // It may have been removed along with what was kept before.
             link(file, &next.join(name)).or_else(none_is_well)?;
         }
         for (name, text) in texts.iter().filter(|(_, text)| !text.is_empty()) {
             disk::create_file(&next.join(name))?.write_all(text.as_bytes())?;
         }
-        // After the clock was set back, the newest is not the last.
+        // If the clock was set back, the newest one is not the last one.
         let before = self.kept()?;
         let place = self.directory.join(epoch.to_string());
         disk::remove_directory(&place).or_else(none_is_well)?;
@@ -90,7 +90,7 @@ impl Store {
         Ok(place)
     }
 
-    /// Sets aside what cannot be read; returns where it is then.
+    /// Sets aside a directory that cannot be read; returns its new path.
     pub(super) fn set_aside(&self, epoch: Epoch) -> io::Result<PathBuf> {
         let aside = self.directory.join(format!("{DAMAGED}{epoch}"));
         disk::remove_directory(&aside).or_else(none_is_well)?;

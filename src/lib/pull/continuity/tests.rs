@@ -13,7 +13,7 @@ fn hosts(text: &str) -> Hosts {
     load::from_text(Program::Pull, &format!("[hosts]\n{text}"), "test").unwrap().config.hosts
 }
 
-/// The replies of a process with one server, which has had so many sessions.
+/// Writes the replies of a process with one server, which has had this many sessions.
 fn write_replies(directory: &Path, name: &str, pid: u32, sessions: u32) {
     let info =
         format!("Name: HAProxy\nVersion: 3.4.1\nPid: {pid}\nnode: lb\nStart_time_sec: 5\nCumConns: {sessions}\n\n");
@@ -22,14 +22,14 @@ fn write_replies(directory: &Path, name: &str, pid: u32, sessions: u32) {
     fs::write(directory.join(format!("{name}{STAT_SUFFIX}")), stat).unwrap();
 }
 
-/// What was carried for a socket, and by it, as programs wrote it which did so for each.
+/// Writes carried counters for each process separately, as earlier versions did.
 fn write_carried(directory: &Path, socket: &str, sessions: u32) {
     let stat = format!("# pxname,svname,type,stot,seen,\nweb,s1,2,{sessions},90,\n\n");
     fs::write(directory.join(format!("{socket}{CARRIED_STAT_SUFFIX}")), stat).unwrap();
     fs::write(directory.join(format!("{socket}{CARRIED_INFO_SUFFIX}")), format!("CumConns: {sessions}\n\n")).unwrap();
 }
 
-/// The files that a tick in which nothing answers leaves, with their texts.
+/// The files, with their contents, after a tick in which nothing answers.
 fn tick(continuity: &mut Continuity, root: &Path, epoch: u64) -> BTreeMap<String, String> {
     let staging = Staging::open(&root.join("tmp"), &root.join("dst"), false).unwrap();
     let snapshot = staging.begin(Epoch(epoch)).unwrap();
@@ -114,7 +114,7 @@ fn a_process_that_is_missing_is_kept_while_it_may_come_back() {
     }
 }
 
-/// The snapshot of a tick, with such replies of one process at `a.sock`, or with none.
+/// Begins the snapshot of a tick, with the replies of one process at `a.sock`, or without any.
 fn begin(root: &Path, epoch: u64, sessions: Option<u32>) -> (Snapshot, Vec<Outcome>) {
     let staging = Staging::open(&root.join("tmp"), &root.join("dst"), false).unwrap();
     let snapshot = staging.begin(Epoch(epoch)).unwrap();
@@ -133,7 +133,7 @@ fn begin(root: &Path, epoch: u64, sessions: Option<u32>) -> (Snapshot, Vec<Outco
     (snapshot, outcome.into_iter().collect())
 }
 
-/// A process that had ten sessions in second 100, when one more was carried.
+/// State after a process had ten sessions in second 100, with one more carried.
 fn kept(root: &Path) -> Continuity {
     let kept = root.join("dst/.continuity/100");
     fs::create_dir_all(&kept).unwrap();
@@ -148,7 +148,7 @@ fn what_is_carried_is_written_when_it_changes_and_else_linked() {
     let root = tempfile::tempdir().unwrap();
     let mut continuity = kept(root.path());
     let (mut inodes, mut texts) = (Vec::new(), Vec::new());
-    // It answers; it is silent, which only the first snapshot without it notices; it answers again.
+    // The process answers, does not answer for several snapshots, of which only the first is a change, and answers again.
     for (epoch, sessions) in (200..).zip([Some(12), Some(13), None, None, None, Some(14), Some(15)]) {
         let (snapshot, outcomes) = begin(root.path(), epoch, sessions);
         let folder = snapshot.folder();
@@ -163,13 +163,13 @@ fn what_is_carried_is_written_when_it_changes_and_else_linked() {
     assert_eq!(same, [true, false, true, true, false, true]);
     assert!(texts[0].ends_with("web,s1,2,1,,\n\n"), "it is in the snapshot: {}", texts[0]);
     assert!(texts[4].ends_with("web,s1,2,14,201,\n\n"), "it was seen last in 201: {}", texts[4]);
-    // As after a restart.
+    // The same after a restart.
     let (mut continuity, _) = Continuity::open(&root.path().join("dst"), hosts(""), FORGET);
     let (snapshot, outcomes) = begin(root.path(), 300, Some(20));
     continuity.tick(Epoch(300), &snapshot.folder(), &outcomes, &Round::default()).unwrap();
     let text = fs::read_to_string(snapshot.folder().path("a.sock_carriedstat")).unwrap();
     assert_eq!(text, texts[6]);
-    // What is kept was cut off meanwhile: it is written once more.
+    // The kept file was truncated meanwhile, so it is written again.
     fs::write(root.path().join("dst/.continuity/300/a.sock_carriedstat"), "# px").unwrap();
     drop(snapshot);
     let (snapshot, outcomes) = begin(root.path(), 301, Some(21));
@@ -203,7 +203,7 @@ fn names_that_never_come_back_do_not_stay_in_memory() {
     continuity.forget_after = Duration::from_secs(5);
     let mut most = 0;
     for round in 0..60 {
-        // The first process clears its counters now and then, so that something is carried all the time.
+        // The first process clears its counters from time to time, so that something is always carried.
         let (snapshot, outcomes) = begin(root.path(), 200 + round, Some(20 + u32::try_from(round).unwrap() % 7));
         let folder = snapshot.folder();
         let rows: String = (0..10).map(|server| format!("web,pod-{round}-{server},3,2,\n")).collect();
@@ -212,10 +212,10 @@ fn names_that_never_come_back_do_not_stay_in_memory() {
         continuity.tick(Epoch(200 + round), &folder, &outcomes, &Round::default()).unwrap();
         most = most.max(continuity.ledger.names(0).0);
         let carried = fs::read_to_string(folder.path("a.sock_carriedstat")).unwrap();
-        // One that was carried from the start, and what was reached before each time it was cleared.
+        // One session that was carried from the start, and those before each time the counters were cleared.
         let expected = 1 + 26 * (u32::try_from(round).unwrap() / 7);
         assert_eq!(sessions(&carried), expected.to_string(), "in round {round}");
     }
-    // Of 600 that there were.
+    // There were 600 in all.
     assert!((100..250).contains(&most), "{most} names");
 }

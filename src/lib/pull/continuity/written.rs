@@ -1,15 +1,15 @@
-//! What is carried is the same from one snapshot to the next, as long as nothing happens: then its file is the same as well, by
-//! another link.
+//! As long as carried counters do not change, the file with them gets another link instead of being written again for each
+//! snapshot.
 
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// A file that was written for a snapshot, and is kept.
+/// A file that was written for an earlier snapshot, and is kept.
 #[derive(Debug)]
 pub(super) struct Written {
-    /// What it says, see [`super::ledger::Ledger::state`].
+    /// The state that it contains, see [`super::ledger::Ledger::state`].
     state: u64,
     path: PathBuf,
     length: u64,
@@ -17,15 +17,15 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// The file that lies there, and says this.
+    /// The file at `path`, which contains this state.
     pub(super) fn of(state: u64, path: PathBuf) -> io::Result<Self> {
         let metadata = fs::symlink_metadata(&path)?;
         Ok(Self { state, path, length: metadata.len(), modified: metadata.modified()? })
     }
 
-    /// Makes it the file of this path, where it says this; false where it has to be written.
+    /// Links the file to this path if it contains this state; false if the file has to be written.
     pub(super) fn serves(&self, state: u64, path: &Path) -> bool {
-        // One that was changed since is not what was written.
+        // A file that has changed since it was written is not used.
         let same = |found: Metadata| {
             found.len() == self.length && found.modified().is_ok_and(|modified| modified == self.modified)
         };

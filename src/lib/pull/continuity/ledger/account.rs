@@ -1,4 +1,4 @@
-//! What is known of the objects of a host: their names, when each was last seen, and what is carried of it.
+//! What is known about the objects of a host: their names, when each was last seen, and its carried counters.
 
 use super::super::names::Names;
 use super::super::packed::{Packed, Sparse, decode, encode};
@@ -12,9 +12,9 @@ pub(super) struct Account {
     pub(super) names: Names,
     /// When each object was last seen.
     seen: Vec<u64>,
-    /// Corrections. What is published is a sum over the processes of a host.
+    /// Corrections to the sums over the processes of the host.
     carried: Packed,
-    /// How often they have changed.
+    /// How often the corrections have changed.
     changes: u64,
     sums: Vec<(u8, i64)>,
     bytes: Vec<u8>,
@@ -32,7 +32,7 @@ impl Account {
         }
     }
 
-    /// The number of an object that was seen at this time.
+    /// Notes that an object was seen at this time, and returns its number.
     pub(super) fn note(&mut self, object: &[u8], seen: u64) -> u32 {
         let number = self.names.number(object);
         let index = number as usize;
@@ -45,7 +45,7 @@ impl Account {
         number
     }
 
-    /// The object of this number, if this is its name, was seen at this time.
+    /// If the object with this number has this name, notes that it was seen at this time, and returns true.
     pub(super) fn is(&mut self, number: u32, object: &[u8], seen: u64) -> bool {
         let is = self.names.get(number) == Some(object);
         if let Some(last) = self.seen.get_mut(number as usize).filter(|_| is) {
@@ -58,12 +58,12 @@ impl Account {
         self.seen.get(object as usize).copied().unwrap_or(0)
     }
 
-    /// Adds `times` these figures to what is carried.
+    /// Adds these counters, multiplied by `times`, to the carried ones of an object.
     pub(super) fn carry(&mut self, object: u32, figures: &Sparse, times: i64) {
         self.change(object, &[(figures, times)]);
     }
 
-    /// Adds figures to what is carried, each as many times.
+    /// Adds several lists of counters, each multiplied by its factor, to the carried ones of an object.
     pub(super) fn change(&mut self, object: u32, changes: &[(&Sparse, i64)]) {
         if changes.iter().all(|(figures, _)| figures.is_empty()) {
             return;
@@ -99,8 +99,8 @@ impl Account {
         !self.carried.is_empty()
     }
 
-    /// Tells `take` what is carried, in the order in which objects came first, which is that of the replies: the object, its
-    /// corrections, and when it was last seen.
+    /// Passes carried counters to `take`: the object, its corrections, and when it was last seen. The order is that in which
+    /// objects first occurred, which is that of the replies.
     pub(super) fn carried(&self, mut take: impl FnMut(&[u8], &Sparse, u64)) {
         let (mut bytes, mut values) = (Vec::new(), Vec::new());
         for object in self.carried.objects() {
@@ -111,7 +111,7 @@ impl Account {
         }
     }
 
-    /// What is carried of one object.
+    /// The carried counters of one object.
     pub(super) fn carried_of(&self, object: &[u8]) -> Vec<(u8, i64)> {
         let (mut bytes, mut values) = (Vec::new(), Vec::new());
         if let Some(object) = self.names.find(object) {
@@ -120,7 +120,7 @@ impl Account {
         values
     }
 
-    /// Forgets what is carried of objects that have not been seen since this second.
+    /// Forgets the carried counters of objects that have not been seen since this second.
     pub(super) fn forget(&mut self, before: u64) {
         let old: Vec<u32> = self.carried.objects().filter(|object| self.seen(*object) < before).collect();
         for object in old {
@@ -129,21 +129,21 @@ impl Account {
         }
     }
 
-    /// How many names there are, and how many of them are of objects that have not been seen since this second.
+    /// Number of names, and of those whose objects have not been seen since this second.
     pub(super) fn names(&self, before: u64) -> (usize, usize) {
-        // Those of 0 are known from others, and still needed.
+        // Names with time 0 are known from other processes, and still needed.
         let is_stale = |seen: &&u64| (1..before).contains(*seen);
         (self.seen.len(), self.seen.iter().filter(is_stale).count())
     }
 
-    /// Forgets all that is carried.
+    /// Forgets all carried counters.
     pub(super) fn forget_all(&mut self, scratch: &Scratch) {
         self.carried = Packed::new(scratch);
         self.changes += 1;
     }
 
-    /// A number that is the same as long as this program carries the same, and the same objects are in the snapshot, which is that
-    /// of this second.
+    /// A number that stays the same as long as the carried counters, and the set of objects in the snapshot, which is that of
+    /// second `epoch`, stay the same. Only valid while this program runs.
     pub(super) fn state(&self, epoch: u64) -> u64 {
         let mut hasher = FixedState::with_seed(self.changes).build_hasher();
         for object in self.carried.objects().filter(|object| self.seen(*object) != epoch) {

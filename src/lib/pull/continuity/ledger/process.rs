@@ -1,4 +1,4 @@
-//! What is known of a process.
+//! What is known about a process.
 
 use super::super::packed::Packed;
 use super::super::scratch::Scratch;
@@ -9,18 +9,18 @@ use std::collections::HashSet;
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) source: String,
-    /// What its objects had reached when they were last seen.
+    /// The counters of its objects when they were last seen.
     pub(super) last: Packed,
-    /// Of one that leaves: what they had reached in the snapshot before, as long as that matters.
+    /// If it is leaving: the counters of its objects in the snapshot before, as long as they are needed.
     pub(super) previous: Packed,
-    /// Of one that leaves: its master, and whether that has said that it has ended.
+    /// If it is leaving: its master, and whether the master has reported that it has ended.
     pub(super) master: Option<String>,
     pub(super) ended: bool,
-    /// By object, the last snapshot in which it was, by number.
+    /// For each object, the number of the last snapshot in which it was.
     pub(super) marks: Vec<u32>,
-    /// The objects in the order in which they came last.
+    /// The objects in the order of the last reply.
     pub(super) order: Vec<u32>,
-    /// The last snapshot in which it was, by number and by time.
+    /// Number and time of the last snapshot in which the process was.
     pub(super) number: u32,
     pub(super) seen: u64,
     /// Objects whose counters a newer process shows as well.
@@ -53,7 +53,7 @@ impl Process {
         self.marks.get(object as usize).is_some_and(|mark| *mark == self.number && *mark > 0)
     }
 
-    /// Whether it is in the snapshot of this number.
+    /// Whether an object is in the snapshot with this number.
     pub(super) fn has_now(&self, object: u32, number: u32) -> bool {
         self.marks.get(object as usize) == Some(&number)
     }

@@ -2,16 +2,16 @@ use super::*;
 use crate::haproxy::identity::Reading;
 use proptest::prelude::*;
 
-/// One thing that happens between two snapshots, or in one.
+/// Something that happens between two snapshots, or in one.
 #[derive(Debug, Clone)]
 enum Event {
-    /// So many requests to an object of the process on this socket.
+    /// Requests to an object of the process on this socket.
     Traffic(usize, usize, u64),
-    /// The same to one of the old processes.
+    /// Requests to an object of one of the old processes.
     OldTraffic(usize, usize, u64),
-    /// A new process takes the socket; the old one goes on as long as it has sessions, and is asked through its master.
+    /// A new process takes over the socket; the old one continues while it has sessions, and is reached through its master.
     Reload(usize),
-    /// A new process takes the socket, and the old one is gone at once.
+    /// A new process takes over the socket, and the old one is gone at once.
     Restart(usize),
     /// An old process ends.
     End(usize),
@@ -21,7 +21,7 @@ enum Event {
     /// The socket does not answer in the next snapshot.
     Silence(usize),
     Snapshot,
-    /// The program is started anew, from what it has stored.
+    /// The program restarts, with the state that it has stored.
     Again,
 }
 
@@ -47,7 +47,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     )
 }
 
-/// A process of HAProxy: its counters, and what of them no snapshot has seen yet.
+/// A process of HAProxy: its counters, and the values that snapshots have seen.
 #[derive(Debug, Clone)]
 struct Real {
     pid: u64,
@@ -141,7 +141,7 @@ impl World {
             for (object, counter) in real.objects.iter().enumerate() {
                 let Some(value) = counter else { continue };
                 reply.object(&name(object), &counters(*value));
-                // What was lost by a reset that nobody could see is no increment that was seen.
+                // Increments before a reset that no snapshot could see do not count as seen.
                 let before = real.shown[object];
                 self.increments[object] += if *value >= before { value - before } else { *value };
                 real.shown[object] = *value;
@@ -185,7 +185,7 @@ proptest! {
     }
 }
 
-/// The reply of one process with one object.
+/// Takes the reply of a process with a single object.
 fn show(ledger: &mut Ledger, pid: u64, source: &str, leaving: bool, value: u64) {
     let identity = Identity { host: None, key: None, source: Some(pid.to_string()) };
     let mut reply = ledger.reply(&Seen { identity, source, leaving, release: Some((3, 4)) });
