@@ -3,7 +3,8 @@
 use super::World;
 use crate::harness::lasting::{Sessions, server};
 use crate::harness::newer::haproxies;
-use crate::harness::{SOON, wait_until};
+use crate::harness::{SOON, names, wait_until};
+use std::fs;
 
 #[test]
 fn a_server_that_is_added_again_goes_on_where_it_was() {
@@ -41,5 +42,50 @@ fn a_server_that_is_added_again_goes_on_where_it_was() {
         assert_eq!(world.value("backend.b.stot"), all[0]);
         add(&world);
     }
+    world.pull.stop(SOON);
+}
+
+#[test]
+fn a_server_that_was_gone_for_longer_than_forget_after_begins_at_0() {
+    let newest = haproxies().into_iter().next_back().expect("Debian's, if no other");
+    let mut world = World::start(newest, "", ["", "", ""]);
+    let file = world.place.path().join("haproxystats.conf");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("continuous-counters = true", "continuous-counters = true\nforget-after = 3"))
+        .unwrap();
+    world.restart_pull(&[]);
+    wait_until(SOON, "HAProxy answers", || world.pid().is_some());
+    world.settle();
+    world.admin("set server b/s1 state maint");
+    let add = |world: &World| {
+        world.admin(&format!("add server b/s2 127.0.0.1:{}", server()));
+        world.admin("enable server b/s2");
+    };
+    add(&world);
+    world.open(3);
+    world.transfer(500);
+    world.settle();
+    assert_eq!(world.value("backend.b.server.s2.stot"), 3);
+    world.close();
+    world.admin("set server b/s2 state maint");
+    wait_until(SOON, "the last sessions have ended", || world.admin("del server b/s2").contains("Server deleted"));
+    let of_backend = world.value("backend.b.stot");
+    // It is not shown any more; its row is in the file of what is carried, until it is forgotten.
+    let carries = |world: &World| {
+        let all = names(&world.incoming());
+        let newest = all.iter().filter(|name| name.parse::<u64>().is_ok()).max()?;
+        let text = fs::read_to_string(world.incoming().join(newest).join("lb.sock_carriedstat")).unwrap_or_default();
+        Some(text.contains("b,s2,"))
+    };
+    wait_until(SOON, "it is carried", || carries(&world) == Some(true));
+    wait_until(SOON, "it is forgotten", || carries(&world) == Some(false));
+    world.settle();
+    // It steps back on purpose.
+    world.values.retain(|path, _| !path.contains("server.s2."));
+    add(&world);
+    world.open(2);
+    world.transfer(500);
+    world.settle();
+    assert_eq!((world.value("backend.b.server.s2.stot"), world.value("backend.b.stot")), (2, of_backend + 2));
     world.pull.stop(SOON);
 }
