@@ -95,7 +95,7 @@ impl Source {
         self.wishes.say(Wish::Leave);
     }
 
-    /// Like [`Self::leave`], but waits up to [`PATIENCE`], since it can take long if brokers are unavailable.
+    /// Like [`Self::leave`], but waits for that for a few seconds: it can take long if brokers are unavailable.
     pub fn end(self) {
         self.leave();
         let until = Instant::now() + PATIENCE;

@@ -214,7 +214,7 @@ pub(super) fn info(text: &[u8]) -> Vec<(u8, i64)> {
     values(text, read)
 }
 
-/// Like [`info`], for carried counters.
+/// Like [`info()`], for carried counters.
 pub(super) fn carried_info(text: &[u8]) -> Vec<(u8, i64)> {
     values(text, whole)
 }

@@ -48,7 +48,7 @@ fn of_suffix<'a>(name: &'a str, live: &str, old: &str) -> Option<(&'a str, Part)
 }
 
 impl TickReader {
-    /// `own` is the name of this machine, to which all sockets belong that [hosts] does not list.
+    /// `own` is the name of this machine, to which all sockets belong that `[hosts]` does not list.
     pub(super) fn new(hosts: Hosts, own: String) -> Self {
         Self { hosts, own, rows: RowReader::default() }
     }

@@ -131,7 +131,7 @@ impl Account {
 
     /// Number of names, and of those whose objects have not been seen since this second.
     pub(super) fn names(&self, before: u64) -> (usize, usize) {
-        // Names with time 0 are known from other processes, and still needed.
+        // Names with time 0 were restored because their counters are shared; they are still needed.
         let is_stale = |seen: &&u64| (1..before).contains(*seen);
         (self.seen.len(), self.seen.iter().filter(is_stale).count())
     }
