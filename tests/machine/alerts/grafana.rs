@@ -4,14 +4,13 @@ use super::prometheus::quoted;
 use super::rules::{Alert, Check, GROUPS};
 use std::fmt::Write;
 
-/// Labels in a summary are those of Prometheus: series of Graphite have their name.
+/// Prometheus' labels come after the colon in a summary. Series of Graphite have their name instead.
 pub fn summary(alert: &Alert) -> String {
-    let mut text = alert.summary.replace(" of {{ $labels.instance }}", "").replace(" on {{ $labels.instance }}", "");
-    text = text.replace(" for {{ $labels.instance }}", "");
-    for label in ["proxy", "server", "job", "instance"] {
-        text = text.replace(&format!(" {{{{ $labels.{label} }}}}"), "");
-    }
-    format!("{text}: {{{{ $labels.name }}}}")
+    format!("{}: {{{{ $labels.name }}}}", without_labels(alert))
+}
+
+pub fn without_labels(alert: &Alert) -> &'static str {
+    alert.summary.split_once(": {{").map_or(alert.summary, |(text, _)| text)
 }
 
 fn rule(out: &mut String, alert: &Alert, check: Check) {

@@ -79,7 +79,7 @@ pub(in crate::top) struct Counts {
     pub(in crate::top) maint: usize,
     /// Up, but their own checks have stopped new sessions.
     pub(in crate::top) nolb: usize,
-    /// Those of the servers that are up that are not checked.
+    /// Servers that are up and have no health checks.
     pub(in crate::top) unchecked: usize,
 }
 
