@@ -45,3 +45,5 @@ mod run;
 mod supervision;
 #[cfg(feature = "kafka")]
 mod through_kafka;
+#[cfg(feature = "kafka")]
+mod through_kafka_refused;

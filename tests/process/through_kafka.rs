@@ -7,12 +7,13 @@ use crate::harness::incoming::{FIRST, Incoming, snapshots};
 use crate::harness::kafka::{Brokers, Points, Tansu, missing, points_of_lines};
 use crate::harness::{Daemon, SOON, names, poll, run, wait_until, with_config};
 use nix::sys::signal::Signal;
-use std::time::Duration;
+use serde_json::Value;
+use std::time::{Duration, Instant};
 
-const TOPIC: &str = "snapshots";
+pub const TOPIC: &str = "snapshots";
 
 /// A member of the group, and what is beside it. The deadline is one that is not reached.
-fn member(brokers: &str, graphite: u16, options: &str) -> Incoming {
+pub fn member(brokers: &str, graphite: u16, options: &str) -> Incoming {
     Incoming::new(
         graphite,
         &format!(
@@ -25,7 +26,7 @@ fn member(brokers: &str, graphite: u16, options: &str) -> Incoming {
 
 /// What has arrived, without figures about haproxystats itself: of each point the value that is expected, if it is among those that
 /// came. A roll-up may have come before of the hosts that were there in time; the last one is that of all.
-fn arrived(graphite: &Recorder, expected: &Points) -> Points {
+pub fn arrived(graphite: &Recorder, expected: &Points) -> Points {
     let record = graphite.record();
     assert_eq!(record.malformed, Vec::<String>::new());
     let mut points = Points::new();
@@ -42,7 +43,7 @@ fn arrived(graphite: &Recorder, expected: &Points) -> Points {
 
 /// Waits until every point is there with its value, and nothing that none implies.
 #[track_caller]
-fn wait_for(graphite: &Recorder, expected: &Points, limit: Duration) -> Points {
+pub fn wait_for(graphite: &Recorder, expected: &Points, limit: Duration) -> Points {
     let there = poll(limit, || missing(expected, &arrived(graphite, expected)).is_empty().then_some(()));
     let arrived = arrived(graphite, expected);
     let lost = missing(expected, &arrived);
@@ -54,7 +55,7 @@ fn wait_for(graphite: &Recorder, expected: &Points, limit: Duration) -> Points {
 
 /// No point of a host has come with two values.
 #[track_caller]
-fn assert_one_value_each(graphite: &Recorder) {
+pub fn assert_one_value_each(graphite: &Recorder) {
     let record = graphite.record();
     let mut values = std::collections::BTreeMap::new();
     for line in record.lines.keys().filter(|line| !line.contains(".haproxystats.") && !line.contains(".cluster.")) {
@@ -116,113 +117,6 @@ fn what_goes_through_kafka_is_what_one_process_sends() {
     }
 }
 
-/// Values of a figure of the member, as they arrived.
-fn figure(graphite: &Recorder, name: &str) -> f64 {
-    let record = graphite.record();
-    let wanted = format!(".haproxystats.{name} ");
-    let values = record.lines.keys().filter(|line| line.contains(&wanted));
-    values.filter_map(|line| line.split(' ').nth(1)?.parse::<f64>().ok()).fold(0.0, f64::max)
-}
-
-#[test]
-fn poison_is_counted_told_and_left_out() {
-    let (brokers, graphite) = (Brokers::start(1), Recorder::start());
-    brokers.create_topic(TOPIC, 1);
-    let fleet = Fleet::new(2, 1);
-    let writer = Writer::new(&brokers.address(), TOPIC);
-    let (label, payload) = fleet.messages(0, FIRST, 1_000_000).remove(0);
-    let headers = label.headers();
-    let with = |name: &str, value: &str| {
-        let changed =
-            |(of, text): &(&'static str, String)| (*of, if *of == name { value.to_owned() } else { text.clone() });
-        let headers: Vec<(&str, String)> = headers.iter().map(changed).collect();
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        writer.raw(Some(0), "k", &headers, payload.as_bytes());
-    };
-    writer.raw(Some(0), "k", &[], b"garbage");
-    writer.raw(Some(0), "k", &[("haproxystats", "1")], b"garbage");
-    with("haproxystats", "one");
-    with("file", "../../evil_stat");
-    with("time", "99999999999");
-    with("size", "1");
-    with("files", "0");
-    // One host with two opinions of how many files it has: the first counts.
-    let (of_one, text) = fleet.messages(1, FIRST, 1_000_000).remove(0);
-    writer.part(&of_one, &text);
-    let contradicts = haproxystats::parcel::Label { files: 3, ..of_one };
-    writer.part(&contradicts, &text);
-    writer.flush();
-    let mut expected = Points::new();
-    let member = member(&brokers.address(), graphite.port(), "");
-    let mut daemon = member.daemon();
-    for second in (0..4).map(|tick| FIRST + tick * INTERVAL) {
-        writer.hosts(&fleet, 0..2, second);
-        expected.extend(fleet.expected(0..2, second));
-    }
-    wait_for(&graphite, &expected, SOON);
-    assert_one_value_each(&graphite);
-    daemon.wait_for_output("header file is malformed", SOON);
-    daemon.wait_for_output("it has no header haproxystats", SOON);
-    daemon.wait_for_output("header files is not that of other files of the host", SOON);
-    let mut second = 4;
-    wait_until(SOON, "the figure", || {
-        writer.hosts(&fleet, 0..2, FIRST + second * INTERVAL);
-        second += 1;
-        figure(&graphite, "SourceRefused") >= 8.0
-    });
-    daemon.stop(SOON);
-    assert!(!member.beside("evil_stat").exists());
-}
-
-/// Compressed to nothing, and larger than anything that is taken.
-#[test]
-fn what_is_too_large_unpacked_stops_its_partition_and_costs_no_memory() {
-    let (brokers, graphite) = (Brokers::start(1), Recorder::start());
-    brokers.create_topic(TOPIC, 2);
-    let fleet = Fleet::new(2, 1);
-    let mut writer = Writer::new(&brokers.address(), TOPIC);
-    writer.raw(Some(0), "k", &[("haproxystats", "1")], &vec![b'0'; 300_000_000]);
-    writer.flush();
-    writer.partition = Some(1);
-    let member = member(&brokers.address(), graphite.port(), "");
-    let mut daemon = member.daemon();
-    let mut expected = Points::new();
-    for second in (0..4).map(|tick| FIRST + tick * INTERVAL) {
-        writer.hosts(&fleet, 0..2, second);
-        expected.extend(fleet.expected(0..2, second));
-    }
-    daemon.wait_for_output("messages cannot be unpacked", SOON);
-    wait_for(&graphite, &expected, SOON);
-    assert!(daemon.rss_kib().unwrap() < 200_000, "{:?} KiB", daemon.rss_kib());
-    daemon.stop(SOON);
-}
-
-#[test]
-fn a_later_version_waits_for_one_who_understands_it() {
-    let (brokers, graphite) = (Brokers::start(1), Recorder::start());
-    brokers.create_topic(TOPIC, 2);
-    let fleet = Fleet::new(2, 1);
-    let writer = Writer::new(&brokers.address(), TOPIC);
-    writer.hosts(&fleet, 0..2, FIRST);
-    let member = member(&brokers.address(), graphite.port(), "");
-    let mut daemon = member.daemon();
-    wait_for(&graphite, &fleet.expected(0..2, FIRST), SOON);
-    let cluster = fleet.cluster(0).to_owned();
-    writer.raw(None, &cluster, &[("haproxystats", "2"), ("later", "words")], b"?");
-    writer.hosts(&fleet, 0..2, FIRST + INTERVAL);
-    daemon.wait_for_output("version 2 of the format", SOON);
-    daemon.stop(SOON);
-    let mut daemon = member.daemon();
-    daemon.wait_for_output("version 2 of the format", SOON);
-    daemon.stop(SOON);
-    let mut command = with_config(crate::harness::process(), member.config());
-    command.args(["--check", "--ask"]);
-    let (_, table) = run(command, SOON);
-    assert!(table.contains("topic snapshots has 2 partitions; group haproxystats is "), "{table}");
-    assert!(!table.contains("is 0 messages behind"), "{table}");
-    wait_for(&graphite, &fleet.expected(0..2, FIRST), SOON);
-}
-
 #[test]
 fn while_graphite_is_away_snapshots_wait_in_kafka() {
     let (brokers, mut graphite) = (Brokers::start(1), Recorder::away());
@@ -236,13 +130,13 @@ fn while_graphite_is_away_snapshots_wait_in_kafka() {
         writer.hosts(&fleet, 0..4, second);
         expected.extend(fleet.expected(0..4, second));
     }
-    daemon.wait_for_output("further ones wait in Kafka", SOON);
+    daemon.wait_for_output("partitions paused until they are delivered", SOON);
     assert!(snapshots(&member.path()).len() <= 3, "{:?}", names(&member.path()));
     // Killed with what is not committed; the next start reads it again.
     daemon.signal(Signal::SIGKILL);
     daemon.wait(SOON);
     let mut daemon = member.daemon();
-    daemon.wait_for_output("it is read from Kafka again", SOON);
+    daemon.wait_for_output("they are read from Kafka again", SOON);
     graphite.come_back();
     wait_for(&graphite, &expected, SOON);
     assert_one_value_each(&graphite);
@@ -292,36 +186,51 @@ fn a_host_that_is_late_is_added_to_its_cluster() {
     daemon.stop(SOON);
 }
 
+/// How often partitions came to a member or went away.
+fn rebalances_of(daemon: &Daemon) -> usize {
+    daemon.output().matches("partitions assigned").count()
+}
+
+/// With `HAPROXYSTATS_LONG_RUN`, which is a number of seconds, that long and with two hundred hosts; a member dies every eight.
 #[test]
 fn members_that_die_lose_nothing_and_make_no_roll_up_of_a_part() {
+    let long = std::env::var("HAPROXYSTATS_LONG_RUN").ok().map(|text| text.parse::<u64>().unwrap());
+    let (hosts, ticks, pace, every) = long.map_or((40, 60, 300, 15), |seconds| (200, seconds, 1000, 8));
     let (brokers, graphite) = (Brokers::start(3), Recorder::start());
     brokers.create_topic(TOPIC, 6);
-    let fleet = Fleet::new(40, 5);
+    let fleet = Fleet::new(hosts, 5);
     let writer = Writer::new(&brokers.address(), TOPIC);
     let members: Vec<Incoming> =
         (0..3).map(|_| member(&brokers.address(), graphite.port(), "cluster-deadline = 8")).collect();
     let mut daemons: Vec<Daemon> = members.iter().map(Incoming::daemon).collect();
     let mut expected = Points::new();
     let mut random = fastrand::Rng::with_seed(22);
-    for tick in 0..60 {
+    let (begun, mut deaths, mut rebalances) = (Instant::now(), 0, 0);
+    for tick in 0..ticks {
         let second = FIRST + tick * INTERVAL;
         // Not in order, and some of the next second before the rest of this one.
         let mut hosts: Vec<usize> = (0..fleet.len()).collect();
         random.shuffle(&mut hosts);
         writer.hosts(&fleet, hosts, second);
         expected.extend(fleet.expected(0..fleet.len(), second));
-        if tick % 15 == 5 {
+        if tick % every == 5 % every {
             let dies = random.usize(0..3);
+            rebalances += rebalances_of(&daemons[dies]);
+            deaths += 1;
             daemons[dies].signal(Signal::SIGKILL);
             daemons[dies].wait(SOON);
             daemons[dies] = members[dies].daemon();
         }
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep((Duration::from_millis(pace) * (tick as u32 + 1)).saturating_sub(begun.elapsed()));
     }
     let arrived = wait_for(&graphite, &expected, 2 * SOON);
     assert_one_value_each(&graphite);
-    let twice = arrived.values().filter(|(_, times)| *times > 1).count();
-    println!("{} points, {twice} of them more than once", arrived.len());
+    let again: u64 = arrived.values().map(|(_, times)| u64::from(*times) - 1).sum();
+    rebalances += daemons.iter().map(rebalances_of).sum::<usize>();
+    println!(
+        "{} points, 0 lost, 0 wrong, {again} came again; {deaths} deaths, partitions came or went {rebalances} times",
+        arrived.len()
+    );
     daemons.iter_mut().for_each(|daemon| daemon.stop(SOON));
 }
 
@@ -360,6 +269,45 @@ fn an_independent_broker_understands_it_too() {
     assert_one_value_each(&graphite);
     sender.stop(SOON);
     daemons.iter_mut().for_each(|daemon| daemon.stop(SOON));
+}
+
+#[test]
+fn the_status_of_a_member_says_where_it_is() {
+    let (brokers, mut graphite) = (Brokers::start(1), Recorder::away());
+    brokers.create_topic(TOPIC, 2);
+    let fleet = Fleet::new(2, 1);
+    let mut writer = Writer::new(&brokers.address(), TOPIC);
+    writer.partition = Some(1);
+    writer.raw(Some(1), "k", &[], b"garbage");
+    let member = member(&brokers.address(), graphite.port(), "cluster-deadline = 1");
+    let status = |option: &[&str]| {
+        let mut command = with_config(crate::harness::process(), member.config());
+        command.arg("--status").args(option);
+        run(command, SOON).1
+    };
+    let group = || serde_json::from_str::<Value>(&status(&["--json"])).unwrap()["group"].clone();
+    assert_eq!(group(), Value::Null);
+    let mut daemon = member.daemon();
+    writer.hosts(&fleet, 0..2, FIRST);
+    wait_until(SOON, "two hosts that are put together", || group()["assembled"] == 2);
+    let found = group();
+    for (name, value) in [("group", "haproxystats"), ("topic", TOPIC)] {
+        assert_eq!(found[name], value, "{found}");
+    }
+    assert_eq!(found["partitions"], serde_json::json!([0, 1]));
+    for (name, value) in [("refused", 1), ("incomplete", 0), ("late", 0), ("partitions_held", 0)] {
+        assert_eq!(found[name], value, "{name}: {found}");
+    }
+    // Not of this decade; read, and not delivered.
+    assert!(found["oldest_age_seconds"].as_u64().unwrap() > 10_000_000, "{found}");
+    let text = status(&[]);
+    for words in ["group                  haproxystats of topic snapshots\n", "partitions             0, 1\n"] {
+        assert!(text.contains(words), "{text}");
+    }
+    assert!(text.contains("oldest undelivered snapshot "), "{text}");
+    graphite.come_back();
+    wait_until(SOON, "nothing that waits", || group()["oldest_age_seconds"].is_null());
+    daemon.stop(SOON);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! librdkafka as a member of a consumer group: its configuration, and the events it reports.
 
+use super::aside::Content;
 use super::places::{Position, note, read_note};
 use crate::config::KafkaSource;
 use crate::config::kafka::SecretError;
@@ -40,8 +41,8 @@ pub(super) enum Event {
     Revoked(Vec<i32>),
     /// A connection failed, or all of them.
     Trouble(RDKafkaErrorCode, String),
-    /// End offsets of the partitions.
-    Ends(BTreeMap<i32, i64>),
+    /// End offsets of the partitions, and whether any broker is connected.
+    Ends(BTreeMap<i32, i64>, bool),
     /// Offsets were not committed.
     NotCommitted(String),
 }
@@ -77,9 +78,10 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
-        let Some(topic) = statistics.topics.get(&self.topic) else { return };
-        let ends = topic.partitions.iter().filter(|(number, of)| **number >= 0 && of.hi_offset >= 0);
-        self.tell(Event::Ends(ends.map(|(number, of)| (*number, of.hi_offset)).collect()));
+        let connected = statistics.brokers.values().any(|broker| broker.state == "UP");
+        let partitions = statistics.topics.get(&self.topic).map(|topic| topic.partitions.iter());
+        let ends = partitions.into_iter().flatten().filter(|(number, of)| **number >= 0 && of.hi_offset >= 0);
+        self.tell(Event::Ends(ends.map(|(number, of)| (*number, of.hi_offset)).collect(), connected));
     }
 }
 
@@ -146,6 +148,16 @@ pub(super) struct Read<'a> {
 impl Read<'_> {
     pub(super) fn payload(&self) -> &[u8] {
         self.message.payload().unwrap_or_default()
+    }
+
+    /// What is kept of a message that is not taken.
+    pub(super) fn content(&self) -> Content {
+        let headers = || {
+            let headers = self.message.headers().into_iter().flat_map(Headers::iter);
+            headers.map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect()
+        };
+        // See [`Client::poll`].
+        Content::new(catch_unwind(AssertUnwindSafe(headers)).unwrap_or_default(), self.payload())
     }
 }
 
@@ -232,6 +244,11 @@ impl Client {
         }
         self.paused.clone_from(wanted);
         Ok(())
+    }
+
+    /// Reads a partition on at this offset.
+    pub(super) fn skip_to(&self, partition: i32, offset: i64) -> Result<(), KafkaError> {
+        self.consumer.seek(&self.topic, partition, Offset::Offset(offset), ASK)
     }
 
     /// Forgets that a partition is paused: it is not when it is assigned again.

@@ -1,5 +1,6 @@
 //! Figures about reading from Kafka, which the daemon publishes.
 
+use crate::snapshot::Epoch;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The figures.
@@ -11,8 +12,12 @@ pub struct Figures {
     pub partitions: u64,
     /// Partitions that are paused.
     pub paused: u64,
+    /// Partitions stopped at a message of a later version of the format.
+    pub held: u64,
     /// Messages that are not committed yet.
     pub lag: u64,
+    /// The oldest second that was read but not delivered yet.
+    pub oldest: Option<Epoch>,
     /// Seconds that are being assembled.
     pub assembling: u64,
     /// Bytes in memory of files that are not complete.

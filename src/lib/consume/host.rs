@@ -74,19 +74,21 @@ impl Host {
         Self { files: BTreeMap::new(), count, since, tokens: Vec::new(), bytes: 0 }
     }
 
+    /// Whether a part fits to what has come.
+    pub(super) fn check(&self, label: &Label) -> Result<(), Contradiction> {
+        match self.files.get(&label.file) {
+            _ if label.files != self.count => Err(Contradiction::Files),
+            None if self.files.len() == self.count => Err(Contradiction::TooMany),
+            Some(file) if file.size != label.size => Err(Contradiction::Size),
+            _ => Ok(()),
+        }
+    }
+
     /// Adds a part.
     pub(super) fn add(&mut self, label: &Label, payload: &[u8]) -> Result<(), Contradiction> {
-        if label.files != self.count {
-            return Err(Contradiction::Files);
-        }
-        if !self.files.contains_key(&label.file) && self.files.len() == self.count {
-            return Err(Contradiction::TooMany);
-        }
+        self.check(label)?;
         let file = self.files.entry(label.file.clone());
         let file = file.or_insert_with(|| Parts { size: label.size, parts: BTreeMap::new() });
-        if file.size != label.size {
-            return Err(Contradiction::Size);
-        }
         // Of two parts at the same offset, keep the longer one.
         let known = file.parts.get(&label.offset).map_or(0, Vec::len);
         if known == 0 || known < payload.len() {

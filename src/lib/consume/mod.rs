@@ -10,7 +10,9 @@
 //! program can see: the directory that it created is gone. Offsets are committed only after that. So if anything dies, what was
 //! not delivered is read again, by this member or another one.
 
+mod aside;
 mod client;
+mod damaged;
 mod figures;
 mod host;
 mod known;

@@ -95,6 +95,11 @@ impl Places {
         Some(Position { partition, offset, settled: self.settled })
     }
 
+    /// The oldest second that is not delivered.
+    pub(super) fn oldest(&self) -> Option<Epoch> {
+        self.seconds.iter().find(|(_, place)| place.open > 0).map(|(second, _)| *second)
+    }
+
     /// The last settled second.
     pub(super) fn settled(&self) -> Option<Epoch> {
         self.settled

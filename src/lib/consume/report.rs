@@ -1,11 +1,13 @@
 //! Logs each change once.
 
+use super::aside::{Kept, Refusal};
 use crate::parcel::Refused;
+use crate::snapshot::quarantine::MOST;
 use rdkafka::error::RDKafkaErrorCode;
 use std::collections::BTreeSet;
 use std::error::Error;
 
-/// How many refused messages are logged individually.
+/// How many refusals are logged individually.
 const REFUSALS_TOLD: u64 = 10;
 
 /// After how many failed commits in a row a warning is logged.
@@ -21,7 +23,10 @@ pub(super) struct Report {
     disk: bool,
     /// Number of failures in a row.
     commits_failed: u32,
+    /// Messages that are refused, and how often there were some.
     refused: u64,
+    refusals: u64,
+    not_kept: bool,
     full: bool,
     not_unpacked: bool,
 }
@@ -37,6 +42,8 @@ impl Report {
             disk: false,
             commits_failed: 0,
             refused: 0,
+            refusals: 0,
+            not_kept: false,
             full: false,
             not_unpacked: false,
         }
@@ -51,6 +58,13 @@ impl Report {
     pub(super) fn well(&mut self) {
         if self.trouble.take().is_some() {
             tracing::info!(brokers = self.brokers, topic = self.topic, "reading snapshots from Kafka again");
+        }
+    }
+
+    /// A broker is there again, though nothing new may be.
+    pub(super) fn connected(&mut self) {
+        if self.trouble.as_ref().is_some_and(|error| *error == RDKafkaErrorCode::AllBrokersDown.to_string()) {
+            self.well();
         }
     }
 
@@ -118,19 +132,54 @@ impl Report {
         self.commits_failed = 0;
     }
 
-    /// A message is skipped.
-    pub(super) fn refused(&mut self, partition: i32, offset: i64, reason: &(dyn Error + 'static)) {
-        self.refused += 1;
+    /// Messages are refused.
+    pub(super) fn refused(&mut self, refusal: &Refusal, kept: &Kept) {
+        self.refused += refusal.count();
         let (topic, refused) = (&self.topic, self.refused);
-        if refused <= REFUSALS_TOLD || refused.is_power_of_two() {
-            tracing::error!(topic, partition, offset, reason, refused, "message skipped");
+        let (partition, offset, last) =
+            (refusal.partition, refusal.offsets.start, refusal.offsets.end.saturating_sub(1));
+        let reason = &refusal.reason;
+        if self.refusals >= REFUSALS_TOLD && !self.refusals.is_power_of_two() {
+            tracing::debug!(topic, partition, offset, last, reason, "message refused");
         } else {
-            tracing::debug!(topic, partition, offset, reason, "message skipped");
+            match kept {
+                Kept::At(file) => {
+                    let file = file.display();
+                    tracing::error!(topic, partition, offset, last, reason, refused, %file, "message refused, and set aside");
+                }
+                Kept::Full(place) => {
+                    let place = place.display();
+                    tracing::error!(topic, partition, offset, last, reason, refused, %place,
+                        "message refused, and not copied: there are {MOST} files already; look at them, and remove them");
+                }
+            }
+        }
+        self.refusals += 1;
+    }
+
+    /// A message that is refused cannot be set aside.
+    pub(super) fn not_kept(&mut self, error: &(dyn Error + 'static)) {
+        let error = crate::logging::Chain(error).to_string();
+        if std::mem::replace(&mut self.not_kept, true) {
+            tracing::debug!(error, "refused messages still cannot be set aside");
+        } else {
+            tracing::error!(
+                topic = self.topic,
+                error,
+                "cannot set aside a refused message; its partition is stopped, retrying"
+            );
         }
     }
 
-    /// A set of messages that cannot be unpacked stops its partition.
-    pub(super) fn not_unpacked(&mut self, error: &(dyn Error + 'static)) {
+    /// It can.
+    pub(super) fn can_keep(&mut self) {
+        if std::mem::replace(&mut self.not_kept, false) {
+            tracing::info!(topic = self.topic, "refused messages can be set aside again");
+        }
+    }
+
+    /// A set of messages stops its partition, and is not found.
+    pub(super) fn not_unpacked(&mut self, error: &str) {
         if std::mem::replace(&mut self.not_unpacked, true) {
             tracing::debug!(error, "messages still cannot be unpacked");
         } else {
@@ -138,10 +187,16 @@ impl Report {
                 topic = self.topic,
                 group = self.group,
                 error,
-                "messages cannot be unpacked, or are larger than librdkafka.receive.message.max.bytes: their partition is read no \
-                 further; skip them with kafka-consumer-groups.sh --reset-offsets while no member runs"
+                "messages cannot be unpacked, or are larger than librdkafka.receive.message.max.bytes, and cannot be located: \
+                 their partition is stopped, retrying; or skip them with kafka-consumer-groups.sh \
+                 --reset-offsets while no member runs"
             );
         }
+    }
+
+    /// It is found.
+    pub(super) fn found(&mut self) {
+        self.not_unpacked = false;
     }
 
     /// A message of a later version stops its partition.
@@ -152,7 +207,7 @@ impl Report {
             partition,
             offset,
             reason,
-            "partition stopped at this message until the group has a member that understands it"
+            "partition stopped at this message until the group has a member that understands it: upgrade the members"
         );
     }
 

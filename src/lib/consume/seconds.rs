@@ -93,6 +93,7 @@ impl Seconds {
 
     /// Takes a message, and returns the host that it completes, if any. Ignores messages of partitions that are not assigned, or
     /// stopped.
+    /// A refused message only counts as read once it is passed: see [`Seconds::pass`].
     pub(super) fn take(
         &mut self,
         (partition, offset): (i32, i64),
@@ -102,11 +103,17 @@ impl Seconds {
         wall_clock: Duration,
     ) -> Result<Option<Whole>, Poison> {
         let Some(of) = self.partitions.get_mut(&partition).filter(|of| !of.held) else { return Ok(None) };
-        if label.time.0 > wall_clock.as_secs().saturating_add(FUTURE) || payload.len() > self.limits.buffer {
-            of.places.read(offset, None);
-            return Err(if payload.len() > self.limits.buffer { Poison::TooLarge } else { Poison::Future });
+        if payload.len() > self.limits.buffer {
+            return Err(Poison::TooLarge);
+        }
+        if label.time.0 > wall_clock.as_secs().saturating_add(FUTURE) {
+            return Err(Poison::Future);
         }
         let (second, host) = (label.time, HostName { name: label.host.clone(), cluster: label.cluster.clone() });
+        let key = (second, host.clone());
+        if let Some(coming) = self.coming.get(&key) {
+            coming.check(label)?;
+        }
         let token = of.token;
         of.places.read(offset, Some(second));
         of.saw(&host, second, label.interval, now);
@@ -120,7 +127,6 @@ impl Seconds {
             Waiting::new(*serial, now)
         });
         waiting.partitions.insert(partition);
-        let key = (second, host);
         if !self.coming.contains_key(&key) {
             waiting.coming += 1;
             // One of these may have been waiting for this host.
@@ -140,7 +146,7 @@ impl Seconds {
         Ok(self.coming.remove(&key).map(|host| self.whole(key, host, false)))
     }
 
-    /// Notes a message that is not from haproxystats.
+    /// Notes a message that is not processed, and was set aside.
     pub(super) fn pass(&mut self, partition: i32, offset: i64) {
         if let Some(partition) = self.partitions.get_mut(&partition).filter(|of| !of.held) {
             partition.places.read(offset, None);
@@ -178,13 +184,14 @@ impl Seconds {
 
     /// Hosts whose time is over: those whose files that arrived are all complete, and the number of the others, which are
     /// dropped.
+    /// Time in which a partition is not read does not count: the rest of a host may be its next message.
     pub(super) fn overdue(&mut self, now: Instant) -> (Vec<Whole>, u64) {
-        let mut over: Vec<(Instant, (Epoch, HostName))> = self
-            .coming
-            .iter()
-            .filter(|(_, host)| now.duration_since(host.since) >= self.limits.assemble)
-            .map(|(key, host)| (host.since, key.clone()))
-            .collect();
+        let is_over = |host: &Host| {
+            now.duration_since(host.since) >= self.limits.assemble
+                && host.tokens.iter().all(|token| self.is_read(token.partition))
+        };
+        let over = self.coming.iter().filter(|(_, host)| is_over(host));
+        let mut over: Vec<(Instant, (Epoch, HostName))> = over.map(|(key, host)| (host.since, key.clone())).collect();
         if self.is_over_full() {
             over = self.coming.iter().map(|(key, host)| (host.since, key.clone())).collect();
         }
@@ -209,6 +216,12 @@ impl Seconds {
         }
         self.tidy();
         (rest, given_up)
+    }
+
+    /// Whether what comes of a partition is read now.
+    fn is_read(&self, partition: i32) -> bool {
+        let is_held = self.partitions.get(&partition).is_some_and(|partition| partition.held);
+        !is_held && !self.paused.contains(&partition)
     }
 
     /// Notes that a second was published in `src-dir`.
@@ -292,6 +305,16 @@ impl Seconds {
         }
         let held = self.partitions.iter().filter(|(_, partition)| partition.held).map(|(number, _)| *number);
         ahead.into_iter().filter(|(_, seconds)| *seconds >= AHEAD).map(|(number, _)| number).chain(held).collect()
+    }
+
+    /// Partitions that wait for a later version of this program.
+    pub(super) fn held(&self) -> usize {
+        self.partitions.values().filter(|partition| partition.held).count()
+    }
+
+    /// The oldest second of which something was read that is not delivered.
+    pub(super) fn oldest(&self) -> Option<Epoch> {
+        self.partitions.values().filter_map(|partition| partition.places.oldest()).min()
     }
 
     /// All partitions, with the offset at which each is read next.

@@ -1,6 +1,11 @@
 //! The thread: reads messages, does what [`super::seconds`] decides, and commits offsets.
 
+mod refuse;
+mod tell;
+
+use super::aside::Refusal;
 use super::client::{Client, Event, Read, is_trouble};
+use super::damaged::is_damage;
 use super::figures::Shared;
 use super::places::Position;
 use super::report::Report;
@@ -13,6 +18,7 @@ use crate::config::KafkaSource;
 use crate::parcel::Refused;
 use crate::snapshot::list::wall_clock;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use refuse::Refusals;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -25,6 +31,9 @@ const WAIT: Duration = Duration::from_millis(50);
 
 /// How often offsets are committed.
 const COMMIT: Duration = Duration::from_millis(500);
+
+/// A turn that takes this long means that the program was stopped, or got no processor time.
+const STALL: Duration = Duration::from_secs(2);
 
 /// Pause before writing to the disk is retried.
 const DISK: Duration = Duration::from_secs(1);
@@ -44,9 +53,14 @@ pub(super) struct Task {
     unsaved: VecDeque<Whole>,
     /// When writing to the disk is retried.
     disk_at: Option<Instant>,
+    refusals: Refusals,
     ends: BTreeMap<i32, i64>,
     committed: Vec<Position>,
     committed_at: Instant,
+    /// The last turn.
+    turned: Instant,
+    /// When was last said how things are.
+    said: Option<Instant>,
 }
 
 impl Task {
@@ -60,7 +74,9 @@ impl Task {
         };
         let brokers = config.properties.get("bootstrap.servers").map(String::as_str).unwrap_or_default();
         let report = Report::new(brokers, &config.topic, &config.group);
+        let now = Instant::now();
         Self {
+            refusals: Refusals::new(&config, src_dir),
             src_dir: src_dir.to_owned(),
             seconds: Seconds::new(limits),
             report,
@@ -70,7 +86,9 @@ impl Task {
             disk_at: None,
             ends: BTreeMap::new(),
             committed: Vec::new(),
-            committed_at: Instant::now(),
+            committed_at: now,
+            turned: now,
+            said: None,
             config,
         }
     }
@@ -120,11 +138,12 @@ impl Task {
         let drains = self.wishes.is(Wish::Drain);
         let mut time = WAIT;
         for _ in 0..AT_A_TIME {
+            let refusals = self.refusals.partitions().count();
             let read = client.poll(time);
             let nothing = read.is_none();
             let whole = match read {
                 None => None,
-                Some(Ok(read)) => self.take(&read),
+                Some(Ok(read)) => self.take(client, &read),
                 Some(Err(error)) => {
                     self.failed(&error);
                     None
@@ -135,32 +154,38 @@ impl Task {
             if let Some(whole) = whole {
                 self.save(whole, spool);
             }
-            if nothing || !self.unsaved.is_empty() || self.seconds.is_over_full() {
+            // What may not be passed is not read on: its partition is paused below.
+            let refused = self.refusals.partitions().count() > refusals;
+            if nothing || refused || !self.unsaved.is_empty() || self.seconds.is_over_full() {
                 break;
             }
             time = Duration::ZERO;
         }
         let now = Instant::now();
+        if now.duration_since(std::mem::replace(&mut self.turned, now)) > STALL {
+            self.seconds.woke(now);
+        }
         self.try_disk(spool, now);
+        self.try_refusals(client, now);
         self.seconds.delivered(|second| spool.has(second));
+        self.pause(client, drains);
         if !drains {
             self.overdue(spool, now);
             self.publish(spool, now);
         }
         self.commit(client, now);
-        self.pause(client, drains);
-        self.tell();
+        self.tell(now);
     }
 
-    fn take(&mut self, read: &Read<'_>) -> Option<Whole> {
+    fn take(&mut self, client: &Client, read: &Read<'_>) -> Option<Whole> {
         self.report.well();
         let (partition, offset) = (read.partition, read.offset);
-        let refused: Box<dyn std::error::Error> = match &read.label {
+        let reason = match &read.label {
             Ok(label) => {
                 let taken = self.seconds.take((partition, offset), label, read.payload(), Instant::now(), wall_clock());
                 match taken {
                     Ok(whole) => return whole,
-                    Err(poison) => Box::new(poison),
+                    Err(poison) => poison.to_string(),
                 }
             }
             Err(newer @ Refused::Newer(_)) => {
@@ -169,13 +194,10 @@ impl Task {
                 }
                 return None;
             }
-            Err(refused) => {
-                self.seconds.pass(partition, offset);
-                Box::new(refused.clone())
-            }
+            Err(refused) => refused.to_string(),
         };
-        self.report.refused(partition, offset, &*refused);
-        self.figures.change(|figures| figures.refused += 1);
+        let offsets = offset..offset.saturating_add(1);
+        self.refuse(client, Refusal { partition, offsets, reason, content: Some(read.content()) });
         None
     }
 
@@ -184,8 +206,6 @@ impl Task {
             None | Some(RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::AutoOffsetReset) => {
                 tracing::debug!(%error, "while reading");
             }
-            // librdkafka retries such a set of messages forever, and does not say which partition it is from.
-            Some(RDKafkaErrorCode::BadCompression | RDKafkaErrorCode::BadMessage) => self.report.not_unpacked(error),
             Some(code) if is_trouble(code) => self.report.trouble(code, &error.to_string()),
             Some(_) => tracing::debug!(%error, "while reading"),
         }
@@ -196,9 +216,15 @@ impl Task {
             match event {
                 Event::Assigned(partitions) => self.assigned(client, &partitions),
                 Event::Revoked(partitions) => self.revoked(client, spool, &partitions),
+                Event::Trouble(code, reason) if is_damage(code) => self.damaged(&reason),
                 Event::Trouble(code, reason) if is_trouble(code) => self.report.trouble(code, &reason),
                 Event::Trouble(code, reason) => tracing::debug!(error = %code, reason, "broker error"),
-                Event::Ends(ends) => self.ends = ends,
+                Event::Ends(ends, connected) => {
+                    self.ends = ends;
+                    if connected {
+                        self.report.connected();
+                    }
+                }
                 Event::NotCommitted(error) => {
                     self.committed.clear();
                     self.report.not_committed(&error);
@@ -232,6 +258,7 @@ impl Task {
     fn revoked(&mut self, client: &mut Client, spool: &mut Spool, partitions: &[i32]) {
         for partition in partitions {
             client.forget(*partition);
+            self.refusals.forget(*partition);
             self.ends.remove(partition);
             for (serial, host) in self.seconds.revoked(*partition) {
                 if let Err(error) = spool.remove(serial, &host) {
@@ -352,35 +379,15 @@ impl Task {
         let full = self.seconds.out() >= self.config.queue_size.get();
         self.report.full(full && !drains);
         let all = full || drains || !self.unsaved.is_empty() || self.disk_at.is_some();
-        let wanted: BTreeSet<i32> = match all {
-            true => self.seconds.partitions().map(|(number, _)| number).collect(),
-            false => self.seconds.full(),
-        };
+        let every = |task: &Self| task.seconds.partitions().map(|(number, _)| number).collect();
+        let mut wanted: BTreeSet<i32> = if all { every(self) } else { self.seconds.full() };
+        wanted.extend(self.refusals.partitions());
         self.figures.change(|figures| figures.paused = wanted.len() as u64);
-        self.seconds.pause(&wanted, Instant::now());
+        // Without brokers nothing is read either.
+        let unread = if self.report.is_well() { wanted.clone() } else { every(self) };
+        self.seconds.pause(&unread, Instant::now());
         if let Err(error) = client.pause(&wanted) {
             tracing::debug!(%error, "cannot pause partitions");
         }
-    }
-
-    fn tell(&mut self) {
-        let lag: i64 = self
-            .seconds
-            .partitions()
-            .filter_map(|(number, next)| {
-                let committed = self.committed.iter().find(|position| position.partition == number);
-                let place = committed.map(|position| position.offset).or(next);
-                Some((self.ends.get(&number)? - place?).max(0))
-            })
-            .sum();
-        let partitions = self.seconds.partitions().count() as u64;
-        let up = self.report.is_well();
-        self.figures.change(|figures| {
-            figures.up = up;
-            figures.partitions = partitions;
-            figures.lag = u64::try_from(lag).unwrap_or_default();
-            figures.assembling = self.seconds.waiting() as u64;
-            figures.buffered = self.seconds.bytes() as u64;
-        });
     }
 }

@@ -26,6 +26,7 @@
 //! start puts back.
 
 pub mod disk;
+pub mod group;
 pub mod list;
 pub mod members;
 pub mod moment;

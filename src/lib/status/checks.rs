@@ -251,6 +251,7 @@ mod tests {
             file: PathBuf::from("/etc/haproxystats.conf"),
             scan: Ok(Scan { instances, others: Vec::new(), hidden: false }),
             queue: Some(Queue { directory: PathBuf::from("/q"), content: Ok(content) }),
+            group: None,
             sockets: Vec::new(),
             services: Vec::new(),
             reach: Vec::new(),

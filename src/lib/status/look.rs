@@ -4,9 +4,11 @@ use super::processes::{self, Scan};
 use super::queue::Queue;
 use super::reach::{self, Reach};
 use super::services::{self, Answered};
-use crate::config::{Config, Program};
+use crate::config::{Config, Program, Source};
+use crate::snapshot::group::Group;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What is to be looked at besides the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +31,8 @@ pub(crate) struct Status {
     pub scan: io::Result<Scan>,
     /// The directories between pull and process, for these two.
     pub queue: Option<Queue>,
+    /// What a member of a consumer group has said of itself, and how long ago.
+    pub group: Option<(Group, Duration)>,
     /// What pull has noted of its sockets, for pull.
     pub sockets: Vec<String>,
     /// The ports of the agent, for the agent.
@@ -57,8 +61,10 @@ impl Status {
             Program::Pull if depth >= Depth::Directories => crate::snapshot::stage::notes(&config.pull.dst_dir),
             _ => Vec::new(),
         };
+        let is_member = program == Program::Process && config.process.source == Source::Kafka;
+        let group = if is_member && depth >= Depth::Directories { Group::read(&config.process.src_dir) } else { None };
         let reach = if depth >= Depth::Ports { reach::look(program, &config) } else { Vec::new() };
-        Self { program, file: file.to_owned(), scan, queue, sockets, services, reach, config }
+        Self { program, file: file.to_owned(), scan, queue, group, sockets, services, reach, config }
     }
 
     /// Whether the program runs with this configuration.

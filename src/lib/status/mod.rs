@@ -8,6 +8,7 @@
 //! ```
 
 mod checks;
+mod group;
 mod look;
 pub(crate) mod nagios;
 mod processes;

@@ -1,5 +1,6 @@
 //! What was seen, for people and for programs.
 
+use super::group;
 use super::look::Status;
 use super::reach::Reach;
 use super::services::Outcome;
@@ -52,6 +53,9 @@ pub(crate) fn text(status: &Status) -> String {
                 }
             }
         }
+    }
+    for (name, words) in status.group.iter().flat_map(|(group, age)| group::lines(group, *age)) {
+        line(&mut out, name, &words);
     }
     status.sockets.iter().for_each(|note| line(&mut out, "sockets", note));
     reach(&mut out, &status.reach);
@@ -134,6 +138,9 @@ pub(crate) fn json(status: &Status) -> String {
                 "foreign": content.ok().map(|content| content.foreign),
             }),
         );
+    }
+    if let Some((group, age)) = &status.group {
+        set(&mut object, "group", group::json(group, *age));
     }
     if status.program == Program::Pull {
         set(&mut object, "sockets", json!(status.sockets));

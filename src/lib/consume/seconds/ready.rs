@@ -74,16 +74,37 @@ impl Seconds {
         partitions.intersection(&self.paused).any(|partition| last_read(&partition))
     }
 
-    /// Notes which partitions are paused from now on. Incomplete seconds of partitions that resume get the full deadline again.
+    /// Notes which partitions are paused from now on. Incomplete seconds and hosts of partitions that resume get their full time
+    /// again.
     pub(in crate::consume) fn pause(&mut self, wanted: &BTreeSet<i32>, now: Instant) {
         let held = |number: &i32| self.partitions.get(number).is_some_and(|partition| partition.held);
         let paused: BTreeSet<i32> = wanted.iter().copied().filter(|number| !held(number)).collect();
+        let resumed: BTreeSet<i32> = self.paused.difference(&paused).copied().collect();
+        self.paused = paused;
+        self.start_over(&resumed, now);
+    }
+
+    /// Time in which nothing was read, for whatever reason, was none to wait for the rest of what these partitions have.
+    fn start_over(&mut self, partitions: &BTreeSet<i32>, now: Instant) {
+        if partitions.is_empty() {
+            return;
+        }
         for waiting in self.waiting.values_mut().filter(|waiting| !waiting.complete) {
-            if self.paused.difference(&paused).any(|partition| waiting.partitions.contains(partition)) {
+            if !waiting.partitions.is_disjoint(partitions) {
                 waiting.first = now;
             }
         }
-        self.paused = paused;
+        for host in self.coming.values_mut() {
+            if host.tokens.iter().any(|token| partitions.contains(&token.partition)) {
+                host.since = now;
+            }
+        }
+    }
+
+    /// This program was stopped until now, or did not get to read.
+    pub(in crate::consume) fn woke(&mut self, now: Instant) {
+        let all = self.partitions.keys().copied().collect();
+        self.start_over(&all, now);
     }
 
     fn going(&self, second: Epoch, late: bool) -> Option<Going> {

@@ -80,8 +80,13 @@ figures! {
             "Partitions of the topic that this member of the group reads.";
         SourcePartitionsPaused "partitions" Gauge
             "Those of them that are not read now: destinations do not have what was read, or seconds wait for their hosts.";
+        SourcePartitionsHeld "partitions" Gauge
+            "Those of them with a message of a later version of the format: they are read no further until all members are upgraded.";
         SourceLag "messages" Gauge
             "Messages of these partitions that are not committed, which is done when all before them is delivered.";
+        SourceOldestAge "seconds" Gauge
+            "Age of the oldest snapshot of these partitions that was read and that at least one destination does not have yet; 0 if \
+             there is none.";
         SourceAssembling "snapshots" Gauge
             "Seconds that wait for files or hosts.";
         SourceBufferedBytes "bytes" Gauge
@@ -93,7 +98,8 @@ figures! {
         SourceLate "snapshots" Counter
             "Seconds that were sent once more since a host of them came late.";
         SourceRefused "messages" Counter
-            "Messages that were left out: of another program, damaged, contradicting others, or too large.";
+            "Messages that were refused, and set aside in failed/kafka-source/: of another program, damaged, contradicting others, too \
+             large, or impossible to unpack.";
         SourceRebalances "events" Counter
             "Times that partitions came to this member or went away.";
     }
@@ -105,7 +111,9 @@ pub struct Consumed {
     pub(super) up: u64,
     pub(super) partitions: u64,
     pub(super) paused: u64,
+    pub(super) held: u64,
     pub(super) lag: u64,
+    pub(super) oldest_age: u64,
     pub(super) assembling: u64,
     pub(super) buffered: u64,
     pub(super) assembled: u64,
@@ -121,7 +129,9 @@ impl Consumed {
             Figure::SourceUp => self.up,
             Figure::SourcePartitions => self.partitions,
             Figure::SourcePartitionsPaused => self.paused,
+            Figure::SourcePartitionsHeld => self.held,
             Figure::SourceLag => self.lag,
+            Figure::SourceOldestAge => self.oldest_age,
             Figure::SourceAssembling => self.assembling,
             Figure::SourceBufferedBytes => self.buffered,
             Figure::SourceAssembled => self.assembled,

@@ -3,6 +3,7 @@
 use super::figures::Consumed;
 use crate::config::{Config, KafkaSource, Source as From};
 use crate::consume::{Source as Thread, clean};
+use crate::snapshot::list::wall_clock;
 use std::path::PathBuf;
 
 /// The configuration of the thread.
@@ -88,7 +89,10 @@ impl Source {
             up: u64::from(figures.up),
             partitions: figures.partitions,
             paused: figures.paused,
+            held: figures.held,
             lag: figures.lag,
+            // By the clock of now, so that it grows while the thread hangs.
+            oldest_age: figures.oldest.map_or(0, |oldest| wall_clock().as_secs().saturating_sub(oldest.0)),
             assembling: figures.assembling,
             buffered: figures.buffered,
             assembled: figures.assembled,

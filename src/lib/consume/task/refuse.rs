@@ -1,0 +1,129 @@
+//! Messages that are refused: kept for people, counted, and passed. One that cannot be kept holds its partition, and no other.
+
+use super::{DISK, Task};
+use crate::config::KafkaSource;
+use crate::consume::aside::{Aside, Refusal};
+use crate::consume::client::Client;
+use crate::consume::damaged::{Damage, Search, begin};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Pause before another search, when one has found nothing.
+const SEARCH: Duration = Duration::from_secs(5);
+
+/// What is said of a set that cannot be unpacked.
+const DAMAGED: &str =
+    "cannot be unpacked, or is larger than librdkafka.receive.message.max.bytes of [kafka-source] when it is";
+
+/// What is to be done about messages that are refused.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    aside: Aside,
+    /// Those that could not be kept yet.
+    waiting: BTreeMap<i32, Refusal>,
+    /// Not before then is it tried again.
+    keep_at: Option<Instant>,
+    search: Option<Search>,
+    /// Not before then is another one begun.
+    search_at: Option<Instant>,
+}
+
+impl Refusals {
+    pub(super) fn new(config: &KafkaSource, src_dir: &Path) -> Self {
+        let aside = Aside::new(src_dir, &config.topic);
+        Self { aside, waiting: BTreeMap::new(), keep_at: None, search: None, search_at: None }
+    }
+
+    /// Partitions that are not read on.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = i32> {
+        self.waiting.keys().copied()
+    }
+
+    /// The next owner of the partition reads it again.
+    pub(super) fn forget(&mut self, partition: i32) {
+        self.waiting.remove(&partition);
+        self.search = None;
+    }
+}
+
+impl Task {
+    /// Messages are not taken.
+    pub(super) fn refuse(&mut self, client: &Client, refusal: Refusal) {
+        let kept = match self.refusals.aside.keep(&refusal) {
+            Ok(kept) => kept,
+            Err(error) => {
+                self.report.not_kept(&error);
+                self.refusals.keep_at = Some(Instant::now() + DISK);
+                self.refusals.waiting.insert(refusal.partition, refusal);
+                return;
+            }
+        };
+        let end = refusal.offsets.end;
+        // A set that is not passed is found again.
+        if refusal.content.is_none()
+            && let Err(error) = client.skip_to(refusal.partition, end)
+        {
+            self.refusals.search_at = Some(Instant::now() + SEARCH);
+            tracing::debug!(%error, "cannot read on behind messages that cannot be unpacked");
+            return;
+        }
+        self.seconds.pass(refusal.partition, end.saturating_sub(1));
+        self.report.refused(&refusal, &kept);
+        self.figures.change(|figures| figures.refused += refusal.count());
+    }
+
+    /// Tries to keep what could not be kept, and looks for what has been found.
+    pub(super) fn try_refusals(&mut self, client: &Client, now: Instant) {
+        if self.refusals.keep_at.is_some_and(|at| at <= now) {
+            self.refusals.keep_at = None;
+            for refusal in std::mem::take(&mut self.refusals.waiting).into_values() {
+                self.refuse(client, refusal);
+            }
+            if self.refusals.waiting.is_empty() {
+                self.report.can_keep();
+            }
+        }
+        let Some(result) = self.refusals.search.as_ref().and_then(Search::result) else { return };
+        self.refusals.search = None;
+        match result {
+            Ok(Some(damage)) if self.is_next(&damage) => {
+                let Damage { partition, offsets } = damage;
+                self.report.found();
+                self.refuse(client, Refusal { partition, offsets, reason: DAMAGED.to_owned(), content: None });
+            }
+            other => {
+                self.refusals.search_at = Some(now + SEARCH);
+                self.report.not_unpacked(other.err().as_deref().unwrap_or("no partition has them now"));
+            }
+        }
+    }
+
+    fn is_next(&self, damage: &Damage) -> bool {
+        let mut partitions = self.seconds.partitions();
+        let next = partitions.find(|(partition, _)| *partition == damage.partition);
+        next.is_some_and(|(_, next)| next.is_none_or(|next| next <= damage.offsets.start))
+    }
+
+    /// A set of messages cannot be unpacked. librdkafka reads it again and again, and does not say in which partition it is.
+    pub(super) fn damaged(&mut self, reason: &str) {
+        let now = Instant::now();
+        if self.refusals.search.is_some() || self.refusals.search_at.is_some_and(|at| at > now) {
+            return;
+        }
+        let Some(first) = begin(reason) else {
+            self.report.not_unpacked(reason);
+            return;
+        };
+        let waits = |partition: &i32| self.refusals.waiting.contains_key(partition);
+        let partitions = self.seconds.partitions().filter(|(partition, _)| !waits(partition));
+        let partitions = partitions.map(|(partition, next)| (partition, next.unwrap_or(first))).collect();
+        match Search::start(&self.config, first, partitions) {
+            Ok(search) => self.refusals.search = Some(search),
+            Err(error) => {
+                self.refusals.search_at = Some(now + SEARCH);
+                self.report.not_unpacked(&error.to_string());
+            }
+        }
+    }
+}

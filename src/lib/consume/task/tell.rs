@@ -1,0 +1,61 @@
+//! How things are: figures, and a file for `--status`.
+
+use super::Task;
+use crate::snapshot::group::Group;
+use std::time::{Duration, Instant};
+
+/// How often the file is written.
+const SAY: Duration = Duration::from_secs(1);
+
+impl Task {
+    /// Figures, and what `--status` has to say.
+    pub(super) fn tell(&mut self, now: Instant) {
+        let lag: i64 = self
+            .seconds
+            .partitions()
+            .filter_map(|(number, next)| {
+                let committed = self.committed.iter().find(|position| position.partition == number);
+                let place = committed.map(|position| position.offset).or(next);
+                Some((self.ends.get(&number)? - place?).max(0))
+            })
+            .sum();
+        let partitions = self.seconds.partitions().count() as u64;
+        let up = self.report.is_well();
+        self.figures.change(|figures| {
+            figures.up = up;
+            figures.partitions = partitions;
+            figures.lag = u64::try_from(lag).unwrap_or_default();
+            figures.assembling = self.seconds.waiting() as u64;
+            figures.buffered = self.seconds.bytes() as u64;
+            figures.held = self.seconds.held() as u64;
+            figures.oldest = self.seconds.oldest();
+        });
+        if self.said.is_none_or(|said| now.duration_since(said) >= SAY) {
+            self.said = Some(now);
+            self.say();
+        }
+    }
+
+    /// Says how things are, for `--status`. Nothing depends on it.
+    fn say(&self) {
+        let figures = self.figures.get();
+        let group = Group {
+            group: self.config.group.clone(),
+            topic: self.config.topic.clone(),
+            up: figures.up,
+            partitions: self.seconds.partitions().map(|(number, _)| number).collect(),
+            paused: figures.paused,
+            held: figures.held,
+            lag: figures.lag,
+            oldest: figures.oldest,
+            assembled: figures.assembled,
+            incomplete: figures.incomplete,
+            late: figures.late,
+            refused: figures.refused,
+            rebalances: figures.rebalances,
+        };
+        if let Err(error) = group.write(&self.src_dir) {
+            tracing::debug!(%error, "cannot say for --status how things are");
+        }
+    }
+}
