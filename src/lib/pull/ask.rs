@@ -20,6 +20,10 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Names of the columns.
 const HEAD: [&str; 5] = ["socket", "family", "command", "level", "answer"];
 
+/// What is said above the lines of haproxy.cfg. A line without the group and mode that it had would lock haproxystats-pull out.
+const ADVICE: &str = "\nFor the families with an insufficient level, if they are wanted: change the level of these lines in the global\n\
+                      section of haproxy.cfg, and keep everything else that they have (user, group, mode):\n";
+
 /// A line of the table.
 type Row = [String; 5];
 
@@ -55,9 +59,7 @@ pub fn table(pull: &config::Pull) -> String {
     }
     let mut text = aligned(&rows);
     if !lines.is_empty() {
-        text.push_str(
-            "\nTo be written into the global section of haproxy.cfg, replacing the stats socket lines there:\n",
-        );
+        text.push_str(ADVICE);
         lines.iter().for_each(|line| text.push_str(&format!("    {line}\n")));
     }
     text

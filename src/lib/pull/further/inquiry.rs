@@ -217,8 +217,8 @@ fn say(server: &Address, name: &str, asked: &Asked, refusal: &Refusal) {
         Refusal::Level(_) => {
             let line = socket_line(server, asked.question.level);
             tracing::warn!(socket = %name, family, command, said, line,
-                "HAProxy refuses the command: the socket's level is too low; write this line into the global section \
-                 of haproxy.cfg");
+                "HAProxy refuses the command: the socket's level is too low; change the level of this line in the global \
+                 section of haproxy.cfg, and keep its user, group and mode");
         }
         Refusal::Unknown(_) => {
             tracing::warn!(socket = %name, family, command, said, "this HAProxy does not know the command");
