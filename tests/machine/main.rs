@@ -9,8 +9,10 @@
 mod alerts;
 mod container;
 mod dashboards;
+mod document;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod nagios;
 mod packages;
+mod recipes;
 mod systemd;

@@ -1,6 +1,7 @@
 //! Packages, role and module, each made from the programs of this build and used: installed with a backlog,
 //! upgraded, removed, applied twice. What changes a system does so in a machine of its own.
 
+use crate::document::Document;
 use crate::harness::machine::{Machine, delivered, good, install_programs, stand_ins, waiting};
 use crate::harness::{SOON, names, peer, python_tool, root, wait_until};
 use std::path::{Path, PathBuf};
@@ -22,12 +23,57 @@ fn made() -> &'static Made {
     MADE.get_or_init(|| {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages");
         let _ = std::fs::remove_dir_all(&directory);
-        let programs = directory.join("programs");
+        let source = directory.join("source");
+        let programs = source.join("target/release");
         install_programs(&programs);
-        let debian = ["1.0.0", "1.0.1"].map(|version| debian_package(&programs, &directory, version));
-        let rpm = ["1.0.0", "1.0.1"].map(|version| rpm_package(&programs, &directory, version));
-        Made { debian, rpm }
+        for name in ["CHANGELOG.md", "Cargo.toml", "LICENSE", "README.md", "contrib", "docs", "haproxystats.conf"] {
+            let mut command = Command::new("cp");
+            command.arg("-a").arg(root().join(name)).arg(&source);
+            good(command, &directory);
+        }
+        Made {
+            debian: [documented_debian_package(&source), debian_package(&programs, &directory, LATER)],
+            rpm: [documented_rpm_package(&source, &directory), rpm_package(&programs, &directory, LATER)],
+        }
     })
+}
+
+/// The version of the second packages; that of the first ones is the project's.
+const LATER: &str = "1.0.1";
+
+/// The commands of docs/installation.md: the one that makes the package, and the one that installs it.
+fn debian_commands() -> [String; 2] {
+    let [block] = Document::installation().under("Debian package", "sh");
+    block.commands().try_into().unwrap()
+}
+
+/// Made as docs/installation.md has it.
+fn documented_debian_package(source: &Path) -> PathBuf {
+    let [make, _] = debian_commands();
+    let mut command = Command::new("bash");
+    command.args(["-ec", &make]);
+    quickly(command.env("DEBFULLNAME", "Test").env("DEBEMAIL", "test@debian.org"));
+    good(command, source);
+    let name = names(source).into_iter().find(|name| name.ends_with(".deb")).unwrap();
+    source.join(name)
+}
+
+/// Made as docs/installation.md has it, by a user whose macros say where to.
+fn documented_rpm_package(source: &Path, directory: &Path) -> PathBuf {
+    let top = directory.join("documented");
+    let macros = format!("%_topdir {}\n%_binary_payload w1.gzdio\n", top.display());
+    std::fs::write(directory.join(".rpmmacros"), macros).unwrap();
+    let [block] = Document::installation().under("RPM package", "sh");
+    let mut command = Command::new("bash");
+    command.args(["-ec", &block.text]).env("HOME", directory);
+    good(command, source);
+    let packages = top.join("RPMS").join(std::env::consts::ARCH);
+    packages.join(names(&packages).first().unwrap())
+}
+
+/// Packs quickly instead of tightly.
+fn quickly(command: &mut Command) {
+    command.env("DEB_BUILD_OPTIONS", "fast nocheck");
 }
 
 /// Whether packages can be made here.
@@ -38,7 +84,7 @@ fn can_make() -> bool {
 fn debian_package(programs: &Path, output: &Path, version: &str) -> PathBuf {
     let mut command = Command::new(root().join("contrib/debian/build"));
     command.arg(programs).arg(output).arg(version);
-    command.env("DEB_BUILD_OPTIONS", "fast nocheck").env("DEBFULLNAME", "Test").env("DEBEMAIL", "test@debian.org");
+    quickly(command.env("DEBFULLNAME", "Test").env("DEBEMAIL", "test@debian.org"));
     good(command, output);
     let name = names(output).into_iter().find(|name| name.contains(&format!("_{version}_"))).unwrap();
     output.join(name)
@@ -112,7 +158,10 @@ fn packages_live_and_die_in_a_machine() {
 }
 
 fn the_debian_package(machine: &Machine, versions: &[String; 2]) {
-    machine.run(&["dpkg", "-i", &versions[0]]);
+    let [_, install] = debian_commands();
+    let alone = "/root/documented";
+    machine.sh(&format!("mkdir {alone}; cp {} {alone}", versions[0]));
+    machine.run(&["bash", "-ec", &format!("cd {alone}; {install}")]);
     for unit in [PULL, PROCESS] {
         machine.wait_for_property(unit, "ActiveState", "active");
         assert_eq!(machine.property(unit, "UnitFileState"), "enabled");
@@ -186,7 +235,15 @@ fn the_rpm_package(machine: &Machine, versions: &[String; 2]) {
     nothing_is_left(machine);
 }
 
-/// Twice: the second time nothing changes.
+/// Puts the package where a recipe of docs/installation.md expects it.
+#[track_caller]
+fn place(machine: &Machine, recipe: &str, package: &str) {
+    let paths = recipe.split(['\'', ' ']).filter(|word| word.starts_with('/') && word.ends_with(".deb"));
+    let [path] = paths.collect::<Vec<_>>()[..] else { panic!("no package in:\n{recipe}") };
+    machine.run(&["install", "-D", package, path]);
+}
+
+/// First as docs/installation.md has it. Then twice: the second time nothing changes.
 fn the_role(machine: &Machine, ansible: &Path, package: &str) {
     let directory = "/root/ansible";
     let hosts = "localhost ansible_connection=local ansible_python_interpreter=/usr/bin/python3\n";
@@ -197,17 +254,23 @@ fn the_role(machine: &Machine, ansible: &Path, package: &str) {
          \"process\": {{\"workers\": 1, \"aggr-server-metrics\": true}}, \"agent:web\": {{\"checks\": \"load\"}}}}}}"
     );
     machine.write(&format!("{directory}/variables.json"), &variables);
-    let playbook = |options: &str| {
-        let site = root().join("contrib/ansible/site.yml");
+    let [documented] = Document::installation().under("Ansible", "yaml");
+    place(machine, &documented.text, package);
+    machine.write(&format!("{directory}/documented.yml"), &documented.text);
+    let shipped = root().join("contrib/ansible/site.yml");
+    let playbook = |site: &Path, options: &str| {
         let line = format!(
             "cd {directory}; export ANSIBLE_ROLES_PATH={} ANSIBLE_LOCALHOST_WARNING=false ANSIBLE_INVENTORY_UNPARSED_WARNING=false; \
-             {} -i hosts -e @variables.json {options} {}",
+             {} -i hosts {options} {}",
             root().join("contrib/ansible/roles").display(),
             ansible.display(),
             site.display()
         );
         machine.try_run(&["sh", "-ec", &line])
     };
+    let (good, output) = playbook(Path::new("documented.yml"), "");
+    assert!(good && machine.read("/etc/haproxystats.conf").contains("server = graphite.example.com\n"), "{output}");
+    let playbook = |options: &str| playbook(&shipped, &format!("-e @variables.json {options}"));
     let (good, first) = playbook("");
     assert!(good, "{first}");
     wait_for_metrics(machine, "of the role");
@@ -247,7 +310,7 @@ fn the_role(machine: &Machine, ansible: &Path, package: &str) {
     }
 }
 
-/// Twice: the second time nothing changes.
+/// First as docs/installation.md has it. Then twice: the second time nothing changes.
 fn the_module(machine: &Machine, package: &str) {
     let manifest = |settings: &str| {
         format!(
@@ -255,8 +318,8 @@ fn the_module(machine: &Machine, package: &str) {
                  agents => {{ 'web' => {{ 'checks' => 'load' }} }} }}\n"
         )
     };
-    let apply = |settings: &str| {
-        machine.write("/root/site.pp", &manifest(settings));
+    let apply_manifest = |manifest: &str| {
+        machine.write("/root/site.pp", manifest);
         let modules = root().join("contrib/puppet");
         let output = machine.output(&[
             "puppet",
@@ -269,6 +332,12 @@ fn the_module(machine: &Machine, package: &str) {
         let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         (output.status.code().unwrap(), text)
     };
+    let apply = |settings: &str| apply_manifest(&manifest(settings));
+    let [documented] = Document::installation().under("Puppet", "puppet");
+    place(machine, &documented.text, package);
+    let (code, text) = apply_manifest(&documented.text);
+    assert_eq!(code, 2, "changes, and no failure:\n{text}");
+    assert!(machine.read("/etc/haproxystats.conf").contains("server = graphite.example.com\n"), "{text}");
     let settings = "{ 'pull' => { 'socket-dir' => '/run/haproxy', 'pull-interval' => 1, 'pull-timeout' => 0.9 }, \
                     'process' => { 'workers' => 2, 'status-metrics' => true } }";
     let (code, text) = apply(settings);
