@@ -8,6 +8,7 @@
 
 mod alerts;
 mod container;
+mod credentials;
 mod dashboards;
 mod document;
 #[path = "../harness/mod.rs"]

@@ -5,8 +5,8 @@ use crate::harness::machine::{Machine, delivered, install_programs, stand_ins, w
 use crate::harness::{self, SOON, poll, wait_until};
 use std::path::PathBuf;
 
-const PULL: &str = "haproxystats-pull";
-const PROCESS: &str = "haproxystats-process";
+pub const PULL: &str = "haproxystats-pull";
+pub const PROCESS: &str = "haproxystats-process";
 const AGENT: &str = "haproxystats-agent";
 
 const CONFIGURATION: &str = "[DEFAULT]\nloglevel = debug\n[pull]\nsocket-dir = /run/haproxy\npull-interval = 1\npull-timeout = 0.9\n\
@@ -24,8 +24,8 @@ fn units() -> Vec<PathBuf> {
     units
 }
 
-/// What an administrator installs by hand, as docs/installation.md has it.
-fn stage() -> tempfile::TempDir {
+/// What an administrator installs by hand, as docs/installation.md has it, with this configuration.
+pub fn stage(configuration: &str) -> tempfile::TempDir {
     let stage = tempfile::tempdir().unwrap();
     let place = |path: &str, content: &[u8]| {
         let path = stage.path().join(path);
@@ -40,7 +40,7 @@ fn stage() -> tempfile::TempDir {
     for (kind, name) in [("sysusers", "sysusers.conf"), ("tmpfiles", "tmpfiles.conf")] {
         place(&format!("usr/lib/{kind}.d/haproxystats.conf"), &std::fs::read(contrib().join(name)).unwrap());
     }
-    place("etc/haproxystats.conf", CONFIGURATION.as_bytes());
+    place("etc/haproxystats.conf", configuration.as_bytes());
     stand_ins(stage.path());
     // Only the pauses are shorter than in the units that are shipped.
     let quick = b"[Service]\nRestartSec=100ms\nWatchdogSec=3\n";
@@ -118,7 +118,7 @@ fn a_reload(machine: &Machine) {
 
 #[test]
 fn a_life_under_systemd() {
-    let stage = stage();
+    let stage = stage(CONFIGURATION);
     let Some(machine) = Machine::boot(stage.path()) else { return };
     machine.run(&["systemd-sysusers"]);
     machine.run(&["systemd-tmpfiles", "--create", "haproxystats.conf"]);

@@ -3,6 +3,7 @@
 //!
 //! A program hands in what it alone knows, as a [`Front`]; it is left with what it alone does.
 
+mod hidden;
 mod reload;
 mod table;
 
@@ -16,6 +17,7 @@ use crate::daemon::Unit;
 use crate::exit;
 use crate::exporter;
 use crate::status::{self, Depth, Status};
+use hidden::Hidden;
 use nix::unistd::Uid;
 use std::ffi::OsString;
 use std::io::Write;
@@ -101,22 +103,27 @@ impl Front {
     /// # Errors
     /// As [`Front::load`], or others may write them.
     pub fn load_with_permissions(&self, arguments: &Arguments) -> Result<Loaded, u8> {
-        self.read(arguments).map_err(|report| self.refuse(&report))
+        let (loaded, errors) = self.read(arguments).map_err(|report| self.refuse(&report))?;
+        self.without(loaded, errors)
     }
 
-    /// The configuration, and what is to be said of the files that it names.
-    fn read(&self, arguments: &Arguments) -> Result<Loaded, Report> {
+    /// The configuration, if there are no such errors.
+    fn without(&self, loaded: Loaded, errors: Vec<Problem>) -> Result<Loaded, u8> {
+        if errors.is_empty() {
+            return Ok(loaded);
+        }
+        Err(self.refuse(&Report { errors, warnings: loaded.warnings }))
+    }
+
+    /// The configuration, and what is wrong with the files that it names.
+    fn read(&self, arguments: &Arguments) -> Result<(Loaded, Vec<Problem>), Report> {
         let Arguments { file, dir, overrides, .. } = arguments;
         let read = load::from_files(self.program, file, dir.as_deref(), overrides);
         let mut loaded = read.map_err(|refused| refused.report)?;
         let Report { errors, warnings } = check_permissions(self.program, &loaded.ini);
         loaded.warnings.extend(warnings);
         let page = exporter::check(&loaded.config.exporter).map(|error| Problem::new(error).section("exporter"));
-        let errors: Vec<Problem> = errors.into_iter().chain(page).collect();
-        if errors.is_empty() {
-            return Ok(loaded);
-        }
-        Err(Report { errors, warnings: loaded.warnings })
+        Ok((loaded, errors.into_iter().chain(page).collect()))
     }
 
     /// Says every warning and every error of a configuration that is wrong; the exit code.
@@ -142,18 +149,20 @@ impl Front {
     }
 
     fn check(&self, arguments: &Arguments, strict: bool) -> u8 {
-        let loaded = match self.load_with_permissions(arguments) {
+        let mut hidden = Hidden::default();
+        let read = self.read(arguments).map_err(|report| self.refuse(&report));
+        let loaded = match read.and_then(|(loaded, errors)| self.without(loaded, hidden.take_from(errors))) {
             Ok(loaded) => loaded,
             Err(code) => return code,
         };
         let looked = (self.look)(&loaded, Purpose::Check);
         let warnings = loaded.warnings.into_iter().chain(looked.warnings).collect();
-        let report = Report { errors: looked.errors, warnings };
+        let report = Report { errors: hidden.take_from(looked.errors), warnings };
         if !report.is_good() {
             return complain(&findings(self.program, &report, self.failure), exit::CONFIG);
         }
         let as_root = self.as_root(arguments);
-        let notes = loaded.notes.iter().chain(&as_root).map(|note| format!("{note}\n"));
+        let notes = loaded.notes.iter().chain(&as_root).chain(&hidden.notes).map(|note| format!("{note}\n"));
         let warnings = report.warnings.iter().map(|warning| format!("warning: {warning}\n"));
         let findings: String = notes.chain(warnings).collect();
         let _ = std::io::stderr().write_all(findings.as_bytes());

@@ -37,7 +37,10 @@ impl Front {
         let words = std::env::args_os().skip(1);
         let refused = |usage| Report { errors: vec![Problem::new(usage)], warnings: Vec::new() };
         let arguments = cli::parse(self.program, words).map_err(refused)?;
-        let mut loaded = self.read(&arguments)?;
+        let (mut loaded, errors) = self.read(&arguments)?;
+        if !errors.is_empty() {
+            return Err(Report { errors, warnings: loaded.warnings });
+        }
         let Report { mut errors, warnings } = (self.look)(&loaded, Purpose::Start);
         errors.extend(more(&loaded));
         loaded.warnings.extend(warnings);

@@ -12,6 +12,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use name::hidden_credentials;
 pub(super) use name::{address, host, namespace};
 pub use number::Retries;
 pub(super) use number::{count, fraction, port};

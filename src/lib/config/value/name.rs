@@ -35,6 +35,14 @@ pub(crate) fn file(text: &str) -> Result<PathBuf, Refusal> {
     Ok(credential(name, std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from), Path::new("/run/credentials")))
 }
 
+/// The directory with the credentials of the unit, if systemd hides it from this process. Version 252 does so with the
+/// commands of `ExecReload=`, though not with the program that they reload.
+#[must_use]
+pub(crate) fn hidden_credentials() -> Option<PathBuf> {
+    let own = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?);
+    std::fs::metadata(&own).is_err().then_some(own)
+}
+
 /// Where a credential is: in the directory that systemd names, or, for who checks a configuration by hand, in that of a unit
 /// that runs. Where it is in none, the reader of the file says so.
 fn credential(name: &str, own: Option<PathBuf>, all: &Path) -> PathBuf {
