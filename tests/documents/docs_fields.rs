@@ -51,7 +51,8 @@ Everything else stays as HAProxy wrote it. Only finite numbers are sent.
 
 The columns *frontend*, *backend* and *server* say how the values of several processes become one; a cell is empty where such
 an object does not have the field. **Bold** fields are sent when nothing is selected. For these a blank cell counts as 0, and a sum is
-sent as 0 even by a HAProxy that does not print the field; any other field is sent only where HAProxy prints a value.
+sent as 0 even by a HAProxy that does not print the field; any other field is sent only where HAProxy prints a value. Of `qlimit` and
+`src_ilim` a blank means that there is no limit: where one process has none, all together have none, and nothing is sent.
 
 Some figures HAProxy prints in every row of their kind (those of HTTP in rows in HTTP mode), and has done so since 1.7, which says
 the `mode` of a row. A blank there, as HAProxy 2.3.0 to 2.3.2 left some, says nothing: counted as 0 it would look as if the counter

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The fields of the made-up HAProxy: some of every nature, in an order of its own.
-const FIELDS: [&str; 25] = [
+const FIELDS: [&str; 26] = [
     "scur",
     "smax",
     "stot",
@@ -35,6 +35,7 @@ const FIELDS: [&str; 25] = [
     "req_tot",
     "eint",
     "slim",
+    "qlimit",
 ];
 
 #[derive(Debug, Clone)]
@@ -75,11 +76,13 @@ impl Row {
         }
     }
 
-    /// A cell that this HAProxy always fills is blank.
+    /// A cell is blank that this HAProxy always fills, or that of a limit which there is not.
     fn lacks(&self, column: &columns::Column) -> bool {
         let mode = if self.http { Mode::Http } else { Mode::Other };
         let printed = FIELDS.contains(&column.name);
-        printed && self.cell(column.name).is_none() && column.is_always_filled(self.kind, mode, |_| true)
+        let is_limit = column.combine(self.kind) == Some(Combine::LimitOrBlank);
+        let means_something = is_limit || column.is_always_filled(self.kind, mode, |_| true);
+        printed && self.cell(column.name).is_none() && means_something
     }
 }
 
@@ -161,7 +164,7 @@ fn reference(rows: &[Row], weighted: bool) -> BTreeMap<String, f64> {
             if !(present || default && matches!(rule, Combine::Sum | Combine::Limit)) {
                 continue;
             }
-            if rule == Combine::Sum && rows.iter().any(|row| row.lacks(column)) {
+            if matches!(rule, Combine::Sum | Combine::LimitOrBlank) && rows.iter().any(|row| row.lacks(column)) {
                 continue;
             }
             let rows =
@@ -177,7 +180,7 @@ fn reference(rows: &[Row], weighted: bool) -> BTreeMap<String, f64> {
             let sum: f64 = values.iter().sum();
             let value = match rule {
                 Combine::Limit if values.contains(&0.0) => 0.0,
-                Combine::Sum | Combine::Limit => sum,
+                Combine::Sum | Combine::Limit | Combine::LimitOrBlank => sum,
                 Combine::Mean => sum / values.len() as f64,
                 Combine::BusyMean | Combine::WeightedMean => {
                     let products: f64 = values.iter().zip(&weights).map(|(value, weight)| value * weight).sum();

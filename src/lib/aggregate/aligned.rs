@@ -73,11 +73,11 @@ fn stacked(
     (sums, largest): (&mut Stack, &mut Stack),
 ) -> Wanted {
     match combine {
-        Combine::Sum if gaps => {
+        Combine::Sum | Combine::LimitOrBlank if gaps => {
             let counts = sums.push(present(&ints).collect());
             Wanted::Sum(sums.push(zeroed(ints)), Some(counts))
         }
-        Combine::Sum => Wanted::Sum(sums.push(ints), None),
+        Combine::Sum | Combine::LimitOrBlank => Wanted::Sum(sums.push(ints), None),
         Combine::Limit => {
             let none = sums.push(ints.iter().map(|value| i64::from(*value == 0)).collect());
             let counts = gaps.then(|| sums.push(present(&ints).collect()));
@@ -276,7 +276,7 @@ impl Places {
         for (field, column) in plan.fields.iter().zip(&mut table.columns).filter(|(field, column)| column.counts(field))
         {
             let absent = match field.combine {
-                Combine::Sum | Combine::BusyMean | Combine::WeightedMean if !column.gaps => 0,
+                Combine::Sum | Combine::LimitOrBlank | Combine::BusyMean | Combine::WeightedMean if !column.gaps => 0,
                 _ => ABSENT,
             };
             self.move_all(&mut column.ints, absent);

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | counter, gauge, rate, limit | sum | each host has a part of the traffic |
 //! | limit, 0 for none | sum, 0 where one host has none | |
+//! | limit, blank for none | sum, none where one host has none | |
 //! | largest value | largest | the maxima of two hosts need not be of the same moment |
 //! | average of times | mean, weighted by the requests that it is over | as over processes, whatever host they run on; one without traffic has none |
 //! | other average, configured value, what every host sees alike | mean | |
@@ -33,6 +34,7 @@ pub(super) fn over_hosts(nature: Nature, processes: Combine) -> Combine {
         (Nature::Average, _) | (_, Combine::Mean) => Combine::Mean,
         (_, Combine::Min | Combine::MinPresent) => Combine::Min,
         (_, Combine::Limit) => Combine::Limit,
+        (_, Combine::LimitOrBlank) => Combine::LimitOrBlank,
         (_, Combine::Sum) => Combine::Sum,
     }
 }
@@ -90,8 +92,8 @@ impl Cell {
         }
         Some(match rule {
             Combine::Limit if self.unlimited => Value::Int(0),
-            Combine::Sum | Combine::Limit if !self.has_fraction => Value::from_i128(self.whole),
-            Combine::Sum | Combine::Limit => Value::Float(self.total()),
+            Combine::Sum | Combine::Limit | Combine::LimitOrBlank if !self.has_fraction => Value::from_i128(self.whole),
+            Combine::Sum | Combine::Limit | Combine::LimitOrBlank => Value::Float(self.total()),
             // Hosts without traffic have no average of times, and those with traffic weigh something.
             Combine::BusyMean | Combine::WeightedMean if self.weight > 0.0 => Value::Float(self.weighted / self.weight),
             Combine::Mean | Combine::BusyMean | Combine::WeightedMean => {

@@ -333,8 +333,8 @@ fn rule(field: &Field, gaps: bool, name: PlSmallStr) -> Expr {
     // A sum of nothing would be 0, where nothing is to be sent.
     let some_sum = || when(values().count().gt(lit(0))).then(values().sum()).otherwise(lit(NULL));
     match field.combine {
-        Combine::Sum if gaps => some_sum(),
-        Combine::Sum => values().sum(),
+        Combine::Sum | Combine::LimitOrBlank if gaps => some_sum(),
+        Combine::Sum | Combine::LimitOrBlank => values().sum(),
         // Without a limit in one of the rows, there is none.
         Combine::Limit => when(values().eq(lit(0)).sum().gt(lit(0))).then(lit(0)).otherwise(some_sum()),
         // Exact sums make the mean independent of the order of the rows, which a running mean of doubles is not. 0 / 0

@@ -14,9 +14,10 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const ALL: [Combine; 8] = [
+const ALL: [Combine; 9] = [
     Combine::Sum,
     Combine::Limit,
+    Combine::LimitOrBlank,
     Combine::Mean,
     Combine::BusyMean,
     Combine::WeightedMean,
@@ -26,17 +27,17 @@ const ALL: [Combine; 8] = [
 ];
 
 /// Columns whose cells may be anything, one for each way to combine.
-const COLUMNS: [&str; 8] = ["qcur", "slim", "weight", "rtime", "ttime", "smax", "qlimit", "lastsess"];
+const COLUMNS: [&str; 9] = ["qcur", "slim", "src_ilim", "weight", "rtime", "ttime", "smax", "qlimit", "lastsess"];
 
 /// A server of a process: its backend, its name, its sessions, and its cells.
-type Row = (usize, usize, i64, [Option<i64>; 8]);
+type Row = (usize, usize, i64, [Option<i64>; 9]);
 
 /// What one host has of an object, and the weight of that.
 type Part = (Vec<Option<Value>>, i64);
 
 fn rows() -> impl Strategy<Value = Vec<Row>> {
     let cell = proptest::option::weighted(0.8, prop_oneof![-1_i64..50, Just(1_i64 << 40)]);
-    let row = (0_usize..3, 0_usize..3, prop_oneof![Just(0_i64), 1_i64..3000], proptest::array::uniform8(cell));
+    let row = (0_usize..3, 0_usize..3, prop_oneof![Just(0_i64), 1_i64..3000], proptest::array::uniform9(cell));
     proptest::collection::vec(row, 1..12).prop_map(|rows| {
         // A process has a server once.
         let once: BTreeMap<(usize, usize), Row> = rows.into_iter().map(|row| ((row.0, row.1), row)).collect();
@@ -95,7 +96,11 @@ fn expected(processes: &[Vec<Row>], key: impl Fn(&Row) -> String) -> BTreeMap<St
     let combined = |rows: Vec<Row>| -> Vec<Option<Value>> {
         let cells =
             |column: usize| rows.iter().filter_map(move |row| Some((i128::from(row.3[column]?), weight(row.2))));
-        ALL.iter().enumerate().map(|(column, combine)| combine.over(cells(column))).collect()
+        let blank = |column: usize| rows.iter().any(|row| row.3[column].is_none());
+        let over = |(column, combine): (usize, Combine)| {
+            combine.over(cells(column)).filter(|_| combine != Combine::LimitOrBlank || !blank(column))
+        };
+        ALL.into_iter().enumerate().map(over).collect()
     };
     objects.into_iter().map(|(name, rows)| (name, combined(rows))).collect()
 }
@@ -187,7 +192,8 @@ proptest! {
                     // Of one process each, so that averages are whole.
                     values[column].map(|value| (value.as_f64() as i128, *weight))
                 });
-                let (found, expected) = (grouped.values(column).unwrap().get(row), rule.over(parts));
+                let whole = combine != Combine::LimitOrBlank || of_hosts[&name].iter().all(|part| part.0[column].is_some());
+                let (found, expected) = (grouped.values(column).unwrap().get(row), rule.over(parts).filter(|_| whole));
                 prop_assert!(close(found, expected), "{combine:?}, {rule:?} of {name}: {found:?}, not {expected:?}");
             }
         }

@@ -176,9 +176,8 @@ impl Figure {
                 (before, Combine::Min | Combine::MinPresent) => Some(before.min(value)),
                 // Without a limit in one of the rows, there is none.
                 (before, Combine::Limit) if before == 0 || value == 0 => Some(0),
-                (before, Combine::Sum | Combine::Limit | Combine::Mean | Combine::BusyMean | Combine::WeightedMean) => {
-                    before.checked_add(value)
-                }
+                (before, Combine::Sum | Combine::Limit | Combine::LimitOrBlank) => before.checked_add(value),
+                (before, Combine::Mean | Combine::BusyMean | Combine::WeightedMean) => before.checked_add(value),
             };
             // The smallest of all integers stands for none.
             if let Some(both) = both.filter(|both| *both != ABSENT) {
@@ -198,7 +197,8 @@ impl Figure {
             Combine::Max => cell.max(value),
             Combine::Min | Combine::MinPresent => cell.min(value),
             Combine::Limit if *cell == 0.0 || value == 0.0 => 0.0,
-            Combine::Sum | Combine::Limit | Combine::Mean | Combine::BusyMean | Combine::WeightedMean => *cell + value,
+            Combine::Sum | Combine::Limit | Combine::LimitOrBlank => *cell + value,
+            Combine::Mean | Combine::BusyMean | Combine::WeightedMean => *cell + value,
         };
     }
 

@@ -309,6 +309,7 @@ static FILLED_IN_HTTP: PerKind<&[&str]> = PerKind([
 const NO: Option<Combine> = None;
 const SUM: Option<Combine> = Some(Combine::Sum);
 const LIMIT: Option<Combine> = Some(Combine::Limit);
+const OR_BLANK: Option<Combine> = Some(Combine::LimitOrBlank);
 const MEAN: Option<Combine> = Some(Combine::Mean);
 const BUSY: Option<Combine> = Some(Combine::BusyMean);
 const MAX: Option<Combine> = Some(Combine::Max);
@@ -358,7 +359,7 @@ pub static COLUMNS: &[Column] = &[
     col("chkdown", Counter, Count, [NO, SUM, SUM], "1.3.14", "transitions from up to down"),
     col("lastchg", Age, Seconds, [NO, MIN, MIN], "1.3.14", "time since the last change of state"),
     col("downtime", Counter, Seconds, [NO, SUM, MAX], "1.3.14", "time spent down"),
-    col("qlimit", Gauge, Count, [NO, NO, SUM], "1.3.14", "limit of the queue"),
+    col("qlimit", Limit, Count, [NO, NO, OR_BLANK], "1.3.14", "limit of the queue, blank for none"),
     col("pid", Key, None_, NONE, "1.3.14", "number of the process"),
     col("iid", Key, None_, NONE, "1.3.14", "number of the proxy"),
     col("sid", Key, None_, NONE, "1.3.14", "number of the server in its proxy"),
@@ -422,7 +423,7 @@ pub static COLUMNS: &[Column] = &[
     col("cache_lookups", Counter, Count, [SUM, SUM, NO], "1.9", "look-ups in the cache"),
     col("cache_hits", Counter, Count, [SUM, SUM, NO], "1.9", "objects served from the cache"),
     col("srv_icur", Gauge, Count, [NO, NO, SUM], "2.1", "idle connections that can be used again"),
-    col("src_ilim", Limit, Count, [NO, NO, SUM], "2.1", "limit of idle connections"),
+    col("src_ilim", Limit, Count, [NO, NO, OR_BLANK], "2.1", "limit of idle connections, blank for none"),
     col("qtime_max", Max, Milliseconds, [NO, MAX, MAX], "2.1", "longest time in the queue"),
     col("ctime_max", Max, Milliseconds, [NO, MAX, MAX], "2.1", "longest time to connect"),
     col("rtime_max", Max, Milliseconds, [NO, MAX, MAX], "2.1", "longest time to the response"),

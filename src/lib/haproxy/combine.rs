@@ -9,6 +9,8 @@ pub enum Combine {
     Sum,
     /// The sum of limits; 0, which is no limit, where one of them is.
     Limit,
+    /// The sum of limits of which a blank is no limit; no value where one of them is blank.
+    LimitOrBlank,
     /// The plain average.
     Mean,
     /// The plain average over the rows that saw traffic (`traffic`): an idle process reports 0 and would pull the
@@ -48,6 +50,7 @@ impl Combine {
         match self {
             Self::Sum => "sum",
             Self::Limit => "sum, 0 where one is 0",
+            Self::LimitOrBlank => "sum, none where one is blank",
             Self::Mean => "mean",
             Self::BusyMean => "mean over processes with traffic",
             Self::WeightedMean => "mean weighted by requests",
@@ -59,12 +62,14 @@ impl Combine {
 
     /// What several values become, each with the weight of its row (`traffic::weight`); `None` where there is
     /// nothing to combine. This is the rule itself: whatever combines columns, sums or hosts in a faster way is held
-    /// against it.
+    /// against it. A blank is no value, and what is made of it elsewhere: no value of a [`Combine::LimitOrBlank`].
     #[must_use]
     pub fn over(self, values: impl IntoIterator<Item = (i128, i64)>) -> Option<Value> {
         let mut values = values.into_iter();
         match self {
-            Self::Sum => values.map(|(value, _)| value).reduce(|sum, value| sum + value).map(Value::from_i128),
+            Self::Sum | Self::LimitOrBlank => {
+                values.map(|(value, _)| value).reduce(|sum, value| sum + value).map(Value::from_i128)
+            }
             Self::Limit => {
                 let mut unlimited = false;
                 let values = values.map(|(value, _)| value).inspect(|value| unlimited |= *value == 0);

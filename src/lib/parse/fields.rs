@@ -51,6 +51,8 @@ impl Fields {
                         _ if part == Part::Carried => ABSENT,
                         // Counted as 0 it would be a step back, and so would be the sum of the others.
                         (true, Combine::Sum) => UNKNOWN,
+                        // Nor is 100 and no limit a limit.
+                        (_, Combine::LimitOrBlank) => UNKNOWN,
                         (false, _) if field.default => 0,
                         _ => ABSENT,
                     };

@@ -41,7 +41,7 @@ pub fn rule(column: &Column, kind: Kind) -> Option<Rule> {
     let combine = column.combine(kind)?;
     Some(match (column.nature, combine) {
         (Nature::Max, _) | (_, Combine::Max) => Rule::Max,
-        (_, Combine::Sum | Combine::Limit) => Rule::Sum,
+        (_, Combine::Sum | Combine::Limit | Combine::LimitOrBlank) => Rule::Sum,
         (_, Combine::Mean | Combine::BusyMean | Combine::WeightedMean) => Rule::Average,
         (_, Combine::Min | Combine::MinPresent) => Rule::Min,
     })

@@ -73,6 +73,9 @@ STATUS, CHECK, OPEN = [
 COUNTED = {code(metric): states.split(", ") for metric, states in PAGE[("metric", "states")][0]}
 
 
+OR_BLANK = "sum, none where one is blank"
+
+
 def safe(name):
     """The table under "Paths"; names longer than 200 bytes do not occur here."""
     assert len(name) <= 200
@@ -130,6 +133,8 @@ def combine(rule, bold, rows, field, times):
     values = [value for value in values if value is not None]
     if rule == "sum":
         return sum(values) if values else None
+    if rule == OR_BLANK:
+        return sum(values) if len(values) == sum(field in row for row in rows) > 0 else None
     if rule == "sum, 0 where one is 0":
         return limit(values)
     if rule == "mean":
@@ -317,7 +322,9 @@ def cluster(hosts, options):
                 yield f"{path}.{field}", len({p for h in made for p, _ in h.values if p.startswith(prefix)})
             elif (kind, field) in FIELDS:
                 rule, bold, nature = FIELDS[kind, field]
-                yield f"{path}.{field}", over_hosts(rule, nature, values)
+                # A host without a limit leaves the cluster without one.
+                unlimited = rule == OR_BLANK and any(h.values[key].get(field, 0) is None for h in having)
+                yield f"{path}.{field}", None if unlimited else over_hosts(rule, nature, values)
     for field in {field for host in made for field in host.daemon}:
         values = [(h.daemon[field], 0) for h in made if h.daemon.get(field) is not None]
         rule, bold, nature = DAEMON.get(field.replace("Unstoppable_Jobs", "Unstoppable Jobs"), ("mean", False, "average"))

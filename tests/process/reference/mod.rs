@@ -137,8 +137,8 @@ impl Slow {
         for (index, field) in plan.fields.iter().enumerate() {
             let always = field.column.is_always_filled(kind, mode, |name| position(name).is_some());
             let value = match cell(field.column.name).map(number) {
-                Some(Ok(None)) if always => {
-                    if field.combine == Combine::Sum {
+                Some(Ok(None)) if always || field.combine == Combine::LimitOrBlank => {
+                    if matches!(field.combine, Combine::Sum | Combine::LimitOrBlank) {
                         unknown.push(index);
                     }
                     None

@@ -43,7 +43,7 @@ fn reference(combine: Combine, field: usize, rows: &[&Row]) -> Option<Value> {
     let mean = |divisor: i64| Some(Value::Float(values().sum::<i64>() as f64 / divisor as f64));
     match combine {
         Combine::Limit if values().any(|value| value == 0) => Some(Value::Int(0)),
-        Combine::Sum | Combine::Limit => values().next().map(|_| Value::Int(values().sum())),
+        Combine::Sum | Combine::Limit | Combine::LimitOrBlank => values().next().map(|_| Value::Int(values().sum())),
         Combine::Mean | Combine::BusyMean | Combine::WeightedMean => {
             mean(there().map(|(_, weight)| combine.divisor(weight)).sum())
         }

@@ -3,7 +3,7 @@
 
 use super::subject::{Of, STATES, Subject, is_of_servers};
 use crate::config::{Config, Selection, nearest};
-use crate::haproxy::columns::{self, COLUMNS, Column, Kind};
+use crate::haproxy::columns::{self, COLUMNS, Column, Combine, Kind};
 use crate::parse::number::{Number, parse};
 use crate::plan::{Field, KindPlan};
 use crate::process::pipeline::Pipeline;
@@ -109,6 +109,9 @@ fn of_values(subject: &Subject, plan: &KindPlan, field: &Field) -> String {
     }
     if field.combine.is_of_times() && !numbers().all(|number| number == Number::Blank) {
         return "no process has had traffic for it, so there is nothing to average".to_owned();
+    }
+    if numbers().any(|number| number == Number::Blank) && field.combine == Combine::LimitOrBlank {
+        return "a cell is empty, which means no limit: then all processes together have none".to_owned();
     }
     if numbers().all(|number| number == Number::Blank) && !field.default {
         return format!("every cell is empty: HAProxy has no value of {name} for this object");

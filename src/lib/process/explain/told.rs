@@ -5,7 +5,7 @@ use super::moment;
 use super::rows::{self, Row};
 use super::subject::{Of, STATES, Subject, TOTAL_SERVERS};
 use crate::config::Config;
-use crate::haproxy::columns::{self, Kind};
+use crate::haproxy::columns::{self, Combine, Kind};
 use crate::haproxy::info;
 use crate::parse::part::Part;
 use crate::plan::KindPlan;
@@ -107,6 +107,7 @@ impl Told {
         let Some(combine) = planned.map(|field| field.combine).or_else(|| column.combine(kind)) else { return };
         let blank = match planned {
             Some(field) if field.default => "; an empty cell counts as 0",
+            _ if combine == Combine::LimitOrBlank => "; an empty cell means no limit",
             _ => "; an empty cell does not count",
         };
         self.line("rule", &format!("{} of the rows below{blank}", combine.word()));
