@@ -11,6 +11,7 @@ use haproxystats::parse::stat::Stats;
 use haproxystats::plan::KindPlan;
 use haproxystats::process::pipeline::Pipeline;
 use haproxystats::process::worker::memory;
+use haproxystats::render::metrics::MetricNames;
 use haproxystats::render::objects::{Objects, Selected};
 use haproxystats::render::path::Paths;
 use haproxystats::render::pieces::{self, Outlet, Pieces};
@@ -121,7 +122,7 @@ pub(crate) fn phases(dir: &Path, port: &str, times: u32) {
     let (config, mut sender) = (config(), connect(port));
     let plans = Arc::new(PerKind::new(|kind| KindPlan::new(kind, &config.process)));
     let mut stats = Stats::new(Arc::clone(&plans), false);
-    let mut objects = Objects::new(Paths::new(&config, "lb-01.example.com"), false);
+    let mut objects = Objects::new(Paths::new(&config, "lb-01.example.com"), false, Arc::new(MetricNames::new(&plans)));
     let mut sink = Sink::plaintext(&config);
     let files = stat_files(dir);
     let mut buffer = vec![0; READ];

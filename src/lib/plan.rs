@@ -159,6 +159,8 @@ pub struct DaemonMetric {
     pub combine: Combine,
     /// Sent (as 0, where it is a sum) even when this HAProxy does not print it.
     pub default: bool,
+    /// Sent as 0 where no process prints it, as by the Python program.
+    pub zero: bool,
 }
 
 /// What is sent for the daemon.
@@ -202,7 +204,8 @@ impl DaemonPlan {
             .into_iter()
             .filter_map(|name| {
                 let (index, field) = (info::index(name)?, info::find(name)?);
-                Some(DaemonMetric { index, combine: field.combine?, default: defaults().any(|d| d == name) })
+                let (default, zero) = (defaults().any(|d| d == name), info::DEFAULT_SUMS.contains(&name));
+                Some(DaemonMetric { index, combine: field.combine?, default, zero })
             })
             .collect();
         let listed = matches!(config.daemon_metrics, Selection::List(_));

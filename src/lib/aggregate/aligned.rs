@@ -18,6 +18,17 @@ struct Shape {
     processes: usize,
 }
 
+impl Shape {
+    /// Of each object, whether one of its values is 0.
+    fn with_zero(self, ints: &[i64]) -> Vec<bool> {
+        let mut found = vec![false; self.objects];
+        for process in ints.chunks(self.objects) {
+            found.iter_mut().zip(process).for_each(|(found, value)| *found |= *value == 0);
+        }
+        found
+    }
+}
+
 /// Combines the rows of a finished table, and takes its columns; `None` when that needs grouping: when some objects have
 /// many more rows than others, or a column is not of integers.
 pub fn combine(plan: &KindPlan, table: &mut Table) -> PolarsResult<Option<Grouped>> {
@@ -44,9 +55,14 @@ pub fn combine(plan: &KindPlan, table: &mut Table) -> PolarsResult<Option<Groupe
             continue;
         }
         let (ints, gaps) = (std::mem::take(&mut column.ints), column.gaps);
-        // Of a single process, what is there is the sum.
-        let gaps = gaps && (field.combine != Combine::Sum || shape.processes > 1);
-        wanted.push(stacked(field.combine, ints, gaps, &mut rows, (&mut sums, &mut largest)));
+        // Of a single process, what is there is the sum; and limits are added where each is one.
+        let alone = shape.processes == 1;
+        let combine = match field.combine {
+            Combine::Limit if alone || !ints.contains(&0) => Combine::Sum,
+            combine => combine,
+        };
+        let gaps = gaps && !(alone && matches!(combine, Combine::Sum | Combine::LimitOrBlank));
+        wanted.push(stacked(combine, ints, gaps, &mut rows, (&mut sums, &mut largest)));
     }
     let weights = plan.weights.then(|| rows.counted(Combine::WeightedMean, &mut sums));
     let mut states = Vec::new();
@@ -79,7 +95,7 @@ fn stacked(
         }
         Combine::Sum | Combine::LimitOrBlank => Wanted::Sum(sums.push(ints), None),
         Combine::Limit => {
-            let none = sums.push(ints.iter().map(|value| i64::from(*value == 0)).collect());
+            let none = sums.shape.with_zero(&ints);
             let counts = gaps.then(|| sums.push(present(&ints).collect()));
             Wanted::Limit { sum: sums.push(if gaps { zeroed(ints) } else { ints }), counts, none }
         }
@@ -125,11 +141,11 @@ enum Wanted {
     Nothing,
     /// A sum, and how many values are in it: no value where there is none in any process.
     Sum(usize, Option<usize>),
-    /// A sum as well, and in how many processes it is 0.
+    /// A sum as well, and of which objects it is 0 in some process.
     Limit {
         sum: usize,
         counts: Option<usize>,
-        none: usize,
+        none: Vec<bool>,
     },
     /// A sum, and the number of rows that it is divided by; that of processes where there is none.
     Mean(usize, Option<usize>),
@@ -150,7 +166,7 @@ impl Wanted {
             Self::Limit { sum, counts, none } => {
                 let mut limits = taken(sums, sum);
                 // Without a limit in one of them, there is none.
-                let unlimited = limits.iter_mut().zip(taken(sums, none)).filter(|(_, none)| *none > 0);
+                let unlimited = limits.iter_mut().zip(none).filter(|(_, none)| *none);
                 unlimited.for_each(|(limit, _)| *limit = 0);
                 let counts = counts.map(|counts| taken(sums, counts)).into_iter().flatten();
                 limits.iter_mut().zip(counts).filter(|(_, count)| *count == 0).for_each(|(limit, _)| *limit = ABSENT);

@@ -56,9 +56,7 @@ pub fn overall(plan: &DaemonPlan, processes: &[Info], others: &[Info], missing: 
             unknown.extend(info::FIELDS.get(metric.index).map(|field| field.name));
             None
         } else {
-            // The Python program sent them where no process prints them.
-            let nothing = info::DEFAULT_SUMS.contains(&name).then_some(Value::Int(0));
-            combine(metric.combine, values.collect()).or(nothing)
+            combine(metric.combine, values).or(metric.zero.then_some(Value::Int(0)))
         };
         figures.extend(figure(metric, value));
     }
@@ -83,9 +81,9 @@ pub fn overall(plan: &DaemonPlan, processes: &[Info], others: &[Info], missing: 
 }
 
 /// What the values of the processes become, each with its weight. A mean without any weight is the plain one.
-fn combine(rule: Combine, values: Vec<(i128, i64)>) -> Option<Value> {
+fn combine(rule: Combine, values: impl Iterator<Item = (i128, i64)> + Clone) -> Option<Value> {
     match rule {
-        Combine::WeightedMean if values.iter().all(|(_, weight)| *weight == 0) => Combine::Mean.over(values),
+        Combine::WeightedMean if values.clone().all(|(_, weight)| weight == 0) => Combine::Mean.over(values),
         rule => rule.over(values),
     }
 }

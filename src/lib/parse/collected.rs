@@ -47,8 +47,11 @@ impl Collected {
         if layout.part == Part::Carried {
             return self.add(kind, layout, row);
         }
-        let names = row.names().filter(|_| layout.names_first);
-        let expected = names.and_then(|names| self.order.expected(kind, names));
+        let names = if layout.names_first { row.names() } else { None };
+        let expected = match names {
+            Some(names) => self.order.expected(kind, names),
+            None => None,
+        };
         if expected.is_none() && layout.nameless(row) {
             return Err(RowError::NoName);
         }

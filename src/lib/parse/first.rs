@@ -14,14 +14,15 @@ impl FirstRows {
         Some(behind.get() as usize - 1)
     }
 
-    /// Notes the row of an object, unless it has one.
-    pub(super) fn note(&mut self, key: u32, row: usize) {
-        let index = key as usize;
-        if self.0.len() <= index {
-            self.0.resize(index + 1, None);
+    /// Those of these objects, one a row.
+    pub(super) fn of(keys: &[u32]) -> Self {
+        let mut rows = vec![None; keys.iter().max().map_or(0, |most| *most as usize + 1)];
+        // The first of an object comes last, and stays.
+        for (row, key) in keys.iter().enumerate().rev() {
+            if let Some(place) = rows.get_mut(*key as usize) {
+                *place = u32::try_from(row + 1).ok().and_then(NonZeroU32::new);
+            }
         }
-        if let Some(place) = self.0.get_mut(index).filter(|place| place.is_none()) {
-            *place = u32::try_from(row + 1).ok().and_then(NonZeroU32::new);
-        }
+        Self(rows)
     }
 }

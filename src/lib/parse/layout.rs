@@ -15,6 +15,8 @@ use std::collections::BTreeSet;
 /// Where the fields of the plans stand in a file.
 #[derive(Debug)]
 pub(super) struct Layout {
+    /// The line that says all of this.
+    pub(super) header: Box<[u8]>,
     pub(super) part: Part,
     pub(super) width: usize,
     pub(super) pxname: usize,
@@ -39,12 +41,13 @@ pub(super) struct Layout {
 impl Layout {
     /// Reads a header line; `None` when it is none.
     pub(super) fn new(header: &[u8], plans: &PerKind<KindPlan>, part: Part) -> Option<Self> {
-        let header = header.strip_prefix(b"# ").or_else(|| header.strip_prefix(b"#")).unwrap_or(header);
-        let names: Vec<&[u8]> = header.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
+        let names = header.strip_prefix(b"# ").or_else(|| header.strip_prefix(b"#")).unwrap_or(header);
+        let names: Vec<&[u8]> = names.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
         let position = |name: &str| names.iter().position(|field| *field == name.as_bytes());
         let fields = plans.each(|plan| Mode::ALL.map(|mode| Fields::new(plan, mode, part, position)));
         let slots = plans.iter().any(|plan| plan.skip_unused);
         let mut layout = Self {
+            header: header.into(),
             part,
             width: names.len(),
             pxname: position("pxname")?,
@@ -96,7 +99,8 @@ impl Layout {
     #[inline(always)]
     pub(super) fn fields_of(&self, kind: Kind, row: &impl RowCells) -> &Fields {
         let [http, other, unsaid] = &self.fields[kind];
-        match self.mode.map_or(Mode::Unsaid, |position| Mode::of(row.text(position))) {
+        let Some(position) = self.mode else { return unsaid };
+        match Mode::of(row.text(position)) {
             Mode::Http => http,
             Mode::Other => other,
             Mode::Unsaid => unsaid,

@@ -97,7 +97,8 @@ impl<R: Read> Rows<R> {
                     self.next = self.end;
                 }
             }
-            if !self.line().is_empty() {
+            // One byte may be a carriage return alone.
+            if self.length > 1 || !self.line().is_empty() {
                 return Ok(Row::Line);
             }
         }

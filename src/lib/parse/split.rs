@@ -139,13 +139,8 @@ impl Stats {
     ) -> Result<Outline, FileError> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut rows = Rows::new(input, &mut buffer);
-        let result = self.begin_file(part, &mut rows).and_then(|(header, layout)| {
-            let outline = self.outline(header, &layout, &mut rows, parts, &mut refused);
-            if let Ok(outline) = &outline {
-                self.keep_layout(outline.header.clone(), layout);
-            }
-            Ok(outline?)
-        });
+        let layout = self.begin_file(part, &mut rows);
+        let result = layout.and_then(|layout| Ok(self.outline(&layout, &mut rows, parts, &mut refused)?));
         rows.finish(&mut buffer);
         self.buffer = buffer;
         result
@@ -173,7 +168,6 @@ impl Stats {
         let result = self.read_body(&layout, &mut rows, &mut refused);
         rows.finish(&mut buffer);
         self.buffer = buffer;
-        self.keep_layout(header.to_vec(), layout);
         let report = result?;
         self.collected.doubts.end_file(&self.collected.tables);
         Ok(report)
@@ -181,7 +175,6 @@ impl Stats {
 
     fn outline<R: Read>(
         &mut self,
-        header: Vec<u8>,
         layout: &Layout,
         rows: &mut Rows<R>,
         parts: &mut Parts,
@@ -217,8 +210,8 @@ impl Stats {
             }
         }
         runs.shrink_to_fit();
-        doubtful |= runs.is_empty() && left_out == 0 && is_cut_off(&header);
-        Ok(Outline { header, runs, refused: left_out, doubtful })
+        doubtful |= runs.is_empty() && left_out == 0 && is_cut_off(&layout.header);
+        Ok(Outline { header: layout.header.to_vec(), runs, refused: left_out, doubtful })
     }
 
     /// Whether the current line, in which a quote is open or which has no end, is a row, alone or with those that follow.

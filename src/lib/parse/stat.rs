@@ -17,7 +17,6 @@ use super::table::Table;
 use crate::haproxy::per_kind::PerKind;
 use crate::names::{Names, Pairs, sanitize};
 use crate::plan::KindPlan;
-use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -26,7 +25,8 @@ use std::sync::Arc;
 pub struct Stats {
     /// What was read since [`Stats::clear`].
     pub collected: Collected,
-    layouts: HashMap<(Part, Vec<u8>), Layout>,
+    /// Those of the headers that were seen, of which there are one or two: to compare them takes less than to hash one.
+    layouts: Vec<Arc<Layout>>,
     pub(super) buffer: Buffer,
     cells: Cells,
     pub(super) quoted: Quoted,
@@ -68,7 +68,7 @@ impl Stats {
         let (doubts, bigs, order) = (Doubts::default(), Vec::new(), Order::default());
         Self {
             collected: Collected { plans, status, tables, names, servers, doubts, bigs, order, only: None },
-            layouts: HashMap::new(),
+            layouts: Vec::new(),
             buffer: Buffer::default(),
             cells: Cells::default(),
             quoted: Quoted::default(),
@@ -150,13 +150,12 @@ impl Stats {
         rows: &mut Rows<R>,
         refused: &mut impl FnMut(u64, RowError),
     ) -> Result<FileReport, FileError> {
-        let (header, layout) = self.begin_file(part, rows)?;
+        let layout = self.begin_file(part, rows)?;
         self.note_present(&layout);
         self.collected.order.begin();
         self.collected.doubts.begin_file(&self.collected.tables, false);
         let result = self.read_body(&layout, rows, refused);
-        let cut_off = is_cut_off(&header);
-        self.keep_layout(header, layout);
+        let cut_off = is_cut_off(&layout.header);
         let report = result?;
         if report.rows + report.refused == 0 && cut_off {
             self.collected.doubts.note_anything();
@@ -165,38 +164,30 @@ impl Stats {
         if report.is_nothing(cut_off) { Err(FileError::NoRows) } else { Ok(report) }
     }
 
-    /// Reads the header, and what it says. The layout is to be given back to [`Stats::keep_layout`].
-    pub(super) fn begin_file<R: Read>(
-        &mut self,
-        part: Part,
-        rows: &mut Rows<R>,
-    ) -> Result<(Vec<u8>, Layout), FileError> {
+    /// Reads the header, and what it says.
+    pub(super) fn begin_file<R: Read>(&mut self, part: Part, rows: &mut Rows<R>) -> Result<Arc<Layout>, FileError> {
         match rows.advance()? {
             Row::End => return Err(FileError::Empty),
             Row::TooLong => return Err(FileError::NoHeader("a line of more than 64 KiB".to_owned())),
             Row::Line => {}
         }
-        let header = rows.line().to_vec();
-        let layout = self.layout(part, &header)?;
-        Ok((header, layout))
+        self.layout(part, rows.line())
     }
 
-    /// The layout that a header describes; to be given back to [`Stats::keep_layout`].
-    pub(super) fn layout(&mut self, part: Part, header: &[u8]) -> Result<Layout, FileError> {
-        match self.layouts.remove(&(part, header.to_vec())) {
-            Some(layout) => Ok(layout),
-            None => Layout::new(header, &self.collected.plans, part).ok_or_else(|| {
-                FileError::NoHeader(String::from_utf8_lossy(header.get(..60).unwrap_or(header)).into_owned())
-            }),
+    /// The layout that a header describes.
+    pub(super) fn layout(&mut self, part: Part, header: &[u8]) -> Result<Arc<Layout>, FileError> {
+        let mut known = self.layouts.iter();
+        if let Some(layout) = known.find(|layout| layout.part == part && *layout.header == *header) {
+            return Ok(Arc::clone(layout));
         }
-    }
-
-    /// Keeps a layout for the next file with this header.
-    pub(super) fn keep_layout(&mut self, header: Vec<u8>, layout: Layout) {
+        let layout = Layout::new(header, &self.collected.plans, part).map(Arc::new).ok_or_else(|| {
+            FileError::NoHeader(String::from_utf8_lossy(header.get(..60).unwrap_or(header)).into_owned())
+        })?;
         if self.layouts.len() >= MAX_LAYOUTS {
             self.layouts.clear();
         }
-        self.layouts.insert((layout.part, header), layout);
+        self.layouts.push(Arc::clone(&layout));
+        Ok(layout)
     }
 
     /// Notes which fields some file has.

@@ -267,11 +267,7 @@ impl Table {
     #[must_use]
     pub fn first_rows(&mut self) -> FirstRows {
         self.flush();
-        let mut rows = FirstRows::default();
-        for (row, key) in self.keys.iter().enumerate() {
-            rows.note(*key, row);
-        }
-        rows
+        FirstRows::of(&self.keys)
     }
 
     /// The cells of a row that came before the last call of [`Table::first_rows`], to be added to.

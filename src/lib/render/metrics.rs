@@ -3,11 +3,48 @@
 use crate::aggregate::group::{Grouped, Values};
 use crate::encode::short_bytes::ShortBytes;
 use crate::encode::sink::Told;
+use crate::haproxy::per_kind::PerKind;
 use crate::plan::KindPlan;
 use crate::value::{ABSENT, Value};
 
 /// In messages, how many requests the averages of times of an object are over.
 const TIME_SAMPLES: &[u8] = b"time_samples";
+
+/// What a metric is called.
+#[derive(Debug, Clone)]
+struct Name {
+    /// With the blank that follows it in a line.
+    text: ShortBytes,
+    /// Was listed before: it is sent once more, but an object has it once.
+    again: bool,
+}
+
+/// What all metrics are called, in the order in which they are sent; made once, not for each snapshot.
+#[derive(Debug)]
+pub struct MetricNames {
+    objects: PerKind<Box<[Name]>>,
+    /// Of servers over all backends.
+    totals: PerKind<Box<[Name]>>,
+}
+
+impl MetricNames {
+    /// Those of these plans.
+    #[must_use]
+    pub fn new(plans: &PerKind<KindPlan>) -> Self {
+        let names = |plan: &KindPlan, send: &[usize]| {
+            let name = |(place, index): (usize, &usize)| {
+                let field = plan.fields.get(*index).map_or("", |field| field.column.name);
+                let again = send.iter().take(place).any(|before| before == index);
+                Name { text: ShortBytes::new([field, " "].concat().as_bytes()), again }
+            };
+            send.iter().enumerate().map(name).collect()
+        };
+        Self {
+            objects: plans.each(|plan| names(plan, &plan.send)),
+            totals: plans.each(|plan| names(plan, &plan.send_aggregated)),
+        }
+    }
+}
 
 /// A metric that is sent for every object.
 struct Metric<'a> {
@@ -33,17 +70,27 @@ pub(super) struct Metrics<'a> {
 }
 
 impl<'a> Metrics<'a> {
+    /// Those of objects.
+    pub(super) fn of_objects(plan: &KindPlan, names: &MetricNames, grouped: &'a Grouped) -> Self {
+        Self::new(plan, (&plan.send, &names.objects[plan.kind]), grouped)
+    }
+
+    /// Those of servers over all backends.
+    pub(super) fn of_totals(plan: &KindPlan, names: &MetricNames, grouped: &'a Grouped) -> Self {
+        Self::new(plan, (&plan.send_aggregated, &names.totals[plan.kind]), grouped)
+    }
+
     /// Those at these places of the plan.
-    pub(super) fn new(plan: &KindPlan, send: &[usize], grouped: &'a Grouped) -> Self {
-        let metric = |(place, index): (usize, &usize)| {
+    fn new(plan: &KindPlan, (send, names): (&[usize], &[Name]), grouped: &'a Grouped) -> Self {
+        let metric = |(index, name): (&usize, &Name)| {
             let (field, values) = (plan.fields.get(*index)?, grouped.values(*index)?);
             let beyond = grouped.values(*plan.beyond.get(*index)?)?;
-            let name = ShortBytes::new([field.column.name, " "].concat().as_bytes());
-            let again = send.iter().take(place).any(|before| before == index);
-            let skip_zero = plan.skip_zero && field.counter;
-            Some(Metric { name, values, beyond, skip_zero, default: field.default, again })
+            let (skip_zero, Name { text, again }) = (plan.skip_zero && field.counter, name.clone());
+            Some(Metric { name: text, values, beyond, skip_zero, default: field.default, again })
         };
-        Self { all: send.iter().enumerate().filter_map(metric).collect(), grouped, skip_zeros: plan.skip_zero }
+        let mut all = Vec::with_capacity(send.len());
+        all.extend(send.iter().zip(names).filter_map(metric));
+        Self { all, grouped, skip_zeros: plan.skip_zero }
     }
 
     /// Tells those of an object; returns how many there are.

@@ -1,7 +1,7 @@
 //! Objects in, with what they are called: paths, names, and the metrics of each.
 
 pub mod latency;
-mod metrics;
+pub mod metrics;
 pub mod objects;
 pub mod path;
 pub mod pieces;

@@ -1,27 +1,28 @@
 //! Frontends, backends and servers, and the metrics of each.
 
 use super::latency::Latency;
-use super::metrics::Metrics;
+use super::metrics::{MetricNames, Metrics};
 use super::path::{About, Paths};
 use super::pieces::Outlet;
 use crate::aggregate::group::{Grouped, Groups};
 use crate::encode::object::{Object, ObjectKind};
-use crate::haproxy::per_kind::PerKind;
-
 use crate::encode::prefix::Prefixes;
 use crate::encode::sink::{Sink, Told};
 use crate::haproxy::columns::Kind;
+use crate::haproxy::per_kind::PerKind;
 use crate::haproxy::status::{self, State};
 use crate::names::{NameId, Names, Pairs};
 use crate::plan::KindPlan;
 use crate::value::Value;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// Tells of objects. Paths are made once for each name, since names hardly change between snapshots.
 #[derive(Debug)]
 pub struct Objects {
     paths: Paths,
     status: bool,
+    metric_names: Arc<MetricNames>,
     /// By the number of a name: frontends, backends, servers over all backends.
     by_name: PerKind<Vec<Option<Prefixes>>>,
     /// By the number of a pair of names.
@@ -61,12 +62,13 @@ pub const SERVER_COUNTS: [(&str, &[&str]); 6] = [
 ];
 
 impl Objects {
-    /// With these paths; `status` sends states as numbers.
+    /// With these paths, and the names of the metrics of all plans; `status` sends states as numbers.
     #[must_use]
-    pub fn new(paths: Paths, status: bool) -> Self {
+    pub fn new(paths: Paths, status: bool, metric_names: Arc<MetricNames>) -> Self {
         Self {
             paths,
             status,
+            metric_names,
             by_name: Default::default(),
             servers: Vec::new(),
             ranks: Vec::new(),
@@ -112,7 +114,7 @@ impl Objects {
     async fn proxies(&mut self, selected: Selected<'_>, sink: &mut Sink, outlet: &Outlet) -> i64 {
         let Selected { plan, names, excluded, .. } = selected;
         let grouped = &selected.groups.objects;
-        let metrics = Metrics::new(plan, &plan.send, grouped);
+        let metrics = Metrics::of_objects(plan, &self.metric_names, grouped);
         let divides = sink.divides_anywhere();
         let kind = if plan.kind == Kind::Frontend { ObjectKind::Frontend } else { ObjectKind::Backend };
         let ended = sink.is_ended();
@@ -156,7 +158,7 @@ impl Objects {
         let Selected { plan, names, .. } = selected;
         let grouped = &selected.groups.objects;
         let rows = self.rows_of_servers(selected);
-        let metrics = Metrics::new(plan, &plan.send, grouped);
+        let metrics = Metrics::of_objects(plan, &self.metric_names, grouped);
         let divides = sink.divides_anywhere();
         let mut count = 0;
         let mut without: HashSet<NameId> = self.backends.drain(..).collect();
@@ -266,7 +268,7 @@ impl Objects {
             // Servers of this name may be in other backends.
             return 0;
         }
-        let metrics = Metrics::new(plan, &plan.send_aggregated, grouped);
+        let metrics = Metrics::of_totals(plan, &self.metric_names, grouped);
         let mut count = 0;
         for (row, name) in self.by_rank(grouped) {
             // Its slots are counted where they are left out one by one.

@@ -14,6 +14,7 @@ use crate::render::path::{About, Paths};
 use crate::snapshot::members::unmarked;
 use crate::snapshot::{Epoch, INFO_SUFFIX};
 use crate::value::Value;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 
@@ -120,7 +121,7 @@ fn tell(figures: Vec<daemon::Figure>, skip_zero: bool, told: &mut Told<'_>) -> i
             // One that is listed twice is sent twice, but an object has it once.
             let again = figures.iter().take(place).any(|(before, _)| before == name);
             if let (Some(value), false) = (value, again) {
-                told.field(sanitize(name.as_bytes()).as_bytes(), *value);
+                told.field(safe(name).as_bytes(), *value);
             }
         }
     }
@@ -136,10 +137,15 @@ fn lines(figures: Vec<daemon::Figure>, skip_zero: bool, told: &mut Told<'_>) -> 
         }
         count += 1;
         if let Some(value) = value {
-            told.line(sanitize(name.as_bytes()).as_bytes(), value);
+            told.line(safe(name).as_bytes(), value);
         }
     }
     count
+}
+
+/// The name of a figure as a path element: as it is, but for a blank in a few.
+fn safe(name: &str) -> Cow<'_, str> {
+    if name.contains(' ') { sanitize(name.as_bytes()).into() } else { name.into() }
 }
 
 /// The daemons of a cluster.

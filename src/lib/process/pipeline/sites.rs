@@ -11,6 +11,7 @@ use crate::haproxy::family::Family;
 use crate::haproxy::per_kind::PerKind;
 use crate::parse::stat::Stats;
 use crate::plan::KindPlan;
+use crate::render::metrics::MetricNames;
 use crate::render::objects::Objects;
 use crate::render::path::{About, Paths};
 use crate::snapshot::members::{Member, Members};
@@ -74,6 +75,7 @@ pub(super) struct Sites {
 struct Make {
     config: Box<Config>,
     plans: Arc<PerKind<KindPlan>>,
+    metric_names: Arc<MetricNames>,
 }
 
 impl Make {
@@ -88,20 +90,24 @@ impl Make {
 
     fn cluster(&self, name: &str) -> ClusterState {
         let paths = Paths::of_cluster(&self.config, name);
-        let (hosts, objects) = (Cluster::new(&self.plans), Objects::new(paths.clone(), self.status()));
+        let (hosts, objects) = (Cluster::new(&self.plans), self.objects(&paths));
         ClusterState { hosts, paths, objects, missing: None, count: 0, seen: 0 }
     }
 
     fn site(&self, paths: Paths, stats: Stats) -> HostState {
-        let status = self.status();
-        HostState { stats, objects: Objects::new(paths.clone(), status), paths, bare: BTreeSet::new(), seen: 0 }
+        HostState { stats, objects: self.objects(&paths), paths, bare: BTreeSet::new(), seen: 0 }
+    }
+
+    fn objects(&self, paths: &Paths) -> Objects {
+        Objects::new(paths.clone(), self.status(), Arc::clone(&self.metric_names))
     }
 }
 
 impl Sites {
     /// For this configuration; `paths` are those of this host.
     pub(super) fn new(config: &Config, hostname: &str, paths: Paths, plans: &Arc<PerKind<KindPlan>>) -> Self {
-        let make = Make { config: Box::new(config.clone()), plans: Arc::clone(plans) };
+        let metric_names = Arc::new(MetricNames::new(plans));
+        let make = Make { config: Box::new(config.clone()), plans: Arc::clone(plans), metric_names };
         let mut sites = Self { hosts: config.hosts.clone(), ..Self::default() };
         if config.process.cluster_metrics {
             for cluster in config.hosts.clusters() {
