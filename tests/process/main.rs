@@ -27,6 +27,8 @@ mod kafka;
 mod kafka_formats;
 #[cfg(feature = "kafka")]
 mod kafka_login;
+#[cfg(feature = "kafka")]
+mod kafka_members;
 mod less;
 mod logs;
 mod long_run;

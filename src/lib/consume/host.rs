@@ -2,7 +2,7 @@
 
 use super::places::Token;
 use crate::parcel::Label;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 /// Memory that a part takes in addition to its bytes.
@@ -112,6 +112,11 @@ impl Host {
     /// The files.
     pub(super) fn files(self) -> Vec<(String, Vec<u8>)> {
         self.files.into_iter().map(|(name, parts)| (name, parts.join())).collect()
+    }
+
+    /// The partitions that parts came from.
+    pub(super) fn partitions(&self) -> BTreeSet<i32> {
+        self.tokens.iter().map(|token| token.partition).collect()
     }
 }
 

@@ -20,6 +20,14 @@ use crate::snapshot::Epoch;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
+/// Hosts of a second that may be rolled up again.
+#[derive(Debug, Default)]
+struct Kept {
+    hosts: BTreeSet<HostName>,
+    /// The partitions that they came from.
+    partitions: BTreeSet<i32>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Seconds {
@@ -30,7 +38,7 @@ pub(super) struct Seconds {
     /// Seconds that were published and are not delivered yet.
     out: BTreeMap<Epoch, Vec<(Token, usize)>>,
     /// Hosts of published seconds that may be rolled up again.
-    kept: BTreeMap<Epoch, BTreeSet<HostName>>,
+    kept: BTreeMap<Epoch, Kept>,
     /// Partitions that are paused, except those that are stopped by a message of a later version.
     paused: BTreeSet<i32>,
     serial: u64,
@@ -186,11 +194,10 @@ impl Seconds {
     /// dropped.
     /// Time in which a partition is not read does not count: the rest of a host may be its next message.
     pub(super) fn overdue(&mut self, now: Instant) -> (Vec<Whole>, u64) {
-        let is_over = |host: &Host| {
-            now.duration_since(host.since) >= self.limits.assemble
-                && host.tokens.iter().all(|token| self.is_read(token.partition))
+        let is_over = |(second, _): &(Epoch, HostName), host: &Host| {
+            now.duration_since(host.since) >= self.limits.assemble && self.is_read(*second, host)
         };
-        let over = self.coming.iter().filter(|(_, host)| is_over(host));
+        let over = self.coming.iter().filter(|(key, host)| is_over(key, host));
         let mut over: Vec<(Instant, (Epoch, HostName))> = over.map(|(key, host)| (host.since, key.clone())).collect();
         if self.is_over_full() {
             over = self.coming.iter().map(|(key, host)| (host.since, key.clone())).collect();
@@ -218,10 +225,12 @@ impl Seconds {
         (rest, given_up)
     }
 
-    /// Whether what comes of a partition is read now.
-    fn is_read(&self, partition: i32) -> bool {
-        let is_held = self.partitions.get(&partition).is_some_and(|partition| partition.held);
-        !is_held && !self.paused.contains(&partition)
+    /// Whether the rest of a host would have been read by now. A partition that is paused because too many of its seconds wait for such
+    /// hosts counts as read, except for the last of them: it would stay paused otherwise.
+    fn is_read(&self, second: Epoch, host: &Host) -> bool {
+        let partitions = host.partitions();
+        let held = |number: &i32| self.partitions.get(number).is_some_and(|partition| partition.held);
+        !partitions.iter().any(held) && !self.is_cut_off(second, &partitions)
     }
 
     /// Notes that a second was published in `src-dir`.
@@ -245,7 +254,9 @@ impl Seconds {
             self.waiting.insert(going.second, rest);
         }
         if kept && self.keeps() {
-            self.kept.entry(going.second).or_default().extend(going.hosts.iter().cloned());
+            let kept = self.kept.entry(going.second).or_default();
+            kept.hosts.extend(going.hosts.iter().cloned());
+            kept.partitions.extend(waiting.hosts.values().flatten().map(|token| token.partition));
         }
     }
 
@@ -254,12 +265,18 @@ impl Seconds {
         self.limits.roll_ups && self.limits.late > 0
     }
 
+    /// Whether a second can no longer be rolled up again for the hosts of a partition. Another partition may be far ahead.
+    fn is_too_late(&self, second: Epoch, partition: i32) -> bool {
+        let newest = self.partitions.get(&partition).and_then(|partition| partition.places.newest());
+        newest.is_none_or(|newest| newest.0.saturating_sub(second.0) > self.limits.late)
+    }
+
     /// Removes and returns the seconds that can no longer be rolled up again.
     pub(super) fn forget(&mut self) -> Vec<Epoch> {
-        let newest = self.partitions.values().filter_map(|partition| partition.places.newest()).max();
-        let Some(newest) = newest else { return Vec::new() };
-        let over = |second: &Epoch| newest.0.saturating_sub(second.0) > self.limits.late;
-        let over: Vec<Epoch> = self.kept.keys().copied().filter(over).collect();
+        let is_over =
+            |second: Epoch, kept: &Kept| kept.partitions.iter().all(|number| self.is_too_late(second, *number));
+        let over = self.kept.iter().filter(|(second, kept)| is_over(**second, kept));
+        let over: Vec<Epoch> = over.map(|(second, _)| *second).collect();
         over.iter().for_each(|second| drop(self.kept.remove(second)));
         over
     }

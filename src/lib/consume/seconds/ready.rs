@@ -2,6 +2,7 @@
 
 use super::Seconds;
 use crate::config::HostName;
+use crate::consume::host::Host;
 use crate::consume::known::Partition;
 use crate::consume::places::Token;
 use crate::consume::second::{AHEAD, Going};
@@ -66,7 +67,7 @@ impl Seconds {
     }
 
     /// Whether the rest of this second may be unread because its partitions are paused.
-    fn is_cut_off(&self, second: Epoch, partitions: &BTreeSet<i32>) -> bool {
+    pub(in crate::consume) fn is_cut_off(&self, second: Epoch, partitions: &BTreeSet<i32>) -> bool {
         let last_read = |partition: &&i32| {
             let after = self.waiting.range(second..).skip(1);
             after.filter(|(_, waiting)| waiting.partitions.contains(partition)).count() < AHEAD / 2
@@ -80,12 +81,15 @@ impl Seconds {
         let held = |number: &i32| self.partitions.get(number).is_some_and(|partition| partition.held);
         let paused: BTreeSet<i32> = wanted.iter().copied().filter(|number| !held(number)).collect();
         let resumed: BTreeSet<i32> = self.paused.difference(&paused).copied().collect();
+        let is_cut_off = |(second, _): &(Epoch, HostName), host: &Host| self.is_cut_off(*second, &host.partitions());
+        let hosts =
+            self.coming.iter().filter(|(key, host)| is_cut_off(key, host)).map(|(key, _)| key.clone()).collect();
         self.paused = paused;
-        self.start_over(&resumed, now);
+        self.start_over(&resumed, &hosts, now);
     }
 
     /// Time in which nothing was read, for whatever reason, was none to wait for the rest of what these partitions have.
-    fn start_over(&mut self, partitions: &BTreeSet<i32>, now: Instant) {
+    fn start_over(&mut self, partitions: &BTreeSet<i32>, hosts: &BTreeSet<(Epoch, HostName)>, now: Instant) {
         if partitions.is_empty() {
             return;
         }
@@ -94,7 +98,7 @@ impl Seconds {
                 waiting.first = now;
             }
         }
-        for host in self.coming.values_mut() {
+        for (_, host) in self.coming.iter_mut().filter(|(key, _)| hosts.contains(*key)) {
             if host.tokens.iter().any(|token| partitions.contains(&token.partition)) {
                 host.since = now;
             }
@@ -104,7 +108,8 @@ impl Seconds {
     /// This program was stopped until now, or did not get to read.
     pub(in crate::consume) fn woke(&mut self, now: Instant) {
         let all = self.partitions.keys().copied().collect();
-        self.start_over(&all, now);
+        let hosts = self.coming.keys().cloned().collect();
+        self.start_over(&all, &hosts, now);
     }
 
     fn going(&self, second: Epoch, late: bool) -> Option<Going> {
@@ -119,8 +124,10 @@ impl Seconds {
             let Some(cluster) = &host.cluster else { continue };
             if self.went_out(host, tokens, second) {
                 // Roll up all of its hosts, or none: a partial roll-up would replace the complete one.
-                let Some(kept) = self.kept.get(&second) else { continue };
-                let others = kept.iter().filter(|other| other.cluster == host.cluster && !going.hosts.contains(*other));
+                let too_late = tokens.iter().all(|token| self.is_too_late(second, token.partition));
+                let Some(kept) = self.kept.get(&second).filter(|_| !too_late) else { continue };
+                let others =
+                    kept.hosts.iter().filter(|other| other.cluster == host.cluster && !going.hosts.contains(*other));
                 going.again.extend(others.cloned());
             }
             going.clusters.insert(cluster.clone(), 0);

@@ -175,9 +175,11 @@ fn a_late_host_makes_its_cluster_again_and_no_other() {
     assert_eq!(bench.out(), [(110, names(&["two"]), names(&["one"]), whole)]);
     bench.deliver(110);
     bench.begin(&[(0, ONE), (0, TWO)], &[200]);
-    assert_eq!(bench.seconds.forget(), [Epoch(100), Epoch(110)]);
+    assert_eq!(bench.seconds.forget(), [], "the other partition is behind");
     bench.host(0, ("ams", "three"), 110);
     assert_eq!(bench.out(), [(110, names(&["three"]), vec![], vec![])], "too late for a roll-up, not for itself");
+    bench.begin(&[(1, FAR)], &[200]);
+    assert_eq!(bench.seconds.forget(), [Epoch(100), Epoch(110)]);
 }
 
 #[test]
@@ -388,4 +390,45 @@ fn a_contradiction_changes_nothing_and_the_oldest_is_what_is_not_delivered() {
     assert_eq!((bench.hosts_out().len(), bench.seconds.oldest()), (1, Some(Epoch(100))));
     bench.deliver(100);
     assert_eq!((bench.seconds.oldest(), bench.committed()), (None, vec![(0, 2)]));
+}
+
+#[test]
+fn a_partition_that_is_behind_another_rolls_up_again_all_the_same() {
+    let mut bench = Bench::new(2);
+    bench.host(0, ("ahead", "a"), 1000);
+    bench.host(1, ("behind", "b"), 10);
+    bench.wait(5);
+    assert_eq!(bench.hosts_out().len(), 2);
+    assert!(bench.seconds.forget().is_empty());
+    bench.deliver(10);
+    bench.host(1, ("behind", "c"), 10);
+    let all = vec![(10, vec!["c".to_owned()], vec!["b".to_owned()], vec![("behind".to_owned(), 0)])];
+    assert_eq!(bench.out(), all);
+    bench.host(1, ("behind", "b"), 71);
+    assert_eq!(bench.seconds.forget(), [Epoch(10)]);
+}
+
+#[test]
+fn hosts_that_never_become_complete_do_not_keep_a_partition_paused() {
+    let mut bench = Bench::new(1);
+    for second in 1..=20 {
+        assert!(bench.part(0, ONE, 10 * second, "a_stat", 2).is_none());
+    }
+    for _ in 0..3 {
+        let full = bench.seconds.full();
+        assert_eq!(full, BTreeSet::from([0]));
+        bench.seconds.pause(&full, bench.now);
+        bench.wait(60);
+        let over = bench.seconds.overdue(bench.now).0;
+        assert!(!over.is_empty(), "nothing else can make room");
+        over.iter().for_each(|whole| assert!(bench.seconds.stored(whole)));
+        bench.out();
+        bench.src_dir.clone().iter().for_each(|second| bench.deliver(second.0));
+        let full = bench.seconds.full();
+        bench.seconds.pause(&full, bench.now);
+        while bench.seconds.full().is_empty() {
+            let second = 10 * (1 + u64::try_from(bench.offset).unwrap());
+            bench.part(0, ONE, second, "a_stat", 2);
+        }
+    }
 }
