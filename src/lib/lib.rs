@@ -19,6 +19,7 @@
 //! net
 //! secrets
 //! snapshot
+//! topic
 //! value
 //! version
 //! archive    snapshot
@@ -39,8 +40,8 @@
 //! exporter   config logging net telemetry tls
 //! encode     batch config haproxy latency prometheus snapshot telemetry value
 //! http       config net secrets tls
-//! dispatch   archive backoff batch config encode http injection logging looked parcel prometheus secrets snapshot telemetry tls
-//! consume    backoff config logging parcel snapshot
+//! dispatch   archive backoff batch config encode http injection logging looked parcel prometheus secrets snapshot telemetry tls topic
+//! consume    backoff config logging parcel snapshot topic
 //! parse      haproxy names plan value
 //! queue      logging snapshot
 //! status     cli config haproxy snapshot version
@@ -117,5 +118,7 @@ mod testing;
 pub mod tls;
 #[cfg(feature = "top")]
 pub mod top;
+#[cfg(feature = "kafka")]
+pub mod topic;
 pub mod value;
 pub mod version;

@@ -5,6 +5,8 @@
 //! format back to the points that Graphite would have got.
 
 use super::{Daemon, FORKS, output, peer};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -151,6 +153,18 @@ impl Tansu {
         command.args(["--broker", &format!("tcp://{}", self.address)]);
         let output = output(&mut command).expect("tansu runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+impl Tansu {
+    /// Makes a topic that is configured so.
+    pub fn create_topic_with(&self, topic: &str, partitions: i32, option: &str, value: &str) {
+        let mut config = ClientConfig::new();
+        let admin: AdminClient<_> = config.set("bootstrap.servers", &self.address).create().expect("a client");
+        let topic = NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set(option, value);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let made = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).expect("an answer");
+        assert!(made.iter().all(Result::is_ok), "{made:?}");
     }
 }
 

@@ -67,12 +67,49 @@ fn brokers_say_whether_there_is_the_topic() {
         Incoming::without_graphite(&format!("[kafka]\nbrokers = {}\ntopic = {topic}\n", brokers.address()))
     };
     let (works, table) = ask(&setup("stats"));
-    assert!(works && answer(&table, "[kafka]") == "topic stats has 8 partitions", "{table}");
+    let words =
+        "topic stats has 8 partitions; how large messages may be is not known; whether it may be written is not known";
+    assert!(works && answer(&table, "[kafka]") == words, "{table}");
     let (works, table) = ask(&setup("other"));
     assert!(!works && answer(&table, "[kafka]").contains("have no topic other"), "{table}");
     brokers.down();
     let (works, table) = ask(&setup("stats"));
     assert!(!works && answer(&table, "[kafka]").starts_with("failed: "), "{table}");
+}
+
+/// A broker that says how a topic is configured, where it was configured.
+#[cfg(feature = "kafka")]
+#[test]
+fn a_topic_that_is_too_small_for_our_messages_is_named() {
+    use crate::harness::kafka::Tansu;
+    let Some(broker) = Tansu::start() else { return };
+    for (topic, largest) in [("small", "400000"), ("default", "1048588"), ("huge", "99000000")] {
+        broker.create_topic_with(topic, 4, "max.message.bytes", largest);
+    }
+    let brokers = broker.address();
+    let writes = |topic: &str, more: &str| {
+        ask(&Incoming::without_graphite(&format!(
+            "[kafka]\nbrokers = {brokers}\ntopic = {topic}\nformat = snapshot\n{more}\n"
+        )))
+    };
+    let (works, table) = writes("small", "");
+    let words = "failed: max-message-size of 500000 does not fit into the topic's max.message.bytes of 400000: set it to at most 399000";
+    assert!(!works && answer(&table, "[kafka]").starts_with(words), "{table}");
+    let (works, table) = writes("default", "key = {host}");
+    assert!(works && answer(&table, "[kafka]").contains("messages may have 1048588 bytes"), "{table}");
+    assert!(answer(&table, "[kafka]").contains("key = {cluster}"), "{table}");
+    let (works, table) = writes("default", "");
+    assert!(works && !answer(&table, "[kafka]").contains("key = {cluster}"), "{table}");
+    let reads = |topic: &str| {
+        let source = format!("[kafka-source]\nbrokers = {brokers}\ntopic = {topic}\n");
+        ask(&Incoming::without_graphite(&format!("source = kafka\n{source}")))
+    };
+    let (works, table) = reads("huge");
+    let words = "failed: the topic's max.message.bytes of 99000000 does not fit into librdkafka.receive.message.max.bytes of 67108864";
+    assert!(!works && answer(&table, "[kafka-source]").starts_with(words), "{table}");
+    let (works, table) = reads("default");
+    let words = "is 0 messages behind; at most 4 members share it; messages may have 1048588 bytes; whether it may be read is not known";
+    assert!(works && answer(&table, "[kafka-source]").ends_with(words), "{table}");
 }
 
 #[test]

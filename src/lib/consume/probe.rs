@@ -3,6 +3,7 @@
 use super::client::ClientError;
 use crate::config::KafkaSource;
 use crate::logging::Chain;
+use crate::topic::{self, Details};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -19,8 +20,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub fn probe(config: &KafkaSource) -> Result<String, String> {
     let said = |error: &dyn std::error::Error| Chain(error).to_string();
     let properties = config.all_properties().map_err(|error| said(&ClientError::Secret(error)))?;
-    let properties: ClientConfig = properties.into_iter().collect();
-    let consumer: BaseConsumer = properties.create().map_err(|error| said(&ClientError::Refused(error)))?;
+    let client: ClientConfig = properties.clone().into_iter().collect();
+    let consumer: BaseConsumer = client.create().map_err(|error| said(&ClientError::Refused(error)))?;
     let topic = &config.topic;
     // Ask for all topics, since brokers may create one that is requested by name.
     let metadata = consumer.fetch_metadata(None, LIMIT).map_err(|error| said(&error))?;
@@ -35,11 +36,12 @@ pub fn probe(config: &KafkaSource) -> Result<String, String> {
     let group = &config.group;
     let behind = behind(&consumer, topic, &partitions)
         .map_err(|error| format!("group {group} or topic {topic} cannot be read: {}", said(&error)))?;
-    let partitions = match partitions.len() {
-        1 => "1 partition".to_owned(),
-        count => format!("{count} partitions"),
-    };
-    Ok(format!("topic {topic} has {partitions}; group {group} is {behind} messages behind"))
+    let count = partitions.len();
+    let fits = topic::reading(Details::ask(&properties, topic, LIMIT), &properties)?;
+    let members =
+        if count == 1 { "one member reads it".to_owned() } else { format!("at most {count} members share it") };
+    let partitions = topic::partitions(count);
+    Ok(format!("topic {topic} has {partitions}; group {group} is {behind} messages behind; {members}; {fits}"))
 }
 
 /// Number of messages that the group has not committed.

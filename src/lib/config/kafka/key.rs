@@ -46,6 +46,12 @@ impl KeyTemplate {
         Ok(Self(parts))
     }
 
+    /// Whether it is the same for all hosts of a cluster, and for nothing else.
+    #[must_use]
+    pub fn is_the_cluster(&self) -> bool {
+        self.0.contains(&Part::Property("cluster")) && !self.0.contains(&Part::Property("host"))
+    }
+
     /// The key of an object whose properties are these; control characters in them are made visible.
     pub fn fill<'a>(&self, value: impl Fn(&str) -> &'a str) -> String {
         let part = |part: &'_ Part| match part {

@@ -3,9 +3,10 @@
 
 use super::client::{Client, Event};
 use super::name::NAME;
-use crate::config;
+use crate::config::{self, KafkaFormat};
 use crate::dispatch::probe::Probed;
 use crate::logging::Chain;
+use crate::topic::{self, Details};
 use std::time::Duration;
 use tokio::sync::mpsc::unbounded_channel;
 use tracing::Span;
@@ -33,11 +34,17 @@ fn metadata(kafka: &config::Kafka) -> Result<String, String> {
         reasons.next().unwrap_or_else(|| Chain(&error).to_string())
     })?;
     let topic = &kafka.topic;
-    match partitions {
-        Some(1) => Ok(format!("topic {topic} has 1 partition")),
-        Some(partitions) => Ok(format!("topic {topic} has {partitions} partitions")),
-        None => {
-            Err(format!("the brokers have no topic {topic}, or do not show it to this client; create it, or allow it"))
-        }
+    let Some(count) = partitions else {
+        return Err(format!(
+            "the brokers have no topic {topic}, or do not show it to this client; create it, or allow it"
+        ));
+    };
+    let properties = kafka.all_properties().map_err(|error| Chain(&error).to_string())?;
+    let details = Details::ask(&properties, topic, LIMIT);
+    let fits = topic::writing(details, kafka.max_message_size.get(), &properties)?;
+    let mut words = format!("topic {topic} has {}", topic::partitions(count));
+    if kafka.format == KafkaFormat::Snapshot && !kafka.key.is_the_cluster() {
+        words.push_str("; for roll-ups of its members, all hosts of a cluster need the same key: key = {cluster}");
     }
+    Ok(format!("{words}; {fits}"))
 }
