@@ -96,6 +96,30 @@ fn units_are_sound_and_confined() {
     }
 }
 
+/// Each drop-in says only what systemd understands, beside the unit that it is for.
+#[test]
+fn drop_ins_are_understood() {
+    let Some(analyze) = harness::peer("systemd-analyze") else { return };
+    let stage = tempfile::tempdir().unwrap();
+    let drop_ins = stage.path().join("haproxystats-process.service.d");
+    std::fs::create_dir(&drop_ins).unwrap();
+    for unit in units() {
+        // The programs are not installed here.
+        let text = std::fs::read_to_string(&unit).unwrap().replace("/usr/bin/haproxystats-", "/bin/true --");
+        std::fs::write(stage.path().join(unit.file_name().unwrap()), text).unwrap();
+    }
+    let names = harness::names(&contrib().join("drop-ins"));
+    assert!(names.contains(&"kafka-member.conf".to_owned()), "{names:?}");
+    for name in names {
+        std::fs::copy(contrib().join("drop-ins").join(&name), drop_ins.join(&name)).unwrap();
+    }
+    let mut command = std::process::Command::new(&analyze);
+    command.env("SYSTEMD_UNIT_PATH", format!("{}:", stage.path().display()));
+    command.args(["verify", "--man=no", "haproxystats-process.service"]).current_dir(stage.path());
+    let (status, output) = harness::run(command, SOON);
+    assert!(status.success() && !output.contains("haproxystats"), "{output}");
+}
+
 /// A new configuration without another process; one that is invalid fails, and ends nothing.
 #[track_caller]
 fn a_reload(machine: &Machine) {
