@@ -49,3 +49,5 @@ mod supervision;
 mod through_kafka;
 #[cfg(feature = "kafka")]
 mod through_kafka_refused;
+#[cfg(feature = "kafka")]
+mod topic_replay;

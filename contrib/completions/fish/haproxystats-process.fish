@@ -11,7 +11,7 @@ complete -c haproxystats-process -l strict -d 'with --check: fail if there is a 
 complete -c haproxystats-process -l once -r -F -d 'process one snapshot, a directory or an archive, and print its metrics as they would be sent; send and remove nothing'
 complete -c haproxystats-process -l count -d 'print the number of series by family instead'
 complete -c haproxystats-process -l explain -x -d 'show how a metric is calculated, or why it is not sent, from this snapshot or the newest one waiting'
-complete -c haproxystats-process -l replay -r -F -d 'send stored snapshots again: an archive, a directory of snapshots, or a single one'
+complete -c haproxystats-process -l replay -r -F -d 'send stored snapshots again: an archive, a directory of snapshots, a single one, or a topic, as in kafka:TOPIC'
 complete -c haproxystats-process -l from -x -d 'with --replay: snapshots from this time on, in seconds since the epoch or as in 2026-11-30T08:00:00Z or 2026-11-30'
 complete -c haproxystats-process -l to -x -d 'with --replay: snapshots before this time'
 complete -c haproxystats-process -l rate -x -d 'with --replay: maximum metrics per second'

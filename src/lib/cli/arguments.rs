@@ -39,7 +39,7 @@ pub enum Action {
         snapshot: Option<PathBuf>,
     },
     /// Send stored snapshots again (`haproxystats-process --replay`).
-    Replay(Replay),
+    Replay(Box<Replay>),
     /// Say what HAProxy does with this answer (`haproxystats-agent --explain`).
     Explain(String),
     /// Print another agent's configuration as ours (`haproxystats-agent --import-datawave`).
@@ -89,11 +89,20 @@ pub struct Top {
     pub span: Span,
 }
 
+/// Where snapshots are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// An archive, a directory of snapshots, or a single one.
+    Stored(PathBuf),
+    /// A Kafka topic.
+    Topic(String),
+}
+
 /// Stored snapshots that are to be sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replay {
-    /// An archive, a directory of snapshots, or a single one.
-    pub place: PathBuf,
+    /// Where they are.
+    pub place: Place,
     /// Which of them.
     pub span: Span,
     /// Most metrics in a second.

@@ -10,11 +10,11 @@ mod usage;
 
 #[cfg(feature = "discovery")]
 pub(crate) use arguments::Discover;
-#[cfg(feature = "process")]
-pub(crate) use arguments::Replay;
 #[cfg(feature = "top")]
 pub(crate) use arguments::Top;
 pub(crate) use arguments::{Action, Arguments, LatencyRules, Run};
+#[cfg(feature = "process")]
+pub(crate) use arguments::{Place, Replay};
 pub(crate) use parse::parse;
 pub(crate) use usage::usage;
 

@@ -141,7 +141,7 @@ fn action(program: Program, parsed: &ArgvMap) -> Result<Action, String> {
     if program == Program::Process
         && let Some(place) = path(parsed, "--replay")
     {
-        return replay(parsed, place).map(Action::Replay);
+        return replay(parsed, place).map(|asked| Action::Replay(Box::new(asked)));
     }
     Ok(match () {
         () if parsed.get_bool("--ask") => Action::Ask,

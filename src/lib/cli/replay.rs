@@ -1,6 +1,6 @@
 //! The words of `haproxystats-process --replay`.
 
-use super::arguments::Replay;
+use super::arguments::{Place, Replay};
 use super::parse::path;
 use crate::snapshot::Epoch;
 use crate::snapshot::moment::{self, Span};
@@ -15,13 +15,24 @@ pub(super) fn replay(parsed: &ArgvMap, place: PathBuf) -> Result<Replay, String>
     let rate = text("--rate").unwrap_or_default();
     let rate = rate.parse::<NonZeroU64>().map_err(|_| format!("--rate {rate:?} is not a whole number, 1 or more"))?;
     Ok(Replay {
-        place,
+        place: read_place(place)?,
         span,
         rate,
         resume: path(parsed, "--resume"),
         to_graphite: text("--to-graphite").map(str::to_owned),
         hostname: text("--hostname").map(str::to_owned),
     })
+}
+
+/// Prefix of a topic.
+const KAFKA: &str = "kafka:";
+
+fn read_place(path: PathBuf) -> Result<Place, String> {
+    match path.to_str().and_then(|text| text.strip_prefix(KAFKA)) {
+        None => Ok(Place::Stored(path)),
+        Some("") => Err("--replay kafka: lacks the name of the topic, as in kafka:haproxystats-snapshots".to_owned()),
+        Some(topic) => Ok(Place::Topic(topic.to_owned())),
+    }
 }
 
 /// The span that `--from` and `--to` say.

@@ -64,7 +64,7 @@ Options:
     --explain <metric>  show how a metric is calculated, or why it is not sent, from
                        this snapshot or the newest one waiting
     --replay <place>   send stored snapshots again: an archive, a directory of
-                       snapshots, or a single one
+                       snapshots, a single one, or a topic, as in kafka:TOPIC
     --from <time>      with --replay: snapshots from this time on, in seconds since
                        the epoch or as in 2026-11-30T08:00:00Z or 2026-11-30
     --to <time>        with --replay: snapshots before this time

@@ -22,8 +22,17 @@ use std::time::Duration;
 /// How often librdkafka reports the end offsets of the partitions.
 const STATISTICS_MS: &str = "2000";
 
-/// How long to wait for the brokers to return committed offsets.
+/// How long to wait for the brokers to return committed offsets, or to describe the topic.
 const ASK: Duration = Duration::from_secs(5);
+
+/// Properties of a client that reads without joining the group.
+const BESIDE: [(&str, &str); 3] = [
+    // Report the end of a partition when it is reached, and end offsets soon after the start.
+    ("enable.partition.eof", "true"),
+    ("statistics.interval.ms", "500"),
+    // If the brokers have deleted messages meanwhile, continue with the oldest that is left.
+    ("auto.offset.reset", "earliest"),
+];
 
 /// Why a client cannot be created.
 #[derive(Debug, thiserror::Error)]
@@ -173,18 +182,60 @@ pub(super) struct Client {
 impl Client {
     /// Joins the group. librdkafka connects in the background.
     pub(super) fn new(config: &KafkaSource) -> Result<Self, ClientError> {
+        let client = Self::open(config, &[])?;
+        client.consumer.subscribe(&[&client.topic]).map_err(ClientError::Refused)?;
+        Ok(client)
+    }
+
+    /// A client that neither joins the group nor commits. [`Client::read_from`] starts it.
+    pub(super) fn beside(config: &KafkaSource) -> Result<Self, ClientError> {
+        Self::open(config, &BESIDE)
+    }
+
+    fn open(config: &KafkaSource, more: &[(&str, &str)]) -> Result<Self, ClientError> {
         let mut properties: ClientConfig = config.all_properties()?.into_iter().collect();
         if properties.get("statistics.interval.ms").is_none() {
             properties.set("statistics.interval.ms", STATISTICS_MS);
+        }
+        for (name, value) in more {
+            properties.set(*name, *value);
         }
         properties.set_log_level(RDKafkaLogLevel::Debug);
         let (sender, events) = channel();
         let positions = Positions::default();
         let (topic, kept) = (config.topic.clone(), Arc::clone(&positions));
         let context = Context { events: sender, positions: kept, topic: topic.clone() };
-        let consumer: BaseConsumer<Context> = properties.create_with_context(context).map_err(ClientError::Refused)?;
-        consumer.subscribe(&[&topic]).map_err(ClientError::Refused)?;
+        let consumer = properties.create_with_context(context).map_err(ClientError::Refused)?;
         Ok(Self { consumer, events, positions, topic, paused: BTreeSet::new() })
+    }
+
+    /// The partitions of the topic (none if there is no topic), each with the position of the first message from this time on.
+    pub(super) fn find(&self, moment: Option<Epoch>) -> Result<BTreeMap<i32, Offset>, KafkaError> {
+        // All topics: asking for one by name may create it.
+        let metadata = self.consumer.fetch_metadata(None, ASK)?;
+        let topic = metadata.topics().iter().find(|one| one.name() == self.topic);
+        let partitions = topic.into_iter().flat_map(|topic| topic.partitions()).map(|one| one.id());
+        let mut all: BTreeMap<i32, Offset> = partitions.map(|number| (number, Offset::Beginning)).collect();
+        let Some(moment) = moment.filter(|_| !all.is_empty()) else { return Ok(all) };
+        let milliseconds = i64::try_from(moment.0.saturating_mul(1000)).unwrap_or(i64::MAX);
+        let mut list = TopicPartitionList::new();
+        for number in all.keys() {
+            list.add_partition_offset(&self.topic, *number, Offset::Offset(milliseconds))?;
+        }
+        for found in self.consumer.offsets_for_times(list, ASK)?.elements() {
+            found.error()?;
+            all.insert(found.partition(), found.offset());
+        }
+        Ok(all)
+    }
+
+    /// Starts reading these partitions at these positions.
+    pub(super) fn read_from(&self, places: &BTreeMap<i32, Offset>) -> Result<(), KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for (number, place) in places {
+            list.add_partition_offset(&self.topic, *number, *place)?;
+        }
+        self.consumer.assign(&list)
     }
 
     /// The next message, if one arrives within this time. [`Client::event`] returns what else librdkafka has reported.

@@ -11,6 +11,7 @@
 //! not delivered is read again, by this member or another one.
 
 mod aside;
+mod assembly;
 mod client;
 mod damaged;
 mod figures;
@@ -18,6 +19,8 @@ mod host;
 mod known;
 mod places;
 mod probe;
+mod reach;
+mod replay;
 mod report;
 mod second;
 mod seconds;
@@ -26,6 +29,7 @@ mod task;
 
 pub use figures::Figures;
 pub use probe::probe;
+pub use replay::{Place, Replay, ReplayError, State};
 
 use crate::config::KafkaSource;
 use crate::logging::Chain;

@@ -3,23 +3,17 @@
 mod refuse;
 mod tell;
 
-use super::aside::Refusal;
-use super::client::{Client, Event, Read, is_trouble};
+use super::assembly::Assembly;
+use super::client::{Client, Event, is_trouble};
 use super::damaged::is_damage;
 use super::figures::Shared;
 use super::places::Position;
-use super::report::Report;
-use super::second::{Limits, Whole};
-use super::seconds::Seconds;
-use super::spool::{Spool, SpoolError};
+use super::spool::Spool;
 use super::{Wish, Wishes};
 use crate::backoff::{Backoff, jitter};
 use crate::config::KafkaSource;
-use crate::parcel::Refused;
-use crate::snapshot::list::wall_clock;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use refuse::Refusals;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -35,9 +29,6 @@ const COMMIT: Duration = Duration::from_millis(500);
 /// A turn that takes this long means that the program was stopped, or got no processor time.
 const STALL: Duration = Duration::from_secs(2);
 
-/// Pause before writing to the disk is retried.
-const DISK: Duration = Duration::from_secs(1);
-
 /// Pauses between attempts to create a client: first one, factor, longest.
 const PAUSES: (Duration, f64, Duration) = (Duration::from_secs(1), 2.0, Duration::from_secs(30));
 
@@ -45,14 +36,8 @@ const PAUSES: (Duration, f64, Duration) = (Duration::from_secs(1), 2.0, Duration
 pub(super) struct Task {
     config: KafkaSource,
     src_dir: PathBuf,
-    seconds: Seconds,
-    report: Report,
+    assembly: Assembly,
     wishes: Wishes,
-    figures: Shared,
-    /// Hosts whose files could not be written yet.
-    unsaved: VecDeque<Whole>,
-    /// When writing to the disk is retried.
-    disk_at: Option<Instant>,
     refusals: Refusals,
     ends: BTreeMap<i32, i64>,
     committed: Vec<Position>,
@@ -65,25 +50,12 @@ pub(super) struct Task {
 
 impl Task {
     pub(super) fn new(config: KafkaSource, src_dir: &Path, roll_ups: bool, wishes: Wishes, figures: Shared) -> Self {
-        let limits = Limits {
-            deadline: config.deadline,
-            assemble: config.assemble,
-            late: config.late.as_secs(),
-            buffer: config.buffer_size.get(),
-            roll_ups,
-        };
-        let brokers = config.properties.get("bootstrap.servers").map(String::as_str).unwrap_or_default();
-        let report = Report::new(brokers, &config.topic, &config.group);
         let now = Instant::now();
         Self {
             refusals: Refusals::new(&config, src_dir),
             src_dir: src_dir.to_owned(),
-            seconds: Seconds::new(limits),
-            report,
+            assembly: Assembly::new(&config, roll_ups, figures),
             wishes,
-            figures,
-            unsaved: VecDeque::new(),
-            disk_at: None,
             ends: BTreeMap::new(),
             committed: Vec::new(),
             committed_at: now,
@@ -94,22 +66,24 @@ impl Task {
     }
 
     pub(super) fn run(mut self) {
-        let Some(mut spool) = self.persist(|task| Spool::open(&task.src_dir).map_err(|error| task.report.disk(&error)))
+        let Some(mut spool) =
+            self.persist(|task| Spool::open(&task.src_dir).map_err(|error| task.assembly.report.disk(&error)))
         else {
             return;
         };
-        self.report.disk_is_well();
-        let client = self.persist(|task| Client::new(&task.config).map_err(|error| task.report.no_client(&error)));
+        self.assembly.report.disk_is_well();
+        let client =
+            self.persist(|task| Client::new(&task.config).map_err(|error| task.assembly.report.no_client(&error)));
         let Some(mut client) = client else { return };
-        self.report.well();
+        self.assembly.report.well();
         while !self.wishes.is(Wish::Leave) {
             self.turn(&mut client, &mut spool);
         }
-        self.seconds.delivered(|second| spool.has(second));
-        let positions = self.seconds.positions();
+        self.assembly.seconds.delivered(|second| spool.has(second));
+        let positions = self.assembly.seconds.positions();
         client.note(&positions);
         // Do not wait for brokers that are unavailable.
-        if self.report.is_well()
+        if self.assembly.report.is_well()
             && let Err(error) = client.commit(&positions, true)
         {
             tracing::debug!(%error, "offsets not committed at shutdown");
@@ -143,72 +117,41 @@ impl Task {
             let nothing = read.is_none();
             let whole = match read {
                 None => None,
-                Some(Ok(read)) => self.take(client, &read),
+                Some(Ok(read)) => self.assembly.take(&read).unwrap_or_else(|refusal| {
+                    self.refuse(client, refusal);
+                    None
+                }),
                 Some(Err(error)) => {
-                    self.failed(&error);
+                    self.assembly.failed(&error);
                     None
                 }
             };
             // Assignments of partitions must be handled before the messages from those partitions.
             self.listen(client, spool);
             if let Some(whole) = whole {
-                self.save(whole, spool);
+                self.assembly.save(whole, spool);
             }
             // What may not be passed is not read on: its partition is paused below.
             let refused = self.refusals.partitions().count() > refusals;
-            if nothing || refused || !self.unsaved.is_empty() || self.seconds.is_over_full() {
+            if nothing || refused || !self.assembly.is_saved() || self.assembly.seconds.is_over_full() {
                 break;
             }
             time = Duration::ZERO;
         }
         let now = Instant::now();
         if now.duration_since(std::mem::replace(&mut self.turned, now)) > STALL {
-            self.seconds.woke(now);
+            self.assembly.seconds.woke(now);
         }
-        self.try_disk(spool, now);
+        self.assembly.try_disk(spool, now);
         self.try_refusals(client, now);
-        self.seconds.delivered(|second| spool.has(second));
+        self.assembly.seconds.delivered(|second| spool.has(second));
         self.pause(client, drains);
         if !drains {
-            self.overdue(spool, now);
-            self.publish(spool, now);
+            self.assembly.overdue(spool, now);
+            self.assembly.publish(spool, now, self.config.queue_size.get());
         }
         self.commit(client, now);
         self.tell(now);
-    }
-
-    fn take(&mut self, client: &Client, read: &Read<'_>) -> Option<Whole> {
-        self.report.well();
-        let (partition, offset) = (read.partition, read.offset);
-        let reason = match &read.label {
-            Ok(label) => {
-                let taken = self.seconds.take((partition, offset), label, read.payload(), Instant::now(), wall_clock());
-                match taken {
-                    Ok(whole) => return whole,
-                    Err(poison) => poison.to_string(),
-                }
-            }
-            Err(newer @ Refused::Newer(_)) => {
-                if self.seconds.hold(partition) {
-                    self.report.held(partition, offset, newer);
-                }
-                return None;
-            }
-            Err(refused) => refused.to_string(),
-        };
-        let offsets = offset..offset.saturating_add(1);
-        self.refuse(client, Refusal { partition, offsets, reason, content: Some(read.content()) });
-        None
-    }
-
-    fn failed(&mut self, error: &KafkaError) {
-        match error.rdkafka_error_code() {
-            None | Some(RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::AutoOffsetReset) => {
-                tracing::debug!(%error, "while reading");
-            }
-            Some(code) if is_trouble(code) => self.report.trouble(code, &error.to_string()),
-            Some(_) => tracing::debug!(%error, "while reading"),
-        }
     }
 
     fn listen(&mut self, client: &mut Client, spool: &mut Spool) {
@@ -217,17 +160,17 @@ impl Task {
                 Event::Assigned(partitions) => self.assigned(client, &partitions),
                 Event::Revoked(partitions) => self.revoked(client, spool, &partitions),
                 Event::Trouble(code, reason) if is_damage(code) => self.damaged(&reason),
-                Event::Trouble(code, reason) if is_trouble(code) => self.report.trouble(code, &reason),
+                Event::Trouble(code, reason) if is_trouble(code) => self.assembly.report.trouble(code, &reason),
                 Event::Trouble(code, reason) => tracing::debug!(error = %code, reason, "broker error"),
                 Event::Ends(ends, connected) => {
                     self.ends = ends;
                     if connected {
-                        self.report.connected();
+                        self.assembly.report.connected();
                     }
                 }
                 Event::NotCommitted(error) => {
                     self.committed.clear();
-                    self.report.not_committed(&error);
+                    self.assembly.report.not_committed(&error);
                 }
             }
         }
@@ -250,7 +193,7 @@ impl Task {
         });
         for partition in partitions {
             client.forget(*partition);
-            self.seconds.assigned(*partition, settled.get(partition).copied().flatten());
+            self.assembly.seconds.assigned(*partition, settled.get(partition).copied().flatten());
         }
         self.rebalanced();
     }
@@ -260,9 +203,9 @@ impl Task {
             client.forget(*partition);
             self.refusals.forget(*partition);
             self.ends.remove(partition);
-            for (serial, host) in self.seconds.revoked(*partition) {
+            for (serial, host) in self.assembly.seconds.revoked(*partition) {
                 if let Err(error) = spool.remove(serial, &host) {
-                    self.report.disk(&error);
+                    self.assembly.report.disk(&error);
                 }
             }
         }
@@ -270,97 +213,12 @@ impl Task {
     }
 
     fn rebalanced(&mut self) {
-        self.figures.change(|figures| figures.rebalances += 1);
-        self.report.partitions(&self.seconds.partitions().map(|(number, _)| number).collect());
-    }
-
-    /// Writes the files of a host, after those of hosts that are still waiting for the disk.
-    fn save(&mut self, whole: Whole, spool: &mut Spool) {
-        self.unsaved.push_back(whole);
-        if self.disk_at.is_none() {
-            self.save_all(spool);
-        }
-    }
-
-    fn save_all(&mut self, spool: &mut Spool) {
-        while let Some(whole) = self.unsaved.pop_front() {
-            match self.save_one(&whole, spool) {
-                Ok(()) => {}
-                Err(error) => {
-                    self.report.disk(&error);
-                    self.disk_at = Some(Instant::now() + DISK);
-                    self.unsaved.push_front(whole);
-                    return;
-                }
-            }
-        }
-    }
-
-    fn save_one(&mut self, whole: &Whole, spool: &mut Spool) -> Result<(), SpoolError> {
-        let Some(serial) = self.seconds.serial(whole.second) else { return Ok(()) };
-        spool.store(serial, whole)?;
-        if !self.seconds.stored(whole) {
-            return spool.remove(serial, &whole.host);
-        }
-        self.figures.change(|figures| {
-            figures.assembled += 1;
-            figures.incomplete += u64::from(whole.incomplete);
-        });
-        if whole.incomplete {
-            self.report.incomplete(&whole.host.name, whole.second.0);
-        }
-        Ok(())
-    }
-
-    fn try_disk(&mut self, spool: &mut Spool, now: Instant) {
-        if self.disk_at.is_some_and(|at| at <= now) {
-            self.disk_at = None;
-            self.save_all(spool);
-            if self.disk_at.is_none() {
-                self.report.disk_is_well();
-            }
-        }
-    }
-
-    fn overdue(&mut self, spool: &mut Spool, now: Instant) {
-        let (rest, given_up) = self.seconds.overdue(now);
-        if given_up > 0 {
-            self.report.given_up(given_up);
-            self.figures.change(|figures| figures.incomplete += given_up);
-        }
-        rest.into_iter().for_each(|whole| self.save(whole, spool));
-    }
-
-    fn publish(&mut self, spool: &mut Spool, now: Instant) {
-        if self.disk_at.is_some() {
-            return;
-        }
-        for going in self.seconds.ready(now, |second| !spool.has(second)) {
-            if self.seconds.out() >= self.config.queue_size.get() {
-                break;
-            }
-            let keep = self.seconds.keeps();
-            match spool.publish(&going, keep) {
-                Ok(()) => {
-                    let hosts = going.hosts.len() + going.again.len();
-                    tracing::debug!(second = %going.second, hosts, late = going.late, "assembled");
-                    self.figures.change(|figures| figures.late += u64::from(going.late));
-                    self.seconds.went(&going, spool.keeps());
-                }
-                Err(error) => {
-                    self.report.disk(&error);
-                    self.disk_at = Some(now + DISK);
-                    return;
-                }
-            }
-        }
-        for second in self.seconds.forget() {
-            spool.forget(second);
-        }
+        self.assembly.figures.change(|figures| figures.rebalances += 1);
+        self.assembly.report.partitions(&self.assembly.seconds.partitions().map(|(number, _)| number).collect());
     }
 
     fn commit(&mut self, client: &Client, now: Instant) {
-        let positions = self.seconds.positions();
+        let positions = self.assembly.seconds.positions();
         client.note(&positions);
         if positions == self.committed || now.duration_since(self.committed_at) < COMMIT {
             return;
@@ -368,24 +226,24 @@ impl Task {
         self.committed_at = now;
         match client.commit(&positions, false) {
             Ok(()) => {
-                self.report.committed();
+                self.assembly.report.committed();
                 self.committed = positions;
             }
-            Err(error) => self.report.not_committed(&error.to_string()),
+            Err(error) => self.assembly.report.not_committed(&error.to_string()),
         }
     }
 
     fn pause(&mut self, client: &mut Client, drains: bool) {
-        let full = self.seconds.out() >= self.config.queue_size.get();
-        self.report.full(full && !drains);
-        let all = full || drains || !self.unsaved.is_empty() || self.disk_at.is_some();
-        let every = |task: &Self| task.seconds.partitions().map(|(number, _)| number).collect();
-        let mut wanted: BTreeSet<i32> = if all { every(self) } else { self.seconds.full() };
+        let full = self.assembly.seconds.out() >= self.config.queue_size.get();
+        self.assembly.report.full(full && !drains);
+        let all = full || drains || !self.assembly.is_saved();
+        let every = |task: &Self| task.assembly.seconds.partitions().map(|(number, _)| number).collect();
+        let mut wanted: BTreeSet<i32> = if all { every(self) } else { self.assembly.seconds.full() };
         wanted.extend(self.refusals.partitions());
-        self.figures.change(|figures| figures.paused = wanted.len() as u64);
+        self.assembly.figures.change(|figures| figures.paused = wanted.len() as u64);
         // Without brokers nothing is read either.
-        let unread = if self.report.is_well() { wanted.clone() } else { every(self) };
-        self.seconds.pause(&unread, Instant::now());
+        let unread = if self.assembly.report.is_well() { wanted.clone() } else { every(self) };
+        self.assembly.seconds.pause(&unread, Instant::now());
         if let Err(error) = client.pause(&wanted) {
             tracing::debug!(%error, "cannot pause partitions");
         }

@@ -1,8 +1,9 @@
 //! Messages that are refused: kept for people, counted, and passed. One that cannot be kept holds its partition, and no other.
 
-use super::{DISK, Task};
+use super::Task;
 use crate::config::KafkaSource;
 use crate::consume::aside::{Aside, Refusal};
+use crate::consume::assembly::DISK;
 use crate::consume::client::Client;
 use crate::consume::damaged::{Damage, Search, begin};
 use std::collections::BTreeMap;
@@ -53,7 +54,7 @@ impl Task {
         let kept = match self.refusals.aside.keep(&refusal) {
             Ok(kept) => kept,
             Err(error) => {
-                self.report.not_kept(&error);
+                self.assembly.report.not_kept(&error);
                 self.refusals.keep_at = Some(Instant::now() + DISK);
                 self.refusals.waiting.insert(refusal.partition, refusal);
                 return;
@@ -68,9 +69,9 @@ impl Task {
             tracing::debug!(%error, "cannot read on behind messages that cannot be unpacked");
             return;
         }
-        self.seconds.pass(refusal.partition, end.saturating_sub(1));
-        self.report.refused(&refusal, &kept);
-        self.figures.change(|figures| figures.refused += refusal.count());
+        self.assembly.seconds.pass(refusal.partition, end.saturating_sub(1));
+        self.assembly.report.refused(&refusal, &kept);
+        self.assembly.figures.change(|figures| figures.refused += refusal.count());
     }
 
     /// Tries to keep what could not be kept, and looks for what has been found.
@@ -81,7 +82,7 @@ impl Task {
                 self.refuse(client, refusal);
             }
             if self.refusals.waiting.is_empty() {
-                self.report.can_keep();
+                self.assembly.report.can_keep();
             }
         }
         let Some(result) = self.refusals.search.as_ref().and_then(Search::result) else { return };
@@ -89,18 +90,18 @@ impl Task {
         match result {
             Ok(Some(damage)) if self.is_next(&damage) => {
                 let Damage { partition, offsets } = damage;
-                self.report.found();
+                self.assembly.report.found();
                 self.refuse(client, Refusal { partition, offsets, reason: DAMAGED.to_owned(), content: None });
             }
             other => {
                 self.refusals.search_at = Some(now + SEARCH);
-                self.report.not_unpacked(other.err().as_deref().unwrap_or("no partition has them now"));
+                self.assembly.report.not_unpacked(other.err().as_deref().unwrap_or("no partition has them now"));
             }
         }
     }
 
     fn is_next(&self, damage: &Damage) -> bool {
-        let mut partitions = self.seconds.partitions();
+        let mut partitions = self.assembly.seconds.partitions();
         let next = partitions.find(|(partition, _)| *partition == damage.partition);
         next.is_some_and(|(_, next)| next.is_none_or(|next| next <= damage.offsets.start))
     }
@@ -112,17 +113,17 @@ impl Task {
             return;
         }
         let Some(first) = begin(reason) else {
-            self.report.not_unpacked(reason);
+            self.assembly.report.not_unpacked(reason);
             return;
         };
         let waits = |partition: &i32| self.refusals.waiting.contains_key(partition);
-        let partitions = self.seconds.partitions().filter(|(partition, _)| !waits(partition));
+        let partitions = self.assembly.seconds.partitions().filter(|(partition, _)| !waits(partition));
         let partitions = partitions.map(|(partition, next)| (partition, next.unwrap_or(first))).collect();
         match Search::start(&self.config, first, partitions) {
             Ok(search) => self.refusals.search = Some(search),
             Err(error) => {
                 self.refusals.search_at = Some(now + SEARCH);
-                self.report.not_unpacked(&error.to_string());
+                self.assembly.report.not_unpacked(&error.to_string());
             }
         }
     }

@@ -11,6 +11,7 @@ impl Task {
     /// Figures, and what `--status` has to say.
     pub(super) fn tell(&mut self, now: Instant) {
         let lag: i64 = self
+            .assembly
             .seconds
             .partitions()
             .filter_map(|(number, next)| {
@@ -19,16 +20,16 @@ impl Task {
                 Some((self.ends.get(&number)? - place?).max(0))
             })
             .sum();
-        let partitions = self.seconds.partitions().count() as u64;
-        let up = self.report.is_well();
-        self.figures.change(|figures| {
+        let partitions = self.assembly.seconds.partitions().count() as u64;
+        let up = self.assembly.report.is_well();
+        self.assembly.figures.change(|figures| {
             figures.up = up;
             figures.partitions = partitions;
             figures.lag = u64::try_from(lag).unwrap_or_default();
-            figures.assembling = self.seconds.waiting() as u64;
-            figures.buffered = self.seconds.bytes() as u64;
-            figures.held = self.seconds.held() as u64;
-            figures.oldest = self.seconds.oldest();
+            figures.assembling = self.assembly.seconds.waiting() as u64;
+            figures.buffered = self.assembly.seconds.bytes() as u64;
+            figures.held = self.assembly.seconds.held() as u64;
+            figures.oldest = self.assembly.seconds.oldest();
         });
         if self.said.is_none_or(|said| now.duration_since(said) >= SAY) {
             self.said = Some(now);
@@ -38,12 +39,12 @@ impl Task {
 
     /// Says how things are, for `--status`. Nothing depends on it.
     fn say(&self) {
-        let figures = self.figures.get();
+        let figures = self.assembly.figures.get();
         let group = Group {
             group: self.config.group.clone(),
             topic: self.config.topic.clone(),
             up: figures.up,
-            partitions: self.seconds.partitions().map(|(number, _)| number).collect(),
+            partitions: self.assembly.seconds.partitions().map(|(number, _)| number).collect(),
             paused: figures.paused,
             held: figures.held,
             lag: figures.lag,

@@ -1,7 +1,8 @@
-//! `--replay DIR`: stored snapshots are sent once more, in order, at a bounded rate.
+//! `--replay`: stored snapshots are sent once more, in order, at a bounded rate.
 //!
 //! ```text
-//! archive ─► unpacked, one ahead ─► a source directory of its own ─► parent and worker as ever ─► destinations
+//! archive ─► unpacked, one ahead ─┬─► a source directory of its own ─► parent and worker as ever ─► destinations
+//! topic ─► put together as ever ──┘
 //! ```
 //!
 //! The daemon is the ordinary one: it retries, settles and puts into quarantine as ever. Only its source directory is filled from
@@ -11,13 +12,17 @@ mod feeder;
 mod note;
 mod pace;
 mod settings;
+mod stored;
 mod stream;
+mod supply;
+#[cfg_attr(not(feature = "kafka"), path = "no_topic.rs")]
+mod topic;
 
 use super::parent;
 use crate::archive::{Scratch, list};
-use crate::cli::{Arguments, Replay};
-use crate::config::check_directories_process;
+use crate::cli::{Arguments, Place, Replay};
 use crate::config::load::Loaded;
+use crate::config::{Config, check_directories_process};
 use crate::exit;
 use crate::logging::{self, Chain, Output};
 use crate::snapshot::disk;
@@ -25,7 +30,14 @@ use crate::snapshot::origin::Origin;
 use crate::startup::Front;
 use note::Note;
 use std::ffi::OsString;
+use std::path::Path;
+use stored::Snapshots;
 use stream::Stream;
+use supply::Supply;
+use topic::Topic;
+
+/// The destination in the file of `--resume`, without `--to-graphite`.
+const CONFIGURED: &str = "the configured destinations";
 
 /// Runs it; `words` is the command line, `hostname` what gethostname(2) says. Returns the exit code.
 #[must_use]
@@ -52,10 +64,34 @@ fn replay(
     if let Some(error) = report.errors.first() {
         return Err(failed(&error.to_string()));
     }
-    let note = Note::open(asked).map_err(|error| failed(&Chain(&error).to_string()))?;
-    let place = asked.place.display();
-    let listing = list(&asked.place, note.rest(asked.span)).map_err(|error| {
-        tell(&format!("cannot read {place}: {error}"));
+    let supply: Box<dyn Supply> = match &asked.place {
+        Place::Stored(place) => match stored(asked, place, &scratch, hostname)? {
+            Ok(snapshots) => Box::new(snapshots),
+            Err(code) => return Ok(code),
+        },
+        Place::Topic(name) => Box::new(topic(asked, name, &scratch, &config)?),
+    };
+    let mut stream = Stream::new(settings::src_dir(&scratch), supply, asked.rate);
+    // What this daemon counts says nothing about the host whose snapshots these are, nor about that time.
+    config.process.self_metrics = false;
+    let ended = parent::run(&config, &ini.to_text(), words, Some(&mut stream));
+    let code = ended.map_err(|error| failed(&Chain(&error).to_string()))?;
+    let complete = stream.end();
+    Ok(if code == exit::OK && !complete { exit::FAILURE } else { code })
+}
+
+fn note(asked: &Replay, place: String) -> Result<Note, u8> {
+    let to = asked.to_graphite.clone().unwrap_or_else(|| CONFIGURED.to_owned());
+    Note::open(asked.resume.clone(), place, to).map_err(|error| failed(&Chain(&error).to_string()))
+}
+
+/// The snapshots of an archive or a directory, or the exit code if there are none.
+fn stored(asked: &Replay, place: &Path, scratch: &Scratch, hostname: &str) -> Result<Result<Snapshots, u8>, u8> {
+    let real = std::fs::canonicalize(place).unwrap_or_else(|_| place.to_owned());
+    let note = note(asked, real.display().to_string())?;
+    let begun = stored::begun(&note).map_err(|error| failed(&Chain(&error).to_string()))?;
+    let listing = list(place, stored::rest(asked.span, begun)).map_err(|error| {
+        tell(&format!("cannot read {}: {error}", place.display()));
         exit::NO_INPUT
     })?;
     if listing.foreign > 0 {
@@ -63,18 +99,32 @@ fn replay(
         tell(&format!("{} entries are not snapshots and are left out, such as {}", listing.foreign, example.display()));
     }
     if listing.snapshots.is_empty() {
-        tell(&format!("nothing to replay: {place} has no snapshots in that period"));
-        return Ok(if note.has_begun() { exit::OK } else { exit::NO_INPUT });
+        tell(&format!("nothing to replay: {} has no snapshots in that period", place.display()));
+        return Ok(Err(if begun.is_some() { exit::OK } else { exit::NO_INPUT }));
     }
     let host = asked.hostname.clone().unwrap_or_else(|| hostname.to_owned());
-    let stream = Stream::new(&scratch, listing.snapshots, asked.rate, Origin { host }, note);
-    let mut stream = stream.map_err(|error| failed(&format!("cannot prepare: {error}")))?;
-    // What this daemon counts says nothing about the host whose snapshots these are, nor about that time.
-    config.process.self_metrics = false;
-    let ended = parent::run(&config, &ini.to_text(), words, Some(&mut stream));
-    let code = ended.map_err(|error| failed(&Chain(&error).to_string()))?;
-    let complete = stream.end();
-    Ok(if code == exit::OK && !complete { exit::FAILURE } else { code })
+    let snapshots = Snapshots::new(scratch, listing.snapshots, Origin { host }, note);
+    snapshots.map(Ok).map_err(|error| failed(&format!("cannot prepare: {error}")))
+}
+
+/// The snapshots of a topic.
+fn topic(asked: &Replay, name: &str, scratch: &Scratch, config: &Config) -> Result<Topic, u8> {
+    let Some(source) = &config.kafka_source else { return Err(exit::CONFIG) };
+    if config.kafka.as_ref().is_some_and(|kafka| kafka.topic == name) {
+        return Err(failed(&format!(
+            "[kafka] writes to the topic {name} itself; select another destination with --to-graphite"
+        )));
+    }
+    if asked.hostname.is_some() {
+        tell("--hostname has no effect: each message contains its host");
+    }
+    let brokers = source.properties.get("bootstrap.servers").map(String::as_str).unwrap_or_default();
+    let note = note(asked, format!("kafka:{name} from {brokers}"))?;
+    let roll_ups = config.process.cluster_metrics;
+    Topic::open(source, &settings::src_dir(scratch), roll_ups, asked.span, note).map_err(|error| {
+        tell(&format!("cannot read kafka:{name}: {}", Chain(&error)));
+        exit::NO_INPUT
+    })
 }
 
 /// A line for the one who looks on; the log has its own.

@@ -1,10 +1,11 @@
 //! The configuration of a replay: the operator's, but for where snapshots come from and where they go.
 
 use crate::archive::Scratch;
-use crate::cli::{Arguments, Replay};
+use crate::cli::{Arguments, Place, Replay};
 use crate::config::load::{self, Loaded, Sources};
-use crate::config::program::OPTIONAL_SECTIONS;
+use crate::config::program::{KAFKA_SOURCE, OPTIONAL_SECTIONS};
 use crate::config::{Ini, LogLevel, Program};
+use crate::exit;
 use crate::startup::Front;
 use std::path::PathBuf;
 
@@ -22,6 +23,10 @@ pub(super) fn src_dir(scratch: &Scratch) -> PathBuf {
 /// Reads the configuration, and changes it.
 pub(super) fn load(front: &Front, arguments: &Arguments, asked: &Replay, scratch: &Scratch) -> Result<Loaded, u8> {
     let Loaded { mut ini, notes, config, warnings } = front.load_with_permissions(arguments)?;
+    if matches!(asked.place, Place::Topic(_)) && config.kafka_source.is_none() {
+        super::tell("--replay kafka:TOPIC needs the section [kafka-source], which names the brokers");
+        return Err(exit::CONFIG);
+    }
     change(&mut ini, asked, scratch, config.process.loglevel);
     let loaded = load::check(Program::Process, Sources { ini, notes });
     // What is odd about the changed one is our doing.
@@ -30,7 +35,10 @@ pub(super) fn load(front: &Front, arguments: &Arguments, asked: &Replay, scratch
 
 fn change(ini: &mut Ini, asked: &Replay, scratch: &Scratch, level: LogLevel) {
     ini.set(ORIGIN, "process", "source", "directory");
-    ini.remove("kafka-source");
+    match &asked.place {
+        Place::Topic(topic) => ini.set(ORIGIN, KAFKA_SOURCE, "topic", topic),
+        Place::Stored(_) => ini.remove(KAFKA_SOURCE),
+    }
     ini.set(ORIGIN, "process", "src-dir", &src_dir(scratch).display().to_string());
     // One after the other, in order.
     ini.set(ORIGIN, "process", "workers", "1");
@@ -43,7 +51,8 @@ fn change(ini: &mut Ini, asked: &Replay, scratch: &Scratch, level: LogLevel) {
         ini.remove(section);
     }
     if let Some(server) = &asked.to_graphite {
-        OPTIONAL_SECTIONS.iter().for_each(|section| ini.remove(section));
+        let destinations = OPTIONAL_SECTIONS.iter().filter(|section| **section != KAFKA_SOURCE);
+        destinations.for_each(|section| ini.remove(section));
         ini.set(ORIGIN, "graphite", "enabled", "true");
         ini.set(ORIGIN, "graphite", "servers", server);
     }
