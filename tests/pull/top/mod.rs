@@ -1,5 +1,6 @@
 //! haproxystats-top from outside: with real HAProxy, with snapshots, and on a terminal.
 
+mod certificates;
 mod documents;
 mod replay;
 mod screen;
