@@ -46,17 +46,18 @@ impl Seconds {
         let deadline = self.limits.deadline;
         let Some(waiting) = self.waiting.get(&second) else { return false };
         let is_over = now.duration_since(waiting.first) >= deadline;
-        if waiting.complete || (is_over && !self.is_cut_off(second, &waiting.partitions)) {
+        let known = |partition: &i32| {
+            self.partitions.get(partition).is_none_or(|partition| partition.is_settled_in(deadline, now))
+        };
+        // Look again if a partition has not settled in: that changes with time alone. One that was assigned while the second waited
+        // for another partition gets the full time, too.
+        let settled_in = waiting.partitions.iter().all(known);
+        if waiting.complete || (is_over && settled_in && !self.is_cut_off(second, &waiting.partitions)) {
             return true;
         }
         if !waiting.changed {
             return false;
         }
-        let known = |partition: &i32| {
-            self.partitions.get(partition).is_none_or(|partition| partition.is_settled_in(deadline, now))
-        };
-        // Look again if a partition has not settled in: that changes with time alone.
-        let settled_in = waiting.partitions.iter().all(known);
         let all = settled_in
             && waiting.coming == 0
             && self.partitions.values().all(|of| of.due(second).all(|host| waiting.hosts.contains_key(host)));
