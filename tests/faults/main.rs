@@ -15,6 +15,8 @@ mod data;
 mod faults;
 #[cfg(feature = "kafka")]
 mod kafka;
+#[cfg(feature = "kafka")]
+mod members;
 mod mounts;
 mod options;
 mod peers;
@@ -77,7 +79,8 @@ fn main() -> ExitCode {
 fn soak(options: &Options, faults: u64, points: u64, time: Duration) -> Report {
     let start = Instant::now();
     let mut scenes = scenes::bounded(options);
-    scenes.push(scenes::outage("an hour's outage at a snapshot a second", 3_600));
+    let outage = scenes::outage("an hour's outage at a snapshot a second", 3_600);
+    scenes.extend(Some(outage).filter(|scene| options.wants(&scene.name)));
     let total = Mutex::new(perform(scenes, options.threads));
     let enough = || {
         let total = total.lock().expect("no panic in between");

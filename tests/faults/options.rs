@@ -26,6 +26,11 @@ pub struct Options {
 pub const SEED: &str = "HAPROXYSTATS_FAULTS_SEED";
 
 impl Options {
+    /// Whether a scene of this name is to be performed.
+    pub fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|part| name.contains(part))
+    }
+
     /// `None` when there is nothing to do: tools that list tests ask every test program.
     pub fn read(
         arguments: impl Iterator<Item = String>,

@@ -5,7 +5,7 @@ use crate::circumstances;
 use crate::faults::{self, Fault, can_trace, time_goes_by};
 use crate::harness::nothing_may_be_left_out;
 use crate::mounts::can_mount;
-use crate::options::Options;
+use crate::options::{Mode, Options};
 use crate::report::Report;
 use crate::sequence;
 use crate::servers;
@@ -72,11 +72,14 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
     scenes.extend(special.map(|(name, run)| Scene { name: name.to_owned(), run: Box::new(run) }));
     #[cfg(feature = "kafka")]
     scenes.push(Scene { name: "kafka".to_owned(), run: Box::new(crate::kafka::singly) });
+    // As many rebalances as a month of upgrades, or those that there is time for.
+    #[cfg(feature = "kafka")]
+    scenes.push(crate::members::scene(if matches!(options.mode, Mode::Soak { .. }) { 50 } else { 0 }));
     scenes.push(sequence::pull(fresh));
     scenes.push(sequence::remote(fresh));
     scenes.push(sequence::proxy(fresh));
     scenes.push(outage("memory during an outage", 360));
-    scenes.retain(|scene| options.only.is_empty() || options.only.iter().any(|part| scene.name.contains(part)));
+    scenes.retain(|scene| options.wants(&scene.name));
     scenes
 }
 

@@ -54,6 +54,8 @@ pub enum Behaviour {
 pub struct Record {
     /// How often each whole line arrived.
     pub lines: HashMap<String, u32>,
+    /// The last value of each `path timestamp`, which is what Graphite has in the end, if [`Recorder::note_last`] was called.
+    pub last: HashMap<String, String>,
     /// Timestamps in the order in which they were first seen.
     pub timestamps: Vec<u64>,
     /// Whole lines that are not a path, a finite number and whole seconds, with single spaces between them.
@@ -68,7 +70,7 @@ impl Record {
         self.lines.values().map(|times| u64::from(*times) - 1).sum()
     }
 
-    fn add(&mut self, line: &[u8]) {
+    fn add(&mut self, line: &[u8], last: bool) {
         let line = String::from_utf8_lossy(line).into_owned();
         let Some(timestamp) = timestamp(&line) else {
             self.malformed.push(line);
@@ -77,8 +79,18 @@ impl Record {
         if self.timestamps.last() != Some(&timestamp) && !self.timestamps.contains(&timestamp) {
             self.timestamps.push(timestamp);
         }
+        if last && let Some((point, value)) = split(&line) {
+            self.last.insert(point, value);
+        }
         *self.lines.entry(line).or_default() += 1;
     }
+}
+
+/// `path timestamp`, and the value.
+fn split(line: &str) -> Option<(String, String)> {
+    let (path, rest) = line.split_once(' ')?;
+    let (value, timestamp) = rest.split_once(' ')?;
+    Some((format!("{path} {timestamp}"), value.to_owned()))
 }
 
 fn timestamp(line: &str) -> Option<u64> {
@@ -104,6 +116,8 @@ struct Shared {
     /// Bytes read so far.
     bytes: AtomicU64,
     away: AtomicBool,
+    /// Whether the last value of each point is noted.
+    last: AtomicBool,
 }
 
 impl Recorder {
@@ -133,6 +147,7 @@ impl Recorder {
             connections: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             away: AtomicBool::new(true),
+            last: AtomicBool::new(false),
         };
         Self { address, shared: Arc::new(shared), listener: None }
     }
@@ -145,6 +160,11 @@ impl Recorder {
     /// From now on, for all connections.
     pub fn behave(&self, behaviour: Behaviour) {
         *lock(&self.shared.behaviour) = behaviour;
+    }
+
+    /// From now on, the last value of each point is noted.
+    pub fn note_last(&self) {
+        self.shared.last.store(true, Ordering::Relaxed);
     }
 
     /// A copy of what has arrived so far.
@@ -306,10 +326,11 @@ impl<'a> Connection<'a> {
                 self.read += length;
                 self.shared.bytes.fetch_add(length as u64, Ordering::Relaxed);
                 self.rest.extend_from_slice(&buffer[..length]);
+                let last = self.shared.last.load(Ordering::Relaxed);
                 let mut record = lock(&self.shared.record);
                 let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
                 for line in self.rest[..whole].split_inclusive(|byte| *byte == b'\n') {
-                    record.add(&line[..line.len() - 1]);
+                    record.add(&line[..line.len() - 1], last);
                 }
                 self.rest.drain(..whole);
                 true
