@@ -33,7 +33,9 @@ fn committed(brokers: &str) -> Vec<String> {
     config.set("bootstrap.servers", brokers).set("group.id", "haproxystats");
     let consumer: BaseConsumer = config.create().unwrap();
     let mut list = TopicPartitionList::new();
-    (0..PARTITIONS).for_each(|partition| drop(list.add_partition(TOPIC, partition)));
+    for partition in 0..PARTITIONS {
+        list.add_partition(TOPIC, partition);
+    }
     let found = consumer.committed_offsets(list, Duration::from_secs(10)).unwrap();
     found.elements().iter().map(|one| format!("{} {:?} {}", one.partition(), one.offset(), one.metadata())).collect()
 }
