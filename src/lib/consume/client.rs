@@ -302,7 +302,22 @@ impl Client {
         self.consumer.seek(&self.topic, partition, Offset::Offset(offset), ASK)
     }
 
-    /// Forgets that a partition is paused: it is not when it is assigned again.
+    /// Resumes partitions that were just assigned: librdkafka remembers over a revocation that this program has paused them.
+    pub(super) fn resume(&mut self, partitions: &[i32]) -> Result<(), KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            self.paused.remove(partition);
+            list.add_partition(&self.topic, *partition);
+        }
+        let resumed = self.consumer.resume(&list);
+        if resumed.is_err() {
+            // Tried again with the next change of what is to be paused.
+            self.paused.extend(partitions);
+        }
+        resumed
+    }
+
+    /// Forgets that a partition is paused, since it was revoked.
     pub(super) fn forget(&mut self, partition: i32) {
         self.paused.remove(&partition);
     }

@@ -191,8 +191,10 @@ impl Task {
             tracing::warn!(%error, "committed offsets unknown: roll-ups of a second sent before may be repeated with fewer hosts");
             BTreeMap::new()
         });
+        if let Err(error) = client.resume(partitions) {
+            tracing::debug!(%error, "cannot resume partitions that were assigned");
+        }
         for partition in partitions {
-            client.forget(*partition);
             self.assembly.seconds.assigned(*partition, settled.get(partition).copied().flatten());
         }
         self.rebalanced();
