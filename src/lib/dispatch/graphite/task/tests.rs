@@ -95,12 +95,16 @@ impl Bench {
         self.task.witnesses.links.push(link);
     }
 
-    /// A batch that the current connection has carried whole.
-    fn carry(&self, epoch: u64) {
+    fn push(&self, epoch: u64) {
         let text: String = (0..LINES).map(|number| format!("a.{number} 1 {epoch}\n")).collect();
         let batch = Batch { epoch: Epoch(epoch), text: text.into(), lines: LINES, ..Batch::default() };
+        self.task.shared.window.borrow_mut().push(Arc::new(batch));
+    }
+
+    /// A batch that the current connection has carried whole.
+    fn carry(&self, epoch: u64) {
+        self.push(epoch);
         let mut window = self.task.shared.window.borrow_mut();
-        window.push(Arc::new(batch));
         let bytes = window.chunk().unwrap().len();
         window.wrote(bytes);
     }
@@ -307,6 +311,33 @@ async fn a_connection_that_ends_before_it_takes_over_is_left() {
     assert_ne!(present.begun, begun);
     let next = bench.task.renewal.next_look().unwrap() - now;
     assert!(next >= SECOND * 90 && next <= SECOND * 110, "{next:?}");
+}
+
+/// What the old one carried settles while the new one stands and a snapshot waits. Nothing wakes the task after that.
+#[tokio::test]
+async fn a_connection_takes_over_in_the_turn_in_which_the_last_snapshot_settles() {
+    let mut bench = Bench::new().await;
+    let now = Instant::now();
+    bench.task.habit = Habit::Never;
+    bench.task.renewal = Renewal::new(SECOND * 100);
+    bench.open(now).await;
+    bench.push(1);
+    bench.task.advance(now).unwrap();
+    let stream = bench.stream().await;
+    let connector = Connector::new(bench.task.target.clone(), SECOND);
+    bench.task.renewed(connector, Ok(stream), now);
+    bench.push(2);
+    let Next::Open(old) = &mut bench.task.next else { panic!() };
+    let begun = old.begun;
+    while old.acknowledged() == 0 {
+        tokio::task::yield_now().await;
+    }
+    bench.task.advance(now).unwrap();
+    assert_eq!(bench.receipts(), 1, "it has not settled");
+    bench.task.advance(now + SECOND * 6).unwrap();
+    let Next::Open(present) = &bench.task.next else { panic!() };
+    assert_ne!(present.begun, begun);
+    assert!(!bench.task.renewal.is_due(), "the snapshot can be written");
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ impl Task {
     }
 
     /// Does what can be done without waiting.
-    fn advance(&mut self, now: Instant) -> Result<(), Loss> {
+    pub(super) fn advance(&mut self, now: Instant) -> Result<(), Loss> {
         if self.shared.recalled.take() {
             self.close(now);
         }
@@ -39,7 +39,6 @@ impl Task {
         }
         self.look(now)?;
         let acknowledged = self.check(now)?;
-        self.renew(now);
         if let Next::Open(link) = &mut self.next {
             link.flush()?;
         }
@@ -53,6 +52,8 @@ impl Task {
         }
         self.watch()?;
         self.settle(now);
+        // After that: what has just settled may have been the last that was under way, and nothing else wakes the task then.
+        self.renew(now);
         self.call(now);
         let full =
             self.shared.queue_full == QueueFull::Keep && self.shared.window.borrow().lines() >= self.shared.queue_size;
