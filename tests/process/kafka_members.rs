@@ -74,8 +74,8 @@ fn partitions_that_are_far_apart_give_the_same_points() {
     daemon.stop(SOON);
 }
 
-/// Messages as haproxystats-process has written them when the format was at version 1. They stay as they are: whoever changes the
-/// format adds a file.
+/// Messages as haproxystats-process has written them when the format was at version 1. They stay as they are: a change of the
+/// format adds another file.
 #[test]
 fn recorded_messages_of_version_1_are_understood() {
     let read = |name: &str| std::fs::read_to_string(root().join("tests/data/kafka").join(name)).unwrap();

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// Name of the file in the directory in which snapshots are put together.
+/// Name of the file in the directory in which snapshots are assembled.
 const FILE: &str = "group";
 
 /// A member, as it was when it last said so.
@@ -28,7 +28,7 @@ pub struct Group {
     pub lag: u64,
     /// The oldest second that was read and is not delivered.
     pub oldest: Option<Epoch>,
-    /// Snapshots of hosts that were put together.
+    /// Snapshots of hosts that were assembled.
     pub assembled: u64,
     /// Those of which files never came.
     pub incomplete: u64,

@@ -72,7 +72,7 @@ pub const PULL_COUNTERS: &str = ".pull";
 pub const ORIGIN: &str = ".origin";
 /// Name of the file that says which hosts the files of a snapshot are of.
 pub const MEMBERS: &str = ".members";
-/// Name of the directory in which snapshots are put together; hidden, so that nothing takes it for a snapshot.
+/// Name of the directory in which snapshots are assembled; hidden, so that nothing takes it for a snapshot.
 pub const ASSEMBLING_DIR: &str = ".assembling";
 /// Begin of the name of a snapshot that is being deleted.
 pub const DONE_PREFIX: &str = ".done-";

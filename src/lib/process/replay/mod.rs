@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! archive ─► unpacked, one ahead ─┬─► a source directory of its own ─► parent and worker as ever ─► destinations
-//! topic ─► put together as ever ──┘
+//! topic ─► assembled as ever ─────┘
 //! ```
 //!
 //! The daemon is the ordinary one: it retries, settles and puts into quarantine as ever. Only its source directory is filled from
