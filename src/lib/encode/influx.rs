@@ -52,7 +52,7 @@ pub fn tail(stamp: Epoch) -> String {
     format!(" {stamp}000000000\n")
 }
 
-/// Appends a key or the value of a tag, with commas, equals signs and blanks escaped. Control characters, which are not allowed,
+/// Appends a key or the value of a tag, with commas, equals signs and spaces escaped. Control characters, which are not allowed,
 /// become `_`, and so does a backslash at the end, which would escape the next character.
 fn key(text: &str, out: &mut Vec<u8>) {
     let mut characters = text.chars().peekable();

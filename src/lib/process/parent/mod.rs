@@ -1,5 +1,5 @@
 //! The parent: one thread that never processes anything itself. It watches the source directory, hands snapshots to workers one
-//! at a time, replaces workers, and shuts down when it is told to.
+//! at a time, replaces workers, and shuts down on request.
 
 mod assign;
 mod custody;
@@ -61,7 +61,7 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// If no messages were read for this long, all workers are heard before any is judged.
 const ABSENCE: Duration = Duration::from_millis(100);
 
-/// Runs the daemon until it is told to stop or gives up; returns the exit code. `arguments` is the command line, `text` the
+/// Runs the daemon until it is asked to stop or gives up; returns the exit code. `arguments` is the command line, `text` the
 /// configuration as the workers will read it. With a `feed`, it ends when the feed is finished, and does not reload.
 ///
 /// # Errors

@@ -127,7 +127,7 @@ async fn what_a_peer_says_long_after_our_end_proves_that_it_reads() {
     }
 }
 
-/// The witness is younger than the connection that is to rest on it: that is opened anew, unless it carries something already.
+/// The witness is younger than the connection that is to rest on it: that one is replaced, unless it carries something already.
 #[tokio::test]
 async fn the_next_connection_is_opened_after_its_witness() {
     let start = Instant::now();
