@@ -35,7 +35,7 @@ fn what_is_printed_pulls_the_haproxy_that_was_read() {
     let port = free_port();
     let global = format!(
         "global\n\tsetenv RUN {run}\n\tstats socket \"${{RUN}}/${{ADMIN_NAME}}\" mode 600 level admin\n\
-         \tstats socket {run}/user.sock mode 660 level user # for statistics\n{DEFAULTS}",
+         \tstats socket {run}/user.sock mode 666 level user # for statistics\n{DEFAULTS}",
         run = path.display()
     );
     let main = write(path, "haproxy.cfg", global);
@@ -67,6 +67,11 @@ fn what_is_printed_pulls_the_haproxy_that_was_read() {
     assert!(stat.contains("\napp,one,"), "{stat}");
     daemon.stop(SOON);
     assert!(balancer.is_running());
+    // Of a HAProxy that runs, the environment is known.
+    let mut command = pull();
+    command.arg("--setup").arg(&main).env_remove("ADMIN_NAME");
+    let (_, printed) = harness::run(command, SOON);
+    assert!(printed.contains("user.sock") && !printed.contains("ADMIN_NAME is not set"), "{printed}");
 }
 
 #[test]
@@ -89,9 +94,19 @@ fn what_haproxy_lacks_is_printed_with_the_reason_and_haproxy_takes_it() {
     assert!(status.success(), "{output}");
     assert!(!setup(&[&main]).contains("There is no stats socket"));
     // A socket of which nobody else may make use, one that is open to all, a variable that is not set.
-    let text = "global\n\tstats socket /run/x.sock mode 600\n\tstats socket *:9999 process 2\n\tstats socket \"${NOT_THERE}\"\n";
+    let text = format!(
+        "global\n\tstats socket /run/x.sock mode 600 user lb\n\tstats socket *:9999 process 2\n\tstats socket \"${{NOT_THERE}}\"\n\
+         \tstats socket {}/group.sock mode 660 process 3\n\tgroup lb\n",
+        path.display()
+    );
     let printed = setup(&[&write(path, "open.cfg", text)]);
-    for words in ["Only its owner may connect", "*:9999 is open to every host", "$NOT_THERE is not set here"] {
+    for words in [
+        "#     stats socket /run/x.sock user lb mode 660 group lb\n# Only its owner may connect",
+        "*:9999 is open to every host",
+        "$NOT_THERE is not set here",
+        "/group.sock process 3 mode 660 group lb\n# Without a group, it belongs to the group of the user who starts",
+        "usermod -a -G lb haproxystats",
+    ] {
         assert!(printed.contains(words), "{words}: {printed}");
     }
 }
@@ -122,6 +137,45 @@ fn a_file_that_does_not_exist_is_an_error_unless_nobody_named_it() {
         assert!(output.contains("pull-timout"), "{output}");
         assert_eq!(output.contains("and --strict is set"), strict, "{output}");
     }
+}
+
+#[test]
+fn a_socket_that_does_not_answer_fails_the_check_that_asks() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let text = format!(
+        "global\n\tstats socket {}/one.sock mode 600 level user\n{DEFAULTS}backend app\n\tserver one 127.0.0.1:9\n",
+        path.display()
+    );
+    let main = write(path, "haproxy.cfg", text);
+    let mut command = haproxy(&["-W", "-S"], &[]);
+    command.arg(path.join("master.sock")).arg("-f").arg(&main);
+    let balancer = Daemon::spawn(command);
+    let there = || path.join("one.sock").exists() && path.join("master.sock").exists();
+    assert!(poll(SOON, || there().then_some(())).is_some(), "{}", balancer.output());
+    let ask = |servers: &[&str], more: &str| {
+        let servers: Vec<String> = servers.iter().map(|name| format!("unix://{}/{name}", path.display())).collect();
+        let text = format!(
+            "[pull]\nservers = {}\nmaster-sockets = unix://{}/master.sock\n{more}",
+            servers.join(","),
+            path.display()
+        );
+        let mut command = with_config(pull(), &write(path, "ask.conf", text));
+        command.args(["--check", "--ask"]);
+        harness::run(command, SOON)
+    };
+    let (status, output) = ask(&["one.sock"], "");
+    assert_eq!(status.code(), Some(0), "{output}");
+    for words in ["one.sock", "show info; show stat", "answered: HAProxy ", "show proc", "answered: 0 leaving"] {
+        assert!(output.contains(words), "{words}: {output}");
+    }
+    // What is not wanted may be missing, what is wanted may not.
+    assert!(output.contains("insufficient level"), "{output}");
+    let (status, output) = ask(&["one.sock"], "families = certificates activity\n");
+    assert_eq!(status.code(), Some(1), "{output}");
+    let (status, output) = ask(&["one.sock", "gone.sock"], "");
+    assert_eq!(status.code(), Some(1), "{output}");
+    assert!(output.contains("failed: cannot connect") && output.contains("No such file"), "{output}");
 }
 
 /// A `systemctl` that knows one unit, first in the path.

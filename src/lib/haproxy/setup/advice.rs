@@ -2,6 +2,9 @@
 
 use super::files::{Found, StatsSocket};
 use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 /// A line that haproxy.cfg, or the command line of HAProxy, lacks.
 struct Lack {
@@ -18,10 +21,13 @@ pub(super) fn advise(found: &Found) -> String {
     let mut out = String::new();
     let files = found.read.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
     // Writing to a String cannot fail; so below.
-    let _ = writeln!(
-        out,
-        "# For the HAProxy of {files}.\n# Printed by haproxystats-pull --setup, which changes nothing.\n"
-    );
+    let _ =
+        writeln!(out, "# For the HAProxy of {files}.\n# Printed by haproxystats-pull --setup, which changes nothing.");
+    for files in &found.others {
+        let files = files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ");
+        let _ = writeln!(out, "# Another HAProxy is running; for its sockets: haproxystats-pull --setup {files}");
+    }
+    out.push('\n');
     out.push_str("[pull]\n");
     let servers: Vec<String> = chosen.iter().filter_map(|socket| url(&socket.address)).collect();
     if servers.is_empty() {
@@ -137,15 +143,9 @@ fn lacks(found: &Found, chosen: &[&StatsSocket]) -> Vec<Lack> {
         let line = format!("stats socket {PROPOSED} mode 660 group {group} level user");
         lack(GLOBAL, line, "There is no stats socket for haproxystats-pull to query; level user is enough.".to_owned());
     }
-    for socket in chosen.iter().filter(|socket| socket.address.contains('/')) {
-        if !others_may_write(socket.mode.as_deref()) {
-            let line = format!("stats socket {} … mode 660 group {group}", socket.address);
-            let why = format!(
-                "Only its owner may connect ({}). Add the user haproxystats to the group: usermod -a -G {group} \
-                 haproxystats.",
-                socket.place
-            );
-            lack(GLOBAL, line, why);
+    for socket in chosen {
+        if let Some(why) = shut(socket, group) {
+            lack(GLOBAL, with_group(socket, group), why);
         }
     }
     for socket in chosen.iter().filter(|socket| is_open(&socket.address)) {
@@ -173,9 +173,54 @@ fn lacks(found: &Found, chosen: &[&StatsSocket]) -> Vec<Lack> {
     lacks
 }
 
-/// Whether a mode lets more than the owner connect. Without one, HAProxy's umask decides, which usually does not.
-fn others_may_write(mode: Option<&str>) -> bool {
-    mode.and_then(|mode| u32::from_str_radix(mode, 8).ok()).is_some_and(|mode| mode & 0o022 != 0)
+/// Why a UNIX socket is shut to haproxystats-pull, if it is.
+fn shut(socket: &StatsSocket, group: &str) -> Option<String> {
+    if !socket.address.contains('/') {
+        return None;
+    }
+    let (of_group, of_others) = writers(socket.mode.as_deref());
+    let why = if !of_group && !of_others {
+        "Only its owner may connect"
+    } else if !of_others && socket.group.is_none() && !inherits_group(&socket.address) {
+        "Without a group, it belongs to the group of the user who starts HAProxy, usually root"
+    } else {
+        return None;
+    };
+    // The unit names that group.
+    let join = if group == "haproxy" {
+        String::new()
+    } else {
+        format!(" Add the user haproxystats to the group: usermod -a -G {group} haproxystats.")
+    };
+    Some(format!("{why} ({}).{join}", socket.place))
+}
+
+/// Whether a mode lets the group connect, and everybody. Without one, HAProxy's umask decides, which usually lets neither.
+fn writers(mode: Option<&str>) -> (bool, bool) {
+    let mode = mode.and_then(|mode| u32::from_str_radix(mode, 8).ok()).unwrap_or_default();
+    (mode & 0o020 != 0, mode & 0o002 != 0)
+}
+
+/// Whether a socket gets the group of its directory, as in Debian's /run/haproxy; also of one that is not there.
+fn inherits_group(address: &str) -> bool {
+    let path = Path::new(address.strip_prefix("unix@").unwrap_or(address));
+    let mode = path.parent().and_then(|directory| fs::metadata(directory).ok()).map(|found| found.mode());
+    mode.is_none_or(|mode| mode & 0o2000 != 0)
+}
+
+/// The line of a socket with a mode and a group that let haproxystats-pull connect.
+fn with_group(socket: &StatsSocket, group: &str) -> String {
+    let mut words = socket.line.split(' ');
+    let mut line = String::new();
+    while let Some(word) = words.next() {
+        if matches!(word, "mode" | "group" | "gid") {
+            words.next();
+            continue;
+        }
+        let _ = write!(line, "{word} ");
+    }
+    let _ = write!(line, "mode 660 group {group}");
+    line
 }
 
 /// Whether a TCP socket listens at more than loopback.

@@ -1,6 +1,6 @@
 //! What HAProxy is configured with: its files, as `-f` names them, and what of them matters here.
 
-use super::words::{Environment, words};
+use super::words::{Environment, address, words};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ pub(super) struct StatsSocket {
     /// `process`, of versions before 2.5.
     pub(super) process: Option<String>,
     pub(super) place: String,
+    /// The whole line.
+    pub(super) line: String,
 }
 
 /// What the section `global` says.
@@ -32,6 +34,8 @@ pub(super) struct Found {
     pub(super) conditions: bool,
     pub(super) environment: Environment,
     pub(super) read: Vec<PathBuf>,
+    /// The files of further HAProxy that run here.
+    pub(super) others: Vec<Vec<PathBuf>>,
 }
 
 /// The files that a name of `-f` stands for: itself, or the `.cfg` files of a directory in the order of their names.
@@ -89,9 +93,13 @@ impl Found {
 
     fn global(&mut self, words: &[&str], place: &str) {
         match words {
-            ["stats", "socket", address, rest @ ..] => {
-                let mut socket =
-                    StatsSocket { address: (*address).to_owned(), place: place.to_owned(), ..StatsSocket::default() };
+            ["stats", "socket", named, rest @ ..] => {
+                let mut socket = StatsSocket {
+                    address: address(named, &mut self.environment),
+                    place: place.to_owned(),
+                    line: words.join(" "),
+                    ..StatsSocket::default()
+                };
                 for pair in rest.windows(2) {
                     let [name, value] = pair else { continue };
                     let value = Some((*value).to_owned());
@@ -178,7 +186,7 @@ mod tests {
     #[test]
     fn what_matters_is_found_wherever_it_stands() {
         let mut found = Found::default();
-        let text = "global\n\tsetenv DIR /run/x\n\tstats socket \"$DIR/a.sock\" mode 660 \\\n level admin\n\
+        let text = "global\n\tsetenv DIR /run/x\n\tstats socket $DIR/a.sock mode 660 \\\n level admin\n\
             \tstats socket ipv4@127.0.0.1:9999 level user process 2\n\tnbproc 2\n\tgroup lb\n\
             .if defined(X)\n\tstats timeout 30s\n.endif\nlisten x\n\tstats socket /not/one\n";
         found.text("a.cfg", text);

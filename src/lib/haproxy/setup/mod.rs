@@ -3,10 +3,12 @@
 
 mod advice;
 mod files;
+mod running;
 mod words;
 
 use advice::advise;
 use files::Found;
+use running::{Running, running};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
@@ -37,11 +39,17 @@ pub(crate) fn setup(paths: &[PathBuf]) -> Result<String, SetupError> {
     let mut found = Found::default();
     let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     found.environment.values.extend(std::env::vars_os().filter_map(text));
-    let mut files = paths.to_vec();
-    if paths.is_empty() || paths.iter().any(|path| path == Path::new(USUAL)) {
-        let named = of_this_host(&mut found);
-        files = if paths.is_empty() { named } else { files };
-    }
+    let running = running(Path::new("/proc"));
+    let files = if paths.is_empty() {
+        of_this_host(&mut found, &running)
+    } else {
+        match running.iter().find(|process| process.reads(paths)) {
+            Some(process) => drop(found.process(process)),
+            None if paths.iter().any(|path| path == Path::new(USUAL)) => drop(of_this_host(&mut found, &[])),
+            None => {}
+        }
+        paths.to_vec()
+    };
     for file in &files {
         found.read(file).map_err(|(path, source)| SetupError { path, source })?;
     }
@@ -49,19 +57,19 @@ pub(crate) fn setup(paths: &[PathBuf]) -> Result<String, SetupError> {
 }
 
 /// The files of the HAProxy that runs here, or of its unit.
-fn of_this_host(found: &mut Found) -> Vec<PathBuf> {
+fn of_this_host(found: &mut Found, running: &[Running]) -> Vec<PathBuf> {
     for file in DEFAULTS {
         variables(&fs::read_to_string(file).unwrap_or_default(), found);
     }
-    let (named, place) = running(Path::new("/proc")).unwrap_or_default();
-    let files = found.command_line(&named.iter().map(String::as_str).collect::<Vec<_>>());
-    // As the program that runs sees them.
-    let files: Vec<PathBuf> = files.into_iter().map(|file| place.join(file)).collect();
+    if let Some((process, others)) = running.split_first() {
+        found.others.extend(others.iter().map(Running::files));
+        let files = found.process(process);
+        if !files.is_empty() {
+            return files;
+        }
+    }
     let extra = found.environment.values.get("EXTRAOPTS").cloned().unwrap_or_default();
     let extra = found.command_line(&extra.split_whitespace().collect::<Vec<_>>());
-    if !files.is_empty() {
-        return files;
-    }
     let config = found.environment.values.get("CONFIG").map(PathBuf::from);
     let files: Vec<PathBuf> = config.into_iter().chain(extra).collect();
     if files.is_empty() { vec![USUAL.into()] } else { files }
@@ -77,21 +85,4 @@ fn variables(text: &str, found: &mut Found) {
             found.environment.values.entry(name.to_owned()).or_insert_with(|| value.to_owned());
         }
     }
-}
-
-/// The command line of a HAProxy that runs, and the directory in which it was started.
-fn running(proc: &Path) -> Option<(Vec<String>, PathBuf)> {
-    let processes = fs::read_dir(proc).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut found: Vec<(u32, Vec<String>, PathBuf)> = processes
-        .filter_map(|path| {
-            let pid = path.file_name()?.to_str()?.parse().ok()?;
-            let comm = fs::read_to_string(path.join("comm")).ok()?;
-            let line = fs::read(path.join("cmdline")).ok().filter(|_| comm.trim() == "haproxy")?;
-            let words = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
-            Some((pid, words.collect(), fs::read_link(path.join("cwd")).unwrap_or_default()))
-        })
-        .collect();
-    // The master came before its workers.
-    found.sort();
-    found.into_iter().map(|(_, words, place)| (words, place)).next()
 }

@@ -43,6 +43,19 @@ pub(super) fn words(line: &str, environment: &mut Environment) -> Vec<String> {
     words
 }
 
+/// An address: HAProxy replaces variables in it even without quotes.
+pub(super) fn address(text: &str, environment: &mut Environment) -> String {
+    let mut address = String::new();
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '$' => address.push_str(&variable(&mut letters, environment)),
+            letter => address.push(letter),
+        }
+    }
+    address
+}
+
 /// `$NAME`, `${NAME}` or `${NAME-default}`, without the dollar.
 fn variable(letters: &mut std::iter::Peekable<std::str::Chars<'_>>, environment: &mut Environment) -> String {
     let braces = letters.next_if_eq(&'{').is_some();
@@ -88,6 +101,7 @@ mod tests {
         }
         assert!(environment.missing.is_empty());
         assert_eq!(words("\"${NOT}\"", &mut environment), [""]);
+        assert_eq!(address("unix@${DIR}/$DIR.a", &mut environment), "unix@/run/x//run/x.a");
         assert!(environment.missing.contains("NOT"));
     }
 }
