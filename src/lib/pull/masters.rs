@@ -209,6 +209,12 @@ fn has_ended(error: &SocketError) -> bool {
     matches!(error.kind(), PullFailure::Refused | PullFailure::Empty | PullFailure::Truncated)
 }
 
+/// How many workers of a master are leaving, or why that is not known.
+pub(super) async fn leaving(master: &Target, manner: Manner, limit: Duration) -> Result<usize, String> {
+    let list = timeout(limit, list(master, manner)).await.unwrap_or(Err(MasterError::TimedOut(limit)));
+    list.map(|processes| processes.leaving.len()).map_err(|error| Chain(&error).to_string())
+}
+
 async fn list(master: &Target, manner: Manner) -> Result<Processes, MasterError> {
     let stream = connect(&master.server, manner.timeout).await?;
     stream.send(master::SHOW_PROC).await?;
