@@ -218,7 +218,11 @@ fn snapshots_are_stepped_through_sought_and_compared() {
     terminal.press(&["g"]);
     terminal.tmux(&["send-keys", "-l", "2026-11-30T08:00:12Z"]);
     terminal.press(&["Enter"]);
-    terminal.wait("the snapshot of that time", |text| text.contains("snapshot 1 of 5"));
+    // The table shows the mark then; the first line where one is.
+    terminal.wait("the snapshot of that time", |text| {
+        text.contains("snapshot 1 of 5  2026-11-30T08:00:10Z")
+            && text.contains("compared with the later 2026-11-30T08:00:30Z")
+    });
     terminal.press(&["]"]);
     let text = terminal.wait("the last snapshot", |text| text.contains("snapshot 5 of 5"));
     is_made("tests/pull/top/golden/terminal-compare.txt", &text);

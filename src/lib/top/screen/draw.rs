@@ -55,10 +55,24 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, feed: &Feed, view: &mut View
     let lines = room.saturating_sub(line + 1).saturating_sub(below);
     let place = view.place(&items, usize::from(lines));
     table(canvas, (line, lines), &items, place, view, palette);
+    if items.len() == 0 && !feed.is_empty() {
+        canvas.write(line + 1, 1, nothing(view), usize::MAX, palette.tone(Tone::Faint));
+    }
     if below > 1 {
         changes(canvas, (room - below, below), feed, palette);
     }
     foot(canvas, room, items.len(), view, origin, palette);
+}
+
+/// What an empty table says.
+fn nothing(view: &View) -> &'static str {
+    match view.level() {
+        _ if !view.filter.is_empty() => "nothing matches the filter",
+        _ if view.troubled => "nothing is in trouble",
+        Level::Certificates => "none known; they are asked for with [pull] families = certificates",
+        Level::Changes => "none so far",
+        _ => "none",
+    }
 }
 
 /// Number of lines for changes, including their title.
@@ -75,7 +89,9 @@ fn head(canvas: &mut Canvas<'_>, feed: &Feed, view: &View, origin: &Origin, pale
     let right = match origin {
         _ if view.paused => format!("PAUSED  {}", clock(model.epoch)),
         Origin::Live { interval } => format!("every {interval} s  {}", clock(model.epoch)),
-        Origin::Replay { number, of } => format!("snapshot {number} of {of}  {}", Rfc3339(model.epoch)),
+        Origin::Replay { number, of } => {
+            format!("snapshot {number} of {of}  {}", Rfc3339(feed.shown().unwrap_or(model.epoch)))
+        }
     };
     let room = usize::from(canvas.area.width).saturating_sub(right.len() + 2);
     canvas.write(0, 0, &place(view), room, palette.strong());
@@ -155,7 +171,9 @@ fn notices(feed: &Feed) -> Vec<(Tone, String)> {
         });
     }
     if let Some(mark) = feed.mark() {
-        notices.push((Tone::Plain, format!("compared with {}", Rfc3339(mark))));
+        // The table then shows the mark, and rates up to it.
+        let later = if feed.shown().is_some_and(|shown| shown < mark) { "the later " } else { "" };
+        notices.push((Tone::Plain, format!("compared with {later}{}", Rfc3339(mark))));
     }
     if model.refused > 0 {
         notices.push((Tone::Warning, format!("{} unreadable", model.refused)));

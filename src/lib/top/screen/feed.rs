@@ -61,6 +61,11 @@ impl Feed {
         self.mark.as_ref().map(|tick| tick.epoch)
     }
 
+    /// The time of the tick that the user has gone to.
+    pub(super) fn shown(&self) -> Option<Epoch> {
+        self.now.as_ref().map(|tick| tick.epoch)
+    }
+
     fn again(&mut self, view: &View) {
         self.model(view);
         let epoch = self.model.epoch;

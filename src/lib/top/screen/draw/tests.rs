@@ -145,6 +145,13 @@ fn the_other_tables() {
 }
 
 #[test]
+fn an_empty_table_says_why() {
+    let filtered = [Key::Char('3'), Key::Char('/'), Key::Char('z'), Key::Char('z'), Key::Enter];
+    assert!(screen(&filtered, SMALL, &LIVE).contains("nothing matches the filter"));
+    assert!(!screen(&filtered[..1], SMALL, &LIVE).contains("nothing matches"));
+}
+
+#[test]
 fn stored_snapshots() {
     let keys = [Key::Char('3'), Key::Char('s'), Key::Char('/'), Key::Char('w'), Key::Char('e')];
     golden("replay", &screen(&keys, SMALL, &Origin::Replay { number: 2, of: 9 }));
