@@ -3,12 +3,19 @@
 use crate::harness::graphite::Recorder;
 use crate::harness::incoming::Incoming;
 use crate::harness::prometheus::wait_for_sample;
+use crate::harness::receiver::Receiver;
 use crate::harness::systemd::Systemd;
 use crate::harness::{self, Daemon, SOON, free_port, process, wait_until, with_config};
+use haproxystats::prometheus::request::Protocol;
 use std::fs;
 use std::time::Duration;
 
 const UP: &str = "haproxystats_process_dispatcher_up{dispatcher=\"graphite\"}";
+const OTHERS: [&str; 3] = [
+    "haproxystats_process_dispatcher_up{dispatcher=\"archive\"}",
+    "haproxystats_process_dispatcher_up{dispatcher=\"local-store\"}",
+    "haproxystats_process_dispatcher_up{dispatcher=\"remote-write\"}",
+];
 
 #[test]
 fn graphite_away_is_seen_on_the_page_in_the_status_line_and_from_outside() {
@@ -16,13 +23,24 @@ fn graphite_away_is_seen_on_the_page_in_the_status_line_and_from_outside() {
     let page = free_port();
     let setup = Incoming::new(graphite.port(), "workers = 2\nliveness-check-interval = 0.2");
     let text = fs::read_to_string(setup.config()).unwrap();
-    fs::write(setup.config(), format!("{text}[exporter]\nlisten = 127.0.0.1:{page}\n")).unwrap();
+    let receiver = Receiver::start(Protocol::RemoteWrite);
+    let stores = format!(
+        "[local-store]\ndir = {}\n[archive]\ndir = {}\n{}",
+        setup.beside("store").display(),
+        setup.beside("archive").display(),
+        receiver.section()
+    );
+    fs::write(setup.config(), format!("{text}[exporter]\nlisten = 127.0.0.1:{page}\n{stores}")).unwrap();
     let systemd = Systemd::new(&setup.beside("."));
     let mut command = with_config(process(), setup.config());
     systemd.watch(&mut command, Duration::from_secs(30));
     let mut daemon = Daemon::spawn(command);
     let published = setup.publish(0..2);
     wait_for_sample(page, UP, |value| value < 1.0);
+    // The others work, and nobody says otherwise.
+    for other in OTHERS {
+        wait_for_sample(page, other, |value| value > 0.0);
+    }
     systemd.wait_for("; unavailable: graphite");
     let status = |words: &str| {
         let mut command = with_config(process(), setup.config());

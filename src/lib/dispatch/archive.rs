@@ -104,7 +104,8 @@ impl Dispatcher for Archive {
     fn counters(&self) -> Counters {
         let queue = self.shared.queue.borrow();
         let queued_lines = queue.iter().map(|entry| entry.lines as u64).sum();
-        Counters { queued_batches: queue.len() as u64, queued_lines, ..self.shared.disk.condition.counters() }
+        let up = u64::from(!self.shared.disk.is_failing());
+        Counters { up, queued_batches: queue.len() as u64, queued_lines, ..self.shared.disk.condition.counters() }
     }
 
     /// Ends early while nothing can be written.

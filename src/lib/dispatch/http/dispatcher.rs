@@ -131,6 +131,7 @@ impl Dispatcher for Http {
     fn counters(&self) -> Counters {
         let window = self.shared.window.borrow();
         let mut counters = self.shared.condition.counters();
+        counters.up = u64::from(!self.shared.report.is_troubled());
         (counters.queued_batches, counters.queued_lines) = (window.snapshots() as u64, window.lines() as u64);
         (counters.held_bytes, counters.requests_in_flight) = (window.bytes() as u64, window.flying() as u64);
         counters
