@@ -3,11 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// Where systemd keeps the credentials of units, each in a directory of its own.
+pub(crate) const CREDENTIALS: &str = "/run/credentials";
+
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It cannot be read.
-    #[error("{} cannot be read", path.display())]
+    #[error("{} cannot be read{}", path.display(), if is_of_no_unit(path) { OF_NO_UNIT } else { "" })]
     Read {
         /// The file.
         path: PathBuf,
@@ -22,6 +25,14 @@ pub enum FileError {
         /// What it should hold.
         what: &'static str,
     },
+}
+
+/// What is said of a credential that no unit has at present.
+const OF_NO_UNIT: &str = " (credentials exist only while a unit with LoadCredential= is running)";
+
+/// Whether a path is that of a credential that was found in no unit: not below the directory of one.
+fn is_of_no_unit(path: &Path) -> bool {
+    path.parent() == Some(Path::new(CREDENTIALS))
 }
 
 /// All of a file.
@@ -64,6 +75,17 @@ pub fn credentials(path: &Path) -> Result<(String, String), FileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_credential_of_no_unit_is_explained() {
+        let error = |path: &str| line(Path::new(path), "password").unwrap_err().to_string();
+        assert_eq!(
+            error("/run/credentials/none-of-this-name"),
+            "/run/credentials/none-of-this-name cannot be read (credentials exist only while a unit with LoadCredential= is \
+             running)"
+        );
+        assert_eq!(error("/nonexistent/password"), "/nonexistent/password cannot be read");
+    }
 
     #[test]
     fn what_is_in_a_file_is_never_shown() {

@@ -61,6 +61,21 @@ fn what_is_printed_can_be_read_again() {
 }
 
 #[test]
+fn a_check_names_every_file_with_a_secret_that_is_missing() {
+    let text = "[process]\nsrc-dir = /\n[kafka]\nsasl-mechanism = PLAIN\nsasl-username = me\n\
+        sasl-password-file = /nonexistent/password\n\
+        [remote-write]\nurl = https://127.0.0.1:9/\nbearer-token-file = credential:none-of-this-name\n";
+    let found = output(process(), text, &["--check"]);
+    for words in [
+        "error: [kafka]: sasl-password-file: cannot read /nonexistent/password: No such file",
+        "[remote-write]: /run/credentials/none-of-this-name cannot be read (credentials exist only while",
+        "files or directories cannot be used, 2 errors",
+    ] {
+        assert!(found.contains(words), "{words}: {found}");
+    }
+}
+
+#[test]
 fn values_without_an_effect_are_told() {
     let text = "[graphite]\nserver = a\nservers = b:2003\nmode = hash\ntls-ca-file = /x\ntls-verify = false\n\
         connection-lifetime = 60\n[pull]\nforget-after = 60\nsocket-dir = /nonexistent\n[exporter]\ntoken-file = /x\n\

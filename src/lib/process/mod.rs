@@ -32,7 +32,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-const FRONT: Front = Front { program: Program::Process, look, failure: "directories cannot be used" };
+const FRONT: Front = Front { program: Program::Process, look, failure: "files or directories cannot be used" };
 
 /// Looks at the directories, which a start makes. A check also reads the files for TLS; the parent of a start does so itself.
 fn look(loaded: &Loaded, purpose: Purpose) -> Report {
@@ -46,11 +46,12 @@ fn look(loaded: &Loaded, purpose: Purpose) -> Report {
 /// What is wrong with the files that workers read: certificates, keys, passwords.
 fn broken_files(config: &Config) -> Vec<Problem> {
     let graphite = graphite::check(config).err().map(|error| Chain(&error).to_string());
+    let of = |section: &'static str, error| Problem::new(Chain(&error).to_string()).section(section);
     let kafka = config.kafka.as_ref().and_then(|kafka| kafka.all_properties().err());
     let source = config.kafka_source.as_ref().and_then(|source| source.all_properties().err());
-    let kafka = kafka.into_iter().chain(source).map(|error| Chain(&error).to_string());
+    let kafka = kafka.map(|error| of("kafka", error)).into_iter().chain(source.map(|error| of("kafka-source", error)));
     let http = http::check(config).err().map(|error| Chain(&error).to_string());
-    graphite.into_iter().chain(kafka).chain(http).map(Problem::new).collect()
+    graphite.map(Problem::new).into_iter().chain(kafka).chain(http.map(Problem::new)).collect()
 }
 
 /// `--ask`, `--once`, `--explain`, `--replay`

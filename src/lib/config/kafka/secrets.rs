@@ -4,17 +4,21 @@ use super::connection::Sasl;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// The options that name the files.
+const PASSWORD: &str = "sasl-password-file";
+const PROPERTIES: &str = "properties-file";
+
 /// A file with a secret that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// It cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    #[error("{option}: cannot read {}", path.display())]
+    Read { option: &'static str, path: PathBuf, source: std::io::Error },
     /// It is empty.
-    #[error("{} is empty", path.display())]
+    #[error("{PASSWORD}: {} is empty", path.display())]
     Empty { path: PathBuf },
     /// A line of it is not a property.
-    #[error("{}:{line}: not name=value", path.display())]
+    #[error("{PROPERTIES}: {}:{line}: not name=value", path.display())]
     Line { path: PathBuf, line: usize },
 }
 
@@ -35,7 +39,7 @@ fn add(
     password_file: Option<&Path>,
 ) -> Result<(), SecretError> {
     if let Some(path) = properties_file {
-        for (number, line) in read_file(path)?.lines().enumerate() {
+        for (number, line) in read_file(PROPERTIES, path)?.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
@@ -46,7 +50,7 @@ fn add(
         }
     }
     if let Some(path) = password_file {
-        let text = read_file(path)?;
+        let text = read_file(PASSWORD, path)?;
         let password = text.lines().next().filter(|line| !line.is_empty());
         let password = password.ok_or_else(|| SecretError::Empty { path: path.to_owned() })?;
         all.insert("sasl.password".to_owned(), password.to_owned());
@@ -54,6 +58,6 @@ fn add(
     Ok(())
 }
 
-fn read_file(path: &Path) -> Result<String, SecretError> {
-    std::fs::read_to_string(path).map_err(|source| SecretError::Read { path: path.to_owned(), source })
+fn read_file(option: &'static str, path: &Path) -> Result<String, SecretError> {
+    std::fs::read_to_string(path).map_err(|source| SecretError::Read { option, path: path.to_owned(), source })
 }

@@ -2,6 +2,7 @@
 
 use crate::config::reading::Refusal;
 use crate::net::unbracketed;
+use crate::secrets::CREDENTIALS;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
@@ -32,7 +33,7 @@ pub(crate) fn file(text: &str) -> Result<PathBuf, Refusal> {
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0', '\n']) {
         return Err("not a credential; write credential: followed by a name from LoadCredential=".to_owned());
     }
-    Ok(credential(name, std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from), Path::new("/run/credentials")))
+    Ok(credential(name, std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from), Path::new(CREDENTIALS)))
 }
 
 /// The directory with the credentials of the unit, if systemd hides it from this process. Version 252 does so with the

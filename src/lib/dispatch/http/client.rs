@@ -69,6 +69,9 @@ pub(crate) enum ClientError {
         /// The URL.
         url: String,
     },
+    /// A file with a secret cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
 }
 
 /// A receiver, and the idle connections to it.

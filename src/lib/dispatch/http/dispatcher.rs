@@ -2,6 +2,7 @@
 
 use super::body::Format;
 use super::client::{Client, ClientError};
+use super::credentials;
 use super::name::name;
 use super::report::Report;
 use super::shared::Shared;
@@ -35,7 +36,7 @@ pub struct HttpError {
     source: ClientError,
 }
 
-/// Checks the TLS files of all destinations of this kind.
+/// Checks the files of all destinations of this kind: certificates, keys, passwords, tokens.
 ///
 /// # Errors
 /// One of the files cannot be used.
@@ -43,7 +44,8 @@ pub fn check(config: &Config) -> Result<(), HttpError> {
     for (protocol, remote) in [(Protocol::Otlp, &config.otlp), (Protocol::RemoteWrite, &config.remote_write)] {
         if let Some(remote) = remote {
             let opened = Client::open(Format { protocol, compress: remote.compress }, remote);
-            opened.map(drop).map_err(|source| HttpError { section: name(protocol), source })?;
+            let read = opened.and_then(|_| Ok(credentials::read(remote)?));
+            read.map_err(|source| HttpError { section: name(protocol), source })?;
         }
     }
     Ok(())
