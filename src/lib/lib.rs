@@ -27,7 +27,7 @@
 //! daemon     injection
 //! haproxy    value
 //! latency    snapshot
-//! config     escape haproxy latency net parcel snapshot
+//! config     escape haproxy latency net secrets parcel snapshot
 //! telemetry  snapshot
 //! backoff    config
 //! batch      config parcel snapshot

@@ -16,7 +16,7 @@ pub struct Section {
 
 /// The head of the file.
 pub const HEAD: &str = "\
-Configuration of haproxystats-pull, haproxystats-process, haproxystats-agent and haproxystats-discovery.
+Configuration of haproxystats-pull, haproxystats-process, haproxystats-agent, haproxystats-discovery and haproxystats-top.
 
 Every option is listed. A line such as
     #retries = 1

@@ -26,8 +26,8 @@ const LEFT_OUT: [(&str, &str); 7] = [
         "needs Docker's daemon; container.rs runs the file with podman-compose",
     ),
     (
-        "docker run -d --restart always --name haproxystats --hostname=haproxystats -v \
-         /opt/haproxystats/haproxystats.conf:/etc/haproxystats/haproxystats.conf -v /run/haproxy:/run/haproxy haproxystats",
+        "docker run -d --restart always --name haproxystats --hostname=haproxystats --group-add \
+         \"$(stat -c %g /run/haproxy/admin.sock)\" -v haproxystats:/var/lib/haproxystats -v /opt/haproxystats/haproxystats.conf:/etc/haproxystats/haproxystats.conf -v /run/haproxy:/run/haproxy haproxystats",
         "needs Docker's daemon; container.rs runs the image",
     ),
 ];
