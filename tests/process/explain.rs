@@ -1,8 +1,9 @@
 //! `--explain`: how a metric comes about, and each reason for which there is none.
 
 use crate::harness::incoming::{FIRST, Incoming};
-use crate::harness::{self, process, with_config, write};
+use crate::harness::{self, names, process, with_config, write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const STAT: &str = "# pxname,svname,qcur,scur,smax,stot,bin,bout,lbtot,weight,act,bck,status,rtime,check_status,hrsp_5xx,idle_conn_cur,mode,type,addr,\n";
 
@@ -105,6 +106,14 @@ fn what_is_sent_is_explained_by_its_rows() {
     sent(&incoming, &dir, &format!("{base}.daemon.CurrConns"), &["sent      40\n", "lb1.sock_info:5 CurrConns: 10"]);
     sent(&incoming, &dir, &format!("{base}.daemon.50PercentileCpuUsagePct"), &["percentile", "Idle_pct: 90"]);
     sent(&incoming, &dir, &format!("{base}.haproxystats.PullTicks"), &["sent      17", "Pulls started"]);
+    // An archive is called what it was called, not where it was unpacked.
+    let archive = incoming.beside("kept").join(format!("{FIRST}.tar.zst"));
+    let mut tar = Command::new("tar");
+    tar.arg("--zstd").arg("-cf").arg(&archive).arg("-C").arg(&dir).args(names(&dir));
+    if tar.status().is_ok_and(|status| status.success()) {
+        let named = format!("snapshot  {} of {FIRST} ", archive.display());
+        sent(&incoming, &archive, &format!("{base}.daemon.CurrConns"), &["sent      40\n", &named]);
+    }
 }
 
 #[test]

@@ -29,6 +29,9 @@ pub(super) fn of_kind(text: &str, kind: Kind) -> Result<Selection, Refusal> {
         let word = kind.word();
         match columns::find(name) {
             Some(column) if column.is_numeric() => Err(format!("{name:?} is not a metric of a {word}")),
+            Some(_) if matches!(name, "status" | "check_status") => {
+                Err(format!("{name:?} is text; status-metrics = true sends states as numbers"))
+            }
             Some(_) => Err(format!("{name:?} is text, which cannot be sent")),
             None => {
                 let known = COLUMNS.iter().map(|column| column.name).filter(|name| usable(name));
@@ -135,6 +138,7 @@ mod tests {
             ("stott", "did you mean \"stot\"?"),
             ("weight", "not a metric of a frontend"),
             ("pxname", "text"),
+            ("status", "status-metrics = true"),
             ("stott scurr", "did you mean \"scur\"?"),
         ] {
             let refusal = of_kind(text, Kind::Frontend).unwrap_err();

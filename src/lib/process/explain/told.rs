@@ -26,7 +26,7 @@ pub(super) struct Told(String);
 impl Told {
     pub(super) fn new(metric: &str, source: &Source) -> Self {
         let mut told = Self(format!("{metric}\n"));
-        told.line("snapshot", &format!("{} of {}", source.dir().display(), moment(source.epoch())));
+        told.line("snapshot", &format!("{} of {}", source.named().display(), moment(source.epoch())));
         told
     }
 

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(in crate::process) struct Source {
     epoch: Epoch,
+    /// As the command line names it.
+    named: PathBuf,
     dir: PathBuf,
     hostname: String,
     archived: bool,
@@ -55,13 +57,19 @@ impl Source {
         })?;
         let archived = origin.is_some();
         let hostname = origin.map_or_else(|| hostname.to_owned(), |origin| origin.host);
-        Ok(Self { epoch: stored.epoch, dir, hostname, archived, _scratch: scratch })
+        Ok(Self { epoch: stored.epoch, named: path.to_owned(), dir, hostname, archived, _scratch: scratch })
     }
 
     pub(in crate::process) fn epoch(&self) -> Epoch {
         self.epoch
     }
 
+    /// The snapshot as the command line names it.
+    pub(in crate::process) fn named(&self) -> &Path {
+        &self.named
+    }
+
+    /// The directory with its files; of an archive, one where it is unpacked.
     pub(in crate::process) fn dir(&self) -> &Path {
         &self.dir
     }
