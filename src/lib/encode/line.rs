@@ -2,7 +2,7 @@
 
 use super::short_bytes::{Head, ShortBytes};
 use crate::snapshot::Epoch;
-use crate::value::{self, Value};
+use crate::value::{self, Short, Value};
 use std::mem::MaybeUninit;
 
 /// Number of bytes of the beginning of a line that are copied in one step.
@@ -224,15 +224,8 @@ impl ObjectLines<'_> {
     /// Appends the lines of a metric, whose name ends with a blank.
     #[inline(always)]
     pub fn integer(&mut self, metric: &ShortBytes, value: i64) {
-        if let Some((text, length)) = value::digits(value)
-            && let (Some(metric), Some(end)) = (metric.head(), self.end.head())
-            && !self.begun.is_empty()
-        {
-            for begun in self.begun {
-                append(self.out, begun, metric, (text.to_le_bytes(), length), end);
-            }
-            *self.count += self.begun.len();
-        } else {
+        let text = value::digits(value).map(|(text, length)| (text.to_le_bytes(), length));
+        if !self.append(metric, text) {
             self.push(metric, Value::Int(value));
         }
     }
@@ -240,17 +233,25 @@ impl ObjectLines<'_> {
     /// Like [`Self::integer`], for any value; nothing if it is not finite.
     #[inline(never)]
     pub fn push(&mut self, metric: &ShortBytes, value: Value) {
-        if let Some(text) = value.short()
+        if !self.append(metric, value.short().map(Short::bytes)) && !self.append(metric, value.fraction()) {
+            self.slow(metric, value);
+        }
+    }
+
+    /// Appends lines with this text, if there is one and if everything is short.
+    #[inline(always)]
+    fn append<const TEXT: usize>(&mut self, metric: &ShortBytes, text: Option<([u8; TEXT], u8)>) -> bool {
+        if let Some(text) = text
             && let (Some(metric), Some(end)) = (metric.head(), self.end.head())
             && !self.begun.is_empty()
         {
             for begun in self.begun {
-                append(self.out, begun, metric, text.bytes(), end);
+                append(self.out, begun, metric, text, end);
             }
             *self.count += self.begun.len();
-        } else {
-            self.slow(metric, value);
+            return true;
         }
+        false
     }
 
     #[inline(never)]
@@ -275,6 +276,7 @@ mod tests {
             (-9_i64..1000).prop_map(Value::Int),
             any::<f64>().prop_map(Value::Float),
             (0_u32..5000).prop_map(|value| Value::Float(f64::from(value) / 8.0)),
+            (0_u32..5000).prop_map(|value| Value::Float(f64::from(value) / 3.0)),
         ]
     }
 
