@@ -10,6 +10,10 @@ use crate::value::ABSENT;
 /// The cells of a row.
 pub(super) trait RowCells {
     fn text(&self, position: usize) -> &[u8];
+    /// The text of any cell, even of one that was not asked for.
+    fn far(&self, position: usize) -> &[u8] {
+        self.text(position)
+    }
     fn number(&self, position: usize) -> Number;
     /// Reads the first cells of these, those that are easily read, and returns how many they are.
     fn figures(&self, _slots: &[Slot], _cells: &mut NextRow<'_>) -> usize {
@@ -36,6 +40,10 @@ impl RowCells for Plain<'_> {
         self.row.get(from..to).unwrap_or_default()
     }
 
+    fn far(&self, position: usize) -> &[u8] {
+        self.cells.far(self.row, position)
+    }
+
     fn number(&self, position: usize) -> Number {
         let (from, to) = self.cells.range(position);
         number::parse_within(self.row, from, to)
@@ -58,7 +66,7 @@ impl RowCells for Plain<'_> {
     fn add(&self, slots: &[Slot], sums: &mut Sums<'_>) -> usize {
         for (done, slot) in slots.iter().enumerate() {
             let (from, to) = self.cells.range(slot.position);
-            match number::figure(self.row, from, to, ABSENT) {
+            match number::figure(self.row, from, to, Some(ABSENT)) {
                 Some(ABSENT) => {}
                 Some(value) => sums.add(slot.index, value),
                 None => return done,

@@ -56,9 +56,8 @@ impl Collected {
             return Err(RowError::NoName);
         }
         let (plan, table) = (&self.plans[kind], &mut self.tables[kind]);
-        let fields = layout.fields_of(kind, row);
         self.bigs.clear();
-        figures(plan, fields, row, table, &mut self.bigs)?;
+        let fields = figures(plan, layout, row, table, &mut self.bigs)?;
         let weight = weight(layout, fields, row, table, &self.bigs);
         fields.complete(table, weight, &mut self.bigs);
         let known = self.only.as_ref().map(|only| &only[kind]);
@@ -114,7 +113,7 @@ impl Collected {
         let Some(first) = rows.get(key) else { return Ok(()) };
         let (plan, table) = (&self.plans[kind], &mut self.tables[kind]);
         let mut sums = table.sums(first);
-        let mut slots = layout.fields_of(kind, row).present.as_slice();
+        let mut slots = layout.fields[kind].present.as_slice();
         while let Some((slot, rest)) = slots.get(row.add(slots, &mut sums)..).and_then(<[Slot]>::split_first) {
             slots = rest;
             match row.number(slot.position) {
@@ -140,34 +139,40 @@ fn find(names: &Names, servers: &Pairs, kind: Kind, layout: &Layout, row: &impl 
     }
 }
 
-/// Reads the fields of a row that its file has; those beyond 64 bits are 0 there, and in `bigs`.
+/// Reads the fields of a row that its file has; those beyond 64 bits are 0 there, and in `bigs`. Returns the fields by which
+/// they were read.
 #[inline(always)]
-fn figures(
+fn figures<'l>(
     plan: &KindPlan,
-    fields: &Fields,
+    layout: &'l Layout,
     row: &impl RowCells,
     table: &mut Table,
     bigs: &mut Vec<(usize, f64)>,
-) -> Result<(), RowError> {
+) -> Result<&'l Fields, RowError> {
     let mut cells = table.next_row();
-    let mut slots = fields.present.as_slice();
-    while let Some((slot, rest)) = slots.get(row.figures(slots, &mut cells)..).and_then(<[Slot]>::split_first) {
-        slots = rest;
-        let value = match row.number(slot.position) {
-            Number::Int(value) => value,
-            Number::Blank => slot.blank,
-            Number::Big(value) => {
+    let (mut fields, mut done) = (&layout.fields[plan.kind], 0);
+    loop {
+        done += row.figures(fields.present.get(done..).unwrap_or_default(), &mut cells);
+        let Some(slot) = fields.present.get(done) else { return Ok(fields) };
+        let value = match (row.number(slot.position), slot.blank) {
+            (Number::Int(value), _) | (Number::Blank, Some(value)) => value,
+            (Number::Blank, None) => {
+                // Those of each mode are in the same places.
+                fields = layout.fields_of(plan.kind, row);
+                continue;
+            }
+            (Number::Big(value), _) => {
                 bigs.push((slot.index, value));
                 0
             }
-            Number::Bad => {
+            (Number::Bad, _) => {
                 let field = plan.fields.get(slot.index).map_or("", |field| field.column.name);
                 return Err(RowError::NotANumber { field });
             }
         };
         cells.set(slot.index, value);
+        done += 1;
     }
-    Ok(())
 }
 
 /// How many requests the averages of a row are over, as far as that matters.

@@ -20,6 +20,8 @@ pub const MOST_CELLS: usize = MOST - BLOCK - 2;
 pub struct Cells {
     /// Cell `n` begins at `begins[n]`, and ends one byte before `begins[n + 1]`.
     begins: Box<[u32; PLACES]>,
+    /// How many were asked for.
+    wanted: usize,
     /// Where quoted cells begin, after [`Cells::find_quoted`].
     quoted: Vec<usize>,
     /// The row with its quoted cells covered.
@@ -33,6 +35,7 @@ impl Default for Cells {
     fn default() -> Self {
         Self {
             begins: Box::new([0; PLACES]),
+            wanted: 0,
             quoted: Vec::new(),
             plain: Vec::new(),
             #[cfg(target_arch = "x86_64")]
@@ -56,39 +59,64 @@ impl Cells {
     /// [`MOST_CELLS`].
     #[inline(always)]
     pub fn find(&mut self, row: &[u8], wanted: usize) -> Option<usize> {
+        self.find_by_first(row, wanted, |_| wanted)
+    }
+
+    /// The same where the first cells say how many are wanted: once `first` cells are found, `wanted` is asked, unless they
+    /// are near the end of the row, where all are found.
+    #[inline(always)]
+    pub fn find_by_first(&mut self, row: &[u8], first: usize, wanted: impl Fn(&Self) -> usize) -> Option<usize> {
         #[cfg(target_arch = "x86_64")]
         if self.wide {
             // SAFETY: the processor was asked whether it has what this function is compiled for.
-            return unsafe { self.find_wide(row, wanted) };
+            return unsafe { self.find_wide(row, first, wanted) };
         }
-        self.find_narrow(row, wanted)
+        self.find_narrow(row, first, wanted)
     }
 
     #[inline(never)]
-    fn find_narrow(&mut self, row: &[u8], wanted: usize) -> Option<usize> {
-        self.find_by(row, wanted, look)
+    fn find_narrow(&mut self, row: &[u8], first: usize, wanted: impl Fn(&Self) -> usize) -> Option<usize> {
+        self.find_with(row, first, wanted, look)
     }
 
     /// Two thirds of the instructions of the other way.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,popcnt")]
-    fn find_wide(&mut self, row: &[u8], wanted: usize) -> Option<usize> {
-        self.find_by(row, wanted, |block| look_wide(block))
+    fn find_wide(&mut self, row: &[u8], first: usize, wanted: impl Fn(&Self) -> usize) -> Option<usize> {
+        self.find_with(row, first, wanted, |block| look_wide(block))
     }
 
     #[inline(always)]
-    fn find_by(&mut self, row: &[u8], wanted: usize, look: impl Fn(&[u8; BLOCK]) -> Found) -> Option<usize> {
+    fn find_with(
+        &mut self,
+        row: &[u8],
+        first: usize,
+        further: impl Fn(&Self) -> usize,
+        look: impl Fn(&[u8; BLOCK]) -> Found,
+    ) -> Option<usize> {
         let (blocks, rest) = row.as_chunks::<BLOCK>();
         let mut blocks = blocks.iter();
         let (mut base, mut count, mut quotes) = (0, 0, 0);
-        while count < wanted
-            && let Some(block) = blocks.next()
-        {
-            let found = look(block);
-            quotes |= found.quotes;
-            count = self.note(found.commas, base, count);
-            base += BLOCK;
+        let (mut wanted, mut asked) = (first, false);
+        loop {
+            while count < wanted
+                && let Some(block) = blocks.next()
+            {
+                let found = look(block);
+                quotes |= found.quotes;
+                count = self.note(found.commas, base, count);
+                base += BLOCK;
+            }
+            if asked || count < wanted {
+                break;
+            }
+            (wanted, asked) = (further(self).max(first), true);
         }
+        if !asked {
+            // The first cells reach into the last block.
+            wanted = MOST_CELLS;
+        }
+        self.wanted = wanted;
         for block in blocks {
             let found = look(block);
             quotes |= found.quotes;
@@ -156,6 +184,19 @@ impl Cells {
     /// Whether one of these cells was found to be quoted by [`Cells::find_quoted`].
     pub fn any_quoted(&self, cells: &[usize]) -> bool {
         cells.iter().any(|cell| self.quoted.contains(&self.range(*cell).0))
+    }
+
+    /// The text of a cell, whether or not it was asked for.
+    #[cold]
+    #[inline(never)]
+    pub fn far<'r>(&self, row: &'r [u8], cell: usize) -> &'r [u8] {
+        let Some(beyond) = cell.checked_sub(self.wanted) else {
+            let (from, to) = self.range(cell);
+            return row.get(from..to).unwrap_or_default();
+        };
+        let (_, end) = self.range(self.wanted.wrapping_sub(1));
+        let rest = row.get(end.wrapping_add(1)..).unwrap_or_default();
+        rest.split(|byte| *byte == b',').nth(beyond).unwrap_or_default()
     }
 
     /// Where a cell begins and ends; of use only for cells that were found.
@@ -286,11 +327,35 @@ mod tests {
             let (mut cells, mut narrow) = (Cells::default(), Cells::default());
             let count = cells.find(&row, wanted);
             prop_assert_eq!(count, (!row.contains(&b'"')).then_some(expected.len()));
-            prop_assert_eq!(narrow.find_narrow(&row, wanted), count);
+            prop_assert_eq!(narrow.find_narrow(&row, wanted, |_| wanted), count);
             for (index, expected) in expected.iter().enumerate().take(wanted) {
                 prop_assert_eq!(narrow.range(index), cells.range(index));
                 let (from, to) = cells.range(index);
                 prop_assert_eq!(&row[from..to], *expected);
+            }
+        }
+
+        #[test]
+        fn the_first_cells_say_how_many_are_found_and_the_rest_is_there(
+            row in "([a-z0-9]{0,4},){0,150}[a-z]{0,4}",
+            first in 1_usize..160,
+            wanted in 0_usize..160,
+        ) {
+            let expected: Vec<&str> = row.split(',').collect();
+            let mut cells = Cells::default();
+            let count = cells.find_by_first(row.as_bytes(), first, |cells| {
+                // Asked only once the first ones can be read.
+                let (from, to) = cells.range(first - 1);
+                assert_eq!(&row[from..to], expected[first - 1]);
+                wanted
+            });
+            prop_assert_eq!(count, Some(expected.len()));
+            for (cell, expected) in expected.iter().enumerate() {
+                if cell < first.max(wanted) {
+                    let (from, to) = cells.range(cell);
+                    prop_assert_eq!(&row[from..to], *expected);
+                }
+                prop_assert_eq!(cells.far(row.as_bytes(), cell), expected.as_bytes());
             }
         }
 

@@ -34,11 +34,22 @@ pub(super) struct Slot {
     pub(super) position: usize,
     /// Its place in the plan.
     pub(super) index: usize,
-    /// What a blank cell counts as: 0, no value, or one that is not known.
-    pub(super) blank: i64,
+    /// What a blank cell counts as: 0, no value, or one that is not known; `None` where that depends on the mode of the row.
+    pub(super) blank: Option<i64>,
 }
 
 impl Fields {
+    /// The same for rows of which the mode is not looked at, which takes less: it only matters where a cell is blank that
+    /// rows of some mode always have.
+    pub(super) fn of_any_mode(plan: &KindPlan, part: Part, position: impl Fn(&str) -> Option<usize>) -> Self {
+        let [mut fields, others @ ..] = Mode::ALL.map(|mode| Self::new(plan, mode, part, &position));
+        for (place, slot) in fields.present.iter_mut().enumerate() {
+            let same = |other: &Self| other.present.get(place).is_some_and(|other| other.blank == slot.blank);
+            slot.blank = slot.blank.filter(|_| others.iter().all(same));
+        }
+        fields
+    }
+
     pub(super) fn new(plan: &KindPlan, mode: Mode, part: Part, position: impl Fn(&str) -> Option<usize>) -> Self {
         let mut fields = Self { counts_requests: plan.counts_requests(), ..Self::default() };
         for (index, field) in plan.fields.iter().enumerate() {
@@ -56,7 +67,7 @@ impl Fields {
                         (false, _) if field.default => 0,
                         _ => ABSENT,
                     };
-                    fields.present.push(Slot { position: place, index, blank });
+                    fields.present.push(Slot { position: place, index, blank: Some(blank) });
                     match field.column.name {
                         name if always && name == Counter::Sessions.field() => fields.sessions = Some(index),
                         name if always && name == Counter::Balanced.field() => fields.balanced = Some(index),
@@ -78,7 +89,7 @@ impl Fields {
                 _ => {}
             }
         }
-        fields.present.sort_unstable_by_key(|slot| slot.position);
+        fields.present.sort_by_key(|slot| slot.position);
         fields
     }
 

@@ -1,6 +1,7 @@
 //! What a header says: which cell of a row is what.
 
 use super::cells::RowCells;
+use super::commas::Cells;
 use super::fields::Fields;
 use super::number::Number;
 use super::part::Part;
@@ -28,14 +29,20 @@ pub(super) struct Layout {
     pub(super) status: Option<usize>,
     pub(super) check_status: Option<usize>,
     pub(super) addr: Option<usize>,
-    /// Positions before this one are read, the rest of a row is only counted.
+    /// Positions before this one may be read, the rest of a row is only counted.
     pub(super) needed: usize,
+    /// Those before this one say what a row is of.
+    first: usize,
+    /// Those before this one are read of a row of this kind, besides its mode.
+    needed_of: PerKind<usize>,
     /// The positions that are read.
     pub(super) asked: Vec<usize>,
     /// Whether the rows begin with both names.
     pub(super) names_first: bool,
-    /// For each kind, where the fields of its plan stand; by [`Mode`] of the row.
-    pub(super) fields: PerKind<[Fields; 3]>,
+    /// For each kind, where the fields of its plan stand, whatever the [`Mode`] of the row.
+    pub(super) fields: PerKind<Fields>,
+    /// And what their cells become in rows of each mode.
+    by_mode: PerKind<[Fields; 3]>,
 }
 
 impl Layout {
@@ -44,7 +51,11 @@ impl Layout {
         let names = header.strip_prefix(b"# ").or_else(|| header.strip_prefix(b"#")).unwrap_or(header);
         let names: Vec<&[u8]> = names.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
         let position = |name: &str| names.iter().position(|field| *field == name.as_bytes());
-        let fields = plans.each(|plan| Mode::ALL.map(|mode| Fields::new(plan, mode, part, position)));
+        let by_mode = plans.each(|plan| Mode::ALL.map(|mode| Fields::new(plan, mode, part, position)));
+        let fields = plans.each(|plan| match position("mode") {
+            Some(_) => Fields::of_any_mode(plan, part, position),
+            None => Fields::new(plan, Mode::Unsaid, part, position),
+        });
         let slots = plans.iter().any(|plan| plan.skip_unused);
         let mut layout = Self {
             header: header.into(),
@@ -59,17 +70,46 @@ impl Layout {
             check_status: position("check_status").filter(|_| part == Part::Live),
             addr: position("addr").filter(|_| slots),
             needed: 0,
+            first: 0,
+            needed_of: PerKind::default(),
             asked: Vec::new(),
             names_first: position("pxname") == Some(0) && position("svname") == Some(1),
             fields,
+            by_mode,
         };
-        let named = [layout.row_type, layout.mode, layout.status, layout.check_status, layout.addr];
-        let named = named.into_iter().chain(layout.counters).chain([Some(layout.pxname), Some(layout.svname)]);
-        let fields = layout.fields.iter().flatten().flat_map(|fields| &fields.present).map(|slot| slot.position);
-        // Each once: rows with quotes are held against them.
-        layout.asked = named.flatten().chain(fields).collect::<BTreeSet<_>>().into_iter().collect();
-        layout.needed = layout.asked.iter().max().map_or(0, |last| last + 1);
+        layout.find_needed();
         Some(layout)
+    }
+
+    /// Works out which positions are read.
+    fn find_needed(&mut self) {
+        let behind = |positions: &BTreeSet<usize>| positions.last().map_or(0, |last| last + 1);
+        let names = [Some(self.pxname), Some(self.svname), self.row_type];
+        let names: BTreeSet<usize> = names.into_iter().flatten().collect();
+        let of_all = [self.status, self.check_status].into_iter().chain(self.counters).flatten();
+        let of_all: BTreeSet<usize> = of_all.chain(names.iter().copied()).collect();
+        let of_kind = self.fields.each(|fields| {
+            let fields = fields.present.iter().map(|slot| slot.position);
+            fields.chain(of_all.iter().copied()).collect::<BTreeSet<_>>()
+        });
+        (self.first, self.needed_of) = (behind(&names), of_kind.each(behind));
+        self.needed_of[Kind::Server] = self.needed_of[Kind::Server].max(self.addr.map_or(0, |addr| addr + 1));
+        // Each once: rows with quotes are held against them.
+        let mut asked: BTreeSet<usize> = of_kind.iter().flatten().copied().collect();
+        asked.extend([self.mode, self.addr].into_iter().flatten());
+        self.needed = behind(&asked);
+        self.asked = asked.into_iter().collect();
+    }
+
+    /// Finds the cells of a row without quotes that are read in rows of its kind, and returns how many it has in all.
+    #[inline(always)]
+    pub(super) fn find(&self, cells: &mut Cells, row: &[u8]) -> Option<usize> {
+        let Some(row_type) = self.row_type else { return cells.find(row, self.needed) };
+        cells.find_by_first(row, self.first, |cells| {
+            let (from, to) = cells.range(row_type);
+            // Of a listener nothing is read.
+            Kind::of_row(row.get(from..to), b"").map_or(self.first, |kind| self.needed_of[kind])
+        })
     }
 
     /// Whether the server is an unused slot: in maintenance, without an address, and without traffic since the
@@ -95,12 +135,12 @@ impl Layout {
         }
     }
 
-    /// Where the fields of the plan of this kind stand in this row, and what its cells become.
-    #[inline(always)]
+    /// Where the fields of the plan of this kind stand in this row, and what its cells become, by its mode.
+    #[inline(never)]
     pub(super) fn fields_of(&self, kind: Kind, row: &impl RowCells) -> &Fields {
-        let [http, other, unsaid] = &self.fields[kind];
+        let [http, other, unsaid] = &self.by_mode[kind];
         let Some(position) = self.mode else { return unsaid };
-        match Mode::of(row.text(position)) {
+        match Mode::of(row.far(position)) {
             Mode::Http => http,
             Mode::Other => other,
             Mode::Unsaid => unsaid,

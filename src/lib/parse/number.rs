@@ -65,7 +65,7 @@ pub fn parse(cell: &[u8]) -> Number {
 /// Reads the cell of `row` between two places, as [`parse`] does.
 #[must_use]
 pub fn parse_within(row: &[u8], from: usize, to: usize) -> Number {
-    match figure(row, from, to, ABSENT) {
+    match figure(row, from, to, Some(ABSENT)) {
         Some(ABSENT) => Number::Blank,
         Some(value) => Number::Int(value),
         None => parse(row.get(from..to).unwrap_or_default()),
@@ -76,14 +76,14 @@ pub fn parse_within(row: &[u8], from: usize, to: usize) -> Number {
 /// Digits are taken eight at a time, by the bytes that begin where the cell begins; what stands behind it is shifted out.
 #[inline(always)]
 #[must_use]
-pub fn figure(row: &[u8], from: usize, to: usize, blank: i64) -> Option<i64> {
+pub fn figure(row: &[u8], from: usize, to: usize, blank: Option<i64>) -> Option<i64> {
     let length = to.wrapping_sub(from);
     // Most figures of most objects are one digit.
     if length == 1 {
         let digit = row.get(from)?.wrapping_sub(b'0');
         (digit <= 9).then_some(i64::from(digit))
     } else if length == 0 {
-        Some(blank)
+        blank
     } else if length <= 8 {
         eight(row, from, length)
     } else {
@@ -159,12 +159,12 @@ mod tests {
             for length in 1..=16 {
                 let row = format!("7,{},1234567", &digits[..length]);
                 let value = digits[..length].parse().ok();
-                assert_eq!(figure(row.as_bytes(), 2, 2 + length, ABSENT), value, "{row}");
+                assert_eq!(figure(row.as_bytes(), 2, 2 + length, None), value, "{row}");
             }
         }
-        assert_eq!(figure(b"1,,1234567", 2, 2, -5), Some(-5));
-        assert_eq!(figure(b"12345678901234567,1234567", 0, 17, ABSENT), None);
-        assert_eq!(figure(b"1,234", 2, 5, ABSENT), None, "too near to the end");
+        assert_eq!(figure(b"1,,1234567", 2, 2, Some(-5)), Some(-5));
+        assert_eq!(figure(b"12345678901234567,1234567", 0, 17, Some(ABSENT)), None);
+        assert_eq!(figure(b"1,234", 2, 5, Some(ABSENT)), None, "too near to the end");
     }
 
     #[test]

@@ -193,7 +193,7 @@ impl Stats {
     /// Notes which fields some file has.
     pub(super) fn note_present(&mut self, layout: &Layout) {
         for (table, fields) in self.collected.tables.iter_mut().zip(&layout.fields) {
-            for slot in fields.iter().take(1).flat_map(|fields| &fields.present) {
+            for slot in &fields.present {
                 if let Some(column) = table.columns.get_mut(slot.index) {
                     column.present = true;
                 }
@@ -247,7 +247,7 @@ impl Stats {
         if layout.needed > MOST_CELLS {
             return None;
         }
-        let width = match self.cells.find(row, layout.needed) {
+        let width = match layout.find(&mut self.cells, row) {
             Some(width) => width,
             None => self.cells.find_quoted(row, layout.needed).filter(|_| !self.cells.any_quoted(&layout.asked))?,
         };

@@ -98,7 +98,7 @@ impl Reader {
                 Line::Plain { text, cells } => {
                     for (place, position) in &layout.counters {
                         let (from, to) = cells.range(*position);
-                        match number::figure(text, from, to, 0) {
+                        match number::figure(text, from, to, Some(0)) {
                             Some(0) => {}
                             Some(value) => counters.push((*place, value)),
                             None => counters.extend(read(line.cell(*position)).map(|value| (*place, value))),
