@@ -15,6 +15,7 @@ mod assembly;
 mod client;
 mod damaged;
 mod figures;
+mod finder;
 mod host;
 mod known;
 mod places;

@@ -3,9 +3,13 @@
 //! Seconds are assembled as a member of the group does it. They are published in `src-dir` one at a time, on request. Offsets are
 //! not committed; [`State`] says where another replay would continue.
 
+mod damage;
+
 use super::assembly::Assembly;
 use super::client::{Client, Event, Read, is_trouble};
+use super::damaged::is_damage;
 use super::figures::Shared;
+use super::finder::Finder;
 use super::places::Position;
 use super::reach::{Reach, Verdict};
 use super::second::Whole;
@@ -17,7 +21,7 @@ use crate::snapshot::Epoch;
 use crate::snapshot::list::wall_clock;
 use crate::snapshot::moment::Span;
 use rdkafka::Offset;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,8 +42,9 @@ const NAP: Duration = Duration::from_millis(10);
 /// Most seconds by which the clocks of load balancers and brokers may differ, in case the brokers index messages by the time of their arrival.
 const CLOCKS: u64 = 300;
 
-/// After this many failures to unpack messages, without a message in between, the partitions that are left are given up.
-const ATTEMPTS: u32 = 5;
+/// After this many searches for messages that cannot be unpacked and are not found, without a message in between, the partitions
+/// that are left are given up.
+const ATTEMPTS: u32 = 3;
 
 /// Why a topic cannot be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -147,7 +152,9 @@ impl Replay {
         let common = Common::default();
         common.state().places.clone_from(places);
         let reach = Reach::new(span, begin.keys().copied());
-        let reading = Reading { assembly, client, spool, reach, common: common.clone(), entered: sender, attempts: 0 };
+        let (common_too, finder) = (common.clone(), Finder::new(config));
+        let reading =
+            Reading { assembly, client, spool, reach, common: common_too, entered: sender, finder, attempts: 0 };
         let thread = thread::Builder::new().name("replay".to_owned()).spawn(move || reading.run());
         Ok(Self { common, entered, thread: thread.map_err(ReplayError::Thread)? })
     }
@@ -204,7 +211,8 @@ struct Reading {
     reach: Reach,
     common: Common,
     entered: UnboundedSender<Entered>,
-    /// Failures to unpack messages since the last message was read.
+    finder: Finder,
+    /// Searches that have found nothing since the last message was read.
     attempts: u32,
 }
 
@@ -235,6 +243,7 @@ impl Reading {
         }
         let now = Instant::now();
         self.assembly.try_disk(&mut self.spool, now);
+        self.pass_damaged(now);
         self.assembly.seconds.delivered(|second| self.spool.has(second));
         self.assembly.overdue(&mut self.spool, now);
         self.publish(now);
@@ -271,21 +280,12 @@ impl Reading {
             return self.reach.at_end(*partition, now());
         }
         self.assembly.failed(error);
-        let code = error.rdkafka_error_code();
-        if matches!(code, Some(RDKafkaErrorCode::BadCompression | RDKafkaErrorCode::BadMessage)) {
-            self.attempts += 1;
-            if self.attempts == ATTEMPTS {
-                // librdkafka does not say which partition it is; the others have ended, as nothing is read from them.
-                let mut stuck: Vec<(i32, i64)> = self.reach.open().collect();
-                stuck.retain(|(partition, _)| self.reach.stop(*partition));
-                self.common.state().stuck.extend(stuck);
-            }
-        }
     }
 
     fn listen(&mut self) {
         while let Some(event) = self.client.event() {
             match event {
+                Event::Trouble(code, reason) if is_damage(code) => self.damaged(&reason),
                 Event::Trouble(code, reason) if is_trouble(code) => self.assembly.report.trouble(code, &reason),
                 Event::Trouble(code, reason) => tracing::debug!(error = %code, reason, "broker error"),
                 Event::Ends(ends, _) => self.reach.ends(&ends, now()),

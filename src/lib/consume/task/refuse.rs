@@ -5,17 +5,11 @@ use crate::config::KafkaSource;
 use crate::consume::aside::{Aside, Refusal};
 use crate::consume::assembly::DISK;
 use crate::consume::client::Client;
-use crate::consume::damaged::{Damage, Search, begin};
+use crate::consume::damaged::Damage;
+use crate::consume::finder::{DAMAGED, Finder};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
-
-/// Pause before another search, when one has found nothing.
-const SEARCH: Duration = Duration::from_secs(5);
-
-/// What is said of a set that cannot be unpacked.
-const DAMAGED: &str =
-    "cannot be unpacked, or is larger than librdkafka.receive.message.max.bytes of [kafka-source] when it is";
+use std::time::Instant;
 
 /// What is to be done about messages that are refused.
 #[derive(Debug)]
@@ -25,15 +19,13 @@ pub(super) struct Refusals {
     waiting: BTreeMap<i32, Refusal>,
     /// Not before then is it tried again.
     keep_at: Option<Instant>,
-    search: Option<Search>,
-    /// Not before then is another one begun.
-    search_at: Option<Instant>,
+    finder: Finder,
 }
 
 impl Refusals {
     pub(super) fn new(config: &KafkaSource, src_dir: &Path) -> Self {
         let aside = Aside::new(src_dir, &config.topic);
-        Self { aside, waiting: BTreeMap::new(), keep_at: None, search: None, search_at: None }
+        Self { aside, waiting: BTreeMap::new(), keep_at: None, finder: Finder::new(config) }
     }
 
     /// Partitions that are not read on.
@@ -44,7 +36,7 @@ impl Refusals {
     /// The next owner of the partition reads it again.
     pub(super) fn forget(&mut self, partition: i32) {
         self.waiting.remove(&partition);
-        self.search = None;
+        self.finder.forget();
     }
 }
 
@@ -65,7 +57,7 @@ impl Task {
         if refusal.content.is_none()
             && let Err(error) = client.skip_to(refusal.partition, end)
         {
-            self.refusals.search_at = Some(Instant::now() + SEARCH);
+            self.refusals.finder.pause(Instant::now());
             tracing::debug!(%error, "cannot read on behind messages that cannot be unpacked");
             return;
         }
@@ -85,46 +77,22 @@ impl Task {
                 self.assembly.report.can_keep();
             }
         }
-        let Some(result) = self.refusals.search.as_ref().and_then(Search::result) else { return };
-        self.refusals.search = None;
-        match result {
-            Ok(Some(damage)) if self.is_next(&damage) => {
-                let Damage { partition, offsets } = damage;
+        match self.refusals.finder.found(&self.assembly.seconds, now) {
+            None => {}
+            Some(Ok(Damage { partition, offsets })) => {
                 self.assembly.report.found();
                 self.refuse(client, Refusal { partition, offsets, reason: DAMAGED.to_owned(), content: None });
             }
-            other => {
-                self.refusals.search_at = Some(now + SEARCH);
-                self.assembly.report.not_unpacked(other.err().as_deref().unwrap_or("no partition has them now"));
-            }
+            Some(Err(error)) => self.assembly.report.not_unpacked(&error),
         }
-    }
-
-    fn is_next(&self, damage: &Damage) -> bool {
-        let mut partitions = self.assembly.seconds.partitions();
-        let next = partitions.find(|(partition, _)| *partition == damage.partition);
-        next.is_some_and(|(_, next)| next.is_none_or(|next| next <= damage.offsets.start))
     }
 
     /// A set of messages cannot be unpacked. librdkafka reads it again and again, and does not say in which partition it is.
     pub(super) fn damaged(&mut self, reason: &str) {
-        let now = Instant::now();
-        if self.refusals.search.is_some() || self.refusals.search_at.is_some_and(|at| at > now) {
-            return;
-        }
-        let Some(first) = begin(reason) else {
-            self.assembly.report.not_unpacked(reason);
-            return;
-        };
-        let waits = |partition: &i32| self.refusals.waiting.contains_key(partition);
-        let partitions = self.assembly.seconds.partitions().filter(|(partition, _)| !waits(partition));
-        let partitions = partitions.map(|(partition, next)| (partition, next.unwrap_or(first))).collect();
-        match Search::start(&self.config, first, partitions) {
-            Ok(search) => self.refusals.search = Some(search),
-            Err(error) => {
-                self.refusals.search_at = Some(now + SEARCH);
-                self.assembly.report.not_unpacked(&error.to_string());
-            }
+        let waiting = &self.refusals.waiting;
+        let partitions = self.assembly.seconds.partitions().filter(|(partition, _)| !waiting.contains_key(partition));
+        if let Err(error) = self.refusals.finder.reported(reason, partitions, Instant::now()) {
+            self.assembly.report.not_unpacked(&error);
         }
     }
 }

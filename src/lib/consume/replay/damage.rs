@@ -1,0 +1,52 @@
+//! Messages that cannot be unpacked: looked for, counted and passed, like those that are refused.
+
+use super::{ATTEMPTS, Reading};
+use crate::consume::damaged::Damage;
+use crate::consume::finder::DAMAGED;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+impl Reading {
+    /// Messages cannot be unpacked. Those behind the end of their partition do not matter.
+    pub(super) fn damaged(&mut self, reason: &str) {
+        let next: BTreeMap<i32, Option<i64>> = self.assembly.seconds.partitions().collect();
+        let open = self.reach.open().map(|(partition, _)| (partition, next.get(&partition).copied().flatten()));
+        if let Err(error) = self.finder.reported(reason, open, Instant::now()) {
+            tracing::debug!(error, "cannot look for messages that cannot be unpacked");
+            self.not_found();
+        }
+    }
+
+    /// Passes messages that cannot be unpacked once they are found.
+    pub(super) fn pass_damaged(&mut self, now: Instant) {
+        let Damage { partition, offsets } = match self.finder.found(&self.assembly.seconds, now) {
+            None => return,
+            Some(Ok(damage)) => damage,
+            Some(Err(error)) => {
+                tracing::debug!(error, "messages that cannot be unpacked are not found");
+                return self.not_found();
+            }
+        };
+        if let Err(error) = self.client.skip_to(partition, offsets.end) {
+            tracing::debug!(%error, "cannot read on behind messages that cannot be unpacked");
+            return self.finder.pause(now);
+        }
+        self.attempts = 0;
+        let (offset, last) = (offsets.start, offsets.end.saturating_sub(1));
+        tracing::error!(partition, offset, last, reason = DAMAGED, "message refused");
+        self.assembly.seconds.pass(partition, last);
+        self.reach.passed((partition, last), super::now());
+        let count = u64::try_from(offsets.end.saturating_sub(offsets.start)).unwrap_or(1);
+        self.assembly.figures.change(|figures| figures.refused += count);
+    }
+
+    /// Ends the partitions that are left, after several searches without a result: what stops them is not known.
+    fn not_found(&mut self) {
+        self.attempts += 1;
+        if self.attempts >= ATTEMPTS {
+            let mut stuck: Vec<(i32, i64)> = self.reach.open().collect();
+            stuck.retain(|(partition, _)| self.reach.stop(*partition));
+            self.common.state().stuck.extend(stuck);
+        }
+    }
+}
