@@ -5,42 +5,78 @@ use super::scratch::{BLOCK, Block, Scratch};
 /// Counters that are not 0, as pairs of place and value, sorted by place.
 pub(super) type Sparse = [(u8, i64)];
 
-/// Appends counters: the place of each, and its value (zigzag, LEB128).
+/// Bytes that a value can take: those of 64 bits.
+const WIDEST: usize = 8;
+/// Bytes that a counter can take: its head, its place, its value.
+const MOST: usize = 2 + WIDEST;
+/// In the head of a counter: its place is not this close behind the place before, and follows.
+const FAR: u8 = 15;
+
+/// Appends counters. Each is one byte, with the length of its value in the upper half and the distance of its place from the one
+/// expected, the next, in the lower half; then its place, if the distance is too long for that; then its value, zigzag, least byte
+/// first, without the zeros at its end. Values are written and read eight bytes at a time: with 20,000 servers, there are a million
+/// of them in each pull, and the more usual loop over groups of seven bits takes more than twice the time.
 pub(super) fn encode(figures: &Sparse, out: &mut Vec<u8>) {
+    let mut at = out.len();
+    out.resize(at + figures.len() * MOST, 0);
+    let mut expected = 0_u8;
     for (place, value) in figures {
-        out.push(*place);
-        let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
-        while rest >= 0x80 {
-            out.push(rest.to_le_bytes()[0] | 0x80);
-            rest >>= 7;
+        let zigzag = ((value << 1) ^ (value >> 63)).cast_unsigned();
+        let length = WIDEST - zigzag.leading_zeros() as usize / 8;
+        let distance = place.wrapping_sub(expected);
+        expected = place.wrapping_add(1);
+        let Some(room) = out.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<MOST>) else { break };
+        let [head, other, ..] = room;
+        // At most 8 << 4.
+        *head = (length as u8) << 4 | distance.min(FAR);
+        *other = *place;
+        let begin = 1 + usize::from(distance >= FAR);
+        if let Some(room) = room.get_mut(begin..).and_then(<[u8]>::first_chunk_mut::<WIDEST>) {
+            *room = zigzag.to_le_bytes();
         }
-        out.push(rest.to_le_bytes()[0]);
+        at += begin + length;
     }
+    out.truncate(at);
 }
 
 /// Decodes counters.
-pub(super) fn decode(mut bytes: &[u8], figures: &mut Vec<(u8, i64)>) {
+pub(super) fn decode(bytes: &[u8], figures: &mut Vec<(u8, i64)>) {
     figures.clear();
-    while let Some(figure) = next(&mut bytes) {
-        figures.push(figure);
+    figures.extend(Decoder::new(bytes));
+}
+
+/// The counters in encoded ones.
+struct Decoder<'b> {
+    bytes: &'b [u8],
+    expected: u8,
+}
+
+impl<'b> Decoder<'b> {
+    fn new(bytes: &'b [u8]) -> Self {
+        Self { bytes, expected: 0 }
     }
 }
 
-/// Decodes the first counter, and advances `bytes`.
-#[inline]
-fn next(bytes: &mut &[u8]) -> Option<(u8, i64)> {
-    let (place, mut rest) = bytes.split_first()?;
-    let (mut value, mut shift) = (0_u64, 0);
-    while let Some((byte, more)) = rest.split_first() {
-        rest = more;
-        value |= u64::from(byte & 0x7f) << shift;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            break;
+impl Iterator for Decoder<'_> {
+    type Item = (u8, i64);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (head, mut rest) = self.bytes.split_first()?;
+        let (length, distance) = (usize::from(head >> 4), head & FAR);
+        let mut place = self.expected.wrapping_add(distance);
+        if distance == FAR {
+            (place, rest) = rest.split_first().map(|(place, rest)| (*place, rest))?;
         }
+        self.expected = place.wrapping_add(1);
+        let value = match rest.first_chunk::<WIDEST>() {
+            Some(word) => u64::from_le_bytes(*word) & u64::MAX.checked_shr(64 - 8 * length as u32).unwrap_or(0),
+            // The last ones.
+            None => rest.iter().take(length).rev().fold(0, |value, byte| value << 8 | u64::from(*byte)),
+        };
+        self.bytes = rest.get(length..).unwrap_or_default();
+        Some((place, (value >> 1).cast_signed() ^ -((value & 1).cast_signed())))
     }
-    *bytes = rest;
-    Some((*place, (value >> 1).cast_signed() ^ -((value & 1).cast_signed())))
 }
 
 /// The counter at a place; 0 if there is none.
@@ -59,14 +95,11 @@ pub(super) fn goes_on(before: &Sparse, now: &Sparse) -> bool {
 
 /// Whether no counter has decreased, where `before` is encoded and all its counters are above 0.
 pub(super) fn follows(before: &[u8], now: &Sparse) -> bool {
-    let (mut rest, mut now) = (before, now.iter());
-    while let Some((place, value)) = next(&mut rest) {
-        match now.find(|(other, _)| *other >= place) {
-            Some((other, figure)) if *other == place && *figure >= value => {}
-            _ => return false,
-        }
-    }
-    true
+    let mut now = now.iter();
+    Decoder::new(before).all(|(place, value)| match now.find(|(other, _)| *other >= place) {
+        Some((other, figure)) => *other == place && *figure >= value,
+        None => false,
+    })
 }
 
 /// The counters of objects, by object number. They are stored one object after the other in blocks, of which only the last one is
@@ -87,7 +120,7 @@ const NONE: u32 = u32::MAX;
 /// Bytes of the length in front of the counters of an object.
 const LENGTH: usize = 2;
 /// The largest possible object fits into a block.
-const _: () = assert!(cfg!(test) || LENGTH + 256 * 11 <= BLOCK);
+const _: () = assert!(cfg!(test) || LENGTH + 256 * MOST <= BLOCK);
 
 impl Packed {
     /// An empty list that stores its blocks in `scratch`.
