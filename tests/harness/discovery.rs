@@ -2,8 +2,8 @@
 //! without a pause, and the list in a file.
 
 use super::newer::{Haproxy, newer_haproxy, own_haproxy};
-use super::{Daemon, SOON, debian, free_port, reload_haproxy, wait_until, write};
-use nix::sys::signal::Signal;
+use super::reload::reload_haproxy;
+use super::{Daemon, SOON, debian, free_port, wait_until, write};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -236,7 +236,7 @@ impl Balancer {
         let old = self.worker();
         let daemon = self.daemon.as_ref().expect("HAProxy runs");
         let replaced = || self.worker().is_some_and(|worker| Some(worker) != old);
-        reload_haproxy(|| daemon.signal(Signal::SIGUSR2), replaced);
+        reload_haproxy(daemon, replaced);
     }
 
     /// `Pid` of the worker that answers.

@@ -34,6 +34,7 @@ pub mod prometheus;
 #[cfg(feature = "process")]
 pub mod receiver;
 pub mod relay;
+pub mod reload;
 pub mod site;
 #[cfg(feature = "process")]
 pub mod stores;
@@ -83,19 +84,6 @@ pub fn wait_for<T>(limit: Duration, what: &str, probe: impl FnMut() -> Option<T>
 #[track_caller]
 pub fn wait_until(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     wait_for(limit, what, || condition().then_some(()));
-}
-
-/// Has HAProxy reload: `signal` sends SIGUSR2 to its master, `replaced` says whether another worker answers. A signal that
-/// comes while the master still carries out the last one is lost, so it is sent again, seldom.
-#[track_caller]
-pub fn reload_haproxy(signal: impl Fn(), mut replaced: impl FnMut() -> bool) {
-    for _ in 0..3 {
-        signal();
-        if poll(SOON / 3, || replaced().then_some(())).is_some() {
-            return;
-        }
-    }
-    panic!("waited {SOON:?} in vain for another worker of HAProxy");
 }
 
 /// A TCP port of the loopback interface that nobody listens on, never the same twice, neither in this test program nor in

@@ -2,10 +2,10 @@
 //! whose every request is counted. The servers behind them are one more frontend of the same process.
 
 use super::newer::{Haproxy, own_haproxy};
-use super::{Daemon, SOON, free_port, reload_haproxy, write};
+use super::reload::reload_haproxy;
+use super::{Daemon, SOON, free_port, write};
 use haproxystats::latency::layout::Layout;
 use haproxystats::latency::rules::{self, Names};
-use nix::sys::signal::Signal;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -103,7 +103,7 @@ impl Site {
         let old = self.info(number, "Pid");
         let info = || self.try_ask(number, "show info");
         let replaced = || info().is_some_and(|reply| field(&reply, "Pid").is_some_and(|pid| pid != old));
-        reload_haproxy(|| self.daemon(number).signal(Signal::SIGUSR2), replaced);
+        reload_haproxy(self.daemon(number), replaced);
     }
 
     /// Ends a process. Its UNIX socket stays behind as a file that nobody listens on, as HAProxy leaves it.

@@ -8,9 +8,9 @@ mod watch;
 
 use crate::harness::discovery::Traffic;
 use crate::harness::newer::{Haproxy, newer_haproxy, own_haproxy};
-use crate::harness::{Daemon, discovery, free_port, reload_haproxy, wait_until, with_config, write};
+use crate::harness::reload::reload_haproxy;
+use crate::harness::{Daemon, discovery, free_port, wait_until, with_config, write};
 use farm::{Farm, address};
-use nix::sys::signal::Signal;
 use source::{Kind, Source};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -446,7 +446,7 @@ fn what_an_operator_took_out_stays_out_over_a_reload() {
             for _ in 0..2 {
                 let before = pid();
                 let replaced = || pid().is_some_and(|now| Some(now) != before);
-                reload_haproxy(|| stage.haproxy.signal(Signal::SIGUSR2), replaced);
+                reload_haproxy(&stage.haproxy, replaced);
                 stage.wait_for(&all[1..]);
             }
             let traffic = Traffic::start(stage.frontend);

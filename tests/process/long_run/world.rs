@@ -3,8 +3,8 @@
 
 use super::peers::{self, Listener};
 use crate::harness::haproxy::ask;
-use crate::harness::{Daemon, SOON, debian, poll, reload_haproxy, write};
-use nix::sys::signal::Signal;
+use crate::harness::reload::reload_haproxy;
+use crate::harness::{Daemon, SOON, debian, poll, write};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -157,7 +157,7 @@ impl World {
                 let now = ask(&socket, "show info").as_deref().and_then(pid);
                 now.is_some() && now != before
             };
-            reload_haproxy(|| self.daemons[process].signal(Signal::SIGUSR2), replaced);
+            reload_haproxy(&self.daemons[process], replaced);
         } else {
             // What HAProxy refuses changes nothing, which is as good.
             let _ = ask(&socket, &change.replace("{web}", &format!("127.0.0.1:{}", self.web.port())));

@@ -4,10 +4,8 @@
 use super::{Place, figures, read};
 use crate::harness::haproxy::{Fake, STAT, Script, ask};
 use crate::harness::newer::{Haproxy, haproxies, newer_haproxy, own_haproxy};
-use crate::harness::{
-    Daemon, SOON, debian, free_port, leave_out, names, poll, reload_haproxy, wait_for, wait_until, write,
-};
-use nix::sys::signal::Signal;
+use crate::harness::reload::reload_haproxy;
+use crate::harness::{Daemon, SOON, debian, free_port, leave_out, names, poll, wait_for, wait_until, write};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
@@ -64,7 +62,7 @@ fn a_process_with_several_sockets_is_asked_through_one() {
         let socket = place.sockets().join("admin.sock");
         let old = ask(&socket, "show info").and_then(|text| pid(&text));
         let new = || ask(&socket, "show info").and_then(|text| pid(&text));
-        reload_haproxy(|| daemon.signal(Signal::SIGUSR2), || new().is_some_and(|new| Some(new) != old));
+        reload_haproxy(&daemon, || new().is_some_and(|new| Some(new) != old));
         let seen = place.published().len();
         let last = place.next(&pull, seen + 1);
         assert_eq!(figures(&last)["PullDuplicateSockets"], 3.0, "{}", pull.output());

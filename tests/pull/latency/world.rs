@@ -3,9 +3,8 @@
 use super::load::{Client, Times, server};
 use crate::harness::haproxy::ask;
 use crate::harness::newer::Haproxy;
-use crate::harness::{
-    Daemon, SOON, free_port, names, process, pull, reload_haproxy, wait_for, wait_until, with_config, write,
-};
+use crate::harness::reload::reload_haproxy;
+use crate::harness::{Daemon, SOON, free_port, names, process, pull, wait_for, wait_until, with_config, write};
 use haproxystats::latency::carried;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
@@ -158,7 +157,7 @@ impl World {
     pub fn reload(&self, number: usize) {
         let old = self.pid(number).expect("HAProxy answers");
         let master = self.masters[number].as_ref().unwrap();
-        reload_haproxy(|| master.signal(Signal::SIGUSR2), || self.pid(number).is_some_and(|pid| pid != old));
+        reload_haproxy(master, || self.pid(number).is_some_and(|pid| pid != old));
     }
 
     /// HAProxy as a whole.

@@ -10,9 +10,8 @@ mod successors;
 
 use crate::harness::lasting::{Sessions, server};
 use crate::harness::newer::{Haproxy, haproxies, own_haproxy};
-use crate::harness::{
-    Daemon, SOON, free_port, names, poll, process, pull, reload_haproxy, wait_until, with_config, write,
-};
+use crate::harness::reload::reload_haproxy;
+use crate::harness::{Daemon, SOON, free_port, names, poll, process, pull, wait_until, with_config, write};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::fs;
@@ -118,7 +117,7 @@ impl World {
     fn reload(&mut self) {
         let old = self.pid().expect("HAProxy answers");
         let master = self.master.as_ref().unwrap();
-        reload_haproxy(|| master.signal(Signal::SIGUSR2), || self.pid().is_some_and(|pid| pid != old));
+        reload_haproxy(master, || self.pid().is_some_and(|pid| pid != old));
     }
 
     /// HAProxy as a whole; its sessions end.
