@@ -48,7 +48,7 @@ fn what_is_printed_pulls_the_haproxy_that_was_read() {
         printed.contains("20-app.cfg") && !printed.contains("30-off") && !printed.contains("admin.sock\n"),
         "{printed}"
     );
-    assert!(!printed.contains("What HAProxy lacks"), "{printed}");
+    assert!(!printed.contains("What HAProxy lacks") && printed.contains("\nstatus-metrics = true\n"), "{printed}");
 
     let mut balancer = Daemon::spawn(haproxy(&["-db"], &[&main, &parts]));
     assert!(poll(SOON, || path.join("user.sock").exists().then_some(())).is_some(), "{}", balancer.output());

@@ -66,6 +66,8 @@ pub(super) fn advise(found: &Found) -> String {
 /// Sections that do not depend on HAProxy.
 const REST: &str = "
 [process]
+# States of servers and backends as numbers: dashboards and alerts need them.
+status-metrics = true
 # Means over processes are weighted by their traffic.
 time-averages = weighted
 
