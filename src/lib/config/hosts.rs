@@ -59,6 +59,12 @@ impl Hosts {
         exact.or_else(|| known.iter().find(|(wanted, _)| wanted.is_none())).map(|(_, host)| host)
     }
 
+    /// Names of all hosts.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.by_address.values().flatten().map(|(_, host)| host.name.as_str()).collect()
+    }
+
     /// Names of all clusters.
     #[must_use]
     pub fn clusters(&self) -> BTreeSet<&str> {

@@ -28,7 +28,8 @@ use crate::cli::{Action, Arguments, Top};
 use crate::config::Program;
 use crate::config::load::Loaded;
 use crate::config::problem::Report;
-use crate::daemon::signals;
+use crate::config::{Hosts, did_you_mean};
+use crate::daemon::{host, signals};
 use crate::exit;
 use crate::startup::{Front, Next, Purpose, complain};
 use std::process::ExitCode;
@@ -63,7 +64,21 @@ fn show(loaded: &Loaded, asked: &Top) -> u8 {
     if asked.replay.is_none() && pull.socket_dir.is_none() && pull.servers.is_empty() {
         return refuse("neither socket-dir nor servers is set in [pull]: there is nothing to look at", exit::CONFIG);
     }
+    if let Some(reason) = unknown_host(asked, &loaded.config.hosts, &host::name()) {
+        return refuse(&reason, exit::CONFIG);
+    }
     if asked.once || asked.json { once::run(&loaded.config, asked) } else { screen::run(&loaded.config, asked) }
+}
+
+/// Why no socket can be of the host that `--host` names, if so. Stored snapshots say themselves of which hosts they are.
+fn unknown_host(asked: &Top, hosts: &Hosts, own: &str) -> Option<String> {
+    let host = asked.host.as_deref().filter(|host| asked.replay.is_none() && *host != own)?;
+    let names = hosts.names();
+    if names.contains(host) {
+        return None;
+    }
+    let advice = did_you_mean(host, names.into_iter().chain([own]));
+    Some(format!("--host {host:?} is neither in [hosts] nor the name of this host, {own:?}{advice}"))
 }
 
 /// Prints why nothing is shown, and returns the exit code.

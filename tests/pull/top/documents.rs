@@ -116,6 +116,7 @@ fn what_cannot_be_shown_is_refused_with_a_remedy() {
         (nothing.as_str(), &[], 1, "standard output is not a terminal; use --once for a table, --json for documents"),
         (nothing.as_str(), &["--replay", "/nowhere", "--json"], 66, "/nowhere cannot be read"),
         (nothing.as_str(), &["--once", "-i", "0"], 1, "--interval \"0\" is no number of seconds"),
+        ("socket-dir = /x\n[hosts]\na.sock = lb-01", &["--once", "--host", "lb-1"], 78, "; did you mean \"lb-01\"?"),
         (nothing.as_str(), &["--from", "2026-11-30"], 1, "cannot be used"),
         (nothing.as_str(), &["--status"], 1, "unknown option --status"),
         ("socket-dir = /x\n[graphite]\nport = x", &["--check"], 0, "the configuration of haproxystats-top is good"),
