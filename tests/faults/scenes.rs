@@ -75,6 +75,9 @@ pub fn bounded(options: &Options) -> Vec<Scene> {
     // As many rebalances as a month of upgrades, or those that there is time for.
     #[cfg(feature = "kafka")]
     scenes.push(crate::members::scene(if matches!(options.mode, Mode::Soak { .. }) { 50 } else { 0 }));
+    // In a soak alone: it takes a minute.
+    #[cfg(feature = "kafka")]
+    scenes.extend(matches!(options.mode, Mode::Soak { .. }).then(|| crate::members::away(50)));
     scenes.push(sequence::pull(fresh));
     scenes.push(sequence::remote(fresh));
     scenes.push(sequence::proxy(fresh));

@@ -4,7 +4,9 @@
 //! down and told to refuse. [`Reader`] is kcat, which follows a topic from its beginning; [`Message::points`] decodes each
 //! format back to the points that Graphite would have got.
 
+use super::gate::Gate;
 use super::{Daemon, FORKS, output, peer};
+use nix::sys::signal::Signal;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::mocking::MockCluster;
@@ -115,13 +117,28 @@ fn hold(port: u16) -> Option<OwnedFd> {
 pub struct Tansu {
     program: String,
     address: String,
-    _broker: Daemon,
+    broker: Daemon,
 }
 
 impl Tansu {
     /// `None`, with a word about it, where it is not unpacked.
     #[track_caller]
     pub fn start() -> Option<Self> {
+        let port = super::free_port();
+        Self::advertised(port, port)
+    }
+
+    /// The same behind a gate.
+    #[track_caller]
+    pub fn start_behind_gate() -> Option<(Self, Gate)> {
+        let port = super::free_port();
+        let gate = Gate::start(port);
+        Some((Self::advertised(port, gate.port())?, gate))
+    }
+
+    /// Clients come to it through another port.
+    #[track_caller]
+    fn advertised(port: u16, through: u16) -> Option<Self> {
         let script = super::root().join("scripts/kafka-broker");
         let found = output(Command::new(script).arg("--find")).expect("scripts/kafka-broker runs");
         let text = String::from_utf8_lossy(&found.stdout).into_owned();
@@ -129,14 +146,12 @@ impl Tansu {
             super::leave_out("what needs it", "tansu is not there; ./test packages unpacks it");
             return None;
         };
-        let address = format!("127.0.0.1:{}", super::free_port());
         let mut command = Command::new(program);
-        let url = format!("tcp://{address}");
-        command.args(["broker", "--listener-url", &url, "--advertised-listener-url", &url]);
+        let [url, advertised] = [port, through].map(|port| format!("tcp://127.0.0.1:{port}"));
+        command.args(["broker", "--listener-url", &url, "--advertised-listener-url", &advertised]);
         command.args(["--storage-engine", "memory://tansu/"]);
-        let broker = Daemon::spawn(command);
-        let tansu = Self { program: program.to_owned(), address, _broker: broker };
-        let port = tansu.address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        let (program, address) = (program.to_owned(), format!("127.0.0.1:{through}"));
+        let tansu = Self { program, address, broker: Daemon::spawn(command) };
         super::wait_until(super::SOON, "the broker", || super::listens(port));
         Some(tansu)
     }
@@ -144,6 +159,11 @@ impl Tansu {
     /// Where to begin.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.broker.signal(signal);
     }
 
     /// Makes a topic.

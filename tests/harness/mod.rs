@@ -18,6 +18,8 @@ pub mod collector;
 pub mod discovery;
 #[cfg(feature = "kafka")]
 pub mod fleet;
+#[cfg(feature = "kafka")]
+pub mod gate;
 pub mod graphite;
 pub mod graphite_web;
 pub mod haproxy;

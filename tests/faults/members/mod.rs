@@ -1,16 +1,20 @@
 //! A consumer group that makes metrics of snapshots: balancers that send files as they are, brokers, members that come and go, and
 //! Graphite. What is there in the end has to be what one process sends that has all snapshots.
 
+mod cluster;
+mod faults;
+
 use crate::Scene;
 use crate::harness::fleet::{Fleet, INTERVAL};
 use crate::harness::graphite::Recorder;
 use crate::harness::incoming::{FIRST, Incoming, snapshots};
-use crate::harness::kafka::{Brokers, Points, alone};
+use crate::harness::kafka::{Points, alone};
 use crate::harness::{names, process, with_config};
 use crate::report::Report;
 use crate::unit::{Unit, tail};
+use cluster::Cluster;
 use fastrand::Rng;
-use nix::sys::signal::Signal;
+use faults::{AWAY, FAULTS, Fault};
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -33,94 +37,39 @@ const RECOVERY: Duration = Duration::from_secs(60);
 
 /// The scene, with at least so many changes of the group, each of which is a rebalance or two.
 pub fn scene(changes: u64) -> Scene {
-    let run = move || {
-        // Of its own because of its network.
-        std::thread::scope(|scope| scope.spawn(|| perform(changes)).join())
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    };
-    Scene { name: "members of a group".to_owned(), run: Box::new(run) }
+    Scene { name: "members of a group".to_owned(), run: Box::new(move || by_itself(Cluster::mock, &FAULTS, changes)) }
 }
 
-fn perform(changes: u64) -> Report {
-    alone();
-    let mut site = Site::new(fastrand::u64(..));
+/// The same while brokers are away, with a broker that copes with that.
+pub fn away(changes: u64) -> Scene {
+    let run = move || by_itself(Cluster::tansu, &AWAY, changes);
+    Scene { name: "members of a group, brokers away".to_owned(), run: Box::new(run) }
+}
+
+/// On a thread of its own because of its network.
+fn by_itself(cluster: fn() -> Option<Cluster>, faults: &'static [Fault], changes: u64) -> Report {
+    let perform = move || {
+        alone();
+        cluster().map_or_else(Report::default, |cluster| perform(cluster, faults, changes))
+    };
+    std::thread::scope(|scope| scope.spawn(perform).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn perform(cluster: Cluster, all: &[Fault], changes: u64) -> Report {
+    let mut site = Site::new(fastrand::u64(..), cluster);
     site.go_on(Duration::from_secs(2));
     // Each of them once, then at random.
-    let mut faults = FAULTS.to_vec();
+    let mut faults = all.to_vec();
     site.rng.shuffle(&mut faults);
     for (name, inject) in faults {
         site.inject(name, inject);
     }
     while site.changes < changes {
-        let (name, inject) = FAULTS[site.rng.usize(..FAULTS.len())];
+        let (name, inject) = all[site.rng.usize(..all.len())];
         site.inject(name, inject);
     }
     site.finish()
 }
-
-type Fault = (&'static str, fn(&mut Site));
-
-const FAULTS: [Fault; 8] = [
-    ("member killed", |site| {
-        let which = site.one();
-        site.changes += 1;
-        site.members[which].unit.end_by(Signal::SIGKILL);
-        site.go_on(Duration::from_millis(500));
-    }),
-    ("member killed, and away", |site| {
-        let which = site.one();
-        site.changes += 2;
-        site.members[which].unit.end_by(Signal::SIGKILL);
-        site.members[which].away = true;
-        site.go_on(SESSION * 3 / 2);
-        site.members[which].away = false;
-    }),
-    ("member leaves and joins", |site| {
-        let which = site.one();
-        site.changes += 2;
-        site.members[which].unit.stop();
-        site.members[which].away = true;
-        site.go_on(Duration::from_secs(1));
-        site.members[which].away = false;
-    }),
-    ("member stopped (SIGSTOP) until it is replaced", |site| {
-        let which = site.one();
-        site.changes += 2;
-        site.members[which].unit.signal(Signal::SIGSTOP);
-        site.go_on(SESSION * 2);
-        site.members[which].unit.signal(Signal::SIGCONT);
-    }),
-    ("member stopped (SIGSTOP) for a moment", |site| {
-        let which = site.one();
-        site.members[which].unit.signal(Signal::SIGSTOP);
-        site.go_on(SESSION / 2);
-        site.members[which].unit.signal(Signal::SIGCONT);
-    }),
-    ("brokers away", |site| {
-        // The mock cluster does not get over members whose connections end while they join: their group settles first, and nobody
-        // is away for longer than a session.
-        site.go_on(SESSION * 2);
-        site.brokers.down();
-        site.go_on(SESSION / 2);
-        site.brokers.up();
-        site.go_on(SESSION);
-    }),
-    ("Graphite away, a member killed", |site| {
-        site.graphite.vanish();
-        site.go_on(Duration::from_millis(1_000));
-        let which = site.one();
-        site.changes += 1;
-        site.members[which].unit.end_by(Signal::SIGKILL);
-        let time = Duration::from_millis(site.rng.u64(500..5_000));
-        site.go_on(time);
-        site.graphite.come_back();
-    }),
-    ("sender killed", |site| {
-        let which = site.rng.usize(..EDGES.len());
-        site.edges[which].1.end_by(Signal::SIGKILL);
-        site.go_on(Duration::from_millis(500));
-    }),
-];
 
 struct Member {
     incoming: Incoming,
@@ -134,7 +83,7 @@ struct Site {
     edges: Vec<(Incoming, Unit)>,
     members: Vec<Member>,
     graphite: Recorder,
-    brokers: Brokers,
+    cluster: Cluster,
     fleet: Fleet,
     rng: Rng,
     report: Report,
@@ -154,11 +103,11 @@ const HASTE: &str = "librdkafka.reconnect.backoff.ms = 50\nlibrdkafka.reconnect.
                      librdkafka.topic.metadata.refresh.interval.ms = 300\n";
 
 impl Site {
-    fn new(seed: u64) -> Self {
-        let (brokers, graphite) = (Brokers::start(2), Recorder::start());
+    fn new(seed: u64, cluster: Cluster) -> Self {
+        let graphite = Recorder::start();
         graphite.note_last();
-        brokers.create_topic(TOPIC, 6);
-        let (fleet, address) = (Fleet::new(HOSTS, CLUSTERS), brokers.address());
+        cluster.create_topic(TOPIC, 6);
+        let (fleet, address) = (Fleet::new(HOSTS, CLUSTERS), cluster.address());
         let start = |incoming: Incoming| {
             let config = incoming.config().to_owned();
             let unit = Unit::start("haproxystats-process", move || alone_with(with_config(process(), &config)));
@@ -189,7 +138,7 @@ impl Site {
             edges,
             members,
             graphite,
-            brokers,
+            cluster,
             fleet,
             rng: Rng::with_seed(seed),
             report: Report::default(),
@@ -312,6 +261,15 @@ impl Site {
         self.report
     }
 
+    /// What the members say of the second of a point, and of whose it was.
+    fn story(&self, point: &str) -> String {
+        let second = point.rsplit(' ').next().unwrap_or_default();
+        let tells = |line: &&str| line.contains(second) || line.contains("partitions assigned");
+        let logs = self.members.iter().map(|member| member.unit.log());
+        let logs = logs.map(|log| log.lines().filter(tells).collect::<Vec<&str>>().join("\n"));
+        logs.collect::<Vec<String>>().join("\n--\n")
+    }
+
     fn places(&self) -> impl Iterator<Item = (&Incoming, &'static str)> {
         let members = self.members.iter().map(|member| (&member.incoming, "a member"));
         self.edges.iter().map(|(incoming, _)| (incoming, "a sender")).chain(members)
@@ -362,7 +320,8 @@ impl Site {
         ));
         for (what, points) in [("lost", &lost), ("wrong", &wrong)] {
             if let Some(first) = points.first() {
-                self.report.fail(format!("{} points {what}, such as {first}", points.len()));
+                let (number, fault, story) = (points.len(), label(first), self.story(first));
+                self.report.fail(format!("{number} points {what}, such as {first}, after {fault}:\n{story}"));
             }
         }
         // What is not committed: seconds that wait for their destination, that may be rolled up again, and that are read now. A
