@@ -20,7 +20,7 @@ options! {
             "Directory watched for snapshots: dst-dir of [pull]. It must exist.";
         SOURCE: Source = choice![("directory", Source::Directory), ("kafka", Source::Kafka)], "source", Some("directory"),
             "Where snapshots come from: haproxystats-pull puts them into src-dir (directory), or they are read from the topic of \
-             [kafka-source] and put together there (kafka).";
+             [kafka-source] and assembled there (kafka).";
         WORKERS: NonZeroUsize = value::WORKERS, "workers", Some("4"),
             "Number of worker processes, at most 1024.";
         FRONTEND_METRICS: Selection = Reading::new(Type::Metrics, |text| selection::of_kind(text, Kind::Frontend)), "frontend-metrics", None,

@@ -79,8 +79,7 @@ fn destinations(config: &Config) -> Vec<(&'static str, Address)> {
         let servers = config.graphite.servers.iter();
         all.extend(servers.map(|server| ("graphite", Address::Tcp { host: server.host.clone(), port: server.port })));
     }
-    let brokers = config.kafka.as_ref().and_then(|kafka| kafka.properties.get("bootstrap.servers"));
-    for broker in brokers.into_iter().flat_map(|brokers| brokers.split(',')) {
+    for broker in config.kafka.iter().flat_map(|kafka| kafka.brokers().split(',')) {
         let (host, port) = broker.rsplit_once(':').unwrap_or((broker, "9092"));
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         all.extend(port.parse().map(|port| ("kafka", Address::Tcp { host, port })));

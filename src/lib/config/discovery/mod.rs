@@ -39,7 +39,7 @@ options! {
         LOGLEVEL: LogLevel = value::LOGLEVEL, "loglevel", None,
             "Log level of haproxystats-discovery; unset: that of [DEFAULT].";
         DEBUG: bool = value::BOOLEAN, "debug", Some("false"),
-            "Log messages of every level, whatever loglevel says.";
+            "Log messages of every level, regardless of loglevel.";
         INTERVAL: Duration = value::TIME_LIMIT, "interval", Some("1"),
             "Pause between rounds of the server, and of the client.";
         HAPROXY_BACKEND_SERVERS_LIST_SIZE: NonZeroUsize = Reading::new(Type::Count, list_size), "haproxy-backend-servers-list-size", Some("10"),

@@ -1,4 +1,4 @@
-//! How brokers are reached: what the sections of the producer and of the consumer have in common.
+//! The connection to the brokers: what the sections of the producer and of the consumer have in common.
 
 use crate::config::option::Opt;
 use crate::config::reading::Refusal;
@@ -7,7 +7,10 @@ use crate::config::value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The options of one of the sections.
+/// The property with the bootstrap brokers.
+pub(super) const BOOTSTRAP: &str = "bootstrap.servers";
+
+/// The options of one of these sections.
 pub(super) struct Rows {
     pub(super) brokers: &'static Opt<String>,
     pub(super) client_id: &'static Opt<String>,
@@ -20,12 +23,12 @@ pub(super) struct Rows {
     pub(super) sasl_password_file: &'static Opt<PathBuf>,
 }
 
-/// SASL.
+/// How to authenticate with SASL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sasl {
-    /// As librdkafka names it.
+    /// The mechanism, as librdkafka names it.
     pub mechanism: String,
-    /// Who we are; mechanisms without a password need none.
+    /// User name; mechanisms without a password need none.
     pub username: Option<String>,
     /// File with the password.
     pub password_file: Option<PathBuf>,
@@ -64,7 +67,7 @@ pub(super) fn is_supported(section: &mut Section<'_>) -> bool {
     cfg!(feature = "kafka")
 }
 
-/// Warns of a password that anybody on the way can read.
+/// Warns about a password that is sent unencrypted.
 pub(super) fn warn_of_plain_password(
     section: &mut Section<'_>,
     sasl: Option<&Sasl>,
@@ -76,7 +79,7 @@ pub(super) fn warn_of_plain_password(
     }
 }
 
-/// What the options of the connection mean to librdkafka.
+/// The properties of librdkafka for the connection.
 pub(super) fn properties(
     section: &mut Section<'_>,
     rows: &Rows,
@@ -94,7 +97,7 @@ pub(super) fn properties(
 
     let mut all = BTreeMap::new();
     let mut set = |name: &str, value: &str| drop(all.insert(name.to_owned(), value.to_owned()));
-    set("bootstrap.servers", &brokers?);
+    set(BOOTSTRAP, &brokers?);
     set("client.id", &client_id?);
     let (tls, sasl) = (tls?, sasl?);
     let protocol = match (tls, sasl.is_some()) {

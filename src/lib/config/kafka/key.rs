@@ -1,4 +1,4 @@
-//! `key`: what decides about the partition of a message.
+//! `key`: the template of message keys, which determine partitions.
 
 use crate::config::reading::Refusal;
 use crate::escape::visible;
@@ -14,13 +14,13 @@ enum Part {
 }
 
 impl KeyTemplate {
-    /// What may stand in braces.
+    /// The names that are allowed in braces.
     const PROPERTIES: [&str; 5] = ["host", "cluster", "kind", "proxy", "server"];
 
     /// Reads a template.
     ///
     /// # Errors
-    /// Braces that do not match, or have something else in them.
+    /// Braces do not match, or contain something else.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
         let known = || format!("write one of {{{}}}", Self::PROPERTIES.join("}, {"));
         let (mut parts, mut rest) = (Vec::new(), text);
@@ -46,13 +46,13 @@ impl KeyTemplate {
         Ok(Self(parts))
     }
 
-    /// Whether it is the same for all hosts of a cluster, and for nothing else.
+    /// Whether all hosts of a cluster have the same key, which depends on the cluster.
     #[must_use]
     pub fn is_the_cluster(&self) -> bool {
         self.0.contains(&Part::Property("cluster")) && !self.0.contains(&Part::Property("host"))
     }
 
-    /// The key of an object whose properties are these; control characters in them are made visible.
+    /// The key of an object with these properties; control characters in them are made visible.
     pub fn fill<'a>(&self, value: impl Fn(&str) -> &'a str) -> String {
         let part = |part: &'_ Part| match part {
             Part::Text(text) => text.clone(),

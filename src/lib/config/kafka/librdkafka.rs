@@ -1,14 +1,14 @@
-//! `librdkafka.<name>`: properties that are passed on as they are.
+//! `librdkafka.<name>`: properties that are passed on unchanged.
 
 use crate::config::section::Section;
 use crate::config::value;
 use std::collections::BTreeMap;
 
-/// What options have in front that are passed to librdkafka as they are.
+/// Prefix of options that are passed to librdkafka unchanged.
 pub(crate) const LIBRDKAFKA: &str = "librdkafka.";
 
-/// Properties that have an option of their own here.
-const OURS: [(&str, &str); 17] = [
+/// Properties with an option here.
+const OURS: [(&str, &str); 14] = [
     ("bootstrap.servers", "brokers"),
     ("client.id", "client-id"),
     ("compression.codec", "compression"),
@@ -23,29 +23,52 @@ const OURS: [(&str, &str); 17] = [
     ("ssl.key.location", "tls-key-file"),
     ("group.id", "group of [kafka-source]"),
     ("auto.offset.reset", "start of [kafka-source]"),
-    ("enable.auto.commit", "nothing: offsets are committed when everything before them is delivered"),
-    ("enable.auto.offset.store", "nothing: offsets are committed when everything before them is delivered"),
-    ("message.timeout.ms", "nothing: messages are retried until they are delivered"),
 ];
 
-/// Properties that are secrets, and belong into a file that not everybody reads.
-const SECRETS: [(&str, &str); 6] = [
+/// Properties that must not change, and why.
+const FIXED: [(&str, &str); 3] = [
+    ("enable.auto.commit", "offsets are committed when everything before them is delivered"),
+    ("enable.auto.offset.store", "offsets are committed when everything before them is delivered"),
+    ("message.timeout.ms", "messages are retried until they are delivered"),
+];
+
+/// Other names of properties that are set here. With both names, the value that librdkafka takes would depend on their order.
+const ALIASES: [(&str, &str); 6] = [
+    ("auto.commit.enable", "enable.auto.commit"),
+    ("delivery.timeout.ms", "message.timeout.ms"),
+    ("max.in.flight", "max.in.flight.requests.per.connection"),
+    ("max.partition.fetch.bytes", "fetch.message.max.bytes"),
+    ("queue.buffering.max.ms", "linger.ms"),
+    ("request.required.acks", "acks"),
+];
+
+/// Properties that are secrets, and belong in a file that only the program can read.
+const SECRETS: [(&str, &str); 7] = [
     ("sasl.password", "sasl-password-file"),
     ("ssl.key.password", "properties-file"),
     ("ssl.key.pem", "properties-file"),
     ("ssl.keystore.password", "properties-file"),
+    ("sasl.oauthbearer.client.credentials.client.secret", "properties-file"),
     ("sasl.oauthbearer.client.secret", "properties-file"),
     ("sasl.oauthbearer.config", "properties-file"),
 ];
 
-/// `librdkafka.<name>` options; `None` when one cannot be right.
+/// The name under which a property is set here.
+pub(super) fn canonical(name: &str) -> &str {
+    ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name)
+}
+
+/// `librdkafka.<name>` options; `None` if one is invalid.
 pub(super) fn read(section: &mut Section<'_>) -> Option<BTreeMap<String, String>> {
     let ini = section.ini;
     let (mut properties, mut good) = (BTreeMap::new(), true);
     for option in ini.own_options(section.name).filter(|option| option.starts_with(LIBRDKAFKA)) {
-        let Some(name) = option.strip_prefix(LIBRDKAFKA) else { continue };
+        let Some(name) = option.strip_prefix(LIBRDKAFKA).map(canonical) else { continue };
         if let Some((_, ours)) = OURS.iter().find(|(property, _)| *property == name) {
             section.error(option, format!("is set by this program; write {ours} instead"));
+            good = false;
+        } else if let Some((_, reason)) = FIXED.iter().find(|(property, _)| *property == name) {
+            section.error(option, format!("cannot be set: {reason}"));
             good = false;
         } else if let Some((_, file)) = SECRETS.iter().find(|(property, _)| *property == name) {
             section.error(option, format!("is a secret; write it to a file, and set {file} to its path"));
@@ -65,12 +88,12 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<BTreeMap<String, String>
     good.then_some(properties)
 }
 
-/// Why librdkafka does not take a property.
+/// Why librdkafka refuses a property.
 #[cfg(feature = "kafka")]
 fn refused(name: &str, value: &str) -> Option<String> {
     let mut config = rdkafka::ClientConfig::new();
     config.set(name, value);
-    // Only reads its table of properties; no thread, no connection.
+    // This only looks the property up, without a thread or a connection.
     match config.create_native_config() {
         Ok(_) => None,
         Err(rdkafka::error::KafkaError::ClientConfig(_, reason, ..)) => {
@@ -85,7 +108,7 @@ fn refused(_: &str, _: &str) -> Option<String> {
     None
 }
 
-/// Pairs of values that librdkafka would refuse, or that weaken what is promised.
+/// Checks for combinations of values that librdkafka would refuse, or that weaken the guarantees.
 pub(super) fn check(section: &mut Section<'_>, properties: &BTreeMap<String, String>) -> bool {
     let property = |name: &str| properties.get(name).map(String::as_str).unwrap_or_default();
     let written = |section: &Section<'_>, name: &str| {
@@ -97,19 +120,20 @@ pub(super) fn check(section: &mut Section<'_>, properties: &BTreeMap<String, Str
     let all = matches!(property("acks"), "all" | "-1");
     for name in ["acks", "request.required.acks"] {
         let Some(option) = written(section, name) else { continue };
-        let weak = !matches!(property(name), "all" | "-1");
-        if weak && idempotent {
+        if !all && idempotent {
             section.error(&option, "is incompatible with idempotence; also set librdkafka.enable.idempotence = false");
             good = false;
-        } else if weak {
+        } else if !all {
             section.warn(&option, "messages count as delivered before every in-sync replica has them");
         }
     }
-    if let Some(option) = written(section, "max.in.flight.requests.per.connection").filter(|_| idempotent)
-        && property("max.in.flight.requests.per.connection").parse().is_ok_and(|count: u32| count > 5)
-    {
-        section.error(&option, "is incompatible with idempotence; write 5 or less");
-        good = false;
+    for name in ["max.in.flight.requests.per.connection", "max.in.flight"] {
+        if let Some(option) = written(section, name).filter(|_| idempotent)
+            && property(canonical(name)).parse().is_ok_and(|count: u32| count > 5)
+        {
+            section.error(&option, "is incompatible with idempotence; write 5 or less");
+            good = false;
+        }
     }
     if let Some(option) = written(section, "enable.idempotence").filter(|_| !idempotent && all) {
         section.warn(&option, "messages may arrive twice, and out of order, when a connection fails");

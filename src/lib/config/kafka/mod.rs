@@ -14,7 +14,7 @@ use crate::config::reading::{Reading, Refusal, Type};
 use crate::config::section::{Section, gather};
 use crate::config::value;
 use crate::parcel::Label;
-use connection::{Rows, Sasl, brokers};
+use connection::{BOOTSTRAP, Rows, Sasl, brokers};
 pub use key::KeyTemplate;
 pub(crate) use librdkafka::LIBRDKAFKA;
 pub(crate) use secrets::SecretError;
@@ -35,15 +35,15 @@ options! {
             "Name under which this program appears in the brokers' quotas and logs.";
         FORMAT: KafkaFormat = choice![("json", KafkaFormat::Json), ("graphite", KafkaFormat::Graphite), ("influx", KafkaFormat::Influx), ("snapshot", KafkaFormat::Snapshot)], "format", Some("json"),
             "A message is a JSON document for one object, lines of Graphite's plaintext protocol, of InfluxDB's line \
-             protocol, or (snapshot) a file of the snapshot as it is, for source = kafka of [process].";
+             protocol, or (snapshot) an unchanged file of the snapshot, for source = kafka of [process].";
         KEY: KeyTemplate = Reading::new(Type::Text, KeyTemplate::parse), "key", Some("{host}/{proxy}"),
             "Key of messages, which determines their partition; {host}, {cluster}, {kind}, {proxy} and {server} are \
-             replaced. With format = snapshot {cluster} unless it is set, and the host where that is empty.";
+             replaced. With format = snapshot, the default is {cluster}, or the host if it has no cluster.";
         CLUSTER: String = value::TEXT, "cluster", None,
             "Name of the cluster that this host belongs to, for messages and keys.";
         COMPRESSION: &'static str = choice![("none", "none"), ("gzip", "gzip"), ("snappy", "snappy"), ("lz4", "lz4"), ("zstd", "zstd")], "compression", Some("lz4"),
-            "Compression of messages: all consumers support lz4; zstd takes less space. With format = snapshot zstd unless it \
-             is set.";
+            "Compression of messages: all consumers support lz4; zstd takes less space. With format = snapshot, the default is \
+             zstd.";
         MAX_MESSAGE_SIZE: NonZeroUsize = Reading::new(Type::Bytes, message_size), "max-message-size", Some("500000"),
             "Largest message before compression; at most the topic's max.message.bytes.";
         QUEUE_SIZE: NonZeroUsize = value::COUNT, "queue-size", Some("1000000"),
@@ -72,7 +72,7 @@ options! {
     }
 }
 
-/// `format`: what a message holds.
+/// `format`: the content of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KafkaFormat {
     /// A document for each object.
@@ -90,39 +90,45 @@ pub enum KafkaFormat {
 pub struct Kafka {
     /// The topic.
     pub topic: String,
-    /// What is in a message.
+    /// The content of messages.
     pub format: KafkaFormat,
-    /// What decides about the partition.
+    /// The template of keys.
     pub key: KeyTemplate,
-    /// The cluster that this host is part of.
+    /// The cluster that this host belongs to.
     pub cluster: Option<String>,
-    /// Most bytes of a message.
+    /// Maximum bytes of a message.
     pub max_message_size: NonZeroUsize,
-    /// Most metrics that one worker holds in memory.
+    /// Maximum number of metrics that a worker holds in memory.
     pub queue_size: NonZeroUsize,
-    /// Time without any delivery report, with messages under way, after which the brokers count as away.
+    /// Time without a delivery report, with messages in flight, after which the brokers count as unavailable.
     pub stall: Duration,
-    /// Pause before refused messages are tried again.
+    /// Pause before refused messages are retried.
     pub delay: Duration,
-    /// The client certificate, if there is one.
+    /// How to authenticate, if configured.
     pub sasl: Option<Sasl>,
     /// File with further properties.
     pub properties_file: Option<PathBuf>,
-    /// Properties of librdkafka, secrets excepted.
+    /// Properties of librdkafka, except secrets.
     pub properties: BTreeMap<String, String>,
 }
 
 impl Kafka {
-    /// All properties, with what stands in files.
+    /// The bootstrap brokers, separated by commas.
+    #[must_use]
+    pub fn brokers(&self) -> &str {
+        self.properties.get(BOOTSTRAP).map(String::as_str).unwrap_or_default()
+    }
+
+    /// All properties, including those from files.
     ///
     /// # Errors
-    /// A file that cannot be used.
+    /// A file cannot be used.
     pub fn all_properties(&self) -> Result<BTreeMap<String, String>, SecretError> {
         secrets::all(&self.properties, self.properties_file.as_deref(), self.sasl.as_ref())
     }
 }
 
-/// Reads the section, if there is one; `None` when a value cannot be right, which is in the report then.
+/// Reads the section, if there is one; `None` if a value is invalid, which is then in the report.
 pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Option<Kafka>> {
     if !ini.has_section(KAFKA) {
         return Some(None);
@@ -133,7 +139,7 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Option<Kafka>> {
     }
     let sasl = Sasl::read(section, &CONNECTION);
     let format = section.get(&FORMAT);
-    // What the table says of these two is for the other formats.
+    // The defaults in the table are those of the other formats.
     let files = format == Some(KafkaFormat::Snapshot);
     let key = if files && !ini.is_written(KAFKA, KEY.name()) {
         KeyTemplate::parse("{cluster}").ok()
@@ -154,7 +160,10 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Option<Kafka>> {
         sasl,
     })?;
     if let Some(cluster) = kafka.cluster.as_deref().filter(|cluster| files && !Label::can_name("host", Some(cluster))) {
-        section.error(CLUSTER.name(), format!("{cluster:?} cannot be sent: it has control characters, or is too long"));
+        section.error(
+            CLUSTER.name(),
+            format!("{cluster:?} cannot be sent: it contains control characters, or is too long"),
+        );
         return None;
     }
     connection::warn_of_plain_password(section, kafka.sasl.as_ref(), &kafka.properties);
@@ -173,22 +182,22 @@ static CONNECTION: Rows = Rows {
     sasl_password_file: &SASL_PASSWORD_FILE,
 };
 
-/// Properties that are the same everywhere, unless `librdkafka.<name>` says something else.
+/// Our defaults for properties, which `librdkafka.<name>` can override.
 const ALWAYS: [(&str, &str); 7] = [
     ("acks", "all"),
     ("enable.idempotence", "true"),
-    // Tried until it is delivered, or refused for good: a snapshot is on disk until then.
+    // Retried until it is delivered or refused permanently: the snapshot is on disk until then.
     ("message.timeout.ms", "0"),
-    // What librdkafka holds at most, of its own copies.
+    // Limits of librdkafka's own copies.
     ("queue.buffering.max.kbytes", "65536"),
     ("queue.buffering.max.messages", "100000"),
-    // A snapshot comes in one go; a few milliseconds more make fuller batches of it.
+    // A snapshot arrives all at once; waiting a few milliseconds gives fuller batches.
     ("linger.ms", "50"),
-    // Keys spread as those of the clients in Java do.
+    // The same partitions as the Java clients.
     ("partitioner", "murmur2_random"),
 ];
 
-/// What the options mean to librdkafka.
+/// The properties of librdkafka.
 fn properties(
     section: &mut Section<'_>,
     files: bool,
@@ -218,14 +227,14 @@ fn message_size(text: &str) -> Result<NonZeroUsize, Refusal> {
     if (1000..=most).contains(&size.get()) { Ok(size) } else { Err(format!("not from 1000 to {most} bytes")) }
 }
 
-/// What Kafka allows.
+/// The name of a topic, as Kafka allows it.
 fn topic(text: &str) -> Result<String, Refusal> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     match text {
         "" | "." | ".." => Err("not the name of a topic".to_owned()),
         _ if text.len() > 249 => Err("longer than the 249 characters of a topic".to_owned()),
         _ if text.bytes().all(good) => Ok(text.to_owned()),
-        _ => Err("not the name of a topic; write letters, digits, dots, underscores and dashes".to_owned()),
+        _ => Err("not the name of a topic; write letters, digits, dots, - and _".to_owned()),
     }
 }
 
@@ -243,5 +252,17 @@ mod tests {
         for bad in ["", ".", "a b", "a/b", &"x".repeat(250)] {
             assert!(topic(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[cfg(feature = "kafka")]
+    #[test]
+    fn other_names_of_properties_replace_our_values() {
+        use crate::config::{Program, load};
+        let text = "[kafka]\nlibrdkafka.queue.buffering.max.ms = 7\n\
+                    [kafka-source]\nlibrdkafka.max.partition.fetch.bytes = 8\n";
+        let config = load::from_text(Program::Process, text, "test").unwrap().config;
+        let (kafka, source) = (config.kafka.unwrap().properties, config.kafka_source.unwrap().properties);
+        assert_eq!((&*kafka["linger.ms"], kafka.get("queue.buffering.max.ms")), ("7", None));
+        assert_eq!((&*source["fetch.message.max.bytes"], source.get("max.partition.fetch.bytes")), ("8", None));
     }
 }

@@ -1,6 +1,7 @@
-//! Properties that stand in files of their own, since not everybody may read them.
+//! Properties from separate files, which only the program may read.
 
 use super::connection::Sasl;
+use super::librdkafka::canonical;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ pub enum SecretError {
     Line { path: PathBuf, line: usize },
 }
 
-/// The properties, with what stands in the file of properties, and the password.
+/// The properties, including those from the properties file, and the password.
 pub(super) fn all(
     properties: &BTreeMap<String, String>,
     properties_file: Option<&Path>,
@@ -46,7 +47,7 @@ fn add(
             }
             let wrong = || SecretError::Line { path: path.to_owned(), line: number + 1 };
             let (name, value) = line.split_once('=').ok_or_else(wrong)?;
-            all.insert(name.trim().to_owned(), value.trim().to_owned());
+            all.insert(canonical(name.trim()).to_owned(), value.trim().to_owned());
         }
     }
     if let Some(path) = password_file {

@@ -1,6 +1,6 @@
-//! `[kafka-source]`: the topic that snapshots are read from, with `source = kafka` in `[process]`.
+//! `[kafka-source]`: the topic to read snapshots from, with `source = kafka` in `[process]`.
 
-use super::connection::{self, Rows, Sasl, brokers};
+use super::connection::{self, BOOTSTRAP, Rows, Sasl, brokers};
 use super::secrets::{self, SecretError};
 use super::{librdkafka, topic};
 use crate::config::ini::Ini;
@@ -20,25 +20,26 @@ options! {
         BROKERS: String = Reading::new(Type::Text, brokers), "brokers", Some("127.0.0.1:9092"),
             "Bootstrap brokers, host:port separated by commas; the others are discovered from them.";
         TOPIC: String = Reading::new(Type::Text, topic), "topic", Some("haproxystats-snapshots"),
-            "Topic that snapshots are read from: that of [kafka] with format = snapshot on the balancers.";
+            "Topic to read snapshots from. On the load balancers, [kafka] with format = snapshot writes to it.";
         GROUP: String = Reading::new(Type::Text, group), "group", Some("haproxystats"),
             "Consumer group. Its members share the partitions; each group gets every snapshot.";
         CLIENT_ID: String = value::TEXT, "client-id", Some("haproxystats"),
             "Name under which this program appears in the brokers' quotas and logs.";
         START: Start = choice![("earliest", Start::Earliest), ("latest", Start::Latest)], "start", Some("earliest"),
-            "Where a new group begins, and one whose place is not in the topic any more.";
+            "Where to start if the group has not committed an offset, or if that offset is no longer in the topic.";
         CLUSTER_DEADLINE: Duration = value::TIME_LIMIT, "cluster-deadline", Some("5"),
-            "A second is processed when all hosts of it are there that were seen in the seconds before; at the latest this long \
-             after its first message.";
+            "A second is processed when all hosts have arrived that were seen in the seconds before it, and at the latest this \
+             long after its first message.";
         ASSEMBLE_TIMEOUT: Duration = value::TIME_LIMIT, "assemble-timeout", Some("60"),
-            "How long the rest of a host's files is waited for; then what is there is processed if every file of it is whole.";
+            "How long to wait for the remaining files of a host. After that, the files that have arrived are processed if \
+             each of them is complete.";
         LATE: Duration = value::PAUSE, "late", Some("60"),
-            "Roll-ups of a cluster are made again, under the same names and time, when one of its hosts comes by at most this \
-             much later than others of the same partition; 0: they are not.";
+            "If a host arrives at most this much later than others of its partition, the roll-ups of its cluster are calculated \
+             again, with the same names and timestamps; 0: never.";
         QUEUE_SIZE: NonZeroUsize = value::COUNT, "queue-size", Some("60"),
-            "Most seconds in src-dir that some destination does not have yet; further messages stay in Kafka.";
+            "Most seconds in src-dir that are not delivered to every destination yet; further messages stay in Kafka.";
         BUFFER_SIZE: NonZeroUsize = Reading::new(Type::Bytes, buffer), "buffer-size", Some("67108864"),
-            "Most memory for files of which a part is missing; what has waited longest is given up beyond it.";
+            "Most memory for incomplete files; above it, those that have waited longest are dropped.";
         TLS: bool = value::BOOLEAN, "tls", Some("false"),
             "Encrypt connections.";
         TLS_CA_FILE: PathBuf = value::FILE, "tls-ca-file", None,
@@ -73,9 +74,9 @@ static CONNECTION: Rows = Rows {
 /// `start`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// With the oldest message that is there.
+    /// With the oldest message in the topic.
     Earliest,
-    /// With what comes from now on.
+    /// With messages that arrive from now on.
     Latest,
 }
 
@@ -86,43 +87,49 @@ pub struct KafkaSource {
     pub topic: String,
     /// The consumer group.
     pub group: String,
-    /// Where a new group begins.
+    /// Where to start without a committed offset.
     pub start: Start,
-    /// Time for all hosts of a second.
+    /// How long to wait for all hosts of a second.
     pub deadline: Duration,
-    /// Time for all files of a host.
+    /// How long to wait for all files of a host.
     pub assemble: Duration,
-    /// How much later than others a host may come for its cluster to be rolled up again.
+    /// How much later than others a host may arrive for the roll-ups of its cluster to be repeated.
     pub late: Duration,
-    /// Most snapshots that are not delivered.
+    /// Maximum number of undelivered seconds in `src-dir`.
     pub queue_size: NonZeroUsize,
-    /// Most bytes in memory.
+    /// Maximum bytes of incomplete files in memory.
     pub buffer_size: NonZeroUsize,
-    /// Who we are, if we say so.
+    /// How to authenticate, if configured.
     pub sasl: Option<Sasl>,
     /// File with further properties.
     pub properties_file: Option<PathBuf>,
-    /// Properties of librdkafka, secrets excepted.
+    /// Properties of librdkafka, except secrets.
     pub properties: BTreeMap<String, String>,
 }
 
 impl KafkaSource {
-    /// All properties, with what stands in files.
+    /// The bootstrap brokers, separated by commas.
+    #[must_use]
+    pub fn brokers(&self) -> &str {
+        self.properties.get(BOOTSTRAP).map(String::as_str).unwrap_or_default()
+    }
+
+    /// All properties, including those from files.
     ///
     /// # Errors
-    /// A file that cannot be used.
+    /// A file cannot be used.
     pub fn all_properties(&self) -> Result<BTreeMap<String, String>, SecretError> {
         secrets::all(&self.properties, self.properties_file.as_deref(), self.sasl.as_ref())
     }
 }
 
-/// Properties that are the same everywhere, unless `librdkafka.<name>` says something else.
+/// Our defaults for properties, which `librdkafka.<name>` can override.
 const ALWAYS: [(&str, &str); 8] = [
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
-    // Members that stay keep their partitions.
+    // In a rebalance, members keep their partitions where possible.
     ("partition.assignment.strategy", "cooperative-sticky"),
-    // What librdkafka holds at most before it is asked for, and what one answer of a broker may become when it is unpacked.
+    // Limits on the messages that librdkafka fetches in advance, and on the size of a broker's response after decompression.
     ("queued.max.messages.kbytes", "16384"),
     ("fetch.max.bytes", "16777216"),
     ("fetch.message.max.bytes", "2097152"),
@@ -130,7 +137,7 @@ const ALWAYS: [(&str, &str); 8] = [
     ("fetch.wait.max.ms", "100"),
 ];
 
-/// Reads the section, if there is one; `None` when a value cannot be right, which is in the report then.
+/// Reads the section, if there is one; `None` if a value is invalid, which is then in the report.
 pub(in crate::config) fn read(ini: &Ini, report: &mut Report) -> Option<Option<KafkaSource>> {
     if !ini.has_section(KAFKA_SOURCE) {
         return Some(None);
@@ -158,14 +165,14 @@ pub(in crate::config) fn read(ini: &Ini, report: &mut Report) -> Option<Option<K
     if source.assemble < source.deadline {
         section.warn(
             ASSEMBLE_TIMEOUT.name(),
-            "is less than cluster-deadline: files that come in between are not waited for",
+            "is less than cluster-deadline: files that arrive in between are not waited for",
         );
     }
     connection::warn_of_plain_password(section, source.sasl.as_ref(), &source.properties);
     Some(Some(source))
 }
 
-/// What the options mean to librdkafka.
+/// The properties of librdkafka.
 fn properties(
     section: &mut Section<'_>,
     group: Option<&str>,
@@ -186,7 +193,7 @@ fn properties(
     Some(all)
 }
 
-/// What Kafka allows.
+/// The name of a group, as Kafka allows it.
 fn group(text: &str) -> Result<String, Refusal> {
     match text {
         "" => Err("empty; write the name of the group".to_owned()),

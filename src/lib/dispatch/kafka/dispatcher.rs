@@ -37,13 +37,12 @@ impl Kafka {
     }
 
     fn with(config: &config::Kafka, files: Option<Files>, notices: Notices) -> Self {
-        let brokers = config.properties.get("bootstrap.servers").map(String::as_str).unwrap_or_default();
         let shared = Rc::new(Shared {
             window: RefCell::new(Window::new(config.format)),
             files: RefCell::default(),
             condition: Condition::new(NAME, notices),
             unsent: Bounds::get().unsent,
-            report: Report::new(brokers, &config.topic),
+            report: Report::new(config.brokers(), &config.topic),
             queue_size: config.queue_size.get(),
         });
         let takes_files = files.is_some();
