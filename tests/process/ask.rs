@@ -67,8 +67,7 @@ fn brokers_say_whether_there_is_the_topic() {
         Incoming::without_graphite(&format!("[kafka]\nbrokers = {}\ntopic = {topic}\n", brokers.address()))
     };
     let (works, table) = ask(&setup("stats"));
-    let words =
-        "topic stats has 8 partitions; how large messages may be is not known; whether it may be written is not known";
+    let words = "topic stats has 8 partitions; max.message.bytes is not known; whether this client may write to it is not known";
     assert!(works && answer(&table, "[kafka]") == words, "{table}");
     let (works, table) = ask(&setup("other"));
     assert!(!works && answer(&table, "[kafka]").contains("have no topic other"), "{table}");
@@ -96,7 +95,7 @@ fn a_topic_that_is_too_small_for_our_messages_is_named() {
     let words = "failed: max-message-size of 500000 does not fit into the topic's max.message.bytes of 400000: set it to at most 399000";
     assert!(!works && answer(&table, "[kafka]").starts_with(words), "{table}");
     let (works, table) = writes("default", "key = {host}");
-    assert!(works && answer(&table, "[kafka]").contains("messages may have 1048588 bytes"), "{table}");
+    assert!(works && answer(&table, "[kafka]").contains("max.message.bytes is 1048588"), "{table}");
     assert!(answer(&table, "[kafka]").contains("key = {cluster}"), "{table}");
     let (works, table) = writes("default", "");
     assert!(works && !answer(&table, "[kafka]").contains("key = {cluster}"), "{table}");
@@ -108,7 +107,7 @@ fn a_topic_that_is_too_small_for_our_messages_is_named() {
     let words = "failed: the topic's max.message.bytes of 99000000 does not fit into librdkafka.receive.message.max.bytes of 67108864";
     assert!(!works && answer(&table, "[kafka-source]").starts_with(words), "{table}");
     let (works, table) = reads("default");
-    let words = "is 0 messages behind; at most 4 members share it; messages may have 1048588 bytes; whether it may be read is not known";
+    let words = "is 0 messages behind; at most 4 members share it; max.message.bytes is 1048588; whether this client may read it is not known";
     assert!(works && answer(&table, "[kafka-source]").ends_with(words), "{table}");
 }
 

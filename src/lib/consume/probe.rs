@@ -29,9 +29,7 @@ pub fn probe(config: &KafkaSource) -> Result<String, String> {
     let partitions: Vec<i32> =
         found.map(|topic| topic.partitions().iter().map(|one| one.id()).collect()).unwrap_or_default();
     if partitions.is_empty() {
-        return Err(format!(
-            "the brokers have no topic {topic}, or do not show it to this client; create it, or allow it"
-        ));
+        return Err(topic::missing(topic));
     }
     let group = &config.group;
     let behind = behind(&consumer, topic, &partitions)

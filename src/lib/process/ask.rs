@@ -15,8 +15,7 @@ const HEAD: [&str; 4] = ["destination", "address", "tried", "answer"];
 #[cfg(feature = "kafka")]
 fn source(config: &Config) -> Option<Probed> {
     let source = config.kafka_source.as_ref().filter(|_| config.process.source == Source::Kafka)?;
-    let place = source.properties.get("bootstrap.servers").cloned().unwrap_or_default();
-    let answer = crate::consume::probe(source);
+    let (place, answer) = (source.brokers().to_owned(), crate::consume::probe(source));
     Some(Probed { section: "kafka-source", place, tried: "ask for topic and group", answer })
 }
 

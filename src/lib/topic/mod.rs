@@ -1,10 +1,10 @@
-//! What brokers say of a topic besides its partitions, for `--check --ask`: how large a message may be, and what this client may do.
-//! Not all brokers answer that, and not to every client; then it is not known, which is no fault.
+//! Asks brokers about a topic, for `--check --ask`: how large messages may be, and what this client may do. Not all brokers answer
+//! that, and not every client may ask; then it is not known, which is not an error.
 
 mod fit;
 mod rights;
 
-pub use fit::{partitions, reading, writing};
+pub use fit::{missing, partitions, reading, writing};
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
@@ -12,34 +12,34 @@ use rdkafka::config::ClientConfig;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What a client may do with a topic.
+/// The permissions of a client for a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rights {
-    /// Read its messages.
+    /// Whether it may read messages.
     pub read: bool,
-    /// Write some.
+    /// Whether it may write messages.
     pub write: bool,
 }
 
-/// What is known of a topic.
+/// What is known about a topic.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Details {
     /// Its `max.message.bytes`.
     pub largest: Option<u64>,
-    /// What this client may do.
+    /// The permissions of this client.
     pub rights: Option<Rights>,
 }
 
 impl Details {
-    /// Asks the brokers, which are known to answer. Waits for each answer no longer than `limit`.
+    /// Asks the brokers, and waits at most `limit` for each answer.
     #[must_use]
     pub fn ask(properties: &BTreeMap<String, String>, topic: &str, limit: Duration) -> Self {
-        // Properties of consumers and producers that mean nothing here are ignored.
+        // Properties that only apply to consumers or producers are ignored.
         let properties: ClientConfig = properties.clone().into_iter().collect();
         let admin: AdminClient<DefaultClientContext> = match properties.create() {
             Ok(admin) => admin,
             Err(error) => {
-                tracing::debug!(%error, "no client to ask for the configuration of the topic");
+                tracing::debug!(%error, "cannot create a client to ask for the configuration of the topic");
                 return Self::default();
             }
         };
@@ -55,11 +55,13 @@ fn largest(admin: &AdminClient<DefaultClientContext>, topic: &str, limit: Durati
     match runtime.block_on(asked) {
         Ok(answers) => {
             let answer = answers.into_iter().next()?;
-            let answer = answer.inspect_err(|code| tracing::debug!(%code, "no configuration of the topic")).ok()?;
+            let answer = answer
+                .inspect_err(|code| tracing::debug!(%code, "the brokers do not return the configuration of the topic"))
+                .ok()?;
             answer.get("max.message.bytes")?.value.as_ref()?.parse().ok()
         }
         Err(error) => {
-            tracing::debug!(%error, "the brokers do not say how the topic is configured");
+            tracing::debug!(%error, "the brokers do not return the configuration of the topic");
             None
         }
     }

@@ -1,4 +1,4 @@
-//! What this client may do with a topic. The crate has no call for it, librdkafka has: `DescribeTopics`.
+//! Asks for the permissions of this client for a topic. The crate rdkafka has no call for this, but librdkafka has: `DescribeTopics`.
 
 use super::Rights;
 use rdkafka::admin::AdminClient;
@@ -8,11 +8,11 @@ use std::ffi::CString;
 use std::ptr;
 use std::time::Duration;
 
-/// A value of librdkafka that is given back.
+/// A value of librdkafka that has to be destroyed.
 struct Owned<T>(*mut T, unsafe extern "C" fn(*mut T));
 
 impl<T> Owned<T> {
-    /// `None` for what is null.
+    /// `None` if the pointer is null.
     fn new(value: *mut T, destroy: unsafe extern "C" fn(*mut T)) -> Option<Self> {
         (!value.is_null()).then_some(Self(value, destroy))
     }
@@ -20,19 +20,19 @@ impl<T> Owned<T> {
 
 impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
-        // SAFETY: the value is not null, `destroy` is the function for its type, and nothing else gives it back.
+        // SAFETY: the value is not null, `destroy` is the function for its type, and nothing else destroys it.
         unsafe { (self.1)(self.0) }
     }
 }
 
-/// `None` where the brokers do not say it.
+/// `None` if the brokers do not answer that.
 pub(super) fn ask(admin: &AdminClient<DefaultClientContext>, topic: &str, limit: Duration) -> Option<Rights> {
     let topic = CString::new(topic).ok()?;
     let milliseconds = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
     let client = admin.inner().native_ptr();
-    // SAFETY: `client` lives as long as `admin`, which is borrowed; everything else is made here, is checked for null, and is given
-    // back at the end of this function, in the reverse order. The name is copied by the call that takes it. What belongs to the
-    // event is read while that is there, with the count that librdkafka says.
+    // SAFETY: `client` lives as long as `admin`, which is borrowed. Everything else is created here, checked for null, and
+    // destroyed at the end of this function in the reverse order. The call that takes the name copies it. Parts of the event are
+    // only read while it exists, with the number of elements that librdkafka returns.
     unsafe {
         let mut names = [topic.as_ptr()];
         let collection = c::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());

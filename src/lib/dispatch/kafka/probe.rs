@@ -18,8 +18,7 @@ pub(crate) async fn probe(kafka: &config::Kafka) -> Probed {
     let asked = kafka.clone();
     let answer = tokio::task::spawn_blocking(move || metadata(&asked)).await;
     let answer = answer.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-    let place = kafka.properties.get("bootstrap.servers").cloned().unwrap_or_default();
-    Probed { section: NAME, place, tried: "ask for the topic", answer }
+    Probed { section: NAME, place: kafka.brokers().to_owned(), tried: "ask for the topic", answer }
 }
 
 fn metadata(kafka: &config::Kafka) -> Result<String, String> {
@@ -35,16 +34,16 @@ fn metadata(kafka: &config::Kafka) -> Result<String, String> {
     })?;
     let topic = &kafka.topic;
     let Some(count) = partitions else {
-        return Err(format!(
-            "the brokers have no topic {topic}, or do not show it to this client; create it, or allow it"
-        ));
+        return Err(topic::missing(topic));
     };
     let properties = kafka.all_properties().map_err(|error| Chain(&error).to_string())?;
     let details = Details::ask(&properties, topic, LIMIT);
     let fits = topic::writing(details, kafka.max_message_size.get(), &properties)?;
     let mut words = format!("topic {topic} has {}", topic::partitions(count));
     if kafka.format == KafkaFormat::Snapshot && !kafka.key.is_the_cluster() {
-        words.push_str("; for roll-ups of its members, all hosts of a cluster need the same key: key = {cluster}");
+        words.push_str(
+            "; to roll up clusters, the members need all hosts of a cluster under the same key: key = {cluster}",
+        );
     }
     Ok(format!("{words}; {fits}"))
 }
