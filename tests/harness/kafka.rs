@@ -98,6 +98,11 @@ impl Brokers {
         self.cluster.clear_request_errors(RDKafkaApiKey::Produce);
     }
 
+    /// Refuses the next commits of offsets, one for each error.
+    pub fn refuse_commits(&self, errors: &[RDKafkaRespErr]) {
+        self.cluster.request_errors(RDKafkaApiKey::OffsetCommit, errors);
+    }
+
     /// Says this about a topic, until it is `RD_KAFKA_RESP_ERR_NO_ERROR`.
     pub fn topic_error(&self, topic: &str, error: RDKafkaRespErr) {
         self.cluster.topic_error(topic, error).expect("a topic");
@@ -197,7 +202,7 @@ pub struct Message {
     pub payload: String,
 }
 
-/// Follows a topic. kcat ends when no broker is left; then another one begins anew.
+/// Follows a topic. kcat ends when no broker is left; then another one is started.
 pub struct Reader {
     brokers: String,
     topic: String,

@@ -74,6 +74,22 @@ fn partitions_that_are_far_apart_give_the_same_points() {
     daemon.stop(SOON);
 }
 
+/// Snapshots are delivered all the same.
+#[test]
+fn commits_that_keep_failing_are_logged() {
+    use rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED as REFUSED;
+    let (brokers, graphite) = (Brokers::start(1), Recorder::start());
+    brokers.create_topic(TOPIC, 1);
+    brokers.refuse_commits(&[REFUSED; 20]);
+    let fleet = Fleet::new(2, 1);
+    Writer::new(&brokers.address(), TOPIC).hosts(&fleet, 0..2, FIRST);
+    let member = member(&brokers.address(), graphite.port(), "cluster-deadline = 1");
+    let mut daemon = member.daemon();
+    daemon.wait_for_output("cannot commit offsets; retrying", SOON);
+    wait_for(&graphite, &fleet.expected(0..2, FIRST), SOON);
+    daemon.stop(SOON);
+}
+
 /// Messages as haproxystats-process has written them when the format was at version 1. They stay as they are: a change of the
 /// format adds another file.
 #[test]

@@ -59,7 +59,7 @@ fn poison_is_counted_told_and_left_out() {
     assert_one_value_each(&graphite);
     daemon.wait_for_output("header file is malformed", SOON);
     daemon.wait_for_output("header haproxystats is missing", SOON);
-    daemon.wait_for_output("header files is not that of other files of the host", SOON);
+    daemon.wait_for_output("header files differs from other files of the host", SOON);
     let mut second = 4;
     wait_until(SOON, "the figure", || {
         writer.hosts(&fleet, 0..2, FIRST + second * INTERVAL);
@@ -127,7 +127,7 @@ fn what_cannot_be_unpacked_is_passed_and_costs_no_memory() {
         refused += number("last-offset ").unwrap_or(first) - first + 1;
     }
     assert_eq!(refused, 21);
-    assert!(daemon.output().contains("message refused, and set aside"), "{}", daemon.output());
+    assert!(daemon.output().contains("message refused and set aside"), "{}", daemon.output());
     daemon.stop(SOON);
 }
 

@@ -1,7 +1,7 @@
-//! Messages that are not taken, kept for people: `failed/kafka-source/`, beside the snapshots that cannot be processed.
+//! Keeps copies of refused messages for inspection: `failed/kafka-source/`, next to the snapshots that cannot be processed.
 //!
-//! A file has a head of lines, an empty line, and the payload. The message stays in the topic for as long as everything there does,
-//! so a file is a copy, and so is a part of one: what does not fit is left out here, and nowhere else.
+//! A file consists of header lines, an empty line, and the payload. It is only a copy, and may be truncated: the message stays in
+//! the topic until its retention ends.
 
 use crate::snapshot::disk;
 use crate::snapshot::quarantine::{self, MOST};
@@ -17,6 +17,9 @@ pub(super) const FOLDER: &str = "kafka-source";
 /// Most bytes of a payload that are kept.
 const MOST_BYTES: usize = 1 << 20;
 
+/// Most bytes of the topic in the name of a file. A topic may have 249, and a file name 255.
+const MOST_OF_TOPIC: usize = 200;
+
 /// A message cannot be kept.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {}", path.display())]
@@ -25,12 +28,13 @@ pub(super) struct AsideError {
     source: io::Error,
 }
 
-/// What a message says, as far as it can be read.
+/// The content of a message, as far as it can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Content {
     pub(super) headers: Vec<(String, Vec<u8>)>,
-    /// The first bytes of the payload, and how many it has.
+    /// The first bytes of the payload.
     payload: Vec<u8>,
+    /// Length of the whole payload.
     length: usize,
 }
 
@@ -41,18 +45,18 @@ impl Content {
     }
 }
 
-/// Messages of a partition that are not taken: one, or a set that cannot be unpacked.
+/// Refused messages of a partition: a single one, or a set that cannot be decompressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) partition: i32,
     pub(super) offsets: Range<i64>,
     pub(super) reason: String,
-    /// Not there for a set.
+    /// `None` for a set.
     pub(super) content: Option<Content>,
 }
 
 impl Refusal {
-    /// How many messages these are, at most.
+    /// Number of messages, at most.
     pub(super) fn count(&self) -> u64 {
         u64::try_from(self.offsets.end.saturating_sub(self.offsets.start)).unwrap_or(1)
     }
@@ -75,22 +79,26 @@ impl Refusal {
         }
         let _ = writeln!(head, "bytes {}", content.length);
         if content.payload.len() < content.length {
-            let _ = writeln!(head, "# Only the first {} follow. All of them are in the topic.", content.payload.len());
+            let _ = writeln!(
+                head,
+                "# Only the first {} bytes follow. The whole payload is in the topic.",
+                content.payload.len()
+            );
         }
         head.push('\n');
         [head.as_bytes(), &content.payload].concat()
     }
 }
 
-/// What has become of a copy.
+/// The result of keeping a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kept {
     At(PathBuf),
-    /// This directory has as many as it may.
+    /// This directory already has as many files as it may have.
     Full(PathBuf),
 }
 
-/// Where they are kept.
+/// Keeps copies of the messages of a topic.
 #[derive(Debug)]
 pub(super) struct Aside {
     src_dir: PathBuf,
@@ -102,9 +110,10 @@ impl Aside {
         Self { src_dir: src_dir.to_owned(), topic: topic.to_owned() }
     }
 
-    /// Writes a copy; one that is there of the same message is replaced.
+    /// Writes a copy, which replaces an earlier one of the same message.
     pub(super) fn keep(&self, refusal: &Refusal) -> Result<Kept, AsideError> {
-        let name = format!("{}-{}-{}", self.topic, refusal.partition, refusal.offsets.start);
+        let topic = self.topic.get(..MOST_OF_TOPIC).unwrap_or(&self.topic);
+        let name = format!("{topic}-{}-{}", refusal.partition, refusal.offsets.start);
         let bytes = refusal.bytes(&self.topic);
         let mut failure = None;
         for place in quarantine::places(&self.src_dir) {
@@ -126,7 +135,7 @@ fn write(directory: &Path, name: &str, bytes: &[u8]) -> Result<Kept, AsideError>
     }
     let written = disk::create_file(&path).and_then(|mut file| file.write_all(bytes));
     if let Err(error) = written {
-        // Half of a copy is none.
+        // Leave no incomplete copy.
         let _ = fs::remove_file(&path);
         return Err(failed(error));
     }
@@ -155,7 +164,7 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), [head.as_bytes(), b"\0payload"].concat());
         aside.keep(&refusal(8, &vec![b'x'; MOST_BYTES + 1])).unwrap();
         let text = fs::read_to_string(base.path().join("failed/kafka-source/snapshots-3-8")).unwrap();
-        assert!(text.contains("bytes 1048577\n# Only the first 1048576 follow."), "{}", &text[..200]);
+        assert!(text.contains("bytes 1048577\n# Only the first 1048576 bytes follow."), "{}", &text[..200]);
         assert_eq!(text.bytes().filter(|byte| *byte == b'x').count(), MOST_BYTES);
         let set = Refusal { offsets: 20..25, content: None, ..refusal(0, b"") };
         aside.keep(&set).unwrap();
@@ -171,6 +180,9 @@ mod tests {
         assert!((0..count).all(|offset| matches!(aside.keep(&refusal(offset, b"x")), Ok(Kept::At(_)))));
         assert!(matches!(aside.keep(&refusal(count, b"x")), Ok(Kept::Full(_))));
         assert!(matches!(aside.keep(&refusal(0, b"x")), Ok(Kept::At(_))), "one that is there");
+        let base = tempfile::tempdir().unwrap();
+        let aside = Aside::new(&base.path().join("incoming"), &"x".repeat(249));
+        assert!(matches!(aside.keep(&refusal(i64::MAX - 1, b"x")), Ok(Kept::At(_))), "the longest name");
         let base = tempfile::tempdir().unwrap();
         // Neither beside the source directory nor inside of it.
         fs::write(base.path().join("failed"), "").unwrap();

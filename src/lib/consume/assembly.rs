@@ -11,7 +11,7 @@ use crate::config::KafkaSource;
 use crate::parcel::Refused;
 use crate::snapshot::Epoch;
 use crate::snapshot::list::wall_clock;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -38,8 +38,7 @@ impl Assembly {
             buffer: config.buffer_size.get(),
             roll_ups,
         };
-        let brokers = config.properties.get("bootstrap.servers").map(String::as_str).unwrap_or_default();
-        let report = Report::new(brokers, &config.topic, &config.group);
+        let report = Report::new(config.brokers(), &config.topic, &config.group);
         Self { seconds: Seconds::new(limits), report, figures, unsaved: VecDeque::new(), disk_at: None }
     }
 
@@ -71,11 +70,8 @@ impl Assembly {
     /// Logs why reading failed.
     pub(super) fn failed(&mut self, error: &KafkaError) {
         match error.rdkafka_error_code() {
-            None | Some(RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::AutoOffsetReset) => {
-                tracing::debug!(%error, "while reading");
-            }
             Some(code) if is_trouble(code) => self.report.trouble(code, &error.to_string()),
-            Some(_) => tracing::debug!(%error, "while reading"),
+            _ => tracing::debug!(%error, "cannot read a message"),
         }
     }
 
@@ -107,11 +103,18 @@ impl Assembly {
     }
 
     fn save_one(&mut self, whole: &Whole, spool: &mut Spool) -> Result<(), SpoolError> {
-        let Some(serial) = self.seconds.serial(whole.second) else { return Ok(()) };
-        spool.store(serial, whole)?;
-        if !self.seconds.stored(whole) {
-            return spool.remove(serial, &whole.host);
+        let Some(serial) = self.seconds.serial(whole.second) else {
+            self.seconds.dropped(whole);
+            return Ok(());
+        };
+        if !self.seconds.wants(whole) {
+            // An attempt that failed may have left some of them.
+            spool.remove(serial, &whole.host)?;
+            self.seconds.dropped(whole);
+            return Ok(());
         }
+        spool.store(serial, whole)?;
+        self.seconds.stored(whole);
         self.figures.change(|figures| {
             figures.assembled += 1;
             figures.incomplete += u64::from(whole.incomplete);

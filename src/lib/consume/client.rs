@@ -9,7 +9,7 @@ use crate::snapshot::Epoch;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::statistics::Statistics;
 use rdkafka::{Offset, TopicPartitionList};
@@ -74,10 +74,11 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        if facility == "CONFWARN" {
-            tracing::warn!(facility, "{message}");
-        } else {
-            tracing::debug!(facility, ?level, "{message}");
+        match facility {
+            "CONFWARN" => tracing::warn!(facility, "{message}"),
+            // What is committed with `rd_kafka_commit` without waiting has no callback. This is the only report of a failure.
+            "COMMITFAIL" => self.tell(Event::NotCommitted(message.to_owned())),
+            _ => tracing::debug!(facility, ?level, "{message}"),
         }
     }
 
@@ -116,13 +117,6 @@ impl ConsumerContext for Context {
             Rebalance::Assign(list) => self.tell(Event::Assigned(numbers(list))),
             Rebalance::Revoke(_) => {}
             Rebalance::Error(error) => tracing::debug!(%error, "rebalance"),
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        match result.map_err(|error| (error.rdkafka_error_code(), error)) {
-            Ok(()) | Err((Some(RDKafkaErrorCode::NoOffset), _)) => {}
-            Err((_, error)) => self.tell(Event::NotCommitted(error.to_string())),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Sets of messages that cannot be unpacked: which partition they are in, and where they end.
+//! Sets of messages that cannot be decompressed: finds the partition of a set, and its end.
 //!
-//! librdkafka reads such a set again and again. It says at which offset the set begins, and neither the partition nor the end. So
-//! both are looked for with a client of its own that reads one partition at one offset, on a thread of its own:
+//! librdkafka reads such a set again and again, and only reports the offset at which it begins. So a second client, on a separate
+//! thread, reads one partition at one offset after the other:
 //!
 //! ```text
 //! begins at 20:  partition 0 at 20: a message   1 at 20: the same error   ─► partition 1
@@ -26,15 +26,15 @@ use std::time::{Duration, Instant};
 /// Time for the brokers to answer each question.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// How long a message is waited for at a time.
+/// How long to wait for a message at a time.
 const WAIT: Duration = Duration::from_millis(100);
 
-/// Whether this is what librdkafka says of a set that cannot be unpacked.
+/// Whether librdkafka reports a set that cannot be decompressed.
 pub(super) fn is_damage(code: RDKafkaErrorCode) -> bool {
     matches!(code, RDKafkaErrorCode::BadCompression | RDKafkaErrorCode::BadMessage)
 }
 
-/// Where a set begins, by what librdkafka says of it: `Decompression (codec 0x4) of message at 20 of 99 bytes failed: ...`
+/// Where a set begins, from librdkafka's message about it: `Decompression (codec 0x4) of message at 20 of 99 bytes failed: ...`
 pub(super) fn begin(reason: &str) -> Option<i64> {
     let mut words = reason.split(' ').skip_while(|word| *word != "at").skip(1);
     let word = words.next()?;
@@ -42,35 +42,35 @@ pub(super) fn begin(reason: &str) -> Option<i64> {
     word.parse().ok().filter(|offset| *offset >= 0)
 }
 
-/// Messages that cannot be unpacked.
+/// Messages that cannot be decompressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Damage {
     pub(super) partition: i32,
     pub(super) offsets: Range<i64>,
 }
 
-/// A search that is under way.
+/// A search in progress.
 #[derive(Debug)]
 pub(super) struct Search {
     found: Receiver<Result<Option<Damage>, String>>,
 }
 
 impl Search {
-    /// Looks for the set that begins at this offset in these partitions, each with the offset from which it is to be read on.
+    /// Looks for the set that begins at this offset in these partitions, each with the offset at which reading continues.
     pub(super) fn start(config: &KafkaSource, begin: i64, mut partitions: Vec<(i32, i64)>) -> io::Result<Self> {
-        // The one that is read there is most likely it.
+        // Most likely it is the partition that is being read there.
         partitions.sort_unstable_by_key(|(_, next)| next.abs_diff(begin));
         let (sender, found) = channel();
         let config = config.clone();
         std::thread::Builder::new().name("kafka-damage".to_owned()).spawn(move || {
             let result = Probe::new(&config).and_then(|mut probe| find(begin, &partitions, &mut probe));
-            // Nobody waits any more when the partition is gone.
+            // Without a receiver, the partition has been revoked.
             let _ = sender.send(result);
         })?;
         Ok(Self { found })
     }
 
-    /// What was found; `None` as long as the search goes on.
+    /// The result; `None` while the search goes on.
     pub(super) fn result(&self) -> Option<Result<Option<Damage>, String>> {
         match self.found.try_recv() {
             Ok(result) => Some(result),
@@ -85,21 +85,28 @@ impl Search {
 enum Found {
     /// A message, or the end.
     Good,
-    /// A set that cannot be unpacked, and where it begins.
+    /// A set that cannot be decompressed, and where it begins.
     Damaged(i64),
 }
 
-/// Someone who looks at offsets.
+/// Reads single offsets.
 trait Look {
     fn look(&mut self, partition: i32, offset: i64) -> Result<Found, String>;
 }
 
 fn find(begin: i64, partitions: &[(i32, i64)], probe: &mut impl Look) -> Result<Option<Damage>, String> {
+    let mut failed = None;
     for (partition, next) in partitions {
         let first = begin.max(*next);
         let mut is_it = |offset| probe.look(*partition, offset).map(|found| found == Found::Damaged(begin));
-        if !is_it(first)? {
-            continue;
+        match is_it(first) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            // Another one may be it, while this one has no leader.
+            Err(error) => {
+                failed.get_or_insert(error);
+                continue;
+            }
         }
         let (mut last, mut step) = (first, 1);
         while is_it(last.saturating_add(step))? {
@@ -117,10 +124,10 @@ fn find(begin: i64, partitions: &[(i32, i64)], probe: &mut impl Look) -> Result<
         }
         return Ok(Some(Damage { partition: *partition, offsets: first..end }));
     }
-    Ok(None)
+    failed.map_or(Ok(None), Err)
 }
 
-/// What was said last of a set.
+/// Where the set begins that librdkafka has reported last.
 type Said = Arc<Mutex<Option<i64>>>;
 
 struct Context(Said);
@@ -139,7 +146,7 @@ impl ClientContext for Context {
 
 impl ConsumerContext for Context {}
 
-/// Reads single offsets, without joining the group.
+/// A client that does so without joining the group.
 struct Probe {
     consumer: BaseConsumer<Context>,
     topic: String,
@@ -151,7 +158,7 @@ impl Probe {
         let words = |error: ClientError| Chain(&error).to_string();
         let properties = config.all_properties().map_err(|error| words(ClientError::Secret(error)))?;
         let mut properties: ClientConfig = properties.into_iter().collect();
-        // An offset that retention has taken away is not what is looked for.
+        // An offset that is no longer in the topic is not the one in question.
         properties.set("auto.offset.reset", "error").set("enable.partition.eof", "true");
         properties.set("fetch.error.backoff.ms", "10").set("statistics.interval.ms", "0");
         let said = Said::default();
@@ -201,7 +208,9 @@ mod tests {
 
     impl Look for Sets {
         fn look(&mut self, partition: i32, offset: i64) -> Result<Found, String> {
-            let sets = &self.0[usize::try_from(partition).unwrap()];
+            let Some(sets) = self.0.get(usize::try_from(partition).unwrap()) else {
+                return Err("no leader".to_owned());
+            };
             let of = sets.iter().find(|set| set.contains(&offset));
             Ok(of.map_or(Found::Good, |set| Found::Damaged(set.start)))
         }
@@ -223,6 +232,8 @@ mod tests {
         assert_eq!(find(51, &[(0, 51), (1, 40)], &mut sets), at(1, 51..90));
         assert_eq!(find(50, &[(1, 50)], &mut sets), at(1, 50..51), "the set behind it is another one");
         assert_eq!(find(60, &[(0, 60), (1, 90)], &mut sets), Ok(None));
+        assert_eq!(find(50, &[(2, 50), (1, 50)], &mut sets), at(1, 50..51), "the first one cannot be read");
+        assert_eq!(find(60, &[(2, 60), (0, 60)], &mut sets), Err("no leader".to_owned()));
     }
 
     proptest! {

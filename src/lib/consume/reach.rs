@@ -24,7 +24,7 @@ const GONE: u64 = 3600;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Take,
-    /// It is before the span, and done.
+    /// It is before the span: nothing has to be done.
     Pass,
     /// It is after the span or the end, and left for another replay.
     Leave,
@@ -63,7 +63,7 @@ impl Part {
         self.far_past += usize::from(reaches(GONE));
     }
 
-    /// Whether the partition is past the span; then the number of hosts that are not.
+    /// The number of hosts that are not past the span, if the partition counts as past it.
     fn is_past(&self) -> Option<usize> {
         let all = self.hosts.len();
         let over = all > 0 && (self.past == all || 2 * self.far_past > all);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_ahead_keeps_nobody() {
+    fn a_clock_that_is_ahead_does_not_prolong_the_replay() {
         let mut reach = reach(10, None);
         reach.verdict((0, 0), &label("ahead", NOW.0 + 500), NOW);
         reach.at_end(0, NOW);

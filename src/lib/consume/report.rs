@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::error::Error;
 
 /// How many refusals are logged individually.
-const REFUSALS_TOLD: u64 = 10;
+const REFUSALS_LOGGED: u64 = 10;
 
-/// After how many failed commits in a row a warning is logged.
-const FAILURES_TOLD: u32 = 10;
+/// After how many failed commits in a row a warning is logged. A few fail with every rebalance.
+const FAILURES_LOGGED: u32 = 6;
 
 /// See the module.
 #[derive(Debug)]
@@ -21,9 +21,9 @@ pub(super) struct Report {
     group: String,
     trouble: Option<String>,
     disk: bool,
-    /// Number of failures in a row.
+    /// Number of failed commits in a row.
     commits_failed: u32,
-    /// Messages that are refused, and how often there were some.
+    /// Number of refused messages, and of refusals, each of which is a message or a set of messages.
     refused: u64,
     refusals: u64,
     not_kept: bool,
@@ -61,7 +61,7 @@ impl Report {
         }
     }
 
-    /// A broker is there again, though nothing new may be.
+    /// A broker is connected again, although there may be no new messages.
     pub(super) fn connected(&mut self) {
         if self.trouble.as_ref().is_some_and(|error| *error == RDKafkaErrorCode::AllBrokersDown.to_string()) {
             self.well();
@@ -76,7 +76,7 @@ impl Report {
         let (brokers, topic, group) = (&self.brokers, &self.topic, &self.group);
         let error = code.to_string();
         if self.trouble.as_ref() == Some(&error) {
-            tracing::debug!(error, reason, "still the same");
+            tracing::debug!(error, reason, "still cannot read snapshots from Kafka");
             return;
         }
         tracing::error!(
@@ -119,15 +119,14 @@ impl Report {
     /// Offsets were not committed, so another member would start further back.
     pub(super) fn not_committed(&mut self, error: &str) {
         self.commits_failed = self.commits_failed.saturating_add(1);
-        // A few fail with every rebalance.
-        if self.commits_failed == FAILURES_TOLD {
+        if self.commits_failed == FAILURES_LOGGED {
             tracing::warn!(group = self.group, error, "cannot commit offsets; retrying");
         } else {
             tracing::debug!(error, "offsets were not committed");
         }
     }
 
-    /// Offsets were committed.
+    /// The brokers have committed offsets.
     pub(super) fn committed(&mut self) {
         self.commits_failed = 0;
     }
@@ -139,18 +138,18 @@ impl Report {
         let (partition, offset, last) =
             (refusal.partition, refusal.offsets.start, refusal.offsets.end.saturating_sub(1));
         let reason = &refusal.reason;
-        if self.refusals >= REFUSALS_TOLD && !self.refusals.is_power_of_two() {
+        if self.refusals >= REFUSALS_LOGGED && !self.refusals.is_power_of_two() {
             tracing::debug!(topic, partition, offset, last, reason, "message refused");
         } else {
             match kept {
                 Kept::At(file) => {
                     let file = file.display();
-                    tracing::error!(topic, partition, offset, last, reason, refused, %file, "message refused, and set aside");
+                    tracing::error!(topic, partition, offset, last, reason, refused, %file, "message refused and set aside");
                 }
                 Kept::Full(place) => {
                     let place = place.display();
                     tracing::error!(topic, partition, offset, last, reason, refused, %place,
-                        "message refused, and not copied: there are {MOST} files already; look at them, and remove them");
+                        "message refused but not set aside: the directory already contains {MOST} files; inspect and remove them");
                 }
             }
         }
@@ -171,30 +170,30 @@ impl Report {
         }
     }
 
-    /// It can.
+    /// Refused messages can be set aside again.
     pub(super) fn can_keep(&mut self) {
         if std::mem::replace(&mut self.not_kept, false) {
             tracing::info!(topic = self.topic, "refused messages can be set aside again");
         }
     }
 
-    /// A set of messages stops its partition, and is not found.
+    /// A set of messages that cannot be decompressed stops its partition, and was not located.
     pub(super) fn not_unpacked(&mut self, error: &str) {
         if std::mem::replace(&mut self.not_unpacked, true) {
-            tracing::debug!(error, "messages still cannot be unpacked");
+            tracing::debug!(error, "messages that cannot be decompressed are still not located");
         } else {
             tracing::error!(
                 topic = self.topic,
                 group = self.group,
                 error,
-                "messages cannot be unpacked, or are larger than librdkafka.receive.message.max.bytes, and cannot be located: \
-                 their partition is stopped, retrying; or skip them with kafka-consumer-groups.sh \
-                 --reset-offsets while no member runs"
+                "messages cannot be decompressed, or exceed librdkafka.receive.message.max.bytes, and cannot be located; \
+                 their partition is stopped, retrying; to skip them, stop all members and use \
+                 kafka-consumer-groups.sh --reset-offsets"
             );
         }
     }
 
-    /// It is found.
+    /// The set was located.
     pub(super) fn found(&mut self) {
         self.not_unpacked = false;
     }

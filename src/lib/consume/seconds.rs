@@ -72,29 +72,25 @@ impl Seconds {
     pub(super) fn revoked(&mut self, partition: i32) -> Vec<(u64, HostName)> {
         self.partitions.remove(&partition);
         let is_of = |tokens: &[Token]| tokens.iter().any(|token| token.partition == partition);
-        let bytes = &mut self.bytes;
-        let waiting = &mut self.waiting;
-        self.coming.retain(|(second, _), host| {
-            let gone = is_of(&host.tokens);
-            if gone {
-                *bytes = bytes.saturating_sub(host.bytes);
-                if let Some(waiting) = waiting.get_mut(second) {
-                    waiting.coming = waiting.coming.saturating_sub(1);
-                }
-            }
-            !gone
-        });
         let mut void = Vec::new();
-        for second in self.waiting.values_mut() {
-            let gone: Vec<HostName> =
-                second.hosts.iter().filter(|(_, tokens)| is_of(tokens)).map(|(host, _)| host.clone()).collect();
-            for host in gone {
-                second.hosts.remove(&host);
-                void.push((second.serial, host));
+        // A host can have parts in other partitions, if their number has changed. Those are done then, too.
+        let mut gone: Vec<(Epoch, Vec<Token>)> = Vec::new();
+        for ((second, _), host) in self.coming.extract_if(|_, host| is_of(&host.tokens)) {
+            self.bytes = self.bytes.saturating_sub(host.bytes);
+            if let Some(waiting) = self.waiting.get_mut(&second) {
+                waiting.coming = waiting.coming.saturating_sub(1);
             }
-            second.partitions.remove(&partition);
-            second.changed = true;
+            gone.push((second, host.tokens));
         }
+        for (second, waiting) in &mut self.waiting {
+            for (host, tokens) in waiting.hosts.extract_if(.., |_, tokens| is_of(tokens)) {
+                void.push((waiting.serial, host));
+                gone.push((*second, tokens));
+            }
+            waiting.partitions.remove(&partition);
+            waiting.changed = true;
+        }
+        gone.iter().for_each(|(second, tokens)| self.close(*second, tokens));
         self.tidy();
         void
     }
@@ -177,17 +173,34 @@ impl Seconds {
         self.waiting.get(&second).map(|waiting| waiting.serial)
     }
 
-    /// Notes that the files of a host are on disk. False if they are no longer wanted.
-    pub(super) fn stored(&mut self, whole: &Whole) -> bool {
+    /// Whether the files of a host are still wanted: none of its partitions has been revoked since it was read.
+    pub(super) fn wants(&self, whole: &Whole) -> bool {
         let ours = |token: &Token| self.partitions.get(&token.partition).is_some_and(|of| of.token == *token);
-        let wanted = whole.tokens.iter().all(ours);
-        let Some(waiting) = self.waiting.get_mut(&whole.second) else { return false };
-        waiting.changed = true;
-        waiting.coming = waiting.coming.saturating_sub(1);
-        if wanted {
+        whole.tokens.iter().all(ours)
+    }
+
+    /// Notes that the files of a host are on disk.
+    pub(super) fn stored(&mut self, whole: &Whole) {
+        if let Some(waiting) = self.waiting.get_mut(&whole.second) {
+            waiting.changed = true;
+            waiting.coming = waiting.coming.saturating_sub(1);
             waiting.hosts.insert(whole.host.clone(), whole.tokens.clone());
         }
-        wanted
+    }
+
+    /// Notes that the files of a host are not wanted, and not on disk.
+    pub(super) fn dropped(&mut self, whole: &Whole) {
+        self.left_out(whole.second, &whole.tokens);
+        self.tidy();
+    }
+
+    /// A host will not be a part of this second.
+    fn left_out(&mut self, second: Epoch, tokens: &[Token]) {
+        self.close(second, tokens);
+        if let Some(waiting) = self.waiting.get_mut(&second) {
+            waiting.coming = waiting.coming.saturating_sub(1);
+            waiting.changed = true;
+        }
     }
 
     /// Hosts whose time is over: those whose files that arrived are all complete, and the number of the others, which are
@@ -197,16 +210,16 @@ impl Seconds {
         let is_over = |(second, _): &(Epoch, HostName), host: &Host| {
             now.duration_since(host.since) >= self.limits.assemble && self.is_read(*second, host)
         };
-        let over = self.coming.iter().filter(|(key, host)| is_over(key, host));
-        let mut over: Vec<(Instant, (Epoch, HostName))> = over.map(|(key, host)| (host.since, key.clone())).collect();
-        if self.is_over_full() {
-            over = self.coming.iter().map(|(key, host)| (host.since, key.clone())).collect();
-        }
-        over.sort_unstable();
+        let full = self.is_over_full();
+        let all = self.coming.iter().map(|(key, host)| (host.since, is_over(key, host), key));
+        let mut some: Vec<(Instant, bool, (Epoch, HostName))> =
+            all.filter(|(_, over, _)| full || *over).map(|(since, over, key)| (since, over, key.clone())).collect();
+        some.sort_unstable();
         let (mut rest, mut given_up) = (Vec::new(), 0);
-        for (since, key) in over {
-            if now.duration_since(since) < self.limits.assemble && !self.is_over_full() {
-                break;
+        for (_, over, key) in some {
+            // The oldest make room, whether their time is over or not.
+            if !over && !self.is_over_full() {
+                continue;
             }
             let Some(host) = self.coming.remove(&key) else { continue };
             if host.has_whole_files() {
@@ -215,11 +228,7 @@ impl Seconds {
             }
             given_up += 1;
             self.bytes = self.bytes.saturating_sub(host.bytes);
-            self.close(key.0, &host.tokens);
-            if let Some(waiting) = self.waiting.get_mut(&key.0) {
-                waiting.coming = waiting.coming.saturating_sub(1);
-                waiting.changed = true;
-            }
+            self.left_out(key.0, &host.tokens);
         }
         self.tidy();
         (rest, given_up)

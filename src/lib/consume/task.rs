@@ -42,10 +42,10 @@ pub(super) struct Task {
     ends: BTreeMap<i32, i64>,
     committed: Vec<Position>,
     committed_at: Instant,
-    /// The last turn.
+    /// The time of the last turn.
     turned: Instant,
-    /// When was last said how things are.
-    said: Option<Instant>,
+    /// When the file for `--status` was last written.
+    status_at: Option<Instant>,
 }
 
 impl Task {
@@ -60,7 +60,7 @@ impl Task {
             committed: Vec::new(),
             committed_at: now,
             turned: now,
-            said: None,
+            status_at: None,
             config,
         }
     }
@@ -131,7 +131,7 @@ impl Task {
             if let Some(whole) = whole {
                 self.assembly.save(whole, spool);
             }
-            // What may not be passed is not read on: its partition is paused below.
+            // A partition whose refused message cannot be set aside is paused below.
             let refused = self.refusals.partitions().count() > refusals;
             if nothing || refused || !self.assembly.is_saved() || self.assembly.seconds.is_over_full() {
                 break;
@@ -188,7 +188,7 @@ impl Task {
             settled = client.settled(partitions);
         }
         let settled = settled.unwrap_or_else(|error| {
-            tracing::warn!(%error, "committed offsets unknown: roll-ups of a second sent before may be repeated with fewer hosts");
+            tracing::warn!(%error, "cannot get the committed offsets; roll-ups sent before may be repeated with fewer hosts");
             BTreeMap::new()
         });
         if let Err(error) = client.resume(partitions) {
@@ -226,24 +226,27 @@ impl Task {
             return;
         }
         self.committed_at = now;
+        if !self.committed.is_empty() {
+            // Only failures are reported, and this one has not failed.
+            self.assembly.report.committed();
+        }
         match client.commit(&positions, false) {
-            Ok(()) => {
-                self.assembly.report.committed();
-                self.committed = positions;
-            }
+            Ok(()) => self.committed = positions,
             Err(error) => self.assembly.report.not_committed(&error.to_string()),
         }
     }
 
     fn pause(&mut self, client: &mut Client, drains: bool) {
         let full = self.assembly.seconds.out() >= self.config.queue_size.get();
-        self.assembly.report.full(full && !drains);
+        if !drains {
+            self.assembly.report.full(full);
+        }
         let all = full || drains || !self.assembly.is_saved();
         let every = |task: &Self| task.assembly.seconds.partitions().map(|(number, _)| number).collect();
         let mut wanted: BTreeSet<i32> = if all { every(self) } else { self.assembly.seconds.full() };
         wanted.extend(self.refusals.partitions());
         self.assembly.figures.change(|figures| figures.paused = wanted.len() as u64);
-        // Without brokers nothing is read either.
+        // Without brokers, nothing is read at all.
         let unread = if self.assembly.report.is_well() { wanted.clone() } else { every(self) };
         self.assembly.seconds.pause(&unread, Instant::now());
         if let Err(error) = client.pause(&wanted) {

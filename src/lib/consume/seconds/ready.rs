@@ -89,7 +89,7 @@ impl Seconds {
         self.start_over(&resumed, &hosts, now);
     }
 
-    /// Time in which nothing was read, for whatever reason, was none to wait for the rest of what these partitions have.
+    /// Restarts the deadlines of these partitions and hosts: time during which nothing is read does not count as waiting.
     fn start_over(&mut self, partitions: &BTreeSet<i32>, hosts: &BTreeSet<(Epoch, HostName)>, now: Instant) {
         if partitions.is_empty() {
             return;
@@ -106,7 +106,7 @@ impl Seconds {
         }
     }
 
-    /// This program was stopped until now, or did not get to read.
+    /// Notes that the program was stopped until now, or got no processor time.
     pub(in crate::consume) fn woke(&mut self, now: Instant) {
         let all = self.partitions.keys().copied().collect();
         let hosts = self.coming.keys().cloned().collect();

@@ -1,14 +1,14 @@
-//! How things are: figures, and a file for `--status`.
+//! The state of the thread: figures, and a file for `--status`.
 
 use super::Task;
 use crate::snapshot::group::Group;
 use std::time::{Duration, Instant};
 
 /// How often the file is written.
-const SAY: Duration = Duration::from_secs(1);
+const STATUS: Duration = Duration::from_secs(1);
 
 impl Task {
-    /// Figures, and what `--status` has to say.
+    /// Updates the figures, and the file from time to time.
     pub(super) fn tell(&mut self, now: Instant) {
         let lag: i64 = self
             .assembly
@@ -31,14 +31,14 @@ impl Task {
             figures.held = self.assembly.seconds.held() as u64;
             figures.oldest = self.assembly.seconds.oldest();
         });
-        if self.said.is_none_or(|said| now.duration_since(said) >= SAY) {
-            self.said = Some(now);
-            self.say();
+        if self.status_at.is_none_or(|written| now.duration_since(written) >= STATUS) {
+            self.status_at = Some(now);
+            self.write_status();
         }
     }
 
-    /// Says how things are, for `--status`. Nothing depends on it.
-    fn say(&self) {
+    /// Writes the file for `--status`. Nothing depends on it.
+    fn write_status(&self) {
         let figures = self.assembly.figures.get();
         let group = Group {
             group: self.config.group.clone(),
@@ -56,7 +56,7 @@ impl Task {
             rebalances: figures.rebalances,
         };
         if let Err(error) = group.write(&self.src_dir) {
-            tracing::debug!(%error, "cannot say for --status how things are");
+            tracing::debug!(%error, "cannot write the file for --status");
         }
     }
 }

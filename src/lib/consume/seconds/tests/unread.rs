@@ -3,6 +3,22 @@
 use super::*;
 
 #[test]
+fn what_is_not_read_is_not_missing() {
+    let mut bench = Bench::new(1);
+    bench.begin(&[(0, ONE), (0, TWO)], &[100]);
+    bench.host(0, ONE, 110);
+    let all = BTreeSet::from([0]);
+    bench.seconds.pause(&all, bench.now);
+    bench.wait(60);
+    assert_eq!(bench.out(), [], "two may be the next message");
+    bench.seconds.pause(&BTreeSet::new(), bench.now);
+    bench.wait(4);
+    assert_eq!(bench.out(), []);
+    bench.host(0, TWO, 110);
+    assert_eq!(bench.hosts_out(), [(110, names(&["one", "two"]))]);
+}
+
+#[test]
 fn time_in_which_nothing_is_read_is_not_time_to_wait() {
     let all = BTreeSet::from([0]);
     let pauses: [fn(&mut Bench); 2] =
@@ -58,7 +74,7 @@ fn a_contradiction_changes_nothing_and_the_oldest_is_what_is_not_delivered() {
     assert_eq!(bench.seconds.partitions().collect::<Vec<_>>(), [(0, Some(1))], "it is passed when it is kept");
     assert_eq!(bench.seconds.oldest(), Some(Epoch(100)));
     let whole = taken(&mut bench, 2).unwrap().unwrap();
-    assert!(bench.seconds.stored(&whole));
+    bench.store(&whole);
     bench.wait(5);
     assert_eq!((bench.hosts_out().len(), bench.seconds.oldest()), (1, Some(Epoch(100))));
     bench.deliver(100);

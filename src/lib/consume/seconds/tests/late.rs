@@ -1,0 +1,42 @@
+//! Late hosts, and the roll-ups that are repeated for them.
+
+use super::*;
+
+#[test]
+fn a_late_host_makes_its_cluster_again_and_no_other() {
+    let mut bench = Bench::new(2);
+    bench.begin(&[(0, ONE), (0, TWO), (1, FAR)], &[100]);
+    bench.host(0, ONE, 110);
+    bench.host(1, FAR, 110);
+    bench.wait(5);
+    let missing = vec![("ams".to_owned(), 1), ("fra".to_owned(), 0)];
+    assert_eq!(bench.out(), [(110, names(&["far", "one"]), vec![], missing)]);
+    bench.host(0, TWO, 110);
+    assert_eq!(bench.out(), [], "the first is not delivered");
+    bench.deliver(110);
+    let whole = vec![("ams".to_owned(), 0)];
+    assert_eq!(bench.out(), [(110, names(&["two"]), names(&["one"]), whole)]);
+    bench.deliver(110);
+    bench.begin(&[(0, ONE), (0, TWO)], &[200]);
+    assert_eq!(bench.seconds.forget(), [], "the other partition is behind");
+    bench.host(0, ("ams", "three"), 110);
+    assert_eq!(bench.out(), [(110, names(&["three"]), vec![], vec![])], "too late for a roll-up, not for itself");
+    bench.begin(&[(1, FAR)], &[200]);
+    assert_eq!(bench.seconds.forget(), [Epoch(100), Epoch(110)]);
+}
+
+#[test]
+fn a_partition_that_is_behind_another_rolls_up_again_all_the_same() {
+    let mut bench = Bench::new(2);
+    bench.host(0, ("ahead", "a"), 1000);
+    bench.host(1, ("behind", "b"), 10);
+    bench.wait(5);
+    assert_eq!(bench.hosts_out().len(), 2);
+    assert!(bench.seconds.forget().is_empty());
+    bench.deliver(10);
+    bench.host(1, ("behind", "c"), 10);
+    let all = vec![(10, vec!["c".to_owned()], vec!["b".to_owned()], vec![("behind".to_owned(), 0)])];
+    assert_eq!(bench.out(), all);
+    bench.host(1, ("behind", "b"), 71);
+    assert_eq!(bench.seconds.forget(), [Epoch(10)]);
+}
