@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
 fn show(loaded: &Loaded, asked: &Top) -> u8 {
     let pull = &loaded.config.pull;
     if asked.replay.is_none() && pull.socket_dir.is_none() && pull.servers.is_empty() {
-        return refuse("neither socket-dir nor servers is set in [pull]: there is nothing to look at", exit::CONFIG);
+        return refuse("neither socket-dir nor servers is set in [pull], so there is nothing to show", exit::CONFIG);
     }
     if let Some(reason) = unknown_host(asked, &loaded.config.hosts, &host::name()) {
         return refuse(&reason, exit::CONFIG);

@@ -87,11 +87,10 @@ fn nothing(tick: &Tick) -> String {
     let reasons = tick.silent.iter().map(|silent| format!("{}: {}", silent.socket, silent.reason));
     let reasons: Vec<String> = reasons.collect();
     if reasons.is_empty() {
-        return "there is no socket; HAProxy does not run, or has its stats sockets elsewhere than socket-dir"
-            .to_owned();
+        return "no sockets found; HAProxy is not running, or its stats sockets are not in socket-dir".to_owned();
     }
     let advice = if reasons.iter().any(|reason| reason.contains("ermission denied")) {
-        "; run it as a user who may connect to the socket, such as that of haproxystats-pull"
+        "; run it as a user that may connect to the socket, such as that of haproxystats-pull"
     } else {
         ""
     };
@@ -104,7 +103,7 @@ fn print(model: &Model, asked: &Top) -> u8 {
     }
     match document::render(model) {
         Ok(text) => say(&format!("{text}\n")),
-        Err(error) => refuse(&format!("no document can be made: {error}"), exit::FAILURE),
+        Err(error) => refuse(&format!("cannot write the document: {error}"), exit::FAILURE),
     }
 }
 

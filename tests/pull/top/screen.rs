@@ -191,7 +191,7 @@ fn it_stops_and_goes_on_as_the_shell_has_it() {
         terminal.press(&[","]);
         terminal.wait("the one before", shown);
     }
-    // What stops without being told to begins anew as well.
+    // One that stops by itself starts over as well.
     kill(pid, Signal::SIGSTOP).unwrap();
     terminal.wait("the shell", |text| text.contains("Stopped"));
     terminal.command("fg");

@@ -167,7 +167,7 @@ pub(in crate::top) fn state(object: &Object) -> String {
         "UP" => "is up".to_owned(),
         "DOWN" | "DOWN n/m" => "is down".to_owned(),
         "UP n/m" => format!("fails its check ({said})"),
-        "NOLB" => "takes no new sessions (its check says so)".to_owned(),
+        "NOLB" => "takes no new sessions, as set by its check".to_owned(),
         "DRAIN" => "is set to drain".to_owned(),
         "MAINT" => "is in maintenance".to_owned(),
         "no check" => "is not checked".to_owned(),
@@ -260,7 +260,7 @@ fn processes(before: &Tick, now: &Tick, pairs: &[Pair<'_>], within: &dyn Fn(&str
     let leaving = before.processes.iter().filter(|process| process.part == Part::Leaving && within(&process.host));
     for process in leaving {
         if now.processes.iter().all(|other| other.socket != process.socket) {
-            let text = format!("worker {} of {} has left", pid(process), process.host);
+            let text = format!("worker {} of {} has exited", pid(process), process.host);
             changes.push(of_host(Gravity::Good, What::Left, text));
         }
     }
@@ -292,7 +292,7 @@ fn certificates(before: &Tick, now: &Tick, within: &dyn Fn(&str) -> bool, change
     }
 }
 
-/// A line for changes that are left out: `12 changes: 3 bad`.
+/// A line for changes that are not shown: `and 12 other changes`.
 pub(in crate::top) fn summary(left_out: usize) -> String {
     format!("and {}", plural(left_out, "other change", "other changes"))
 }

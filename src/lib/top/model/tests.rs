@@ -96,7 +96,7 @@ fn a_worker_that_leaves_adds_its_traffic_and_has_no_say_in_states() {
     assert_eq!(model.leaving(), (1, 9.0));
     assert_eq!(texts(&model)[1], "worker 7 of lb-01 is leaving with 9 sessions");
     let gone = Model::of(Some(&now), &tick(120, &[("a.sock_info", info(8, 1)), ("a.sock_stat", row("UP", 30))]), None);
-    assert_eq!(texts(&gone), ["worker 7 of lb-01 has left"]);
+    assert_eq!(texts(&gone), ["worker 7 of lb-01 has exited"]);
     assert_eq!(find(&gone.servers, "web/s1").known, Known::All);
 }
 
@@ -216,7 +216,7 @@ fn processes_that_disagree_are_counted() {
 }
 
 #[test]
-fn silence_and_certificates_are_told() {
+fn silence_and_certificates_are_reported() {
     let sni = |date: &str| format!("# Certificate Name\tFilename\tNotAfter\nx\tx.pem\t{date} 08:00:00 2026 GMT\n");
     let at = |epoch, date: &str| {
         let mut tick = tick(epoch, &[("a.sock_certificates", sni(date)), ("a.sock_info", info(7, 0))]);

@@ -20,7 +20,7 @@ use ratatui_core::layout::Rect;
 /// The source of the ticks, for the first line.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Origin {
-    /// Sockets, with this interval.
+    /// Sockets, which are queried every `interval` seconds.
     Live { interval: f64 },
     /// Snapshot `number` of `of`.
     Replay { number: usize, of: usize },
@@ -107,8 +107,11 @@ fn head(canvas: &mut Canvas<'_>, feed: &Feed, view: &View, origin: &Origin, pale
     let text = match (&view.note, silent, model.interval) {
         (Some(note), _, _) => note.clone(),
         (None, Some(silent), _) => silent,
-        (None, None, None) if feed.is_empty() => "asking the sockets".to_owned(),
-        (None, None, None) => "rates appear with the next refresh".to_owned(),
+        (None, None, None) if feed.is_empty() => "querying the sockets".to_owned(),
+        (None, None, None) => match origin {
+            Origin::Live { .. } => "rates appear with the next refresh".to_owned(),
+            Origin::Replay { .. } => "rates appear with the next snapshot".to_owned(),
+        },
         (None, None, Some(_)) => sorted(view).unwrap_or_default(),
     };
     canvas.write(3, 0, &text, usize::MAX, palette.tone(Tone::Warning));

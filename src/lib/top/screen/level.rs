@@ -15,7 +15,6 @@ pub(super) enum Level {
     Servers(Option<Arc<str>>),
     /// One object in every process.
     Object(Key),
-    /// Processes of a host, or of all hosts.
     Processes,
     Certificates,
     Changes,

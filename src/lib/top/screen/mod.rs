@@ -126,34 +126,34 @@ impl Desk {
 /// The events that the loop waits for.
 enum Happening {
     News(Option<News>),
-    Told,
-    Stop,
-    GoOn,
+    Ended,
+    Stopped,
+    Resumed,
     Tick(Option<Result<Tick, GatherError>>),
     Due,
 }
 
 /// The signals that the screen handles.
-struct Told {
+struct SignalSet {
     end: Signals,
     stop: tokio::signal::unix::Signal,
-    go_on: tokio::signal::unix::Signal,
+    resume: tokio::signal::unix::Signal,
 }
 
-impl Told {
+impl SignalSet {
     fn listen() -> io::Result<Self> {
         Ok(Self {
             end: Signals::listen()?,
             stop: signal(SignalKind::from_raw(libc::SIGTSTP))?,
-            go_on: signal(SignalKind::from_raw(libc::SIGCONT))?,
+            resume: signal(SignalKind::from_raw(libc::SIGCONT))?,
         })
     }
 
     async fn next(&mut self) -> Happening {
         tokio::select! {
-            _ = self.end.next() => Happening::Told,
-            _ = self.stop.recv() => Happening::Stop,
-            _ = self.go_on.recv() => Happening::GoOn,
+            _ = self.end.next() => Happening::Ended,
+            _ = self.stop.recv() => Happening::Stopped,
+            _ = self.resume.recv() => Happening::Resumed,
         }
     }
 }
@@ -174,7 +174,7 @@ fn asker(mut live: Live) -> (Sender<()>, Receiver<Result<Tick, GatherError>>) {
 
 async fn live(config: &Config, asked: &Top, pace: Pace) -> Result<(), ScreenError> {
     let (ask, mut answers) = asker(Live::new(config, host::name(), pace));
-    let mut told = Told::listen()?;
+    let mut signals = SignalSet::listen()?;
     let mut news = terminal::news()?;
     let mut interval = asked.interval;
     let mut desk = Desk {
@@ -190,15 +190,15 @@ async fn live(config: &Config, asked: &Top, pace: Pace) -> Result<(), ScreenErro
         desk.draw()?;
         let happening = tokio::select! {
             news = news.recv() => Happening::News(news),
-            told = told.next() => told,
+            happening = signals.next() => happening,
             tick = answers.recv() => Happening::Tick(tick),
             () = sleep_until(due), if !asking && !desk.view.paused => Happening::Due,
         };
         let effect = match happening {
             Happening::News(news) => desk.news(news),
-            Happening::Told | Happening::Tick(None) => Effect::Quit,
-            Happening::Stop => Effect::Suspend,
-            Happening::GoOn => {
+            Happening::Ended | Happening::Tick(None) => Effect::Quit,
+            Happening::Stopped => Effect::Suspend,
+            Happening::Resumed => {
                 desk.screen.again()?;
                 Effect::Nothing
             }
@@ -224,7 +224,7 @@ async fn live(config: &Config, asked: &Top, pace: Pace) -> Result<(), ScreenErro
 }
 
 async fn replay(asked: &Top, mut player: Player) -> Result<(), ScreenError> {
-    let mut told = Told::listen()?;
+    let mut signals = SignalSet::listen()?;
     let mut news = terminal::news()?;
     let mut view = View::new(asked.host.clone(), true);
     let mut feed = Feed::default();
@@ -239,12 +239,12 @@ async fn replay(asked: &Top, mut player: Player) -> Result<(), ScreenError> {
         desk.draw()?;
         let happening = tokio::select! {
             news = news.recv() => Happening::News(news),
-            told = told.next() => told,
+            happening = signals.next() => happening,
         };
         let effect = match happening {
             Happening::News(news) => desk.news(news),
-            Happening::Stop => Effect::Suspend,
-            Happening::GoOn => {
+            Happening::Stopped => Effect::Suspend,
+            Happening::Resumed => {
                 desk.screen.again()?;
                 Effect::Nothing
             }

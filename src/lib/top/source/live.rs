@@ -61,7 +61,7 @@ impl Live {
             failed.filter_map(|socket| Some(Silent { socket: socket.name, reason: socket.failure? })).collect();
         tick.silent.extend(directory.map(|reason| Silent { socket: "socket-dir".to_owned(), reason }));
         if failed_masters > 0 {
-            let reason = format!("{failed_masters} masters or old workers have not answered");
+            let reason = format!("{failed_masters} masters or old workers did not answer");
             tick.silent.push(Silent { socket: "master-sockets".to_owned(), reason });
         }
         Ok(tick)

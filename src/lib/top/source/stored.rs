@@ -39,7 +39,7 @@ impl Shelf {
         let mut shelf = Self { path: path.to_owned(), span, snapshots: Vec::new(), reader };
         shelf.look()?;
         if shelf.snapshots.is_empty() {
-            let of_span = if span == Span::default() { "" } else { " of this time" };
+            let of_span = if span == Span::default() { "" } else { " of this period" };
             return Err(ShelfError::Empty { path: shelf.path, of_span });
         }
         Ok(shelf)

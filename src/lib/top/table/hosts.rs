@@ -27,7 +27,7 @@ struct Sums<T>(std::marker::PhantomData<T>);
 impl<T: Summed> Sums<T> {
     const REQUESTS: Column<T> = Column::figures(
         "REQ/S",
-        "client requests per second; sessions where it is not HTTP",
+        "client requests per second; sessions in TCP mode",
         6,
         1,
         |line| rate(line.totals().requests, line.totals().known),
@@ -140,7 +140,7 @@ pub(in crate::top) static HOSTS: &[Column<HostLine>] = &[
     ),
     Column::figures(
         "OLD",
-        "workers that are leaving",
+        "leaving workers",
         3,
         6,
         |host| if host.leaving == 0 { Cell::faint("0") } else { Cell::toned(host.leaving.to_string(), Tone::Warning) },
@@ -161,13 +161,20 @@ pub(in crate::top) static HOSTS: &[Column<HostLine>] = &[
 pub(in crate::top) static PROCESSES: &[Column<ProcessLine>] = &[
     Column::text(
         "SOCKET",
-        "socket that was asked; of a worker that is leaving, its master and its pid",
+        "queried socket; for a leaving worker, the socket of its master, and its PID",
         14,
         0,
         |process| Cell::plain(&*process.socket),
         |a, b| a.socket.cmp(&b.socket),
     ),
-    Column::text("HOST", "its host", 8, 6, |process| Cell::plain(&*process.host), |a, b| a.host.cmp(&b.host)),
+    Column::text(
+        "HOST",
+        "host of the process",
+        8,
+        6,
+        |process| Cell::plain(&*process.host),
+        |a, b| a.host.cmp(&b.host),
+    ),
     Column::words(
         "STATE",
         "whether it accepts connections",

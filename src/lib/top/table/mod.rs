@@ -52,53 +52,36 @@ impl Cell {
 /// A column of a table of `T`.
 #[derive(Debug)]
 pub(super) struct Column<T> {
-    pub(super) title: &'static str,
-    /// A description for the help.
-    pub(super) about: &'static str,
+    pub(super) title: Text,
+    /// A description, shown when the table is sorted by this column.
+    pub(super) about: Text,
     /// Width in characters; for texts the minimum.
     pub(super) width: usize,
     pub(super) align: Align,
     /// In narrow terminals, columns with the highest number are left out first.
     pub(super) leaves: u8,
-    pub(super) cell: fn(&T) -> Cell,
+    pub(super) cell: Show<T>,
     /// Sorts the most interesting rows first: the largest numbers, the worst states.
-    pub(super) order: fn(&T, &T) -> Ordering,
+    pub(super) order: Order<T>,
 }
+
+type Text = &'static str;
+type Show<T> = fn(&T) -> Cell;
+type Order<T> = fn(&T, &T) -> Ordering;
 
 impl<T> Column<T> {
     /// A column of names and other texts.
-    const fn text(
-        title: &'static str,
-        about: &'static str,
-        width: usize,
-        leaves: u8,
-        cell: fn(&T) -> Cell,
-        order: fn(&T, &T) -> Ordering,
-    ) -> Self {
+    const fn text(title: Text, about: Text, width: usize, leaves: u8, cell: Show<T>, order: Order<T>) -> Self {
         Self { title, about, width, align: Align::Text, leaves, cell, order }
     }
 
     /// A column of words such as states.
-    const fn words(
-        title: &'static str,
-        about: &'static str,
-        width: usize,
-        leaves: u8,
-        cell: fn(&T) -> Cell,
-        order: fn(&T, &T) -> Ordering,
-    ) -> Self {
+    const fn words(title: Text, about: Text, width: usize, leaves: u8, cell: Show<T>, order: Order<T>) -> Self {
         Self { align: Align::Left, ..Self::text(title, about, width, leaves, cell, order) }
     }
 
     /// A column of numbers.
-    const fn figures(
-        title: &'static str,
-        about: &'static str,
-        width: usize,
-        leaves: u8,
-        cell: fn(&T) -> Cell,
-        order: fn(&T, &T) -> Ordering,
-    ) -> Self {
+    const fn figures(title: Text, about: Text, width: usize, leaves: u8, cell: Show<T>, order: Order<T>) -> Self {
         Self { align: Align::Right, ..Self::text(title, about, width, leaves, cell, order) }
     }
 }

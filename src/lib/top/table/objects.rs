@@ -52,7 +52,7 @@ const SINCE: Column<Object> = Column::figures(
 );
 const REQUESTS: Column<Object> = Column::figures(
     "REQ/S",
-    "requests per second; sessions where it is not HTTP",
+    "requests per second; sessions in TCP mode",
     6,
     1,
     |object| rate(object.requests(), object.known),
@@ -60,7 +60,7 @@ const REQUESTS: Column<Object> = Column::figures(
 );
 const ERRORS: Column<Object> = Column::figures(
     "ERR/S",
-    "errors per second: 5xx; of servers also failed connections and responses",
+    "errors per second: 5xx; for servers also failed connections and responses",
     6,
     0,
     |object| errors(object.errors(), object.known),
@@ -68,7 +68,7 @@ const ERRORS: Column<Object> = Column::figures(
 );
 const TIME: Column<Object> = Column::figures(
     "TIME",
-    "response time; connect time where it is not HTTP",
+    "response time; connect time in TCP mode",
     6,
     2,
     |object| object.latency().map_or_else(Cell::none, |time| Cell::plain(milliseconds(time))),
@@ -76,7 +76,7 @@ const TIME: Column<Object> = Column::figures(
 );
 const QUEUE: Column<Object> = Column::figures(
     "QUEUE",
-    "queued requests; of backends with those of their servers",
+    "queued requests; for backends including those of their servers",
     5,
     4,
     |object| number(Some(object.waiting).filter(|_| object.key.kind != Rank::Frontend), Tone::Warning),
@@ -92,7 +92,7 @@ const SESSIONS: Column<Object> = Column::figures(
 );
 const LIMIT: Column<Object> = Column::figures(
     "LIMIT",
-    "limit of sessions",
+    "maximum number of sessions",
     5,
     9,
     |object| number(object.get(Field::SessionLimit), Tone::Faint),
@@ -141,7 +141,7 @@ const SHARE: Column<Object> = Column::figures(
 );
 const WEIGHT: Column<Object> = Column::figures(
     "OF WGT",
-    "share of their weight, to compare with SHARE",
+    "share of the weight of these servers, to compare with SHARE",
     6,
     6,
     |object| object.share.map_or_else(Cell::none, |share| Cell::plain(percent(share.weight))),

@@ -48,7 +48,7 @@ pub(in crate::top) static PARTS: &[Column<Part>] = &[
         |part| Cell::plain(&*part.socket),
         |a, b| a.socket.cmp(&b.socket),
     ),
-    Column::text("HOST", "its host", 8, 6, |part| Cell::plain(&*part.host), |a, b| a.host.cmp(&b.host)),
+    Column::text("HOST", "host of the process", 8, 6, |part| Cell::plain(&*part.host), |a, b| a.host.cmp(&b.host)),
     Column::words(
         "STATE",
         "state in this process",
