@@ -41,12 +41,12 @@ fn declarations() -> Vec<(&'static str, Vec<&'static Definition>)> {
         ("Of each socket, on the page of haproxystats-pull alone (label `socket`)", pull::SOCKET.to_vec()),
         ("Of the agent (`self-metrics` of `[agent]`)", AGENT.to_vec()),
         (
-            "Of each service of the agent, behind `agent.<service>.`; where the figure is one of several, the word follows \
+            "Of each service of the agent, prefixed with `agent.<service>.`; where the figure is one of several, the word follows \
              its name: `AnswersUp`, `StateDrain`",
             AGENT_SERVICE.to_vec(),
         ),
         (
-            "Of each check of a service of the agent, behind `agent.<service>.<check>.`: `CheckFailuresTimeout`",
+            "Of each check of a service of the agent, prefixed with `agent.<service>.<check>.`: `CheckFailuresTimeout`",
             AGENT_CHECK.to_vec(),
         ),
         (

@@ -75,33 +75,38 @@ figures! {
         WatchRescues "events" Counter
             "Times that src-dir was replaced or the kernel lost events, so that the whole directory had to be scanned.";
         SourceUp "state" Gauge
-            "1 while snapshots can be read from Kafka, 0 while they cannot. This figure and those below are sent with source = kafka.";
+            "1 while snapshots can be read from Kafka, otherwise 0. This metric and the following ones are only sent with \
+             source = kafka.";
         SourcePartitions "partitions" Gauge
-            "Partitions of the topic that this member of the group reads.";
+            "Partitions of the topic that are assigned to this member of the group.";
         SourcePartitionsPaused "partitions" Gauge
-            "Those of them that are not read now: destinations do not have what was read, or seconds wait for their hosts.";
+            "Assigned partitions that are not read at present: because destinations do not have what was read, because many \
+             seconds wait for their hosts, or because the disk cannot be written.";
         SourcePartitionsHeld "partitions" Gauge
-            "Those of them with a message of a later version of the format: they are read no further until all members are upgraded.";
+            "Assigned partitions that are stopped at a message of a later version of the format, until the members are \
+             upgraded.";
         SourceLag "messages" Gauge
-            "Messages of these partitions that are not committed, which is done when all before them is delivered.";
+            "Messages of the assigned partitions that are not committed. A message is committed when it and everything before \
+             it is delivered.";
         SourceOldestAge "seconds" Gauge
-            "Age of the oldest snapshot of these partitions that was read and that at least one destination does not have yet; 0 if \
-             there is none.";
+            "Age of the oldest snapshot that was read from the assigned partitions and that at least one destination does \
+             not have yet; 0 if there is none.";
         SourceAssembling "snapshots" Gauge
             "Seconds that wait for files or hosts.";
         SourceBufferedBytes "bytes" Gauge
-            "Memory for files of which a part is missing.";
+            "Memory for incomplete files.";
         SourceAssembled "hosts" Counter
-            "Snapshots of hosts that were read and put together, repetitions included.";
+            "Snapshots of hosts that were assembled from messages, including repetitions.";
         SourceIncomplete "hosts" Counter
-            "Snapshots of hosts of which a file never came; those with a file of which a part never came are given up.";
+            "Snapshots of hosts with missing files. They are processed without these files, but dropped if a part of another \
+             file is missing.";
         SourceLate "snapshots" Counter
-            "Seconds that were sent once more since a host of them came late.";
+            "Seconds that were sent again because a host arrived late.";
         SourceRefused "messages" Counter
-            "Messages that were refused, and set aside in failed/kafka-source/: of another program, damaged, contradicting others, too \
-             large, or impossible to unpack.";
+            "Messages that were refused and set aside in failed/kafka-source/: from another program, damaged, contradicting \
+             others, too large, or impossible to decompress.";
         SourceRebalances "events" Counter
-            "Times that partitions came to this member or went away.";
+            "Times that partitions were assigned to this member or revoked from it.";
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn answer(scrape: Scrape, mut page: Page, statistics: Option<&Path>) 
     match Statistics::open(src_dir) {
         Ok(None) => scrape.answer(page),
         Ok(Some(statistics)) => {
-            let about = "Time of the pull behind the statistics on this page, in seconds since the epoch.";
+            let about = "Time at which the statistics on this page were pulled, in seconds since the epoch.";
             let name = format!("{PREFIX}statistics_time_seconds");
             page.family(&name, Kind::Gauge, about).sample(&[], as_f64(statistics.epoch().0));
             scrape.answer_with(page, statistics);
