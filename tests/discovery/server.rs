@@ -269,7 +269,7 @@ fn a_state_directory_that_cannot_be_written_is_told_and_ends_nothing() {
     site.write("servers", &servers([1]));
     let server = site.start("log", &["--server"]);
     wait_for("the list is there", || site.slots().starts_with("i-1 "));
-    // A directory in place of the temporary file: whoever the tests run as, it cannot be written.
+    // A directory in place of the temporary file: it cannot be written by any user.
     std::fs::create_dir(site.path("state/list.json.new")).unwrap();
     site.write("servers", &servers([1, 2]));
     wait_for("it tells", || server.log().contains("the store failed"));

@@ -13,7 +13,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What it does with a request in place of taking it.
 #[derive(Debug, Clone)]
@@ -69,6 +69,8 @@ pub struct Taken {
     newest: BTreeMap<String, i64>,
     /// Requests that were answered.
     pub requests: usize,
+    /// When the last request was answered.
+    pub answered: Option<Instant>,
     /// Statuses of the answers.
     pub statuses: BTreeMap<u16, usize>,
     /// Requests that were refused since a sample was older than another one, and whose answers were waited for.
@@ -235,6 +237,7 @@ fn serve(protocol: Protocol, stream: &TcpStream, shared: &Shared) {
         {
             let mut taken = lock(&shared.taken);
             taken.requests += 1;
+            taken.answered = Some(Instant::now());
             *taken.statuses.entry(answer.0).or_default() += 1;
             taken.head = head;
         }

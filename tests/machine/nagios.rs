@@ -120,7 +120,7 @@ fn nothing_keeps_a_check_from_an_answer() {
     let begun = Instant::now();
     let (code, text) = check("check_haproxystats_pull.sh", &["-f", fifo.to_str().unwrap(), "-t", "0.5"]);
     assert_eq!((code, text.as_str()), (3, "UNKNOWN: no result within 0.5 s\n"));
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 
     // No program of ours, in a PATH that has nothing.
     let script = std::fs::read_to_string(plugins().join("check_haproxystats")).unwrap();

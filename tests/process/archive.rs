@@ -208,7 +208,7 @@ fn a_replay_that_is_stopped_says_where_to_go_on() {
     running.signal(Signal::SIGTERM);
     let status = running.wait(SOON);
     assert_eq!(status.code(), Some(1), "{}", running.output());
-    assert!(running.output().contains("go on with --from 17000"), "{}", running.output());
+    assert!(running.output().contains("continue with --from 17000"), "{}", running.output());
 }
 
 #[test]

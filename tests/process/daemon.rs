@@ -59,7 +59,8 @@ fn what_settles_stays_on_disk_and_holds_nothing_up() {
     assert_eq!(setup.waiting(), published, "all have arrived, and none is certain");
     let start = Instant::now();
     daemon.stop(SOON);
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    // Neither for half a minute, nor for the grace period of ten seconds.
+    assert!(start.elapsed() < Duration::from_secs(9), "{:?}", start.elapsed());
     // The last of them may have arrived a moment before.
     assert!(daemon.output().contains(" settling="), "{}", daemon.output());
     assert_eq!(setup.waiting(), published);
@@ -188,7 +189,7 @@ fn the_grace_period_ends() {
     let mut daemon = setup.daemon();
     wait_until(SOON, "a connection", || graphite.connections() > 0);
     daemon.signal(Signal::SIGTERM);
-    assert!(daemon.wait(Duration::from_secs(15)).success());
+    assert!(daemon.wait(SOON).success());
     assert_eq!(setup.waiting().len(), 3);
 }
 
@@ -531,13 +532,16 @@ fn systemd_is_told() {
     until("READY=1", &mut told);
     setup.publish([0]);
     until("STATUS=0 waiting, 0 in flight, 0 settling, oldest 0 s; 1 workers; 1 delivered, 0 quarantined", &mut told);
-    told.clear();
-    let start = Instant::now();
-    for _ in 0..4 {
-        told.retain(|message| !message.contains("WATCHDOG=1"));
-        until("WATCHDOG=1", &mut told);
-    }
-    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    // More than once a second; a busy machine may need several attempts.
+    let is_fed = (0..10).any(|_| {
+        let start = Instant::now();
+        for _ in 0..4 {
+            told.retain(|message| !message.contains("WATCHDOG=1"));
+            until("WATCHDOG=1", &mut told);
+        }
+        start.elapsed() < Duration::from_secs(4)
+    });
+    assert!(is_fed, "four notifications never came within four seconds");
     // A parent that does not come round does not feed the watchdog, whatever its other threads do.
     daemon.signal(Signal::SIGSTOP);
     socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();

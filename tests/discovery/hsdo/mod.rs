@@ -3,7 +3,7 @@
 //! names does differ. Whatever HSDO does, this program serves those that the answers call good.
 //!
 //! HSDO is in no package registry, so its part was recorded: `tests/data/hsdo/answers.jsonl` has a line for each case, with
-//! the answers and what HSDO made of them. To record it anew, with new answers where `cases.rs` has changed:
+//! the answers and what HSDO made of them. To record it again, with new answers where `cases.rs` has changed:
 //!
 //! ```sh
 //! git clone https://github.com/BedrockStreaming/hsdo /tmp/hsdo
@@ -191,7 +191,7 @@ fn recorded() -> Vec<Case> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// HAProxy as HSDO's documentation has it, save for the checks.
+/// HAProxy as HSDO's documentation has it, except for the checks.
 fn haproxy() -> Balancer {
     let template = |name: &str| format!("server-template {name} 1-{SLOTS} 127.0.0.2:{PORT} disabled");
     Balancer::start(&[("web", &template("web")), ("spare", &template("spare"))], "admin")

@@ -93,7 +93,7 @@ impl Shared {
         if self.dead.lock().unwrap().contains(&address) {
             return stream.shutdown(Shutdown::Both);
         }
-        // Longer than a busy machine keeps HAProxy from sending: whoever gives up sooner is taken for a broken server.
+        // Longer than a busy machine keeps HAProxy from sending: a client that gives up sooner would report a broken server.
         stream.set_read_timeout(Some(Duration::from_secs(15)))?;
         let mut head = Vec::new();
         let mut part = [0; 2048];

@@ -116,6 +116,6 @@ fn what_cannot_be_read_is_set_aside_and_counters_begin_anew() {
     });
     assert_eq!(world.value("haproxystats.PullDamagedStates"), 1);
     assert!(names(&kept).contains(&format!("damaged-{epoch}")));
-    assert_eq!(world.value("frontend.f.stot"), 0, "it begins anew");
+    assert_eq!(world.value("frontend.f.stot"), 0, "it starts from 0");
     world.pull.stop(SOON);
 }

@@ -51,7 +51,7 @@ fn a_server_that_was_gone_for_longer_than_forget_after_begins_at_0() {
     let mut world = World::start(newest, "", ["", "", ""]);
     let file = world.place.path().join("haproxystats.conf");
     let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replace("continuous-counters = true", "continuous-counters = true\nforget-after = 3"))
+    fs::write(&file, text.replace("continuous-counters = true", "continuous-counters = true\nforget-after = 4"))
         .unwrap();
     world.restart_pull(&[]);
     wait_until(SOON, "HAProxy answers", || world.pid().is_some());
@@ -71,14 +71,15 @@ fn a_server_that_was_gone_for_longer_than_forget_after_begins_at_0() {
     wait_until(SOON, "the last sessions have ended", || world.admin("del server b/s2").contains("Server deleted"));
     let of_backend = world.value("backend.b.stot");
     // It is not shown any more; its row is in the file of what is carried, until it is forgotten.
-    let carries = |world: &World| {
-        let all = names(&world.incoming());
-        let newest = all.iter().filter(|name| name.parse::<u64>().is_ok()).max()?;
-        let text = fs::read_to_string(world.incoming().join(newest).join("lb.sock_carriedstat")).unwrap_or_default();
-        Some(text.contains("b,s2,"))
+    let carrying = |world: &World| -> Vec<bool> {
+        let mut all = names(&world.incoming());
+        all.retain(|name| name.parse::<u64>().is_ok());
+        all.sort();
+        let carried = |name: &String| fs::read_to_string(world.incoming().join(name).join("lb.sock_carriedstat"));
+        all.iter().map(|name| carried(name).unwrap_or_default().contains("b,s2,")).collect()
     };
-    wait_until(SOON, "it is carried", || carries(&world) == Some(true));
-    wait_until(SOON, "it is forgotten", || carries(&world) == Some(false));
+    wait_until(SOON, "it is carried", || carrying(&world).contains(&true));
+    wait_until(SOON, "it is forgotten", || carrying(&world).last() == Some(&false));
     world.settle();
     // It steps back on purpose.
     world.values.retain(|path, _| !path.contains("server.s2."));
