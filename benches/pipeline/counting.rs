@@ -189,7 +189,7 @@ impl Double {
         Self { place: place.to_owned(), reloads }
     }
 
-    /// A new process takes the socket. The first one is gone with that, and the second one leaves for ever.
+    /// A new process takes the socket. The first one is gone with that, and the second one never returns.
     pub(crate) fn reload(&self) {
         self.reloads.fetch_add(1, Ordering::SeqCst);
     }

@@ -29,7 +29,7 @@ pub struct KindPlan {
     pub send: Vec<usize>,
     /// For servers with `aggr-server-metrics`: metrics of a server over all backends, which selections do not touch.
     pub send_aggregated: Vec<usize>,
-    /// By field, the one that takes its place in clusters and in messages: the same, save for plain averages of times.
+    /// By field, the one that takes its place in clusters and in messages: the same, except for plain averages of times.
     pub beyond: Vec<usize>,
     /// Whether it is noted how many requests the averages of times of each object are over.
     pub weights: bool,
@@ -159,7 +159,7 @@ pub struct DaemonMetric {
     pub combine: Combine,
     /// Sent (as 0, where it is a sum) even when this HAProxy does not print it.
     pub default: bool,
-    /// Sent as 0 where no process prints it, as by the Python program.
+    /// Sent as 0 if no process prints it, like the Python program.
     pub zero: bool,
 }
 

@@ -35,7 +35,7 @@ impl Reporter {
         Self { program, graphite: RefCell::default(), skipped: Cell::new(0) }
     }
 
-    /// Sends what `figures` tells at every `interval`, for ever: paths behind `<namespace>.haproxystats.`, and their
+    /// Sends what `figures` tells at every `interval`, and never returns: paths below `<namespace>.haproxystats.`, and their
     /// values. Ends at once, with a line in the log, where the files for TLS cannot be used.
     pub async fn run(&self, config: config::Graphite, interval: Duration, figures: impl Fn() -> Vec<(String, f64)>) {
         let (notices, mut said) = unbounded_channel();
@@ -179,7 +179,7 @@ mod tests {
                 }
             };
             tokio::select! {
-                () = reporter.run(config, Duration::from_secs(1), figures) => panic!("it goes on for ever"),
+                () = reporter.run(config, Duration::from_secs(1), figures) => panic!("it never returns"),
                 () = third => {}
             }
             assert!(start.elapsed() >= Duration::from_millis(1900), "{:?}", start.elapsed());

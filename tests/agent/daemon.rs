@@ -458,7 +458,7 @@ fn tls_is_verified_in_both_directions() {
     wait_until(SOON, "the TLS server listens", || listens(port));
     let ours = format!("tls-certificate-file = {}\ntls-key-file = {}\n", certificate.display(), key.display());
     let trust = format!("tls-ca-file = {}\n", certificate.display());
-    // A stranger's certificate: the authority is the agent's own, made anew.
+    // A stranger's certificate: the authority is the agent's own, newly made.
     let other = directory.path().join("other");
     std::fs::create_dir(&other).unwrap();
     let (foreign, _) = self::certificate(&other);

@@ -121,7 +121,7 @@ const FILES: &[(&str, Program, Ours, &str)] = &[
     ("process-src-dir-missing", Process, Refused("[process] src-dir = \"/nonexistent\": does not exist; run: mkdir -p /nonexistent"), ""),
     ("process-syntax-error", Process, Refused(":1: \"this is not an ini file\" comes before any section"), ""),
     ("process-unknown-section-option", Process, Warned("[process] frobnicate = \"1\": no program reads this option"), ""),
-    ("process-zero-workers", Process, Refused(":5: [process] workers = \"0\": below 1"), "no worker, no work: it did nothing for ever"),
+    ("process-zero-workers", Process, Refused(":5: [process] workers = \"0\": below 1"), "no worker, no work: it did nothing forever"),
     ("pull-bad-loglevel", Pull, Refused(":7: [pull] loglevel = \"x\""), ""),
     ("pull-buffer-limit-0", Pull, Refused(":7: [pull] buffer-limit = \"0\": below 1"), ""),
     ("pull-dst-unwritable", Pull, Refused("[pull] dst-dir = \"/proc/nope\": cannot be created"), ""),

@@ -1,5 +1,5 @@
 //! The role of Ansible and the module of Puppet know every option of the table of options, and no other.
-//! `HAPROXYSTATS_ACCEPT=1 cargo test --test documents deployment_options` writes their lists anew.
+//! `HAPROXYSTATS_ACCEPT=1 cargo test --test documents deployment_options` rewrites their lists.
 
 use crate::harness::made::is_made;
 use haproxystats::config::options::{self, OptionSpec, Type};

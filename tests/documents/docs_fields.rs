@@ -1,4 +1,4 @@
-//! docs/fields.md is made from the catalogue; `HAPROXYSTATS_ACCEPT=1 cargo test --test documents docs_fields` writes it anew.
+//! docs/fields.md is made from the catalogue; `HAPROXYSTATS_ACCEPT=1 cargo test --test documents docs_fields` rewrites it.
 
 use crate::harness::made::is_made;
 use haproxystats::haproxy::columns::{self, COLUMNS, Column, Kind, Unit};

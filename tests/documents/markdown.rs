@@ -67,7 +67,7 @@ fn commands(text: &str) -> Vec<String> {
     let blocks = text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
     let joined = blocks.map(|block| block.replace("\\\n", " ").replace("|\n", "| "));
     let lines = joined.flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>());
-    // What a substitution prints is one word to whoever reads the line from outside.
+    // What a substitution prints is one word to a reader of the line.
     let lines = lines.map(|line| match (line.find("$("), line.rfind(')')) {
         (Some(start), Some(end)) if start < end => format!("{}VALUE{}", &line[..start], &line[end + 1..]),
         _ => line,

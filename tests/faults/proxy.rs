@@ -238,7 +238,7 @@ pub fn checked_often() -> Report {
     world.finish()
 }
 
-/// The proxy closes idle connections sooner than `settle`: nothing is lost, and nothing stays for ever.
+/// The proxy closes idle connections sooner than `settle`: nothing is lost, and nothing stays forever.
 pub fn impatient() -> Report {
     let kind = Kind { idle: "4s", settle: Some(9.0), ..SHORT };
     let mut world = world(0, kind);

@@ -1,4 +1,4 @@
-//! What loses nothing, and would go on for ever without a word: it has to be told after a while, and counted.
+//! What loses nothing, and would go on forever without a word: it has to be told after a while, and counted.
 
 use crate::faults::{STORE, store};
 use crate::harness::clients::sample;

@@ -2,7 +2,7 @@
 
 use super::root;
 
-/// Whether files are to be written anew rather than held against what they should be.
+/// Whether files are to be rewritten rather than compared with what they should be.
 pub fn accepting() -> bool {
     std::env::var_os("HAPROXYSTATS_ACCEPT").is_some()
 }

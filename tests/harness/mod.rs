@@ -273,7 +273,7 @@ pub fn python_tool(program: &str, variable: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Taken to write by whoever closes a descriptor that nobody may have meanwhile: between fork and exec a child has copies of
+/// Taken for writing where a descriptor is closed that nobody may have meanwhile: between fork and exec a child has copies of
 /// all of them, also of those that are closed on exec.
 pub static FORKS: RwLock<()> = RwLock::new(());
 

@@ -231,7 +231,7 @@ proptest! {
         agree(&output(&format!("{ALL}time-averages = weighted\n"), &rows, &[0]), &reference(&rows, true))?;
     }
 
-    /// Processes, servers over all backends, hosts of a cluster: whatever is put together first, counters and averages of
+    /// Processes, servers over all backends, hosts of a cluster: whatever is combined first, counters and averages of
     /// times come out the same.
     #[test]
     fn it_does_not_matter_to_sums_and_times_whose_processes_they_are(

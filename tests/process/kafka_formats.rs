@@ -1,4 +1,4 @@
-//! What messages look like, as files: `HAPROXYSTATS_ACCEPT=1 cargo test --test process kafka_formats` writes them anew.
+//! What messages look like, as files: `HAPROXYSTATS_ACCEPT=1 cargo test --test process kafka_formats` rewrites them.
 
 use crate::harness::made::is_made;
 use haproxystats::config::{Program, load};

@@ -1,5 +1,5 @@
 //! Logins to Kafka (SASL): the real program and librdkafka against a login that checks what it is given, as brokers do, and
-//! passes on to a mock cluster whoever may enter.
+//! passes the clients that may enter on to a mock cluster.
 
 use crate::harness::graphite::Recorder;
 use crate::harness::incoming::Incoming;

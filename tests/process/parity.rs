@@ -3,7 +3,7 @@
 //!
 //! A case without deviation must agree completely: a missing and a surplus path are equally wrong. A case that a
 //! deviation touches is compared with what the deviation says, and where the whole output differs (the Python program
-//! died) with a golden file of our own; `HAPROXYSTATS_ACCEPT=1 cargo test --test process parity` writes those anew.
+//! died) with a golden file of our own; `HAPROXYSTATS_ACCEPT=1 cargo test --test process parity` rewrites those.
 
 use crate::harness;
 use crate::harness::made::{accepting, is_made_between};

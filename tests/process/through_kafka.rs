@@ -289,7 +289,7 @@ fn the_status_of_a_member_says_where_it_is() {
     assert_eq!(group(), Value::Null);
     let mut daemon = member.daemon();
     writer.hosts(&fleet, 0..2, FIRST);
-    wait_until(SOON, "two hosts that are put together", || group()["assembled"] == 2);
+    wait_until(SOON, "two hosts assembled", || group()["assembled"] == 2);
     let found = group();
     for (name, value) in [("group", "haproxystats"), ("topic", TOPIC)] {
         assert_eq!(found[name], value, "{found}");

@@ -30,7 +30,7 @@ pub(super) struct Port {
     listener: Rc<TcpListener>,
     services: Vec<Rc<Service>>,
     figures: Rc<Program>,
-    /// Where whoever answers reports.
+    /// Where the task that answers reports.
     roll: Roll,
     /// Connections at present.
     open: Cell<usize>,
@@ -40,7 +40,7 @@ pub(super) struct Port {
     puzzled: Cell<bool>,
 }
 
-/// Opens every port once. Those that are open already are taken over with whoever waits there.
+/// Opens every port once. Those that are open already are taken over with the clients that wait there.
 ///
 /// # Errors
 /// A port that is not open yet cannot be opened.
@@ -71,7 +71,7 @@ pub(super) fn open(
 }
 
 impl Port {
-    /// Accepts connections for ever.
+    /// Accepts connections; never returns.
     pub(super) async fn serve(self: Rc<Self>) {
         let duty = self.roll.duty(format!("port {}", self.address), TURN);
         let mut failing = false;

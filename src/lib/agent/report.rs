@@ -56,7 +56,7 @@ impl Sources {
         self.samples(&services).iter().map(|sample| (path(sample), sample.value)).collect()
     }
 
-    /// Reports to Graphite at every `interval`, for ever.
+    /// Reports to Graphite at every `interval`; never returns.
     pub(super) async fn report(self, config: config::Graphite, interval: Duration) {
         self.reporter.run(config, interval, || self.figures()).await;
     }

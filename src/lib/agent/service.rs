@@ -121,7 +121,7 @@ impl Service {
         said.map(|past| Past { stopped: past.stopped || stopped, ..past })
     }
 
-    /// Checks at its interval, for ever; returns at once when it checks on demand.
+    /// Checks at its interval and never returns; returns at once when it checks on demand.
     pub(super) async fn poll(self: Rc<Self>, roll: Roll) {
         let Some(interval) = self.config.interval else { return };
         let limit = self.config.check_timeout;

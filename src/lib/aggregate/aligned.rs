@@ -19,7 +19,7 @@ struct Shape {
 }
 
 impl Shape {
-    /// Of each object, whether one of its values is 0.
+    /// For each object, whether one of its values is 0.
     fn with_zero(self, ints: &[i64]) -> Vec<bool> {
         let mut found = vec![false; self.objects];
         for process in ints.chunks(self.objects) {
@@ -55,7 +55,7 @@ pub fn combine(plan: &KindPlan, table: &mut Table) -> PolarsResult<Option<Groupe
             continue;
         }
         let (ints, gaps) = (std::mem::take(&mut column.ints), column.gaps);
-        // Of a single process, what is there is the sum; and limits are added where each is one.
+        // With a single process, the value is the sum, whether or not others are blank. Limits are added if none of them is 0.
         let alone = shape.processes == 1;
         let combine = match field.combine {
             Combine::Limit if alone || !ints.contains(&0) => Combine::Sum,
@@ -141,7 +141,7 @@ enum Wanted {
     Nothing,
     /// A sum, and how many values are in it: no value where there is none in any process.
     Sum(usize, Option<usize>),
-    /// A sum as well, and of which objects it is 0 in some process.
+    /// A sum as well, and for each object, whether its limit is 0 in some process.
     Limit {
         sum: usize,
         counts: Option<usize>,

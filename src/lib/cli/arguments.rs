@@ -35,7 +35,7 @@ pub enum Action {
     ExplainMetric {
         /// Its name.
         metric: String,
-        /// The snapshot; the newest that waits where it is not said.
+        /// The snapshot; by default the newest one that waits.
         snapshot: Option<PathBuf>,
     },
     /// Send stored snapshots again (`haproxystats-process --replay`).
@@ -85,7 +85,7 @@ pub struct Top {
     pub host: Option<String>,
     /// An archive, a directory of snapshots, or a single one, in place of the sockets.
     pub replay: Option<PathBuf>,
-    /// Which of the snapshots.
+    /// The period of the snapshots to show.
     pub span: Span,
 }
 
@@ -103,15 +103,15 @@ pub enum Place {
 pub struct Replay {
     /// Where they are.
     pub place: Place,
-    /// Which of them.
+    /// Their period.
     pub span: Span,
     /// Most metrics in a second.
     pub rate: NonZeroU64,
-    /// File that remembers how far it has come.
+    /// File that records the progress.
     pub resume: Option<PathBuf>,
-    /// Where to, instead of the configured destinations.
+    /// Destination instead of the configured ones.
     pub to_graphite: Option<String>,
-    /// The host of snapshots that do not say it.
+    /// The host of snapshots without an origin.
     pub hostname: Option<String>,
 }
 

@@ -66,7 +66,7 @@ fn read(program: Program, words: impl Iterator<Item = OsString>) -> Result<Argum
 fn setup(words: &[String]) -> Result<Action, String> {
     let paths: Vec<&String> = words.iter().filter(|word| *word != "-f").collect();
     match paths.iter().find(|word| word.starts_with('-')) {
-        Some(word) => Err(format!("unknown option {word} behind --setup; write files or directories of HAProxy")),
+        Some(word) => Err(format!("unknown option {word} after --setup; write files or directories of HAProxy")),
         None => Ok(Action::Setup(paths.into_iter().map(PathBuf::from).collect())),
     }
 }

@@ -1,4 +1,4 @@
-//! The words of `haproxystats-process --replay`.
+//! The options of `haproxystats-process --replay`.
 
 use super::arguments::{Place, Replay};
 use super::parse::path;
@@ -8,7 +8,7 @@ use docopt::ArgvMap;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-/// What they ask for; what is wrong in words.
+/// Parses the options; the error is a description.
 pub(super) fn replay(parsed: &ArgvMap, place: PathBuf) -> Result<Replay, String> {
     let text = |option: &str| Some(parsed.get_str(option)).filter(|text| !text.is_empty());
     let span = span(parsed)?;
@@ -30,12 +30,12 @@ const KAFKA: &str = "kafka:";
 fn read_place(path: PathBuf) -> Result<Place, String> {
     match path.to_str().and_then(|text| text.strip_prefix(KAFKA)) {
         None => Ok(Place::Stored(path)),
-        Some("") => Err("--replay kafka: lacks the name of the topic, as in kafka:haproxystats-snapshots".to_owned()),
+        Some("") => Err("--replay kafka: needs the name of a topic, as in kafka:haproxystats-snapshots".to_owned()),
         Some(topic) => Ok(Place::Topic(topic.to_owned())),
     }
 }
 
-/// The span that `--from` and `--to` say.
+/// The period between `--from` and `--to`.
 pub(super) fn span(parsed: &ArgvMap) -> Result<Span, String> {
     let text = |option: &str| Some(parsed.get_str(option)).filter(|text| !text.is_empty());
     let moment = |option: &str| text(option).map(|text| read_moment(option, text)).transpose();

@@ -12,7 +12,7 @@ use thiserror::Error;
 const MAX_DEPTH: usize = 10;
 
 /// Most bytes of a resolved value, and most references on the way to it. Python has no limit; ten levels of
-/// `${a}${a}${a}...` would fill any memory, or take for ever when the innermost value is empty.
+/// `${a}${a}${a}...` would fill any memory, or take forever when the innermost value is empty.
 const MAX_BYTES: usize = 1 << 20;
 const MAX_REFERENCES: usize = 10_000;
 

@@ -1,6 +1,6 @@
 //! The tasks of a program, and the time by which each must report: systemd's watchdog is notified only if all do.
 //!
-//! A task that works for ever has a [`Duty`]. It reports whenever it comes round, and says within which time it will do so again:
+//! A task that never ends has a [`Duty`]. It reports whenever it comes round, and says within which time it will do so again:
 //! how long it will wait, and how long what it waits for may take. Who waits for a slow peer within its own limit of time does
 //! its duty; who is late, or has panicked, does not.
 
@@ -78,7 +78,7 @@ impl State {
     }
 }
 
-/// What a task has to do as long as it lives: to report. One that panics leaves its duty undone for ever. One that ends in any
+/// What a task has to do as long as it lives: to report. One that panics leaves its duty undone forever. One that ends in any
 /// other way was told to, and is off the roll.
 #[derive(Debug)]
 pub struct Duty {
@@ -173,6 +173,6 @@ mod tests {
         });
         all.await;
         drop(tasks);
-        assert_eq!(overdue().as_deref(), Some("dead"), "for ever");
+        assert_eq!(overdue().as_deref(), Some("dead"), "forever");
     }
 }

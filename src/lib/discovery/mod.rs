@@ -205,7 +205,7 @@ async fn both(discover: cli::Discover, context: Context) -> Result<(), Discovery
         (true, true) if discover.run == Run::Loop => {
             let server = async { server::run(context.clone()).await.map_err(DiscoveryError::from) };
             let client = async { client::run(context.clone()).await.map_err(DiscoveryError::from) };
-            // Where one of them cannot go on, the program ends, and is started anew.
+            // Where one of them cannot go on, the program exits, and is started again.
             tokio::try_join!(server, client).map(|_| ())
         }
         (server, client) => {

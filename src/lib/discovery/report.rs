@@ -96,7 +96,7 @@ impl Reports {
         figures
     }
 
-    /// Reports to Graphite at every `interval`, for ever.
+    /// Reports to Graphite at every `interval`; never returns.
     pub(super) async fn report(self: Rc<Self>, config: config::Graphite, interval: Duration) {
         self.reporter.run(config, interval, || self.figures()).await;
     }

@@ -80,7 +80,7 @@ impl Scrapes {
         pending().await
     }
 
-    /// Answers every question with a fresh page, for ever.
+    /// Answers every question with a fresh page; never returns.
     pub async fn serve(mut self, page: impl Fn() -> Page) {
         loop {
             self.next().await.answer(page());

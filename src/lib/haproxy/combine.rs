@@ -9,7 +9,7 @@ pub enum Combine {
     Sum,
     /// The sum of limits; 0, which is no limit, where one of them is.
     Limit,
-    /// The sum of limits of which a blank is no limit; no value where one of them is blank.
+    /// The sum of limits, where a blank means no limit; no value if one of them is blank.
     LimitOrBlank,
     /// The plain average.
     Mean,
@@ -62,7 +62,7 @@ impl Combine {
 
     /// What several values become, each with the weight of its row (`traffic::weight`); `None` where there is
     /// nothing to combine. This is the rule itself: whatever combines columns, sums or hosts in a faster way is held
-    /// against it. A blank is no value, and what is made of it elsewhere: no value of a [`Combine::LimitOrBlank`].
+    /// against it. Blanks are not among the values: with [`Combine::LimitOrBlank`], the caller must return no value if there is one.
     #[must_use]
     pub fn over(self, values: impl IntoIterator<Item = (i128, i64)>) -> Option<Value> {
         let mut values = values.into_iter();

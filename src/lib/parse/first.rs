@@ -14,10 +14,10 @@ impl FirstRows {
         Some(behind.get() as usize - 1)
     }
 
-    /// Those of these objects, one a row.
+    /// The first row of each object; `keys` has the object of each row.
     pub(super) fn of(keys: &[u32]) -> Self {
         let mut rows = vec![None; keys.iter().max().map_or(0, |most| *most as usize + 1)];
-        // The first of an object comes last, and stays.
+        // In reverse, so that the first row of an object is written last.
         for (row, key) in keys.iter().enumerate().rev() {
             if let Some(place) = rows.get_mut(*key as usize) {
                 *place = u32::try_from(row + 1).ok().and_then(NonZeroU32::new);

@@ -181,7 +181,7 @@ impl Table {
         }
     }
 
-    /// Trades everything with another one, save for how many rows each expects.
+    /// Swaps everything with another one, except for how many rows each expects.
     pub fn trade(&mut self, other: &mut Self) {
         std::mem::swap(self, other);
         std::mem::swap(&mut self.expected, &mut other.expected);

@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Names of the columns.
 const HEAD: [&str; 5] = ["socket", "family", "command", "level", "answer"];
 
-/// What is said above the lines of haproxy.cfg. A line without the group and mode that it had would lock haproxystats-pull out.
+/// The text above the lines for haproxy.cfg. A line without its previous group and mode would lock haproxystats-pull out.
 const ADVICE: &str = "\nFor the families with an insufficient level, if they are wanted: change the level of these lines in the global\n\
                       section of haproxy.cfg, and keep everything else that they have (user, group, mode):\n";
 

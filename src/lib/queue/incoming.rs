@@ -3,7 +3,7 @@
 //!
 //! Order matters: first the watch, then the look; so nothing falls between the two. The directory is identified by
 //! device and inode: when another one takes its name (deleted and made again, replaced, mounted or unmounted), it is
-//! watched and looked at anew.
+//! watched and scanned again.
 //!
 //! When is a snapshot complete? One that was renamed into the directory is, at once. One that was created in place
 //! (copied by hand, or by a writer that does not rename) announces nothing when it is complete; it is taken when

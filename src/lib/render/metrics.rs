@@ -10,16 +10,16 @@ use crate::value::{ABSENT, Value};
 /// In messages, how many requests the averages of times of an object are over.
 const TIME_SAMPLES: &[u8] = b"time_samples";
 
-/// What a metric is called.
+/// The name of a metric.
 #[derive(Debug, Clone)]
 struct Name {
     /// With the blank that follows it in a line.
     text: ShortBytes,
-    /// Was listed before: it is sent once more, but an object has it once.
+    /// Whether it is listed a second time: then it is sent again, but an object has it only once.
     again: bool,
 }
 
-/// What all metrics are called, in the order in which they are sent; made once, not for each snapshot.
+/// The names of all metrics, in the order in which they are sent; created once rather than for each snapshot.
 #[derive(Debug)]
 pub struct MetricNames {
     objects: PerKind<Box<[Name]>>,
@@ -28,7 +28,7 @@ pub struct MetricNames {
 }
 
 impl MetricNames {
-    /// Those of these plans.
+    /// The names for these plans.
     #[must_use]
     pub fn new(plans: &PerKind<KindPlan>) -> Self {
         let names = |plan: &KindPlan, send: &[usize]| {
@@ -57,7 +57,7 @@ struct Metric<'a> {
     skip_zero: bool,
     /// Counts even where there is no value.
     default: bool,
-    /// Was listed before: it is sent once more, but an object has it once.
+    /// Whether it is listed a second time: then it is sent again, but an object has it only once.
     again: bool,
 }
 
@@ -70,12 +70,12 @@ pub(super) struct Metrics<'a> {
 }
 
 impl<'a> Metrics<'a> {
-    /// Those of objects.
+    /// The metrics of objects.
     pub(super) fn of_objects(plan: &KindPlan, names: &MetricNames, grouped: &'a Grouped) -> Self {
         Self::new(plan, (&plan.send, &names.objects[plan.kind]), grouped)
     }
 
-    /// Those of servers over all backends.
+    /// The metrics of servers over all backends.
     pub(super) fn of_totals(plan: &KindPlan, names: &MetricNames, grouped: &'a Grouped) -> Self {
         Self::new(plan, (&plan.send_aggregated, &names.totals[plan.kind]), grouped)
     }

@@ -1,4 +1,4 @@
-//! What a member of a consumer group says of itself, for `--status`: a hidden file in `src-dir`, written again every second.
+//! The state of a member of a consumer group, for `--status`: a hidden file in `src-dir`, which the member rewrites every second.
 
 use super::{ASSEMBLING_DIR, Epoch, disk};
 use std::fs;
@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 /// Name of the file in the directory in which snapshots are assembled.
 const FILE: &str = "group";
 
-/// A member, as it was when it last said so.
+/// The state of a member when the file was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Group {
     /// Name of the group.
@@ -18,25 +18,25 @@ pub struct Group {
     pub topic: String,
     /// Whether the brokers answer.
     pub up: bool,
-    /// Partitions that are this member's.
+    /// Partitions that are assigned to the member.
     pub partitions: Vec<i32>,
-    /// How many of them are not read for now.
+    /// How many of them are paused.
     pub paused: u64,
-    /// How many wait for a later version of this program.
+    /// How many are stopped at a message of a later version.
     pub held: u64,
-    /// Messages that are not committed.
+    /// Messages that are not committed yet.
     pub lag: u64,
-    /// The oldest second that was read and is not delivered.
+    /// The oldest second that was read but not delivered yet.
     pub oldest: Option<Epoch>,
     /// Snapshots of hosts that were assembled.
     pub assembled: u64,
-    /// Those of which files never came.
+    /// Snapshots of hosts with missing files.
     pub incomplete: u64,
-    /// Seconds that went out once more since a host was late.
+    /// Seconds that were published again because a host was late.
     pub late: u64,
     /// Messages that were refused.
     pub refused: u64,
-    /// Times that partitions came or went.
+    /// Number of assignments and revocations of partitions.
     pub rebalances: u64,
 }
 
@@ -45,10 +45,10 @@ fn path(src_dir: &Path) -> PathBuf {
 }
 
 impl Group {
-    /// Writes it.
+    /// Writes the file.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// The file cannot be written.
     pub fn write(&self, src_dir: &Path) -> io::Result<()> {
         let path = path(src_dir);
         let new = path.with_extension("new");
@@ -56,7 +56,7 @@ impl Group {
         fs::rename(new, path)
     }
 
-    /// Reads it, with its age; `None` where there is none.
+    /// Reads the file; returns its content and its age, or `None` if it cannot be read.
     #[must_use]
     pub fn read(src_dir: &Path) -> Option<(Self, Duration)> {
         let path = path(src_dir);
@@ -90,7 +90,7 @@ impl Group {
         text
     }
 
-    /// Lines of a later version are left out.
+    /// Ignores unknown lines, which are from a later version.
     fn parse(text: &str) -> Self {
         let mut group = Self::default();
         for (name, value) in text.lines().filter_map(|line| line.split_once(' ')) {

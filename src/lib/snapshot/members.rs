@@ -1,6 +1,6 @@
-//! Whose files are in a snapshot that was put together of those of several hosts: `.members` among its files.
+//! Whose files are in a snapshot that was assembled from those of several hosts: `.members` among its files.
 //!
-//! The files of a host begin with its mark, [`MARK`] behind it. What stands in `.members` is for `haproxystats-process` on the
+//! The files of a host begin with its mark, followed by [`MARK`]. What stands in `.members` is for `haproxystats-process` on the
 //! same machine, which has written it:
 //!
 //! ```text
@@ -41,7 +41,7 @@ pub struct Members {
 }
 
 impl Members {
-    /// Those of the snapshot in `dir`; `None` where it was not put together.
+    /// Those of the snapshot in `dir`; `None` where it was not assembled.
     ///
     /// # Errors
     /// The file is there and cannot be read, or says something that it should not.

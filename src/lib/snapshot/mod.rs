@@ -15,7 +15,7 @@
 //! | `<socket>_carriedlatency` | what the rows of such tables have come to, and by how much since the snapshot before |
 //! | `.pull` | pull's own counters, one `name value` line each; hidden, so that nothing else reads it |
 //! | `.origin` | only in an archived snapshot: the host on which it was processed ([`origin`]) |
-//! | `.members` | only in a snapshot that was put together of those of several hosts: whose files they are ([`members`]) |
+//! | `.members` | only in a snapshot that was assembled from those of several hosts: whose files they are ([`members`]) |
 //!
 //! What pull has on disk at each moment, and what a crash leaves: [`stage`].
 //!

@@ -1,4 +1,4 @@
-//! A member of a consumer group of Kafka, in the words of [`super::report`].
+//! The state of a member of a Kafka consumer group, as part of [`super::report`].
 
 use super::report::span;
 use crate::snapshot::group::Group;
@@ -6,7 +6,7 @@ use crate::snapshot::list::wall_clock;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// A member says every second how it is; one that has not for so long hangs or does not run.
+/// A member rewrites its state every second. If the state is this old, the member hangs or is not running.
 const SILENT: Duration = Duration::from_secs(10);
 
 fn oldest(group: &Group) -> Option<Duration> {
@@ -17,7 +17,7 @@ fn counted(count: u64, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
 }
 
-/// Names of lines, and what they say.
+/// The lines of the report, as names and contents.
 pub(super) fn lines(group: &Group, age: Duration) -> Vec<(&'static str, String)> {
     let mut state = format!("{} of topic {}", group.group, group.topic);
     if !group.up {
@@ -57,7 +57,7 @@ pub(super) fn lines(group: &Group, age: Duration) -> Vec<(&'static str, String)>
     .into()
 }
 
-/// The same for programs.
+/// The same as JSON.
 pub(super) fn json(group: &Group, age: Duration) -> Value {
     json!({
         "group": group.group,

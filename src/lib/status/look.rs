@@ -31,7 +31,7 @@ pub(crate) struct Status {
     pub scan: io::Result<Scan>,
     /// The directories between pull and process, for these two.
     pub queue: Option<Queue>,
-    /// What a member of a consumer group has said of itself, and how long ago.
+    /// The last known state of a member of a consumer group, and its age.
     pub group: Option<(Group, Duration)>,
     /// What pull has noted of its sockets, for pull.
     pub sockets: Vec<String>,

@@ -1,5 +1,5 @@
 //! Man pages (contrib/man) and completions (contrib/completions) are made from the help texts of the programs and from
-//! the table of options; `HAPROXYSTATS_ACCEPT=1 cargo test --test documents manual` writes them anew. The real man, mandoc, bash,
+//! the table of options; `HAPROXYSTATS_ACCEPT=1 cargo test --test documents manual` rewrites them. The real man, mandoc, bash,
 //! zsh and fish say whether they work.
 
 mod completion;

@@ -46,7 +46,7 @@ fn replaced(world: &mut World, name: &'static str, during: During<'_>) {
 
 fn deleted(world: &mut World, name: &'static str, during: During<'_>) {
     world.begin(name);
-    // What lies in it would be deleted with it, by whoever deletes it.
+    // What lies in it would be deleted with it.
     if !world.recover() {
         return world.report.fail(format!("{name}: nothing is delivered before it"));
     }

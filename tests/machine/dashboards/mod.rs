@@ -49,7 +49,7 @@ fn shipped_files_are_what_the_tables_say() {
     }
 }
 
-/// Two load balancers of the cluster `edge` and one of `core`, behind the relay as it is shipped, save for addresses and
+/// Two load balancers of the cluster `edge` and one of `core`, behind the relay as it is shipped, except for addresses and
 /// times.
 struct Place {
     balancers: Vec<LoadBalancer>,

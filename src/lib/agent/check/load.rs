@@ -153,7 +153,7 @@ mod tests {
             condition.overloaded
         };
         assert!(!at(0.9, 0) && !at(0.9, 4));
-        // Interrupted: the delay begins anew.
+        // Interrupted: the delay starts over.
         assert!(!at(0.7, 5) && !at(0.9, 6) && !at(0.9, 10) && at(0.9, 11));
         // Between the thresholds nothing changes.
         assert!(at(0.6, 12) && at(0.5, 13) && at(0.6, 20) && at(0.4, 21) && at(0.4, 30) && !at(0.4, 31));

@@ -270,7 +270,7 @@ fn staleness(
     })
 }
 
-/// Names of checks, each with its share (`http:3`) at will.
+/// Names of checks, each with an optional share (`http:3`).
 fn checks(text: &str) -> Result<Vec<(Kind, u32)>, Refusal> {
     let mut kinds = Vec::new();
     for word in text.split([' ', '\t', '\n', ',']).filter(|word| !word.is_empty()) {

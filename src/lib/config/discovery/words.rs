@@ -9,9 +9,8 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 pub(super) fn number(text: &str, most: usize) -> Result<usize, Refusal> {
-    let value = value::integer(text).and_then(|value| usize::try_from(value).ok()).filter(|value| *value <= most);
-    let right = if most == usize::MAX { ", 0 or more".to_owned() } else { format!(" from 0 to {most}") };
-    value.ok_or_else(|| format!("not such a number; write a whole number{right}"))
+    let value = value::whole(text, 0, i128::try_from(most).unwrap_or(i128::MAX))?;
+    Ok(usize::try_from(value).unwrap_or(most))
 }
 
 pub(super) fn weight(text: &str) -> Result<u16, Refusal> {

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(crate) use name::hidden_credentials;
 pub(super) use name::{address, host, namespace};
 pub use number::Retries;
-pub(super) use number::{count, fraction, port};
+pub(super) use number::{count, fraction, port, whole};
 pub use number::{float, integer};
 pub use word::LogLevel;
 pub use word::boolean;

@@ -8,7 +8,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 /// `retries`: how often a failed connection is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retries {
-    /// -1: for ever.
+    /// -1: without limit.
     Forever,
     /// 0 or more: after the first attempt, this many more.
     Times(u32),
@@ -44,7 +44,7 @@ fn without_underscores(text: &str) -> Option<String> {
 }
 
 /// A whole number from `least` to `most`.
-pub(super) fn whole(text: &str, least: i128, most: i128) -> Result<i128, Refusal> {
+pub(in crate::config) fn whole(text: &str, least: i128, most: i128) -> Result<i128, Refusal> {
     let right = || match most {
         _ if most >= i128::from(u32::MAX) => format!("write a whole number, {least} or more"),
         _ => format!("write a whole number from {least} to {most}"),
@@ -59,7 +59,7 @@ pub(super) fn whole(text: &str, least: i128, most: i128) -> Result<i128, Refusal
     }
 }
 
-/// -1 is for ever.
+/// -1 is without limit.
 pub(crate) fn retries(text: &str) -> Result<Retries, Refusal> {
     let times = whole(text, -1, i128::from(u32::MAX))?;
     Ok(u32::try_from(times).map_or(Retries::Forever, Retries::Times))

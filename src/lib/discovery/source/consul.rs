@@ -223,7 +223,7 @@ impl Service {
             what: format!("Consul's response for {}", self.name),
             reason: error.to_string(),
         })?;
-        // An index that goes backwards is that of another state of affairs (a restored snapshot): begin anew. One of 0
+        // An index that goes backwards is that of another state of affairs (a restored snapshot): start over. One of 0
         // would not wait.
         let index = reply.header("x-consul-index").and_then(|index| index.parse::<u64>().ok()).unwrap_or(0);
         self.index = if index < self.index { 0 } else { index.max(1) };

@@ -55,7 +55,7 @@ impl ConsulKv {
         body: Vec<u8>,
         time: Duration,
     ) -> Result<Reply, StoreError> {
-        // Read anew each time: tokens are exchanged.
+        // Read each time: tokens are replaced.
         let token =
             self.token_file.as_ref().map(|path| secrets::line(path, "token")).transpose().map_err(SetupError::from)?;
         let headers: Vec<_> = token.as_deref().map(|token| ("x-consul-token", token)).into_iter().collect();

@@ -84,7 +84,7 @@ impl Connector {
         Self { resolver: Resolver::new(&host, port), host, tls: target.tls, limit }
     }
 
-    /// Resolves the name anew and tries its addresses in turn.
+    /// Resolves the name again and tries its addresses in turn.
     pub(crate) async fn connect(&mut self) -> Result<Stream, ConnectError> {
         let mut failure = ConnectError::NoAddress { host: self.host.clone() };
         for address in self.resolver.addresses(self.limit).await? {

@@ -18,7 +18,7 @@
 //! when they would have to be sent again, their whole snapshot is [`Lost`]: it is let go, and comes once more. Of what settles
 //! nothing is kept that can be rendered again, and nothing of it counts as held: it may take long, and is rarely in vain.
 //!
-//! One exception keeps a peer that breaks every connection after a few bytes from getting the same lines for ever: with
+//! One exception keeps a peer that breaks every connection after a few bytes from getting the same lines forever: with
 //! [`Window::limit`] a connection carries only some lines of one batch, and these are confirmed by themselves. They settle as
 //! batches do; until then they are sent again when the peer proves to be gone.
 

@@ -208,7 +208,7 @@ impl fmt::Display for Reply {
         match self {
             Self::Done(text) if text.is_empty() => f.write_str("done"),
             Self::Done(text) | Self::Refused(_, text) => f.write_str(text),
-            Self::Unmatched => f.write_str("a reply that cannot be told from that to another command"),
+            Self::Unmatched => f.write_str("a reply that cannot be distinguished from that to another command"),
         }
     }
 }
@@ -312,7 +312,7 @@ mod tests {
             ["", "Server deleted.", "No such server."].map(shown),
             ["done", "Server deleted.", "No such server."]
         );
-        assert_eq!(Reply::Unmatched.to_string(), "a reply that cannot be told from that to another command");
+        assert_eq!(Reply::Unmatched.to_string(), "a reply that cannot be distinguished from that to another command");
     }
 
     #[test]

@@ -111,7 +111,7 @@ fn of_values(subject: &Subject, plan: &KindPlan, field: &Field) -> String {
         return "no process has had traffic for it, so there is nothing to average".to_owned();
     }
     if numbers().any(|number| number == Number::Blank) && field.combine == Combine::LimitOrBlank {
-        return "a cell is empty, which means no limit: then all processes together have none".to_owned();
+        return "a cell is empty, which means no limit, so all processes together have none".to_owned();
     }
     if numbers().all(|number| number == Number::Blank) && !field.default {
         return format!("every cell is empty: HAProxy has no value of {name} for this object");

@@ -143,7 +143,7 @@ fn lines(figures: Vec<daemon::Figure>, skip_zero: bool, told: &mut Told<'_>) -> 
     count
 }
 
-/// The name of a figure as a path element: as it is, but for a blank in a few.
+/// The name of a figure as a path element. Most need no change; a few contain a blank.
 fn safe(name: &str) -> Cow<'_, str> {
     if name.contains(' ') { sanitize(name.as_bytes()).into() } else { name.into() }
 }

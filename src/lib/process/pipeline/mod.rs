@@ -156,7 +156,7 @@ impl Pipeline {
         self.sink.compare(before);
     }
 
-    /// The next snapshot is told in full.
+    /// The next snapshot is sent in full.
     pub fn forget(&mut self) {
         self.sink.forget();
     }
@@ -208,7 +208,7 @@ impl Pipeline {
         own::named(&self.own, &mut self.figures, name, value, &mut self.sink);
     }
 
-    /// The hosts that the last snapshot was put together of, by the marks of their files; none where it was not.
+    /// The hosts that the last snapshot was assembled from, by the marks of their files; none where it was not.
     #[must_use]
     pub fn members(&self) -> Vec<(String, Member)> {
         let hosts = self.sites.members.iter().flat_map(|members| &members.hosts);

@@ -35,7 +35,7 @@ impl Excluded {
 enum Share<'a> {
     /// All there is.
     All,
-    /// Some proxies; servers over all backends are put together here, where they are wanted.
+    /// Some proxies; servers over all backends are summed here, where they are wanted.
     Batch(Option<&'a mut Totals>),
 }
 

@@ -63,9 +63,9 @@ pub(super) struct Sites {
     totals: BTreeMap<String, ClusterState>,
     /// How to make further ones.
     make: Option<Make>,
-    /// Sources of which no host is known; told once each.
+    /// Sources of which no host is known; each is logged once.
     unknown: HashSet<String>,
-    /// Whose files the snapshot has, where it was put together of those of several hosts.
+    /// Whose files the snapshot has, where it was assembled from those of several hosts.
     pub(super) members: Option<Members>,
     /// Counts such snapshots.
     number: u64,
@@ -239,7 +239,7 @@ impl Sites {
         }
     }
 
-    /// What is told from now on is this host's.
+    /// What is sent from now on belongs to this host.
     pub(super) fn leave(&self, sink: &mut Sink) {
         sink.host(&self.name);
     }

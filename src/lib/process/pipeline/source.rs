@@ -94,7 +94,7 @@ impl Source {
         Ok(())
     }
 
-    /// Whether there are rows, or may have been, of which cannot be told what they are of.
+    /// Whether there are rows, or may have been, whose object cannot be determined.
     pub(super) fn is_doubtful(&self) -> bool {
         self.outline.doubtful
     }

@@ -1,4 +1,4 @@
-//! Unpacks snapshots on a thread of its own: the daemon must not wait for that.
+//! Unpacks snapshots on a separate thread, so that the daemon does not wait for it.
 
 use crate::archive::{ArchiveError, Stored};
 use crate::snapshot::origin::Origin;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// A snapshot that is unpacked, and its size; or why it is not.
+/// The size of an unpacked snapshot, or why it could not be unpacked.
 pub(super) type Unpacked = Result<u64, ArchiveError>;
 
 /// See the module.
@@ -19,13 +19,13 @@ pub(super) struct Feeder {
 }
 
 impl Feeder {
-    /// Unpacks into `staging`, which exists. Snapshots that do not say where they come from are of `origin`.
+    /// Starts the thread, which unpacks into the existing directory `staging`. Snapshots without an origin get `origin`.
     pub(super) fn start(staging: &Path, origin: Origin) -> io::Result<Self> {
         let (requests, wanted) = channel::<Stored>();
         let (sender, results) = unbounded_channel();
         let into = staging.to_owned();
         std::thread::Builder::new().name("replay".to_owned()).spawn(move || {
-            // It ends with the one who asks.
+            // Ends when the feeder is dropped.
             for stored in wanted {
                 let unpacked = stored.unpack(&into.join(stored.epoch.to_string()), &origin);
                 if sender.send(unpacked).is_err() {
@@ -36,18 +36,18 @@ impl Feeder {
         Ok(Self { requests, results, staging: staging.to_owned() })
     }
 
-    /// Asks for a snapshot; [`Feeder::result`] follows.
+    /// Requests a snapshot; [`Feeder::result`] returns the result.
     pub(super) fn ask(&self, stored: &Stored) {
-        // Should the thread be gone, its results end.
+        // If the thread is gone, there are no more results.
         let _ = self.requests.send(stored.clone());
     }
 
-    /// Where an unpacked snapshot is.
+    /// Path of an unpacked snapshot.
     pub(super) fn path(&self, stored: &Stored) -> PathBuf {
         self.staging.join(stored.epoch.to_string())
     }
 
-    /// The result, if it is there.
+    /// The result, if there is one already.
     pub(super) fn result_now(&mut self) -> Option<Unpacked> {
         self.results.try_recv().ok()
     }

@@ -1,12 +1,12 @@
-//! `--replay`: stored snapshots are sent once more, in order, at a bounded rate.
+//! `--replay`: sends stored snapshots again, in order, at a limited rate.
 //!
 //! ```text
-//! archive ─► unpacked, one ahead ─┬─► a source directory of its own ─► parent and worker as ever ─► destinations
-//! topic ─► assembled as ever ─────┘
+//! archive ─► unpacked, one ahead ─┬─► a separate source directory ─► the usual parent and worker ─► destinations
+//! topic ─► assembled as usual ────┘
 //! ```
 //!
-//! The daemon is the ordinary one: it retries, settles and puts into quarantine as ever. Only its source directory is filled from
-//! within, as fast as the rate allows, and it ends when everything is done.
+//! This is the ordinary daemon, which retries, settles and quarantines as usual. The only differences are that its source directory
+//! is filled by the replay, as fast as the rate allows, and that it ends when everything is done.
 
 mod feeder;
 mod note;
@@ -39,7 +39,7 @@ use topic::Topic;
 /// The destination in the file of `--resume`, without `--to-graphite`.
 const CONFIGURED: &str = "the configured destinations";
 
-/// Runs it; `words` is the command line, `hostname` what gethostname(2) says. Returns the exit code.
+/// Runs a replay; `words` is the command line, `hostname` the result of gethostname(2). Returns the exit code.
 #[must_use]
 pub(super) fn run(front: &Front, arguments: &Arguments, asked: &Replay, words: Vec<OsString>, hostname: &str) -> u8 {
     match replay(front, arguments, asked, words, hostname) {
@@ -72,7 +72,7 @@ fn replay(
         Place::Topic(name) => Box::new(topic(asked, name, &scratch, &config)?),
     };
     let mut stream = Stream::new(settings::src_dir(&scratch), supply, asked.rate);
-    // What this daemon counts says nothing about the host whose snapshots these are, nor about that time.
+    // Metrics about this daemon say nothing about the host of the snapshots, nor about their time.
     config.process.self_metrics = false;
     let ended = parent::run(&config, &ini.to_text(), words, Some(&mut stream));
     let code = ended.map_err(|error| failed(&Chain(&error).to_string()))?;
@@ -96,15 +96,15 @@ fn stored(asked: &Replay, place: &Path, scratch: &Scratch, hostname: &str) -> Re
     })?;
     if listing.foreign > 0 {
         let example = listing.foreign_example.unwrap_or_default();
-        tell(&format!("{} entries are not snapshots and are left out, such as {}", listing.foreign, example.display()));
+        tell(&format!("{} entries are not snapshots and were skipped, such as {}", listing.foreign, example.display()));
     }
     if listing.snapshots.is_empty() {
-        tell(&format!("nothing to replay: {} has no snapshots in that period", place.display()));
+        tell(&format!("nothing to replay: {} has no snapshots of that period", place.display()));
         return Ok(Err(if begun.is_some() { exit::OK } else { exit::NO_INPUT }));
     }
     let host = asked.hostname.clone().unwrap_or_else(|| hostname.to_owned());
     let snapshots = Snapshots::new(scratch, listing.snapshots, Origin { host }, note);
-    snapshots.map(Ok).map_err(|error| failed(&format!("cannot prepare: {error}")))
+    snapshots.map(Ok).map_err(|error| failed(&format!("cannot prepare the replay: {error}")))
 }
 
 /// The snapshots of a topic.
@@ -118,8 +118,7 @@ fn topic(asked: &Replay, name: &str, scratch: &Scratch, config: &Config) -> Resu
     if asked.hostname.is_some() {
         tell("--hostname has no effect: each message contains its host");
     }
-    let brokers = source.properties.get("bootstrap.servers").map(String::as_str).unwrap_or_default();
-    let note = note(asked, format!("kafka:{name} from {brokers}"))?;
+    let note = note(asked, format!("kafka:{name} from {}", source.brokers()))?;
     let roll_ups = config.process.cluster_metrics;
     Topic::open(source, &settings::src_dir(scratch), roll_ups, asked.span, note).map_err(|error| {
         tell(&format!("cannot read kafka:{name}: {}", Chain(&error)));
@@ -127,7 +126,7 @@ fn topic(asked: &Replay, name: &str, scratch: &Scratch, config: &Config) -> Resu
     })
 }
 
-/// A line for the one who looks on; the log has its own.
+/// Prints a line on standard error, in addition to the log.
 fn tell(line: &str) {
     eprintln!("haproxystats-process: {line}");
 }

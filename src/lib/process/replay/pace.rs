@@ -1,4 +1,4 @@
-//! How fast snapshots may follow each other: so many metrics in a second, on average.
+//! Limits how fast snapshots follow each other, to a number of metrics per second on average.
 
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Pace {
     rate: NonZeroU64,
-    /// Metrics that were counted.
+    /// Number of metrics so far.
     counted: u64,
-    /// When those are paid for.
+    /// When the rate allows more metrics.
     paid: Instant,
 }
 
@@ -18,12 +18,12 @@ impl Pace {
         Self { rate, counted: 0, paid: now }
     }
 
-    /// So many metrics there were so far.
+    /// Notes the total number of metrics so far.
     pub(super) fn count(&mut self, metrics: u64, now: Instant) {
         let further = metrics.saturating_sub(self.counted);
         self.counted = self.counted.max(metrics);
         if further > 0 {
-            // Time in which nothing could be sent is not made up for.
+            // Time in which nothing could be sent is not saved up.
             let nanoseconds = u128::from(further) * 1_000_000_000 / u128::from(self.rate.get());
             self.paid = self.paid.max(now) + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
         }

@@ -1,4 +1,4 @@
-//! The configuration of a replay: the operator's, but for where snapshots come from and where they go.
+//! The configuration of a replay: that of the operator, except for the source of snapshots and the destinations.
 
 use crate::archive::Scratch;
 use crate::cli::{Arguments, Place, Replay};
@@ -9,10 +9,10 @@ use crate::exit;
 use crate::startup::Front;
 use std::path::PathBuf;
 
-/// What is changed stands there, in messages.
+/// The place of changed values, in error messages.
 const ORIGIN: &str = "command line";
 
-/// Name of the source directory; the quarantine is beside it.
+/// Name of the source directory; the quarantine is next to it.
 const INCOMING: &str = "incoming";
 
 /// The source directory of a replay.
@@ -29,7 +29,7 @@ pub(super) fn load(front: &Front, arguments: &Arguments, asked: &Replay, scratch
     }
     change(&mut ini, asked, scratch, config.process.loglevel);
     let loaded = load::check(Program::Process, Sources { ini, notes });
-    // What is odd about the changed one is our doing.
+    // Only warnings about the operator's configuration matter.
     loaded.map(|loaded| Loaded { warnings, ..loaded }).map_err(|refused| front.refuse(&refused.report))
 }
 
@@ -40,13 +40,13 @@ fn change(ini: &mut Ini, asked: &Replay, scratch: &Scratch, level: LogLevel) {
         Place::Stored(_) => ini.remove(KAFKA_SOURCE),
     }
     ini.set(ORIGIN, "process", "src-dir", &src_dir(scratch).display().to_string());
-    // One after the other, in order.
+    // A single worker keeps the order.
     ini.set(ORIGIN, "process", "workers", "1");
     if level == LogLevel::Info {
-        // A line for each snapshot is of no use here; progress is shown otherwise.
+        // A line for each snapshot is not useful here; progress is printed instead.
         ini.set(ORIGIN, "process", "loglevel", "warning");
     }
-    // What comes from an archive is not archived again, and the page of metrics is that of the daemon.
+    // Snapshots from an archive are not archived again, and the metrics page belongs to the running daemon.
     for section in ["archive", "exporter", "exporter:process"] {
         ini.remove(section);
     }

@@ -35,7 +35,7 @@ pub(super) struct Snapshots {
     /// A result of the feeder that was received while waiting.
     result: Option<Unpacked>,
     bad: Vec<Epoch>,
-    /// A full disk was reported.
+    /// Whether a failure to unpack was reported.
     complained: bool,
 }
 
@@ -87,7 +87,7 @@ impl Snapshots {
             Ok(bytes) => Stage::Unpacked { bytes },
             Err(error) if error.is_of_the_system() => {
                 if !std::mem::replace(&mut self.complained, true) {
-                    tell(&format!("{}; trying again", Chain(&error)));
+                    tell(&format!("{}; retrying", Chain(&error)));
                 }
                 Stage::Packed { not_before: now + RETRY }
             }
@@ -141,7 +141,7 @@ impl Supply for Snapshots {
         Box::pin(async move {
             match self.feeder.result().await {
                 Some(unpacked) => self.result = Some(unpacked),
-                // The thread has died, which cannot happen.
+                // The thread has ended, which only a panic could cause.
                 None => std::future::pending().await,
             }
         })

@@ -1,4 +1,4 @@
-//! The snapshots of a replay, on their way through the daemon.
+//! Passes the snapshots of a replay through the daemon.
 
 use super::pace::Pace;
 use super::supply::{Inside, Offer, Supply};
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-/// Most snapshots in the source directory: they wait there until they settle, half a minute by default.
+/// Most snapshots in the source directory. They stay there until they settle, which takes half a minute by default.
 const MOST: usize = 2000;
 
 /// Most bytes of them, unless it is a single one.
@@ -25,7 +25,7 @@ const WAITING: usize = 1;
 /// How often progress is printed.
 const PROGRESS: Duration = Duration::from_secs(10);
 
-/// How often it is written down.
+/// How often progress is saved.
 const SAVE: Duration = Duration::from_secs(1);
 
 /// See the module.
@@ -37,7 +37,7 @@ pub(super) struct Stream {
     inside: Inside,
     metrics: u64,
     begun: Instant,
-    told: Instant,
+    printed: Instant,
     saved: Instant,
     /// A failure to write the progress was reported.
     complained: bool,
@@ -54,7 +54,7 @@ impl Stream {
             inside: Inside::new(),
             metrics: 0,
             begun: now,
-            told: now,
+            printed: now,
             saved: now,
             complained: false,
             finished: false,
@@ -77,17 +77,17 @@ impl Stream {
         if let Err(error) = self.supply.save(&self.inside)
             && !std::mem::replace(&mut self.complained, true)
         {
-            tell(&format!("{}; going on", Chain(&error)));
+            tell(&format!("{}; continuing", Chain(&error)));
         }
     }
 
     fn progress(&mut self, now: Instant) {
-        self.told = now;
+        self.printed = now;
         let progress = self.supply.progress(&self.inside, now.duration_since(self.begun));
         tell(&format!("{progress}; {} in flight, {} metrics", self.inside.len(), self.metrics));
     }
 
-    /// Says how it has ended; whether every snapshot was delivered.
+    /// Prints the result; returns whether every snapshot was delivered.
     pub(super) fn end(mut self) -> bool {
         self.leave();
         self.save(Instant::now());
@@ -95,7 +95,7 @@ impl Stream {
         let summary = self.supply.end(&self.inside, &failed);
         if !self.finished {
             let next = self.supply.first_open(&self.inside);
-            tell(&format!("stopped; go on with --from {next} ({})", Rfc3339(next)));
+            tell(&format!("stopped; continue with --from {next} ({})", Rfc3339(next)));
         }
         summary.lines.iter().for_each(|line| tell(line));
         if let Some(first) = failed.first() {
@@ -115,7 +115,7 @@ impl Feed for Stream {
         if now.duration_since(self.saved) >= SAVE {
             self.save(now);
         }
-        if now.duration_since(self.told) >= PROGRESS {
+        if now.duration_since(self.printed) >= PROGRESS {
             self.progress(now);
         }
         let held: u64 = self.inside.values().sum();
@@ -132,7 +132,7 @@ impl Feed for Stream {
                 self.finished = true;
                 Turn::Finished
             }
-            // Otherwise the worker says something when there is room.
+            // Otherwise, a message from the worker wakes the daemon when there is room.
             Offer::Full if next > now => Turn::Wait(wake.min(next)),
             Offer::Full | Offer::Later | Offer::Exhausted => Turn::Wait(wake),
         }

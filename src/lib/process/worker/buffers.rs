@@ -1,4 +1,4 @@
-//! The memory of rendered pieces, used again for those that follow: what the kernel maps anew, it fills with zeros first.
+//! The memory of rendered pieces, used again for those that follow: the kernel fills every newly mapped page with zeros first.
 
 use crate::dispatch::Batch;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use crate::process::wire::WORKER;
 use crate::process::wire::message::MessageError;
 use std::io;
 
-/// Why a worker ends other than by being told.
+/// Why a worker ends without having been asked to.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WorkerError {
     #[error("{WORKER} is only for haproxystats-process itself: standard input is not a channel")]

@@ -72,7 +72,7 @@ impl Worker {
         destination.put_off.insert(epoch);
     }
 
-    /// Tells the parent the figures that have changed. They are told before what they count is done: should this
+    /// Reports to the parent the figures that have changed, before what they count is reported as done: should this
     /// process die, the parent has them.
     pub(super) async fn tell_counters(&mut self) -> Result<(), WorkerError> {
         for Destination { dispatcher, put_off, .. } in &self.destinations {

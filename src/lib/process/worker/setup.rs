@@ -35,7 +35,7 @@ pub(super) fn take_channel() -> Result<OwnedFd, WorkerError> {
 
 pub(super) fn read_config(descriptor: i32) -> Result<Config, WorkerError> {
     let mut text = String::new();
-    // Opened anew, since the position in the parent's descriptor is shared by all workers.
+    // Opened again, since the position in the parent's descriptor is shared by all workers.
     File::open(format!("/proc/self/fd/{descriptor}"))
         .and_then(|mut file| file.read_to_string(&mut text))
         .map_err(WorkerError::Config)?;

@@ -112,7 +112,7 @@ impl Continuity {
         let aside = aside.and_then(Result::ok).map(|path| path.display().to_string());
         tracing::error!(error = %Chain(&error), aside,
             "cannot read the counters of earlier processes; the file is set aside: counters may decrease once");
-        (continuity.anew(), true)
+        (continuity.restarted(), true)
     }
 
     /// Applies another configuration, and keeps counters. If processes may belong to other hosts than before, it continues as
@@ -125,7 +125,7 @@ impl Continuity {
         (Self { store, forget_after, ..continuity }, damaged)
     }
 
-    fn anew(self) -> Self {
+    fn restarted(self) -> Self {
         Self {
             ledger: Ledger::new(self.ledger.scratch().clone()),
             places: Places::default(),

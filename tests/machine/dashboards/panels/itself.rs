@@ -89,7 +89,7 @@ const DELIVERY: &[Panel] = &[
     ]),
     lines("Connections to Graphite", PerSecond, "Over the chosen load balancers.", &[
         "alias(sumSeries(perSecond($namespace.$lb.haproxy.haproxystats.GraphiteRetries)), 'failed attempts')",
-        "alias(sumSeries(perSecond($namespace.$lb.haproxy.haproxystats.GraphiteReconnects)), 'opened anew')",
+        "alias(sumSeries(perSecond($namespace.$lb.haproxy.haproxystats.GraphiteReconnects)), 'reconnected')",
         "alias(sumSeries(perSecond($namespace.$lb.haproxy.haproxystats.GraphiteStalls)), 'stalled')",
     ]),
 ];

@@ -81,7 +81,7 @@ pub struct Row {
 
 pub struct Panel {
     pub title: &'static str,
-    /// For whoever wonders what the lines mean.
+    /// Says what the lines mean.
     pub about: &'static str,
     pub unit: Unit,
     /// Areas on top of each other: parts of a whole.
@@ -120,7 +120,7 @@ pub struct Mark {
 #[rustfmt::skip]
 pub const MARKS: [Mark; 2] = [
     Mark {
-        title: "HAProxy started anew",
+        title: "HAProxy restarted",
         query: "aliasByNode(scale(removeAboveValue(derivative($namespace.$lb.haproxy.daemon.Uptime_sec), -1), -1), -4)",
         field: "$namespace.$lb.haproxy.daemon.Uptime_sec",
         promql: "resets",
