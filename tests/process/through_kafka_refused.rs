@@ -119,7 +119,7 @@ fn what_cannot_be_unpacked_is_passed_and_costs_no_memory() {
     for name in copies {
         let copy = std::fs::read_to_string(member.failed().join("kafka-source").join(name)).unwrap();
         assert!(
-            copy.contains("\nreason cannot be unpacked, or is larger than librdkafka.receive.message.max.bytes"),
+            copy.contains("\nreason cannot be decompressed, or exceeds librdkafka.receive.message.max.bytes"),
             "{copy}"
         );
         let number = |name: &str| copy.lines().find_map(|line| line.strip_prefix(name)?.parse::<u64>().ok());

@@ -204,7 +204,9 @@ fn what_cannot_be_unpacked_is_passed_and_the_rest_is_replayed() {
     assert_eq!(status.code(), Some(1), "{output}");
     wait_for(&graphite, &expected, SOON);
     assert_one_value_each(&graphite);
-    for words in ["11 messages were left out", "replayed 3 seconds", "message refused", "reason=\"cannot be unpacked"] {
+    for words in
+        ["11 messages were left out", "replayed 3 seconds", "message refused", "reason=\"cannot be decompressed"]
+    {
         assert!(output.contains(words), "{words}: {output}");
     }
     assert!(!output.contains("cannot be read"), "{output}");

@@ -1,4 +1,4 @@
-//! Looks for sets of messages that cannot be unpacked, one at a time, as librdkafka reports them.
+//! Looks for sets of messages that cannot be decompressed, one at a time, as librdkafka reports them.
 
 use super::damaged::{Damage, Search, begin};
 use super::seconds::Seconds;
@@ -10,7 +10,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// What is said of such a set.
 pub(super) const DAMAGED: &str =
-    "cannot be unpacked, or is larger than librdkafka.receive.message.max.bytes of [kafka-source] when it is";
+    "cannot be decompressed, or exceeds librdkafka.receive.message.max.bytes of [kafka-source]";
 
 /// See the module.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Finder {
         Self { config: config.clone(), search: None, not_before: None }
     }
 
-    /// A set cannot be unpacked, and librdkafka reads it again and again. `partitions` are those in which it may be, each with the
+    /// A set cannot be decompressed, and librdkafka reads it again and again. `partitions` are those in which it may be, each with the
     /// offset that is read next, where that is known. The error says why no search is possible.
     pub(super) fn reported(
         &mut self,

@@ -42,7 +42,7 @@ const NAP: Duration = Duration::from_millis(10);
 /// Most seconds by which the clocks of load balancers and brokers may differ, in case the brokers index messages by the time of their arrival.
 const CLOCKS: u64 = 300;
 
-/// After this many searches for messages that cannot be unpacked and are not found, without a message in between, the partitions
+/// After this many searches for messages that cannot be decompressed and are not found, without a message in between, the partitions
 /// that are left are given up.
 const ATTEMPTS: u32 = 3;
 

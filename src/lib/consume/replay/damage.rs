@@ -1,4 +1,4 @@
-//! Messages that cannot be unpacked: looked for, counted and passed, like those that are refused.
+//! Messages that cannot be decompressed: looked for, counted and passed, like those that are refused.
 
 use super::{ATTEMPTS, Reading};
 use crate::consume::damaged::Damage;
@@ -7,28 +7,28 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 impl Reading {
-    /// Messages cannot be unpacked. Those behind the end of their partition do not matter.
+    /// Messages cannot be decompressed. Those behind the end of their partition do not matter.
     pub(super) fn damaged(&mut self, reason: &str) {
         let next: BTreeMap<i32, Option<i64>> = self.assembly.seconds.partitions().collect();
         let open = self.reach.open().map(|(partition, _)| (partition, next.get(&partition).copied().flatten()));
         if let Err(error) = self.finder.reported(reason, open, Instant::now()) {
-            tracing::debug!(error, "cannot look for messages that cannot be unpacked");
+            tracing::debug!(error, "cannot look for messages that cannot be decompressed");
             self.not_found();
         }
     }
 
-    /// Passes messages that cannot be unpacked once they are found.
+    /// Passes messages that cannot be decompressed once they are found.
     pub(super) fn pass_damaged(&mut self, now: Instant) {
         let Damage { partition, offsets } = match self.finder.found(&self.assembly.seconds, now) {
             None => return,
             Some(Ok(damage)) => damage,
             Some(Err(error)) => {
-                tracing::debug!(error, "messages that cannot be unpacked are not found");
+                tracing::debug!(error, "messages that cannot be decompressed are not found");
                 return self.not_found();
             }
         };
         if let Err(error) = self.client.skip_to(partition, offsets.end) {
-            tracing::debug!(%error, "cannot read on behind messages that cannot be unpacked");
+            tracing::debug!(%error, "cannot continue after messages that cannot be decompressed");
             return self.finder.pause(now);
         }
         self.attempts = 0;

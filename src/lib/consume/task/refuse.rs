@@ -58,7 +58,7 @@ impl Task {
             && let Err(error) = client.skip_to(refusal.partition, end)
         {
             self.refusals.finder.pause(Instant::now());
-            tracing::debug!(%error, "cannot read on behind messages that cannot be unpacked");
+            tracing::debug!(%error, "cannot continue after messages that cannot be decompressed");
             return;
         }
         self.assembly.seconds.pass(refusal.partition, end.saturating_sub(1));
@@ -87,7 +87,7 @@ impl Task {
         }
     }
 
-    /// A set of messages cannot be unpacked. librdkafka reads it again and again, and does not say in which partition it is.
+    /// A set of messages cannot be decompressed. librdkafka reads it again and again, and does not say in which partition it is.
     pub(super) fn damaged(&mut self, reason: &str) {
         let waiting = &self.refusals.waiting;
         let partitions = self.assembly.seconds.partitions().filter(|(partition, _)| !waiting.contains_key(partition));
