@@ -287,6 +287,7 @@ impl Puller {
                 self.counters.add(Counter::Resets, continued.resets);
                 self.counters.set(Counter::CarriedProcesses, continued.absent);
                 self.counters.add(Counter::DamagedStates, continued.damaged);
+                self.counters.add(Counter::UnsavedStates, continued.unsaved);
             }
             if let Some(ended) = &mut self.ended {
                 let ended = ended.tick(&snapshot.folder(), outcomes);

@@ -46,6 +46,8 @@ counters! {
         "HAProxy workers that are leaving after a reload and were queried through their masters (master-sockets).";
     DamagedStates "PullDamagedStates" "files" Counter
         "State files of continuous-counters and latency-table that could not be read at startup and were set aside.";
+    UnsavedStates "PullUnsavedStates" "files" Counter
+        "State files of continuous-counters and latency-table that could not be saved: after a restart, counters may decrease.";
     FailedMasters "PullFailedMasters" "sockets" Counter
         "Masters, and workers that are leaving, that exist but did not answer.";
     Resets "PullResets" "objects" Counter

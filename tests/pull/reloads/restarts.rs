@@ -119,3 +119,26 @@ fn what_cannot_be_read_is_set_aside_and_counters_begin_anew() {
     assert_eq!(world.value("frontend.f.stot"), 0, "it starts from 0");
     world.pull.stop(SOON);
 }
+
+#[test]
+fn counters_go_on_while_their_state_cannot_be_saved_which_is_counted() {
+    let mut world = World::start(own_haproxy(), "", ["", "", ""]);
+    world.begin();
+    world.open(2);
+    world.transfer(100);
+    world.assert_counts("at the start");
+    assert_eq!(world.value("haproxystats.PullUnsavedStates"), 0);
+    let in_the_way = world.incoming().join(".continuity/next");
+    // Where haproxystats-pull has a directory of this name for a moment in each tick.
+    wait_until(SOON, "a file in the way", || fs::write(&in_the_way, "").is_ok());
+    world.pull.wait_for_output("cannot save the state of continuous counters", SOON);
+    world.settle();
+    let unsaved = world.value("haproxystats.PullUnsavedStates");
+    assert!(unsaved >= 1, "{unsaved}");
+    world.reload();
+    world.close();
+    world.assert_counts("after a reload");
+    fs::remove_file(&in_the_way).unwrap();
+    world.pull.wait_for_output("can be saved again", SOON);
+    world.pull.stop(SOON);
+}

@@ -57,6 +57,8 @@ pub(super) struct Continued {
     pub(super) absent: u64,
     /// Kept states that could not be read.
     pub(super) damaged: u64,
+    /// States that could not be kept.
+    pub(super) unsaved: u64,
 }
 
 /// See the module.
@@ -209,7 +211,9 @@ impl Continuity {
         self.halfway = false;
         let states = written?;
         Step::Carried.reached();
-        match self.keep(epoch, &directory, present, states) {
+        let kept = self.keep(epoch, &directory, present, states);
+        let unsaved = u64::from(kept.is_err());
+        match kept {
             Ok(()) if std::mem::take(&mut self.failing) => {
                 tracing::info!("the state of continuous counters can be saved again");
             }
@@ -217,7 +221,7 @@ impl Continuity {
             Err(error) => self.fails(&error),
         }
         Step::Cleared.reached();
-        Ok(Continued { resets: counts.resets, absent: counts.absent, damaged: u64::from(damaged) })
+        Ok(Continued { resets: counts.resets, absent: counts.absent, damaged: u64::from(damaged), unsaved })
     }
 
     /// Continues from the last snapshot that was kept, as after a restart. Returns whether it could not be read.

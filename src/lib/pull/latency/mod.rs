@@ -162,7 +162,8 @@ impl Latency {
             let written = folder.file(&name)?.write_all(&self.ledger.carried(host));
             written.map_err(|source| StageError::Write { path: folder.path(&name), source })?;
         }
-        self.keep(epoch);
+        let kept = self.keep(epoch);
+        counters.add(Counter::UnsavedStates, u64::from(!kept));
         Ok(())
     }
 
@@ -277,10 +278,12 @@ impl Latency {
         full
     }
 
-    fn keep(&mut self, epoch: Epoch) {
+    /// Saves everything for the next start; false if that is not possible.
+    fn keep(&mut self, epoch: Epoch) -> bool {
         let next = self.directory.join(NEXT);
         let text = state::write(&self.ledger, epoch);
-        match fs::write(&next, text).and_then(|()| fs::rename(&next, self.directory.join(STATE))) {
+        let kept = fs::write(&next, text).and_then(|()| fs::rename(&next, self.directory.join(STATE)));
+        match &kept {
             Ok(()) if std::mem::take(&mut self.failing) => tracing::info!("latency histograms can be saved again"),
             Ok(()) => {}
             Err(error) => {
@@ -290,6 +293,7 @@ impl Latency {
                 }
             }
         }
+        kept.is_ok()
     }
 }
 
