@@ -58,6 +58,8 @@ pub(super) struct Waiting {
     /// Number of hosts that are not yet complete, or not yet on disk.
     pub(super) coming: usize,
     pub(super) partitions: BTreeSet<i32>,
+    /// Hosts of which something was read while the roll-up of this second could be repeated.
+    pub(super) in_time: BTreeSet<HostName>,
     pub(super) changed: bool,
     pub(super) complete: bool,
 }
@@ -78,7 +80,7 @@ pub(super) struct Going {
 
 impl Waiting {
     pub(super) fn new(serial: u64, first: Instant) -> Self {
-        let (hosts, partitions) = (BTreeMap::new(), BTreeSet::new());
-        Self { serial, first, hosts, coming: 0, partitions, changed: true, complete: false }
+        let (hosts, partitions, in_time) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { serial, first, hosts, coming: 0, partitions, in_time, changed: true, complete: false }
     }
 }

@@ -75,15 +75,17 @@ impl Seconds {
         let mut void = Vec::new();
         // A host can have parts in other partitions, if their number has changed. Those are done then, too.
         let mut gone: Vec<(Epoch, Vec<Token>)> = Vec::new();
-        for ((second, _), host) in self.coming.extract_if(|_, host| is_of(&host.tokens)) {
+        for ((second, name), host) in self.coming.extract_if(|_, host| is_of(&host.tokens)) {
             self.bytes = self.bytes.saturating_sub(host.bytes);
             if let Some(waiting) = self.waiting.get_mut(&second) {
                 waiting.coming = waiting.coming.saturating_sub(1);
+                waiting.in_time.remove(&name);
             }
             gone.push((second, host.tokens));
         }
         for (second, waiting) in &mut self.waiting {
             for (host, tokens) in waiting.hosts.extract_if(.., |_, tokens| is_of(tokens)) {
+                waiting.in_time.remove(&host);
                 void.push((waiting.serial, host));
                 gone.push((*second, tokens));
             }
@@ -121,6 +123,8 @@ impl Seconds {
         let token = of.token;
         of.places.read(offset, Some(second));
         of.saw(&host, second, label.interval, now);
+        // Not when it is published: much more may have been read by then.
+        let in_time = of.places.newest().is_some_and(|newest| newest.0.saturating_sub(second.0) <= self.limits.late);
         if self.waiting.get(&second).is_some_and(|waiting| waiting.hosts.contains_key(&host)) {
             // Sent twice.
             return Ok(None);
@@ -131,6 +135,9 @@ impl Seconds {
             Waiting::new(*serial, now)
         });
         waiting.partitions.insert(partition);
+        if in_time {
+            waiting.in_time.insert(host);
+        }
         if !self.coming.contains_key(&key) {
             waiting.coming += 1;
             // One of these may have been waiting for this host.
@@ -259,7 +266,7 @@ impl Seconds {
             // The remaining hosts form another snapshot of this second, with another directory.
             self.serial += 1;
             let mut rest = Waiting::new(self.serial, waiting.first);
-            (rest.coming, rest.partitions) = (waiting.coming, waiting.partitions);
+            (rest.coming, rest.partitions, rest.in_time) = (waiting.coming, waiting.partitions, waiting.in_time);
             self.waiting.insert(going.second, rest);
         }
         if kept && self.keeps() {
@@ -282,8 +289,10 @@ impl Seconds {
 
     /// Removes and returns the seconds that can no longer be rolled up again.
     pub(super) fn forget(&mut self) -> Vec<Epoch> {
-        let is_over =
-            |second: Epoch, kept: &Kept| kept.partitions.iter().all(|number| self.is_too_late(second, *number));
+        let is_over = |second: Epoch, kept: &Kept| {
+            let late_host_waits = self.waiting.get(&second).is_some_and(|waiting| !waiting.in_time.is_empty());
+            !late_host_waits && kept.partitions.iter().all(|number| self.is_too_late(second, *number))
+        };
         let over = self.kept.iter().filter(|(second, kept)| is_over(**second, kept));
         let over: Vec<Epoch> = over.map(|(second, _)| *second).collect();
         over.iter().for_each(|second| drop(self.kept.remove(second)));

@@ -125,8 +125,8 @@ impl Seconds {
             let Some(cluster) = &host.cluster else { continue };
             if self.went_out(host, tokens, second) {
                 // Roll up all of its hosts, or none: a partial roll-up would replace the complete one.
-                let too_late = tokens.iter().all(|token| self.is_too_late(second, token.partition));
-                let Some(kept) = self.kept.get(&second).filter(|_| !too_late) else { continue };
+                let in_time = waiting.in_time.contains(host);
+                let Some(kept) = self.kept.get(&second).filter(|_| in_time) else { continue };
                 let others =
                     kept.hosts.iter().filter(|other| other.cluster == host.cluster && !going.hosts.contains(*other));
                 going.again.extend(others.cloned());

@@ -2,6 +2,29 @@
 
 use super::*;
 
+/// As after a rebalance: a backlog is read faster than it is delivered.
+#[test]
+fn what_is_read_after_a_late_host_does_not_make_it_too_late() {
+    let mut bench = Bench::new(1);
+    bench.begin(&[(0, ONE), (0, TWO)], &[100]);
+    bench.host(0, ONE, 110);
+    bench.wait(5);
+    assert_eq!(bench.hosts_out(), [(110, names(&["one"]))]);
+    bench.host(0, TWO, 110);
+    for second in (120..=240).step_by(10) {
+        bench.host(0, ONE, second);
+        bench.host(0, TWO, second);
+    }
+    assert_eq!(bench.seconds.forget(), [Epoch(100)], "the other second is still wanted");
+    bench.deliver(110);
+    let whole = vec![("ams".to_owned(), 0)];
+    assert_eq!(bench.out().first(), Some(&(110, names(&["two"]), names(&["one"]), whole)));
+    assert_eq!(
+        bench.seconds.forget(),
+        [Epoch(110), Epoch(120), Epoch(130), Epoch(140), Epoch(150), Epoch(160), Epoch(170)]
+    );
+}
+
 #[test]
 fn a_late_host_makes_its_cluster_again_and_no_other() {
     let mut bench = Bench::new(2);
