@@ -49,8 +49,9 @@ impl Fleet {
         &self.hosts[host].1
     }
 
-    /// What a host says: numbers that depend on host and second.
-    pub fn files(&self, host: usize, epoch: u64) -> [(String, String); 2] {
+    /// What a host says: numbers that depend on host and second. Every third host was reloaded, and its snapshots contain the
+    /// counters of a process that is gone.
+    pub fn files(&self, host: usize, epoch: u64) -> Vec<(String, String)> {
         let name = &self.hosts[host].0;
         let number = 1 + (epoch / INTERVAL) % 1000 + 7 * host as u64;
         let info =
@@ -61,7 +62,12 @@ impl Fleet {
              app,s1,0,1,{number},50,60,{number},1,1,0,2,\n\
              app,BACKEND,0,1,{number},50,60,{number},1,1,0,1,\n\n"
         );
-        [(format!("{name}.sock_info"), info), (format!("{name}.sock_stat"), stat)]
+        let mut files = vec![(format!("{name}.sock_info"), info), (format!("{name}.sock_stat"), stat)];
+        if host % 3 == 2 {
+            let carried = "# pxname,svname,type,stot,seen,\nwww,FRONTEND,0,1000000,,\napp,s1,2,1000000,,\n";
+            files.push((format!("{name}.sock_carriedstat"), carried.to_owned()));
+        }
+        files
     }
 
     /// Writes the files of these hosts.
