@@ -214,6 +214,10 @@ fn properties(
     all.extend(connection?);
     let mut set = |name: &str, value: &str| drop(all.insert(name.to_owned(), value.to_owned()));
     set("compression.codec", compression?);
+    if files && compression == Some("zstd") {
+        // Files become no larger than with the default, in 40 % less time.
+        set("compression.level", "1");
+    }
     // Room for the key and the record around it.
     set("message.max.bytes", &(max_message_size?.get() + 100_000).max(1_000_000).to_string());
     all.extend(own?);
