@@ -106,7 +106,6 @@ pub mod render;
 pub mod reporter;
 #[cfg(feature = "process")]
 pub mod run;
-#[cfg(any(feature = "process", feature = "agent", feature = "discovery"))]
 pub mod secrets;
 pub mod snapshot;
 pub mod startup;
