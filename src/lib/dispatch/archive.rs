@@ -104,8 +104,7 @@ impl Dispatcher for Archive {
     fn counters(&self) -> Counters {
         let queue = self.shared.queue.borrow();
         let queued_lines = queue.iter().map(|entry| entry.lines as u64).sum();
-        let up = u64::from(!self.shared.disk.is_failing());
-        Counters { up, queued_batches: queue.len() as u64, queued_lines, ..self.shared.disk.condition.counters() }
+        Counters { queued_batches: queue.len() as u64, queued_lines, ..self.shared.disk.counters() }
     }
 
     /// Ends early while nothing can be written.

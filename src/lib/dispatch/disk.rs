@@ -3,7 +3,7 @@
 
 use super::condition::Condition;
 use super::keep::EVERY;
-use super::{Notices, aside};
+use super::{Counters, Notices, aside};
 use crate::backoff::{Backoff, jitter};
 use crate::looked;
 use std::error::Error;
@@ -43,6 +43,11 @@ impl Disk {
     /// Whether the last attempt to write failed.
     pub(super) fn is_failing(&self) -> bool {
         !self.condition.is_well()
+    }
+
+    /// The counters so far, and whether the disk works.
+    pub(super) fn counters(&self) -> Counters {
+        Counters { up: u64::from(!self.is_failing()), ..self.condition.counters() }
     }
 
     /// A snapshot was not written.

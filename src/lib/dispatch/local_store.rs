@@ -91,8 +91,7 @@ impl Dispatcher for LocalStore {
 
     fn counters(&self) -> Counters {
         let (queued_batches, queued_lines) = (self.shared.queue.borrow().len() as u64, self.shared.lines() as u64);
-        let up = u64::from(!self.shared.disk.is_failing());
-        Counters { up, queued_batches, queued_lines, ..self.shared.disk.condition.counters() }
+        Counters { queued_batches, queued_lines, ..self.shared.disk.counters() }
     }
 
     /// Ends early while nothing can be written.
