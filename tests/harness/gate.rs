@@ -91,7 +91,7 @@ fn pass(client: &TcpStream, target: u16) -> io::Result<[TcpStream; 2]> {
         let (mut from, mut to) = (from.try_clone()?, to.try_clone()?);
         std::thread::spawn(move || {
             let _ = io::copy(&mut from, &mut to);
-            // Whichever side ends, the other one is told.
+            // When one side closes, so does the other.
             let _ = from.shutdown(Shutdown::Both);
             let _ = to.shutdown(Shutdown::Both);
         });
