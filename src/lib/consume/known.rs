@@ -50,6 +50,8 @@ pub(super) struct Partition {
     through: HashMap<Option<String>, Epoch>,
     /// Whether it is stopped by a message that this version does not understand.
     pub(super) held: bool,
+    /// What was settled before the assignment.
+    settled_before: Option<Epoch>,
 }
 
 impl Partition {
@@ -61,7 +63,13 @@ impl Partition {
             began: None,
             through: HashMap::new(),
             held: false,
+            settled_before: settled,
         }
+    }
+
+    /// Whether this second was settled before the assignment: only the rest of it is read again.
+    pub(super) fn is_rest(&self, second: Epoch) -> bool {
+        Some(second) <= self.settled_before
     }
 
     /// Notes that a message of a host has arrived.

@@ -327,7 +327,8 @@ impl Seconds {
 
     /// What to commit, for each partition.
     pub(super) fn positions(&mut self) -> Vec<Position> {
-        let late = if self.limits.roll_ups { self.limits.late } else { 0 };
+        // One that is exactly this late is still rolled up again.
+        let late = if self.keeps() { self.limits.late.saturating_add(1) } else { 0 };
         let partitions = self.partitions.iter_mut();
         partitions.filter_map(|(number, partition)| partition.places.position(*number, late)).collect()
     }

@@ -42,6 +42,12 @@ impl Seconds {
         partitions.any(|partition| partition.is_through(&host.cluster, second))
     }
 
+    /// Whether a partition of a host was assigned after this second was settled: its other hosts are not read again.
+    fn is_rest(&self, tokens: &[Token], second: Epoch) -> bool {
+        let mut partitions = tokens.iter().filter_map(|token| self.partitions.get(&token.partition));
+        partitions.any(|partition| partition.is_rest(second))
+    }
+
     fn is_complete(&mut self, second: Epoch, now: Instant) -> bool {
         let deadline = self.limits.deadline;
         let Some(waiting) = self.waiting.get(&second) else { return false };
@@ -125,8 +131,8 @@ impl Seconds {
             let Some(cluster) = &host.cluster else { continue };
             if self.went_out(host, tokens, second) {
                 // Roll up all of its hosts, or none: a partial roll-up would replace the complete one.
-                let in_time = waiting.in_time.contains(host);
-                let Some(kept) = self.kept.get(&second).filter(|_| in_time) else { continue };
+                let may = waiting.in_time.contains(host) && !self.is_rest(tokens, second);
+                let Some(kept) = self.kept.get(&second).filter(|_| may) else { continue };
                 let others =
                     kept.hosts.iter().filter(|other| other.cluster == host.cluster && !going.hosts.contains(*other));
                 going.again.extend(others.cloned());

@@ -63,3 +63,27 @@ fn a_partition_that_is_behind_another_rolls_up_again_all_the_same() {
     bench.host(1, ("behind", "b"), 71);
     assert_eq!(bench.seconds.forget(), [Epoch(10)]);
 }
+
+/// Otherwise the roll-up of two hosts would replace that of all.
+#[test]
+fn the_rest_of_a_settled_second_is_never_rolled_up() {
+    let mut bench = Bench::new(0);
+    bench.seconds.assigned(0, Some(Epoch(100)));
+    for host in [ONE, TWO, ONE] {
+        bench.host(0, host, 100);
+        assert_eq!(bench.out(), [(100, names(&[host.1]), vec![], vec![])]);
+        bench.deliver(100);
+    }
+}
+
+#[test]
+fn a_second_is_settled_when_no_host_can_be_late_for_it_any_more() {
+    let mut bench = Bench::new(1);
+    bench.begin(&[(0, ONE)], &[100, 160]);
+    assert_eq!(bench.committed(), [(0, 0)], "the next owner would need all of it for a host that comes now");
+    bench.host(0, TWO, 100);
+    assert_eq!(bench.out(), [(100, names(&["two"]), names(&["one"]), vec![("ams".to_owned(), 0)])]);
+    bench.deliver(100);
+    bench.begin(&[(0, ONE)], &[170]);
+    assert_eq!(bench.committed(), [(0, 1)]);
+}
