@@ -10,6 +10,7 @@ use crate::harness::graphite::Recorder;
 use crate::harness::incoming::{FIRST, Incoming, snapshots};
 use crate::harness::kafka::{Points, alone};
 use crate::harness::{names, process, with_config};
+use crate::options::SEED;
 use crate::report::Report;
 use crate::unit::{Unit, tail};
 use cluster::Cluster;
@@ -56,7 +57,8 @@ fn by_itself(cluster: fn() -> Option<Cluster>, faults: &'static [Fault], changes
 }
 
 fn perform(cluster: Cluster, all: &[Fault], changes: u64) -> Report {
-    let mut site = Site::new(fastrand::u64(..), cluster);
+    let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
+    let mut site = Site::new(seed.unwrap_or_else(|| fastrand::u64(..)), cluster);
     site.go_on(Duration::from_secs(2));
     // Each of them once, then at random.
     let mut faults = all.to_vec();
@@ -311,8 +313,9 @@ impl Site {
             self.members.iter().map(|member| member.unit.log().matches("partitions assigned").count()).sum();
         let count = self.expected.len();
         self.report.note(format!(
-            "{count} points of {} seconds, {} lost, {} wrong; {again} came again, {superseded} of roll-ups were made again with \
-             more hosts; a member came or went {} times, partitions {rebalances} times",
+            "seed {}: {count} points of {} seconds, {} lost, {} wrong; {again} came again, {superseded} of roll-ups were made \
+             again with more hosts; a member came or went {} times, partitions {rebalances} times",
+            self.seed,
             self.labels.len(),
             lost.len(),
             wrong.len(),
