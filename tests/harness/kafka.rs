@@ -103,6 +103,16 @@ impl Brokers {
         self.cluster.request_errors(RDKafkaApiKey::OffsetCommit, errors);
     }
 
+    /// Answers the next questions for committed offsets with these errors, one for each.
+    pub fn refuse_committed(&self, errors: &[RDKafkaRespErr]) {
+        self.cluster.request_errors(RDKafkaApiKey::OffsetFetch, errors);
+    }
+
+    /// Knows questions for committed offsets up to this version only.
+    pub fn limit_committed(&self, version: i16) {
+        self.cluster.apiversion(RDKafkaApiKey::OffsetFetch, Some(0), Some(version)).expect("there is such a request");
+    }
+
     /// Says this about a topic, until it is `RD_KAFKA_RESP_ERR_NO_ERROR`.
     pub fn topic_error(&self, topic: &str, error: RDKafkaRespErr) {
         self.cluster.topic_error(topic, error).expect("a topic");

@@ -48,6 +48,8 @@ mod supervision;
 #[cfg(feature = "kafka")]
 mod through_kafka;
 #[cfg(feature = "kafka")]
+mod through_kafka_assigned;
+#[cfg(feature = "kafka")]
 mod through_kafka_refused;
 #[cfg(feature = "kafka")]
 mod topic_replay;

@@ -3,21 +3,24 @@
 use super::aside::Content;
 use super::places::{Position, note, read_note};
 use crate::config::KafkaSource;
-use crate::config::kafka::SecretError;
+use crate::config::kafka::{SecretError, Start};
 use crate::parcel::{Label, Refused};
 use crate::snapshot::Epoch;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::statistics::Statistics;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use std::{io, thread};
 
 /// How often librdkafka reports the end offsets of the partitions.
 const STATISTICS_MS: &str = "2000";
@@ -96,8 +99,28 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        let Rebalance::Revoke(list) = rebalance else { return };
+    /// What the trait does by default, except that partitions are not started at their committed offsets: see [`Client::begin`].
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let incremental = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        let done = if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            let assigned = list
+                .set_all_offsets(Offset::Beginning)
+                .and_then(|()| if incremental { consumer.incremental_assign(list) } else { consumer.assign(list) });
+            self.tell(Event::Assigned(numbers(list)));
+            assigned
+        } else {
+            self.revoked(consumer, list);
+            if incremental { consumer.incremental_unassign(list) } else { consumer.unassign() }
+        };
+        if let Err(error) = done {
+            tracing::debug!(%error, "rebalance");
+        }
+    }
+}
+
+impl Context {
+    /// Commits what is to be committed before another member gets these partitions.
+    fn revoked(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
         let revoked = numbers(list);
         // The next owner continues there. If the commit fails, it starts further back.
         let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,18 +134,10 @@ impl ConsumerContext for Context {
         }
         self.tell(Event::Revoked(revoked));
     }
-
-    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Assign(list) => self.tell(Event::Assigned(numbers(list))),
-            Rebalance::Revoke(_) => {}
-            Rebalance::Error(error) => tracing::debug!(%error, "rebalance"),
-        }
-    }
 }
 
 fn numbers(list: &TopicPartitionList) -> Vec<i32> {
-    list.elements().iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::partition).collect()
+    list.elements().iter().map(TopicPartitionListElem::partition).collect()
 }
 
 fn commit(
@@ -138,6 +153,34 @@ fn commit(
         element.set_metadata(note(position.settled));
     }
     consumer.commit(&list, mode)
+}
+
+/// What the group has committed of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Committed {
+    /// `None` if nothing is committed.
+    pub(super) offset: Option<i64>,
+    /// The last settled second.
+    pub(super) settled: Option<Epoch>,
+}
+
+/// What the brokers say about each partition, and [`Client::ask`] therefore returns.
+pub(super) type Answer = Result<Vec<(i32, Result<Committed, KafkaError>)>, KafkaError>;
+
+fn committed(consumer: &BaseConsumer<Context>, topic: &str, partitions: &[i32]) -> Answer {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition(topic, *partition);
+    }
+    let answer = consumer.committed_offsets(list, ASK)?;
+    let read = |one: &TopicPartitionListElem<'_>| {
+        one.error()?;
+        let offset = if let Offset::Offset(offset) = one.offset() { Some(offset) } else { None };
+        // rdkafka panics if this is not UTF-8. Any program may have written it.
+        let settled = catch_unwind(AssertUnwindSafe(|| read_note(one.metadata()))).unwrap_or_default();
+        Ok(Committed { offset, settled })
+    };
+    Ok(answer.elements().iter().map(|one| (one.partition(), read(one))).collect())
 }
 
 /// A message, with its label if that is valid.
@@ -166,10 +209,12 @@ impl Read<'_> {
 
 /// A member of the group.
 pub(super) struct Client {
-    consumer: BaseConsumer<Context>,
+    consumer: Arc<BaseConsumer<Context>>,
     events: Receiver<Event>,
     positions: Positions,
     topic: String,
+    /// Where to begin if nothing is committed.
+    start: Offset,
     paused: BTreeSet<i32>,
 }
 
@@ -199,8 +244,12 @@ impl Client {
         let positions = Positions::default();
         let (topic, kept) = (config.topic.clone(), Arc::clone(&positions));
         let context = Context { events: sender, positions: kept, topic: topic.clone() };
-        let consumer = properties.create_with_context(context).map_err(ClientError::Refused)?;
-        Ok(Self { consumer, events, positions, topic, paused: BTreeSet::new() })
+        let consumer = Arc::new(properties.create_with_context(context).map_err(ClientError::Refused)?);
+        let start = match config.start {
+            Start::Earliest => Offset::Beginning,
+            Start::Latest => Offset::End,
+        };
+        Ok(Self { consumer, events, positions, topic, start, paused: BTreeSet::new() })
     }
 
     /// The partitions of the topic (none if there is no topic), each with the position of the first message from this time on.
@@ -248,16 +297,18 @@ impl Client {
         self.events.try_recv().ok()
     }
 
-    /// The last settled second of these partitions, as committed.
-    pub(super) fn settled(&self, partitions: &[i32]) -> Result<BTreeMap<i32, Option<Epoch>>, KafkaError> {
-        let mut list = TopicPartitionList::new();
-        for partition in partitions {
-            list.add_partition(&self.topic, *partition);
-        }
-        let committed = self.consumer.committed_offsets(list, ASK)?;
-        // The same for the metadata, which any program may have written.
-        let read = || committed.elements().iter().map(|one| (one.partition(), read_note(one.metadata()))).collect();
-        Ok(catch_unwind(AssertUnwindSafe(read)).unwrap_or_default())
+    /// Asks what is committed of these partitions. A thread waits for the answer, since that can take long.
+    pub(super) fn ask(&self, partitions: Vec<i32>) -> io::Result<Receiver<Answer>> {
+        let (sender, answer) = channel();
+        let (consumer, topic) = (Arc::clone(&self.consumer), self.topic.clone());
+        thread::Builder::new().name("kafka-committed".to_owned()).spawn(move || {
+            let committed = committed(&consumer, &topic, &partitions);
+            // The client leaves the group on the thread that drops it last, which should not be this one.
+            drop(consumer);
+            // Without a receiver, partitions were assigned or revoked meanwhile.
+            let _ = sender.send(committed);
+        })?;
+        Ok(answer)
     }
 
     /// Sets what is committed if a partition is revoked.
@@ -296,19 +347,22 @@ impl Client {
         self.consumer.seek(&self.topic, partition, Offset::Offset(offset), ASK)
     }
 
-    /// Resumes partitions that were just assigned: librdkafka remembers over a revocation that this program has paused them.
-    pub(super) fn resume(&mut self, partitions: &[i32]) -> Result<(), KafkaError> {
+    /// Begins to read a partition that was assigned at what is committed of it. librdkafka would ask for that itself, at another moment:
+    /// the offset and the last settled second must be from the same commit.
+    pub(super) fn begin(&self, partition: i32, committed: Committed) -> Result<(), KafkaError> {
+        let place = committed.offset.map_or(self.start, Offset::Offset);
+        self.consumer.seek(&self.topic, partition, place, ASK)
+    }
+
+    /// Pauses partitions that were just assigned.
+    pub(super) fn hold(&mut self, partitions: &[i32]) -> Result<(), KafkaError> {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
-            self.paused.remove(partition);
             list.add_partition(&self.topic, *partition);
         }
-        let resumed = self.consumer.resume(&list);
-        if resumed.is_err() {
-            // Tried again with the next change of what is to be paused.
-            self.paused.extend(partitions);
-        }
-        resumed
+        self.consumer.pause(&list)?;
+        self.paused.extend(partitions);
+        Ok(())
     }
 
     /// Forgets that a partition is paused, since it was revoked.

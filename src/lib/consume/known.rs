@@ -50,6 +50,8 @@ pub(super) struct Partition {
     through: HashMap<Option<String>, Epoch>,
     /// Whether it is stopped by a message that this version does not understand.
     pub(super) held: bool,
+    /// Whether it is not known yet what is settled, so that nothing of it is taken.
+    pub(super) awaited: bool,
     /// What was settled before the assignment.
     settled_before: Option<Epoch>,
 }
@@ -63,8 +65,14 @@ impl Partition {
             began: None,
             through: HashMap::new(),
             held: false,
+            awaited: false,
             settled_before: settled,
         }
+    }
+
+    /// Whether its messages are taken.
+    pub(super) fn is_read(&self) -> bool {
+        !self.held && !self.awaited
     }
 
     /// Whether this second was settled before the assignment: only the rest of it is read again.

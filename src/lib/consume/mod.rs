@@ -12,6 +12,7 @@
 
 mod aside;
 mod assembly;
+mod awaited;
 mod client;
 mod damaged;
 mod figures;

@@ -13,6 +13,9 @@ const REFUSALS_LOGGED: u64 = 10;
 /// After how many failed commits in a row a warning is logged. A few fail with every rebalance.
 const FAILURES_LOGGED: u32 = 6;
 
+/// After how many questions in a row for committed offsets that were not answered a warning is logged.
+const QUESTIONS_LOGGED: u32 = 3;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Report {
@@ -23,6 +26,8 @@ pub(super) struct Report {
     disk: bool,
     /// Number of failed commits in a row.
     commits_failed: u32,
+    /// Number of questions for committed offsets in a row that were not answered.
+    not_begun: u32,
     /// Number of refused messages, and of refusals, each of which is a message or a set of messages.
     refused: u64,
     refusals: u64,
@@ -41,6 +46,7 @@ impl Report {
             trouble: None,
             disk: false,
             commits_failed: 0,
+            not_begun: 0,
             refused: 0,
             refusals: 0,
             not_kept: false,
@@ -129,6 +135,28 @@ impl Report {
     /// The brokers have committed offsets.
     pub(super) fn committed(&mut self) {
         self.commits_failed = 0;
+    }
+
+    /// Partitions that were assigned are not read yet, since it is not known what is committed of them.
+    pub(super) fn not_begun(&mut self, error: &str) {
+        self.not_begun = self.not_begun.saturating_add(1);
+        if self.not_begun == QUESTIONS_LOGGED {
+            tracing::warn!(
+                topic = self.topic,
+                group = self.group,
+                error,
+                "cannot get the committed offsets of partitions that were assigned; they are not read until then, retrying"
+            );
+        } else {
+            tracing::debug!(error, "committed offsets are not known yet");
+        }
+    }
+
+    /// All partitions that were assigned are read.
+    pub(super) fn begun(&mut self) {
+        if std::mem::replace(&mut self.not_begun, 0) >= QUESTIONS_LOGGED {
+            tracing::info!(topic = self.topic, "committed offsets are known; partitions that were assigned are read");
+        }
     }
 
     /// Messages are refused.

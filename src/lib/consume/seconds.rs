@@ -67,6 +67,14 @@ impl Seconds {
         self.partitions.insert(partition, Partition::new(token, settled));
     }
 
+    /// A partition was assigned, and it is not known yet what is settled: nothing of it is taken before [`Seconds::assigned`].
+    pub(super) fn awaited(&mut self, partition: i32) {
+        self.assigned(partition, None);
+        if let Some(partition) = self.partitions.get_mut(&partition) {
+            partition.awaited = true;
+        }
+    }
+
     /// A partition was revoked: forgets what was not published. Returns the directories and the hosts whose files have to be
     /// removed from them.
     pub(super) fn revoked(&mut self, partition: i32) -> Vec<(u64, HostName)> {
@@ -108,7 +116,7 @@ impl Seconds {
         now: Instant,
         wall_clock: Duration,
     ) -> Result<Option<Whole>, Poison> {
-        let Some(of) = self.partitions.get_mut(&partition).filter(|of| !of.held) else { return Ok(None) };
+        let Some(of) = self.partitions.get_mut(&partition).filter(|of| of.is_read()) else { return Ok(None) };
         if payload.len() > self.limits.buffer {
             return Err(Poison::TooLarge);
         }
@@ -159,7 +167,7 @@ impl Seconds {
 
     /// Notes a message that is not processed, and was set aside.
     pub(super) fn pass(&mut self, partition: i32, offset: i64) {
-        if let Some(partition) = self.partitions.get_mut(&partition).filter(|of| !of.held) {
+        if let Some(partition) = self.partitions.get_mut(&partition).filter(|of| of.is_read()) {
             partition.places.read(offset, None);
         }
     }
@@ -339,8 +347,8 @@ impl Seconds {
         for partition in self.waiting.values().flat_map(|waiting| &waiting.partitions) {
             *ahead.entry(*partition).or_default() += 1;
         }
-        let held = self.partitions.iter().filter(|(_, partition)| partition.held).map(|(number, _)| *number);
-        ahead.into_iter().filter(|(_, seconds)| *seconds >= AHEAD).map(|(number, _)| number).chain(held).collect()
+        let stopped = self.partitions.iter().filter(|(_, partition)| !partition.is_read()).map(|(number, _)| *number);
+        ahead.into_iter().filter(|(_, seconds)| *seconds >= AHEAD).map(|(number, _)| number).chain(stopped).collect()
     }
 
     /// Partitions that wait for a later version of this program.

@@ -4,6 +4,7 @@ mod refuse;
 mod tell;
 
 use super::assembly::Assembly;
+use super::awaited::Awaited;
 use super::client::{Client, Event, is_trouble};
 use super::damaged::is_damage;
 use super::figures::Shared;
@@ -29,6 +30,9 @@ const COMMIT: Duration = Duration::from_millis(500);
 /// A turn that takes this long means that the program was stopped, or got no processor time.
 const STALL: Duration = Duration::from_secs(2);
 
+/// How long to wait at the end for an answer of the brokers.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
+
 /// Pauses between attempts to create a client: first one, factor, longest.
 const PAUSES: (Duration, f64, Duration) = (Duration::from_secs(1), 2.0, Duration::from_secs(30));
 
@@ -37,6 +41,7 @@ pub(super) struct Task {
     config: KafkaSource,
     src_dir: PathBuf,
     assembly: Assembly,
+    awaited: Awaited,
     wishes: Wishes,
     refusals: Refusals,
     ends: BTreeMap<i32, i64>,
@@ -55,6 +60,7 @@ impl Task {
             refusals: Refusals::new(&config, src_dir),
             src_dir: src_dir.to_owned(),
             assembly: Assembly::new(&config, roll_ups, figures),
+            awaited: Awaited::default(),
             wishes,
             ends: BTreeMap::new(),
             committed: Vec::new(),
@@ -83,10 +89,11 @@ impl Task {
         let positions = self.assembly.seconds.positions();
         client.note(&positions);
         // Do not wait for brokers that are unavailable.
-        if self.assembly.report.is_well()
-            && let Err(error) = client.commit(&positions, true)
-        {
-            tracing::debug!(%error, "offsets not committed at shutdown");
+        if self.assembly.report.is_well() {
+            self.awaited.end(LAST_ANSWER);
+            if let Err(error) = client.commit(&positions, true) {
+                tracing::debug!(%error, "offsets not committed at shutdown");
+            }
         }
     }
 
@@ -144,6 +151,9 @@ impl Task {
         }
         self.assembly.try_disk(spool, now);
         self.try_refusals(client, now);
+        if !drains {
+            self.begin(client, now);
+        }
         self.assembly.seconds.delivered(|second| spool.has(second));
         self.pause(client, drains);
         if !drains {
@@ -180,29 +190,41 @@ impl Task {
         if partitions.is_empty() {
             return;
         }
-        let mut settled = client.settled(partitions);
-        for _ in 0..2 {
-            if settled.is_ok() || self.wishes.is(Wish::Leave) {
-                break;
-            }
-            settled = client.settled(partitions);
+        if let Err(error) = client.hold(partitions) {
+            tracing::debug!(%error, "cannot pause partitions that were assigned");
         }
-        let settled = settled.unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot get the committed offsets; roll-ups sent before may be repeated with fewer hosts");
-            BTreeMap::new()
-        });
-        if let Err(error) = client.resume(partitions) {
-            tracing::debug!(%error, "cannot resume partitions that were assigned");
-        }
-        for partition in partitions {
-            self.assembly.seconds.assigned(*partition, settled.get(partition).copied().flatten());
-        }
+        partitions.iter().for_each(|partition| self.assembly.seconds.awaited(*partition));
+        self.awaited.add(partitions);
         self.rebalanced();
+    }
+
+    /// Begins to read partitions that were assigned, once it is known what is committed of them.
+    fn begin(&mut self, client: &Client, now: Instant) {
+        let (known, mut failed) = self.awaited.ask(now, |partitions| client.ask(partitions));
+        let any = !known.is_empty();
+        for (partition, committed) in known {
+            match client.begin(partition, committed) {
+                Ok(()) => {
+                    self.awaited.remove(partition);
+                    self.assembly.seconds.assigned(partition, committed.settled);
+                }
+                // It has not started yet, or the brokers are about to revoke it.
+                Err(error) => failed = Some(format!("partition {partition}: {error}")),
+            }
+        }
+        if let Some(error) = failed {
+            self.awaited.failed(now);
+            self.assembly.report.not_begun(&error);
+        } else if any {
+            self.awaited.succeeded();
+            self.assembly.report.begun();
+        }
     }
 
     fn revoked(&mut self, client: &mut Client, spool: &mut Spool, partitions: &[i32]) {
         for partition in partitions {
             client.forget(*partition);
+            self.awaited.remove(*partition);
             self.refusals.forget(*partition);
             self.ends.remove(partition);
             for (serial, host) in self.assembly.seconds.revoked(*partition) {

@@ -19,6 +19,8 @@ pub use key::KeyTemplate;
 pub(crate) use librdkafka::LIBRDKAFKA;
 pub(crate) use secrets::SecretError;
 pub use source::KafkaSource;
+#[cfg(feature = "kafka")]
+pub(crate) use source::Start;
 pub(super) use source::{ROWS as SOURCE_ROWS, read as read_source};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;

@@ -89,8 +89,9 @@ impl Task {
 
     /// A set of messages cannot be decompressed. librdkafka reads it again and again, and does not say in which partition it is.
     pub(super) fn damaged(&mut self, reason: &str) {
-        let waiting = &self.refusals.waiting;
-        let partitions = self.assembly.seconds.partitions().filter(|(partition, _)| !waiting.contains_key(partition));
+        let is_read =
+            |partition: i32| !self.refusals.waiting.contains_key(&partition) && !self.awaited.contains(partition);
+        let partitions = self.assembly.seconds.partitions().filter(|(partition, _)| is_read(*partition));
         if let Err(error) = self.refusals.finder.reported(reason, partitions, Instant::now()) {
             self.assembly.report.not_unpacked(&error);
         }

@@ -81,7 +81,8 @@ figures! {
             "Partitions of the topic that are assigned to this member of the group.";
         SourcePartitionsPaused "partitions" Gauge
             "Assigned partitions that are not read at present: because destinations do not have what was read, because many \
-             seconds wait for their hosts, or because the disk cannot be written.";
+             seconds wait for their hosts, because the disk cannot be written, or because their committed offsets are not \
+             known yet.";
         SourcePartitionsHeld "partitions" Gauge
             "Assigned partitions that are stopped at a message of a later version of the format, until the members are \
              upgraded.";

@@ -96,3 +96,18 @@ fn a_host_that_waits_for_the_disk_is_not_wanted_after_a_revocation() {
     bench.deliver(100);
     assert_eq!(bench.committed(), [(1, 3)]);
 }
+
+#[test]
+fn nothing_is_taken_before_it_is_known_what_is_settled() {
+    let mut bench = Bench::new(0);
+    bench.seconds.awaited(0);
+    bench.host(0, TWO, 100);
+    bench.seconds.pass(0, 1);
+    assert_eq!((bench.committed(), bench.seconds.waiting()), (vec![], 0));
+    assert_eq!(bench.seconds.full(), BTreeSet::from([0]), "it is paused");
+    assert_eq!(bench.seconds.partitions().collect::<Vec<_>>(), [(0, None)]);
+    bench.seconds.assigned(0, Some(Epoch(100)));
+    bench.host(0, TWO, 100);
+    assert_eq!(bench.out(), [(100, names(&["two"]), vec![], vec![])]);
+    assert_eq!(bench.seconds.full(), BTreeSet::new());
+}
