@@ -143,6 +143,10 @@ fn while_graphite_is_away_snapshots_wait_in_kafka() {
     graphite.come_back();
     wait_for(&graphite, &expected, SOON);
     assert_one_value_each(&graphite);
+    // There was room after each snapshot that was delivered.
+    let log = daemon.output();
+    assert_eq!(log.matches("partitions paused until they are delivered").count(), 1, "{log}");
+    wait_until(SOON, "an end of that", || daemon.output().contains("src-dir has room again"));
     daemon.stop(SOON);
 }
 

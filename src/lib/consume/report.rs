@@ -6,6 +6,7 @@ use crate::snapshot::quarantine::MOST;
 use rdkafka::error::RDKafkaErrorCode;
 use std::collections::BTreeSet;
 use std::error::Error;
+use std::time::{Duration, Instant};
 
 /// How many refusals are logged individually.
 const REFUSALS_LOGGED: u64 = 10;
@@ -15,6 +16,9 @@ const FAILURES_LOGGED: u32 = 6;
 
 /// After how many questions in a row for committed offsets that were not answered a warning is logged.
 const QUESTIONS_LOGGED: u32 = 3;
+
+/// For how long src-dir must have had room. While a backlog is delivered, it has room for a moment after each snapshot.
+const ROOM: Duration = Duration::from_secs(10);
 
 /// See the module.
 #[derive(Debug)]
@@ -32,7 +36,8 @@ pub(super) struct Report {
     refused: u64,
     refusals: u64,
     not_kept: bool,
-    full: bool,
+    /// When src-dir was full last, unless it has had room for a while since.
+    full: Option<Instant>,
     not_unpacked: bool,
 }
 
@@ -50,7 +55,7 @@ impl Report {
             refused: 0,
             refusals: 0,
             not_kept: false,
-            full: false,
+            full: None,
             not_unpacked: false,
         }
     }
@@ -258,13 +263,13 @@ impl Report {
     }
 
     /// `full` says whether as many snapshots as allowed wait for destinations.
-    pub(super) fn full(&mut self, full: bool) {
-        if std::mem::replace(&mut self.full, full) != full {
-            if full {
+    pub(super) fn full(&mut self, full: bool, now: Instant) {
+        if full {
+            if self.full.replace(now).is_none() {
                 tracing::warn!("src-dir holds queue-size snapshots; partitions paused until they are delivered");
-            } else {
-                tracing::info!("src-dir has room again; partitions resumed");
             }
+        } else if self.full.take_if(|last| now.duration_since(*last) >= ROOM).is_some() {
+            tracing::info!("src-dir has room again; partitions resumed");
         }
     }
 }

@@ -261,7 +261,7 @@ impl Task {
     fn pause(&mut self, client: &mut Client, drains: bool) {
         let full = self.assembly.seconds.out() >= self.config.queue_size.get();
         if !drains {
-            self.assembly.report.full(full);
+            self.assembly.report.full(full, Instant::now());
         }
         let all = full || drains || !self.assembly.is_saved();
         let every = |task: &Self| task.assembly.seconds.partitions().map(|(number, _)| number).collect();
