@@ -172,6 +172,23 @@ fn what_cannot_be_replayed_is_named() {
     assert!(status.code() == Some(78) && output.contains("[kafka-source]"), "{output}");
 }
 
+#[test]
+fn many_messages_that_are_left_out_are_few_lines_and_a_sum() {
+    let (brokers, graphite) = (Brokers::start(1), Recorder::start());
+    brokers.create_topic(TOPIC, 1);
+    let fleet = Fleet::new(2, 1);
+    let writer = Writer::new(&brokers.address(), TOPIC);
+    (0..100).for_each(|_| writer.raw(Some(0), "k", &[], b"garbage"));
+    writer.hosts(&fleet, 0..2, FIRST);
+    let member = member(&brokers.address(), 1, "cluster-deadline = 1");
+    let (status, output) = run(replay(&member, &graphite, &[]), 2 * SOON);
+    assert_eq!(status.code(), Some(1), "{output}");
+    wait_for(&graphite, &fleet.expected(0..2, FIRST), SOON);
+    assert!(output.contains("100 messages were left out"), "{output}");
+    let lines = output.lines().filter(|line| line.contains("ERROR") && line.contains("message refused")).count();
+    assert!((10..20).contains(&lines), "{lines}: {output}");
+}
+
 /// At the beginning of a partition, in the middle, and at its end.
 #[test]
 fn what_cannot_be_unpacked_is_passed_and_the_rest_is_replayed() {

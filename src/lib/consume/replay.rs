@@ -345,8 +345,7 @@ fn take(assembly: &mut Assembly, reach: &mut Reach, common: &Common, read: &Read
         Verdict::Take => match assembly.take(read) {
             Ok(whole) => return whole,
             Err(refusal) => {
-                let reason = refusal.reason;
-                tracing::error!(partition, offset, reason, "message refused");
+                assembly.report.refused(&refusal, None);
                 assembly.seconds.pass(partition, offset);
                 assembly.figures.change(|figures| figures.refused += 1);
             }

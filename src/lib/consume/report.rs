@@ -164,8 +164,8 @@ impl Report {
         }
     }
 
-    /// Messages are refused.
-    pub(super) fn refused(&mut self, refusal: &Refusal, kept: &Kept) {
+    /// Messages are refused. `None` if nothing is set aside, as in a replay.
+    pub(super) fn refused(&mut self, refusal: &Refusal, kept: Option<&Kept>) {
         self.refused += refusal.count();
         let (topic, refused) = (&self.topic, self.refused);
         let (partition, offset, last) =
@@ -175,11 +175,12 @@ impl Report {
             tracing::debug!(topic, partition, offset, last, reason, "message refused");
         } else {
             match kept {
-                Kept::At(file) => {
+                None => tracing::error!(topic, partition, offset, last, reason, refused, "message refused"),
+                Some(Kept::At(file)) => {
                     let file = file.display();
                     tracing::error!(topic, partition, offset, last, reason, refused, %file, "message refused and set aside");
                 }
-                Kept::Full(place) => {
+                Some(Kept::Full(place)) => {
                     let place = place.display();
                     tracing::error!(topic, partition, offset, last, reason, refused, %place,
                         "message refused but not set aside: the directory already contains {MOST} files; inspect and remove them");

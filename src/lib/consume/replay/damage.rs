@@ -1,6 +1,7 @@
 //! Messages that cannot be decompressed: looked for, counted and passed, like those that are refused.
 
 use super::{ATTEMPTS, Reading};
+use crate::consume::aside::Refusal;
 use crate::consume::damaged::Damage;
 use crate::consume::finder::DAMAGED;
 use std::collections::BTreeMap;
@@ -32,12 +33,12 @@ impl Reading {
             return self.finder.pause(now);
         }
         self.attempts = 0;
-        let (offset, last) = (offsets.start, offsets.end.saturating_sub(1));
-        tracing::error!(partition, offset, last, reason = DAMAGED, "message refused");
+        let last = offsets.end.saturating_sub(1);
         self.assembly.seconds.pass(partition, last);
         self.reach.passed((partition, last), super::now());
-        let count = u64::try_from(offsets.end.saturating_sub(offsets.start)).unwrap_or(1);
-        self.assembly.figures.change(|figures| figures.refused += count);
+        let refusal = Refusal { partition, offsets, reason: DAMAGED.to_owned(), content: None };
+        self.assembly.report.refused(&refusal, None);
+        self.assembly.figures.change(|figures| figures.refused += refusal.count());
     }
 
     /// Ends the partitions that are left, after several searches without a result: what stops them is not known.

@@ -62,7 +62,7 @@ impl Task {
             return;
         }
         self.assembly.seconds.pass(refusal.partition, end.saturating_sub(1));
-        self.assembly.report.refused(&refusal, &kept);
+        self.assembly.report.refused(&refusal, Some(&kept));
         self.assembly.figures.change(|figures| figures.refused += refusal.count());
     }
 
