@@ -308,7 +308,10 @@ fn the_status_of_a_member_says_where_it_is() {
     // Not of this decade; read, and not delivered.
     assert!(found["oldest_age_seconds"].as_u64().unwrap() > 10_000_000, "{found}");
     let text = status(&[]);
-    for words in ["group                  haproxystats of topic snapshots\n", "partitions             0, 1\n"] {
+    let brokers_row = format!("kafka-source           {} accepts connections\n", brokers.address());
+    for words in
+        ["group                  haproxystats of topic snapshots\n", "partitions             0, 1\n", &brokers_row]
+    {
         assert!(text.contains(words), "{text}");
     }
     assert!(text.contains("oldest undelivered snapshot "), "{text}");

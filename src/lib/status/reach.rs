@@ -1,6 +1,6 @@
 //! Which sockets and destinations take connections, tried from here and now: the program itself may hang. Nothing is sent.
 
-use crate::config::{Config, Program};
+use crate::config::{Config, Program, Source};
 use crate::haproxy::address::Address;
 use crate::haproxy::socket::connect;
 use std::os::unix::fs::FileTypeExt;
@@ -79,10 +79,16 @@ fn destinations(config: &Config) -> Vec<(&'static str, Address)> {
         let servers = config.graphite.servers.iter();
         all.extend(servers.map(|server| ("graphite", Address::Tcp { host: server.host.clone(), port: server.port })));
     }
-    for broker in config.kafka.iter().flat_map(|kafka| kafka.brokers().split(',')) {
+    all.extend(config.kafka.iter().flat_map(|kafka| brokers("kafka", kafka.brokers())));
+    let source = config.kafka_source.iter().filter(|_| config.process.source == Source::Kafka);
+    all.extend(source.flat_map(|source| brokers("kafka-source", source.brokers())));
+    all
+}
+
+fn brokers(what: &'static str, list: &str) -> impl Iterator<Item = (&'static str, Address)> {
+    list.split(',').filter_map(move |broker| {
         let (host, port) = broker.rsplit_once(':').unwrap_or((broker, "9092"));
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        all.extend(port.parse().map(|port| ("kafka", Address::Tcp { host, port })));
-    }
-    all
+        Some((what, Address::Tcp { host, port: port.parse().ok()? }))
+    })
 }
