@@ -7,7 +7,7 @@ use super::report::Report;
 use super::second::{Limits, Whole};
 use super::seconds::Seconds;
 use super::spool::{Spool, SpoolError};
-use crate::config::KafkaSource;
+use crate::config::{HostName, KafkaSource};
 use crate::parcel::Refused;
 use crate::snapshot::Epoch;
 use crate::snapshot::list::wall_clock;
@@ -25,6 +25,8 @@ pub(super) struct Assembly {
     pub(super) figures: Shared,
     /// Hosts whose files could not be written yet.
     unsaved: VecDeque<Whole>,
+    /// Files of hosts that are on disk, and no longer wanted: the number of the directory, and the host.
+    void: VecDeque<(u64, HostName)>,
     /// When writing to the disk is retried.
     disk_at: Option<Instant>,
 }
@@ -39,7 +41,14 @@ impl Assembly {
             roll_ups,
         };
         let report = Report::new(config.brokers(), &config.topic, &config.group);
-        Self { seconds: Seconds::new(limits), report, figures, unsaved: VecDeque::new(), disk_at: None }
+        Self {
+            seconds: Seconds::new(limits),
+            report,
+            figures,
+            unsaved: VecDeque::new(),
+            void: VecDeque::new(),
+            disk_at: None,
+        }
     }
 
     /// Takes a message, and returns the host that it completes, if any. A refused message does not count as read: see
@@ -88,7 +97,23 @@ impl Assembly {
         }
     }
 
+    /// Removes files of hosts. Until that has succeeded nothing is written or published: they would become a part of it.
+    pub(super) fn discard(&mut self, void: Vec<(u64, HostName)>, spool: &mut Spool) {
+        self.void.extend(void);
+        if self.disk_at.is_none() {
+            self.save_all(spool);
+        }
+    }
+
     fn save_all(&mut self, spool: &mut Spool) {
+        while let Some((serial, host)) = self.void.front() {
+            if let Err(error) = spool.remove(*serial, host) {
+                self.report.disk(&error);
+                self.disk_at = Some(Instant::now() + DISK);
+                return;
+            }
+            self.void.pop_front();
+        }
         while let Some(whole) = self.unsaved.pop_front() {
             match self.save_one(&whole, spool) {
                 Ok(()) => {}
@@ -176,5 +201,46 @@ impl Assembly {
             spool.forget(second);
         }
         moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Program, load};
+    use crate::parcel::Label;
+    use crate::snapshot::ASSEMBLING_DIR;
+
+    #[test]
+    fn files_that_are_not_removed_keep_a_second_back_until_they_are() {
+        let text = "[process]\nsource = kafka\n[kafka-source]\nbrokers = b\ntopic = t\n";
+        let config = load::from_text(Program::Process, text, "a test").unwrap().config.kafka_source.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(dir.path()).unwrap();
+        let mut assembly = Assembly::new(&config, true, Shared::default());
+        let (second, now) = (Epoch(100), Instant::now());
+        for (partition, host) in [(0, "one"), (1, "two")] {
+            assembly.seconds.assigned(partition, None);
+            let (host, file) = (host.to_owned(), "a_stat".to_owned());
+            let label = Label { host, cluster: None, time: second, interval: 10, file, files: 1, offset: 0, size: 1 };
+            let whole = assembly.seconds.take((partition, 0), &label, b"x", now, Duration::from_secs(100)).unwrap();
+            assembly.save(whole.unwrap(), &mut spool);
+        }
+        let staged = dir.path().join(ASSEMBLING_DIR).join(assembly.seconds.serial(second).unwrap().to_string());
+        // A file that cannot be removed.
+        std::fs::create_dir(staged.join("h0~b_stat")).unwrap();
+        let void = assembly.seconds.revoked(0);
+        assembly.discard(void, &mut spool);
+        assert!(!assembly.is_saved(), "reading is suspended");
+        let later = now + config.deadline;
+        assert_eq!(assembly.publish(&mut spool, later, 10), []);
+        assembly.try_disk(&mut spool, Instant::now() + DISK);
+        assert!(!assembly.is_saved());
+        std::fs::remove_dir(staged.join("h0~b_stat")).unwrap();
+        assembly.try_disk(&mut spool, Instant::now() + DISK * 2);
+        assert!(assembly.is_saved());
+        assert_eq!(assembly.publish(&mut spool, later, 10), [second]);
+        let files = std::fs::read_dir(spool.path(second)).unwrap().count();
+        assert_eq!(files, 2, "the file of the other host, and .members");
     }
 }

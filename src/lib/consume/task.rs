@@ -227,11 +227,8 @@ impl Task {
             self.awaited.remove(*partition);
             self.refusals.forget(*partition);
             self.ends.remove(partition);
-            for (serial, host) in self.assembly.seconds.revoked(*partition) {
-                if let Err(error) = spool.remove(serial, &host) {
-                    self.assembly.report.disk(&error);
-                }
-            }
+            let void = self.assembly.seconds.revoked(*partition);
+            self.assembly.discard(void, spool);
         }
         self.rebalanced();
     }
