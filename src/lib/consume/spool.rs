@@ -49,10 +49,19 @@ impl Spool {
     /// anything reads there.
     pub(super) fn clean(src_dir: &Path) -> Result<usize, SpoolError> {
         let listing = list(src_dir).map_err(|source| SpoolError::Read { path: src_dir.to_owned(), source })?;
-        let paths = listing.snapshots.iter().map(|second| src_dir.join(second.to_string()));
-        let ours: Vec<PathBuf> = paths.filter(|path| path.join(MEMBERS).exists()).collect();
-        ours.iter().try_for_each(|path| removed(path))?;
-        Ok(ours.len())
+        let (mut count, mut unread) = (0, None);
+        for path in listing.snapshots.iter().map(|second| src_dir.join(second.to_string())) {
+            let members = path.join(MEMBERS);
+            match members.try_exists() {
+                Ok(false) => {}
+                Ok(true) => {
+                    removed(&path)?;
+                    count += 1;
+                }
+                Err(source) => unread = Some(SpoolError::Read { path: members, source }),
+            }
+        }
+        unread.map_or(Ok(count), Err)
     }
 
     /// Starts with an empty directory.
@@ -277,5 +286,18 @@ mod tests {
         Spool::open(dir.path()).unwrap();
         assert_eq!(names(dir.path()), [ASSEMBLING_DIR, "5"]);
         assert_eq!(names(&dir.path().join(ASSEMBLING_DIR)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_start_says_where_it_cannot_see_whether_it_comes_again() {
+        let dir = tempfile::tempdir().unwrap();
+        for second in ["5", "6"] {
+            fs::create_dir(dir.path().join(second)).unwrap();
+        }
+        // A link to itself cannot be followed.
+        std::os::unix::fs::symlink(MEMBERS, dir.path().join("5").join(MEMBERS)).unwrap();
+        fs::write(dir.path().join("6").join(MEMBERS), "").unwrap();
+        assert!(matches!(Spool::clean(dir.path()), Err(SpoolError::Read { path, .. }) if path.ends_with("5/.members")));
+        assert_eq!(names(dir.path()), ["5"], "the other one is removed");
     }
 }
