@@ -1,5 +1,6 @@
-//! A gate in front of a server: while it is shut, connections through it end, and no new ones come through.
+//! A gate in front of tansu: while it is shut, connections through it end, and no new ones come through.
 
+use super::notes::Notes;
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,20 +34,21 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// In front of this port of the loopback interface.
+    /// In front of tansu at this port of the loopback interface.
     pub fn start(target: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let (open, ended) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
         let passing = Arc::new(Passing::default());
         let (is_open, is_over, all) = (Arc::clone(&open), Arc::clone(&ended), Arc::clone(&passing));
+        let notes = Notes::default();
         let keep = move || {
             for client in listener.incoming().take_while(|_| !is_over.load(Ordering::SeqCst)) {
                 let Ok(client) = client else { continue };
                 // A client that comes while it is shut is turned away: its connection ends here.
                 let mut passing = all.all();
                 if is_open.load(Ordering::SeqCst)
-                    && let Ok(ends) = pass(&client, target)
+                    && let Ok(ends) = pass(&client, target, &notes)
                 {
                     passing.push(ends);
                 }
@@ -84,13 +86,14 @@ impl Drop for Gate {
     }
 }
 
-fn pass(client: &TcpStream, target: u16) -> io::Result<[TcpStream; 2]> {
+fn pass(client: &TcpStream, target: u16, notes: &Notes) -> io::Result<[TcpStream; 2]> {
     let server = TcpStream::connect(("127.0.0.1", target))?;
-    for (from, to) in [(client, &server), (&server, client)] {
+    let conversation = notes.conversation();
+    for (from, to, asks) in [(client, &server, true), (&server, client, false)] {
         to.set_nodelay(true)?;
-        let (mut from, mut to) = (from.try_clone()?, to.try_clone()?);
+        let (from, to, conversation) = (from.try_clone()?, to.try_clone()?, conversation.clone());
         std::thread::spawn(move || {
-            let _ = io::copy(&mut from, &mut to);
+            let _ = if asks { conversation.ask(&from, &to) } else { conversation.answer(&from, &to) };
             // When one side closes, so does the other.
             let _ = from.shutdown(Shutdown::Both);
             let _ = to.shutdown(Shutdown::Both);

@@ -31,6 +31,8 @@ pub mod lasting;
 pub mod machine;
 pub mod made;
 pub mod newer;
+#[cfg(feature = "kafka")]
+pub mod notes;
 pub mod patroni;
 pub mod prometheus;
 #[cfg(feature = "process")]

@@ -7,6 +7,8 @@ use crate::harness::incoming::{FIRST, Incoming, snapshots};
 use crate::harness::kafka::{Brokers, Points, Tansu, missing, points_of_lines};
 use crate::harness::{Daemon, SOON, names, poll, run, wait_until, with_config};
 use nix::sys::signal::Signal;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -276,6 +278,31 @@ fn an_independent_broker_understands_it_too() {
     assert_one_value_each(&graphite);
     sender.stop(SOON);
     daemons.iter_mut().for_each(|daemon| daemon.stop(SOON));
+}
+
+/// Otherwise no member would know behind a gate what another one has settled.
+#[test]
+fn the_gate_keeps_the_metadata_of_offsets_that_tansu_forgets() {
+    let Some((broker, _gate)) = Tansu::start_behind_gate() else { return };
+    broker.create_topic(TOPIC, 1);
+    let consumer = || -> BaseConsumer {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", broker.address()).set("group.id", "haproxystats");
+        config.create().unwrap()
+    };
+    let list = |offset: Option<i64>| {
+        let mut list = TopicPartitionList::new();
+        let mut element = list.add_partition(TOPIC, 0);
+        if let Some(offset) = offset {
+            element.set_offset(Offset::Offset(offset)).unwrap();
+            element.set_metadata("settled=1700000000");
+        }
+        list
+    };
+    consumer().commit(&list(Some(7)), CommitMode::Sync).unwrap();
+    let found = consumer().committed_offsets(list(None), SOON).unwrap();
+    let found: Vec<_> = found.elements().iter().map(|one| (one.offset(), one.metadata().to_owned())).collect();
+    assert_eq!(found, [(Offset::Offset(7), "settled=1700000000".to_owned())]);
 }
 
 #[test]
