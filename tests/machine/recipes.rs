@@ -94,6 +94,27 @@ fn every_command_is_run_or_left_out_for_a_reason() {
 }
 
 #[test]
+fn the_demo_says_what_rust_it_needs() {
+    let directory = tempfile::tempdir().unwrap();
+    let demo = |path: &Path| {
+        let mut command = Command::new(root().join("demo"));
+        command.env("PATH", format!("{}:/usr/bin:/bin", path.display()));
+        let (status, output) = harness::run(command, SOON);
+        assert_eq!(status.code(), Some(1), "{output}");
+        output
+    };
+    let wanted = env!("CARGO_PKG_RUST_VERSION");
+    let cargo = harness::write(directory.path(), "cargo", "#!/bin/sh\necho cargo 1.63.0\n");
+    std::fs::set_permissions(cargo, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let output = demo(directory.path());
+    assert!(output.contains(&format!("cargo 1.63.0 is too old: install Rust {wanted} or newer")), "{output}");
+    if !Path::new("/usr/bin/cargo").exists() {
+        let output = demo(Path::new("/nonexistent"));
+        assert!(output.contains(&format!("cargo is missing: install Rust {wanted} or newer")), "{output}");
+    }
+}
+
+#[test]
 fn commands_of_the_documents_work_as_they_are_written() {
     if ["haproxy", "man", "socat"].iter().any(|program| peer(program).is_none()) {
         return;
