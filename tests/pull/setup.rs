@@ -83,7 +83,10 @@ fn what_haproxy_lacks_is_printed_with_the_reason_and_haproxy_takes_it() {
     let printed = setup(&[&main]);
     let line = printed.lines().find_map(|line| line.strip_prefix("#     stats socket ")).unwrap();
     assert!(
-        printed.contains("# There is no stats socket") && printed.contains("#     -S /run/haproxy-master.sock"),
+        printed.contains("# There is no stats socket")
+            && printed.contains(
+                "#     -S /run/haproxy-master.sock,mode,660,group,haproxystats\n# There is no socket of the master:"
+            ),
         "{printed}"
     );
     assert_eq!(std::fs::read_to_string(&main).unwrap(), text, "nothing is changed");
@@ -108,6 +111,34 @@ fn what_haproxy_lacks_is_printed_with_the_reason_and_haproxy_takes_it() {
         "usermod -a -G lb haproxystats",
     ] {
         assert!(printed.contains(words), "{words}: {printed}");
+    }
+}
+
+#[test]
+fn a_master_that_only_root_may_ask_is_not_configured_but_what_it_lacks_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let user = format!("stats socket {}/user.sock mode 666 level user", path.display());
+    let main =
+        write(path, "haproxy.cfg", format!("global\n\t{user}\n{DEFAULTS}backend app\n\tserver one 127.0.0.1:9\n"));
+    let master = path.join("master.sock");
+    let printed_with = |options: &str| {
+        let mut command = haproxy(&["-W", "-S"], &[]);
+        command.arg(format!("{}{options}", master.display())).arg("-f").arg(&main);
+        let balancer = Daemon::spawn(command);
+        assert!(poll(SOON, || path.join("user.sock").exists().then_some(())).is_some(), "{}", balancer.output());
+        setup(&[&main])
+    };
+    let line = format!("master-sockets = unix://{}\n", master.display());
+    let advice =
+        format!("#     -S {},mode,660,group,haproxystats\n# Only its owner may connect (-S ", master.display());
+    for shut in ["", ",mode,600"] {
+        let printed = printed_with(shut);
+        assert!(printed.contains(&format!("\n#{line}")) && printed.contains(&advice), "{printed}");
+    }
+    for open in [",mode,666", ",mode,660,gid,0"] {
+        let printed = printed_with(open);
+        assert!(printed.contains(&format!("\n{line}")) && !printed.contains("What HAProxy lacks"), "{printed}");
     }
 }
 

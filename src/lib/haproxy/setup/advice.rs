@@ -40,15 +40,7 @@ pub(super) fn advise(found: &Found) -> String {
         }
         let _ = writeln!(out, "servers = {}", servers.join(", "));
     }
-    match found.master.as_deref().and_then(url) {
-        Some(master) => {
-            out.push_str(
-                "# Workers that are leaving after a reload are queried through their master until they exit.\n",
-            );
-            let _ = writeln!(out, "master-sockets = {master}");
-        }
-        None => out.push_str("#master-sockets = unix:///run/haproxy-master.sock\n"),
-    }
+    master(found, &mut out);
     out.push_str(
         "# Counters that never decrease, even when HAProxy is reloaded or restarted.\n#continuous-counters = true\n",
     );
@@ -61,6 +53,19 @@ pub(super) fn advise(found: &Found) -> String {
         let _ = writeln!(out, "#\n# {place}:\n#     {line}\n# {why}");
     }
     out
+}
+
+/// The line of the master's socket; a comment where haproxystats-pull could not make use of it.
+fn master(found: &Found, out: &mut String) {
+    let socket = found.master.as_ref().and_then(|master| Some((master, url(&master.address)?)));
+    let Some((socket, address)) = socket else {
+        return out.push_str("#master-sockets = unix:///run/haproxy-master.sock\n");
+    };
+    out.push_str("# Workers that are leaving after a reload are queried through their master until they exit.\n");
+    if shut(socket, UNIT).is_some() {
+        out.push_str("# First, let haproxystats-pull connect to the master: see below.\n#");
+    }
+    let _ = writeln!(out, "master-sockets = {address}");
 }
 
 /// Sections that do not depend on HAProxy.
@@ -78,6 +83,9 @@ port = 2003
 ";
 
 const PROPOSED: &str = "/run/haproxy/haproxystats.sock";
+/// The group of haproxystats-pull itself.
+const UNIT: &str = "haproxystats";
+const COMMAND_LINE: &str = "HAProxy's command line, such as EXTRAOPTS in /etc/default/haproxy";
 
 /// One socket for each process: of several that lead to the same one, that with the fewest rights.
 fn chosen(found: &Found) -> Vec<&StatsSocket> {
@@ -155,14 +163,7 @@ fn lacks(found: &Found, chosen: &[&StatsSocket]) -> Vec<Lack> {
         let line = format!("stats socket ipv4@127.0.0.1:{port} level user");
         lack(GLOBAL, line, format!("{} is open to every host and not encrypted ({}).", socket.address, socket.place));
     }
-    if found.master_worker && found.master.is_none() {
-        lack(
-            "HAProxy's command line, such as EXTRAOPTS in /etc/default/haproxy",
-            "-S /run/haproxy-master.sock".to_owned(),
-            "Without the master's socket, the traffic of workers that are leaving after a reload is not counted."
-                .to_owned(),
-        );
-    }
+    lacks_of_master(found, &mut lack);
     if found.conditions {
         let why = "The conditions were not evaluated: all lines inside them are assumed to apply.";
         lack("haproxy.cfg has .if", "(nothing to add)".to_owned(), why.to_owned());
@@ -173,6 +174,23 @@ fn lacks(found: &Found, chosen: &[&StatsSocket]) -> Vec<Lack> {
         lack("the environment", format!("{name}=…"), why);
     }
     lacks
+}
+
+/// The option with which haproxystats-pull may ask the master, if that is missing.
+fn lacks_of_master(found: &Found, lack: &mut impl FnMut(&'static str, String, String)) {
+    let (address, reason) = match &found.master {
+        None if found.master_worker => ("/run/haproxy-master.sock", "There is no socket of the master".to_owned()),
+        None => return,
+        Some(master) => match shut(master, UNIT) {
+            Some(reason) => (master.address.as_str(), reason.trim_end_matches('.').to_owned()),
+            None => return,
+        },
+    };
+    let why = format!(
+        "{reason}: the traffic of workers that are leaving after a reload is not counted. Access to the master amounts \
+         to administrator rights, hence the group of haproxystats alone, which must exist. Restart HAProxy."
+    );
+    lack(COMMAND_LINE, format!("-S {address},mode,660,group,{UNIT}"), why);
 }
 
 /// Why a UNIX socket is shut to haproxystats-pull, if it is.
@@ -188,8 +206,8 @@ fn shut(socket: &StatsSocket, group: &str) -> Option<String> {
     } else {
         return None;
     };
-    // The unit names that group.
-    let join = if group == "haproxy" {
+    // The unit names the first, the second is its own.
+    let join = if matches!(group, "haproxy" | UNIT) {
         String::new()
     } else {
         format!(" Add the user haproxystats to the group: usermod -a -G {group} haproxystats.")

@@ -19,6 +19,34 @@ pub(super) struct StatsSocket {
     pub(super) line: String,
 }
 
+impl StatsSocket {
+    /// What follows `-S`: an address and options, separated by commas.
+    fn of_master(text: &str) -> Self {
+        let words: Vec<&str> = text.split(',').collect();
+        let mut socket = Self { place: format!("-S {text}"), ..Self::default() };
+        if let [address, options @ ..] = &words[..] {
+            (*address).clone_into(&mut socket.address);
+            socket.options(options);
+        }
+        socket
+    }
+
+    /// Takes what follows the address.
+    fn options(&mut self, words: &[&str]) {
+        for pair in words.windows(2) {
+            let [name, value] = pair else { continue };
+            let value = Some((*value).to_owned());
+            match *name {
+                "mode" => self.mode = value,
+                "group" | "gid" => self.group = value,
+                "level" => self.level = value,
+                "process" => self.process = value,
+                _ => {}
+            }
+        }
+    }
+}
+
 /// What the section `global` says.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -27,7 +55,7 @@ pub(super) struct Found {
     pub(super) group: Option<String>,
     pub(super) master_worker: bool,
     /// `-S` of the command line.
-    pub(super) master: Option<String>,
+    pub(super) master: Option<StatsSocket>,
     /// Whether there is a frontend, backend or listen.
     pub(super) proxies: bool,
     /// Lines that are there on conditions (`.if`).
@@ -100,17 +128,7 @@ impl Found {
                     line: words.join(" "),
                     ..StatsSocket::default()
                 };
-                for pair in rest.windows(2) {
-                    let [name, value] = pair else { continue };
-                    let value = Some((*value).to_owned());
-                    match *name {
-                        "mode" => socket.mode = value,
-                        "group" | "gid" => socket.group = value,
-                        "level" => socket.level = value,
-                        "process" => socket.process = value,
-                        _ => {}
-                    }
-                }
+                socket.options(rest);
                 self.sockets.push(socket);
             }
             ["nbproc", number, ..] => self.nbproc = number.parse().ok(),
@@ -134,9 +152,7 @@ impl Found {
         while let Some(word) = words.next() {
             match word {
                 "-f" => files.extend(words.next().map(PathBuf::from)),
-                "-S" => {
-                    self.master = words.next().map(|address| address.split(',').next().unwrap_or(address).to_owned())
-                }
+                "-S" => self.master = words.next().map(StatsSocket::of_master),
                 "-W" | "-Ws" => self.master_worker = true,
                 // Everything behind is a file, too.
                 "--" => {
@@ -204,6 +220,8 @@ mod tests {
         let files =
             found.command_line(&["haproxy", "-Ws", "-f", "a.cfg", "-S", "/run/m.sock,mode,600", "--", "b", "c"]);
         assert_eq!(files, ["a.cfg", "b", "c"].map(PathBuf::from));
-        assert_eq!((found.master.as_deref(), found.master_worker), (Some("/run/m.sock"), true));
+        let master = found.master.unwrap();
+        assert_eq!((master.address.as_str(), master.mode.as_deref()), ("/run/m.sock", Some("600")));
+        assert!(found.master_worker);
     }
 }

@@ -102,7 +102,7 @@ mod tests {
         assert_eq!((reads("./a.cfg"), reads("b.cfg")), (vec![true, false], vec![false, false]));
         let mut of = Found::default();
         assert_eq!(of.process(found.first().unwrap()), [path.join("a.cfg")]);
-        assert_eq!(of.master.as_deref(), Some("/run/m"));
+        assert_eq!(of.master.map(|master| master.address).as_deref(), Some("/run/m"));
         assert_eq!(of.environment.values.get("A").map(String::as_str), Some("b=c"));
     }
 }
