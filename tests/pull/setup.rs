@@ -230,19 +230,23 @@ fn a_check_by_root_says_whose_rights_were_not_checked() {
     let path = directory.path();
     let text = format!("[pull]\nsocket-dir = {0}\ndst-dir = {0}/in\ntmp-dst-dir = {0}/tmp\n", path.display());
     let config = write(path, "haproxystats.conf", text);
-    let check = |user: &str, file: &Path| {
+    let check = |words: &[&str], user: &str, file: &Path| {
         let mut command = with_config(pull(), &config);
-        command.arg("--check").env("PATH", with_unit(path, user, file));
+        command.args(words).env("PATH", with_unit(path, user, file));
         let (status, output) = harness::run(command, SOON);
         assert!(status.success(), "{output}");
         output
     };
-    let output = check("stats", &config);
-    let command = format!("runuser -u stats -G haproxy -- haproxystats-pull --check -f {}", config.display());
-    assert!(output.contains(&command), "{output}");
+    for words in [&["--check"][..], &["--check", "--ask"]] {
+        let output = check(words, "stats", &config);
+        let words = words.join(" ");
+        let command =
+            format!("runuser -u stats -g stats -G haproxy -- haproxystats-pull {words} -f {}", config.display());
+        assert!(output.contains(&command), "{output}");
+    }
     // Another file is not the unit's, and root has root's rights.
     for (user, file) in [("stats", Path::new("/etc/haproxystats.conf")), ("root", &config), ("", &config)] {
-        let output = check(user, file);
+        let output = check(&["--check"], user, file);
         assert!(!output.contains("rights"), "{output}");
     }
 }

@@ -10,6 +10,8 @@ pub(crate) struct Unit {
     pub(crate) name: String,
     /// `User=`, never empty.
     pub(crate) user: String,
+    /// `Group=`, or the group of the user.
+    group: String,
     /// `SupplementaryGroups=`
     groups: Vec<String>,
 }
@@ -20,7 +22,7 @@ impl Unit {
     pub(crate) fn of(program: &str, file: &Path) -> Option<Self> {
         let name = format!("{program}.service");
         let mut command = Command::new("systemctl");
-        for property in ["User", "SupplementaryGroups", "ExecStart"] {
+        for property in ["User", "Group", "SupplementaryGroups", "ExecStart"] {
             command.arg(format!("--property={property}"));
         }
         command.args(["show", &name]).stdin(Stdio::null()).stderr(Stdio::null());
@@ -33,15 +35,24 @@ impl Unit {
         let value = |property: &str| shown.lines().find_map(|line| line.strip_prefix(property)?.strip_prefix('='));
         let words: Vec<&str> = value("ExecStart")?.split_whitespace().collect();
         let user = value("User").filter(|user| !user.is_empty() && *user != "root")?.to_owned();
+        let group = value("Group").filter(|group| !group.is_empty()).map(str::to_owned);
+        let group = group.or_else(|| group_of(&user)).unwrap_or_else(|| user.clone());
         let groups = value("SupplementaryGroups").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
-        words.iter().any(|word| Path::new(word) == file).then_some(Self { name, user, groups })
+        words.iter().any(|word| Path::new(word) == file).then_some(Self { name, user, group, groups })
     }
 
     /// A command line that does what these words do with the rights of the unit.
     pub(crate) fn with_its_rights(&self, words: &str) -> String {
+        // Without -g, the first of the other groups would take the place of the user's own.
         let groups: String = self.groups.iter().map(|group| format!(" -G {group}")).collect();
-        format!("runuser -u {}{groups} -- {words}", self.user)
+        format!("runuser -u {} -g {}{groups} -- {words}", self.user, self.group)
     }
+}
+
+/// The name of a user's group.
+fn group_of(user: &str) -> Option<String> {
+    let user = nix::unistd::User::from_name(user).ok()??;
+    Some(nix::unistd::Group::from_gid(user.gid).ok()??.name)
 }
 
 #[cfg(test)]
@@ -55,8 +66,13 @@ mod tests {
             format!("ExecStart={start}\nUser={user}\nSupplementaryGroups=haproxy adm\n")
         };
         let read = |user: &str, file: &str| Unit::read("p.service".to_owned(), &shown(user), Path::new(file));
-        let unit = read("stats", "/etc/p.conf").unwrap();
-        assert_eq!(unit.with_its_rights("p --check"), "runuser -u stats -G haproxy -G adm -- p --check");
+        // A user that does not exist, one with a group of another name, and a unit that names one.
+        for (user, group) in [("stats", "stats"), ("games", "games"), ("sync", "nogroup"), ("sync\nGroup=lb", "lb")] {
+            let unit = read(user, "/etc/p.conf").unwrap();
+            let user = user.lines().next().unwrap();
+            let wanted = format!("runuser -u {user} -g {group} -G haproxy -G adm -- p --check");
+            assert_eq!(unit.with_its_rights("p --check"), wanted);
+        }
         assert_eq!(
             (read("stats", "/etc/q.conf"), read("root", "/etc/p.conf"), read("", "/etc/p.conf")),
             (None, None, None)

@@ -61,6 +61,7 @@ fn own(arguments: &Arguments, words: Vec<OsString>) -> u8 {
         Action::Ask => match FRONT.load_with_permissions(arguments) {
             Ok(loaded) => {
                 logging::init(log_settings(&loaded.config), Output::Stderr);
+                FRONT.note_rights(arguments);
                 ask::run(&loaded.config)
             }
             Err(code) => code,

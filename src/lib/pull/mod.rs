@@ -117,10 +117,13 @@ fn log_settings(config: &config::Config) -> logging::Settings {
 /// `--check --ask`: a table of what every socket answers; the exit code.
 fn ask(arguments: &Arguments) -> u8 {
     match FRONT.load_with_permissions(arguments) {
-        Ok(loaded) => match ask::table(&loaded.config.pull) {
-            (table, true) => say(&table),
-            (table, false) => say(&table).max(exit::FAILURE),
-        },
+        Ok(loaded) => {
+            FRONT.note_rights(arguments);
+            match ask::table(&loaded.config.pull) {
+                (table, true) => say(&table),
+                (table, false) => say(&table).max(exit::FAILURE),
+            }
+        }
         Err(code) => code,
     }
 }

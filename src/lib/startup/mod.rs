@@ -178,10 +178,18 @@ impl Front {
     fn as_root(&self, arguments: &Arguments) -> Option<String> {
         let unit = Some(self.program.name()).filter(|_| Uid::effective().is_root());
         let unit = Unit::of(unit?, &arguments.file)?;
-        let words = format!("{} --check -f {}", self.program.name(), arguments.file.display());
+        let ask = if arguments.action == Action::Ask { " --ask" } else { "" };
+        let words = format!("{} --check{ask} -f {}", self.program.name(), arguments.file.display());
         let Unit { name, user, .. } = &unit;
         let command = unit.with_its_rights(&words);
         Some(format!("note: checked with the rights of root, while {name} runs as {user}; with its rights: {command}"))
+    }
+
+    /// Says, before `--check --ask`, with whose rights it asks where those are not the unit's.
+    pub fn note_rights(&self, arguments: &Arguments) {
+        if let Some(note) = self.as_root(arguments) {
+            let _ = writeln!(std::io::stderr(), "{note}");
+        }
     }
 
     fn print(&self, arguments: &Arguments) -> u8 {
