@@ -115,7 +115,7 @@ const FOREIGN: &[&str] = &[
     "printf",
     "promtool",
     "puppet",
-    "qemu-aarch64",
+    "qemu-aarch64-static",
     "rm",
     "rpmbuild",
     "runuser",

@@ -7,6 +7,7 @@
 )]
 
 mod alerts;
+mod architecture;
 mod container;
 mod credentials;
 mod dashboards;
