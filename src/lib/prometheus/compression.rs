@@ -1,9 +1,9 @@
 //! How the bodies of requests are compressed, and the way back.
 
+use super::gzip::gzip;
 use super::request::Protocol;
 use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
-use std::io::{Read, Write};
+use std::io::Read;
 
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,18 +37,13 @@ impl Compression {
         }
     }
 
-    /// Compresses a message by a search for what repeats. Encoders, which know that, do without it; this is for the halves of
-    /// a request.
+    /// Compresses a message by a search for what repeats. The encoder of remote write, which knows that, does without it, except
+    /// for the halves of a request.
     #[must_use]
     pub fn compress(self, message: &[u8]) -> Vec<u8> {
         match self {
             Self::None => message.to_vec(),
-            Self::Gzip => {
-                let mut encoder = GzEncoder::new(Vec::with_capacity(message.len() / 8), flate2::Compression::fast());
-                // Writing to memory does not fail.
-                let _ = encoder.write_all(message);
-                encoder.finish().unwrap_or_default()
-            }
+            Self::Gzip => gzip(message),
             // It fails on more than four gigabytes alone.
             Self::Snappy => snap::raw::Encoder::new().compress_vec(message).unwrap_or_default(),
         }

@@ -13,6 +13,8 @@
 
 #[cfg(feature = "process")]
 pub mod compression;
+#[cfg(feature = "process")]
+mod gzip;
 pub mod names;
 pub mod promex;
 pub mod request;
