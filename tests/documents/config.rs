@@ -1,6 +1,8 @@
 //! Command lines and configuration files, as an operator meets them: the programs themselves, beside what the Python
 //! programs did with the same words and files (tests/data/cli).
 
+use crate::harness;
+use haproxystats::config::options;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -258,45 +260,20 @@ fn the_version_and_what_the_program_is_made_of() {
     }
 }
 
-/// Options that the original does not have, and which are therefore not in its recordings.
-const NEW: [&str; 32] = [
-    "acknowledge",
-    "cluster-metrics",
-    "connection-lifetime",
-    "continuous-counters",
-    "enabled",
-    "exact-selection",
-    "families-interval",
-    "forget-after",
-    "fsync",
-    "jitter",
-    "keep",
-    "latency-buckets",
-    "mark-ended",
-    "max-reply-size",
-    "mode",
-    "on-socket-failure",
-    "protocol",
-    "queue-full",
-    "self-metrics",
-    "send-unchanged-every",
-    "settle",
-    "skip-unused-slots",
-    "skip-zero",
-    "source",
-    "state-series",
-    "status-metrics",
-    "tagged",
-    "time-averages",
-    "tls",
-    "tls-verify",
-    "unknown-fields",
-    "worker-timeout",
-];
+/// The lines of `-p` or `-P`, each with its section and the name of its option, if it has one.
+fn named(text: &str) -> impl Iterator<Item = (&str, (&str, Option<&str>))> {
+    let mut section = "";
+    text.lines().map(move |line| {
+        section = if line.starts_with('[') { line } else { section };
+        (line, (section, line.split_once(" = ").map(|(option, _)| option)))
+    })
+}
 
-fn without_new_options(text: &str) -> String {
-    let is_new = |line: &str| line.split_once(" = ").is_some_and(|(option, _)| NEW.contains(&option));
-    text.lines().filter(|line| !is_new(line)).map(|line| format!("{line}\n")).collect()
+/// Without the options that the original does not have, and which are therefore not in its recordings.
+fn without_new_options(text: &str, original: &str) -> String {
+    let known: BTreeSet<_> = named(original).map(|(_, name)| name).collect();
+    let is_old = |(_, name): &(&str, (&str, Option<&str>))| name.1.is_none() || known.contains(name);
+    named(text).filter(is_old).map(|(line, _)| format!("{line}\n")).collect()
 }
 
 /// Options stand in alphabetical order within their sections, and sections do, too.
@@ -316,8 +293,28 @@ fn the_defaults_are_those_of_the_original() {
         let original = recording("print-defaults", program);
         let output = run(program, &original.arguments);
         assert_eq!(output.status.code(), original.status);
-        assert_eq!(without_new_options(&stdout(&output)), original.output);
+        assert_eq!(without_new_options(&stdout(&output), &original.output), original.output);
         assert_sorted(&stdout(&output));
+    }
+}
+
+#[test]
+fn the_migration_guide_knows_every_option_of_the_original_in_order() {
+    let guide = std::fs::read_to_string(harness::root().join("docs/migration.md")).unwrap();
+    let (_, table) = guide.split_once("## Options\n").expect("a section about options");
+    let listed: Vec<&str> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` |").map(|(option, _)| option))
+        .collect();
+    let known: Vec<String> = options::all().map(|option| format!("[{}] {}", option.section, option.name)).collect();
+    let in_order: Vec<&String> = known.iter().filter(|option| listed.contains(&option.as_str())).collect();
+    assert_eq!(listed, in_order);
+    for program in [Pull, Process] {
+        let original = recording("print-defaults", program);
+        for (section, option) in named(&original.output).filter_map(|(_, (section, option))| Some((section, option?))) {
+            let option = format!("{section} {option}");
+            assert!(listed.contains(&option.as_str()), "{option}");
+        }
     }
 }
 
@@ -329,7 +326,7 @@ fn the_whole_configuration_is_that_of_the_original() {
         let output = run(program, &["-f", file.to_str().unwrap(), "-P"]);
         assert_eq!(output.status.code(), original.status, "{}", stderr(&output));
         let text = stdout(&output).replace(dir.path().to_str().unwrap(), "/var/lib/haproxystats/cli");
-        assert_eq!(without_new_options(&text), original.output);
+        assert_eq!(without_new_options(&text, &original.output), original.output);
         assert_sorted(&text);
     }
 }

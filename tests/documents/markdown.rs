@@ -239,16 +239,6 @@ fn nothing_speaks_of_the_place_where_it_was_made() {
     }
 }
 
-#[test]
-fn the_migration_guide_knows_every_option_once_and_in_order() {
-    let text = fs::read_to_string(root().join("docs/migration.md")).unwrap();
-    let (_, options) = text.split_once("## Options\n").expect("a section about options");
-    let listed =
-        options.lines().filter_map(|line| line.strip_prefix("| `[")?.split_once("` |").map(|(option, _)| option));
-    let known = options::all().map(|option| format!("{}] {}", option.section, option.name));
-    assert_eq!(listed.collect::<Vec<_>>(), known.collect::<Vec<_>>());
-}
-
 /// The numbers of the README, and of docs/delivery.md, are those of the run that docs/lab/delivery.md shows.
 #[test]
 fn the_readme_repeats_the_table_of_faults() {
