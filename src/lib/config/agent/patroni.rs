@@ -1,7 +1,6 @@
 //! The check `patroni`.
 
 use super::responses::{Response, response};
-use super::words::percent;
 use crate::config::option::{choice, options};
 use crate::config::program::AGENT;
 use crate::config::reading::{Reading, Refusal, Type};
@@ -28,7 +27,7 @@ options! {
             "Lag at which a replica is drained from read-only traffic; up to that, the weight falls with the lag.";
         LAG_DELAY: Duration = value::PAUSE, "lag-delay", Some("0"),
             "How long max-lag must be exceeded before the replica is drained.";
-        PRIMARY_WEIGHT: u8 = Reading::new(Type::Percent, percent), "primary-weight", Some("1"),
+        PRIMARY_WEIGHT: u8 = value::PERCENT, "primary-weight", Some("1"),
             "Weight of the primary for read-only traffic, as a last resort; 0: drained.";
         GRACE: Duration = value::PAUSE, "grace", Some("5"),
             "How long the last answer is kept while Patroni's API cannot be reached; must be less than Patroni's ttl.";

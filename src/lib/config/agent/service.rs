@@ -5,7 +5,7 @@ use super::load::Load;
 use super::network::{Network, networks};
 use super::patroni::Patroni;
 use super::responses::Responses;
-use super::words::{percent, request, words};
+use super::words::{request, words};
 use crate::config::ini::Ini;
 use crate::config::nearest::did_you_mean;
 use crate::config::option::{choice, options};
@@ -45,7 +45,7 @@ options! {
              maint as down.";
         MAXCONN: u32 = Reading::new(Type::Count, maxconn), "maxconn", None,
             "Connection limit of the server for each HAProxy process, sent with every answer.";
-        WEIGHT_STEP: u8 = Reading::new(Type::Percent, percent), "weight-step", Some("1"),
+        WEIGHT_STEP: u8 = value::PERCENT, "weight-step", Some("1"),
             "Smallest change of the weight that changes the answer.";
         FALL_DELAY: Duration = value::PAUSE, "fall-delay", Some("0"),
             "How long a worse state must last before it is reported.";
@@ -72,7 +72,7 @@ options! {
         COMMAND: Vec<String> = Reading::new(Type::Text, words), "command", None,
             "Program and arguments of the check command, separated by spaces, run without a shell: exit code 0 is \
              up, 1 is up with warning-weight, 2 is down, any other error-response.";
-        WARNING_WEIGHT: u8 = Reading::new(Type::Percent, percent), "warning-weight", Some("50"),
+        WARNING_WEIGHT: u8 = value::PERCENT, "warning-weight", Some("50"),
             "Weight when the command exits with 1.";
     }
 }

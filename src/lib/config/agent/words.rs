@@ -1,7 +1,6 @@
 //! Text to values, where only the agent has such values.
 
 use crate::config::reading::Refusal;
-use crate::config::value;
 
 /// Longest request that is read, bytes.
 pub const LONGEST_REQUEST: usize = 256;
@@ -13,14 +12,6 @@ pub(super) fn request(text: &str) -> Result<String, Refusal> {
         return Err("not one line; write what follows agent-send, such as web".to_owned());
     }
     Ok(bare.to_owned())
-}
-
-pub(super) fn percent(text: &str) -> Result<u8, Refusal> {
-    let number = value::integer(text.strip_suffix('%').unwrap_or(text));
-    number
-        .and_then(|number| u8::try_from(number).ok())
-        .filter(|number| *number <= 100)
-        .ok_or_else(|| "not a percentage; write a whole number from 0 to 100".to_owned())
 }
 
 pub(super) fn words(text: &str) -> Result<Vec<String>, Refusal> {

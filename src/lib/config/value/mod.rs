@@ -35,6 +35,7 @@ pub(super) const NAMESPACE: Reading<String> = Reading::new(Type::Text, name::nam
 pub(super) const OPTIONAL_TIME_LIMIT: Reading<Option<Duration>> =
     Reading::new(Type::Seconds, time::optional_time_limit);
 pub(super) const PAUSE: Reading<Duration> = Reading::new(Type::Seconds, time::pause);
+pub(super) const PERCENT: Reading<u8> = Reading::new(Type::Percent, number::percent);
 pub(super) const PORT: Reading<u16> = Reading::new(Type::Port, number::port);
 pub(super) const RETRIES: Reading<Retries> = Reading::new(Type::Retries, number::retries);
 pub(super) const TEXT: Reading<String> = Reading::new(Type::Text, word::text);

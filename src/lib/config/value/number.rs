@@ -106,6 +106,15 @@ pub(crate) fn fraction(text: &str) -> Result<f64, Refusal> {
     value.ok_or_else(|| "not a fraction; write a number from 0 to 1, such as 0.5".to_owned())
 }
 
+/// A whole number from 0 to 100, with or without a percent sign.
+pub(crate) fn percent(text: &str) -> Result<u8, Refusal> {
+    let number = integer(text.strip_suffix('%').unwrap_or(text));
+    number
+        .and_then(|number| u8::try_from(number).ok())
+        .filter(|number| *number <= 100)
+        .ok_or_else(|| "not a percentage; write a whole number from 0 to 100".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
