@@ -269,6 +269,22 @@ fn what_is_not_to_be_kept_is_removed() {
 }
 
 #[test]
+fn what_is_archived_makes_room_on_a_file_system_that_is_full() {
+    let graphite = Recorder::start();
+    let incoming = with_archive(graphite.port(), "keep = all");
+    let first = archived(&incoming, (0..4).map(|n| n * 10));
+    let archive = || names_of(&archives(&incoming.beside("archive")));
+    assert_eq!(archive(), first);
+    // No file system is free as a whole, so that each is as full as this one must not be.
+    let text = std::fs::read_to_string(incoming.config()).unwrap();
+    std::fs::write(incoming.config(), text.replace("keep = all", "keep = all\nmin-free = 100")).unwrap();
+    let mut daemon = incoming.daemon();
+    let last = incoming.publish([60]);
+    wait_until(SOON, "the oldest are gone, and the newest stays", || archive() == last);
+    daemon.stop(SOON);
+}
+
+#[test]
 fn an_archive_that_cannot_be_written_keeps_snapshots_and_holds_nobody_up() {
     let graphite = Recorder::start();
     let incoming = with_archive(graphite.port(), "");

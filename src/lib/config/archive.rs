@@ -18,6 +18,9 @@ options! {
         KEEP: Keep = Reading::new(Type::Keep, keep), "keep", Some("7d, 10G"),
             "How long archived snapshots are kept, how much space they may take, or both; the oldest are removed \
              first. Units are s, min, h, d, w and K, M, G, T; all: nothing is removed.";
+        MIN_FREE: u8 = value::PERCENT, "min-free", Some("0"),
+            "If less than this share of the file system is free, the oldest archived snapshots are removed, whatever keep \
+             says; 0: never.";
     }
 }
 
@@ -28,6 +31,8 @@ pub struct Archive {
     pub dir: PathBuf,
     /// What of it stays.
     pub keep: Keep,
+    /// Share of the file system that must be free, in percent.
+    pub min_free: u8,
 }
 
 /// Reads the section, if there is one; `None` when a value cannot be right, which is in the report then.
@@ -36,7 +41,8 @@ pub(super) fn read(ini: &Ini, report: &mut Report) -> Option<Option<Archive>> {
         return Some(None);
     }
     let section = &mut Section::new(ARCHIVE, ini, report);
-    let archive = gather!(Archive { dir: section.get(&DIR), keep: section.get(&KEEP) })?;
+    let archive =
+        gather!(Archive { dir: section.get(&DIR), keep: section.get(&KEEP), min_free: section.get(&MIN_FREE) })?;
     section.warn_if_relative("dir", Some(&archive.dir));
     Some(Some(archive))
 }

@@ -63,7 +63,8 @@ impl Archive {
         let disk = Disk::new(NAME, "archive", notices);
         let shared = Rc::new(Shared { disk, queue: RefCell::default(), coming: Cell::new(None) });
         let origin = Origin { host: hostname.to_owned() };
-        let files = Files { src_dir: src_dir.to_owned(), dir: config.dir.clone(), origin, keep: config.keep };
+        let (src_dir, dir) = (src_dir.to_owned(), config.dir.clone());
+        let files = Files { src_dir, dir, origin, keep: config.keep, min_free: config.min_free };
         let task = tokio::task::spawn_local(run(Rc::clone(&shared), Arc::new(files)));
         Self { shared, task }
     }

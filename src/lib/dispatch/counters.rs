@@ -37,7 +37,7 @@ counters! {
             stored_bytes "BytesStored" "bytes" Counter
                 "Bytes of archived snapshots, compressed.";
             expired_snapshots "SnapshotsExpired" "snapshots" Counter
-                "Archived snapshots that were removed because they were older than keep allows, or took more space.";
+                "Archived snapshots that were removed because of keep or min-free.";
         }
         /// Besides those, of a destination that takes messages.
         MESSAGES {

@@ -75,7 +75,7 @@ impl Disk {
         match done.await {
             Ok(Ok(0)) | Err(_) => 0,
             Ok(Ok(removed)) => {
-                tracing::info!(parent: &self.of_dispatcher, removed, "{}d snapshots removed according to keep", self.verb);
+                tracing::info!(parent: &self.of_dispatcher, removed, "the oldest {}d snapshots were removed", self.verb);
                 removed
             }
             Ok(Err(error)) => {

@@ -20,16 +20,18 @@ pub(super) struct Item {
     pub(super) path: PathBuf,
 }
 
-/// Those that are to be removed, oldest first. The newest stays, however large it is.
-pub(super) fn expired(mut items: Vec<Item>, keep: &Keep, now: Duration) -> Vec<Item> {
+/// Those that are to be removed, oldest first, among them at least as many as take `missing` bytes. The newest stays, however
+/// large it is.
+pub(super) fn expired(mut items: Vec<Item>, keep: &Keep, missing: u64, now: Duration) -> Vec<Item> {
     items.sort_unstable_by_key(|item| item.epoch);
     let size = |item: &Item| item.bytes.div_ceil(BLOCK) * BLOCK;
     let mut left: u64 = items.iter().map(size).sum();
+    let most = keep.bytes.unwrap_or(u64::MAX).min(left.saturating_sub(missing));
     let oldest = keep.age.map_or(0, |age| now.saturating_sub(age).as_secs());
     let last = items.len().saturating_sub(1);
     let is_expired = |item: &Item| {
         let too_old = item.epoch.0 < oldest;
-        let too_much = keep.bytes.is_some_and(|bytes| left > bytes);
+        let too_much = left > most;
         left -= size(item);
         too_old || too_much
     };
@@ -42,8 +44,22 @@ mod tests {
     use super::*;
 
     fn removed(keep: Keep) -> Vec<u64> {
+        removed_for(keep, 0)
+    }
+
+    fn removed_for(keep: Keep, missing: u64) -> Vec<u64> {
         let item = |epoch| Item { epoch: Epoch(epoch), bytes: 5000, path: PathBuf::new() };
-        expired([30, 10, 40, 20].map(item).to_vec(), &keep, Duration::from_secs(40)).iter().map(|i| i.epoch.0).collect()
+        let items = [30, 10, 40, 20].map(item).to_vec();
+        expired(items, &keep, missing, Duration::from_secs(40)).iter().map(|item| item.epoch.0).collect()
+    }
+
+    #[test]
+    fn what_is_missing_is_made_free_whatever_may_be_kept() {
+        let two = Keep { age: None, bytes: Some(2 * 8192) };
+        assert_eq!(removed_for(Keep::default(), 1), [10]);
+        assert_eq!(removed_for(Keep::default(), 8193), [10, 20]);
+        assert_eq!((removed_for(two, 1), removed_for(two, 3 * 8192)), (vec![10, 20], vec![10, 20, 30]));
+        assert_eq!(removed_for(Keep::default(), u64::MAX), [10, 20, 30]);
     }
 
     #[test]
@@ -56,6 +72,6 @@ mod tests {
         assert_eq!(removed(Keep { age: None, bytes: Some(4 * 8192 - 1) }), [10]);
         assert_eq!(removed(Keep { age: None, bytes: Some(1) }), [10, 20, 30]);
         assert_eq!(removed(Keep { age: age(15), bytes: Some(3 * 8192) }), [10, 20]);
-        assert_eq!(expired(Vec::new(), &Keep { age: age(1), bytes: Some(1) }, Duration::MAX), []);
+        assert_eq!(expired(Vec::new(), &Keep { age: age(1), bytes: Some(1) }, 1, Duration::MAX), []);
     }
 }

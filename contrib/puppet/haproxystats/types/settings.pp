@@ -107,6 +107,7 @@ type Haproxystats::Settings = Struct[{
   Optional['archive'] => Struct[{
     Optional['dir'] => Haproxystats::Value,
     Optional['keep'] => Haproxystats::Value,
+    Optional['min-free'] => Haproxystats::Value,
   }],
   Optional['kafka'] => Hash[Variant[
       Enum[

@@ -8,6 +8,7 @@ use crate::snapshot::list::wall_clock;
 use crate::snapshot::moment::Span;
 use crate::snapshot::origin::Origin;
 use crate::snapshot::{Epoch, disk};
+use nix::sys::statvfs::statvfs;
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -24,6 +25,8 @@ pub(super) struct Files {
     pub(super) dir: PathBuf,
     pub(super) origin: Origin,
     pub(super) keep: Keep,
+    /// Share of the file system that must be free, in percent.
+    pub(super) min_free: u8,
 }
 
 /// What became of a snapshot.
@@ -60,6 +63,8 @@ pub(super) enum StoreError {
 pub(super) enum TidyError {
     #[error("cannot read {}", path.display())]
     List { path: PathBuf, source: io::Error },
+    #[error("cannot find out how much space is free on the file system of {}", path.display())]
+    Free { path: PathBuf, source: io::Error },
     #[error("cannot remove {}", path.display())]
     Remove { path: PathBuf, source: io::Error },
 }
@@ -110,9 +115,18 @@ impl Files {
         Ok(bytes)
     }
 
+    /// How many bytes more should be free.
+    fn missing(&self) -> Result<u64, TidyError> {
+        let system =
+            statvfs(&self.dir).map_err(|errno| TidyError::Free { path: self.dir.clone(), source: errno.into() })?;
+        let wanted = u128::from(system.blocks()) * u128::from(self.min_free) / 100;
+        let blocks = u64::try_from(wanted).unwrap_or(u64::MAX).saturating_sub(system.blocks_available());
+        Ok(blocks.saturating_mul(system.fragment_size()))
+    }
+
     /// Removes what is not to be kept; says how many snapshots that were.
     pub(super) fn tidy(&self) -> Result<u64, TidyError> {
-        if !self.keep.is_bounded() {
+        if !self.keep.is_bounded() && self.min_free == 0 {
             return Ok(0);
         }
         let listed = |source| TidyError::List { path: self.dir.clone(), source };
@@ -126,7 +140,8 @@ impl Files {
             }
         }
         let mut removed = 0;
-        for item in expired(items, &self.keep, wall_clock()) {
+        // Looked up after the list: what another worker has removed meanwhile counts once.
+        for item in expired(items, &self.keep, self.missing()?, wall_clock()) {
             match fs::remove_file(&item.path) {
                 Ok(()) => removed += 1,
                 // Another worker was faster.
@@ -160,7 +175,7 @@ mod tests {
         fs::create_dir_all(src_dir.join(EPOCH.to_string())).unwrap();
         fs::write(src_dir.join(EPOCH.to_string()).join("a_info"), "Name: HAProxy\n").unwrap();
         let origin = Origin { host: "lb".to_owned() };
-        let files = Files { src_dir, dir: base.path().join("archive"), origin, keep: Keep::default() };
+        let files = Files { src_dir, dir: base.path().join("archive"), origin, keep: Keep::default(), min_free: 0 };
         (base, files)
     }
 

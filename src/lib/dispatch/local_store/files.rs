@@ -98,7 +98,7 @@ pub(super) fn tidy(dir: &Path, keep: &Keep) -> io::Result<u64> {
     };
     let items = list(dir)?.snapshots.iter().filter_map(stored).collect();
     let mut removed = 0;
-    for item in expired(items, keep, wall_clock()) {
+    for item in expired(items, keep, 0, wall_clock()) {
         // A link that has taken its place is refused there.
         disk::remove_directory(&item.path)?;
         removed += 1;
