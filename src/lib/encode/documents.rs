@@ -11,7 +11,7 @@
 use super::encoder::Encoder;
 use super::object::{Host, Object};
 use super::packs::Packs;
-use super::records::{Record, Records, key_of};
+use super::records::{Records, key_of};
 use super::{influx, json};
 use crate::batch::messages::{Messages, halves};
 use crate::batch::{Batch, Output};
@@ -21,37 +21,39 @@ use crate::value::Value;
 
 /// The encoder.
 #[derive(Debug)]
-pub struct Documents {
-    format: KafkaFormat,
+pub(super) struct Documents {
+    form: Form,
     key: KeyTemplate,
     /// Maximum bytes of a message; only a single longer value exceeds it.
     limit: usize,
     records: Records,
 }
 
+/// What an object becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A document.
+    Json,
+    /// A line.
+    Influx,
+}
+
 impl Documents {
-    /// An encoder with the format, keys and maximum message size of the configuration.
-    #[must_use]
-    pub fn new(config: &Kafka) -> Self {
-        Self::with(config.format, config.key.clone(), config.max_message_size.get())
+    /// An encoder for `format = json`, with the keys and maximum message size of the configuration.
+    pub(super) fn json(config: &Kafka) -> Self {
+        Self::with(Form::Json, config.key.clone(), config.max_message_size.get())
     }
 
-    fn with(format: KafkaFormat, key: KeyTemplate, limit: usize) -> Self {
-        Self { format, key, limit, records: Records::default() }
+    /// The same for `format = influx`.
+    pub(super) fn influx(config: &Kafka) -> Self {
+        Self { form: Form::Influx, ..Self::json(config) }
     }
 
-    fn messages(&self, more: bool) -> Messages {
-        match self.format {
-            KafkaFormat::Influx => self.influx(more),
-            KafkaFormat::Json | KafkaFormat::Graphite | KafkaFormat::Snapshot => self.json(more),
-        }
+    fn with(form: Form, key: KeyTemplate, limit: usize) -> Self {
+        Self { form, key, limit, records: Records::default() }
     }
 
-    fn key(&self, record: &Record, host: &Host) -> Vec<u8> {
-        key_of(&self.key, &record.object(), host)
-    }
-
-    fn json(&self, more: bool) -> Messages {
+    fn documents(&self, more: bool) -> Messages {
         let mut messages = Messages::default();
         let mut document = Vec::new();
         for (record, host, fields) in self.records.objects(more) {
@@ -63,7 +65,8 @@ impl Documents {
                 continue;
             }
             document.extend_from_slice(json::TAIL);
-            self.push(&self.key(record, host), record.stamp, &document, &mut messages);
+            let key = key_of(&self.key, &record.object(), host);
+            self.push(&key, record.stamp, &document, &mut messages);
         }
         messages
     }
@@ -78,8 +81,8 @@ impl Documents {
         }
     }
 
-    fn influx(&self, more: bool) -> Messages {
-        let mut packs = Packs::new(self.limit);
+    fn lines(&self, more: bool) -> Messages {
+        let mut packs = Packs::new(self.key.clone(), self.limit);
         let mut line = Vec::new();
         for (record, host, fields) in self.records.objects(more) {
             line.clear();
@@ -91,10 +94,10 @@ impl Documents {
             }
             line.pop();
             line.extend_from_slice(influx::tail(record.stamp).as_bytes());
-            let pack = packs.of(self.key(record, host), record.stamp);
-            packs.add(pack, &line);
+            packs.object(&record.object(), host, record.stamp);
+            packs.add(&line);
         }
-        packs.finish()
+        packs.take()
     }
 }
 
@@ -108,9 +111,9 @@ impl Encoder for Documents {
     }
 
     fn field(&mut self, name: &[u8], value: Value) {
-        self.records.field(|fields| match self.format {
-            KafkaFormat::Influx => influx::field(name, value, fields),
-            KafkaFormat::Json | KafkaFormat::Graphite | KafkaFormat::Snapshot => json::field(name, value, fields),
+        self.records.field(|fields| match self.form {
+            Form::Influx => influx::field(name, value, fields),
+            Form::Json => json::field(name, value, fields),
         });
     }
 
@@ -127,7 +130,10 @@ impl Encoder for Documents {
     }
 
     fn take(&mut self, batch: &Batch) -> Vec<(Output, Batch)> {
-        let mut messages = self.messages(batch.more);
+        let mut messages = match self.form {
+            Form::Json => self.documents(batch.more),
+            Form::Influx => self.lines(batch.more),
+        };
         messages.shrink();
         self.records.turn();
         vec![(Output::Kafka, Batch { messages, ..batch.clone() })]
@@ -144,7 +150,7 @@ mod tests {
         let host = Host { name: "h".into(), cluster: None };
         let texts = |limit| -> Vec<String> {
             let key = KeyTemplate::parse("{host}/{proxy}").unwrap();
-            let mut documents = Documents::with(KafkaFormat::Json, key, limit);
+            let mut documents = Documents::with(Form::Json, key, limit);
             let backend = Object { kind: ObjectKind::Backend, proxy: "shop", name: "" };
             documents.object(&backend, &host, Epoch(7));
             documents.field(b"scur", Value::Int(1));

@@ -12,7 +12,7 @@ use crate::snapshot::Epoch;
 use crate::value::Value;
 
 /// Appends `name=value,`; false when the value is not finite.
-pub fn field(name: &[u8], value: Value, out: &mut Vec<u8>) -> bool {
+pub(super) fn field(name: &[u8], value: Value, out: &mut Vec<u8>) -> bool {
     key(&String::from_utf8_lossy(name), out);
     out.push(b'=');
     let written = value.write(out);
@@ -21,7 +21,7 @@ pub fn field(name: &[u8], value: Value, out: &mut Vec<u8>) -> bool {
 }
 
 /// The line up to its values: measurement and tags, sorted by their keys as InfluxDB recommends.
-pub fn head(host: &Host, object: &Object<'_>, out: &mut Vec<u8>) {
+pub(super) fn head(host: &Host, object: &Object<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(match object.kind {
         ObjectKind::Own => b"haproxystats",
         ObjectKind::ServerTotal => b"haproxy_server_total",
@@ -47,8 +47,7 @@ pub fn head(host: &Host, object: &Object<'_>, out: &mut Vec<u8>) {
 }
 
 /// The end of a line, after the values: the time in nanoseconds.
-#[must_use]
-pub fn tail(stamp: Epoch) -> String {
+pub(super) fn tail(stamp: Epoch) -> String {
     format!(" {stamp}000000000\n")
 }
 

@@ -9,7 +9,7 @@ use crate::snapshot::Epoch;
 use crate::value::Value;
 
 /// Appends `"name":value,`; false when the value is not finite.
-pub fn field(name: &[u8], value: Value, out: &mut Vec<u8>) -> bool {
+pub(super) fn field(name: &[u8], value: Value, out: &mut Vec<u8>) -> bool {
     if name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
         out.push(b'"');
         out.extend_from_slice(name);
@@ -25,7 +25,7 @@ pub fn field(name: &[u8], value: Value, out: &mut Vec<u8>) -> bool {
 }
 
 /// The document up to its values.
-pub fn head(host: &Host, object: &Object<'_>, stamp: Epoch, out: &mut Vec<u8>) {
+pub(super) fn head(host: &Host, object: &Object<'_>, stamp: Epoch, out: &mut Vec<u8>) {
     let mut property = |name: &str, text: &str| {
         out.push(if out.is_empty() { b'{' } else { b',' });
         string(name, out);
@@ -48,7 +48,7 @@ pub fn head(host: &Host, object: &Object<'_>, stamp: Epoch, out: &mut Vec<u8>) {
 }
 
 /// The end of a document, after the values.
-pub const TAIL: &[u8] = b"}}";
+pub(super) const TAIL: &[u8] = b"}}";
 
 fn string(text: &str, out: &mut Vec<u8>) {
     // Writing to a vector cannot fail.

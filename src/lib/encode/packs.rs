@@ -1,38 +1,50 @@
 //! Packs lines with the same key and time into messages.
 
+use super::object::{Host, Object};
+use super::records::key_of;
 use crate::batch::messages::{Messages, first_line, whole_lines};
+use crate::config::KeyTemplate;
 use crate::snapshot::Epoch;
 use std::collections::HashMap;
 
 /// Packs lines; a pack that is full is a message.
 #[derive(Debug)]
 pub(super) struct Packs {
+    key: KeyTemplate,
     limit: usize,
     places: HashMap<(Vec<u8>, Epoch), usize, foldhash::fast::RandomState>,
     packs: Vec<(Vec<u8>, Epoch, Vec<u8>)>,
+    /// The pack of the present object.
+    present: usize,
     messages: Messages,
     /// Bytes in packs that are not full.
     open: usize,
 }
 
 impl Packs {
-    /// Packs for messages of at most `limit` bytes; only a single longer line exceeds that.
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, places: HashMap::default(), packs: Vec::new(), messages: Messages::default(), open: 0 }
+    /// Packs for messages with this key, of at most `limit` bytes; only a single longer line exceeds that.
+    pub(super) fn new(key: KeyTemplate, limit: usize) -> Self {
+        let (places, packs, messages) = (HashMap::default(), Vec::new(), Messages::default());
+        Self { key, limit, places, packs, present: 0, messages, open: 0 }
     }
 
-    /// The pack for this key and time.
-    pub(super) fn of(&mut self, key: Vec<u8>, stamp: Epoch) -> usize {
-        let packs = &mut self.packs;
-        *self.places.entry((key, stamp)).or_insert_with_key(|(key, stamp)| {
+    /// Discards everything.
+    pub(super) fn clear(&mut self) {
+        drop(self.take());
+    }
+
+    /// The following lines are of this object and time.
+    pub(super) fn object(&mut self, object: &Object<'_>, host: &Host, stamp: Epoch) {
+        let (packs, key) = (&mut self.packs, key_of(&self.key, object, host));
+        self.present = *self.places.entry((key, stamp)).or_insert_with_key(|(key, stamp)| {
             packs.push((key.clone(), *stamp, Vec::new()));
             packs.len() - 1
-        })
+        });
     }
 
     /// Adds complete lines. If they do not fit, the pack becomes a message first.
-    pub(super) fn add(&mut self, pack: usize, mut lines: &[u8]) {
-        let Some((key, stamp, pack)) = self.packs.get_mut(pack) else { return };
+    pub(super) fn add(&mut self, mut lines: &[u8]) {
+        let Some((key, stamp, pack)) = self.packs.get_mut(self.present) else { return };
         self.open += lines.len();
         while !lines.is_empty() {
             let room = self.limit.saturating_sub(pack.len());
@@ -56,12 +68,15 @@ impl Packs {
         self.messages.bytes() + self.open
     }
 
-    /// All of it as messages.
-    pub(super) fn finish(self) -> Messages {
-        let mut messages = self.messages;
-        for (key, stamp, pack) in self.packs.into_iter().filter(|(_, _, pack)| !pack.is_empty()) {
+    /// Takes all of it as messages.
+    pub(super) fn take(&mut self) -> Messages {
+        self.places.clear();
+        self.open = 0;
+        let mut messages = std::mem::take(&mut self.messages);
+        for (key, stamp, pack) in self.packs.drain(..).filter(|(_, _, pack)| !pack.is_empty()) {
             messages.push(&key, stamp, [pack.as_slice()]);
         }
+        messages.shrink();
         messages
     }
 }
@@ -69,6 +84,7 @@ impl Packs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encode::object::ObjectKind;
     use proptest::prelude::*;
 
     proptest! {
@@ -76,13 +92,15 @@ mod tests {
         fn packing_breaks_no_line_keeps_the_order_of_a_key_and_the_limit(
             lines in proptest::collection::vec(("[ab]", "[a-z]{0,30}"), 0..60), limit in 1_usize..100,
         ) {
-            let mut packs = Packs::new(limit);
+            let mut packs = Packs::new(KeyTemplate::parse("{proxy}").unwrap(), limit);
             for (key, line) in &lines {
-                let pack = packs.of(key.clone().into_bytes(), Epoch(1));
-                packs.add(pack, format!("{line}\n").as_bytes());
+                let object = Object { kind: ObjectKind::Backend, proxy: key, name: "" };
+                packs.object(&object, &Host::default(), Epoch(1));
+                packs.add(format!("{line}\n").as_bytes());
             }
             let size = packs.size();
-            let messages = packs.finish();
+            let messages = packs.take();
+            prop_assert_eq!(packs.size(), 0);
             prop_assert!(messages.bytes() >= size, "keys count once a message");
             for key in ["a", "b"] {
                 let expected: String =

@@ -2,14 +2,15 @@
 //! metric: its key has the lines about the metric, its payload the samples.
 
 use super::catalogue::{Catalogue, parts};
+use super::exposition::{Name, pair};
 use super::families::{Families, Family};
-use super::object::{Host, ObjectKind};
-use super::series::{Format, Series};
+use super::object::{Host, Object, ObjectKind};
+use super::series::{Format, INSTANCE, Series, of_host};
 use crate::batch::messages::Messages;
 use crate::batch::{Batch, Output};
 use crate::config::NameStyle;
 use crate::latency::histogram::Histogram;
-use crate::prometheus::names::{Metric, Scale};
+use crate::prometheus::names::Metric;
 use crate::snapshot::Epoch;
 use crate::telemetry::{Kind, as_f64};
 use crate::value::Value;
@@ -33,9 +34,7 @@ pub(super) struct Page {
 #[derive(Debug)]
 pub(super) struct Known {
     family: usize,
-    name: Box<[u8]>,
-    label: Box<[u8]>,
-    scale: Scale,
+    name: Name,
 }
 
 impl Known {
@@ -55,30 +54,8 @@ impl Known {
 
     /// A metric whose lines belong to this family.
     fn in_family(metric: &Metric, family: usize) -> Self {
-        let mut label = Vec::new();
-        if let Some((name, value)) = &metric.label {
-            pair(name, value, &mut label);
-        }
-        Self { family, name: metric.name.as_bytes().into(), label: label.into_boxed_slice(), scale: metric.scale }
+        Self { family, name: Name::new(metric) }
     }
-}
-
-/// Appends a label, after a comma if it is not the first one.
-fn pair(name: &str, value: &str, out: &mut Vec<u8>) {
-    if !out.is_empty() {
-        out.push(b',');
-    }
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"=\"");
-    for byte in value.bytes() {
-        match byte {
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            other => out.push(other),
-        }
-    }
-    out.push(b'"');
 }
 
 impl Page {
@@ -99,17 +76,14 @@ impl Format for Page {
         (self.size, self.count, self.silent) = (0, 0, false);
     }
 
-    fn object(&mut self, kind: ObjectKind, labels: &[(&str, &str)], host: &Host, stamp: Epoch) {
-        self.silent = kind == ObjectKind::Own;
+    fn object(&mut self, object: &Object<'_>, labels: &[(&str, &str)], host: &Host, stamp: Epoch) {
+        self.silent = object.kind == ObjectKind::Own;
         if !self.silent {
             self.stamp = stamp;
         }
         self.labels.clear();
-        let host_name = if self.several_hosts { host.name.as_str() } else { "" };
-        let of_host = [("instance", host_name), ("cluster", host.cluster.as_deref().unwrap_or_default())];
-        for (label, value) in of_host.iter().filter(|(_, value)| !value.is_empty()).chain(labels) {
-            pair(label, value, &mut self.labels);
-        }
+        let of_host = of_host(host).filter(|(label, _)| self.several_hosts || *label != INSTANCE);
+        of_host.chain(labels.iter().copied()).for_each(|(label, value)| pair(label, value, &mut self.labels));
     }
 
     fn metric(&mut self, metric: &Metric) -> Known {
@@ -118,25 +92,9 @@ impl Format for Page {
 
     fn sample(&mut self, metric: &Known, value: Value) {
         let Some(family) = self.families.get(metric.family).filter(|_| !self.silent) else { return };
-        let value = match metric.scale {
-            Scale::Same => value,
-            scale => Value::Float(scale.of(value.as_f64())),
-        };
         let out = &mut family.content;
         let before = out.len();
-        out.extend_from_slice(&metric.name);
-        if !self.labels.is_empty() || !metric.label.is_empty() {
-            out.push(b'{');
-            out.extend_from_slice(&self.labels);
-            if !self.labels.is_empty() && !metric.label.is_empty() {
-                out.push(b',');
-            }
-            out.extend_from_slice(&metric.label);
-            out.push(b'}');
-        }
-        out.push(b' ');
-        if !value.write(out) {
-            out.truncate(before);
+        if !metric.name.write(&self.labels, value, out) {
             return;
         }
         out.push(b'\n');

@@ -1,15 +1,15 @@
 //! The common part of formats with series. It finds the metric and the labels of each value, and whether its series has ended;
 //! the format only has to write them.
 
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, parts};
 use super::encoder::Encoder;
-use super::object::{Host, Object, ObjectKind};
+use super::object::{Host, Object};
 use crate::batch::{Batch, Output};
 use crate::config::NameStyle;
 use crate::latency::histogram::Histogram;
 use crate::prometheus::names::Metric;
 use crate::snapshot::Epoch;
-use crate::telemetry::Definition;
+use crate::telemetry::{Definition, as_f64};
 use crate::value::Value;
 use std::fmt::Debug;
 
@@ -26,7 +26,7 @@ pub(super) trait Format: Debug {
 
     /// The following samples are of this object. `labels` are those of the object itself, such as proxy and server; none is
     /// empty.
-    fn object(&mut self, kind: ObjectKind, labels: &[(&str, &str)], host: &Host, stamp: Epoch);
+    fn object(&mut self, object: &Object<'_>, labels: &[(&str, &str)], host: &Host, stamp: Epoch);
 
     /// Prepares a metric that occurs for the first time.
     fn metric(&mut self, metric: &Metric) -> Self::Metric;
@@ -39,8 +39,21 @@ pub(super) trait Format: Debug {
     /// Appends a sample, finite or not.
     fn sample(&mut self, metric: &Self::Metric, value: Value);
 
-    /// Appends a histogram of times in milliseconds, which has counted since `since`.
-    fn histogram(&mut self, catalogue: &mut Catalogue<Self::Metric>, timer: &str, histogram: &Histogram, since: Epoch);
+    /// Appends a histogram of times in milliseconds, which has counted since `since`: by default, each of its parts as a sample
+    /// of its own.
+    fn histogram(
+        &mut self,
+        catalogue: &mut Catalogue<Self::Metric>,
+        timer: &str,
+        histogram: &Histogram,
+        _since: Epoch,
+    ) {
+        parts(histogram, |part, bound, value| {
+            if let Some(metric) = catalogue.histogram(timer, part, bound, |metric| self.metric(metric)) {
+                self.sample(metric, Value::Float(as_f64(value)));
+            }
+        });
+    }
 
     /// The following counters have counted since this time.
     fn since(&mut self, _start: Option<Epoch>) {}
@@ -53,6 +66,15 @@ pub(super) trait Format: Debug {
 
     /// Takes what was written so far.
     fn take(&mut self, batch: &Batch) -> (Output, Batch);
+}
+
+/// The label for the name of a host.
+pub(super) const INSTANCE: &str = "instance";
+
+/// The labels of a host; none is empty.
+pub(super) fn of_host(host: &Host) -> impl Iterator<Item = (&str, &str)> {
+    let labels = [(INSTANCE, host.name.as_str()), ("cluster", host.cluster.as_deref().unwrap_or_default())];
+    labels.into_iter().filter(|(_, value)| !value.is_empty())
 }
 
 /// The encoder of such a format.
@@ -84,7 +106,7 @@ impl<F: Format> Encoder for Series<F> {
             [false, true] => &both[1..],
             [false, false] => &[],
         };
-        self.format.object(object.kind, labels, host, stamp);
+        self.format.object(object, labels, host, stamp);
     }
 
     fn field(&mut self, name: &[u8], value: Value) {

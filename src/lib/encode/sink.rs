@@ -4,12 +4,12 @@
 //! any, get object by object.
 
 use super::encoder::Encoder;
-use super::formats::{encoders, is_plaintext_wanted};
 use super::graphite::{self, Graphite};
 use super::line::{Lines, ObjectLines};
 use super::object::{Host, Object, ObjectKind};
 use super::prefix::{Prefix, Prefixes};
 use super::unchanged::Unchanged;
+use super::{encoders, is_plaintext_wanted};
 use crate::batch::{Batch, Output, Piece};
 use crate::config::{self, Config, KafkaFormat};
 use crate::latency::histogram::Histogram;
@@ -189,6 +189,12 @@ impl Sink {
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether some encoder takes fields instead of lines.
+    #[must_use]
+    pub fn takes_fields(&self) -> bool {
+        self.encoders.iter().any(|encoder| !encoder.takes_lines())
     }
 
     /// Whether some encoder asks for objects that no longer exist.

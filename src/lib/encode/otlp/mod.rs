@@ -5,7 +5,7 @@
 
 use super::catalogue::Catalogue;
 use super::families::{Families, Family};
-use super::object::{Host, ObjectKind};
+use super::object::{Host, Object};
 use super::requests::Requests;
 use super::series::{Format, Series};
 use crate::batch::{Batch, Output};
@@ -254,7 +254,7 @@ impl Format for Otlp {
         (self.points, self.bytes, self.ended, self.start) = (0, 0, false, None);
     }
 
-    fn object(&mut self, _: ObjectKind, labels: &[(&str, &str)], host: &Host, stamp: Epoch) {
+    fn object(&mut self, _: &Object<'_>, labels: &[(&str, &str)], host: &Host, stamp: Epoch) {
         if self.host != *host {
             self.end_resource();
             self.host.clone_from(host);

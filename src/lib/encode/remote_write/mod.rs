@@ -6,18 +6,15 @@
 mod labels;
 mod stream;
 
-use super::catalogue::{Catalogue, parts};
-use super::object::{Host, ObjectKind};
+use super::object::{Host, Object};
 use super::requests::Requests;
-use super::series::{Format, Series};
+use super::series::{Format, Series, of_host};
 use crate::batch::{Batch, Output};
 use crate::config::Naming;
-use crate::latency::histogram::Histogram;
 use crate::prometheus::STALE;
 use crate::prometheus::names::{LABELS, Metric, Scale};
 use crate::prometheus::wire::{number, varint};
 use crate::snapshot::Epoch;
-use crate::telemetry::as_f64;
 use crate::value::Value;
 use labels::Labels;
 use std::cell::Cell;
@@ -76,14 +73,13 @@ impl Format for RemoteWrite {
         self.ended = false;
     }
 
-    fn object(&mut self, _: ObjectKind, labels: &[(&str, &str)], host: &Host, stamp: Epoch) {
+    fn object(&mut self, _: &Object<'_>, labels: &[(&str, &str)], host: &Host, stamp: Epoch) {
         self.time.clear();
         number(2, stamp.0.saturating_mul(1000), &mut self.time);
         self.requests.stamp(stamp);
         self.stream.object(&self.time, self.requests.body());
-        let of_host = [("instance", host.name.as_str()), ("cluster", host.cluster.as_deref().unwrap_or_default())];
-        let mut all = Vec::with_capacity(labels.len() + of_host.len() + self.fixed.len());
-        all.extend(of_host.into_iter().filter(|(_, value)| !value.is_empty()));
+        let mut all = Vec::with_capacity(labels.len() + 2 + self.fixed.len());
+        all.extend(of_host(host));
         all.extend_from_slice(labels);
         for (name, value) in &self.fixed {
             if !all.iter().any(|(known, _)| known == name) {
@@ -111,14 +107,6 @@ impl Format for RemoteWrite {
         if self.requests.is_full() {
             self.end();
         }
-    }
-
-    fn histogram(&mut self, catalogue: &mut Catalogue<Known>, timer: &str, histogram: &Histogram, _: Epoch) {
-        parts(histogram, |part, bound, value| {
-            if let Some(metric) = catalogue.histogram(timer, part, bound, |metric| self.metric(metric)) {
-                self.sample(metric, Value::Float(as_f64(value)));
-            }
-        });
     }
 
     fn ended(&mut self, ended: bool) {

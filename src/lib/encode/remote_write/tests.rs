@@ -1,8 +1,8 @@
 use super::*;
 use crate::config::NameStyle;
 use crate::encode::encoder::Encoder;
-use crate::encode::object::Object;
 use crate::encode::object::ObjectKind;
+use crate::latency::histogram::Histogram;
 use crate::prometheus::compression::Compression;
 use crate::prometheus::request::{Protocol, halves, samples, text};
 use proptest::prelude::*;

@@ -4,7 +4,7 @@
 use crate::batch::messages::Messages;
 use crate::batch::{Batch, Output, Piece};
 use crate::config::{Config, Protocol};
-use crate::encode::{formats, graphite, pickle};
+use crate::encode::{self, graphite, pickle};
 use crate::process::pipeline::Pipeline;
 use crate::prometheus::compression::Compression;
 use crate::prometheus::request;
@@ -44,7 +44,7 @@ impl Printer {
         });
         let what = if graphite.enabled && !graphite::is_plaintext(graphite) {
             Some(What::Graphite { servers: graphite.servers.len(), protocol: graphite.protocol })
-        } else if formats::is_plaintext_wanted(config) {
+        } else if encode::is_plaintext_wanted(config) {
             Some(What::Lines)
         } else if config.kafka.is_some() {
             Some(What::Messages)

@@ -29,7 +29,7 @@ pub use run::{PipelineError, Report};
 use crate::aggregate::latency::Latencies;
 use crate::batch::messages::Messages;
 use crate::batch::{Batch, Output, Piece};
-use crate::config::{Config, KafkaFormat};
+use crate::config::Config;
 use crate::encode::encoder::Encoder;
 use crate::encode::prefix::Prefixes;
 use crate::encode::sink::{Sink, Skipped};
@@ -104,11 +104,8 @@ impl Pipeline {
     fn with(config: &Config, hostname: &str, sink: Sink) -> Self {
         let process = &config.process;
         let paths = Paths::new(config, hostname);
-        let messages =
-            config.kafka.as_ref().is_some_and(|kafka| matches!(kafka.format, KafkaFormat::Json | KafkaFormat::Influx));
-        let samples = config.exporter.statistics || config.otlp.is_some() || config.remote_write.is_some();
         let plans = Arc::new(PerKind::new(|kind| match KindPlan::new(kind, process) {
-            plan if process.cluster_metrics || messages || samples => plan.and_beyond(),
+            plan if process.cluster_metrics || sink.takes_fields() => plan.and_beyond(),
             plan => plan,
         }));
         Self {
