@@ -41,7 +41,7 @@ fn messages(options: &str) -> Vec<(String, String)> {
     let messages = pipeline.messages();
     let is_own = |line: &&str| {
         line.contains("\"kind\":\"haproxystats\"")
-            || line.starts_with("haproxystats,")
+            || line.starts_with("haproxystats")
             || line.contains(".haproxystats.")
     };
     let messages = messages.iter().map(|message| {
@@ -78,6 +78,12 @@ fn graphite() {
 #[cfg(feature = "kafka")]
 fn influx() {
     golden("influx", "cluster = ams");
+}
+
+#[test]
+#[cfg(feature = "kafka")]
+fn prometheus() {
+    golden("prometheus", "cluster = ams");
 }
 
 #[test]
@@ -137,7 +143,7 @@ fn keys_follow_the_template_and_messages_the_limit() {
         assert!(messages.iter().all(|(key, _)| key == "one"));
         messages
     };
-    for format in ["graphite", "influx"] {
+    for format in ["graphite", "influx", "prometheus"] {
         let (large, small) = (all(format, 900_000), all(format, 1_000));
         assert_eq!(large.len(), 1);
         assert!(small.len() > 10);

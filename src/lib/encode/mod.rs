@@ -6,11 +6,12 @@
 //! | Graphite with tags, in pickles, or distributed by a hash | lines or frames, for each server separately | `graphite` |
 //! | Kafka, `format = graphite` | lines, packed into messages | `keyed` |
 //! | Kafka, `format = json`, `influx` | a document, or a line, for each object | `documents` |
+//! | Kafka, `format = prometheus` | lines with a time, packed into messages | `samples` |
 //! | OTLP | requests, with the points of a metric together | `otlp` |
 //! | remote write | requests, a time series for each sample | `remote_write`, compressed by `snappy` |
 //! | the metrics page for scrapers | lines, those of a metric together | `page` |
 //!
-//! The last three have series: `series` finds the metric of each value for them. The pipeline only uses the [`sink::Sink`]. To
+//! The last four have series: `series` finds the metric of each value for them. The pipeline only uses the [`sink::Sink`]. To
 //! add a format, add a file here, and an entry in [`encoders`].
 
 #[cfg(feature = "process")]
@@ -46,6 +47,8 @@ mod remote_write;
 #[cfg(feature = "process")]
 mod requests;
 pub mod ring;
+#[cfg(feature = "process")]
+mod samples;
 #[cfg(feature = "process")]
 mod series;
 pub mod short_bytes;
@@ -98,6 +101,7 @@ fn of_kafka(kafka: &Kafka) -> Option<Box<dyn Encoder>> {
         KafkaFormat::Json => Box::new(documents::Documents::json(kafka)),
         KafkaFormat::Influx => Box::new(documents::Documents::influx(kafka)),
         KafkaFormat::Graphite => Box::new(keyed::Keyed::new(kafka)),
+        KafkaFormat::Prometheus => Box::new(samples::Samples::encoder(kafka)),
         KafkaFormat::Snapshot => return None,
     })
 }

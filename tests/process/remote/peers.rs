@@ -55,6 +55,33 @@ fn every_sample_of_remote_write_is_read_back_though_the_receiver_was_away() {
     }
 }
 
+/// Messages of Kafka with lines of Prometheus' text format have the samples of remote write.
+#[cfg(feature = "kafka")]
+#[test]
+fn every_sample_of_messages_is_read_back() {
+    use crate::harness::kafka::{Brokers, Message, Reader};
+    let wanted = points(&expected(Protocol::RemoteWrite, 0..20));
+    let Some(store) = Store::start(Kind::VictoriaMetrics) else { return };
+    let brokers = Brokers::start(1);
+    brokers.create_topic("stats", 4);
+    let Some(reader) = Reader::start(&brokers.address(), "stats") else { return };
+    let setup = Incoming::without_graphite(&format!(
+        "workers = 2\n[kafka]\nbrokers = {}\ntopic = stats\nformat = prometheus\nmax-message-size = 2000\n",
+        brokers.address()
+    ));
+    let mut daemon = setup.daemon();
+    setup.publish(0..20);
+    setup.wait_until_empty();
+    daemon.stop(SOON);
+    let of_haproxy = |message: Message| message.payload.lines().filter(|line| line.starts_with("haproxy_")).count();
+    wait_until(SOON, "all samples", || reader.messages().into_iter().map(of_haproxy).sum::<usize>() >= wanted.len());
+    for message in reader.messages() {
+        assert!(message.payload.len() <= 2000, "{message:?}");
+        store.import(&message.payload);
+    }
+    assert_same(&store.points("haproxy_", FIRST - 1, FIRST + 100), &wanted);
+}
+
 #[test]
 fn every_sample_of_otlp_is_read_back() {
     let wanted: BTreeMap<(String, i64), Vec<u64>> = by_name(&points(&expected(Protocol::Otlp, 0..20)));

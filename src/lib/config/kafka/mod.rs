@@ -35,9 +35,10 @@ options! {
             "Topic that messages are written to.";
         CLIENT_ID: String = value::TEXT, "client-id", Some("haproxystats"),
             "Name under which this program appears in the brokers' quotas and logs.";
-        FORMAT: KafkaFormat = choice![("json", KafkaFormat::Json), ("graphite", KafkaFormat::Graphite), ("influx", KafkaFormat::Influx), ("snapshot", KafkaFormat::Snapshot)], "format", Some("json"),
+        FORMAT: KafkaFormat = choice![("json", KafkaFormat::Json), ("graphite", KafkaFormat::Graphite), ("influx", KafkaFormat::Influx), ("prometheus", KafkaFormat::Prometheus), ("snapshot", KafkaFormat::Snapshot)], "format", Some("json"),
             "A message is a JSON document for one object, lines of Graphite's plaintext protocol, of InfluxDB's line \
-             protocol, or (snapshot) an unchanged file of the snapshot, for source = kafka of [process].";
+             protocol, of Prometheus' text format, or (snapshot) an unchanged file of the snapshot, for source = kafka of \
+             [process].";
         KEY: KeyTemplate = Reading::new(Type::Text, KeyTemplate::parse), "key", Some("{host}/{proxy}"),
             "Key of messages, which determines their partition; {host}, {cluster}, {kind}, {proxy} and {server} are \
              replaced. With format = snapshot, the default is {cluster}, or the host if it has no cluster.";
@@ -83,6 +84,8 @@ pub enum KafkaFormat {
     Graphite,
     /// Lines of InfluxDB's line protocol.
     Influx,
+    /// Lines of Prometheus' text format.
+    Prometheus,
     /// The files of the snapshot.
     Snapshot,
 }
