@@ -2,8 +2,11 @@
 //!
 //! Each of them is started again when it ends, unless its configuration is refused: then all of it ends with that exit code, as
 //! systemd would leave it. Signals are passed on. As process 1 of a container it also takes leave of whatever has lost its parent.
+//!
+//! A command line that starts no daemon, such as `--check` or `--version`, is executed by both of them once.
 
-use crate::config::LogLevel;
+use crate::cli;
+use crate::config::{LogLevel, Program};
 use crate::daemon::signals::{self, Signals, Told};
 use crate::exit;
 use crate::logging::{self, Output, Settings};
@@ -25,6 +28,8 @@ const HEALTHY: Duration = Duration::from_secs(60);
 /// Where the first haproxystats looked for its configuration in a container.
 const OLDER: &str = "/etc/haproxystats/haproxystats.conf";
 
+const PROGRAMS: [Program; 2] = [Program::Pull, Program::Process];
+
 /// One of the programs.
 struct Charge {
     name: &'static str,
@@ -37,11 +42,15 @@ struct Charge {
 /// The whole program; its words are those of both programs.
 #[must_use]
 pub fn main() -> ExitCode {
+    logging::init(Settings { level: LogLevel::Info, format: None }, Output::Stdout);
+    let words = words();
+    if !PROGRAMS.iter().all(|program| cli::daemon_configuration(*program, words.iter().cloned()).is_some()) {
+        return ExitCode::from(once(&words));
+    }
     signals::ignore_meaningless();
     signals::hold_hangup();
-    logging::init(Settings { level: LogLevel::Info, format: None }, Output::Stdout);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.and_then(|runtime| runtime.block_on(supervise(&words()))) {
+    match runtime.and_then(|runtime| runtime.block_on(supervise(&words))) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             tracing::error!(%error, "haproxystats-run failed");
@@ -56,12 +65,25 @@ fn words() -> Vec<OsString> {
     if words.is_empty() && Path::new(OLDER).exists() { vec!["-f".into(), OLDER.into()] } else { words }
 }
 
+/// Has each program execute these words; the first exit code that is not 0.
+fn once(words: &[OsString]) -> u8 {
+    let codes = PROGRAMS.map(|program| match Command::new(beside(program.name())).args(words).status() {
+        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::SYSTEM),
+        Err(error) => {
+            tracing::error!(program = program.name(), %error, "cannot be started");
+            exit::SYSTEM
+        }
+    });
+    codes.into_iter().find(|code| *code != exit::OK).unwrap_or(exit::OK)
+}
+
 async fn supervise(words: &[OsString]) -> io::Result<u8> {
     let mut signals = Signals::listen()?;
     let mut child = signal(SignalKind::child())?;
     let now = Instant::now();
-    let charge = |name| Charge { name, pid: None, started: now, pause: PAUSES.0, again: now };
-    let mut charges = ["haproxystats-pull", "haproxystats-process"].map(charge);
+    let charge =
+        |program: Program| Charge { name: program.name(), pid: None, started: now, pause: PAUSES.0, again: now };
+    let mut charges = PROGRAMS.map(charge);
     let (mut leaving, mut code) = (false, exit::OK);
     loop {
         if !leaving {

@@ -57,3 +57,22 @@ fn a_configuration_that_is_refused_ends_it() {
     assert_eq!(status.code(), Some(78), "{output}");
     assert!(output.contains("[process] workers = \"none\"") && output.contains("is refused"), "{output}");
 }
+
+#[test]
+fn what_starts_no_daemon_is_executed_by_both_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |more: &[&str]| {
+        let mut command = with_config(both(), &write(directory.path(), "x.conf", "[process]\nworkers = none\n"));
+        command.args(more);
+        let (status, output) = harness::run(command, SOON);
+        (status.code(), output)
+    };
+    let (code, output) = run(&["--help"]);
+    assert_eq!((code, output.matches("Usage:").count()), (Some(0), 2), "{output}");
+    let (code, output) = run(&["--version"]);
+    assert_eq!((code, output.lines().count()), (Some(0), 2), "{output}");
+    let (code, output) = run(&["--check"]);
+    assert_eq!((code, output.matches("workers = \"none\"").count()), (Some(78), 2), "{output}");
+    let (code, output) = run(&["--chek"]);
+    assert_eq!((code, output.matches("--chek").count()), (Some(1), 2), "{output}");
+}
