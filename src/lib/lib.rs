@@ -47,7 +47,7 @@
 //! status     cli config haproxy snapshot version
 //! aggregate  haproxy latency names parse plan snapshot value
 //! reporter   batch config daemon dispatch encode exporter logging names snapshot value
-//! run        config daemon exit logging
+//! run        cli config daemon exit logging
 //! startup    cli config daemon exit exporter logging status version
 //! agent      cli config daemon exit exporter haproxy http logging names net reporter secrets startup telemetry version
 //! discovery  backoff cli config daemon dispatch exit exporter haproxy http logging names net reporter secrets startup telemetry tls
