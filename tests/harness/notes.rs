@@ -1,5 +1,5 @@
 //! What tansu forgets: the metadata of committed offsets. It answers with the offset and an empty text, so that a member does not
-//! learn what was settled before. Whoever stands between it and its clients can keep that, and put it into the answers.
+//! learn which seconds are settled. The gate in front of it keeps the metadata, and puts it into the answers.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};

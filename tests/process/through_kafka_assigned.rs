@@ -84,7 +84,7 @@ fn nothing_is_read_while_questions_for_committed_offsets_fail() {
     }
 }
 
-/// librdkafka asks by itself, too, unless it is told where to begin: that question would be answered.
+/// librdkafka also asks for the committed offset, unless a start offset is set; in this test, its request would succeed.
 #[test]
 fn the_offset_and_the_settled_second_are_of_the_same_answer() {
     a_rest_is_no_roll_up(&Brokers::start(1), &[NO_ERROR, REFUSED, REFUSED, REFUSED], "");
