@@ -11,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, TopicPartitionList};
 use std::collections::BTreeSet;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PARTITIONS: i32 = 3;
 
@@ -143,6 +143,43 @@ fn a_replay_of_a_topic_that_is_killed_goes_on_where_it_was() {
     other.args(["--replay", &format!("kafka:{TOPIC}")]).args(wanted);
     let (status, output) = run(other, SOON);
     assert!(status.code() == Some(1) && output.contains("name another file"), "{output}");
+}
+
+/// A roll-up waits for what is still to be read, however long that takes.
+#[test]
+fn brokers_that_are_slow_make_no_roll_up_of_a_part() {
+    let Some(broker) = Tansu::start() else { return };
+    broker.create_topic(TOPIC, PARTITIONS);
+    let graphite = Recorder::start();
+    let fleet = Fleet::new(12, 3);
+    let writer = Writer::new(broker.address(), TOPIC);
+    let mut expected = Points::new();
+    for second in (0..12).map(|tick| FIRST + tick * INTERVAL) {
+        for host in 0..12 {
+            // A batch each, of which a few are read at a time.
+            writer.hosts(&fleet, [host], second);
+        }
+        expected.extend(fleet.expected(0..12, second));
+    }
+    let few = "librdkafka.queued.min.messages = 1\nlibrdkafka.fetch.message.max.bytes = 500";
+    let member = member(broker.address(), 1, &format!("cluster-deadline = 1\n{few}"));
+    let mut running = Daemon::spawn(replay(&member, &graphite, &[]));
+    let mut stops = 0;
+    wait_until(4 * SOON, "the end of the replay", || {
+        broker.signal(Signal::SIGSTOP);
+        let until = Instant::now() + Duration::from_millis(1_500);
+        wait_until(SOON, "more than the deadline", || Instant::now() >= until || !running.is_running());
+        broker.signal(Signal::SIGCONT);
+        stops += 1;
+        let until = Instant::now() + Duration::from_millis(50);
+        wait_until(SOON, "some messages", || Instant::now() >= until);
+        !running.is_running()
+    });
+    assert!(running.wait(SOON).success() && stops > 2, "{}", running.output());
+    wait_for(&graphite, &expected, SOON);
+    let all = lines(&graphite);
+    let points: BTreeSet<String> = all.iter().map(|line| line.split(' ').step_by(2).collect()).collect();
+    assert_eq!(points.len(), all.len(), "a roll-up of a part of the hosts");
 }
 
 #[test]

@@ -303,14 +303,19 @@ impl Reading {
         }
     }
 
-    /// While nothing is read, seconds are not complete because their time is over: the rest of them may be the next message.
+    /// Seconds are not complete because their time is over while nothing is read, or while their partitions are not read to the end: the
+    /// rest of them may be the next message, however slow the brokers are.
     fn pause(&mut self, waits: bool) {
         let full = self.assembly.seconds.full();
         if let Err(error) = self.client.pause(&full) {
             tracing::debug!(%error, "cannot pause partitions");
         }
-        let paused = if waits { self.assembly.seconds.partitions().map(|(number, _)| number).collect() } else { full };
-        self.assembly.seconds.pause(&paused, Instant::now());
+        let mut unread = full;
+        if waits {
+            unread.extend(self.assembly.seconds.partitions().map(|(number, _)| number));
+        }
+        unread.extend(self.reach.open().map(|(number, _)| number));
+        self.assembly.seconds.pause(&unread, Instant::now());
     }
 
     fn tell(&mut self) {
