@@ -46,6 +46,8 @@ pub(super) struct Partition {
     hosts: HashMap<HostName, Known>,
     /// When the first message arrived.
     began: Option<Instant>,
+    /// Whether every host has had time to arrive once.
+    settled_in: bool,
     /// The last published second of each cluster.
     through: HashMap<Option<String>, Epoch>,
     /// Whether it is stopped by a message that this version does not understand.
@@ -63,6 +65,7 @@ impl Partition {
             places: Places::new(settled),
             hosts: HashMap::new(),
             began: None,
+            settled_in: false,
             through: HashMap::new(),
             held: false,
             awaited: false,
@@ -95,8 +98,18 @@ impl Partition {
     }
 
     /// Whether every host has had time to arrive once.
-    pub(super) fn is_settled_in(&self, deadline: Duration, now: Instant) -> bool {
-        self.began.is_some_and(|began| now.duration_since(began) >= deadline)
+    pub(super) fn is_settled_in(&self) -> bool {
+        self.settled_in
+    }
+
+    /// Notes that messages were read until now: every host has had time to arrive if that is long enough.
+    pub(super) fn settle_in(&mut self, deadline: Duration, now: Instant) {
+        self.settled_in |= self.began.is_some_and(|began| now.duration_since(began) >= deadline);
+    }
+
+    /// Notes that nothing was read for some time, until now: that was no time to arrive.
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.began = self.began.map(|_| now);
     }
 
     /// Hosts that are still expected in this second.

@@ -49,12 +49,10 @@ impl Seconds {
     }
 
     fn is_complete(&mut self, second: Epoch, now: Instant) -> bool {
-        let deadline = self.limits.deadline;
+        self.settle_in(second, now);
         let Some(waiting) = self.waiting.get(&second) else { return false };
-        let is_over = now.duration_since(waiting.first) >= deadline;
-        let known = |partition: &i32| {
-            self.partitions.get(partition).is_none_or(|partition| partition.is_settled_in(deadline, now))
-        };
+        let is_over = now.duration_since(waiting.first) >= self.limits.deadline;
+        let known = |partition: &i32| self.partitions.get(partition).is_none_or(Partition::is_settled_in);
         // Look again if a partition has not settled in: that changes with time alone. One that was assigned while the second waited
         // for another partition gets the full time, too.
         let settled_in = waiting.partitions.iter().all(known);
@@ -71,6 +69,19 @@ impl Seconds {
             (waiting.complete, waiting.changed) = (all, !settled_in);
         }
         all
+    }
+
+    /// Notes which partitions of a second have been read for long enough. Where the rest of it may be unread, the hosts may be, too.
+    fn settle_in(&mut self, second: Epoch, now: Instant) {
+        let Some(waiting) = self.waiting.get(&second) else { return };
+        let is_new = |number: &i32| self.partitions.get(number).is_some_and(|of| !of.is_settled_in());
+        let new: Vec<i32> = waiting.partitions.iter().copied().filter(is_new).collect();
+        let read = new.into_iter().filter(|number| !self.is_cut_off(second, &BTreeSet::from([*number])));
+        for number in read.collect::<Vec<_>>() {
+            if let Some(partition) = self.partitions.get_mut(&number) {
+                partition.settle_in(self.limits.deadline, now);
+            }
+        }
     }
 
     /// Whether the rest of this second may be unread because its partitions are paused.
@@ -97,8 +108,10 @@ impl Seconds {
 
     /// Restarts the deadlines of these partitions and hosts: time during which nothing is read does not count as waiting.
     fn start_over(&mut self, partitions: &BTreeSet<i32>, hosts: &BTreeSet<(Epoch, HostName)>, now: Instant) {
-        if partitions.is_empty() {
-            return;
+        for number in partitions {
+            if let Some(partition) = self.partitions.get_mut(number) {
+                partition.resume(now);
+            }
         }
         for waiting in self.waiting.values_mut().filter(|waiting| !waiting.complete) {
             if !waiting.partitions.is_disjoint(partitions) {

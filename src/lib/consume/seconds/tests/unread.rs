@@ -19,6 +19,43 @@ fn what_is_not_read_is_not_missing() {
 }
 
 #[test]
+fn who_is_not_read_from_the_start_is_not_known() {
+    let mut bench = Bench::new(1);
+    let all = BTreeSet::from([0]);
+    bench.host(0, ONE, 100);
+    bench.seconds.pause(&all, bench.now);
+    bench.wait(60);
+    assert_eq!(bench.out(), [], "two may be the next message");
+    bench.seconds.pause(&BTreeSet::new(), bench.now);
+    bench.wait(4);
+    assert_eq!(bench.out(), []);
+    bench.host(0, TWO, 100);
+    bench.wait(1);
+    assert_eq!(bench.hosts_out(), [(100, names(&["one", "two"]))]);
+}
+
+/// In a replay, a partition counts as paused until its end.
+#[test]
+fn later_seconds_say_that_a_second_was_read_whatever_the_time() {
+    let mut bench = Bench::new(1);
+    bench.seconds.pause(&BTreeSet::from([0]), bench.now);
+    for second in (100..200).step_by(10) {
+        bench.host(0, ONE, second);
+        bench.wait(10);
+        assert_eq!(bench.out(), [], "{second}");
+        bench.host(0, TWO, second);
+    }
+    bench.host(0, ONE, 200);
+    // From now on it is known who has to be there.
+    let whole: Vec<_> = (100..200).step_by(10).map(|second| (second, names(&["one", "two"]))).collect();
+    assert_eq!(bench.hosts_out(), whole);
+    bench.wait(10);
+    assert_eq!(bench.out(), []);
+    bench.host(0, TWO, 200);
+    assert_eq!(bench.hosts_out(), [(200, names(&["one", "two"]))]);
+}
+
+#[test]
 fn time_in_which_nothing_is_read_is_not_time_to_wait() {
     let all = BTreeSet::from([0]);
     let pauses: [fn(&mut Bench); 2] =
