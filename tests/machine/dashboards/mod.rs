@@ -94,7 +94,7 @@ impl Place {
             })
             .chain(["edge", "core"].map(|cluster| format!("clusters.{cluster}.haproxy.backend.shop.LoadBalancers")))
             .collect();
-        wait_until(SOON, "points of every load balancer and cluster", || {
+        wait_until(4 * SOON, "points of every load balancer and cluster", || {
             for (number, balancer) in self.balancers.iter_mut().enumerate() {
                 balancer.traffic(number + 1);
                 balancer.check();
