@@ -16,6 +16,7 @@ pub struct Carbon {
     directory: TempDir,
     port: u16,
     pickle_port: u16,
+    query_port: u16,
     daemon: Option<Daemon>,
 }
 
@@ -32,9 +33,9 @@ impl Carbon {
     #[track_caller]
     pub fn stopped() -> Self {
         let directory = tempfile::tempdir().expect("a directory for carbon");
-        let (port, pickle_port) = (free_port(), free_port());
-        write_settings(directory.path(), port, pickle_port);
-        Self { directory, port, pickle_port, daemon: None }
+        let (port, pickle_port, query_port) = (free_port(), free_port(), free_port());
+        write_settings(directory.path(), [port, pickle_port, query_port]);
+        Self { directory, port, pickle_port, query_port, daemon: None }
     }
 
     /// Starts the program on the same port and files as before.
@@ -83,6 +84,11 @@ impl Carbon {
         self.pickle_port
     }
 
+    /// Port at which graphite-web asks for what is not in a file yet, on 127.0.0.1.
+    pub fn query_port(&self) -> u16 {
+        self.query_port
+    }
+
     /// Names of all series that have a file.
     pub fn series(&self) -> BTreeSet<String> {
         let root = self.root();
@@ -114,7 +120,7 @@ impl Carbon {
     }
 }
 
-fn write_settings(directory: &Path, port: u16, pickle_port: u16) {
+fn write_settings(directory: &Path, [port, pickle_port, query_port]: [u16; 3]) {
     for folder in ["conf", "log", "run", "whisper"] {
         std::fs::create_dir(directory.join(folder)).expect("a folder for carbon");
     }
@@ -129,9 +135,8 @@ fn write_settings(directory: &Path, port: u16, pickle_port: u16) {
             "[cache]\nSTORAGE_DIR = {root}\nLOCAL_DATA_DIR = {root}/whisper\nCONF_DIR = {root}/conf\n\
              LOG_DIR = {root}/log\nPID_DIR = {root}/run\nUSER =\nMAX_UPDATES_PER_SECOND = inf\n\
              MAX_CREATES_PER_MINUTE = inf\nLINE_RECEIVER_INTERFACE = 127.0.0.1\nLINE_RECEIVER_PORT = {port}\n\
-             PICKLE_RECEIVER_INTERFACE = 127.0.0.1\nPICKLE_RECEIVER_PORT = {pickle_port}\nCACHE_QUERY_INTERFACE = 127.0.0.1\nCACHE_QUERY_PORT = {query}\n\
-             WHISPER_AUTOFLUSH = False\nCARBON_METRIC_INTERVAL = 0\nENABLE_TAGS = False\n",
-            query = free_port()
+             PICKLE_RECEIVER_INTERFACE = 127.0.0.1\nPICKLE_RECEIVER_PORT = {pickle_port}\nCACHE_QUERY_INTERFACE = 127.0.0.1\nCACHE_QUERY_PORT = {query_port}\n\
+             WHISPER_AUTOFLUSH = False\nCARBON_METRIC_INTERVAL = 0\nENABLE_TAGS = False\n"
         ),
     );
     let seconds = RETENTION.as_secs();

@@ -34,7 +34,7 @@ impl GraphiteWeb {
         let directory = tempfile::tempdir().expect("a directory for graphite-web");
         let port = free_port();
         let root = directory.path();
-        write_settings(root, &carbon.root());
+        write_settings(root, carbon);
         write(root, "serve.py", SERVE);
         let (status, output) = run(python(root, &["-m", "django", "migrate", "--run-syncdb"]), SOON * 2);
         assert!(status.success(), "graphite-web cannot make its database:\n{output}");
@@ -88,13 +88,14 @@ fn python(root: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn write_settings(root: &Path, whisper: &Path) {
-    let (root_name, whisper) = (root.display(), whisper.display());
+fn write_settings(root: &Path, carbon: &Carbon) {
+    let (root_name, whisper, query_port) = (root.display(), carbon.root(), carbon.query_port());
+    let whisper = whisper.display();
     let settings = format!(
         "SECRET_KEY = 'test'; ALLOWED_HOSTS = ['*']; TIME_ZONE = 'UTC'; LOG_ROTATION = False\n\
          LOG_DIR = STORAGE_DIR = CONF_DIR = '{root_name}'\n\
          WHISPER_DIR = '{whisper}'; STANDARD_DIRS = [WHISPER_DIR]; INDEX_FILE = '{root_name}/index'\n\
-         CARBONLINK_HOSTS = []; FUNCTION_PLUGINS = []; FIND_CACHE_DURATION = 0; DEFAULT_CACHE_DURATION = 0; \
+         CARBONLINK_HOSTS = ['127.0.0.1:{query_port}']; FUNCTION_PLUGINS = []; FIND_CACHE_DURATION = 0; DEFAULT_CACHE_DURATION = 0; \
          FIND_TIMEOUT = FETCH_TIMEOUT = 60\n\
          GRAPHITE_ROOT = '/usr/share/graphite-web'; STATIC_ROOT = '/usr/share/graphite-web/static'\n\
          DATABASES = {{'default': {{'ENGINE': 'django.db.backends.sqlite3', 'NAME': '{root_name}/database', 'USER': '', \
