@@ -1,8 +1,9 @@
 //! What happens in the scenes.
 
-use super::{EDGES, SESSION, Site};
+use super::{EDGES, PARTITIONS, SESSION, Site};
 use nix::sys::signal::Signal;
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 /// Its name, and what does it.
 pub(super) type Fault = (&'static str, fn(&mut Site));
@@ -84,6 +85,8 @@ pub(super) const AWAY: [Fault; 5] = [
     ("brokers away, a member leaves and another joins", |site| {
         let (leaves, joins) = (site.one(), site.one());
         site.changes += 2;
+        // tansu does not get over a leader that leaves before it has said who reads what: it names it as the leader ever after.
+        site.until_the_group_rests();
         site.leave(joins);
         site.cluster.down();
         site.leave(leaves);
@@ -134,9 +137,37 @@ impl Site {
         self.go_on(time);
     }
 
+    /// Goes on until every partition has its reader, and no member has been given others for two sessions, or for half a minute.
+    fn until_the_group_rests(&mut self) {
+        let (until, mut since, mut before) = (Instant::now() + SESSION * 15, Instant::now(), 0);
+        while Instant::now() < until && (since.elapsed() < SESSION * 2 || self.read().len() < PARTITIONS) {
+            let assignments = self.members.iter().map(|member| assignments(&member.unit.log()).count()).sum();
+            if assignments != before {
+                (since, before) = (Instant::now(), assignments);
+            }
+            self.go_on(SESSION / 10);
+        }
+    }
+
+    /// Partitions that the members say they read.
+    fn read(&self) -> BTreeSet<String> {
+        let there = self.members.iter().filter(|member| !member.away);
+        let last = there.filter_map(|member| assignments(&member.unit.log()).last().map(ToOwned::to_owned));
+        let split = |list: String| list.split(", ").map(ToOwned::to_owned).collect::<Vec<_>>();
+        last.flat_map(split).filter(|partition| !partition.is_empty()).collect()
+    }
+
     /// A member ends in order, and is not started for now.
     fn leave(&mut self, which: usize) {
         self.members[which].unit.stop();
         self.members[which].away = true;
     }
+}
+
+/// The lists of partitions that a member was given.
+fn assignments(log: &str) -> impl DoubleEndedIterator<Item = &str> {
+    log.lines().filter(|line| line.contains("partitions assigned")).filter_map(|line| {
+        let (_, list) = line.split_once("partitions={")?;
+        list.strip_suffix('}')
+    })
 }

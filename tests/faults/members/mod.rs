@@ -22,6 +22,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 const TOPIC: &str = "members";
+const PARTITIONS: usize = 6;
 const HOSTS: usize = 12;
 const CLUSTERS: usize = 3;
 const MEMBERS: usize = 3;
@@ -111,7 +112,7 @@ impl Site {
     fn new(seed: u64, cluster: Cluster) -> Self {
         let graphite = Recorder::start();
         graphite.note_last();
-        cluster.create_topic(TOPIC, 6);
+        cluster.create_topic(TOPIC, PARTITIONS as i32);
         let (fleet, address) = (Fleet::new(HOSTS, CLUSTERS), cluster.address());
         let start = |incoming: Incoming| {
             let config = incoming.config().to_owned();
