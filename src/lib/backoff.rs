@@ -5,18 +5,18 @@ use std::time::Duration;
 
 /// No pause grows beyond this, unless the operator's own `interval` or `delay` is longer: whatever comes back is
 /// found within a minute.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// No pause between two rounds or attempts is shorter, whatever the options say: a peer that refuses is not asked
 /// thousands of times a second.
-pub const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Part of a pause by which [`jitter`] may lengthen or shorten it.
 const SPREAD: f64 = 0.25;
 
 /// Pauses that grow by a factor up to a bound.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     first: Duration,
     factor: f64,
     longest: Duration,
@@ -26,13 +26,13 @@ impl Backoff {
     /// Pauses `first`, `first * factor`, `first * factor * factor`, … and never more than `longest`. A factor below 1
     /// makes them shrink; one that is negative or not a number counts as 1.
     #[must_use]
-    pub fn new(first: Duration, factor: f64, longest: Duration) -> Self {
+    pub(crate) fn new(first: Duration, factor: f64, longest: Duration) -> Self {
         Self { first: first.min(longest), factor: if factor >= 0.0 { factor } else { 1.0 }, longest }
     }
 
     /// The pause after `failures` failures in a row; none after none.
     #[must_use]
-    pub fn after(&self, failures: u32) -> Duration {
+    pub(crate) fn after(&self, failures: u32) -> Duration {
         let Some(exponent) = failures.checked_sub(1) else { return Duration::ZERO };
         let exponent = i32::try_from(exponent).unwrap_or(i32::MAX);
         let seconds = self.first.as_secs_f64() * self.factor.powi(exponent);

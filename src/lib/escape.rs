@@ -30,7 +30,7 @@ fn acts(letter: char) -> bool {
 
 /// The text with `***` in place of each password in a URL: `https://user:***@host/`.
 #[must_use]
-pub fn without_passwords(text: &str) -> Cow<'_, str> {
+pub(crate) fn without_passwords(text: &str) -> Cow<'_, str> {
     let (mut out, mut rest) = (String::new(), text);
     while let Some(start) = rest.find("://") {
         let (before, authority) = rest.split_at(start + 3);

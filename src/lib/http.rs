@@ -88,7 +88,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// The peer has no TLS, or not the right certificate.
-    pub async fn secure<S>(&self, stream: S) -> io::Result<Stream>
+    pub(crate) async fn secure<S>(&self, stream: S) -> io::Result<Stream>
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {

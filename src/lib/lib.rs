@@ -58,6 +58,14 @@
 //! ```
 //!
 //! What needs polars is behind the cargo feature `process`; the parsers do not.
+#![cfg_attr(
+    not(all(feature = "agent", feature = "discovery", feature = "kafka", feature = "top")),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "what one program leaves unused, another one needs: judged with all of them"
+    )
+)]
 
 #[cfg(feature = "agent")]
 pub mod agent;

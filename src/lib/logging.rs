@@ -110,7 +110,7 @@ fn is_journal(output: Output) -> bool {
 
 /// How often programs sum up what is not worth a line each.
 #[must_use]
-pub fn sums_every() -> Duration {
+pub(crate) fn sums_every() -> Duration {
     static EVERY: OnceLock<Duration> = OnceLock::new();
     *EVERY.get_or_init(|| {
         let seconds = injection::variable("HAPROXYSTATS_TEST_SUMS").and_then(|text| text.parse().ok());

@@ -75,7 +75,7 @@ pub fn back() {
 }
 
 /// It begins to wait for what may come: for [`tokio::runtime::Builder::on_thread_park`].
-pub fn parks() {
+pub(crate) fn parks() {
     change(|eyes| eyes.parked = Some(Instant::now()));
 }
 
@@ -142,7 +142,7 @@ impl Sub<Duration> for Moment {
 }
 
 /// Waits until this moment.
-pub async fn sleep_until(moment: Moment) {
+pub(crate) async fn sleep_until(moment: Moment) {
     while Moment::now() < moment {
         sleep_until_time(moment.at()).await;
     }
@@ -150,7 +150,7 @@ pub async fn sleep_until(moment: Moment) {
 
 /// Waits until this time of the ordinary clock. Should the thread have been stopped meanwhile, that time counts as one in which it
 /// looked at nothing.
-pub async fn sleep_until_time(time: Instant) {
+pub(crate) async fn sleep_until_time(time: Instant) {
     let _sleep = Sleep { asleep: Instant::now(), until: time };
     tokio::time::sleep_until(time).await;
 }

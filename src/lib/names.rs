@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 /// Most bytes of a name in a path. A path element becomes a file name with `.wsp` behind it in whisper, where 255 bytes
 /// are the limit of the file system; the rest is left to the store's own additions.
-pub const MAX_NAME: usize = 200;
+pub(crate) const MAX_NAME: usize = 200;
 
 /// `<namespace>[.<host>].haproxy`, with which every path begins. `hostname` is what gethostname(2) says.
 #[must_use]
@@ -108,7 +108,7 @@ impl Names {
     }
 
     /// The number of the name that HAProxy wrote as `raw`.
-    pub fn intern(&mut self, raw: &[u8]) -> NameId {
+    pub(crate) fn intern(&mut self, raw: &[u8]) -> NameId {
         // A path element is its own.
         let found = std::str::from_utf8(raw).ok().and_then(|safe| self.by_safe.get(safe));
         if let Some(id) = found.or_else(|| self.by_raw.get(raw)) {
@@ -143,7 +143,7 @@ impl Names {
 
     /// The name as HAProxy wrote it; of several spellings that share a number, the first.
     #[must_use]
-    pub fn spelled(&self, id: NameId) -> &str {
+    pub(crate) fn spelled(&self, id: NameId) -> &str {
         self.spelled.get(&id).map_or_else(|| self.get(id), String::as_str)
     }
 
@@ -187,7 +187,7 @@ impl Pairs {
     }
 
     /// The number of a pair.
-    pub fn intern(&mut self, pair: (NameId, NameId)) -> u32 {
+    pub(crate) fn intern(&mut self, pair: (NameId, NameId)) -> u32 {
         *self.ids.entry(pair).or_insert_with(|| {
             self.pairs.push(pair);
             u32::try_from(self.pairs.len() - 1).unwrap_or(u32::MAX)

@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 /// A host without the brackets that an IPv6 address has in front of a port.
 #[must_use]
-pub fn unbracketed(host: &str) -> &str {
+pub(crate) fn unbracketed(host: &str) -> &str {
     host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host)
 }
 

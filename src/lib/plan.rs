@@ -54,7 +54,7 @@ fn unknown(selection: &Selection, is_known: impl Fn(&str) -> bool) -> Option<Vec
 impl KindPlan {
     /// Whether a field that the catalogue does not know is sent, where HAProxy has it and its nature is known.
     #[must_use]
-    pub fn takes_unknown(&self, name: &str) -> bool {
+    pub(crate) fn takes_unknown(&self, name: &str) -> bool {
         self.unknown.as_ref().is_none_or(|names| names.iter().any(|listed| listed == name))
     }
 
@@ -152,7 +152,7 @@ impl KindPlan {
 
 /// A metric of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DaemonMetric {
+pub(crate) struct DaemonMetric {
     /// Where it stands in [`info::FIELDS`].
     pub index: usize,
     /// How processes are combined.
@@ -165,7 +165,7 @@ pub struct DaemonMetric {
 
 /// What is sent for the daemon.
 #[derive(Debug, Clone)]
-pub struct DaemonPlan {
+pub(crate) struct DaemonPlan {
     /// Metrics in order.
     pub send: Vec<DaemonMetric>,
     /// Whether CpuUsagePct, its percentiles and its deviation come besides.
@@ -183,13 +183,13 @@ pub struct DaemonPlan {
 impl DaemonPlan {
     /// As [`KindPlan::takes_unknown`].
     #[must_use]
-    pub fn takes_unknown(&self, name: &str) -> bool {
+    pub(crate) fn takes_unknown(&self, name: &str) -> bool {
         self.unknown.as_ref().is_none_or(|names| names.iter().any(|listed| *listed == name.replace(' ', "_")))
     }
 
     /// The plan for the daemon under this configuration.
     #[must_use]
-    pub fn new(config: &Process) -> Self {
+    pub(crate) fn new(config: &Process) -> Self {
         let defaults = || info::DEFAULT_SUMS.iter().chain(&info::DEFAULT_MEANS).copied();
         let names: Vec<&str> = match &config.daemon_metrics {
             Selection::Default => defaults().collect(),
@@ -227,7 +227,7 @@ fn is_counter(nature: Nature, combine: Combine) -> bool {
 
 /// Whether this metric of the daemon is a counter; what is worked out of several figures is none.
 #[must_use]
-pub fn is_daemon_counter(name: &str) -> bool {
+pub(crate) fn is_daemon_counter(name: &str) -> bool {
     info::find(name).is_some_and(|field| field.combine.is_some_and(|combine| is_counter(field.nature, combine)))
 }
 

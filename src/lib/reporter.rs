@@ -22,7 +22,7 @@ const REST: Duration = Duration::from_secs(30);
 
 /// Reports of one program.
 #[derive(Debug)]
-pub struct Reporter {
+pub(crate) struct Reporter {
     program: &'static str,
     graphite: RefCell<Option<Reports>>,
     skipped: Cell<u64>,
@@ -31,13 +31,18 @@ pub struct Reporter {
 impl Reporter {
     /// `program` is its name behind `haproxystats-`. Nothing is reported so far.
     #[must_use]
-    pub fn new(program: &'static str) -> Self {
+    pub(crate) fn new(program: &'static str) -> Self {
         Self { program, graphite: RefCell::default(), skipped: Cell::new(0) }
     }
 
     /// Sends what `figures` tells at every `interval`, and never returns: paths below `<namespace>.haproxystats.`, and their
     /// values. Ends at once, with a line in the log, where the files for TLS cannot be used.
-    pub async fn run(&self, config: config::Graphite, interval: Duration, figures: impl Fn() -> Vec<(String, f64)>) {
+    pub(crate) async fn run(
+        &self,
+        config: config::Graphite,
+        interval: Duration,
+        figures: impl Fn() -> Vec<(String, f64)>,
+    ) {
         let (notices, mut said) = unbounded_channel();
         let mut reporting = Reporting::new(&config, &machine::name());
         match Reports::start(&config, &notices) {
@@ -74,12 +79,12 @@ impl Reporter {
 
     /// Reports that were left out because Graphite had not taken the one before.
     #[must_use]
-    pub fn skipped(&self) -> u64 {
+    pub(crate) fn skipped(&self) -> u64 {
         self.skipped.get()
     }
 
     /// Adds the figures of the connection to Graphite to the page for Prometheus.
-    pub fn append(&self, page: &mut Page) {
+    pub(crate) fn append(&self, page: &mut Page) {
         if let Some(graphite) = &*self.graphite.borrow() {
             let prefix = format!("haproxystats_{}_dispatcher_", self.program);
             for (definition, value) in graphite.counters().values_of(graphite.name()) {
@@ -89,7 +94,7 @@ impl Reporter {
     }
 
     /// Delivers what is on its way, within this time.
-    pub async fn drain(&self, limit: Duration) {
+    pub(crate) async fn drain(&self, limit: Duration) {
         let graphite = self.graphite.borrow_mut().take();
         if let Some(graphite) = graphite {
             graphite.drain(tokio::time::Instant::now() + limit).await;

@@ -19,7 +19,7 @@ pub enum Value {
 impl Value {
     /// A sum, exact where 64 bits hold it.
     #[must_use]
-    pub fn from_i128(value: i128) -> Self {
+    pub(crate) fn from_i128(value: i128) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "Graphite stores doubles")]
         i64::try_from(value).map_or(Self::Float(value as f64), Self::Int)
     }
@@ -74,7 +74,7 @@ impl Value {
     /// The text of a fraction of many digits, and its length: the shortest text that reads back as the same double, as the
     /// standard library writes it, at a third of its instructions. `None` for all else.
     #[must_use]
-    pub fn fraction(self) -> Option<([u8; FRACTION], u8)> {
+    pub(crate) fn fraction(self) -> Option<([u8; FRACTION], u8)> {
         // Where two shortest texts are equally near, the standard library takes the larger one and zmij the even one. The
         // digits of such a double end with a 5, at most the 22nd behind the point from 0.00001 on, so that it is a multiple
         // of 1/2^22.

@@ -12,7 +12,7 @@ const FEATURES: &[(&str, bool)] = &[
 ];
 
 /// The version alone, as in Cargo.toml.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// One line: the version as its first word, then the commit (where it was known when the program was built) and the
 /// cargo features.

@@ -259,7 +259,7 @@ impl Cluster {
     }
 
     /// Before what a host has.
-    pub fn begin_host(&mut self) {
+    pub(crate) fn begin_host(&mut self) {
         self.noting = false;
     }
 
@@ -303,7 +303,7 @@ impl Cluster {
     }
 
     /// Adds the figures of a host's daemon.
-    pub fn add_daemon(&mut self, overall: &Overall) {
+    pub(crate) fn add_daemon(&mut self, overall: &Overall) {
         for (name, value) in &overall.figures {
             let next = self.daemon.len();
             let (_, cell) = self.daemon.entry(name).or_insert((next, Cell::default()));
@@ -318,7 +318,7 @@ impl Cluster {
     }
 
     /// Some reply of a host's daemons could not be read.
-    pub fn doubt_daemon(&mut self) {
+    pub(crate) fn doubt_daemon(&mut self) {
         self.daemon_unknown = true;
     }
 

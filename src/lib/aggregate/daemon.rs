@@ -12,7 +12,7 @@ use crate::value::Value;
 pub type Figure = (&'static str, Option<Value>);
 
 /// Names of the percentiles, and the quantile of each.
-pub const PERCENTILES: [(&str, f64); 5] = [
+pub(crate) const PERCENTILES: [(&str, f64); 5] = [
     ("25PercentileCpuUsagePct", 0.25),
     ("50PercentileCpuUsagePct", 0.50),
     ("75PercentileCpuUsagePct", 0.75),
@@ -21,14 +21,14 @@ pub const PERCENTILES: [(&str, f64); 5] = [
 ];
 
 /// Name of the deviation.
-pub const DEVIATION: &str = "StdCpuUsagePct";
+pub(crate) const DEVIATION: &str = "StdCpuUsagePct";
 
 /// Name of what of a process is not idle.
-pub const CPU_USAGE: &str = "CpuUsagePct";
+pub(crate) const CPU_USAGE: &str = "CpuUsagePct";
 
 /// The figures over all processes.
 #[derive(Debug, Clone, Default)]
-pub struct Overall {
+pub(crate) struct Overall {
     /// All of them.
     pub figures: Vec<Figure>,
     /// Those of which the part of a process is not known, by name; they have no value.
@@ -38,7 +38,7 @@ pub struct Overall {
 /// The figures over all processes. `others` are what counts of workers that are leaving, and of those that are gone. `missing` are those of which no figure could be read: without their parts the others
 /// would be wrong.
 #[must_use]
-pub fn overall(plan: &DaemonPlan, processes: &[Info], others: &[Info], missing: usize) -> Overall {
+pub(crate) fn overall(plan: &DaemonPlan, processes: &[Info], others: &[Info], missing: usize) -> Overall {
     let all = || processes.iter().chain(others);
     let is_unknown = |index| {
         let printed = || processes.iter().any(|process| process.at(index).is_some());
@@ -95,7 +95,7 @@ fn weight_in(process: &Info, name: &str) -> i64 {
 
 /// The figures of one process.
 #[must_use]
-pub fn of_process(plan: &DaemonPlan, process: &Info) -> Vec<Figure> {
+pub(crate) fn of_process(plan: &DaemonPlan, process: &Info) -> Vec<Figure> {
     let mut figures = Vec::with_capacity(plan.send.len() + 5);
     figures.extend(plan.send.iter().filter_map(|metric| {
         let value = process.at(metric.index).map(Value::from_i128);

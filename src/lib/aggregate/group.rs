@@ -133,7 +133,7 @@ impl Grouped {
 
     /// Whether there is a value of the field at `index` for the object at `row`, but a part of it is not known.
     #[must_use]
-    pub fn is_unknown(&self, index: usize, row: usize) -> bool {
+    pub(crate) fn is_unknown(&self, index: usize, row: usize) -> bool {
         !self.unknown.is_empty() && self.unknown.contains(&(index, row))
     }
 
@@ -145,7 +145,7 @@ impl Grouped {
 
     /// Whether nothing is known of the object at `row`, whatever values are here.
     #[must_use]
-    pub fn is_left_out(&self, row: usize) -> bool {
+    pub(crate) fn is_left_out(&self, row: usize) -> bool {
         !self.left_out.is_empty() && self.left_out.contains(&row)
     }
 
@@ -164,7 +164,7 @@ impl Grouped {
 
     /// Whether the server at `row` is an unused slot in every process; only where that is asked for.
     #[must_use]
-    pub fn is_unused(&self, row: usize) -> bool {
+    pub(crate) fn is_unused(&self, row: usize) -> bool {
         self.severity(USED, row) == Some(0)
     }
 

@@ -97,7 +97,7 @@ impl Latencies {
 
     /// Puts exact means in the place of averages of averages, wherever there were requests since the snapshot before: of servers
     /// over all backends, and of other objects where those are `wanted`.
-    pub fn put_means(&self, plan: &KindPlan, groups: &mut Groups, names: &Names, servers: &Pairs, wanted: bool) {
+    pub(crate) fn put_means(&self, plan: &KindPlan, groups: &mut Groups, names: &Names, servers: &Pairs, wanted: bool) {
         if self.is_empty() || plan.kind == Kind::Frontend {
             return;
         }

@@ -28,7 +28,7 @@ struct Figure {
 
 /// Servers by their names.
 #[derive(Debug)]
-pub struct Totals {
+pub(crate) struct Totals {
     /// Names of servers; their numbers are the keys of [`Totals::grouped`].
     pub names: Names,
     figures: Vec<Figure>,
@@ -45,7 +45,7 @@ pub struct Totals {
 impl Totals {
     /// What this plan wants of servers over all backends; `None` when that is nothing.
     #[must_use]
-    pub fn new(plan: &KindPlan) -> Option<Self> {
+    pub(crate) fn new(plan: &KindPlan) -> Option<Self> {
         let mut wanted = plan.send_aggregated.clone();
         wanted.sort_unstable();
         wanted.dedup();
@@ -65,7 +65,7 @@ impl Totals {
     }
 
     /// Leaves out what is not known.
-    pub fn leave_out(&mut self, unknown: &Unknown) {
+    pub(crate) fn leave_out(&mut self, unknown: &Unknown) {
         match (&unknown.totals, &mut self.left_out) {
             (Some(totals), Some(left_out)) => left_out.extend(totals.iter().cloned()),
             _ => self.left_out = None,
@@ -73,7 +73,7 @@ impl Totals {
     }
 
     /// Adds the rows of a table of servers, whose names are among `names`.
-    pub fn add(&mut self, table: &mut Table, names: &Names) {
+    pub(crate) fn add(&mut self, table: &mut Table, names: &Names) {
         table.finish();
         // The place of a name here, by its place there.
         let mut places = vec![None; names.len()];
@@ -113,7 +113,7 @@ impl Totals {
 
     /// One row a name.
     #[must_use]
-    pub fn grouped(&mut self, plan: &KindPlan) -> Grouped {
+    pub(crate) fn grouped(&mut self, plan: &KindPlan) -> Grouped {
         let mut values = vec![Values::Nothing; plan.fields.len()];
         for figure in &mut self.figures {
             if let Some(values) = values.get_mut(figure.index) {

@@ -57,7 +57,7 @@ pub enum ArchiveError {
 impl ArchiveError {
     /// Whether the same would happen to any other archive: a full disk, for instance.
     #[must_use]
-    pub fn is_of_the_system(&self) -> bool {
+    pub(crate) fn is_of_the_system(&self) -> bool {
         matches!(self, Self::Write { .. })
     }
 }

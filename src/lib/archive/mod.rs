@@ -17,9 +17,11 @@ mod scratch;
 mod stored;
 mod unpack;
 
-pub use error::ArchiveError;
+pub(crate) use error::ArchiveError;
 pub use list::{Listing, list};
 pub use names::{file_name, place};
-pub use pack::{PackError, pack};
-pub use scratch::Scratch;
-pub use stored::{Form, Stored};
+pub(crate) use pack::PackError;
+pub use pack::pack;
+pub(crate) use scratch::Scratch;
+pub(crate) use stored::Form;
+pub use stored::Stored;

@@ -75,7 +75,7 @@ impl Stored {
     ///
     /// # Errors
     /// As [`Stored::read`].
-    pub fn unpack(&self, dir: &Path, origin: &Origin) -> Result<u64, ArchiveError> {
+    pub(crate) fn unpack(&self, dir: &Path, origin: &Origin) -> Result<u64, ArchiveError> {
         disk::make(dir).map_err(|source| ArchiveError::Write { path: dir.to_owned(), source })?;
         self.unpack_into(dir, origin).map_err(|error| {
             // It is in the way of another attempt; that says so then.

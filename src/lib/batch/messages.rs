@@ -54,7 +54,7 @@ impl Messages {
     }
 
     /// Appends a message with headers.
-    pub fn push_labelled(&mut self, key: &[u8], stamp: Epoch, headers: &[u8], payload: &[u8]) {
+    pub(crate) fn push_labelled(&mut self, key: &[u8], stamp: Epoch, headers: &[u8], payload: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(headers);
         let behind = self.bytes.len();
@@ -76,7 +76,7 @@ impl Messages {
     }
 
     /// Puts another one in its place.
-    pub fn reopen(&mut self, message: &[u8]) {
+    pub(crate) fn reopen(&mut self, message: &[u8]) {
         self.bytes.truncate(self.closed());
         self.bytes.extend_from_slice(message);
     }
@@ -136,7 +136,7 @@ impl Messages {
     }
 
     /// Gives back memory that nothing is in.
-    pub fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
         self.places.shrink_to_fit();
     }
@@ -144,13 +144,13 @@ impl Messages {
 
 /// Length of the whole lines at the beginning of `lines` that fit into `room`.
 #[must_use]
-pub fn whole_lines(lines: &[u8], room: usize) -> usize {
+pub(crate) fn whole_lines(lines: &[u8], room: usize) -> usize {
     memchr::memrchr(b'\n', lines.get(..room).unwrap_or(lines)).map_or(0, |newline| newline + 1)
 }
 
 /// Length of the first line.
 #[must_use]
-pub fn first_line(lines: &[u8]) -> usize {
+pub(crate) fn first_line(lines: &[u8]) -> usize {
     memchr::memchr(b'\n', lines).map_or(lines.len(), |newline| newline + 1)
 }
 
@@ -159,7 +159,7 @@ pub type Half = (Vec<u8>, Vec<u8>);
 
 /// Two messages that say the same as this one; `None` where it cannot be divided.
 #[must_use]
-pub fn halves_of(format: KafkaFormat, message: &Message<'_>) -> Option<[Half; 2]> {
+pub(crate) fn halves_of(format: KafkaFormat, message: &Message<'_>) -> Option<[Half; 2]> {
     if format == KafkaFormat::Snapshot {
         return parcel::halves(message.headers, message.payload);
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// A command line that was understood.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// The configuration file.
     pub file: PathBuf,
     /// The directory of further ones.
@@ -19,7 +19,7 @@ pub struct Arguments {
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Run the daemon.
     Run,
     /// What haproxystats-discovery is to do.
@@ -74,7 +74,7 @@ pub enum Action {
 
 /// What haproxystats-top is to show, and how.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Top {
+pub(crate) struct Top {
     /// One table or document, and no screen.
     pub once: bool,
     /// Documents instead of the screen or the table.
@@ -91,7 +91,7 @@ pub struct Top {
 
 /// Where snapshots are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// An archive, a directory of snapshots, or a single one.
     Stored(PathBuf),
     /// A Kafka topic.
@@ -100,7 +100,7 @@ pub enum Place {
 
 /// Stored snapshots that are to be sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replay {
+pub(crate) struct Replay {
     /// Where they are.
     pub place: Place,
     /// Their period.
@@ -117,7 +117,7 @@ pub struct Replay {
 
 /// What the rules that count response times are to be like, in the words of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LatencyRules {
+pub(crate) struct LatencyRules {
     /// Bounds of the buckets, in milliseconds.
     pub buckets: String,
     /// What is counted.
@@ -132,7 +132,7 @@ pub struct LatencyRules {
 
 /// What haproxystats-discovery is asked for: a server, a client, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Discover {
+pub(crate) struct Discover {
     /// Source to store.
     pub server: bool,
     /// Store to HAProxy.
@@ -142,7 +142,7 @@ pub struct Discover {
 
 /// How long haproxystats-discovery runs, and whether it changes anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Run {
+pub(crate) enum Run {
     /// Until a signal comes.
     Loop,
     /// One round (`--once`).

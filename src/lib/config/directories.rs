@@ -11,7 +11,7 @@ use std::path::Path;
 /// The directories of haproxystats-pull: `dst-dir` and `tmp-dst-dir`. Missing ones are made with `create`; without
 /// it, a missing one is good when it could be made.
 #[must_use]
-pub fn check_directories_pull(config: &Config, ini: &Ini, create: bool) -> Report {
+pub(crate) fn check_directories_pull(config: &Config, ini: &Ini, create: bool) -> Report {
     let pull = &config.pull;
     let mut report = Report::default();
     for (option, path) in [("dst-dir", &pull.dst_dir), ("tmp-dst-dir", &pull.tmp_dst_dir)] {
@@ -30,7 +30,7 @@ pub fn check_directories_pull(config: &Config, ini: &Ini, create: bool) -> Repor
 /// The directories of haproxystats-process: `src-dir` must exist; those of local-store and archive are made with `create`. Files
 /// with names to leave out are looked at, too.
 #[must_use]
-pub fn check_directories_process(config: &Config, ini: &Ini, create: bool) -> Report {
+pub(crate) fn check_directories_process(config: &Config, ini: &Ini, create: bool) -> Report {
     let process = &config.process;
     let mut report = Report::default();
     let src_dir = if process.src_dir.exists() { usable(&process.src_dir) } else { Err(missing(&process.src_dir)) };

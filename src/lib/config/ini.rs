@@ -132,7 +132,7 @@ impl Ini {
 
     /// Where a section was first written; `None` when only built-in defaults make it.
     #[must_use]
-    pub fn section_place(&self, section: &str) -> Option<&Place> {
+    pub(crate) fn section_place(&self, section: &str) -> Option<&Place> {
         self.sections.get(section)
     }
 
@@ -158,18 +158,18 @@ impl Ini {
 
     /// Whether a section itself has an option, be it from a file or built in.
     #[must_use]
-    pub fn has_own(&self, section: &str, option: &str) -> bool {
+    pub(crate) fn has_own(&self, section: &str, option: &str) -> bool {
         self.values.get_map_ref().get(section).is_some_and(|options| options.contains_key(option))
     }
 
     /// Whether a file has this option in this section itself.
     #[must_use]
-    pub fn is_written(&self, section: &str, option: &str) -> bool {
+    pub(crate) fn is_written(&self, section: &str, option: &str) -> bool {
         self.places.get(section).is_some_and(|options| options.contains_key(option))
     }
 
     /// The options that a section itself has and their texts before interpolation, in order.
-    pub fn own_texts(&self, section: &str) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn own_texts(&self, section: &str) -> impl Iterator<Item = (&str, &str)> {
         let options = self.values.get_map_ref().get(section).into_iter().flatten();
         options.filter_map(|(option, text)| Some((option.as_str(), text.as_deref()?)))
     }

@@ -26,7 +26,7 @@ const RIGHT: &str = "write an age, a size, or both, such as 7d, 10G (units s, mi
 impl Keep {
     /// Whether anything is ever removed.
     #[must_use]
-    pub fn is_bounded(&self) -> bool {
+    pub(crate) fn is_bounded(&self) -> bool {
         *self != Self::default()
     }
 }

@@ -97,7 +97,12 @@ pub fn read(program: Program, file: &Path, dir: Option<&Path>, overrides: &str) 
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn from_files(program: Program, file: &Path, dir: Option<&Path>, overrides: &str) -> Result<Loaded, Refused> {
+pub(crate) fn from_files(
+    program: Program,
+    file: &Path,
+    dir: Option<&Path>,
+    overrides: &str,
+) -> Result<Loaded, Refused> {
     check(program, read(program, file, dir, overrides)?)
 }
 

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 
 /// An option as the table spells it. The agent of Datawave has underscores where this program has dashes.
 #[must_use]
-pub fn spelling(section: &str, name: &str) -> String {
+pub(crate) fn spelling(section: &str, name: &str) -> String {
     if base(section) == AGENT { name.replace('_', "-") } else { name.to_owned() }
 }
 

@@ -24,7 +24,7 @@ pub fn compile(pattern: &str) -> Result<Regex, Refusal> {
 
 /// Whether the pattern asks for a dot, which no name has: dots are underscores before the pattern is searched.
 #[must_use]
-pub fn wants_dot(pattern: &str) -> bool {
+pub(crate) fn wants_dot(pattern: &str) -> bool {
     let mut characters = pattern.chars();
     while let Some(c) = characters.next() {
         if c == '\\' && characters.next() == Some('.') {

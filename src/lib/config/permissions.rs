@@ -26,7 +26,7 @@ enum Content {
 /// certificate of an authority decides whom the program trusts, so one that every user may write is an error; a secret
 /// that every user may read is a warning.
 #[must_use]
-pub fn check_permissions(program: Program, ini: &Ini) -> Report {
+pub(crate) fn check_permissions(program: Program, ini: &Ini) -> Report {
     let mut report = Report::default();
     for section in ini.sections() {
         for option in ini.own_options(section) {

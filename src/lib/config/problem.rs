@@ -107,7 +107,7 @@ impl Report {
     }
 
     /// Adds a doubt.
-    pub fn warn(&mut self, problem: Problem) {
+    pub(crate) fn warn(&mut self, problem: Problem) {
         self.warnings.push(problem);
     }
 

@@ -39,7 +39,7 @@ impl Program {
 
     /// The one whose options it reads.
     #[must_use]
-    pub const fn reads_as(self) -> Self {
+    pub(crate) const fn reads_as(self) -> Self {
         match self {
             Self::Top => Self::Pull,
             other => other,
@@ -48,7 +48,7 @@ impl Program {
 
     /// Whether the program reads or prints this section as its own.
     #[must_use]
-    pub fn owns(self, section: &str) -> bool {
+    pub(crate) fn owns(self, section: &str) -> bool {
         if base(section) == EXPORTER {
             return self != Self::Top && section.strip_prefix("exporter:").is_none_or(|word| word == self.word());
         }

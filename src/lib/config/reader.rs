@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use thiserror::Error;
 
 /// Name of the section whose options reach into every other section.
-pub const DEFAULT_SECTION: &str = "DEFAULT";
+pub(crate) const DEFAULT_SECTION: &str = "DEFAULT";
 
 /// One option as written.
 #[derive(Debug, Clone, PartialEq, Eq)]

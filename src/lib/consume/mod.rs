@@ -31,7 +31,8 @@ mod task;
 
 pub use figures::Figures;
 pub use probe::probe;
-pub use replay::{Place, Replay, ReplayError, State};
+pub(crate) use replay::ReplayError;
+pub use replay::{Place, Replay, State};
 
 use crate::config::KafkaSource;
 use crate::logging::Chain;
@@ -120,7 +121,7 @@ impl Source {
 
     /// Whether the thread has ended.
     #[must_use]
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.thread.is_finished()
     }
 }

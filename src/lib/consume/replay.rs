@@ -165,12 +165,12 @@ impl Replay {
     }
 
     /// The second that was requested, if it has been published.
-    pub fn entered_now(&mut self) -> Option<Entered> {
+    pub(crate) fn entered_now(&mut self) -> Option<Entered> {
         self.entered.try_recv().ok()
     }
 
     /// Waits for the second that was requested; `None` if there are no more. Cancelling it loses nothing.
-    pub async fn entered(&mut self) -> Option<Entered> {
+    pub(crate) async fn entered(&mut self) -> Option<Entered> {
         self.entered.recv().await
     }
 

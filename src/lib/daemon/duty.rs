@@ -56,7 +56,7 @@ impl Roll {
 
     /// The name of a task that is overdue.
     #[must_use]
-    pub fn overdue(&self, now: Instant) -> Option<String> {
+    pub(crate) fn overdue(&self, now: Instant) -> Option<String> {
         let entries = self.0.borrow();
         let overdue = entries.of.values().find(|entry| match entry.state {
             State::Until(end) => end.is_some_and(|end| end < now),
@@ -98,7 +98,7 @@ impl Duty {
     }
 
     /// Where a test has the task fail.
-    pub async fn spring(&self) {
+    pub(crate) async fn spring(&self) {
         if let Some(fault) = self.fault {
             fault.spring().await;
         }

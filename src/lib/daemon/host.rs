@@ -10,7 +10,7 @@ pub fn name() -> String {
 
 /// Raises the limit of open files as far as it goes. Every connection is a file, and the usual limit of 1,024 is a relic of
 /// select(2).
-pub fn raise_open_files() {
+pub(crate) fn raise_open_files() {
     let raised =
         getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {

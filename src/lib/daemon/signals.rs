@@ -69,12 +69,12 @@ impl Signals {
 }
 
 /// Holds SIGHUP back until [`Signals::listen`]: a reload that is asked for before the program can do it waits until it can.
-pub fn hold_hangup() {
+pub(crate) fn hold_hangup() {
     let _ = hangup().thread_block();
 }
 
 /// Undoes [`hold_hangup`], for what ends by itself and reloads nothing.
-pub fn release_hangup() {
+pub(crate) fn release_hangup() {
     let _ = hangup().thread_unblock();
 }
 
@@ -98,7 +98,7 @@ const MEANINGLESS: [i32; 9] = [
 
 /// Ignores them for the time until [`Signals::listen`] can be called: reading a configuration takes longer than the sender may wait
 /// with a signal. To be called first of all, by programs that execute no others before that.
-pub fn ignore_meaningless() {
+pub(crate) fn ignore_meaningless() {
     for number in MEANINGLESS.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX()) {
         // SAFETY: no handler is installed that could run at a bad moment; one that the system refuses is not there.
         unsafe {
@@ -112,7 +112,7 @@ pub fn ignore_meaningless() {
 ///
 /// # Errors
 /// The system refuses a handler.
-pub fn outlive_meaningless() -> io::Result<()> {
+pub(crate) fn outlive_meaningless() -> io::Result<()> {
     for number in MEANINGLESS.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX()) {
         // The handler stays when its stream is dropped.
         drop(signal(SignalKind::from_raw(number))?);

@@ -39,12 +39,12 @@ pub fn status(line: &str) {
 
 /// `WatchdogSec=`, the time after which systemd takes the program for dead; `None` without a watchdog.
 #[must_use]
-pub fn watchdog_limit() -> Option<Duration> {
+pub(crate) fn watchdog_limit() -> Option<Duration> {
     sd_notify::watchdog_enabled()
 }
 
 /// Half of `WatchdogSec=`, the rhythm in which [`watchdog`] should be called; `None` without a watchdog.
 #[must_use]
-pub fn watchdog_interval() -> Option<Duration> {
+pub(crate) fn watchdog_interval() -> Option<Duration> {
     watchdog_limit().map(|limit| limit / 2)
 }

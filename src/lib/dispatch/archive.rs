@@ -34,7 +34,7 @@ const ROOM: usize = 8;
 
 /// The dispatcher.
 #[derive(Debug)]
-pub struct Archive {
+pub(crate) struct Archive {
     shared: Rc<Shared>,
     task: JoinHandle<()>,
 }
@@ -59,7 +59,7 @@ impl Archive {
     /// Starts with nothing to write. Snapshots are those in `src_dir`, of the host with this name. To be called inside a tokio
     /// `LocalSet`.
     #[must_use]
-    pub fn start(config: &config::Archive, src_dir: &Path, hostname: &str, notices: Notices) -> Self {
+    pub(crate) fn start(config: &config::Archive, src_dir: &Path, hostname: &str, notices: Notices) -> Self {
         let disk = Disk::new(NAME, "archive", notices);
         let shared = Rc::new(Shared { disk, queue: RefCell::default(), coming: Cell::new(None) });
         let origin = Origin { host: hostname.to_owned() };

@@ -96,7 +96,7 @@ const REQUESTING: [&str; 2] = ["otlp", "remote-write"];
 
 impl Counters {
     /// The definitions that a destination of this name has.
-    pub fn definitions_of(name: &str) -> impl Iterator<Item = &'static Definition> {
+    pub(crate) fn definitions_of(name: &str) -> impl Iterator<Item = &'static Definition> {
         let own = match name {
             MESSAGING => Self::MESSAGES,
             ARCHIVING => Self::ARCHIVE,

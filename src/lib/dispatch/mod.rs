@@ -42,7 +42,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 /// The worker's end for [`Notice`]s is unbounded, since each batch causes a bounded number of them.
-pub type Notices = UnboundedSender<Notice>;
+pub(crate) type Notices = UnboundedSender<Notice>;
 
 /// What a dispatcher tells the worker.
 #[derive(Debug, Clone, PartialEq, Eq)]

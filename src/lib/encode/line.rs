@@ -145,7 +145,7 @@ impl Lines {
     }
 
     /// Appends a line with the value as text.
-    pub fn push_text(&mut self, prefix: &[u8], metric: &[u8], text: &[u8]) {
+    pub(crate) fn push_text(&mut self, prefix: &[u8], metric: &[u8], text: &[u8]) {
         for part in [prefix, metric, b" ", text] {
             self.out.extend_from_slice(part);
         }

@@ -66,13 +66,13 @@ use graphite::Graphite;
 
 /// Whether any destination of this configuration takes plaintext lines.
 #[must_use]
-pub fn is_plaintext_wanted(config: &Config) -> bool {
+pub(crate) fn is_plaintext_wanted(config: &Config) -> bool {
     config.local_store.is_some() || (config.graphite.enabled && graphite::is_plaintext(&config.graphite))
 }
 
 /// The encoders for all other formats that this configuration requires.
 #[must_use]
-pub fn encoders(config: &Config) -> Vec<Box<dyn Encoder>> {
+pub(crate) fn encoders(config: &Config) -> Vec<Box<dyn Encoder>> {
     let mut encoders: Vec<Box<dyn Encoder>> = Vec::new();
     if config.graphite.enabled && !graphite::is_plaintext(&config.graphite) {
         encoders.push(Box::new(Graphite::new(&config.graphite)));

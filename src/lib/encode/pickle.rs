@@ -12,7 +12,7 @@ pub const LENGTH: usize = 4;
 
 /// Frames, the last of which is open.
 #[derive(Debug, Default)]
-pub struct Frames {
+pub(crate) struct Frames {
     bytes: Vec<u8>,
     /// Start of the last frame, and number of its points so far.
     last: (usize, usize),
@@ -20,7 +20,7 @@ pub struct Frames {
 
 impl Frames {
     /// Appends a point.
-    pub fn push(&mut self, path: &[u8], timestamp: u64, value: f64) {
+    pub(crate) fn push(&mut self, path: &[u8], timestamp: u64, value: f64) {
         let (_, points) = self.last;
         if points == 0 || points == POINTS {
             self.end_frame();
@@ -42,19 +42,13 @@ impl Frames {
 
     /// Bytes so far.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes.len()
-    }
-
-    /// Whether there is no point.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
     }
 
     /// Ends the last frame, and returns all of them.
     #[must_use]
-    pub fn end(mut self) -> Vec<u8> {
+    pub(crate) fn end(mut self) -> Vec<u8> {
         self.end_frame();
         self.bytes
     }
@@ -90,7 +84,7 @@ fn integer(value: u64, out: &mut Vec<u8>) {
 
 /// The points of complete frames as plaintext lines, to be read by people; `None` if these are not frames as written here.
 #[must_use]
-pub fn to_lines(frames: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn to_lines(frames: &[u8]) -> Option<Vec<u8>> {
     let (mut lines, mut start) = (Vec::new(), 0);
     for end in ends(frames, 0) {
         let mut rest = frames.get(start + LENGTH..end)?.strip_prefix(b"\x80\x02](")?;

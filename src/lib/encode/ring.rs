@@ -10,12 +10,12 @@ const REPLICAS: usize = 100;
 
 /// The ring: each server has many positions, and a metric belongs to the first server at or after its own position.
 #[derive(Debug)]
-pub struct Ring(Vec<(u16, usize)>);
+pub(crate) struct Ring(Vec<(u16, usize)>);
 
 impl Ring {
     /// A ring of these servers. Ports are not part of the hash, so several servers on one host need instances.
     #[must_use]
-    pub fn new(servers: &[Endpoint]) -> Self {
+    pub(crate) fn new(servers: &[Endpoint]) -> Self {
         // Carbon hashes a Python tuple as text.
         let name = |Endpoint { host, instance, .. }: &Endpoint| match instance {
             Some(instance) => format!("('{host}', '{instance}')"),
@@ -31,7 +31,7 @@ impl Ring {
 
     /// The server of a metric.
     #[must_use]
-    pub fn server(&self, name: &[u8]) -> usize {
+    pub(crate) fn server(&self, name: &[u8]) -> usize {
         let place = place(name);
         let next = self.0.partition_point(|(point, _)| *point < place);
         self.0.get(next).or_else(|| self.0.first()).map_or(0, |(_, index)| *index)

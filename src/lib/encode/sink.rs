@@ -119,7 +119,7 @@ impl Sink {
 
     /// Whether no destination needs metrics from a snapshot.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         !self.plain && self.encoders.is_empty()
     }
 
@@ -187,19 +187,19 @@ impl Sink {
 
     /// Whether the present objects no longer exist.
     #[must_use]
-    pub fn is_ended(&self) -> bool {
+    pub(crate) fn is_ended(&self) -> bool {
         self.ended
     }
 
     /// Whether some encoder takes fields instead of lines.
     #[must_use]
-    pub fn takes_fields(&self) -> bool {
+    pub(crate) fn takes_fields(&self) -> bool {
         self.encoders.iter().any(|encoder| !encoder.takes_lines())
     }
 
     /// Whether some encoder asks for objects that no longer exist.
     #[must_use]
-    pub fn tells_ended(&self) -> bool {
+    pub(crate) fn tells_ended(&self) -> bool {
         self.encoders.iter().any(|encoder| encoder.tells_ended())
     }
 
@@ -223,7 +223,7 @@ impl Sink {
 
     /// Whether a piece may end between any two objects, and not only where all objects of a kind are complete.
     #[must_use]
-    pub fn divides_anywhere(&self) -> bool {
+    pub(crate) fn divides_anywhere(&self) -> bool {
         self.encoders.iter().all(|encoder| encoder.divides_anywhere())
     }
 
@@ -374,18 +374,18 @@ impl Told<'_> {
 
     /// Whether there is an encoder, so that fields are needed.
     #[must_use]
-    pub fn has_encoders(&self) -> bool {
+    pub(crate) fn has_encoders(&self) -> bool {
         !self.sink.encoders.is_empty()
     }
 
     /// The place for plaintext lines, if these are the only output.
     #[must_use]
-    pub fn plain_lines(&mut self) -> Option<ObjectLines<'_>> {
+    pub(crate) fn plain_lines(&mut self) -> Option<ObjectLines<'_>> {
         (self.sink.only_plain && !self.sink.ended).then(|| self.sink.lines.object(&self.prefixes.plain))
     }
 
     /// Notes that this many counters of the object are left out because they are 0.
-    pub fn skip_zeros(&mut self, counters: u64) {
+    pub(crate) fn skip_zeros(&mut self, counters: u64) {
         if self.sink.ended {
             return;
         }

@@ -20,7 +20,7 @@ struct Family {
 
 /// The counts.
 #[derive(Debug, Default)]
-pub struct Counts {
+pub(crate) struct Counts {
     hashes: RandomState,
     /// Families, by whether they are of a cluster, and by kind of object.
     families: BTreeMap<(bool, ObjectKind), Family>,
@@ -28,7 +28,7 @@ pub struct Counts {
 
 impl Counts {
     /// Name, number of objects and number of series of each family, in order.
-    pub fn rows(&self) -> impl Iterator<Item = (String, usize, usize)> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (String, usize, usize)> {
         self.families.iter().map(|((clusters, kind), family)| {
             let word = kind.word();
             let name = if *clusters { format!("cluster {word}") } else { word.to_owned() };
@@ -39,7 +39,7 @@ impl Counts {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Tally {
+pub(crate) struct Tally {
     counts: Rc<RefCell<Counts>>,
     clusters: bool,
     present: ObjectKind,
@@ -48,7 +48,7 @@ pub struct Tally {
 impl Tally {
     /// A tally that adds to `counts`.
     #[must_use]
-    pub fn new(counts: Rc<RefCell<Counts>>) -> Self {
+    pub(crate) fn new(counts: Rc<RefCell<Counts>>) -> Self {
         Self { counts, clusters: false, present: ObjectKind::Own }
     }
 }

@@ -92,7 +92,7 @@ impl Unchanged {
     }
 
     /// Whether the line of this path, given in two parts, can be left out. Remembers its value.
-    pub fn leaves_out(&mut self, path: [&[u8]; 2], value: &[u8]) -> bool {
+    pub(crate) fn leaves_out(&mut self, path: [&[u8]; 2], value: &[u8]) -> bool {
         if self.present != Present::Compared {
             return false;
         }

@@ -14,6 +14,6 @@ mod page;
 mod runtime;
 mod server;
 
-pub use crate::telemetry::name_of;
-pub use page::{Family, Page};
-pub use server::{Door, Scrape, Scrapes, Served, check, start};
+pub use page::Page;
+pub(crate) use server::{Door, Scrape, Scrapes, Served};
+pub use server::{check, start};

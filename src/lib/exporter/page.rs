@@ -62,7 +62,7 @@ impl Page {
 
     /// The page as it is sent.
     #[must_use]
-    pub fn into_text(self) -> String {
+    pub(crate) fn into_text(self) -> String {
         self.text
     }
 }

@@ -64,7 +64,7 @@ impl Scrape {
 
     /// Sends the page, and more text behind it, which is made as it is taken. An error ends the answer before it is complete,
     /// and the client can tell.
-    pub fn answer_with(self, page: Page, rest: impl Iterator<Item = io::Result<Vec<u8>>> + Send + 'static) {
+    pub(crate) fn answer_with(self, page: Page, rest: impl Iterator<Item = io::Result<Vec<u8>>> + Send + 'static) {
         let _ = self.0.send(Answer { page: page.into_text(), rest: Some(Rest(Box::new(rest))) });
     }
 }
@@ -128,7 +128,7 @@ impl Door {
 }
 
 /// The page of a program whose configuration may be read again.
-pub struct Served {
+pub(crate) struct Served {
     page: Rc<dyn Fn() -> Page>,
     door: Option<Door>,
     task: Option<JoinHandle<()>>,
@@ -136,12 +136,12 @@ pub struct Served {
 
 impl Served {
     /// A page that is made by this function, and served nowhere yet.
-    pub fn new(page: impl Fn() -> Page + 'static) -> Self {
+    pub(crate) fn new(page: impl Fn() -> Page + 'static) -> Self {
         Self { page: Rc::new(page), door: None, task: None }
     }
 
     /// Serves it as configured from now on. Must run within a [`tokio::task::LocalSet`].
-    pub fn at(&mut self, config: &Exporter) {
+    pub(crate) fn at(&mut self, config: &Exporter) {
         let scrapes = match &mut self.door {
             Some(door) => door.configure(config),
             None => {

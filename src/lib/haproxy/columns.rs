@@ -29,7 +29,7 @@ impl Kind {
     /// listener, or a type that is not known.
     #[inline(always)]
     #[must_use]
-    pub fn of_row(row_type: Option<&[u8]>, svname: &[u8]) -> Option<Self> {
+    pub(crate) fn of_row(row_type: Option<&[u8]>, svname: &[u8]) -> Option<Self> {
         match (row_type, svname) {
             (Some(b"0"), _) | (None, b"FRONTEND") => Some(Self::Frontend),
             (Some(b"1"), _) | (None, b"BACKEND") => Some(Self::Backend),

@@ -100,7 +100,7 @@ pub fn find(thing: Thing, name: &str) -> Option<usize> {
 }
 
 /// Lines of `show activity` that are no figures.
-pub const ACTIVITY_TEXTS: [&str; 3] = ["thread_id", "date_now", "uptime_now"];
+pub(crate) const ACTIVITY_TEXTS: [&str; 3] = ["thread_id", "date_now", "uptime_now"];
 
 const fn fact(
     thing: Thing,

@@ -83,13 +83,13 @@ const OLD: &str = "_old";
 impl Question {
     /// Whether its replies are kept in memory, and not stored.
     #[must_use]
-    pub fn is_kept(&self) -> bool {
+    pub(crate) fn is_kept(&self) -> bool {
         self.suffix.is_empty()
     }
 
     /// Whether this release understands it.
     #[must_use]
-    pub fn is_for(&self, release: Release) -> bool {
+    pub(crate) fn is_for(&self, release: Release) -> bool {
         release >= self.since && self.before.is_none_or(|before| release < before)
     }
 
@@ -105,7 +105,7 @@ impl Question {
 
 /// The question whose reply is in the file of this name, whether that of a worker that is leaving, and the name of the socket.
 #[must_use]
-pub fn of_file(name: &str) -> Option<(&'static Question, bool, &str)> {
+pub(crate) fn of_file(name: &str) -> Option<(&'static Question, bool, &str)> {
     QUESTIONS.iter().find_map(|question| {
         let before = name.strip_suffix(question.suffix.strip_prefix('_')?)?;
         match before.strip_suffix(OLD) {
@@ -139,14 +139,14 @@ const fn slow(
 
 /// What HAProxy says of the natures of its fields: asked once for each process, where it has fields that the catalogue does not
 /// know. The replies are kept in memory; texts in them may hold empty lines, so that nothing is asked behind them.
-pub static TYPED: [(Place, Question); 2] = [
+pub(crate) static TYPED: [(Place, Question); 2] = [
     (Place::Info, slow(Family::States, "show info typed", "0.", Level::User, Release(1, 7), "")),
     (Place::Stat, slow(Family::States, "show stat typed", "", Level::User, Release(1, 7), "")),
 ];
 
 /// The line of haproxy.cfg with which this socket has a level.
 #[must_use]
-pub fn socket_line(server: &Address, level: Level) -> String {
+pub(crate) fn socket_line(server: &Address, level: Level) -> String {
     // A socket of the user's level is one that was limited on purpose, and more than one family needs more.
     format!("stats socket {server} level {}", level.max(Level::Operator).word())
 }

@@ -148,7 +148,7 @@ impl Splitter {
 
     /// Whether every reply has ended. Nothing but the end of the connection may follow.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.parts.is_empty()
     }
 

@@ -109,16 +109,16 @@ pub fn check_status(cell: &[u8]) -> Option<&'static State> {
 }
 
 /// The states of a server that HAProxy's exporter tells apart.
-pub const OF_SERVERS: [&str; 5] = ["DOWN", "UP", "MAINT", "DRAIN", "NOLB"];
+pub(crate) const OF_SERVERS: [&str; 5] = ["DOWN", "UP", "MAINT", "DRAIN", "NOLB"];
 
 /// The same of a listener.
-pub const OF_LISTENERS: [&str; 3] = ["WAITING", "OPEN", "FULL"];
+pub(crate) const OF_LISTENERS: [&str; 3] = ["WAITING", "OPEN", "FULL"];
 
 /// The same of a frontend or a backend.
-pub const OF_PROXIES: [&str; 2] = ["DOWN", "UP"];
+pub(crate) const OF_PROXIES: [&str; 2] = ["DOWN", "UP"];
 
 /// The results of checks that it tells apart: all but those that say that there is none yet.
-pub fn of_checks() -> impl Iterator<Item = &'static str> {
+pub(crate) fn of_checks() -> impl Iterator<Item = &'static str> {
     CHECK_STATUS.iter().map(|state| state.word).filter(|word| !matches!(*word, "UNK" | "INI"))
 }
 
@@ -136,7 +136,7 @@ pub fn of_server(state: &State) -> &'static str {
 
 /// The state that the `status` cell of a frontend or a listener spells.
 #[must_use]
-pub fn open_status(cell: &[u8]) -> &'static State {
+pub(crate) fn open_status(cell: &[u8]) -> &'static State {
     let [.., unknown] = &OPEN_STATUS;
     OPEN_STATUS.iter().find(|state| state.word.as_bytes() == cell).unwrap_or(unknown)
 }

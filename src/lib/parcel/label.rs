@@ -5,13 +5,13 @@ use std::str::FromStr;
 
 /// Version of the format. A reader accepts this version and earlier ones, and ignores unknown headers, so that optional headers
 /// do not need a new version.
-pub const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// A number above this is not a version.
 const LAST_VERSION: u32 = 999;
 
 /// Maximum number of files of a host in one second.
-pub const MOST_FILES: usize = 10_000;
+pub(crate) const MOST_FILES: usize = 10_000;
 
 /// Maximum length of the name of a host, a cluster or a file.
 const LONGEST: usize = 200;
@@ -122,13 +122,13 @@ impl Label {
 
     /// Whether a message can carry these names of a host and a cluster.
     #[must_use]
-    pub fn can_name(host: &str, cluster: Option<&str>) -> bool {
+    pub(crate) fn can_name(host: &str, cluster: Option<&str>) -> bool {
         is_name(host) && cluster.is_none_or(is_name)
     }
 
     /// Whether a message can carry a file of this name.
     #[must_use]
-    pub fn can_carry(file: &str) -> bool {
+    pub(crate) fn can_carry(file: &str) -> bool {
         is_file(file)
     }
 }

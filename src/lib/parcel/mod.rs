@@ -4,7 +4,7 @@
 //!
 //! | header | meaning |
 //! |---|---|
-//! | `haproxystats` | version of this format: [`VERSION`] |
+//! | `haproxystats` | version of this format: [`label::VERSION`] |
 //! | `host`, `cluster` | where the statistics are from; a host without a cluster has no header `cluster` |
 //! | `time` | second of the pull, since the epoch |
 //! | `interval` | seconds between two pulls of that host |
@@ -19,4 +19,4 @@ mod cut;
 mod label;
 
 pub use cut::{cuts, halves};
-pub use label::{Label, MOST_FILES, Refused, VERSION, encode, pairs};
+pub use label::{Label, Refused, encode, pairs};

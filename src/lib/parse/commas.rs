@@ -13,11 +13,11 @@ const PLACES: usize = 2 * MOST;
 const BLOCK: usize = 64;
 
 /// Most cells of a row whose places can be asked for.
-pub const MOST_CELLS: usize = MOST - BLOCK - 2;
+pub(crate) const MOST_CELLS: usize = MOST - BLOCK - 2;
 
 /// Where the cells of a row begin.
 #[derive(Debug)]
-pub struct Cells {
+pub(crate) struct Cells {
     /// Cell `n` begins at `begins[n]`, and ends one byte before `begins[n + 1]`.
     begins: Box<[u32; PLACES]>,
     /// How many were asked for.
@@ -58,14 +58,14 @@ impl Cells {
     /// in it, since then a comma need not separate cells. `row` must be shorter than 4 GiB, and `wanted` at most
     /// [`MOST_CELLS`].
     #[inline(always)]
-    pub fn find(&mut self, row: &[u8], wanted: usize) -> Option<usize> {
+    pub(crate) fn find(&mut self, row: &[u8], wanted: usize) -> Option<usize> {
         self.find_by_first(row, wanted, |_| wanted)
     }
 
     /// The same where the first cells say how many are wanted: once `first` cells are found, `wanted` is asked, unless they
     /// are near the end of the row, where all are found.
     #[inline(always)]
-    pub fn find_by_first(&mut self, row: &[u8], first: usize, wanted: impl Fn(&Self) -> usize) -> Option<usize> {
+    pub(crate) fn find_by_first(&mut self, row: &[u8], first: usize, wanted: impl Fn(&Self) -> usize) -> Option<usize> {
         #[cfg(target_arch = "x86_64")]
         if self.wide {
             // SAFETY: the processor was asked whether it has what this function is compiled for.
@@ -153,7 +153,7 @@ impl Cells {
     /// not so, which leaves the row to the reference reader. Cells that are quoted are found with their quotes.
     #[cold]
     #[inline(never)]
-    pub fn find_quoted(&mut self, row: &[u8], wanted: usize) -> Option<usize> {
+    pub(crate) fn find_quoted(&mut self, row: &[u8], wanted: usize) -> Option<usize> {
         self.quoted.clear();
         let mut plain = std::mem::take(&mut self.plain);
         plain.clear();
@@ -182,14 +182,14 @@ impl Cells {
     }
 
     /// Whether one of these cells was found to be quoted by [`Cells::find_quoted`].
-    pub fn any_quoted(&self, cells: &[usize]) -> bool {
+    pub(crate) fn any_quoted(&self, cells: &[usize]) -> bool {
         cells.iter().any(|cell| self.quoted.contains(&self.range(*cell).0))
     }
 
     /// The text of a cell, whether or not it was asked for.
     #[cold]
     #[inline(never)]
-    pub fn far<'r>(&self, row: &'r [u8], cell: usize) -> &'r [u8] {
+    pub(crate) fn far<'r>(&self, row: &'r [u8], cell: usize) -> &'r [u8] {
         let Some(beyond) = cell.checked_sub(self.wanted) else {
             let (from, to) = self.range(cell);
             return row.get(from..to).unwrap_or_default();
@@ -201,7 +201,7 @@ impl Cells {
 
     /// Where a cell begins and ends; of use only for cells that were found.
     #[inline(always)]
-    pub fn range(&self, cell: usize) -> (usize, usize) {
+    pub(crate) fn range(&self, cell: usize) -> (usize, usize) {
         let cell = cell & MASK;
         let (from, next) = (self.begins[cell], self.begins[cell + 1]);
         (from as usize, (next as usize).wrapping_sub(1))

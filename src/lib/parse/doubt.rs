@@ -58,7 +58,7 @@ impl Doubts {
 
     /// Whether some file may have rows of any object.
     #[must_use]
-    pub fn of_anything(&self) -> bool {
+    pub(crate) fn of_anything(&self) -> bool {
         !self.files.is_empty()
     }
 
@@ -68,7 +68,7 @@ impl Doubts {
     }
 
     /// A file of which no row can be read.
-    pub fn refuse_file(&mut self) {
+    pub(crate) fn refuse_file(&mut self) {
         self.files.push(PerKind::new(|_| 0..0));
     }
 
@@ -210,13 +210,13 @@ impl Unknown {
 
     /// Whether a server over all backends is one of them.
     #[must_use]
-    pub fn has_total(&self, server: &str) -> bool {
+    pub(crate) fn has_total(&self, server: &str) -> bool {
         self.totals.as_ref().is_none_or(|totals| totals.contains(server))
     }
 
     /// The objects of a kind.
     #[must_use]
-    pub fn of_kind(&self, kind: Kind) -> &HashSet<u32> {
+    pub(crate) fn of_kind(&self, kind: Kind) -> &HashSet<u32> {
         &self.objects[kind]
     }
 }

@@ -4,12 +4,12 @@ use std::num::NonZeroU32;
 
 /// The first row of each object, by its number. Numbers are given one after the other, so that no place is wasted.
 #[derive(Debug, Clone, Default)]
-pub struct FirstRows(Vec<Option<NonZeroU32>>);
+pub(crate) struct FirstRows(Vec<Option<NonZeroU32>>);
 
 impl FirstRows {
     /// The first row of an object, if it has one.
     #[must_use]
-    pub fn get(&self, key: u32) -> Option<usize> {
+    pub(crate) fn get(&self, key: u32) -> Option<usize> {
         let behind = self.0.get(key as usize).copied().flatten()?;
         Some(behind.get() as usize - 1)
     }

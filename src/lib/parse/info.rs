@@ -78,7 +78,7 @@ impl Info {
 
     /// What of it counts where this is its part.
     #[must_use]
-    pub fn of_part(mut self, part: Part) -> Self {
+    pub(crate) fn of_part(mut self, part: Part) -> Self {
         let takes = |index: usize| {
             let field = info::FIELDS.get(index);
             field.is_some_and(|field| field.combine.is_some_and(|combine| part.takes(field.nature, combine)))
@@ -99,7 +99,7 @@ impl Info {
     /// Whether this process has a figure at this position of [`info::FIELDS`] that could not be read, or may have one:
     /// where the file was cut off, and `printed` says that others have it.
     #[must_use]
-    pub fn is_unknown(&self, index: usize, printed: impl Fn() -> bool) -> bool {
+    pub(crate) fn is_unknown(&self, index: usize, printed: impl Fn() -> bool) -> bool {
         self.unknown.contains(&index) || self.cut_off && self.at(index).is_none() && printed()
     }
 

@@ -64,7 +64,7 @@ pub fn parse(cell: &[u8]) -> Number {
 
 /// Reads the cell of `row` between two places, as [`parse`] does.
 #[must_use]
-pub fn parse_within(row: &[u8], from: usize, to: usize) -> Number {
+pub(crate) fn parse_within(row: &[u8], from: usize, to: usize) -> Number {
     match figure(row, from, to, Some(ABSENT)) {
         Some(ABSENT) => Number::Blank,
         Some(value) => Number::Int(value),

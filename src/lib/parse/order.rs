@@ -15,7 +15,7 @@ struct Seen {
 
 /// Remembers what follows what.
 #[derive(Debug, Default)]
-pub struct Order {
+pub(crate) struct Order {
     /// By kind, and by the number of the object.
     seen: PerKind<Vec<Seen>>,
     last: Option<(Kind, u32)>,
@@ -23,18 +23,18 @@ pub struct Order {
 
 impl Order {
     /// Forgets everything, as when names get other numbers.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 
     /// Begins a file.
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.last = None;
     }
 
     /// The number of the object of this kind whose row begins with these names, if it is the expected one.
     #[inline]
-    pub fn expected(&mut self, kind: Kind, names: &[u8]) -> Option<u32> {
+    pub(crate) fn expected(&mut self, kind: Kind, names: &[u8]) -> Option<u32> {
         let (last, key) = self.last?;
         let (expected, key) = self.seen[last].get(key as usize)?.next?;
         let seen = self.seen[expected].get(key as usize)?;
@@ -45,12 +45,12 @@ impl Order {
     }
 
     /// Goes on from an object that was found by its names, and notes nothing: for files that leave objects out.
-    pub fn go_on(&mut self, kind: Kind, key: u32) {
+    pub(crate) fn go_on(&mut self, kind: Kind, key: u32) {
         self.last = Some((kind, key));
     }
 
     /// Notes the object that came instead of the expected one.
-    pub fn note(&mut self, kind: Kind, key: u32, names: &[u8]) {
+    pub(crate) fn note(&mut self, kind: Kind, key: u32, names: &[u8]) {
         let seen = &mut self.seen[kind];
         let index = key as usize;
         if seen.len() <= index {

@@ -5,7 +5,7 @@ use csv_core::{ReadRecordResult, Reader};
 
 /// Splits rows; keeps its memory between them, since making a reader takes twenty times as long as reading a row.
 #[derive(Debug)]
-pub struct Quoted {
+pub(crate) struct Quoted {
     reader: Reader,
     /// The cells one after the other, without quotes.
     text: Vec<u8>,
@@ -15,7 +15,7 @@ pub struct Quoted {
 
 /// A row that was split.
 #[derive(Debug)]
-pub struct QuotedRow<'a> {
+pub(crate) struct QuotedRow<'a> {
     row: &'a [u8],
     text: &'a [u8],
     ends: &'a [usize],
@@ -31,7 +31,7 @@ impl Default for Quoted {
 
 impl Quoted {
     /// Splits a row.
-    pub fn split<'a>(&'a mut self, row: &'a [u8]) -> QuotedRow<'a> {
+    pub(crate) fn split<'a>(&'a mut self, row: &'a [u8]) -> QuotedRow<'a> {
         // No row has more bytes of text than it has bytes, or more cells than that and one.
         if self.text.len() <= row.len() {
             self.text.resize(row.len() + 1, 0);
@@ -57,19 +57,19 @@ impl Quoted {
 impl QuotedRow<'_> {
     /// Number of cells.
     #[must_use]
-    pub fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.ends.len()
     }
 
     /// Whether all of the row's bytes are one row to the reader: a line end outside of quotes makes them several.
     #[must_use]
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.whole
     }
 
     /// The text of a cell; empty where there is none.
     #[must_use]
-    pub fn cell(&self, position: usize) -> &[u8] {
+    pub(crate) fn cell(&self, position: usize) -> &[u8] {
         let Some(end) = self.ends.get(position) else { return &[] };
         let begin = position.checked_sub(1).and_then(|before| self.ends.get(before)).unwrap_or(&0);
         self.text.get(*begin..*end).unwrap_or_default()
@@ -77,7 +77,7 @@ impl QuotedRow<'_> {
 
     /// The first two cells with the comma between them, as they stand in the row, where neither has a quote.
     #[must_use]
-    pub fn first_two(&self) -> Option<&[u8]> {
+    pub(crate) fn first_two(&self) -> Option<&[u8]> {
         let mut commas = memchr::memchr_iter(b',', self.row);
         let names = self.row.get(..commas.nth(1)?)?;
         // The reader leaves out a byte order mark.

@@ -60,13 +60,13 @@ pub struct FileReport {
 impl FileReport {
     /// Whether a file with nothing but this in it is of no use: rows, but none that can be read, or not even a whole header.
     #[must_use]
-    pub fn is_nothing(&self, cut_off: bool) -> bool {
+    pub(crate) fn is_nothing(&self, cut_off: bool) -> bool {
         self.rows == 0 && (self.refused > 0 || cut_off)
     }
 }
 
 /// Whether something is missing at the end of a header, which HAProxy ends with a comma.
 #[must_use]
-pub fn is_cut_off(header: &[u8]) -> bool {
+pub(crate) fn is_cut_off(header: &[u8]) -> bool {
     !header.ends_with(b",")
 }

@@ -71,7 +71,7 @@ impl<R: Read> Rows<R> {
     /// # Errors
     /// What reading the file said.
     #[inline(always)]
-    pub fn advance(&mut self) -> io::Result<Row> {
+    pub(crate) fn advance(&mut self) -> io::Result<Row> {
         loop {
             self.row = self.next;
             self.length = 0;
@@ -109,7 +109,7 @@ impl<R: Read> Rows<R> {
     /// # Errors
     /// What reading the file said.
     #[inline]
-    pub fn advance_to_quotes(&mut self) -> io::Result<(Row, Quotes)> {
+    pub(crate) fn advance_to_quotes(&mut self) -> io::Result<(Row, Quotes)> {
         let rest = self.window.get(self.next..self.end).unwrap_or_default();
         if let Some(end) = memchr2(b'\n', b'"', rest).filter(|end| rest.get(*end) == Some(&b'\n'))
             && (2..=MAX_ROW).contains(&end)
@@ -134,7 +134,7 @@ impl<R: Read> Rows<R> {
 
     /// Whether the current line is the last one and has no end: the file may have been cut off in it.
     #[must_use]
-    pub fn is_cut_off(&self) -> bool {
+    pub(crate) fn is_cut_off(&self) -> bool {
         let last = self.end.checked_sub(1).and_then(|last| self.window.get(last));
         self.eof && self.next == self.end && last.is_some_and(|byte| *byte != b'\n')
     }
@@ -201,7 +201,7 @@ impl<R: Read> Rows<R> {
 
     /// Cuts the current row back to its first line; the next row is the line behind it. For rows that were joined
     /// over a stray quote, which must not swallow its neighbours.
-    pub fn shorten(&mut self) {
+    pub(crate) fn shorten(&mut self) {
         let row = self.window.get(self.row..self.row + self.length).unwrap_or_default();
         if let Some(first) = memchr(b'\n', row) {
             self.number -= memchr_iter(b'\n', row).count() as u64;

@@ -81,7 +81,7 @@ impl Parts {
 
     /// Bytes of each part.
     #[must_use]
-    pub fn into_sizes(self) -> Vec<u64> {
+    pub(crate) fn into_sizes(self) -> Vec<u64> {
         self.sizes
     }
 
@@ -151,7 +151,7 @@ impl Stats {
     ///
     /// # Errors
     /// When reading fails.
-    pub fn read_part(
+    pub(crate) fn read_part(
         &mut self,
         part: Part,
         header: &[u8],
@@ -241,7 +241,7 @@ fn part_of(layout: &Layout, line: &[u8], quoted: &mut Quoted, parts: &mut Parts,
 
 /// Some runs of a file, read as if they were one file.
 #[derive(Debug)]
-pub struct Ranges<'a> {
+pub(crate) struct Ranges<'a> {
     file: &'a File,
     runs: &'a [Run],
     at: u64,
@@ -253,7 +253,7 @@ pub struct Ranges<'a> {
 impl<'a> Ranges<'a> {
     /// These runs, one after the other.
     #[must_use]
-    pub fn new(file: &'a File, runs: &'a [Run]) -> Self {
+    pub(crate) fn new(file: &'a File, runs: &'a [Run]) -> Self {
         Self { file, runs, at: 0, end: 0, last: b'\n' }
     }
 }
@@ -291,7 +291,7 @@ impl Read for Ranges<'_> {
 
 /// The line of the file that is this one, counted from 1, of all lines of these runs.
 #[must_use]
-pub fn line_in_file(runs: &[Run], mut line: u64) -> u64 {
+pub(crate) fn line_in_file(runs: &[Run], mut line: u64) -> u64 {
     for run in runs {
         if line <= run.lines {
             return run.before + line;

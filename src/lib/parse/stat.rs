@@ -46,13 +46,13 @@ impl Stats {
 
     /// Without the memory to read into, until that is [traded](Self::trade) for.
     #[must_use]
-    pub fn hollow(plans: Arc<PerKind<KindPlan>>, status: bool) -> Self {
+    pub(crate) fn hollow(plans: Arc<PerKind<KindPlan>>, status: bool) -> Self {
         Self::with_tables(plans, status, PerKind::new(|_| Table::hollow()))
     }
 
     /// Trades with one of the same plans the memory in which nothing is kept from one snapshot to the next. What one has,
     /// many can thus use, one after the other; names stay with each.
-    pub fn trade(&mut self, other: &mut Self) {
+    pub(crate) fn trade(&mut self, other: &mut Self) {
         for (own, table) in self.collected.tables.iter_mut().zip(&mut other.collected.tables) {
             own.trade(table);
         }
@@ -78,7 +78,7 @@ impl Stats {
 
     /// Grows whenever names were forgotten, so that what is kept by their numbers can follow.
     #[must_use]
-    pub fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
 
@@ -120,7 +120,7 @@ impl Stats {
     ///
     /// # Errors
     /// As [`Stats::read`].
-    pub fn read_as(
+    pub(crate) fn read_as(
         &mut self,
         part: Part,
         input: impl Read,
@@ -135,12 +135,12 @@ impl Stats {
     }
 
     /// What follows adds to the objects that are there now, and brings no further ones: they are those of the live processes.
-    pub fn begin_others(&mut self) {
+    pub(crate) fn begin_others(&mut self) {
         self.collected.only = Some(PerKind(self.collected.tables.each_mut().map(Table::first_rows)));
     }
 
     /// Ends what [`Stats::begin_others`] began.
-    pub fn end_others(&mut self) {
+    pub(crate) fn end_others(&mut self) {
         self.collected.only = None;
     }
 

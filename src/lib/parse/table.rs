@@ -107,7 +107,7 @@ pub struct Table {
 
 /// Cells of a row that is not committed yet.
 #[derive(Debug)]
-pub struct NextRow<'a> {
+pub(crate) struct NextRow<'a> {
     block: &'a mut [[i64; BLOCK]],
     row: usize,
 }
@@ -115,7 +115,7 @@ pub struct NextRow<'a> {
 impl NextRow<'_> {
     /// Sets a cell.
     #[inline(always)]
-    pub fn set(&mut self, column: usize, value: i64) {
+    pub(crate) fn set(&mut self, column: usize, value: i64) {
         if let Some(cells) = self.block.get_mut(column) {
             cells[self.row % BLOCK] = value;
         }
@@ -167,7 +167,7 @@ impl Table {
 
     /// Without columns, until it is [traded](Self::trade) for one that has them.
     #[must_use]
-    pub fn hollow() -> Self {
+    pub(crate) fn hollow() -> Self {
         Self {
             keys: Vec::new(),
             server_names: Vec::new(),
@@ -182,7 +182,7 @@ impl Table {
     }
 
     /// Swaps everything with another one, except for how many rows each expects.
-    pub fn trade(&mut self, other: &mut Self) {
+    pub(crate) fn trade(&mut self, other: &mut Self) {
         std::mem::swap(self, other);
         std::mem::swap(&mut self.expected, &mut other.expected);
     }
@@ -197,7 +197,7 @@ impl Table {
     }
 
     /// Forgets all rows, and not which fields the files have.
-    pub fn forget_rows(&mut self) {
+    pub(crate) fn forget_rows(&mut self) {
         self.keys.clear();
         self.server_names.clear();
         self.weights.clear();
@@ -220,7 +220,7 @@ impl Table {
 
     /// The cells of the next row, to be set one after the other.
     #[inline(always)]
-    pub fn next_row(&mut self) -> NextRow<'_> {
+    pub(crate) fn next_row(&mut self) -> NextRow<'_> {
         NextRow { block: &mut self.block, row: self.filled % BLOCK }
     }
 
@@ -250,14 +250,14 @@ impl Table {
     }
 
     /// Notes that a cell of the row that was committed last is beyond the range of `i64`.
-    pub fn note_big(&mut self, column: usize, value: f64) {
+    pub(crate) fn note_big(&mut self, column: usize, value: f64) {
         if let Some(row) = self.rows().checked_sub(1) {
             self.bigs.push(Big { row, column, value });
         }
     }
 
     /// Notes the states of the row that was committed last: severities, and whether it is used.
-    pub fn note_states(&mut self, severities: [Option<i64>; 3]) {
+    pub(crate) fn note_states(&mut self, severities: [Option<i64>; 3]) {
         for (column, severity) in self.states.iter_mut().zip(severities) {
             column.extend(&[severity.unwrap_or(ABSENT)]);
         }
@@ -265,7 +265,7 @@ impl Table {
 
     /// Where each object comes first.
     #[must_use]
-    pub fn first_rows(&mut self) -> FirstRows {
+    pub(crate) fn first_rows(&mut self) -> FirstRows {
         self.flush();
         FirstRows::of(&self.keys)
     }
@@ -303,7 +303,7 @@ impl Table {
     }
 
     /// Makes sure that a sum over so many rows cannot leave the type of its column: polars' integer sums wrap silently.
-    pub fn widen_beyond(&mut self, rows: usize) {
+    pub(crate) fn widen_beyond(&mut self, rows: usize) {
         for column in &mut self.columns {
             if column.floats.is_none() && column.bits > i64::MAX.unsigned_abs() / (rows as u64).max(1) {
                 column.widen();

@@ -22,4 +22,4 @@ mod subject;
 pub mod wire;
 
 /// The bits of a value that says that a series has ended: Prometheus' `StaleNaN`.
-pub const STALE: u64 = 0x7ff0_0000_0000_0002;
+pub(crate) const STALE: u64 = 0x7ff0_0000_0000_0002;

@@ -42,7 +42,7 @@ fn name_of_thing(thing: Thing, field: &str, kind: Kind, name: &mut String) {
 }
 
 /// The labels that tell metrics of one name apart. None that the operator adds can have these names.
-pub const LABELS: [&str; 6] = ["code", "dispatcher", "le", "mod", "quantile", "state"];
+pub(crate) const LABELS: [&str; 6] = ["code", "dispatcher", "le", "mod", "quantile", "state"];
 
 /// A metric.
 #[derive(Debug, Clone, PartialEq)]

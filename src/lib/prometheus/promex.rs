@@ -315,6 +315,6 @@ pub fn find(subject: Subject, field: &str) -> Option<&'static Row> {
 
 /// Whether a field goes by this name: a blank in it is sent as an underscore.
 #[must_use]
-pub fn is_same(field: &str, name: &str) -> bool {
+pub(crate) fn is_same(field: &str, name: &str) -> bool {
     field == name || field.replace(' ', "_") == name
 }

@@ -18,7 +18,7 @@ pub enum Wire<'a> {
 
 /// Appends a number of variable length.
 #[inline]
-pub fn varint(mut number: u64, out: &mut Vec<u8>) {
+pub(crate) fn varint(mut number: u64, out: &mut Vec<u8>) {
     while number >= 0x80 {
         out.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
@@ -29,20 +29,20 @@ pub fn varint(mut number: u64, out: &mut Vec<u8>) {
 /// How many bytes a number takes.
 #[inline]
 #[must_use]
-pub const fn varint_len(number: u64) -> usize {
+pub(crate) const fn varint_len(number: u64) -> usize {
     (64 - (number | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 /// How many bytes a field below 16 takes that holds so many bytes.
 #[inline]
 #[must_use]
-pub const fn bytes_len(length: usize) -> usize {
+pub(crate) const fn bytes_len(length: usize) -> usize {
     1 + varint_len(length as u64) + length
 }
 
 /// Appends the beginning of a field below 16 that holds so many bytes.
 #[inline]
-pub fn begin_bytes(field: u8, length: usize, out: &mut Vec<u8>) {
+pub(crate) fn begin_bytes(field: u8, length: usize, out: &mut Vec<u8>) {
     out.push(field << 3 | 2);
     varint(length as u64, out);
 }
@@ -60,7 +60,7 @@ pub fn number(field: u8, value: u64, out: &mut Vec<u8>) {
 }
 
 /// Appends a field that holds eight bytes.
-pub fn fixed64(field: u8, value: u64, out: &mut Vec<u8>) {
+pub(crate) fn fixed64(field: u8, value: u64, out: &mut Vec<u8>) {
     out.push(field << 3 | 1);
     out.extend_from_slice(&value.to_le_bytes());
 }

@@ -115,20 +115,20 @@ impl SocketError {
     /// Whether another attempt makes sense: nothing of an answer has come. A HAProxy that is being replaced resets
     /// the connections that wait in its listen queue; the next attempt reaches the new one.
     #[must_use]
-    pub fn is_before_answer(&self) -> bool {
+    pub(crate) fn is_before_answer(&self) -> bool {
         matches!(self.kind(), PullFailure::Connect | PullFailure::Empty)
     }
 
     /// Whether it is a socket of another type: datagrams, packets.
     #[must_use]
-    pub fn is_wrong_type(&self) -> bool {
+    pub(crate) fn is_wrong_type(&self) -> bool {
         matches!(self, Self::Connect(ConnectError::Connect { source, .. })
             if source.raw_os_error() == Some(libc::EPROTOTYPE))
     }
 
     /// What shows that this is no stats socket, where the error does: its type, or what it says.
     #[must_use]
-    pub fn proof(&self) -> Option<String> {
+    pub(crate) fn proof(&self) -> Option<String> {
         match self {
             _ if self.is_wrong_type() => Some("it is a datagram or seqpacket socket".to_owned()),
             // A stats socket may say so, too.
@@ -143,14 +143,14 @@ impl SocketError {
 
     /// What a frontend's socket does that speaks another protocol, and a stats socket only in great need.
     #[must_use]
-    pub fn is_silence(&self) -> bool {
+    pub(crate) fn is_silence(&self) -> bool {
         matches!(self.kind(), PullFailure::Empty)
             || matches!(self, Self::TimedOut { progress: Progress::Connected(0), .. })
     }
 
     /// Whether the peer may be one that takes a single command per connection.
     #[must_use]
-    pub fn may_be_one_command_only(&self) -> bool {
+    pub(crate) fn may_be_one_command_only(&self) -> bool {
         matches!(self, Self::Reply(ReplyError::Refused { .. } | ReplyError::Missing { .. }))
     }
 }

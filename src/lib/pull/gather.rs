@@ -15,7 +15,7 @@ use std::io;
 
 /// Why there is nothing to look at.
 #[derive(Debug, thiserror::Error)]
-pub enum GatherError {
+pub(crate) enum GatherError {
     /// There is no memory for what the sockets say.
     #[error("replies cannot be kept in memory")]
     Memory(#[source] io::Error),
@@ -26,7 +26,7 @@ pub enum GatherError {
 
 /// A socket that was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// Its name.
     pub name: String,
     /// Why nothing came of it.
@@ -37,7 +37,7 @@ pub struct Asked {
 
 /// What came of a round.
 #[derive(Debug, Default)]
-pub struct Gathered {
+pub(crate) struct Gathered {
     /// Names and contents, as those of the files of a snapshot.
     pub files: Vec<(String, File)>,
     /// The sockets that count.
@@ -50,7 +50,7 @@ pub struct Gathered {
 
 /// Asks, and remembers what the sockets are.
 #[derive(Debug)]
-pub struct Gatherer {
+pub(crate) struct Gatherer {
     config: config::Pull,
     hosts: config::Hosts,
     poller: Poller,
@@ -60,7 +60,7 @@ pub struct Gatherer {
 impl Gatherer {
     /// For the sockets of this configuration; `pace` is that of the event loop.
     #[must_use]
-    pub fn new(config: config::Pull, hosts: config::Hosts, pace: Pace) -> Self {
+    pub(crate) fn new(config: config::Pull, hosts: config::Hosts, pace: Pace) -> Self {
         let poller = Poller::new(&config, hosts.clone(), pace);
         let masters = poller.masters(&config.master_sockets);
         Self { config, hosts, poller, masters }
@@ -70,7 +70,7 @@ impl Gatherer {
     ///
     /// # Errors
     /// There is no memory for the replies.
-    pub async fn gather(&mut self, epoch: Epoch) -> Result<Gathered, GatherError> {
+    pub(crate) async fn gather(&mut self, epoch: Epoch) -> Result<Gathered, GatherError> {
         let config = &self.config;
         let directory = config.socket_dir.as_deref();
         let (found, scanned) =

@@ -37,7 +37,7 @@ impl Health {
     }
 
     /// Takes the outcome of a pull, and returns what changed, by name.
-    pub fn update<'a>(
+    pub(crate) fn update<'a>(
         &mut self,
         outcomes: impl IntoIterator<Item = (&'a str, Option<PullFailure>)>,
     ) -> Vec<(String, Change)> {

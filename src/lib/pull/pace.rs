@@ -16,15 +16,15 @@ const NAP: Duration = Duration::from_millis(1);
 
 /// Shared by the event loop, which naps, and the rounds, during which it does.
 #[derive(Debug, Clone, Default)]
-pub struct Pace(Arc<AtomicBool>);
+pub(crate) struct Pace(Arc<AtomicBool>);
 
 /// While this lives, the event loop naps before it waits.
 #[derive(Debug)]
-pub struct Flow<'a>(&'a Pace);
+pub(crate) struct Flow<'a>(&'a Pace);
 
 impl Pace {
     /// To be called when the event loop is about to wait.
-    pub fn before_wait(&self) {
+    pub(crate) fn before_wait(&self) {
         if self.0.load(Ordering::Relaxed) {
             std::thread::sleep(NAP);
         }
@@ -32,7 +32,7 @@ impl Pace {
 
     /// Replies are expected from now on.
     #[must_use]
-    pub fn flow(&self) -> Flow<'_> {
+    pub(crate) fn flow(&self) -> Flow<'_> {
         self.0.store(true, Ordering::Relaxed);
         Flow(self)
     }

@@ -49,7 +49,7 @@ pub struct Slow {
 
 /// Asks sockets. Remembers what they are.
 #[derive(Debug)]
-pub struct Poller {
+pub(crate) struct Poller {
     manner: Manner,
     pull_timeout: Option<Duration>,
     jitter: Duration,
@@ -81,7 +81,7 @@ struct Round {
 impl Poller {
     /// For the time-outs and limits of `[pull]`; `pace` is that of the event loop.
     #[must_use]
-    pub fn new(config: &config::Pull, hosts: Hosts, pace: Pace) -> Self {
+    pub(crate) fn new(config: &config::Pull, hosts: Hosts, pace: Pace) -> Self {
         let manner = Manner {
             timeout: config.timeout,
             retries: config.retries,
@@ -111,7 +111,7 @@ impl Poller {
 
     /// The sockets of these that are asked now: all but those that have shown to be something else. `others` lie beside
     /// them and are not even sockets. Must run within a [`tokio::task::LocalSet`].
-    pub fn admit(&mut self, targets: Vec<Target>, others: &[(String, &'static str)]) -> Vec<Target> {
+    pub(crate) fn admit(&mut self, targets: Vec<Target>, others: &[(String, &'static str)]) -> Vec<Target> {
         self.strangers.others(others);
         let manner = Manner { retries: Retries::Times(0), ..self.manner };
         let buffer = &self.buffer;
@@ -119,7 +119,7 @@ impl Poller {
     }
 
     /// A line for each socket that is left out.
-    pub fn left_out(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn left_out(&self) -> impl Iterator<Item = String> {
         self.strangers.left_out()
     }
 

@@ -36,7 +36,7 @@ impl Plan {
 
 /// What to do after the wait.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Wake {
+pub(crate) enum Wake {
     /// Pull now. `skipped` ticks went by since the last one.
     Tick {
         /// Name of the snapshot.
@@ -57,7 +57,7 @@ pub enum Wake {
 
 /// The grid, and where on it we are.
 #[derive(Debug)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     interval: Duration,
     /// The last tick, and when it began on the monotonic clock.
     last: Option<(Epoch, Duration)>,
@@ -66,20 +66,20 @@ pub struct Schedule {
 impl Schedule {
     /// `interval`: whole seconds, at least one.
     #[must_use]
-    pub fn new(interval: Duration) -> Self {
+    pub(crate) fn new(interval: Duration) -> Self {
         Self { interval: Duration::from_secs(interval.as_secs().max(1)), last: None }
     }
 
     /// Whether ticks are so far apart.
     #[must_use]
-    pub fn is_every(&self, interval: Duration) -> bool {
+    pub(crate) fn is_every(&self, interval: Duration) -> bool {
         self.interval == Self::new(interval).interval
     }
 
     /// The tick that the program before this one has left: it is late by less than half an interval, and `published`,
     /// the last one that was, lies before it. Within the second of its tick or a few later, a restart so loses nothing.
     #[must_use]
-    pub fn left_over(&self, now: Now, published: Option<Epoch>) -> Option<Plan> {
+    pub(crate) fn left_over(&self, now: Now, published: Option<Epoch>) -> Option<Plan> {
         let step = self.interval.as_secs();
         let due = Epoch((now.wall.as_secs() / step).saturating_mul(step));
         let late = now.wall.saturating_sub(Duration::from_secs(due.0));
@@ -89,7 +89,7 @@ impl Schedule {
 
     /// The first tick after now that has not been.
     #[must_use]
-    pub fn next(&self, now: Now) -> Plan {
+    pub(crate) fn next(&self, now: Now) -> Plan {
         let step = self.interval.as_secs();
         let mut due = (now.wall.as_secs() / step).saturating_add(1).saturating_mul(step);
         // The wall clock was set back by less than an interval.
@@ -103,7 +103,7 @@ impl Schedule {
     ///
     /// A tick that is late by half an interval or more is not made up for: two pulls close to each other, under names
     /// an interval apart, would show rates that never were.
-    pub fn wake(&mut self, plan: Plan, now: Now) -> Wake {
+    pub(crate) fn wake(&mut self, plan: Plan, now: Now) -> Wake {
         let half = self.interval / 2;
         let late = seconds(now.wall) - seconds(Duration::from_secs(plan.epoch.0));
         let set = (seconds(now.wall) - seconds(plan.made.wall)) - (seconds(now.mono) - seconds(plan.made.mono));

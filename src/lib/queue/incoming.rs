@@ -23,9 +23,9 @@ use std::time::{Duration, Instant};
 /// A snapshot that was not renamed into place must be left alone for this long before it counts as complete.
 pub const SETTLE: Duration = Duration::from_secs(3);
 /// Time between two looks at the whole directory when all is well: the safety net under the watch.
-pub const LOOK_EVERY: Duration = Duration::from_secs(10);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Time between two looks while the directory is missing or cannot be watched, or a snapshot has to settle.
-pub const LOOK_OFTEN: Duration = Duration::from_secs(1);
+pub(crate) const LOOK_OFTEN: Duration = Duration::from_secs(1);
 
 /// Why the daemon cannot start on this directory.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +114,7 @@ impl Incoming {
     }
 
     /// Waits until a look may find something. Cancelling it loses nothing.
-    pub async fn hinted(&self) {
+    pub(crate) async fn hinted(&self) {
         match self.watch() {
             Some(watch) => watch.hinted().await,
             None => std::future::pending().await,
@@ -123,12 +123,12 @@ impl Incoming {
 
     /// When to look at the latest.
     #[must_use]
-    pub fn next_look(&self) -> Instant {
+    pub(crate) fn next_look(&self) -> Instant {
         self.next_look
     }
 
     /// Snapshots that are there, and may not be complete yet.
-    pub fn unsettled(&self) -> impl Iterator<Item = Epoch> + '_ {
+    pub(crate) fn unsettled(&self) -> impl Iterator<Item = Epoch> + '_ {
         self.unsettled.keys().copied()
     }
 

@@ -18,7 +18,9 @@ pub mod incoming;
 pub mod watch;
 mod words;
 
-pub use words::{Blame, Returned, Slot, Verdict, Whereabouts};
+pub use words::Slot;
+pub(crate) use words::{Blame, Returned};
+pub(crate) use words::{Verdict, Whereabouts};
 
 use crate::snapshot::Epoch;
 use held::Held;
@@ -26,21 +28,21 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 /// Failures after which a snapshot is quarantined: it crashed this many workers, or was refused this often.
-pub const FAILURES: u32 = 2;
+pub(crate) const FAILURES: u32 = 2;
 /// Workers killed from outside (an operator, the kernel for lack of memory) over one snapshot after which the log says so.
 /// A kill never condemns a snapshot: it says little about it, and delivery must not depend on who kills what. From the
 /// second kill on the snapshot is held for a while, twice as long each time, up to [`HOLD_MAX`]: one for which memory
 /// is short does not take the rest with it, and goes out by itself when there is more.
-pub const KILLS: u32 = 5;
+pub(crate) const KILLS: u32 = 5;
 /// Pause before a snapshot that failed is tried again.
-pub const HOLD: Duration = Duration::from_secs(3);
+pub(crate) const HOLD: Duration = Duration::from_secs(3);
 /// Longest pause before a snapshot over which workers were killed is tried again.
-pub const HOLD_MAX: Duration = Duration::from_secs(300);
+pub(crate) const HOLD_MAX: Duration = Duration::from_secs(300);
 /// Longest pause before a snapshot that could not be read is tried again. Shorter, since all of them may wait for the same
 /// disk; when one of them can be read again, the others are tried at once.
-pub const UNREADABLE_MAX: Duration = Duration::from_secs(60);
+pub(crate) const UNREADABLE_MAX: Duration = Duration::from_secs(60);
 /// First pause before a snapshot is tried again that should be in quarantine and could not be moved there.
-pub const ASIDE: Duration = Duration::from_secs(30);
+pub(crate) const ASIDE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Taken {
@@ -101,7 +103,7 @@ impl Queue {
     }
 
     /// Gives the oldest snapshot that is ready to a worker.
-    pub fn claim(&mut self, by: Slot, now: Instant) -> Option<Epoch> {
+    pub(crate) fn claim(&mut self, by: Slot, now: Instant) -> Option<Epoch> {
         while let Some(epoch) = self.held.pop_due(now).or_else(|| self.aside.pop_due(now)) {
             self.ready.insert(epoch);
         }
@@ -145,7 +147,7 @@ impl Queue {
 
     /// The worker never got to know that it has this snapshot: it is ready again. False when the worker does not hold
     /// it.
-    pub fn unclaim(&mut self, by: Slot, epoch: Epoch) -> bool {
+    pub(crate) fn unclaim(&mut self, by: Slot, epoch: Epoch) -> bool {
         let held = self.holds(by, epoch);
         if held {
             self.taken.remove(&epoch);
@@ -156,7 +158,7 @@ impl Queue {
 
     /// The worker is done with the snapshot: delivered, or gone from the disk. It is forgotten. False when the worker
     /// does not hold it.
-    pub fn finished(&mut self, by: Slot, epoch: Epoch) -> bool {
+    pub(crate) fn finished(&mut self, by: Slot, epoch: Epoch) -> bool {
         let held = self.holds(by, epoch);
         if held {
             self.forget(epoch);
@@ -184,7 +186,7 @@ impl Queue {
 
     /// The snapshot could not be read, for reasons that have nothing to do with it: it is held back for a while, as often
     /// as need be. False when the worker does not hold it.
-    pub fn postponed(&mut self, by: Slot, epoch: Epoch, now: Instant) -> bool {
+    pub(crate) fn postponed(&mut self, by: Slot, epoch: Epoch, now: Instant) -> bool {
         if !self.holds(by, epoch) {
             return false;
         }
@@ -198,7 +200,7 @@ impl Queue {
 
     /// Snapshots that could not be read when they were last tried.
     #[must_use]
-    pub fn unreadable(&self) -> usize {
+    pub(crate) fn unreadable(&self) -> usize {
         self.unreadable.len()
     }
 
@@ -245,13 +247,13 @@ impl Queue {
 
     /// Those whose removal should be tried again.
     #[must_use]
-    pub fn stuck_ones(&self) -> Vec<Epoch> {
+    pub(crate) fn stuck_ones(&self) -> Vec<Epoch> {
         self.stuck.iter().copied().collect()
     }
 
     /// Snapshots that are done with and still there: delivered and not removed, or condemned and not moved away.
     #[must_use]
-    pub fn done_with(&self) -> usize {
+    pub(crate) fn done_with(&self) -> usize {
         self.stuck.len() + self.aside.len()
     }
 
@@ -273,7 +275,7 @@ impl Queue {
 
     /// Snapshots that workers hold.
     #[must_use]
-    pub fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.taken.len()
     }
 
@@ -285,7 +287,7 @@ impl Queue {
 
     /// Snapshots that this worker holds, without those that settle: they are no work any more.
     #[must_use]
-    pub fn held_by(&self, by: Slot) -> usize {
+    pub(crate) fn held_by(&self, by: Slot) -> usize {
         self.taken.values().filter(|taken| taken.by == by && !taken.settles).count()
     }
 
@@ -299,7 +301,7 @@ impl Queue {
 
     /// The oldest snapshot that is to be delivered, and where it is, among those that `counts`.
     #[must_use]
-    pub fn oldest_of(&self, counts: impl Fn(Epoch, Whereabouts) -> bool) -> Option<(Epoch, Whereabouts)> {
+    pub(crate) fn oldest_of(&self, counts: impl Fn(Epoch, Whereabouts) -> bool) -> Option<(Epoch, Whereabouts)> {
         let ready = self.ready.iter().map(|epoch| (*epoch, Whereabouts::Ready)).find(|(epoch, at)| counts(*epoch, *at));
         let held = self.held.epochs().map(|epoch| (epoch, Whereabouts::Held)).find(|(epoch, at)| counts(*epoch, *at));
         let taken = self.taken.iter().map(|(epoch, taken)| (*epoch, Whereabouts::With(taken.by)));
@@ -315,19 +317,19 @@ impl Queue {
 
     /// Whether this worker has a snapshot that it has not processed yet.
     #[must_use]
-    pub fn is_busy(&self, slot: Slot) -> bool {
+    pub(crate) fn is_busy(&self, slot: Slot) -> bool {
         self.taken.values().any(|taken| taken.by == slot && !taken.rendered)
     }
 
     /// Whether the snapshot is delivered, and could not be removed.
     #[must_use]
-    pub fn is_stuck(&self, epoch: Epoch) -> bool {
+    pub(crate) fn is_stuck(&self, epoch: Epoch) -> bool {
         self.stuck.contains(&epoch)
     }
 
     /// When the next snapshot becomes ready by itself.
     #[must_use]
-    pub fn next_due(&self) -> Option<Instant> {
+    pub(crate) fn next_due(&self) -> Option<Instant> {
         [self.held.next(), self.aside.next()].into_iter().flatten().min()
     }
 

@@ -145,7 +145,7 @@ impl Watch {
     }
 
     /// Waits for a hint. Cancelling it loses nothing.
-    pub async fn hinted(&self) {
+    pub(crate) async fn hinted(&self) {
         self.shared.wake.notified().await;
     }
 

@@ -19,7 +19,7 @@ pub enum Blame {
 
 /// Where a snapshot is that is to be delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whereabouts {
+pub(crate) enum Whereabouts {
     /// It waits for a worker.
     Ready,
     /// It waits for a moment.

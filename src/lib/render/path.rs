@@ -66,7 +66,7 @@ impl Paths {
 
     /// The paths of a cluster: `<namespace>.cluster.<name>.haproxy`.
     #[must_use]
-    pub fn of_cluster(config: &Config, cluster: &str) -> Self {
+    pub(crate) fn of_cluster(config: &Config, cluster: &str) -> Self {
         let cluster = sanitize(cluster.as_bytes());
         Self::with(
             config,

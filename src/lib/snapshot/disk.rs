@@ -22,7 +22,7 @@ pub fn make(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of mkdir(2).
-pub fn make_all(path: &Path) -> io::Result<()> {
+pub(crate) fn make_all(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(DIRECTORY).create(path)
 }
 
@@ -30,7 +30,7 @@ pub fn make_all(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of open(2).
-pub fn create_file(path: &Path) -> io::Result<File> {
+pub(crate) fn create_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(FILE).open(path)
 }
 
@@ -39,7 +39,7 @@ pub fn create_file(path: &Path) -> io::Result<File> {
 /// # Errors
 /// `AlreadyExists` when there is something at `to`, `CrossesDevices` when the two lie on different file systems, and
 /// the others of rename(2).
-pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match exclusive_rename(from, to) {
         // Not every file system knows the flag; there a look beforehand must do.
         Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) => {
@@ -77,7 +77,7 @@ pub fn sync(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of unlink(2) and rmdir(2).
-pub fn remove_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_directory(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(entry) if !entry.is_dir() => Err(io::ErrorKind::NotADirectory.into()),
         Ok(_) => fs::remove_dir_all(path),
@@ -90,7 +90,7 @@ pub fn remove_directory(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of stat(2).
-pub fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+pub(crate) fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let (one, other) = (fs::metadata(one)?, fs::metadata(other)?);
     Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))

@@ -91,7 +91,7 @@ impl Identity {
 
     /// The same, when it was renamed in between, which counts as a change of the directory itself.
     #[must_use]
-    pub fn is_renamed(&self, other: &Self) -> bool {
+    pub(crate) fn is_renamed(&self, other: &Self) -> bool {
         self.place == other.place && self.modified == other.modified
     }
 }
@@ -132,7 +132,7 @@ pub fn identity(path: &Path) -> io::Result<Option<Identity>> {
 ///
 /// # Errors
 /// When the path cannot be examined for a reason other than its absence.
-pub fn place_behind(path: &Path) -> io::Result<Option<Place>> {
+pub(crate) fn place_behind(path: &Path) -> io::Result<Option<Place>> {
     match fs::metadata(path) {
         Ok(meta) if meta.is_dir() => Ok(Some(Place::from(&meta))),
         Ok(_) => Ok(None),
@@ -146,7 +146,7 @@ pub fn place_behind(path: &Path) -> io::Result<Option<Place>> {
 ///
 /// # Errors
 /// When the directory cannot be read, for instance because it vanished.
-pub fn last_change(dir: &Path) -> io::Result<Duration> {
+pub(crate) fn last_change(dir: &Path) -> io::Result<Duration> {
     let ctime = |meta: &Metadata| {
         let seconds = u64::try_from(meta.ctime()).unwrap_or(0);
         Duration::new(seconds, u32::try_from(meta.ctime_nsec()).unwrap_or(0).min(999_999_999))
@@ -162,7 +162,7 @@ pub fn last_change(dir: &Path) -> io::Result<Duration> {
 
 /// The wall clock as time since the epoch; zero before it.
 #[must_use]
-pub fn wall_clock() -> Duration {
+pub(crate) fn wall_clock() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 

@@ -17,7 +17,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 /// What stands between the mark of a host and the name of a file.
-pub const MARK: char = '~';
+pub(crate) const MARK: char = '~';
 
 /// Most bytes of the file that are read: a million hosts.
 const MOST: u64 = 256 << 20;
@@ -107,7 +107,7 @@ pub fn mark(number: usize) -> String {
 
 /// The name of a file, or of its source, without the mark of its host.
 #[must_use]
-pub fn unmarked(name: &str) -> &str {
+pub(crate) fn unmarked(name: &str) -> &str {
     let is_mark = |mark: &str| {
         mark.strip_prefix('h').is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
     };

@@ -38,43 +38,42 @@ pub mod stage;
 pub mod withdraw;
 
 pub use name::Epoch;
-pub use stage::STAGING_DIR;
 
 /// End of the name of a file with the reply to `show info`.
-pub const INFO_SUFFIX: &str = "_info";
+pub(crate) const INFO_SUFFIX: &str = "_info";
 /// End of the name of a file with the reply to `show stat`.
-pub const STAT_SUFFIX: &str = "_stat";
+pub(crate) const STAT_SUFFIX: &str = "_stat";
 /// The same of a worker that is leaving. Programs that do not know of these take no notice of the files.
-pub const OLD_INFO_SUFFIX: &str = "_oldinfo";
+pub(crate) const OLD_INFO_SUFFIX: &str = "_oldinfo";
 /// See [`OLD_INFO_SUFFIX`].
-pub const OLD_STAT_SUFFIX: &str = "_oldstat";
+pub(crate) const OLD_STAT_SUFFIX: &str = "_oldstat";
 /// End of the name of a file with what is carried of counters in `show info`.
-pub const CARRIED_INFO_SUFFIX: &str = "_carriedinfo";
+pub(crate) const CARRIED_INFO_SUFFIX: &str = "_carriedinfo";
 /// The same of `show stat`.
-pub const CARRIED_STAT_SUFFIX: &str = "_carriedstat";
+pub(crate) const CARRIED_STAT_SUFFIX: &str = "_carriedstat";
 /// End of the name of a file with the last `show info` of a host that is no more.
-pub const ENDED_INFO_SUFFIX: &str = "_endedinfo";
+pub(crate) const ENDED_INFO_SUFFIX: &str = "_endedinfo";
 /// The same with the last rows of `show stat` of objects that are no more.
-pub const ENDED_STAT_SUFFIX: &str = "_endedstat";
+pub(crate) const ENDED_STAT_SUFFIX: &str = "_endedstat";
 /// End of the name of a file with what is known of fields that the catalogue does not have (`haproxy::learnt`).
-pub const LEARNT_SUFFIX: &str = "_learnt";
+pub(crate) const LEARNT_SUFFIX: &str = "_learnt";
 /// End of the name of a file with a table of response times (`latency-table`).
-pub const LATENCY_SUFFIX: &str = "_latency";
+pub(crate) const LATENCY_SUFFIX: &str = "_latency";
 /// The same of a worker that is leaving.
-pub const OLD_LATENCY_SUFFIX: &str = "_oldlatency";
+pub(crate) const OLD_LATENCY_SUFFIX: &str = "_oldlatency";
 /// What the rows of these tables have come to.
-pub const CARRIED_LATENCY_SUFFIX: &str = "_carriedlatency";
+pub(crate) const CARRIED_LATENCY_SUFFIX: &str = "_carriedlatency";
 /// What stands between the name of a master and the pid of a worker that is leaving.
-pub const WORKER_MARK: char = '@';
+pub(crate) const WORKER_MARK: char = '@';
 /// Name of the file in which pull hands its own counters to process.
-pub const PULL_COUNTERS: &str = ".pull";
+pub(crate) const PULL_COUNTERS: &str = ".pull";
 /// Name of the file that says where an archived snapshot comes from.
 pub const ORIGIN: &str = ".origin";
 /// Name of the file that says which hosts the files of a snapshot are of.
 pub const MEMBERS: &str = ".members";
 /// Name of the directory in which snapshots are assembled; hidden, so that nothing takes it for a snapshot.
-pub const ASSEMBLING_DIR: &str = ".assembling";
+pub(crate) const ASSEMBLING_DIR: &str = ".assembling";
 /// Begin of the name of a snapshot that is being deleted.
-pub const DONE_PREFIX: &str = ".done-";
+pub(crate) const DONE_PREFIX: &str = ".done-";
 /// Begin of the name of a snapshot that is being taken out of the queue.
-pub const TAKEN_PREFIX: &str = ".removing-";
+pub(crate) const TAKEN_PREFIX: &str = ".removing-";

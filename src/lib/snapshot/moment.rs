@@ -93,13 +93,13 @@ pub fn date(epoch: Epoch) -> String {
 
 /// Whether a name is that of a day, as [`date`] writes it.
 #[must_use]
-pub fn is_date(name: &str) -> bool {
+pub(crate) fn is_date(name: &str) -> bool {
     name.len() == 10 && day(name).is_some()
 }
 
 /// A moment as RFC 3339 writes it, `2026-11-30T08:00:00Z`.
 #[derive(Debug, Clone, Copy)]
-pub struct Rfc3339(pub Epoch);
+pub(crate) struct Rfc3339(pub Epoch);
 
 impl fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -16,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Name of the quarantine beside the source directory.
-pub const BESIDE: &str = "failed";
+pub(crate) const BESIDE: &str = "failed";
 /// Name of the quarantine inside the source directory, where it cannot be beside it.
 pub const INSIDE: &str = ".failed";
 /// Most snapshots in quarantine. An hour of pulls at the default interval, as many as the queue itself holds by default.

@@ -93,7 +93,7 @@ pub(super) fn epoch_of(name: &str) -> Option<Epoch> {
 ///
 /// # Errors
 /// It cannot be renamed.
-pub fn put_back(src_dir: &Path, name: &str) -> io::Result<bool> {
+pub(crate) fn put_back(src_dir: &Path, name: &str) -> io::Result<bool> {
     let Some(epoch) = epoch_of(name) else { return Ok(false) };
     match disk::rename_new(&src_dir.join(name), &src_dir.join(epoch.to_string())) {
         Ok(()) => Ok(true),

@@ -7,7 +7,7 @@ mod hidden;
 mod reload;
 mod table;
 
-pub use table::aligned;
+pub(crate) use table::aligned;
 
 use crate::cli::{self, Action, Arguments};
 use crate::config::load::{self, Loaded};
@@ -24,7 +24,7 @@ use std::io::Write;
 
 /// A program at the command line.
 #[derive(Debug, Clone, Copy)]
-pub struct Front {
+pub(crate) struct Front {
     /// Which.
     pub program: Program,
     /// Looks at the files, directories and addresses that the configuration names. Whatever it finds there is said with
@@ -36,7 +36,7 @@ pub struct Front {
 
 /// What for the program looks at what its configuration names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// To tell (`--check`): nothing may be changed.
     Check,
     /// To start: what is missing is made.
@@ -45,7 +45,7 @@ pub enum Purpose {
 
 /// What is left to do.
 #[derive(Debug)]
-pub enum Next {
+pub(crate) enum Next {
     /// Run the daemon. Call [`Loaded::log`] once the log is set up.
     Run(Box<Loaded>),
     /// What this program alone understands; no configuration has been read.
@@ -56,7 +56,7 @@ pub enum Next {
 
 impl Front {
     /// Does what the command line asks for, the name of the program first, as far as all programs do it alike.
-    pub fn begin(&self, arguments: impl IntoIterator<Item = OsString>) -> Next {
+    pub(crate) fn begin(&self, arguments: impl IntoIterator<Item = OsString>) -> Next {
         match cli::parse(self.program, arguments.into_iter().skip(1)) {
             Ok(arguments) => self.next(arguments),
             Err(usage) => Next::Done(complain(&format!("{usage}\n"), exit::USAGE)),
@@ -93,7 +93,7 @@ impl Front {
     ///
     /// # Errors
     /// It is wrong, or cannot be read.
-    pub fn load(&self, arguments: &Arguments) -> Result<Loaded, u8> {
+    pub(crate) fn load(&self, arguments: &Arguments) -> Result<Loaded, u8> {
         let Arguments { file, dir, overrides, .. } = arguments;
         load::from_files(self.program, file, dir.as_deref(), overrides).map_err(|refused| self.refuse(&refused.report))
     }
@@ -102,7 +102,7 @@ impl Front {
     ///
     /// # Errors
     /// As [`Front::load`], or others may write them.
-    pub fn load_with_permissions(&self, arguments: &Arguments) -> Result<Loaded, u8> {
+    pub(crate) fn load_with_permissions(&self, arguments: &Arguments) -> Result<Loaded, u8> {
         let (loaded, errors) = self.read(arguments).map_err(|report| self.refuse(&report))?;
         self.without(loaded, errors)
     }
@@ -128,7 +128,7 @@ impl Front {
 
     /// Says every warning and every error of a configuration that is wrong; the exit code.
     #[must_use]
-    pub fn refuse(&self, report: &Report) -> u8 {
+    pub(crate) fn refuse(&self, report: &Report) -> u8 {
         complain(&findings(self.program, report, "invalid configuration"), exit::CONFIG)
     }
 
@@ -186,7 +186,7 @@ impl Front {
     }
 
     /// Says, before `--check --ask`, with whose rights it asks where those are not the unit's.
-    pub fn note_rights(&self, arguments: &Arguments) {
+    pub(crate) fn note_rights(&self, arguments: &Arguments) {
         if let Some(note) = self.as_root(arguments) {
             let _ = writeln!(std::io::stderr(), "{note}");
         }
@@ -264,7 +264,7 @@ pub fn say(text: &str) -> u8 {
 
 /// Prints why nothing is done; the exit code as it is.
 #[must_use]
-pub fn complain(text: &str, code: u8) -> u8 {
+pub(crate) fn complain(text: &str, code: u8) -> u8 {
     let _ = std::io::stderr().write_all(text.as_bytes());
     code
 }

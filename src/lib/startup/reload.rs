@@ -16,7 +16,7 @@ use crate::logging;
 impl Front {
     /// Reads the configuration again by the words with which the program was started. `more` finds what this program alone
     /// knows to be wrong. `None`: it is refused, and everything stays as it is.
-    pub fn reload(&self, more: impl FnOnce(&Loaded) -> Vec<Problem>) -> Option<Loaded> {
+    pub(crate) fn reload(&self, more: impl FnOnce(&Loaded) -> Vec<Problem>) -> Option<Loaded> {
         systemd::reloading();
         tracing::info!("SIGHUP: reading the configuration again");
         match self.read_again(more) {
@@ -48,14 +48,14 @@ impl Front {
     }
 
     /// Says that the configuration that was read cannot be used, and why; the program goes on with the one that it has.
-    pub fn keep(&self, why: impl std::fmt::Display) {
+    pub(crate) fn keep(&self, why: impl std::fmt::Display) {
         let program = self.program.name();
         tracing::error!("the new configuration is not used ({why}); {program} continues with the old one");
         systemd::ready();
     }
 
     /// Says that the configuration that was read is in use.
-    pub fn reloaded(&self, log: logging::Settings) {
+    pub(crate) fn reloaded(&self, log: logging::Settings) {
         logging::set(log);
         tracing::info!("the new configuration is in use");
         systemd::ready();

@@ -84,7 +84,7 @@ impl<'a> Sample<'a> {
 /// `haproxystats_process_queue_oldest_age_seconds`. The unit stands at the end where it is one of Prometheus' base
 /// units, and `_total` behind counters.
 #[must_use]
-pub fn name_of(prefix: &str, definition: &Definition) -> String {
+pub(crate) fn name_of(prefix: &str, definition: &Definition) -> String {
     let mut name = prefix.to_owned();
     let mut before = '_';
     for letter in definition.name.chars() {

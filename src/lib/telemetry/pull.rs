@@ -104,7 +104,7 @@ counters! {
 
 definitions! {
     /// On the page of haproxystats-pull alone, of each socket.
-    pub static SOCKET {
+    pub(crate) static SOCKET {
         SOCKET_UP "PullSocketUp" "state" Gauge
             "1 if the socket, or another one of the same process, answered at the last pull; otherwise 0.";
     }
@@ -139,7 +139,7 @@ impl Counters {
     }
 
     /// Sets [`Counter::Duration`].
-    pub fn set_duration(&mut self, duration: Duration) {
+    pub(crate) fn set_duration(&mut self, duration: Duration) {
         self.duration = duration;
     }
 

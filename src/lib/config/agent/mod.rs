@@ -18,13 +18,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::option::{OptionSpec, options};
-pub use http::{Http, Reduction, Rules};
-pub use load::{Load, Overload};
+pub(crate) use http::Reduction;
+pub use http::{Http, Rules};
+pub use load::Load;
+pub(crate) use load::Overload;
 pub use network::Network;
 pub use patroni::Patroni;
 pub use responses::{Response, Responses};
 pub use service::{Combine, Kind, Service};
-pub use words::LONGEST_REQUEST;
+pub(crate) use words::LONGEST_REQUEST;
 
 options! {
     pub(crate) static ROWS: AGENT, Agent {

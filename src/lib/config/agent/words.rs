@@ -3,7 +3,7 @@
 use crate::config::reading::Refusal;
 
 /// Longest request that is read, bytes.
-pub const LONGEST_REQUEST: usize = 256;
+pub(crate) const LONGEST_REQUEST: usize = 256;
 
 pub(super) fn request(text: &str) -> Result<String, Refusal> {
     // The escapes of HAProxy's configuration may be kept; the line end belongs to the protocol.

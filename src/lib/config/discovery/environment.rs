@@ -37,7 +37,7 @@ pub const ENVIRONMENT: &[(&str, &str, &str)] = &[
 ];
 
 /// Lays the environment over what files say. A variable that is set to nothing counts as unset, as in the files of HSDO.
-pub fn lay_over(ini: &mut Ini, variable: impl Fn(&str) -> Option<String>) {
+pub(crate) fn lay_over(ini: &mut Ini, variable: impl Fn(&str) -> Option<String>) {
     for (section, option, name) in ENVIRONMENT {
         if let Some(value) = variable(name).filter(|value| !value.trim().is_empty()) {
             ini.set(&format!("environment variable {name}"), section, option, value.trim());

@@ -27,12 +27,15 @@ use words::{list_size, optional_port};
 
 use crate::config::option::{OptionSpec, options};
 use crate::config::reading::{Reading, Type};
-pub use backend::{Backend, BackendMode, Serves};
+pub(crate) use backend::BackendMode;
+pub use backend::{Backend, Serves};
 pub use client::Client;
-pub use environment::{ENVIRONMENT, lay_over};
+pub use environment::ENVIRONMENT;
+pub(crate) use environment::lay_over;
 pub use server::{Plan, Ramp, Server};
 pub use source::{Address, Consul, Record, Source};
-pub use store::{Store, StoreKind};
+pub use store::Store;
+pub(crate) use store::StoreKind;
 
 options! {
     pub(crate) static ROWS: DISCOVERY, Discovery {

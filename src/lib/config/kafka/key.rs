@@ -48,7 +48,7 @@ impl KeyTemplate {
 
     /// Whether all hosts of a cluster have the same key, which depends on the cluster.
     #[must_use]
-    pub fn is_the_cluster(&self) -> bool {
+    pub(crate) fn is_the_cluster(&self) -> bool {
         self.0.contains(&Part::Property("cluster")) && !self.0.contains(&Part::Property("host"))
     }
 

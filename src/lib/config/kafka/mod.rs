@@ -15,10 +15,10 @@ use crate::config::section::{Section, gather};
 use crate::config::value;
 use crate::parcel::Label;
 use connection::{BOOTSTRAP, Rows, Sasl, brokers};
-pub use key::KeyTemplate;
+pub(crate) use key::KeyTemplate;
 pub(crate) use librdkafka::LIBRDKAFKA;
 pub(crate) use secrets::SecretError;
-pub use source::KafkaSource;
+pub(crate) use source::KafkaSource;
 #[cfg(feature = "kafka")]
 pub(crate) use source::Start;
 pub(super) use source::{ROWS as SOURCE_ROWS, read as read_source};
@@ -128,7 +128,7 @@ impl Kafka {
     ///
     /// # Errors
     /// A file cannot be used.
-    pub fn all_properties(&self) -> Result<BTreeMap<String, String>, SecretError> {
+    pub(crate) fn all_properties(&self) -> Result<BTreeMap<String, String>, SecretError> {
         secrets::all(&self.properties, self.properties_file.as_deref(), self.sasl.as_ref())
     }
 }

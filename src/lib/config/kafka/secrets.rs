@@ -11,7 +11,7 @@ const PROPERTIES: &str = "properties-file";
 
 /// A file with a secret that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum SecretError {
+pub(crate) enum SecretError {
     /// It cannot be read.
     #[error("{option}: cannot read {}", path.display())]
     Read { option: &'static str, path: PathBuf, source: std::io::Error },

@@ -118,7 +118,7 @@ impl KafkaSource {
     ///
     /// # Errors
     /// A file cannot be used.
-    pub fn all_properties(&self) -> Result<BTreeMap<String, String>, SecretError> {
+    pub(crate) fn all_properties(&self) -> Result<BTreeMap<String, String>, SecretError> {
         secrets::all(&self.properties, self.properties_file.as_deref(), self.sasl.as_ref())
     }
 }

@@ -68,7 +68,7 @@ impl Disk {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn keep_list(&self, list: &Document) -> Result<(), DiskError> {
+    pub(crate) fn keep_list(&self, list: &Document) -> Result<(), DiskError> {
         self.write(LIST, list)
     }
 
@@ -97,7 +97,7 @@ impl Disk {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn keep_record(&self, socket: &Address, record: &Record) -> Result<(), DiskError> {
+    pub(crate) fn keep_record(&self, socket: &Address, record: &Record) -> Result<(), DiskError> {
         self.write(&name(socket), &record.to_stored())
     }
 

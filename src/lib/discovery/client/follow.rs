@@ -47,7 +47,7 @@ impl Listed {
 
     /// How long until the weight of a server grows.
     #[must_use]
-    pub fn next_step(&self) -> Option<Duration> {
+    pub(crate) fn next_step(&self) -> Option<Duration> {
         let now = self.now();
         self.document.next_step(now).map(|step| Duration::from_millis(step - now))
     }

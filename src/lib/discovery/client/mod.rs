@@ -42,7 +42,7 @@ const SHORTEST: Duration = Duration::from_millis(50);
 
 /// Why the client ends.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub(crate) enum ClientError {
     /// One round was asked for, and there is no list.
     #[error("the store has no list; a server writes it (--server --client --dry-run shows what both would do)")]
     NoList,

@@ -66,20 +66,20 @@ impl Record {
 
     /// For the disk.
     #[must_use]
-    pub fn to_stored(&self) -> Vec<StoredEntry> {
+    pub(crate) fn to_stored(&self) -> Vec<StoredEntry> {
         self.0.iter().map(|(server, entry)| StoredEntry::new(server, entry)).collect()
     }
 
     /// From the disk. What cannot be read is left out: it is as if we had never seen that slot.
     #[must_use]
-    pub fn from_stored(stored: &[StoredEntry]) -> Self {
+    pub(crate) fn from_stored(stored: &[StoredEntry]) -> Self {
         Self(stored.iter().filter_map(StoredEntry::read).collect())
     }
 }
 
 /// An entry as the file has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredEntry {
+pub(crate) struct StoredEntry {
     backend: String,
     server: String,
     pid: u32,

@@ -37,7 +37,7 @@ pub enum Wanted {
 impl Wanted {
     /// The server that should be there, serving or leaving.
     #[must_use]
-    pub fn occupant(&self) -> Option<&Occupant> {
+    pub(crate) fn occupant(&self) -> Option<&Occupant> {
         match self {
             Self::Empty => None,
             Self::Serve(occupant) | Self::Drain(occupant) => Some(occupant),

@@ -6,16 +6,18 @@ mod server;
 
 use crate::config::discovery::Ramp;
 use crate::haproxy::runtime::LARGEST_WEIGHT;
-pub use ramp::StoredRamp;
+pub(crate) use ramp::StoredRamp;
 pub(super) use ramp::weight;
-pub use reason::{Held, Reason, Unplaced, What};
+pub(crate) use reason::Unplaced;
+pub use reason::{Held, Reason, What};
 use serde::{Deserialize, Serialize};
 use server::parts;
-pub use server::{Cause, Doubt, Server, Slot, State};
+pub(crate) use server::{Cause, Doubt};
+pub use server::{Server, Slot, State};
 use std::time::Duration;
 
 /// The form of the document that this program writes.
-pub const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// The whole list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,25 +74,25 @@ impl Document {
     /// The weight of a server at a time (UTC milliseconds by the clock of the writer), by its ramp and the hint of its
     /// source. A server for which the source wants a weight has one of at least 1.
     #[must_use]
-    pub fn weight_at(&self, server: &Server, now: u64) -> u16 {
+    pub(crate) fn weight_at(&self, server: &Server, now: u64) -> u16 {
         weight(&self.ramp, server.ramp_start(), server.hint, now)
     }
 
     /// When it was written, UTC milliseconds by the clock of the writer.
     #[must_use]
-    pub fn written_at(&self) -> u64 {
+    pub(crate) fn written_at(&self) -> u64 {
         self.written.saturating_mul(1000).saturating_add(u64::from(self.written_millis))
     }
 
     /// Notes when it was written, UTC milliseconds.
-    pub fn set_written(&mut self, at: u64) {
+    pub(crate) fn set_written(&mut self, at: u64) {
         (self.written, self.written_millis) = parts(at);
     }
 
     /// The next moment after `now` at which the weight of a server grows, both UTC milliseconds; `None` when all have
     /// their full weight.
     #[must_use]
-    pub fn next_step(&self, now: u64) -> Option<u64> {
+    pub(crate) fn next_step(&self, now: u64) -> Option<u64> {
         let active = self.servers().filter(|(_, server)| server.state == State::Active);
         let steps = active.filter_map(|(_, server)| {
             let since = now.saturating_sub(server.ramp_start());
@@ -102,7 +104,7 @@ impl Document {
 
     /// Moves its times to a clock that is ahead of the writer's: by ours it is `now` (UTC milliseconds), and `passed` since we
     /// first saw it. Differences of a few seconds are those of the network.
-    pub fn catch_up(&mut self, passed: Duration, now: u64) {
+    pub(crate) fn catch_up(&mut self, passed: Duration, now: u64) {
         const TOLERANCE: u64 = 5000;
         let passed = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
         let expected = self.written_at().saturating_add(passed);
@@ -138,7 +140,7 @@ impl Document {
 
     /// Whether both say the same about servers; when and by whom they were written does not count.
     #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.format == other.format
             && self.ramp == other.ramp
             && self.slots == other.slots

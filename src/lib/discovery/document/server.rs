@@ -57,12 +57,12 @@ impl Server {
 
     /// When its ramp began, UTC milliseconds.
     #[must_use]
-    pub fn ramp_start(&self) -> u64 {
+    pub(crate) fn ramp_start(&self) -> u64 {
         self.since.saturating_mul(1000).saturating_add(u64::from(self.since_millis))
     }
 
     /// Lets its ramp begin at another time, UTC milliseconds.
-    pub fn set_ramp_start(&mut self, at: u64) {
+    pub(crate) fn set_ramp_start(&mut self, at: u64) {
         (self.since, self.since_millis) = parts(at);
     }
 }

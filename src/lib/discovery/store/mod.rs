@@ -9,8 +9,9 @@ mod text;
 
 use crate::config;
 use crate::config::discovery::StoreKind;
+pub(crate) use interface::Revision;
 pub(super) use interface::longest;
-pub use interface::{Lease, Revision, Store, StoreError, Stored};
+pub use interface::{Lease, Store, StoreError, Stored};
 use std::rc::Rc;
 
 /// Opens the store that the configuration names.

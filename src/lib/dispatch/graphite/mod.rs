@@ -50,7 +50,8 @@ mod task;
 mod window;
 
 pub use dispatcher::{Graphite, start};
-pub use error::{TlsError, check};
+pub(crate) use error::TlsError;
+pub use error::check;
 pub use name::NAME;
 #[cfg(feature = "process")]
 pub(crate) use probe::probe;

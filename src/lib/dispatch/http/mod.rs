@@ -27,6 +27,8 @@ mod task;
 mod verdict;
 mod window;
 
-pub use dispatcher::{Http, HttpError, check};
-pub use name::{OTLP, REMOTE_WRITE};
+pub(crate) use dispatcher::HttpError;
+pub use dispatcher::{Http, check};
+pub use name::OTLP;
+pub(crate) use name::REMOTE_WRITE;
 pub(crate) use probe::probe;

@@ -6,7 +6,7 @@ use crate::prometheus::request::Protocol;
 pub const OTLP: &str = "otlp";
 
 /// Name of the dispatcher for remote write.
-pub const REMOTE_WRITE: &str = "remote-write";
+pub(crate) const REMOTE_WRITE: &str = "remote-write";
 
 /// Name of the dispatcher for this protocol.
 pub(super) const fn name(protocol: Protocol) -> &'static str {

@@ -4,7 +4,7 @@ use super::command::Command;
 
 /// Most bytes of a line, its end included. HAProxy 3.x refuses a line beyond `tune.bufsize` (16 KiB) as a whole, and a
 /// line of exactly that size puts some releases into an endless loop; half of it is far enough away.
-pub const LINE_LIMIT: usize = 8 << 10;
+pub(crate) const LINE_LIMIT: usize = 8 << 10;
 
 /// Commands that go out in one line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 /// Largest weight of a server (configuration manual, `weight`).
-pub const LARGEST_WEIGHT: u16 = 256;
+pub(crate) const LARGEST_WEIGHT: u16 = 256;
 
 /// Why a value does not go into a command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -152,13 +152,13 @@ pub struct ServerOptions(String);
 impl ServerOptions {
     /// Whether the servers get a health check, which `add server` leaves switched off.
     #[must_use]
-    pub fn has_check(&self) -> bool {
+    pub(crate) fn has_check(&self) -> bool {
         self.0.split(' ').any(|word| word == "check")
     }
 
     /// Whether the servers get an agent check, which `add server` leaves switched off.
     #[must_use]
-    pub fn has_agent(&self) -> bool {
+    pub(crate) fn has_agent(&self) -> bool {
         self.0.split(' ').any(|word| word == "agent-check")
     }
 }
@@ -206,7 +206,7 @@ impl AdminState {
 
     /// The state of this word.
     #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
         [Self::Ready, Self::Drain, Self::Maint].into_iter().find(|state| state.word() == word)
     }
 }

@@ -17,12 +17,18 @@ mod session;
 mod sessions;
 mod state;
 
-pub use batch::{Batch, LINE_LIMIT};
-pub use command::{
-    AdminState, Command, Endpoint, InvalidValue, LARGEST_WEIGHT, Name, ServerName, ServerOptions, Weight,
-};
-pub use process::{Process, ProcessId};
-pub use reply::{Refusal, Reply};
-pub use session::{Observation, Session, SessionError};
+pub use batch::Batch;
+#[cfg(test)]
+pub(crate) use batch::LINE_LIMIT;
+pub use command::{AdminState, Command, Endpoint, Name, ServerName, Weight};
+pub(crate) use command::{InvalidValue, LARGEST_WEIGHT, ServerOptions};
+pub use process::Process;
+pub(crate) use process::ProcessId;
+pub(crate) use reply::Refusal;
+pub use reply::Reply;
+pub(crate) use session::Observation;
+pub use session::Session;
+pub(crate) use session::SessionError;
 pub use sessions::OpenSessions;
-pub use state::{ServerState, Servers};
+pub(crate) use state::ServerState;
+pub use state::Servers;

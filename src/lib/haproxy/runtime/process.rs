@@ -62,7 +62,7 @@ impl Process {
 
     /// Whether `add server` and `del server` work without `experimental-mode` (2.6 and later).
     #[must_use]
-    pub fn has_dynamic_servers(&self) -> bool {
+    pub(crate) fn has_dynamic_servers(&self) -> bool {
         self.release >= (2, 6)
     }
 }

@@ -114,7 +114,7 @@ const TEXTS: [(&str, Refusal); 36] = [
 
 /// What a text means that was the reply to a command.
 #[must_use]
-pub fn classify(text: &str) -> Reply {
+pub(crate) fn classify(text: &str) -> Reply {
     let first = text.lines().next().unwrap_or_default().trim_end();
     // `IP changed from 'a' to 'b', port changed from 'c' to 'd' by 'stats socket command'`, either half of which may be
     // `no need to change ...`; 3.x says `nothing changed`. An error may stand in the second half.

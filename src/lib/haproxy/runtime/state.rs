@@ -69,32 +69,32 @@ impl ServerState {
 
     /// Whether the configuration has it `disabled`.
     #[must_use]
-    pub fn is_disabled_in_configuration(&self) -> bool {
+    pub(crate) fn is_disabled_in_configuration(&self) -> bool {
         self.admin & CONFIGURED_MAINT != 0
     }
 
     /// Whether its state or address is decided elsewhere: it tracks a server that is in maintenance, or a resolver
     /// answers for it.
     #[must_use]
-    pub fn is_led_by_others(&self) -> bool {
+    pub(crate) fn is_led_by_others(&self) -> bool {
         self.admin & (INHERITED_MAINT | RESOLUTION_MAINT | HOSTNAME_MAINT) != 0
     }
 
     /// Whether a health check decides if it is up.
     #[must_use]
-    pub fn is_checked(&self) -> bool {
+    pub(crate) fn is_checked(&self) -> bool {
         self.check & CHECK_ENABLED != 0
     }
 
     /// Whether an agent may be asked about it, once that is switched on.
     #[must_use]
-    pub fn may_have_agent(&self) -> bool {
+    pub(crate) fn may_have_agent(&self) -> bool {
         self.agent & CHECK_CONFIGURED != 0
     }
 
     /// Whether an agent is asked about it, which may change its weight and its state.
     #[must_use]
-    pub fn has_agent(&self) -> bool {
+    pub(crate) fn has_agent(&self) -> bool {
         self.agent & CHECK_ENABLED != 0
     }
 

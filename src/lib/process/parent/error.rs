@@ -8,7 +8,7 @@ use std::io;
 
 /// Why the daemon cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// The source directory.
     #[error(transparent)]
     Incoming(#[from] IncomingError),

@@ -113,7 +113,7 @@ figures! {
 
 /// Figures about reading snapshots from Kafka.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Consumed {
+pub(crate) struct Consumed {
     pub(super) up: u64,
     pub(super) partitions: u64,
     pub(super) paused: u64,
@@ -152,7 +152,7 @@ impl Consumed {
 
 /// The counters of the daemon and its workers.
 #[derive(Debug, Default)]
-pub struct Totals {
+pub(crate) struct Totals {
     counts: BTreeMap<Figure, u64>,
     /// Counters of dead workers.
     dead: BTreeMap<String, Counters>,
@@ -168,13 +168,13 @@ pub struct Totals {
 
 impl Totals {
     /// Adds to a counter.
-    pub fn add(&mut self, figure: Figure, count: u64) {
+    pub(crate) fn add(&mut self, figure: Figure, count: u64) {
         let value = self.counts.entry(figure).or_default();
         *value = value.saturating_add(count);
     }
 
     /// A snapshot was rendered.
-    pub fn rendered(&mut self, rendered: &Rendered) {
+    pub(crate) fn rendered(&mut self, rendered: &Rendered) {
         self.add(Figure::LinesRendered, rendered.lines);
         self.add(Figure::RefusedRows, rendered.refused_rows);
         self.add(Figure::RefusedFiles, rendered.refused_files);
@@ -187,17 +187,17 @@ impl Totals {
 
     /// The value of a counter.
     #[must_use]
-    pub fn get(&self, figure: Figure) -> u64 {
+    pub(crate) fn get(&self, figure: Figure) -> u64 {
         self.counts.get(&figure).copied().unwrap_or_default()
     }
 
     /// Takes a worker's counters for one of its dispatchers.
-    pub fn heard(&mut self, slot: Slot, dispatcher: String, counters: Counters) {
+    pub(crate) fn heard(&mut self, slot: Slot, dispatcher: String, counters: Counters) {
         self.live.insert((slot, dispatcher), counters);
     }
 
     /// Keeps the counters of a worker that is gone.
-    pub fn died(&mut self, slot: Slot) {
+    pub(crate) fn died(&mut self, slot: Slot) {
         let of_slot: Vec<(Slot, String)> = self.live.keys().filter(|(of, _)| *of == slot).cloned().collect();
         for key in of_slot {
             if let Some(counters) = self.live.remove(&key) {
@@ -207,13 +207,13 @@ impl Totals {
     }
 
     /// A snapshot was delivered this long after its pull.
-    pub fn delivered(&mut self, latency: Duration) {
+    pub(crate) fn delivered(&mut self, latency: Duration) {
         self.add(Figure::SnapshotsDelivered, 1);
         self.latency = self.latency.max(Some(latency));
     }
 
     /// The figures to send. Resets the longest delivery.
-    pub fn report(&mut self, stamp: Epoch, now: Duration, queue: &Queue, workers: usize) -> Figures {
+    pub(crate) fn report(&mut self, stamp: Epoch, now: Duration, queue: &Queue, workers: usize) -> Figures {
         let named = |(figure, value): (Figure, f64)| (figure.definition().name.to_owned(), value);
         let mut values: Vec<_> = self.values(now, queue, workers).into_iter().map(named).collect();
         self.latency = None;
@@ -225,7 +225,7 @@ impl Totals {
 
     /// The daemon's current figures, without those that have no value.
     #[must_use]
-    pub fn values(&self, now: Duration, queue: &Queue, workers: usize) -> Vec<(Figure, f64)> {
+    pub(crate) fn values(&self, now: Duration, queue: &Queue, workers: usize) -> Vec<(Figure, f64)> {
         let value = |figure: Figure| match figure {
             Figure::QueueDepth => Some(size(queue.depth())),
             Figure::QueueOldestAge => Some(oldest_age(queue, now).as_secs_f64().floor()),
@@ -243,14 +243,14 @@ impl Totals {
 
     /// Destinations that are unavailable according to all workers that have reported on them.
     #[must_use]
-    pub fn unavailable(&self) -> Vec<String> {
+    pub(crate) fn unavailable(&self) -> Vec<String> {
         let known = |name: &String| self.live.keys().any(|(_, of)| of == name);
         self.dispatchers().into_iter().filter(|(name, sum)| sum.up == 0 && known(name)).map(|(name, _)| name).collect()
     }
 
     /// Sums over all workers, by dispatcher.
     #[must_use]
-    pub fn dispatchers(&self) -> BTreeMap<String, Counters> {
+    pub(crate) fn dispatchers(&self) -> BTreeMap<String, Counters> {
         let mut sums = self.dead.clone();
         for ((_, name), counters) in &self.live {
             sums.entry(name.clone()).or_default().add(counters);

@@ -39,7 +39,7 @@ use crate::snapshot::Epoch;
 use crate::snapshot::list::wall_clock;
 use custody::Custody;
 use death::Death;
-pub use error::StartError;
+pub(crate) use error::StartError;
 pub(super) use feed::{Feed, Seen, Turn};
 use figures::Totals;
 use heartbeat::Heartbeat;
@@ -57,7 +57,7 @@ use unconfirmed::{Unconfirmed, Word};
 
 /// How long workers have to deliver what they hold after the first signal to stop. What is not delivered by then stays on disk
 /// for the next start.
-pub const GRACE: Duration = Duration::from_secs(10);
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 /// If no messages were read for this long, all workers are heard before any is judged.
 const ABSENCE: Duration = Duration::from_millis(100);
 

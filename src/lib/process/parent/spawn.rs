@@ -23,7 +23,7 @@ const SELF: &str = "/proc/self/exe";
 
 /// Why a worker could not be started.
 #[derive(Debug, thiserror::Error)]
-pub enum SpawnError {
+pub(crate) enum SpawnError {
     /// There is no memory for the configuration.
     #[error("cannot pass the configuration to a worker")]
     Config(#[source] io::Error),

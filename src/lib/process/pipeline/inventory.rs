@@ -16,7 +16,7 @@ use std::path::Path;
 
 /// The files of a host, or of all hosts of a cluster.
 #[derive(Debug)]
-pub struct Holding {
+pub(crate) struct Holding {
     /// Whose they are, in words.
     pub of: String,
     /// What its metrics are called.
@@ -36,7 +36,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn inventory(&mut self, config: &Config, hostname: &str, dir: &Path) -> io::Result<Vec<Holding>> {
+    pub(crate) fn inventory(&mut self, config: &Config, hostname: &str, dir: &Path) -> io::Result<Vec<Holding>> {
         let files = Files::list(dir)?;
         self.sites.members = Members::read(dir)?;
         let mut holdings = Vec::new();
@@ -67,7 +67,7 @@ impl Pipeline {
     }
 
     /// Whether `exclude-frontends` or `exclude-backends` leaves this path element out; servers are left out with their backends.
-    pub fn excludes(&mut self, kind: Kind, name: &str) -> bool {
+    pub(crate) fn excludes(&mut self, kind: Kind, name: &str) -> bool {
         let excluded = match kind {
             Kind::Frontend => &mut self.exclude_frontends,
             Kind::Backend | Kind::Server => &mut self.exclude_backends,

@@ -22,7 +22,7 @@ mod source;
 mod stranger;
 mod twins;
 
-pub use inventory::Holding;
+pub(crate) use inventory::Holding;
 pub use own::SnapshotFigure;
 pub use run::{PipelineError, Report};
 
@@ -200,7 +200,7 @@ impl Pipeline {
     }
 
     /// A figure about haproxystats itself, of the moment `stamp`; nothing when it is not finite.
-    pub fn own_metric(&mut self, name: &str, value: f64, stamp: Epoch) {
+    pub(crate) fn own_metric(&mut self, name: &str, value: f64, stamp: Epoch) {
         self.sink.stamp(stamp);
         own::named(&self.own, &mut self.figures, name, value, &mut self.sink);
     }
@@ -213,7 +213,7 @@ impl Pipeline {
     }
 
     /// The same as [`Pipeline::own_metric`] about haproxystats on another host.
-    pub fn metric_of(&mut self, member: &Member, name: &str, value: f64) {
+    pub(crate) fn metric_of(&mut self, member: &Member, name: &str, value: f64) {
         let Some(paths) = self.sites.enter_own(member, &mut self.sink) else { return };
         self.sink.stamp(self.epoch);
         own::named(&paths, &mut self.figures, name, value, &mut self.sink);
@@ -221,7 +221,7 @@ impl Pipeline {
     }
 
     /// A time that the processing took, with three decimals.
-    pub fn own_time(&mut self, figure: SnapshotFigure, time: Duration, stamp: Epoch) {
+    pub(crate) fn own_time(&mut self, figure: SnapshotFigure, time: Duration, stamp: Epoch) {
         if !self.again {
             let seconds = (time.as_secs_f64() * 1000.0).round() / 1000.0;
             self.own_metric(figure.definition().name, seconds, stamp);

@@ -9,7 +9,7 @@ use tokio::net::UnixDatagram;
 
 /// One end.
 #[derive(Debug)]
-pub struct Channel {
+pub(crate) struct Channel {
     // The calls on a datagram socket are those that a sequential-packet socket needs: whole packets, no SIGPIPE.
     socket: UnixDatagram,
 }
@@ -27,7 +27,7 @@ impl Channel {
     ///
     /// # Errors
     /// When the descriptor cannot be made non-blocking or watched.
-    pub fn new(end: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn new(end: OwnedFd) -> io::Result<Self> {
         let socket = std::os::unix::net::UnixDatagram::from(end);
         socket.set_nonblocking(true)?;
         Ok(Self { socket: UnixDatagram::from_std(socket)? })
@@ -37,7 +37,7 @@ impl Channel {
     ///
     /// # Errors
     /// When the system refuses, or a packet is longer than any message.
-    pub async fn receive(&self) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) async fn receive(&self) -> io::Result<Option<Vec<u8>>> {
         let mut buffer = vec![0; MAX_LEN + 1];
         loop {
             match self.socket.recv(&mut buffer).await {
@@ -62,7 +62,7 @@ impl Channel {
     ///
     /// # Errors
     /// When the other side has ended.
-    pub async fn send(&self, packet: &str) -> io::Result<()> {
+    pub(crate) async fn send(&self, packet: &str) -> io::Result<()> {
         self.socket.send(packet.as_bytes()).await.map(|_| ())
     }
 
@@ -70,7 +70,7 @@ impl Channel {
     ///
     /// # Errors
     /// When the other side has ended or does not read.
-    pub fn send_now(&self, packet: &str) -> io::Result<()> {
+    pub(crate) fn send_now(&self, packet: &str) -> io::Result<()> {
         // Past tokio, whose own attempt fails until the reactor has looked at the socket once.
         let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
         Ok(send(self.socket.as_raw_fd(), packet.as_bytes(), flags).map(|_| ())?)

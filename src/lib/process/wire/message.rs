@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Longest message in bytes. The longest real one, a snapshot with the parent's figures, is a few thousand.
-pub const MAX_LEN: usize = 16 * 1024;
+pub(crate) const MAX_LEN: usize = 16 * 1024;
 /// Longest reason that travels with a failure, in bytes.
 const MAX_REASON: usize = 2000;
 
 /// Parent to worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub enum ToWorker {
+pub(crate) enum ToWorker {
     /// Process this snapshot.
     Take {
         /// Which.
@@ -56,7 +56,7 @@ pub struct Figures {
 /// Worker to parent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub enum ToParent {
+pub(crate) enum ToParent {
     /// One more snapshot can be taken. Said once for each; the first one says that the worker is ready.
     Room,
     /// The snapshot is processed and with the dispatchers.
@@ -107,7 +107,7 @@ pub enum ToParent {
 /// A snapshot that is processed and with the dispatchers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rendered {
+pub(crate) struct Rendered {
     /// Which.
     pub epoch: Epoch,
     /// Lines of its batch.
@@ -126,7 +126,7 @@ pub struct Rendered {
 
 /// Kinds of failures to process a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// Something is wrong with this snapshot.
     Snapshot,
     /// The program panicked over it.
@@ -138,7 +138,7 @@ pub enum Failure {
 /// A packet that is not a message.
 #[derive(Debug, thiserror::Error)]
 #[error("not a message: {shown:?}")]
-pub struct MessageError {
+pub(crate) struct MessageError {
     shown: String,
     source: serde_json::Error,
 }
@@ -146,7 +146,7 @@ pub struct MessageError {
 impl ToWorker {
     /// The packet.
     #[must_use]
-    pub fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         encode(self)
     }
 
@@ -154,7 +154,7 @@ impl ToWorker {
     ///
     /// # Errors
     /// When it is not exactly a message.
-    pub fn decode(packet: &[u8]) -> Result<Self, MessageError> {
+    pub(crate) fn decode(packet: &[u8]) -> Result<Self, MessageError> {
         decode(packet)
     }
 }
@@ -162,13 +162,13 @@ impl ToWorker {
 impl ToParent {
     /// A failure, with a reason that is one line of bounded length.
     #[must_use]
-    pub fn failed(epoch: Epoch, failure: Failure, reason: &str) -> Self {
+    pub(crate) fn failed(epoch: Epoch, failure: Failure, reason: &str) -> Self {
         Self::Failed { epoch, failure, reason: one_line(reason) }
     }
 
     /// The packet.
     #[must_use]
-    pub fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         encode(self)
     }
 
@@ -176,7 +176,7 @@ impl ToParent {
     ///
     /// # Errors
     /// When it is not exactly a message.
-    pub fn decode(packet: &[u8]) -> Result<Self, MessageError> {
+    pub(crate) fn decode(packet: &[u8]) -> Result<Self, MessageError> {
         decode(packet)
     }
 }

@@ -4,4 +4,4 @@ pub mod channel;
 pub mod message;
 
 /// The hidden argument that makes the program a worker, followed by the number of a descriptor.
-pub const WORKER: &str = "--worker";
+pub(crate) const WORKER: &str = "--worker";

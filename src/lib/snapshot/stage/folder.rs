@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 /// A place for the files of a snapshot, for those who write them.
 #[derive(Debug, Clone)]
-pub struct Folder(Place);
+pub(crate) struct Folder(Place);
 
 #[derive(Debug, Clone)]
 enum Place {
@@ -28,13 +28,13 @@ impl Folder {
 
     /// One whose files have no name on any disk, and go when they are closed.
     #[must_use]
-    pub fn memory() -> Self {
+    pub(crate) fn memory() -> Self {
         Self(Place::Memory(Rc::default()))
     }
 
     /// Path of a file; its name alone where it is in memory.
     #[must_use]
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         match &self.0 {
             Place::Directory(path) => path.join(name),
             Place::Memory(_) => name.into(),
@@ -45,7 +45,7 @@ impl Folder {
     ///
     /// # Errors
     /// Those of open(2).
-    pub fn file(&self, name: &str) -> Result<File, StageError> {
+    pub(crate) fn file(&self, name: &str) -> Result<File, StageError> {
         let opened = match &self.0 {
             Place::Directory(path) => disk::create_file(&path.join(name)),
             Place::Memory(files) => in_memory().and_then(|file| {
@@ -60,7 +60,7 @@ impl Folder {
     ///
     /// # Errors
     /// Those of unlink(2).
-    pub fn remove(&self, name: &str) -> Result<(), StageError> {
+    pub(crate) fn remove(&self, name: &str) -> Result<(), StageError> {
         let removed = match &self.0 {
             Place::Directory(path) => fs::remove_file(path.join(name)),
             Place::Memory(files) => {
@@ -80,7 +80,7 @@ impl Folder {
     ///
     /// # Errors
     /// Those of lseek(2).
-    pub fn take(&self) -> io::Result<Vec<(String, File)>> {
+    pub(crate) fn take(&self) -> io::Result<Vec<(String, File)>> {
         let Place::Memory(files) = &self.0 else { return Ok(Vec::new()) };
         let files = std::mem::take(&mut *files.borrow_mut());
         files

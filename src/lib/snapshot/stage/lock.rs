@@ -15,7 +15,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Hidden file in `dst-dir` that is locked, and holds the last second that was published.
-pub const LOCK_FILE: &str = ".haproxystats-pull";
+pub(crate) const LOCK_FILE: &str = ".haproxystats-pull";
 
 /// Bytes of the file: a second of any length that is a name, and a line break.
 const WIDTH: usize = 12;

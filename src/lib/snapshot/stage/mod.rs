@@ -15,9 +15,9 @@ mod lock;
 #[cfg(test)]
 mod tests;
 
-pub use error::StageError;
-pub use folder::Folder;
-pub use lock::{LOCK_FILE, notes};
+pub(crate) use error::StageError;
+pub(crate) use folder::Folder;
+pub use lock::notes;
 
 use super::list::list;
 use super::{Epoch, disk};
@@ -28,13 +28,13 @@ use std::path::{Path, PathBuf};
 
 /// Where pull stages inside `dst-dir` when it cannot rename from `tmp-dst-dir`. Hidden, so that nothing takes it for
 /// a snapshot.
-pub const STAGING_DIR: &str = ".staging";
+pub(crate) const STAGING_DIR: &str = ".staging";
 
 type Rename = fn(&Path, &Path) -> io::Result<()>;
 
 /// `tmp-dst-dir` and `dst-dir`, open for snapshots, and locked against a second program.
 #[derive(Debug)]
-pub struct Staging {
+pub(crate) struct Staging {
     dst: PathBuf,
     /// Directory in which snapshots are staged now.
     base: PathBuf,
@@ -45,7 +45,7 @@ pub struct Staging {
 
 /// One snapshot that is being staged. It vanishes with this value unless it is published.
 #[derive(Debug)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     epoch: Epoch,
     dir: PathBuf,
     dst: PathBuf,
@@ -69,7 +69,7 @@ impl Staging {
     ///
     /// # Errors
     /// A directory cannot be made or cleaned, or another program stages there.
-    pub fn open(tmp: &Path, dst: &Path, fsync: bool) -> Result<Self, StageError> {
+    pub(crate) fn open(tmp: &Path, dst: &Path, fsync: bool) -> Result<Self, StageError> {
         create_all(dst)?;
         create_all(tmp)?;
         let locks = Locks::take(tmp, dst)?;
@@ -81,7 +81,7 @@ impl Staging {
     ///
     /// # Errors
     /// As [`Staging::open`].
-    pub fn move_to(&mut self, tmp: &Path, dst: &Path, fsync: bool) -> Result<(), StageError> {
+    pub(crate) fn move_to(&mut self, tmp: &Path, dst: &Path, fsync: bool) -> Result<(), StageError> {
         if !self.locks.are_on(tmp, dst) {
             create_all(dst)?;
             create_all(tmp)?;
@@ -97,7 +97,7 @@ impl Staging {
     ///
     /// # Errors
     /// `dst-dir` cannot be read or made.
-    pub fn waiting(&self) -> Result<usize, StageError> {
+    pub(crate) fn waiting(&self) -> Result<usize, StageError> {
         match list(&self.dst) {
             Ok(listing) => Ok(listing.snapshots.len()),
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -113,25 +113,25 @@ impl Staging {
     ///
     /// # Errors
     /// Another haproxystats-pull has taken one of them meanwhile, or `tmp-dst-dir` cannot be made.
-    pub fn hold(&mut self) -> Result<(), StageError> {
+    pub(crate) fn hold(&mut self) -> Result<(), StageError> {
         create_all(&self.base)?;
         self.locks.hold()
     }
 
     /// The last second that was published, by this program or an earlier one; `None` when that is not known.
     #[must_use]
-    pub fn last(&self) -> Option<Epoch> {
+    pub(crate) fn last(&self) -> Option<Epoch> {
         self.locks.last()
     }
 
     /// Remembers a second that was published, for the next start, and lines about its sockets, for [`notes`].
-    pub fn remember(&self, epoch: Epoch, notes: &[String]) {
+    pub(crate) fn remember(&self, epoch: Epoch, notes: &[String]) {
         self.locks.remember(epoch, notes);
     }
 
     /// Whether `dst-dir` has a snapshot of this second.
     #[must_use]
-    pub fn has(&self, epoch: Epoch) -> bool {
+    pub(crate) fn has(&self, epoch: Epoch) -> bool {
         fs::symlink_metadata(self.dst.join(epoch.to_string())).is_ok()
     }
 
@@ -139,7 +139,7 @@ impl Staging {
     ///
     /// # Errors
     /// It cannot be made, or `dst-dir` has a snapshot of this second already.
-    pub fn begin(&self, epoch: Epoch) -> Result<Snapshot, StageError> {
+    pub(crate) fn begin(&self, epoch: Epoch) -> Result<Snapshot, StageError> {
         if self.has(epoch) {
             return Err(StageError::Exists { path: self.dst.join(epoch.to_string()) });
         }
@@ -147,7 +147,7 @@ impl Staging {
     }
 
     /// From now on snapshots are staged inside `dst-dir`. Called when one was [`Published::Copied`].
-    pub fn move_inside(&mut self) {
+    pub(crate) fn move_inside(&mut self) {
         tracing::warn!(from = %self.base.display(), to = %self.dst.display(), staging = STAGING_DIR,
             "tmp-dst-dir and dst-dir are on different file systems; snapshots are staged in a hidden directory inside dst-dir");
         self.base = self.dst.join(STAGING_DIR);
@@ -172,13 +172,13 @@ impl Snapshot {
 
     /// The second it is named after.
     #[must_use]
-    pub fn epoch(&self) -> Epoch {
+    pub(crate) fn epoch(&self) -> Epoch {
         self.epoch
     }
 
     /// Where its files go.
     #[must_use]
-    pub fn folder(&self) -> Folder {
+    pub(crate) fn folder(&self) -> Folder {
         Folder::directory(self.dir.clone())
     }
 
@@ -187,7 +187,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// It was not published; the staging directory is removed.
-    pub fn publish(mut self) -> Result<Published, StageError> {
+    pub(crate) fn publish(mut self) -> Result<Published, StageError> {
         let target = self.dst.join(self.epoch.to_string());
         if self.fsync {
             self.sync()?;

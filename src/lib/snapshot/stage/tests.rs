@@ -1,3 +1,4 @@
+use super::lock::LOCK_FILE;
 use super::*;
 use std::io::Write;
 use tempfile::TempDir;

@@ -12,7 +12,8 @@ use super::follow::Listed;
 use super::reconcile::Outcome;
 use super::slots::Desired;
 use crate::haproxy::runtime::{Observation, Process};
-pub use state::{Link, Round, RoundError};
+pub(crate) use state::RoundError;
+pub use state::{Link, Round};
 use std::collections::BTreeSet;
 
 /// Passes of a round: a slot that changes hands takes three when nobody has to be waited for, and a server that goes to

@@ -113,7 +113,7 @@ impl Link {
     ///
     /// # Errors
     /// HAProxy does not answer.
-    pub async fn is_replaced(&self) -> Result<bool, SessionError> {
+    pub(crate) async fn is_replaced(&self) -> Result<bool, SessionError> {
         let Some(before) = &self.process else { return Ok(true) };
         self.turn_to_haproxy();
         Ok(self.session.process().await?.replaces(before))

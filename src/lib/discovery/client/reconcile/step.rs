@@ -45,7 +45,7 @@ pub struct Expected {
 impl Expected {
     /// Whether this is what came of it.
     #[must_use]
-    pub fn is_met(&self, server: Option<&ServerState>) -> bool {
+    pub(crate) fn is_met(&self, server: Option<&ServerState>) -> bool {
         match (self.state, server) {
             (None, None) => true,
             (Some(state), Some(server)) => {
