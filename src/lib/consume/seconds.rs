@@ -148,6 +148,9 @@ impl Seconds {
         }
         if !self.coming.contains_key(&key) {
             waiting.coming += 1;
+            // Its partition may have been so far behind that nobody waited for its other hosts.
+            waiting.complete = false;
+            waiting.changed = true;
             // One of these may have been waiting for this host.
             self.waiting.range_mut(..second).for_each(|(_, older)| older.changed = true);
         }

@@ -89,3 +89,22 @@ fn what_stays_incomplete_is_processed_as_far_as_it_is_whole() {
     bench.seconds.limits.late = 0;
     assert_eq!(bench.committed(), [(0, 2)]);
 }
+
+#[test]
+fn a_partition_that_catches_up_is_waited_for() {
+    let near = ("fra", "near");
+    let mut bench = Bench::new(2);
+    bench.begin(&[(0, ONE), (1, FAR), (1, near)], &[100]);
+    assert!(bench.part(0, ONE, 110, "a_stat", 2).is_none());
+    bench.host(0, ONE, 150);
+    assert_eq!(bench.out(), [], "all are there of whom something was heard lately, but 110 has to go first");
+    bench.host(1, FAR, 140);
+    bench.host(1, near, 140);
+    assert_eq!(bench.hosts_out(), [(140, names(&["far", "near"]))]);
+    bench.host(1, FAR, 150);
+    let whole = bench.part(0, ONE, 110, "b_stat", 2).unwrap();
+    bench.store(&whole);
+    assert_eq!(bench.hosts_out(), [(110, names(&["one"]))]);
+    bench.host(1, near, 150);
+    assert_eq!(bench.hosts_out(), [(150, names(&["far", "near", "one"]))]);
+}
