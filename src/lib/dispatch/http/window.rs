@@ -16,8 +16,9 @@ use crate::snapshot::Epoch;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
-/// After this many refusals of a snapshot, with nothing accepted in between, dividing requests further is pointless.
-const IN_A_ROW: u32 = 100;
+/// After this many refusals of a snapshot of which nothing has been accepted yet, dividing requests further is pointless. Later ones do
+/// not count: fifty refused samples next to each other take a hundred requests to find.
+const AT_FIRST: u32 = 100;
 
 /// How many requests of one snapshot are divided at most: a receiver that refuses one sample in ten would otherwise get thousands
 /// of requests per snapshot.
@@ -75,8 +76,9 @@ struct Held {
     /// Bytes that were handed over, whether sent or not.
     handed: usize,
     since: Option<Instant>,
-    /// Refusals since something was accepted.
     refusals: u32,
+    /// Whether something was accepted.
+    any: bool,
     divisions: u32,
 }
 
@@ -166,7 +168,7 @@ impl Window {
     /// Notes that a request was accepted; `None` if it is no longer held.
     pub(super) fn accepted(&mut self, token: Token) -> Option<Body> {
         let (held, body) = self.landed(token)?;
-        held.refusals = 0;
+        held.any = true;
         Some(body)
     }
 
@@ -185,7 +187,7 @@ impl Window {
     ) -> Option<usize> {
         let (held, body) = self.landed(token)?;
         held.refusals = held.refusals.saturating_add(1);
-        let divides = held.refusals <= IN_A_ROW && held.divisions < DIVISIONS;
+        let divides = (held.any || held.refusals <= AT_FIRST) && held.divisions < DIVISIONS;
         if let Some([one, other]) = Some(&body).filter(|_| divides).and_then(halves) {
             held.divisions += 1;
             held.waiting.push_front(other);
@@ -200,7 +202,7 @@ impl Window {
     /// Notes that a refused request is done, because the receiver already had its samples; `None` if it is no longer held.
     pub(super) fn had(&mut self, token: Token) -> Option<Body> {
         let (held, body) = self.landed(token)?;
-        held.refusals = 0;
+        held.any = true;
         Some(body)
     }
 

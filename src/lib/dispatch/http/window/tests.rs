@@ -87,6 +87,25 @@ fn a_snapshot_of_which_nothing_is_taken_is_not_taken_apart() {
     assert_eq!(window.finished().map(|finished| finished.epoch), Some(A));
 }
 
+/// Two hundred refusals, one after the other, are no reason to put aside what is good.
+#[test]
+fn many_bad_samples_side_by_side_cost_no_good_one() {
+    let mut window = Window::new(ENOUGH);
+    let is_bad = |sample: &u16| (1..=100).contains(sample);
+    assert_eq!(window.push(piece(A, 0, false), vec![body(0..128)]), Pushed::Kept);
+    window.go(A);
+    let mut aside = BTreeSet::new();
+    while let Some((token, body)) = window.send(Instant::now()) {
+        let samples = samples(&body);
+        if !samples.iter().any(is_bad) {
+            window.accepted(token).unwrap();
+        } else if window.refused(token, "bad", halves).unwrap() > 0 {
+            aside.extend(samples);
+        }
+    }
+    assert!(aside.iter().all(is_bad) && aside.len() == 100, "{aside:?}");
+}
+
 #[derive(Debug, Clone)]
 enum Action {
     Push { epoch: usize, more: bool, samples: usize },
