@@ -9,6 +9,7 @@ use crate::harness::{Daemon, SOON, agent, free_port, listens, python_tool, wait_
 use nix::sys::signal::Signal;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -478,16 +479,14 @@ fn sighup_reads_the_configuration_again() {
     let file = agent.directory.path().join("agent.conf");
     let first = std::fs::read_to_string(&file).unwrap();
     // Nobody is turned away meanwhile, and nothing is said that was not said before.
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (stop, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         let asker = scope.spawn(|| {
-            let mut asked = 0;
-            while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+            while !stop.load(Ordering::SeqCst) {
                 let answer = ask(port, "a\n");
                 assert!(answer.starts_with("up "), "{answer:?}");
-                asked += 1;
+                asked.fetch_add(1, Ordering::SeqCst);
             }
-            asked
         });
         std::fs::write(&file, format!("{first}[agent:b]\nport = {other}\noverride-file = /nonexistent/b\n")).unwrap();
         agent.daemon.signal(Signal::SIGHUP);
@@ -508,8 +507,9 @@ fn sighup_reads_the_configuration_again() {
         std::fs::write(&file, &first).unwrap();
         agent.daemon.signal(Signal::SIGHUP);
         wait_until(SOON, "the port of the service that is gone is closed", || !listens(other));
-        stop.store(true, std::sync::atomic::Ordering::SeqCst);
-        assert!(asker.join().unwrap() > 10);
+        wait_until(SOON, "some answers", || asked.load(Ordering::SeqCst) > 10 || asker.is_finished());
+        stop.store(true, Ordering::SeqCst);
+        asker.join().unwrap();
     });
     assert!(agent.daemon.is_running());
     agent.daemon.stop(SOON);
