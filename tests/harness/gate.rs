@@ -1,8 +1,10 @@
 //! A gate in front of tansu: while it is shut, connections through it end, and no new ones come through.
 
 use super::notes::Notes;
+use nix::unistd::Pid;
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -13,11 +15,11 @@ struct Passing(Mutex<Vec<[TcpStream; 2]>>);
 
 impl Passing {
     fn all(&self) -> MutexGuard<'_, Vec<[TcpStream; 2]>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
-    fn cut(&self) {
-        for end in self.all().drain(..).flatten() {
+    fn cut(&self, which: impl Fn(&TcpStream) -> bool) {
+        for end in self.all().extract_if(.., |[client, _]| which(client)).flatten() {
             // It may have ended by itself.
             let _ = end.shutdown(Shutdown::Both);
         }
@@ -28,6 +30,7 @@ impl Passing {
 pub struct Gate {
     port: u16,
     open: Arc<AtomicBool>,
+    shut_out: Arc<Mutex<Option<Pid>>>,
     ended: Arc<AtomicBool>,
     passing: Arc<Passing>,
     keeper: Option<JoinHandle<()>>,
@@ -39,22 +42,25 @@ impl Gate {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let (open, ended) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
-        let passing = Arc::new(Passing::default());
+        let (passing, shut_out) = (Arc::new(Passing::default()), Arc::<Mutex<Option<Pid>>>::default());
         let (is_open, is_over, all) = (Arc::clone(&open), Arc::clone(&ended), Arc::clone(&passing));
+        let nobody = Arc::clone(&shut_out);
         let notes = Notes::default();
         let keep = move || {
             for client in listener.incoming().take_while(|_| !is_over.load(Ordering::SeqCst)) {
                 let Ok(client) = client else { continue };
                 // A client that comes while it is shut is turned away: its connection ends here.
                 let mut passing = all.all();
+                let may_pass = lock(&nobody).is_none_or(|pid| !is_of(&client, pid));
                 if is_open.load(Ordering::SeqCst)
+                    && may_pass
                     && let Ok(ends) = pass(&client, target, &notes)
                 {
                     passing.push(ends);
                 }
             }
         };
-        Self { port, open, ended, passing, keeper: Some(std::thread::spawn(keep)) }
+        Self { port, open, shut_out, ended, passing, keeper: Some(std::thread::spawn(keep)) }
     }
 
     /// Where it stands.
@@ -65,11 +71,18 @@ impl Gate {
     /// Ends all connections, and lets none through.
     pub fn shut(&self) {
         self.open.store(false, Ordering::SeqCst);
-        self.passing.cut();
+        self.passing.cut(|_| true);
+    }
+
+    /// Ends the connections of one process, and lets it make no new ones.
+    pub fn shut_out(&self, pid: Pid) {
+        *lock(&self.shut_out) = Some(pid);
+        self.passing.cut(|client| is_of(client, pid));
     }
 
     /// Lets connections through.
     pub fn open(&self) {
+        *lock(&self.shut_out) = None;
         self.open.store(true, Ordering::SeqCst);
     }
 }
@@ -82,8 +95,32 @@ impl Drop for Gate {
         if let Some(keeper) = self.keeper.take() {
             let _ = keeper.join();
         }
-        self.passing.cut();
+        self.passing.cut(|_| true);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the other end of a connection belongs to this process.
+fn is_of(client: &TcpStream, pid: Pid) -> bool {
+    let (Ok(here), Ok(there)) = (client.local_addr(), client.peer_addr()) else { return false };
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    let Some(inode) = inode(&process, [there.port(), here.port()]) else { return false };
+    let link = PathBuf::from(format!("socket:[{inode}]"));
+    let files = std::fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+    files.filter_map(|file| std::fs::read_link(file.path()).ok()).any(|target| target == link)
+}
+
+/// The inode of a connection between two ports, in the network of a process.
+fn inode(process: &Path, ports: [u16; 2]) -> Option<String> {
+    let table = std::fs::read_to_string(process.join("net/tcp")).ok()?;
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let port = |field: usize| u16::from_str_radix(fields.get(field)?.rsplit(':').next()?, 16).ok();
+        (ports == [port(1)?, port(2)?]).then(|| fields.get(9).map(ToString::to_string)).flatten()
+    })
 }
 
 fn pass(client: &TcpStream, target: u16, notes: &Notes) -> io::Result<[TcpStream; 2]> {

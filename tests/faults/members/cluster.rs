@@ -3,6 +3,7 @@
 use crate::harness::gate::Gate;
 use crate::harness::kafka::{Brokers, Tansu};
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 pub(super) enum Cluster {
     /// The mock cluster of librdkafka. It does not get over members whose connections end while they join.
@@ -40,6 +41,13 @@ impl Cluster {
         match self {
             Self::Mock(brokers) => brokers.down(),
             Self::Tansu(_, gate) => gate.shut(),
+        }
+    }
+
+    /// Takes them away from one process, where they are behind a gate.
+    pub(super) fn shut_out(&self, pid: Pid) {
+        if let Self::Tansu(_, gate) = self {
+            gate.shut_out(pid);
         }
     }
 

@@ -72,7 +72,7 @@ pub(super) const FAULTS: [Fault; 8] = [
 ];
 
 /// What happens while brokers are away, for shorter or longer than a session.
-pub(super) const AWAY: [Fault; 5] = [
+pub(super) const AWAY: [Fault; 6] = [
     ("brokers away, a member killed and started", |site| {
         let which = site.one();
         site.changes += 1;
@@ -107,6 +107,16 @@ pub(super) const AWAY: [Fault; 5] = [
             site.cluster.down();
             site.cluster.up();
         }
+    }),
+    ("a member cut off until it is replaced", |site| {
+        let which = site.one();
+        site.changes += 2;
+        site.until_the_group_rests();
+        if let Some(pid) = site.members[which].unit.pid() {
+            site.cluster.shut_out(pid);
+        }
+        site.go_on(SESSION * 2);
+        site.cluster.up();
     }),
     ("brokers hang, a member killed and started", |site| {
         let which = site.one();
