@@ -1,12 +1,13 @@
 //! A gate in front of tansu: while it is shut, connections through it end, and no new ones come through.
 
+use super::lock;
 use super::notes::Notes;
 use nix::unistd::Pid;
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 /// Connections that are through, both ends of each.
@@ -97,10 +98,6 @@ impl Drop for Gate {
         }
         self.passing.cut(|_| true);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether the other end of a connection belongs to this process.

@@ -3,7 +3,7 @@
 //! wrong with a receiver can be asked of it. Bodies are decompressed by the crates that compress them, and read as requests;
 //! what real receivers make of them is for the tests with real receivers.
 
-use super::{SOON, wait_for};
+use super::{SOON, lock, wait_for};
 use haproxystats::prometheus::request::{self, Protocol};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// What it does with a request in place of taking it.
@@ -185,10 +185,6 @@ impl Receiver {
 /// Whether a series is HAProxy's, and not one of our own.
 pub fn is_of_haproxy(series: &str) -> bool {
     !series.contains("haproxystats")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn serve(protocol: Protocol, stream: &TcpStream, shared: &Shared) {

@@ -175,7 +175,7 @@ impl Site {
 }
 
 /// The lists of partitions that a member was given.
-fn assignments(log: &str) -> impl DoubleEndedIterator<Item = &str> {
+pub(super) fn assignments(log: &str) -> impl DoubleEndedIterator<Item = &str> {
     log.lines().filter(|line| line.contains("partitions assigned")).filter_map(|line| {
         let (_, list) = line.split_once("partitions={")?;
         list.strip_suffix('}')

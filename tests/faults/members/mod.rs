@@ -317,8 +317,7 @@ impl Site {
             again += u64::from(*times) - 1;
             superseded += u64::from(!is_it);
         }
-        let rebalances: usize =
-            self.members.iter().map(|member| member.unit.log().matches("partitions assigned").count()).sum();
+        let rebalances: usize = self.members.iter().map(|member| faults::assignments(&member.unit.log()).count()).sum();
         let count = self.expected.len();
         self.report.note(format!(
             "seed {}: {count} points of {} seconds, {} lost, {} wrong; {again} came again, {superseded} of roll-ups were made \
